@@ -1,0 +1,29 @@
+"""What the person types: options in, one call, one exit status. Typer lives here."""
+
+import os
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """The program."""
+    from batchctl.cli.app import app  # noqa: PLC0415 - so that `import batchctl.cli` stays cheap
+
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w") if number else None)
+    try:
+        app(prog_name="batchctl")
+    except BrokenPipeError:
+        leave_quietly()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            leave_quietly()
+    sys.exit(0)
+
+
+def leave_quietly() -> NoReturn:
+    """The reader of stdout went away, as `head` does: nothing to say, and nobody to say it to."""
+    os._exit(141)

@@ -1,0 +1,207 @@
+"""The commands: options in, one call, one exit status. What a verb does stands in `commands`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from batchctl import __version__
+from batchctl.cli import options as o
+from batchctl.domain.model import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
+
+if TYPE_CHECKING:
+    from batchctl.cli.wiring import Common
+
+app = typer.Typer(
+    help="Run a JSONL of Messages requests through Anthropic's Message Batches API as one job.",
+    epilog="Try it without a key: batchctl emulator. Everything else: the README.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"batchctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _batchctl(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def submit(
+    input_: o.InputFile,
+    name: o.Name = "",
+    label: o.Labels = None,
+    max_requests: o.MaxRequests = DEFAULT_MAX_REQUESTS,
+    max_bytes: o.MaxBytes = CEILING_MAX_BYTES,
+    check: o.Check = "auto",
+    skip_bad: o.SkipBad = False,
+    dry_run: o.DryRun = False,
+    show: o.Show = None,
+    beta: o.Betas = None,
+    api_version: o.ApiVersion = API_VERSION,
+    again: o.Again = False,
+    input_now: o.MovedInput = None,
+    parallel: o.Parallel = 4,
+    no_wait: o.NoWait = False,
+    yes: o.Yes = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Check INPUT, cut it into batches and send them; the same input again continues."""
+    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+    from batchctl.commands.submit import Submission  # noqa: PLC0415
+    from batchctl.domain.model import Settings  # noqa: PLC0415
+
+    settings = Settings(
+        api_version=api_version,
+        betas=tuple(beta or ()),
+        max_requests=max_requests,
+        max_bytes=max_bytes,
+        labels=verbs.labels_of(label or []),
+    )
+    wanted = Submission(
+        path=input_,
+        settings=settings,
+        name=name,
+        skip_bad=skip_bad,
+        full_check=verbs.is_full_check(check),
+        again=again,
+        waits=not no_wait,
+        moved_to=str(input_now or ""),
+    )
+    common = _common(
+        workspace, base_url, as_json, quiet, verbose, parallel=parallel, api_version=api_version, makes_workspace=True
+    )
+    verbs.submit(common, wanted, dry_run=dry_run or show is not None, show=show, yes=yes)
+
+
+@app.command()
+def status(
+    job: o.JobWord = None,
+    watch: o.Watch = False,
+    poll: o.Poll = None,
+    offline: o.Offline = False,
+    batches: o.Batches = False,
+    format_: o.Format = "",
+    exit_status: o.ExitStatus = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Show one job, or all jobs of the workspace; --watch follows the latest until it has ended."""
+    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+
+    wide = batches or verbs.is_wide(format_)
+    common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, takes_steps=False)
+    verbs.status(common, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
+
+
+@app.command()
+def fetch(
+    job: o.JobWord = None,
+    output: o.Output = "",
+    output_dir: o.OutputDir = None,
+    input_now: o.MovedInput = None,
+    parallel: o.Parallel = 4,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Download what has ended, verify it, and write the answers in input order."""
+    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+
+    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel)
+    verbs.fetch(common, job, output=output, output_dir=output_dir, moved_to=str(input_now or ""))
+
+
+@app.command()
+def retry(
+    job: o.JobWord = None,
+    only: o.Only = None,
+    include_invalid: o.IncludeInvalid = False,
+    include_canceled: o.IncludeCanceled = False,
+    edit: o.Edit = False,
+    from_: o.From = None,
+    dry_run: o.DryRun = False,
+    input_now: o.MovedInput = None,
+    output_dir: o.OutputDir = None,
+    parallel: o.Parallel = 4,
+    no_wait: o.NoWait = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Send again what failed and can succeed, as the job's next round."""
+    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+    from batchctl.domain.choosing import Choice  # noqa: PLC0415
+
+    choice = Choice(
+        only=frozenset(only or ()),
+        include_invalid=include_invalid,
+        include_canceled=include_canceled,
+    )
+    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel)
+    wanted = verbs.Retry(
+        choice=choice,
+        keeps_file=edit or dry_run,
+        is_for_editing=edit,
+        edited=from_,
+        output_dir=output_dir,
+        moved_to=str(input_now or ""),
+        waits=not no_wait,
+    )
+    verbs.retry(common, job, wanted)
+
+
+@app.command()
+def emulator(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is a free one.")] = 0,
+    speed: Annotated[float, typer.Option(help="Seconds of its clock per second.")] = 1.0,
+    scenario: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML: outcomes, limits, faults.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed, other outcomes.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Where it keeps what it receives.")] = None,
+) -> None:
+    """Serve a stand-in for the API on this machine; prints its address."""
+    from batchctl.cli.emulator import serve  # noqa: PLC0415 - only this command needs a server
+
+    raise typer.Exit(serve(port, speed, scenario, seed, data_dir))
+
+
+def _common(
+    workspace: Path | None,
+    base_url: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **more: object,
+) -> "Common":
+    from batchctl.cli.wiring import Common  # noqa: PLC0415 - keeps --help quick
+
+    return Common(
+        workspace=workspace,
+        base_url=base_url,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        **more,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,51 @@
+"""What happened, as a number. The README's table is held against this one by a test."""
+
+from batchctl.domain.errors import (
+    AccountProblem,
+    BatchctlError,
+    DiskProblem,
+    DoubtProblem,
+    InputProblem,
+    LedgerProblem,
+    Refused,
+    ServiceProblem,
+    UsageProblem,
+)
+from batchctl.domain.progress import Stage
+
+MEANINGS = {
+    0: "done, and every request succeeded",
+    1: "the service, the disk or the ledger failed; or a bug, with its traceback",
+    2: "usage: no such job, an option out of range",
+    3: "finished, some requests without success",
+    4: "key, permission, billing, credit",
+    5: "the input has faults; nothing was sent",
+    6: "refused: a limit, a duplicate, or a yes is missing",
+    7: "in doubt: a batch may or may not exist; nothing is sent twice",
+    8: "not finished yet",
+    130: "interrupted: nothing was canceled; the same command continues",
+    141: "the reader of stdout went away",
+}
+
+OF_PROBLEM: dict[type[BatchctlError], int] = {
+    UsageProblem: 2,
+    InputProblem: 5,
+    Refused: 6,
+    AccountProblem: 4,
+    DoubtProblem: 7,
+    ServiceProblem: 1,
+    DiskProblem: 1,
+    LedgerProblem: 1,
+}
+
+OF_STAGE = {
+    Stage.DONE: 0,
+    Stage.INCOMPLETE: 3,
+    Stage.PAUSED: 4,
+    Stage.IN_DOUBT: 7,
+    Stage.SENDING: 8,
+    Stage.RUNNING: 8,
+    Stage.TO_FETCH: 8,
+}
+
+INTERRUPTED = 130

@@ -1,0 +1,196 @@
+"""Every option once. The same flag means the same in every command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from batchctl.domain.model import API_VERSIONS
+
+
+def _size(given: str | int) -> int:
+    """`32MB`, `500KB`, `1000000`; decimal units, as the API counts. Typer hands the default in as it is."""
+    text = str(given)
+    units = {"KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "B": 1}
+    upper = text.strip().upper()
+    unit = next((u for u in units if upper.endswith(u)), "")
+    try:
+        return int(float(upper.removesuffix(unit)) * units.get(unit, 1))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a size: like 32MB or 250000000") from None
+
+
+def _seconds(text: str) -> float:
+    """`90s`, `2m`, `1h`, `0.5`."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    unit = next((u for u in units if text.endswith(u)), "")
+    try:
+        seconds = float(text.removesuffix(unit)) * units.get(unit, 1.0)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a duration: like 500ms, 10s or 2m") from None
+    if not seconds > 0:
+        raise typer.BadParameter("a duration must be more than 0")
+    return seconds
+
+
+def _version(text: str) -> str:
+    if text not in API_VERSIONS:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(API_VERSIONS)}")
+    return text
+
+
+COMMON = "Everywhere"
+
+Workspace = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        envvar="BATCHCTL_WORKSPACE",
+        metavar="DIR",
+        help="The folder that holds ledger and jobs; else the nearest .batchctl.",
+        show_default=False,
+        rich_help_panel=COMMON,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="Where the API is; else ANTHROPIC_BASE_URL, else the API itself.",
+        show_default=False,
+        rich_help_panel=COMMON,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, errors too.", rich_help_panel=COMMON)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only errors and what was asked for.", rich_help_panel=COMMON)
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every event.", rich_help_panel=COMMON)]
+Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, metavar="N", help="Uploads or downloads at once.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Send in spite of warnings, without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be sent, and send nothing.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]
+MovedInput = Annotated[
+    Path | None,
+    typer.Option(
+        "--input", metavar="PATH", help="Where the job's input is now; checked by its hash.", show_default=False
+    ),
+]
+JobWord = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[JOB]",
+        help="A job's name or the beginning of it, @last, or a msgbatch_... id; the latest job if left out.",
+        show_default=False,
+    ),
+]
+
+InputFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT", help="A JSONL of requests; .gz and .zst are unpacked; - is stdin; or an unfinished job."
+    ),
+]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What to call the job.", show_default=False)]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label", metavar="KEY=VALUE", help="A label to show with the job; may be repeated.", show_default=False
+    ),
+]
+MaxRequests = Annotated[int, typer.Option("--max-requests", metavar="N", help="Requests per batch, 1 to 100,000.")]
+MaxBytes = Annotated[
+    int,
+    typer.Option(
+        "--max-bytes",
+        parser=_size,
+        metavar="SIZE",
+        help="Body bytes per batch; at most 250MB, a little under the API's 256 MB.",
+        show_default="250MB",
+    ),
+]
+Show = Annotated[
+    int | None,
+    typer.Option(
+        "--show",
+        min=1,
+        metavar="N",
+        help="With --dry-run: print request N exactly as it would be sent.",
+        show_default=False,
+    ),
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave lines with errors out; they stay unanswered.")]
+Check = Annotated[
+    str,
+    typer.Option(
+        "--check",
+        metavar="auto|full",
+        help="auto checks params in depth on a sample above 100,000 requests; full on all.",
+    ),
+]
+Again = Annotated[bool, typer.Option("--again", help="Send (and pay for) an input that was sent before.")]
+Betas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--beta", metavar="NAME", help="A value of the anthropic-beta header; may be repeated.", show_default=False
+    ),
+]
+ApiVersion = Annotated[
+    str,
+    typer.Option(
+        "--api-version",
+        parser=_version,
+        metavar="DATE",
+        help=f"The anthropic-version header: {' or '.join(API_VERSIONS)}.",
+    ),
+]
+
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until all has ended.")]
+Poll = Annotated[
+    float | None,
+    typer.Option(
+        "--poll",
+        parser=_seconds,
+        metavar="TIME",
+        help="Time between looks; else as the API asks, or 10 s growing to 60 s.",
+        show_default=False,
+    ),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="From the ledger alone; ask nobody.")]
+ExitStatus = Annotated[bool, typer.Option("--exit-status", help="Exit with the state of the job: 0, 3, 4, 7 or 8.")]
+Batches = Annotated[bool, typer.Option("--batches", help="Every batch in a row of its own; the same as -o wide.")]
+Format = Annotated[str, typer.Option("-o", metavar="wide", help="wide: with every batch.", show_default=False)]
+
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Where the results go; - is stdout.", show_default="JOB.results.jsonl"
+    ),
+]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--output-dir", metavar="DIR", help="The folder for results and errors; else this one.", show_default=False
+    ),
+]
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="TYPE|CLASS",
+        help="An error type (overloaded_error), a class (retry, fix, account, policy), or expired, canceled, truncated,"
+        " refusal, pause_turn, unknown; may be repeated.",
+        show_default=False,
+    ),
+]
+IncludeInvalid = Annotated[bool, typer.Option("--include-invalid", help="Also those that were wrong, as they are.")]
+IncludeCanceled = Annotated[bool, typer.Option("--include-canceled", help="Also those that were canceled.")]
+Edit = Annotated[bool, typer.Option("--edit", help="Write the requests to a file for you to edit; send nothing.")]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="FILE", help="Send this edited file; its ids must be among the failed.", show_default=False
+    ),
+]

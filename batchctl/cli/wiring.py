@@ -1,0 +1,132 @@
+"""Opens what a command needs and closes it again; turns what went wrong into one message and one number."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from batchctl.cli import leave_quietly
+from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
+from batchctl.clock import Clock, StopSign
+from batchctl.commands.equipment import Equipment
+from batchctl.domain.errors import BatchctlError, Refused, Stopped, UsageProblem
+from batchctl.domain.model import API_VERSION
+from batchctl.domain.reconciling import GRACE
+from batchctl.files.workspace import Workspace, find_workspace
+from batchctl.ledger import Ledger, Owner
+from batchctl.render.screen import Screen
+from batchctl.transport.client import Transport
+
+GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """The options that every command has."""
+
+    workspace: Path | None
+    base_url: str | None = None
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    parallel: int = 4
+    poll: float | None = None
+    api_version: str = API_VERSION
+    makes_workspace: bool = False
+    takes_steps: bool = True
+
+
+def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn:
+    """Runs a command and leaves with its status."""
+    clock = Clock()
+    screen = Screen(clock, as_json=common.as_json, quiet=common.quiet, verbose=common.verbose)
+    try:
+        with opened(common, clock, screen) as tools:
+            status = command(tools, screen)
+    except BatchctlError as problem:
+        status = OF_PROBLEM[type(problem)]
+        screen.problem(problem, status)
+    except (Stopped, KeyboardInterrupt):
+        status = INTERRUPTED
+        screen.note("stopped; nothing was canceled: the same command continues")
+    except BrokenPipeError:
+        leave_quietly()
+    finally:
+        screen.close()
+    raise typer.Exit(status)
+
+
+@contextlib.contextmanager
+def opened(common: Common, clock: Clock, screen: Screen) -> Iterator[Equipment]:
+    workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
+    transport = Transport(base_url=common.base_url, api_version=common.api_version)
+    if common.makes_workspace:
+        workspace.make()
+    else:
+        workspace.need()
+    stop = StopSign()
+    with contextlib.ExitStack() as stack:
+        ledger = Ledger(workspace.ledger)
+        stack.callback(ledger.close)
+        # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
+        owner = stack.enter_context(Owner(workspace.owners)).name if common.takes_steps else ""
+        stack.callback(transport.close)
+        stack.enter_context(_stopping(stop))
+        yield Equipment(
+            workspace=workspace,
+            ledger=ledger,
+            transport=transport,
+            clock=clock,
+            tell=screen.tell,
+            owner=owner,
+            stop=stop,
+            parallel=common.parallel,
+            poll=common.poll,
+            grace=_grace(),
+        )
+
+
+@contextlib.contextmanager
+def _stopping(stop: StopSign) -> Iterator[None]:
+    """The first Ctrl-C takes no new step and lets uploads in flight finish: a cut upload is a doubt. The second leaves."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(INTERRUPTED)
+        stop.set()
+        if not stop.is_gentle:
+            raise Stopped
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _grace() -> timedelta:
+    stored = os.environ.get(GRACE_VARIABLE, "")
+    if not stored:
+        return GRACE
+    try:
+        seconds = float(stored.removesuffix("s"))
+    except ValueError:
+        raise UsageProblem(f"{GRACE_VARIABLE}={stored!r} is not a number of seconds") from None
+    return timedelta(seconds=seconds)
+
+
+def ask(question: str, flag: str) -> None:
+    """A yes, from a person at a terminal; elsewhere the flag says it. Raises Refused."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Refused(f"{question} Nobody is there to say yes", hint=f"{flag} says it")
+    if not typer.confirm(question, default=False, err=True):
+        raise Refused("nothing was sent", hint=f"{flag} answers yes without asking")

@@ -1,0 +1,1 @@
+"""What each verb does: executes steps. `sending` is the only place that spends money."""

@@ -1,0 +1,67 @@
+"""Arrow d: results to the disk, whole and checked.
+
+A stop between any two numbered steps downloads this batch again, never half, never twice into the answers.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.looking import raise_unless_passing
+from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
+from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed
+from batchctl.domain.model import Batch, Job
+from batchctl.domain.polling import GIVE_UP_AFTER, backoff
+from batchctl.files.requests import request_file
+from batchctl.files.results import NotOurs, NotWhole, ids_of_range, receive
+
+
+def download(tools: Equipment, job: Job, batch: Batch) -> None:
+    # 1. One process downloads it.
+    if not tools.ledger.claim(batch, tools.owner, tools.now()):
+        return
+    assert batch.message_batch_id is not None, "a batch that ended has a name"
+    tools.tell(DownloadBegun(*tools.place(batch)))
+    try:
+        # 2. What must come back: the ids of this batch's range.
+        positions = ids_of_range(request_file(tools.workspace, job, batch.round), batch)
+        # 3. The raw bytes beside their place, checked line by line, then renamed.
+        raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
+        with tools.transport.results(batch.message_batch_id) as pieces:
+            verified = receive(_until_stopped(tools, pieces), positions, batch, raw, index)
+    except NotOurs:
+        tools.ledger.record_wrong_adoption(batch, tools.now())
+        until = tools.now()
+        tools.tell(DownloadFailed(*tools.place(batch), f"{batch.message_batch_id} is not ours: in doubt again", until))
+    except (ApiFailure, NotWhole) as failure:
+        _again(tools, batch, failure)
+    except BaseException:
+        tools.ledger.release(batch, tools.owner, not_before=None)
+        raise
+    else:
+        # 4. The row last: a stop before it downloads again, never forgets.
+        tools.ledger.record_fetched(batch, tools.owner, verified, tools.now())
+        tools.tell(BatchFetched(*tools.place(batch), verified.counts, verified.bytes))
+
+
+def _until_stopped(tools: Equipment, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if tools.stop.is_set():
+            raise Stopped
+        yield piece
+
+
+def _again(tools: Equipment, batch: Batch, failure: ApiFailure | NotWhole) -> None:
+    failures = batch.tries + 1
+    retry_after = failure.retry_after if isinstance(failure, ApiFailure) else None
+    until = tools.now() + timedelta(seconds=backoff(failures, retry_after, tools.clock.draw()))
+    tools.ledger.record_try(batch, tools.owner, not_before=until, note=str(failure))
+    if isinstance(failure, ApiFailure):
+        raise_unless_passing(failure)
+    _, number, total = tools.place(batch)
+    if failures % GIVE_UP_AFTER == 0:
+        raise ServiceProblem(
+            f"the results of batch {number} of {total} ({batch.message_batch_id}) cannot be had whole: {failure}",
+            hint="what was downloaded whole is kept; run the same command again later",
+        ) from failure
+    tools.tell(DownloadFailed(batch, number, total, str(failure), until))

@@ -1,0 +1,47 @@
+"""A retry that a person edited: checked like an input, its ids held against the requests without success."""
+
+from pathlib import Path
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.latest import latest
+from batchctl.commands.planning import Planner
+from batchctl.domain.errors import InputProblem
+from batchctl.domain.model import Cut, Job, Mark
+from batchctl.files.cuts import CleanCopy, Cuts
+from batchctl.files.durable import replacing
+from batchctl.files.requests import whole_lines
+from batchctl.files.results import custom_id_of
+
+
+def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int]:
+    """The round's request file with the edited lines in input order, its cuts and its count. Raises InputProblem."""
+    planner = Planner(tools, job.settings, skip_bad=False, full_check=True)
+    planner.read(str(edited), stdin=None)
+    origins = _origins_without_success(tools, job)
+    lines: dict[int, bytes] = {}
+    for line_number, line in whole_lines(edited):
+        custom_id = custom_id_of(line)
+        origin = origins.get(custom_id)
+        if origin is None:
+            raise InputProblem(
+                f"{edited} line {line_number:,}: {custom_id.decode()!r} is no request of {job.name} without success",
+                hint="edit params only: ids are how the answers find their requests",
+            )
+        lines[origin] = line
+    path = tools.workspace.requests(job.name, number)
+    with replacing(path) as requests, replacing(tools.workspace.origins(job.name, number)) as numbers:
+        cuts = Cuts(job.settings, CleanCopy(requests=requests, numbers=numbers))
+        for origin in sorted(lines):
+            cuts.add(lines[origin], 0, origin)
+        done = cuts.close()
+    return path, done, len(lines)
+
+
+def _origins_without_success(tools: Equipment, job: Job) -> dict[bytes, int]:
+    """As many entries as there are requests without plain success; truncated and refused ones may be edited, too."""
+    origins: dict[bytes, int] = {}
+    for found in latest(tools, job, tools.ledger.batches(job)):
+        for position, mark in enumerate(found.marks):
+            if mark != Mark.SUCCEEDED:
+                origins[custom_id_of(found.request_line(position))] = found.origin + position
+    return origins

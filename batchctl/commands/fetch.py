@@ -1,0 +1,43 @@
+"""`fetch [JOB]`: every ended batch to the disk, verified; then the merged answers. Re-running brings only what is missing."""
+
+from dataclasses import dataclass
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.looking import look, raise_unless_passing, report_of
+from batchctl.commands.loop import Loop, Verb
+from batchctl.commands.merging import Output, merge
+from batchctl.domain.errors import ApiFailure, ServiceProblem
+from batchctl.domain.model import Job, Merged, State
+from batchctl.domain.progress import JobReport
+from batchctl.domain.steps import Arrow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    report: JobReport
+    merged: Merged
+    output: Output
+
+
+def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
+    """Downloads and merges. A problem with one batch does not keep the others from the merged files."""
+    look_once(tools, job)
+    Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD}))).run()
+    merged = merge(tools, tools.ledger.job(job.name), output)
+    return Fetched(report=report_of(tools, job), merged=merged, output=output)
+
+
+def look_once(tools: Equipment, job: Job) -> None:
+    """Raises AccountProblem or ServiceProblem where the API cannot say."""
+    running = [b for b in tools.ledger.batches(job) if b.is_running]
+    if not running:
+        return
+    try:
+        look(tools, job, running)
+    except ApiFailure as failure:
+        raise_unless_passing(failure)
+        if not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
+            raise ServiceProblem(
+                f"the API cannot be reached: {failure}",
+                hint="the batches go on without us: run the same command again",
+            ) from failure

@@ -1,0 +1,33 @@
+"""Which job a person means."""
+
+from batchctl.domain.errors import UsageProblem
+from batchctl.domain.model import Job
+from batchctl.ledger import Ledger
+
+LAST = "@last"
+
+
+def find_job(ledger: Ledger, word: str | None) -> Job:
+    """By name, unique prefix of one, `@last` or nothing for the latest, or the id of one of its batches."""
+    jobs = ledger.jobs()
+    if not jobs:
+        raise UsageProblem("this workspace holds no job yet", hint="batchctl submit INPUT.jsonl")
+    if word is None or word == LAST:
+        return jobs[-1]
+    found = matching(jobs, word)
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        names = ", ".join(job.name for job in found[-5:])
+        raise UsageProblem(f"{word!r} may be any of {len(found)} jobs: {names}", hint="type more of the name")
+    job_id = ledger.job_id_of_message_batch(word)
+    by_batch = next((job for job in jobs if job.id == job_id), None)
+    if by_batch is None:
+        raise UsageProblem(f"no job is called {word!r}", hint="batchctl status shows the jobs of this workspace")
+    return by_batch
+
+
+def matching(jobs: list[Job], word: str) -> list[Job]:
+    """The one of that name, else all whose name begins with it."""
+    exact = [job for job in jobs if job.name == word]
+    return exact or [job for job in jobs if job.name.startswith(word)]

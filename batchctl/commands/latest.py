@@ -1,0 +1,138 @@
+"""The latest answer to every request, in input order, over all rounds; one batch of round 1 in hand at a time.
+
+A batch's results answer only its own range, and every later round keeps the order of the input: so the rounds are read
+side by side, and no request is ever looked up.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from batchctl.commands.equipment import Equipment
+from batchctl.domain.merging import replaces
+from batchctl.domain.model import Batch, Job, Mark, State
+from batchctl.files.requests import LinesInOrder, request_file
+from batchctl.files.results import Answers
+from batchctl.files.sides import Numbers
+
+
+@dataclass(slots=True)
+class Source:
+    """Where one later round's word on a request lies: its batch there, and the position in it."""
+
+    batch: "OpenBatch"
+    position: int
+
+
+class OpenBatch:
+    """A batch with its answers, if it has any, and its request lines, if they are asked for."""
+
+    def __init__(self, tools: Equipment, job: Job, batch: Batch) -> None:
+        self.batch = batch
+        self._lines = LinesInOrder(request_file(tools.workspace, job, batch.round), batch)
+        self.answers: Answers | None = None
+        if batch.state is State.FETCHED:
+            self.answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch.count)
+
+    def mark(self, position: int) -> int:
+        return self.answers.marks[position] if self.answers else Mark.UNANSWERED
+
+    def request_line(self, position: int) -> bytes:
+        """Ask by rising position only."""
+        return self._lines.line(position)
+
+    def close(self) -> None:
+        if self.answers:
+            self.answers.close()
+
+
+class Latest:
+    """The requests of one batch of round 1, with the newest word on each."""
+
+    def __init__(self, first: OpenBatch, lines: Sequence[int]) -> None:
+        self._first = first
+        self.lines = lines
+        self.count = first.batch.count
+        self.origin = first.batch.cut.first
+        self.marks = bytearray(first.answers.marks) if first.answers else bytearray(self.count)
+        self._answered_by: dict[int, Source] = {}
+        self._sent_by: dict[int, Source] = {}
+
+    def take(self, source: Source, origin: int) -> None:
+        """A later round's word."""
+        position = origin - self.origin
+        self._sent_by[position] = source
+        mark = Mark(source.batch.mark(source.position))
+        if replaces(mark, Mark(self.marks[position])):
+            self.marks[position] = mark
+            self._answered_by[position] = source
+
+    @property
+    def is_first_round_only(self) -> bool:
+        return not self._answered_by
+
+    def answer(self, position: int) -> Source:
+        """Where the answer that counts lies; ask only where the mark says that there is one."""
+        return self._answered_by.get(position) or Source(self._first, position)
+
+    def answer_line(self, position: int) -> bytes:
+        source = self.answer(position)
+        assert source.batch.answers is not None
+        return source.batch.answers.line(source.position)
+
+    def request_line(self, position: int) -> bytes:
+        """As it was sent last. Ask by rising position only."""
+        source = self._sent_by.get(position) or Source(self._first, position)
+        return source.batch.request_line(source.position)
+
+
+def latest(tools: Equipment, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
+    """Round 1, batch by batch. What is given is good until the next is asked for."""
+    with contextlib.ExitStack() as stack:
+        lines = Numbers(tools.workspace.lines(job.name), base=1)
+        stack.callback(lines.close)
+        later = [_LaterRound(tools, job, r.number, batches) for r in job.rounds[1:]]
+        for one in later:
+            stack.callback(one.close)
+        for batch in (b for b in batches if b.round == 1):
+            with contextlib.closing(OpenBatch(tools, job, batch)) as first:
+                found = Latest(first, lines.run(batch.cut.first, batch.count))
+                for one in later:
+                    one.hand_over(found)
+                yield found
+
+
+class _LaterRound:
+    """The requests of a retry, in the order of the input."""
+
+    def __init__(self, tools: Equipment, job: Job, number: int, batches: Sequence[Batch]) -> None:
+        self._opened: list[OpenBatch] = []
+        self._numbers = Numbers(tools.workspace.origins(job.name, number))
+        self._tools = tools
+        self._job = job
+        self._sources = self._all([b for b in batches if b.round == number])
+        self._next = next(self._sources, None)
+
+    def _all(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Source]]:
+        for batch in batches:
+            opened = OpenBatch(self._tools, self._job, batch)
+            self._opened.append(opened)
+            origins = self._numbers.run(batch.cut.first, batch.count)
+            for position, origin in enumerate(origins):
+                yield origin, Source(opened, position)
+
+    def hand_over(self, found: Latest) -> None:
+        """All that this round knows of the requests of one batch of round 1."""
+        for done in self._opened[:-1]:
+            done.close()
+        del self._opened[:-1]
+        end = found.origin + found.count
+        while self._next is not None and self._next[0] < end:
+            origin, source = self._next
+            found.take(source, origin)
+            self._next = next(self._sources, None)
+
+    def close(self) -> None:
+        for opened in self._opened:
+            opened.close()
+        self._numbers.close()

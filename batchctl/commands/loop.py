@@ -1,0 +1,155 @@
+"""The one control loop: asks `domain.steps` what to do, does it with a few threads, asks again."""
+
+import concurrent.futures
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from batchctl.commands.downloading import download
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.looking import Looker
+from batchctl.commands.sending import send
+from batchctl.commands.settling import Settler
+from batchctl.domain.errors import DoubtProblem, Stopped
+from batchctl.domain.events import Stopping, Waiting
+from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.steps import Arrow, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
+
+RENEW_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """What one run of the loop may do. `waits`: whether it sits out a queue that is full."""
+
+    arrows: frozenset[Arrow]
+    waits: bool = True
+
+
+class Loop:
+    def __init__(self, tools: Equipment, job: Job, verb: Verb) -> None:
+        self._tools = tools
+        self._name = job.name
+        self._verb = verb
+        self._looker = Looker(tools)
+        self._settler = Settler(tools)
+        self._look_due: datetime | None = None
+        self._is_stuck = False
+
+    def run(self) -> None:
+        """Until nothing is left that this verb may do. Raises Stopped, DoubtProblem, and what a step raises."""
+        self._tools.stop.is_gentle = True
+        try:
+            self._run()
+        finally:
+            self._tools.stop.is_gentle = False
+
+    def _run(self) -> None:
+        while True:
+            if self._tools.stop.is_set():
+                raise Stopped
+            steps = next_steps(self._snapshot(), self._verb.arrows, self._tools.now())
+            match steps:
+                case ():
+                    return
+                case (WaitUntil() as wait,):
+                    if not self._wait(wait):
+                        return
+                case _:
+                    self._take(steps)
+
+    def _snapshot(self) -> Snapshot:
+        ledger = self._tools.ledger
+        ledger.release_dead(self._tools.now())
+        job = ledger.job(self._name)
+        return Snapshot(
+            job=job,
+            batches=ledger.batches(job),
+            busy_counts=ledger.counts_being_sent(job),
+            look_due=self._look_due,
+        )
+
+    def _wait(self, wait: WaitUntil) -> bool:
+        """False when this verb does not wait for that."""
+        self._raise_if_only_time_can_tell()
+        if not self._verb.waits:
+            return False
+        self._tools.tell(Waiting(wait.at, wait.why))
+        if self._tools.clock.wait_until(wait.at, self._tools.stop):
+            raise Stopped
+        return True
+
+    def _raise_if_only_time_can_tell(self) -> None:
+        if not self._is_stuck:
+            return
+        job = self._tools.ledger.job(self._name)
+        batches = self._tools.ledger.batches(job)
+        doubts = [b for b in batches if b.state is State.SUBMITTING]
+        if doubts and not any(b.state is State.PLANNED for b in batches):
+            raise DoubtProblem(
+                f"{len(doubts)} of {len(batches)} batches are {doubts[0].note}",
+                hint=f"their ids tell once they have ended; nothing is sent twice: batchctl submit {self._name}",
+            )
+
+    def _take(self, steps: Sequence[Step]) -> None:
+        job = self._tools.ledger.job(self._name)
+        actions: list[Callable[[], None]] = []
+        for step in steps:
+            match step:
+                case Settle(batches):
+                    self._is_stuck = not self._settler.settle(job, batches)
+                case Look(batches):
+                    pause = self._looker.look(job, batches)
+                    self._look_due = self._tools.now() + timedelta(seconds=pause)
+                case Send(batch):
+                    actions.append(partial(self._send, job, batch))
+                case Download(batch):
+                    actions.append(partial(download, self._tools, job, batch))
+                case WaitUntil():
+                    pass
+        if actions:
+            _Wave(self._tools).run(actions)
+
+    def _send(self, planned: Job, batch: Batch) -> None:
+        """Unless a limit or a pause has come up since this wave began: the rest of it would only be refused."""
+        job = self._tools.ledger.job(planned.name)
+        if not job.paused and (job.hold_until is None or job.hold_until <= self._tools.now()):
+            send(self._tools, job, batch)
+
+
+class _Wave:
+    """Steps side by side. The first problem lets the steps in flight finish and takes no further one."""
+
+    def __init__(self, tools: Equipment) -> None:
+        self._tools = tools
+        self._problem: BaseException | None = None
+
+    def run(self, actions: Sequence[Callable[[], None]]) -> None:
+        with concurrent.futures.ThreadPoolExecutor(self._tools.parallel) as pool:
+            futures = {pool.submit(self._step, action) for action in actions}
+            self._wait(futures)
+        if self._problem is not None:
+            raise self._problem
+        if self._tools.stop.is_set():
+            raise Stopped
+
+    def _step(self, action: Callable[[], None]) -> None:
+        if self._problem is not None or self._tools.stop.is_set():
+            return
+        try:
+            action()
+        except BaseException as problem:  # noqa: BLE001 - carried to the main thread, which raises it
+            self._problem = self._problem or problem
+
+    def _wait(self, futures: "set[concurrent.futures.Future[None]]") -> None:
+        renewed = self._tools.clock.monotonic()
+        is_told = False
+        while futures:
+            _, futures = concurrent.futures.wait(futures, timeout=0.2)
+            if self._tools.stop.is_set() and not is_told and futures:
+                is_told = True
+                self._tools.tell(Stopping(sum(f.running() for f in futures)))
+            if self._tools.clock.monotonic() - renewed > RENEW_SECONDS:
+                self._tools.ledger.renew(self._tools.owner, self._tools.now())
+                renewed = self._tools.clock.monotonic()

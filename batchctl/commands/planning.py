@@ -1,0 +1,193 @@
+"""The plan: the whole input checked and cut before the first byte is sent, then recorded in one transaction.
+
+1. read    stdin and compressed inputs are copied out first, so that what is checked is what can be sent
+2. check   every line; any error ends it here, unless bad lines are to be left out
+3. clean   only where the file is no clean run of requests: the good lines, copied
+4. hold    a clone or a hard link, so that deleting or replacing the input hurts nobody
+5. record  job, round and batches, all or nothing
+A stop before 5 leaves nothing but files that the next try writes anew.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.commands.equipment import Equipment
+from batchctl.domain.checking import Fault
+from batchctl.domain.errors import InputProblem
+from batchctl.domain.events import Checked, Planned, Reading
+from batchctl.domain.model import Cut, Job, Round, Settings
+from batchctl.domain.plans import Problem, Scan
+from batchctl.files.cuts import CleanCopy
+from batchctl.files.durable import place, replacing
+from batchctl.files.inputs import STDIN, input_name, is_spooled, keep, spool, stat
+from batchctl.files.problems import ProblemFile
+from batchctl.files.scanning import Order, repeated_lines, scan
+
+PROGRESS_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """An input, read and checked. `plain` is the file of its bytes; `is_ours` says whether it is a copy of ours."""
+
+    path: str
+    plain: Path
+    is_ours: bool
+    size: int
+    mtime_ns: int
+    scan: Scan
+    problems: ProblemFile
+    repeats: frozenset[int] = frozenset()
+
+
+class Planner:
+    def __init__(self, tools: Equipment, settings: Settings, *, skip_bad: bool, full_check: bool) -> None:
+        self._tools = tools
+        self._settings = settings
+        self._skip_bad = skip_bad
+        self._full_check = full_check
+
+    def read(self, path: str, stdin: BinaryIO | None) -> Input:
+        """Steps 1 and 2. Raises InputProblem where the input has an error, after telling of all of them."""
+        workspace = self._tools.workspace
+        copied = workspace.temporary(f"{os.getpid()}.input")
+        spooled = is_spooled(path)
+        if spooled:
+            assert stdin is not None, "only an edited retry has none, and it is a plain file"
+            spool(path, copied, stdin, self._progress("copying", 0))
+        plain = copied if spooled else Path(path).absolute()
+        found = stat(plain) if path == STDIN else stat(Path(path))
+        problems = ProblemFile(workspace.problems(input_name(path)))
+        try:
+            seen, repeats = self._check(plain, problems)
+        except InputProblem as problem:
+            raise InputProblem(problem.message.replace(str(plain), path), hint=problem.hint) from problem
+        finally:
+            problems.close()
+        self._tools.tell(Checked(path, seen, str(problems.path)))
+        if seen.errors and not self._skip_bad:
+            raise self._refusal(path, seen, problems)
+        if not seen.count:
+            raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {problems.path}")
+        return Input(
+            path=path,
+            plain=plain,
+            is_ours=spooled,
+            size=0 if path == STDIN else found.st_size,
+            mtime_ns=0 if path == STDIN else found.st_mtime_ns,
+            scan=seen,
+            problems=problems,
+            repeats=repeats,
+        )
+
+    def record(self, name: str, given: Input) -> Job:
+        """Steps 3 to 5."""
+        request_file, cuts = self._lay_down(name, given)
+        found = request_file.stat()
+        first = Round(
+            number=1,
+            request_file=self._tools.workspace.store(request_file),
+            size=found.st_size,
+            mtime_ns=found.st_mtime_ns,
+            count=given.scan.count,
+            created_at=self._tools.now(),
+        )
+        job = Job(
+            id=0,
+            name=name,
+            input_path=given.path if given.path == STDIN else str(Path(given.path).absolute()),
+            input_sha256=given.scan.sha256,
+            input_size=given.size,
+            input_mtime_ns=given.mtime_ns,
+            line_count=given.scan.lines,
+            left_out=given.scan.left_out,
+            settings=self._settings,
+            created_at=self._tools.now(),
+            rounds=(first,),
+        )
+        recorded = self._tools.ledger.record_job(job, cuts)
+        self._tools.tell(
+            Planned(recorded, len(cuts), given.scan.count, sum(cut.body_bytes for cut in cuts), first.number)
+        )
+        return recorded
+
+    def discard(self, given: Input) -> None:
+        """Removes the copy of an input that is not planned after all."""
+        if given.is_ours:
+            given.plain.unlink(missing_ok=True)
+
+    def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
+        order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", full_check=self._full_check)
+        seen, hashes = scan(plain, order, problems, self._progress("checking", stat(plain).st_size))
+        repeats: set[int] = set()
+        for line, custom_id, first in repeated_lines(plain, hashes) if hashes else ():
+            repeats.add(line)
+            fault = Fault(
+                "custom_id_repeated", f"custom_id {custom_id!r} stands on line {first:,} already: make it unique"
+            )
+            problems.add(Problem(line, custom_id, fault))
+        if repeats:
+            seen = replace(
+                seen,
+                errors=problems.errors,
+                left_out=seen.left_out + len(repeats),
+                count=seen.count - len(repeats),
+                by_code=dict(problems.by_code),
+                first_problems=tuple(problems.first),
+                is_clean=False,
+            )
+        return seen, frozenset(repeats)
+
+    def _refusal(self, path: str, seen: Scan, problems: ProblemFile) -> InputProblem:
+        lines = seen.left_out
+        return InputProblem(
+            f"{path}: {lines:,} of {seen.lines:,} lines cannot be sent; nothing was sent",
+            hint=f"mend them, or leave them out with --skip-bad; all of them: {problems.path}",
+        )
+
+    def _lay_down(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
+        """The request file in the job's folder, and its cuts."""
+        workspace = self._tools.workspace
+        target = workspace.requests(name, 1)
+        if given.scan.left_out:
+            place(given.problems.path, workspace.left_out(name))
+        if not given.scan.is_clean:
+            return target, self._clean(name, given, target)
+        if given.is_ours:
+            place(given.plain, target)
+        elif not keep(given.plain, target):
+            target = given.plain
+        return target, given.scan.cuts
+
+    def _clean(self, name: str, given: Input, target: Path) -> tuple[Cut, ...]:
+        workspace = self._tools.workspace
+        again = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
+        with replacing(target) as requests, replacing(workspace.lines(name)) as numbers:
+            order = Order(
+                settings=self._settings,
+                scratch=workspace.root / "tmp",
+                full_check=self._full_check,
+                repeats=given.repeats,
+                copy=CleanCopy(requests=requests, numbers=numbers),
+            )
+            cleaned, _ = scan(given.plain, order, again, self._progress("cleaning", stat(given.plain).st_size))
+        again.close()
+        again.path.unlink(missing_ok=True)
+        self.discard(given)
+        if (cleaned.sha256, cleaned.count) != (given.scan.sha256, given.scan.count):
+            raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
+        return cleaned.cuts
+
+    def _progress(self, what: str, total: int) -> Callable[[int], None]:
+        last = 0
+
+        def tell(done: int) -> None:
+            nonlocal last
+            if done - last >= PROGRESS_BYTES:
+                last = done
+                self._tools.tell(Reading(what, done, total))
+
+        return tell

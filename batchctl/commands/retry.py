@@ -1,0 +1,164 @@
+"""`retry [JOB]`: what failed and can succeed, sent again as the next round, from the original bytes.
+
+1. choose    by failure class, over the newest word on every request
+2. rebuild   the request file and the origins, beside their place, renamed
+3. record    the round and its batches, all or nothing
+4. send      as every round is sent
+A stop before 3 leaves files that the next try writes anew; a stop after it is continued by `retry` or `submit`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchctl.commands.edited import take_edited
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.latest import Latest, latest
+from batchctl.commands.looking import report_of
+from batchctl.commands.loop import Loop, Verb
+from batchctl.commands.submit import ARROWS, OPEN_STATES
+from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
+from batchctl.domain.classifying import CLASS_OF_MARK
+from batchctl.domain.errors import AccountProblem, Refused
+from batchctl.domain.events import Continued, Planned
+from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
+from batchctl.domain.progress import JobReport
+from batchctl.files.cuts import CleanCopy, Cuts
+from batchctl.files.durable import replacing
+
+ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
+SETTLED = frozenset({State.FETCHED, State.REFUSED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    number: int
+    path: Path
+    cuts: tuple[Cut, ...]
+    chosen: Chosen
+
+
+def open_round(tools: Equipment, job: Job) -> bool:
+    """Whether the newest round still has batches to send. Raises Refused while results are outstanding."""
+    batches = tools.ledger.batches(job)
+    if any(b.state in OPEN_STATES for b in batches):
+        return True
+    waiting = [b for b in batches if b.state not in SETTLED]
+    if waiting:
+        raise Refused(
+            f"{len(waiting)} of {len(batches)} batches of {job.name} are not on the disk yet: what failed is not all known",
+            hint=f"batchctl status {job.name} --watch, then batchctl fetch {job.name}",
+        )
+    return False
+
+
+def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = None) -> Rebuilt:
+    """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder."""
+    number = job.rounds[-1].number + 1
+    path = target or tools.workspace.requests(job.name, number)
+    chooser = _Chooser(choice)
+    with (
+        replacing(path) as requests,
+        replacing(tools.workspace.origins(job.name, number)) as numbers,
+    ):
+        cuts = Cuts(job.settings, CleanCopy(requests=requests, numbers=numbers))
+        for found in latest(tools, job, tools.ledger.batches(job)):
+            for position in chooser.positions(found):
+                cuts.add(found.request_line(position), 0, found.origin + position)
+            cuts.flush()
+        done = cuts.close()
+    return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done))
+
+
+def discard(tools: Equipment, job: Job, rebuilt: Rebuilt) -> None:
+    """Nothing was chosen: the empty files go."""
+    rebuilt.path.unlink(missing_ok=True)
+    tools.workspace.origins(job.name, rebuilt.number).unlink(missing_ok=True)
+
+
+def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
+    """Step 3. Raises Refused when another process was first."""
+    found = rebuilt.path.stat()
+    new = Round(
+        number=rebuilt.number,
+        request_file=tools.workspace.store(rebuilt.path),
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        count=rebuilt.chosen.requests,
+        created_at=tools.now(),
+    )
+    if not tools.ledger.record_round(job, new, rebuilt.cuts):
+        raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")
+    recorded = tools.ledger.job(job.name)
+    tools.tell(Planned(recorded, len(rebuilt.cuts), new.count, rebuilt.chosen.bytes, new.number))
+    return recorded
+
+
+def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
+    """Steps 1 and 2 for a file that a person edited: its ids must be those of requests without success."""
+    number = job.rounds[-1].number + 1
+    path, cuts, count = take_edited(tools, job, edited, number)
+    chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
+    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen)
+
+
+def proceed(tools: Equipment, job: Job, *, is_new: bool, waits: bool = True) -> JobReport:
+    """Step 4."""
+    if not is_new:
+        left = sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))
+        tools.tell(Continued(job, left))
+    tools.ledger.record_pause(job, "")
+    Loop(tools, job, Verb(arrows=ARROWS, waits=waits)).run()
+    return report_of(tools, job)
+
+
+def pause_for_account(tools: Equipment, job: Job, choice: Choice) -> None:
+    """Where the account failed requests, nothing goes again by itself: it would fail again. Raises AccountProblem."""
+    failures = report_of(tools, job).failures
+    broke = [f for f in failures if f.failure_class == FailureClass.ACCOUNT and not choice.only]
+    if broke:
+        count = sum(f.count for f in broke)
+        tools.ledger.record_pause(job, broke[0].sample_message)
+        raise AccountProblem(
+            f"{count:,} requests of {job.name} failed because of the account: {broke[0].sample_message}",
+            hint=f"mend it, then: batchctl retry {job.name} --only account --only retry",
+        )
+
+
+class _Chooser:
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._sent: Counter[tuple[str, str]] = Counter()
+        self._left: Counter[tuple[str, str, str]] = Counter()
+
+    def positions(self, found: Latest) -> Iterator[int]:
+        for position, code in enumerate(found.marks):
+            mark = Mark(code)
+            if mark is Mark.SUCCEEDED:
+                continue
+            error_type = _error_type(found, position, mark)
+            failure_class = CLASS_OF_MARK.get(mark)
+            kind = (error_type, failure_class.value if failure_class else "succeeded")
+            if is_chosen(mark, error_type, self._choice):
+                self._sent[kind] += 1
+                yield position
+            elif not mark.is_success:
+                self._left[(*kind, why_left(mark))] += 1
+
+    def chosen(self, cuts: tuple[Cut, ...]) -> Chosen:
+        return Chosen(
+            sent=dict(self._sent),
+            left=dict(self._left),
+            requests=sum(cut.count for cut in cuts),
+            bytes=sum(cut.body_bytes for cut in cuts),
+        )
+
+
+def _error_type(found: Latest, position: int, mark: Mark) -> str:
+    """The nested type of an errored line, else a word for what became of it."""
+    if mark in ERRORED:
+        source = found.answer(position)
+        assert source.batch.answers is not None
+        return source.batch.answers.reading(source.position).error_type
+    return Outcome.UNANSWERED.value if mark is Mark.UNANSWERED else mark.name.lower()

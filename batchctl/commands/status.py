@@ -1,0 +1,26 @@
+"""`status [JOB]`: what there is to know, from the API and the ledger, or from the ledger alone."""
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.fetch import look_once
+from batchctl.commands.looking import report_of
+from batchctl.commands.loop import Loop, Verb
+from batchctl.domain.model import Job
+from batchctl.domain.progress import JobReport
+from batchctl.domain.steps import Arrow
+
+
+def status(tools: Equipment, job: Job, *, offline: bool) -> JobReport:
+    if not offline:
+        look_once(tools, job)
+    return report_of(tools, job)
+
+
+def watch(tools: Equipment, job: Job) -> JobReport:
+    """Looks again and again, until every batch that was sent has ended."""
+    Loop(tools, job, Verb(arrows=frozenset({Arrow.LOOK}))).run()
+    return report_of(tools, job)
+
+
+def all_jobs(tools: Equipment) -> list[JobReport]:
+    """From the ledger: a table of all jobs asks nobody."""
+    return [report_of(tools, job) for job in tools.ledger.jobs()]

@@ -1,0 +1,124 @@
+"""`submit INPUT`: check, cut, record the plan, send. The same input again continues its job."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.finding import matching
+from batchctl.commands.looking import report_of
+from batchctl.commands.loop import Loop, Verb
+from batchctl.commands.planning import Input, Planner
+from batchctl.domain.cutting import limits_problem
+from batchctl.domain.errors import InputProblem, Refused, UsageProblem
+from batchctl.domain.events import Continued
+from batchctl.domain.model import Job, Settings, State
+from batchctl.domain.names import job_name, name_problem
+from batchctl.domain.plans import Scan
+from batchctl.domain.progress import JobReport
+from batchctl.domain.steps import Arrow
+from batchctl.files.inputs import STDIN, input_name, is_spooled, sha256_of, stat
+
+ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE})
+OPEN_STATES = frozenset({State.PLANNED, State.SUBMITTING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a person asked for. `confirm` is asked once, with the finished check, before the first byte is sent."""
+
+    path: str
+    settings: Settings
+    name: str = ""
+    skip_bad: bool = False
+    full_check: bool = False
+    again: bool = False
+    waits: bool = True
+    moved_to: str = ""
+
+
+def check(tools: Equipment, wanted: Submission, stdin: BinaryIO) -> tuple[Planner, Input]:
+    """Everything up to the plan: nothing is recorded and nothing is sent."""
+    problem = limits_problem(wanted.settings.max_requests, wanted.settings.max_bytes) or name_problem(wanted.name)
+    if problem:
+        raise UsageProblem(problem)
+    planner = Planner(tools, wanted.settings, skip_bad=wanted.skip_bad, full_check=wanted.full_check)
+    return planner, planner.read(wanted.path, stdin)
+
+
+def known_job(tools: Equipment, wanted: Submission) -> Job | None:
+    """A job this can only be: named instead of a path, or unfinished with a file that is unchanged since it was planned."""
+    jobs = tools.ledger.jobs()
+    path = Path(wanted.path)
+    if wanted.path != STDIN and not path.exists():
+        found = matching(jobs, wanted.path)
+        return found[0] if len(found) == 1 else None
+    if wanted.again or is_spooled(wanted.path):
+        return None
+    now = stat(path)
+    same = [
+        job
+        for job in jobs
+        if job.input_path == str(path.absolute())
+        and (job.input_size, job.input_mtime_ns) == (now.st_size, now.st_mtime_ns)
+        and is_open(tools, job)
+    ]
+    return same[-1] if same else None
+
+
+def same_input(tools: Equipment, wanted: Submission, scan: Scan) -> Job | None:
+    """The latest job of the same bytes. Raises Refused where all of it was sent."""
+    if wanted.again:
+        return None
+    same = [job for job in tools.ledger.jobs() if job.input_sha256 == scan.sha256]
+    if not same:
+        return None
+    if not is_open(tools, same[-1]):
+        raise already_sent(same[-1])
+    return same[-1]
+
+
+def already_sent(job: Job) -> Refused:
+    return Refused(
+        f"this input is already job {job.name}: all of it was sent",
+        hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
+    )
+
+
+def is_open(tools: Equipment, job: Job) -> bool:
+    return any(b.state in OPEN_STATES for b in tools.ledger.batches(job))
+
+
+def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input) -> Job:
+    names = {job.name for job in tools.ledger.jobs()}
+    if wanted.name in names:
+        raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
+    name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
+    return planner.record(name, given)
+
+
+def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> JobReport:
+    """Sends what is not sent yet. Raises what stops the job; what was sent stays sent."""
+    if wanted.moved_to:
+        use_moved_input(tools, job, wanted.moved_to)
+    if not is_new:
+        left = sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))
+        tools.tell(Continued(job, left))
+    # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
+    tools.ledger.record_pause(job, "")
+    Loop(tools, job, Verb(arrows=ARROWS, waits=wanted.waits)).run()
+    return report_of(tools, job)
+
+
+def use_moved_input(tools: Equipment, job: Job, path: str) -> None:
+    """The bytes of round 1 are found at `path` from now on. Raises InputProblem where they are others."""
+    if tools.workspace.lines(job.name).exists() or is_spooled(job.input_path):
+        raise UsageProblem(f"{job.name} sends from its own copy of the input: --input is not needed")
+    moved = Path(path).absolute()
+    found = stat(moved)
+    if found.st_size != job.input_size or sha256_of(moved) != job.input_sha256:
+        raise InputProblem(
+            f"{path} is not the input of {job.name}: its bytes are others than those that were planned",
+            hint=f"it was {job.input_size:,} bytes, sha256 {job.input_sha256[:12]}...; this one is {found.st_size:,} bytes",
+        )
+    tools.ledger.record_request_file(job, 1, str(moved), found.st_mtime_ns)

@@ -1,0 +1,1 @@
+"""Words and rules: pure. No I/O, no clock, no chance."""

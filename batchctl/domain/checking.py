@@ -1,0 +1,256 @@
+"""What can be said about one request before it is paid for: the cheap checks, run on every line.
+
+The API checks the envelope (`custom_id`, `params`) when a batch is created and refuses all of it for one bad line; what
+is inside `params` it checks hours later, line by line. Here both are checked before the first byte is sent.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+CUSTOM_ID_PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
+MAX_CUSTOM_ID_CHARACTERS = 64
+
+# The largest ceiling of any model, and only with the beta named here; each model's own is known to the API alone.
+MAX_TOKENS_CEILING = 300_000
+MAX_TOKENS_BETA = "output-300k-2026-03-24"
+
+# From this API version on the three sampling parameters are refused, at their default values too.
+NO_SAMPLING_SINCE = "2026-10-21"
+SAMPLING_PARAMS = frozenset({"temperature", "top_p", "top_k"})
+
+REFUSED_PARAMS = frozenset(
+    {
+        "cache_hint",
+        "context_hint",
+        "fallback_credit_token",
+        "fallbacks",
+        "previous_thread_event_id",
+        "research_preview_2026_02",
+        "speed",
+        "store",
+        "stream",
+        "thread",
+    }
+)
+
+CLIENT_PARAMS: Mapping[str, str] = {
+    "extra_body": "put its keys straight into params",
+    "extra_headers": "headers belong to a whole batch: leave it out, and name betas with --beta NAME",
+    "extra_query": "leave it out",
+    "betas": "betas belong to a whole batch: leave it out and pass --beta NAME",
+    "anthropic_beta": "betas belong to a whole batch: leave it out and pass --beta NAME",
+    "anthropic_version": "the version belongs to a whole batch: leave it out and pass --api-version VERSION",
+    "timeout": "leave it out: batchctl has its own timeouts",
+    "max_retries": "leave it out: batchctl retries by itself",
+    "idempotency_key": "leave it out: the API knows no such key for batches",
+}
+
+REQUIRED_PARAMS = ("model", "max_tokens", "messages")
+JUDGED_PARAMS = frozenset({"model", "max_tokens"}) | REFUSED_PARAMS | SAMPLING_PARAMS | CLIENT_PARAMS.keys()
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one line. `message` is written to be read after `path`, as `str(fault)` shows it."""
+
+    code: str
+    message: str
+    severity: Severity = Severity.ERROR
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+_is_custom_id = re.compile(CUSTOM_ID_PATTERN).fullmatch
+_SUSPECT = REFUSED_PARAMS | CLIENT_PARAMS.keys()
+_SUSPECT_SINCE = _SUSPECT | SAMPLING_PARAMS
+
+
+def envelope_faults(request: object, *, api_version: str) -> list[Fault]:
+    """`request` is one decoded line; [] when nothing is wrong with its envelope and the params every request needs."""
+    if _is_plainly_good(request, _SUSPECT_SINCE if api_version >= NO_SAMPLING_SINCE else _SUSPECT):
+        return []
+    return list(_request_faults(request, api_version))
+
+
+def _is_plainly_good(request: object, suspect: frozenset[str]) -> bool:
+    """The whole check for nearly every line; False only means that a closer look is needed."""
+    if type(request) is not dict or len(request) != 2:
+        return False
+    custom_id, params = request.get("custom_id"), request.get("params")
+    # fullmatch, as `$` alone would let a trailing newline pass.
+    if type(custom_id) is not str or type(params) is not dict or _is_custom_id(custom_id) is None:
+        return False
+    model, max_tokens, messages = params.get("model"), params.get("max_tokens"), params.get("messages")
+    if type(model) is not str or type(max_tokens) is not int or type(messages) is not list:
+        return False
+    return bool(model and messages) and 1 <= max_tokens <= MAX_TOKENS_CEILING and suspect.isdisjoint(params)
+
+
+def _request_faults(request: object, api_version: str) -> Iterator[Fault]:
+    if not isinstance(request, dict):
+        yield Fault("not_an_object", f"a line must be one JSON object, not {shown(request)}")
+        return
+    yield from _custom_id_faults(request)
+    yield from _envelope_key_faults(request)
+    if "params" not in request:
+        yield Fault("params_missing", 'a request needs "params": the body of a Messages request', path="params")
+    elif not isinstance(params := request["params"], dict):
+        yield Fault("params_not_an_object", f"must be an object, not {shown(params)}", path="params")
+    else:
+        yield from _params_faults(params, api_version)
+
+
+def _custom_id_faults(request: dict[str, object]) -> Iterator[Fault]:
+    if "custom_id" not in request:
+        message = 'a request needs "custom_id": your name for it, unique in the input'
+        yield Fault("custom_id_missing", message, path="custom_id")
+        return
+    custom_id = request["custom_id"]
+    if not isinstance(custom_id, str):
+        yield Fault("custom_id_not_text", f"must be text, not {shown(custom_id)}", path="custom_id")
+    elif not custom_id:
+        yield Fault("custom_id_empty", f"must have 1 to {MAX_CUSTOM_ID_CHARACTERS} characters", path="custom_id")
+    elif len(custom_id) > MAX_CUSTOM_ID_CHARACTERS:
+        message = f"{shown(custom_id)} has {len(custom_id)} characters; {MAX_CUSTOM_ID_CHARACTERS} is the most"
+        yield Fault("custom_id_too_long", message, path="custom_id")
+    elif wrong := re.search("[^a-zA-Z0-9_-]", custom_id):
+        message = f"{shown(custom_id)} has {shown(wrong[0])} at character {wrong.start() + 1}"
+        yield Fault(
+            "custom_id_pattern", f"{message}; only letters a-z, A-Z, digits, _ and - are allowed", path="custom_id"
+        )
+
+
+def _envelope_key_faults(request: dict[str, object]) -> Iterator[Fault]:
+    for key in (key for key in request if key not in {"custom_id", "params"}):
+        advice = f'only "custom_id" and "params" are allowed here{_envelope_advice(key)}'
+        yield Fault("unknown_envelope_key", f"unknown key; {advice}", path=shown_key(key))
+
+
+def _envelope_advice(key: str) -> str:
+    if key in REQUIRED_PARAMS or key in JUDGED_PARAMS or key in {"system", "tools", "metadata"}:
+        return ': move it into "params"'
+    if key in {"method", "url", "body"}:
+        return ": this is OpenAI's batch format"
+    if key == "result":
+        return ": this is a line of results"
+    return did_you_mean(key, ("custom_id", "params"))
+
+
+def _params_faults(params: dict[str, object], api_version: str) -> Iterator[Fault]:
+    for name in REQUIRED_PARAMS:
+        if name not in params:
+            near = did_you_mean_one_of(name, params)
+            yield Fault("param_missing", f'"{name}" is required{near}', path=f"params.{name}")
+    yield from _value_faults(params)
+    for name, value in params.items():
+        yield from _availability_faults(name, value, api_version)
+
+
+def _value_faults(params: dict[str, object]) -> Iterator[Fault]:
+    model, messages = params.get("model", "-"), params.get("messages", ["-"])
+    if not isinstance(model, str) or not model:
+        yield Fault("model_not_text", f"must be the name of a model, not {shown(model)}", path="params.model")
+    if not isinstance(messages, list):
+        yield Fault("messages_not_a_list", f"must be a list of messages, not {shown(messages)}", path="params.messages")
+    elif not messages:
+        yield Fault("messages_empty", "must hold at least one message", path="params.messages")
+    yield from _max_tokens_faults(params.get("max_tokens", 1))
+
+
+def _max_tokens_faults(max_tokens: object) -> Iterator[Fault]:
+    path = "params.max_tokens"
+    # bool is an int to Python, and true is no number to the API.
+    if not isinstance(max_tokens, int) or isinstance(max_tokens, bool):
+        yield Fault("max_tokens_not_an_integer", f"must be an integer, not {shown(max_tokens)}", path=path)
+    elif max_tokens < 1:
+        note = " (0, which warms the cache, works in real time only)" if max_tokens == 0 else ""
+        yield Fault("max_tokens_below_1", f"must be at least 1 in a batch, not {max_tokens}{note}", path=path)
+    elif max_tokens > MAX_TOKENS_CEILING:
+        message = (
+            f"{max_tokens} is above {MAX_TOKENS_CEILING}, the most any model writes (with --beta {MAX_TOKENS_BETA})"
+        )
+        yield Fault("max_tokens_high", message, Severity.WARNING, path)
+
+
+def _availability_faults(name: str, value: object, api_version: str) -> Iterator[Fault]:
+    path = f"params.{name}"
+    if name in SAMPLING_PARAMS and api_version >= NO_SAMPLING_SINCE:
+        message = f"API version {api_version} has no {name}: leave it out, or pass --api-version 2023-06-01"
+        yield Fault("sampling_not_supported", message, path=path)
+    elif name in CLIENT_PARAMS:
+        yield Fault(
+            "client_param", f"an option of a client library, not of a request: {CLIENT_PARAMS[name]}", path=path
+        )
+    elif name == "stream" and value not in (False, None):
+        yield Fault("stream_not_supported", "a batch cannot stream: leave it out", path=path)
+    elif name in REFUSED_PARAMS and _is_in_use(name, value):
+        yield Fault("param_not_supported", "not available in a batch: leave it out", path=path)
+
+
+def _is_in_use(name: str, value: object) -> bool:
+    """null means absent; `stream` is judged by its value alone, and of the research preview one value is refused."""
+    if name == "research_preview_2026_02":
+        return value == "active"
+    return name != "stream" and value is not None
+
+
+# ---------------------------------------------------------------- how a value is shown in a message
+
+SHOWN_CHARACTERS = 60
+
+
+def shown(value: object) -> str:
+    """One short line for any JSON value: `"64"`, `the number 5`, `true`, `a list`."""
+    match value:
+        case str():
+            return _quoted(value)
+        case None | bool():
+            return json.dumps(value)
+        case int() | float():
+            return f"the number {value!r:.{SHOWN_CHARACTERS}}"
+        case list():
+            return "a list" if value else "an empty list"
+        case _:
+            return "an object" if value else "an empty object"
+
+
+def shown_key(key: str) -> str:
+    """A key as a part of a path: as it is where that is plain, quoted where it could confuse a reader or a terminal."""
+    return key if re.fullmatch(r"[\w$@-]{1,64}", key) else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    short = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+    # Escapes, bidi marks and U+2028 must not reach a terminal or break the line.
+    return json.dumps(short, ensure_ascii=not short.isprintable())
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean "max_tokens"?)`, or nothing when no known name is near."""
+    near = _nearest(name, tuple(known))
+    return f' (did you mean "{near}"?)' if near else ""
+
+
+def did_you_mean_one_of(missing: str, present: Iterable[str]) -> str:
+    """The other way round: which of the keys that are there was meant to be the missing one."""
+    near = _nearest(missing, tuple(key for key in present if key not in JUDGED_PARAMS))
+    return f"; {shown(near)} looks like it" if near else ""
+
+
+@lru_cache(maxsize=1024)
+def _nearest(name: str, known: tuple[str, ...]) -> str | None:
+    if len(name) > MAX_CUSTOM_ID_CHARACTERS:
+        return None
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.75)), None)

@@ -1,0 +1,91 @@
+"""What a result line says about its request, and what can be done about it."""
+
+from dataclasses import dataclass
+
+from batchctl.domain.answers import text_is_about_money
+from batchctl.domain.model import FailureClass, Mark, Outcome
+
+# The error's own type stands at result.error.error.type: result.error is a whole error response (API reference).
+RETRY_TYPES = {"api_error", "overloaded_error", "timeout_error", "rate_limit_error"}
+ACCOUNT_TYPES = {"billing_error", "authentication_error", "permission_error"}
+FIX_TYPES = {"invalid_request_error", "not_found_error", "request_too_large"}
+KNOWN_TYPES = RETRY_TYPES | ACCOUNT_TYPES | FIX_TYPES
+
+STOP_MARKS = {
+    "max_tokens": Mark.TRUNCATED,
+    "model_context_window_exceeded": Mark.TRUNCATED,
+    "refusal": Mark.REFUSAL,
+    "pause_turn": Mark.PAUSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One result line, understood: `error_type` and `message` are empty unless it is without success."""
+
+    mark: Mark
+    outcome: Outcome
+    error_type: str = ""
+    message: str = ""
+
+
+def failure_class(error_type: str, message: str) -> FailureClass:
+    """Out of credit and spend limits come as `invalid_request_error` and are told apart by their text only.
+
+    A type nobody heard of is worth another try: the API says to treat unrecognised errors as their broad class.
+    """
+    if error_type in ACCOUNT_TYPES or (error_type in FIX_TYPES and text_is_about_money(message)):
+        return FailureClass.ACCOUNT
+    if error_type in FIX_TYPES:
+        # A URL that could not be fetched may well be there the next time.
+        return FailureClass.RETRY if "unable to download" in message.lower() else FailureClass.FIX
+    return FailureClass.RETRY
+
+
+def read_result(result: object) -> Reading:
+    """From the parsed `result` of a line. Never raises: a shape nobody heard of is `unknown`."""
+    if not isinstance(result, dict):
+        return Reading(Mark.UNKNOWN, Outcome.UNKNOWN, "unknown", "a result that is not an object")
+    match result.get("type"):
+        case "succeeded":
+            message = result.get("message")
+            stop = message.get("stop_reason") if isinstance(message, dict) else None
+            return Reading(STOP_MARKS.get(str(stop), Mark.SUCCEEDED), Outcome.SUCCEEDED)
+        case "errored":
+            return _errored(result)
+        case "expired":
+            return Reading(Mark.EXPIRED, Outcome.EXPIRED, "expired", "not processed within 24 hours")
+        case "canceled":
+            return Reading(Mark.CANCELED, Outcome.CANCELED, "canceled", "the batch was canceled before it ran")
+        case other:
+            return Reading(
+                Mark.UNKNOWN, Outcome.UNKNOWN, str(other), f"a result of type {other!r}, newer than batchctl"
+            )
+
+
+def _errored(result: dict[str, object]) -> Reading:
+    response = result.get("error")
+    error = response.get("error") if isinstance(response, dict) else None
+    # Older documents show one level less; read both.
+    source = error if isinstance(error, dict) else response if isinstance(response, dict) else {}
+    error_type, message = str(source.get("type") or "unknown"), str(source.get("message") or "")
+    mark = {
+        FailureClass.RETRY: Mark.ERRORED_RETRY,
+        FailureClass.FIX: Mark.ERRORED_FIX,
+        FailureClass.ACCOUNT: Mark.ERRORED_ACCOUNT,
+    }[failure_class(error_type, message)]
+    return Reading(mark, Outcome.ERRORED, error_type, message)
+
+
+CLASS_OF_MARK = {
+    Mark.UNANSWERED: FailureClass.RETRY,
+    Mark.ERRORED_RETRY: FailureClass.RETRY,
+    Mark.ERRORED_FIX: FailureClass.FIX,
+    Mark.ERRORED_ACCOUNT: FailureClass.ACCOUNT,
+    Mark.EXPIRED: FailureClass.RETRY,
+    # Canceled by choice: it goes again only when the person says so.
+    Mark.CANCELED: FailureClass.FIX,
+    # It may be a success of a kind this program cannot read: never paid for twice without being told to.
+    Mark.UNKNOWN: FailureClass.FIX,
+    Mark.REFUSAL: FailureClass.POLICY,
+}

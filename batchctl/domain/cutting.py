@@ -1,0 +1,57 @@
+"""Requests to batches: by count and by the bytes of the body, in the order of the input."""
+
+from dataclasses import dataclass
+
+from batchctl.domain.model import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS, ENVELOPE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a cut lies: `count` requests from position `first`, bytes `start` to `end`."""
+
+    first: int
+    count: int
+    start: int
+    end: int
+
+
+class Cutter:
+    """Fed with lines in file order, says where each cut ends. Holds one cut, never the lines."""
+
+    def __init__(self, max_requests: int, max_bytes: int) -> None:
+        self._max_requests = max_requests
+        self._max_span = max_bytes - ENVELOPE_BYTES
+        self._first = self._count = self._start = self._end = 0
+
+    def fits_alone(self, size: int) -> bool:
+        """Whether a line of `size` bytes can travel at all."""
+        return size <= self._max_span
+
+    def add(self, start: int, end: int) -> Extent | None:
+        """Takes the line at bytes `start` to `end`, newline left out; gives the cut that ended before it, if one did."""
+        closed = None
+        if self._count and (self._count == self._max_requests or end - self._start > self._max_span):
+            closed = self.close()
+        if not self._count:
+            self._start = start
+        self._count += 1
+        self._end = end
+        return closed
+
+    def close(self) -> Extent | None:
+        """The cut under way, ended here; None when it holds nothing."""
+        if not self._count:
+            return None
+        closed = Extent(self._first, self._count, self._start, self._end)
+        self._first += self._count
+        self._count = 0
+        return closed
+
+
+def limits_problem(max_requests: int, max_bytes: int) -> str:
+    """Why these limits cannot be used; empty when they can."""
+    if not 1 <= max_requests <= CEILING_MAX_REQUESTS:
+        return f"--max-requests must be 1 to {CEILING_MAX_REQUESTS:,}: the API takes no more in one batch"
+    if not 1_000 <= max_bytes <= CEILING_MAX_BYTES:
+        return f"--max-bytes must be 1KB to {CEILING_MAX_BYTES // 1_000_000}MB: the API takes 256 MB in one batch"
+    return ""

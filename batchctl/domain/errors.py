@@ -1,0 +1,96 @@
+"""What can go wrong, as a person meets it: one message, what to type next, one exit status.
+
+BatchctlError
+├── UsageProblem      2  the command cannot mean anything: no such job, an option out of range
+├── InputProblem      5  the input has faults, or is not the file it was; nothing was sent
+├── Refused           6  a limit, a duplicate or a missing yes
+├── AccountProblem    4  key, permission, billing, credit: the job pauses
+├── DoubtProblem      7  a batch may or may not exist
+├── ServiceProblem    1  the API or the way to it
+├── DiskProblem       1  a file cannot be read or written
+└── LedgerProblem     1  the ledger cannot be used
+
+The numbers stand in cli/exit_status.py; a test holds both tables together.
+"""
+
+
+class BatchctlError(Exception):
+    """Something a person or a server caused; never a bug."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageProblem(BatchctlError):
+    code = "usage"
+
+
+class InputProblem(BatchctlError):
+    code = "input"
+
+
+class Refused(BatchctlError):
+    code = "refused"
+
+
+class AccountProblem(BatchctlError):
+    code = "account"
+
+
+class DoubtProblem(BatchctlError):
+    code = "in_doubt"
+
+
+class ServiceProblem(BatchctlError):
+    code = "service"
+
+
+class DiskProblem(BatchctlError):
+    code = "disk"
+
+
+class LedgerProblem(BatchctlError):
+    code = "ledger"
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM: no new step is taken. Nothing is lost and nothing is canceled."""
+
+
+class ApiFailure(Exception):
+    """A request to the API that did not bring the expected answer, in facts; what follows from it is decided in `answers`.
+
+    `status` is None when no answer came. `sent_whole` says whether the last byte of the request body had left us.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        error_type: str = "",
+        error_code: str = "",
+        retry_after: float | None = None,
+        has_envelope: bool = False,
+        sent_whole: bool = True,
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.error_type = error_type
+        self.error_code = error_code
+        self.retry_after = retry_after
+        self.has_envelope = has_envelope
+        self.sent_whole = sent_whole
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        """What the API or the wire said, on one line."""
+        parts = (f"HTTP {self.status}" if self.status else "", self.error_type, self.message)
+        said = " ".join(" ".join(part for part in parts if part).split())
+        return f"{said} ({self.request_id})" if self.request_id else said

@@ -1,0 +1,165 @@
+"""What a command tells while it works. A command never knows whether a bar, a line or JSON comes out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchctl.domain.model import Batch, Job, RequestCounts
+from batchctl.domain.plans import Scan
+from batchctl.domain.progress import JobReport
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Bytes of the input read so far; `total` is 0 where it is not known. `what`: copying, checking, cleaning."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The whole input was read."""
+
+    input: str
+    scan: Scan
+    problems: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    job: Job
+    batches: int
+    requests: int
+    bytes: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    job: Job
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendingBegun:
+    batch: Batch
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSent:
+    batch: Batch
+    number: int
+    total: int
+    message_batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNotSent:
+    """A definite no: `until` is when it is tried again, None where it is not."""
+
+    batch: Batch
+    number: int
+    total: int
+    why: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInDoubt:
+    batch: Batch
+    number: int
+    total: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtSettled:
+    """`message_batch_id` is empty where the API does not have the batch and it is sent again."""
+
+    batch: Batch
+    number: int
+    total: int
+    message_batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    report: JobReport
+
+
+@dataclass(frozen=True, slots=True)
+class LookFailed:
+    why: str
+    failures: int
+    again_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadBegun:
+    batch: Batch
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFetched:
+    batch: Batch
+    number: int
+    total: int
+    counts: RequestCounts
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFailed:
+    batch: Batch
+    number: int
+    total: int
+    why: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """Ctrl-C: `in_flight` uploads are let finish."""
+
+    in_flight: int
+
+
+Event = (
+    Reading
+    | Checked
+    | Planned
+    | Continued
+    | SendingBegun
+    | BatchSent
+    | BatchNotSent
+    | BatchInDoubt
+    | DoubtSettled
+    | Waiting
+    | Looked
+    | LookFailed
+    | DownloadBegun
+    | BatchFetched
+    | DownloadFailed
+    | Merging
+    | Stopping
+)
+
+Tell = Callable[[Event], None]

@@ -1,0 +1,281 @@
+"""The words of the program as types: what a job, a round, a batch and a result are.
+
+Times are aware UTC datetimes; sizes are bytes; positions count requests of a round from 0; line numbers count from 1.
+The API's own words are spelled as the API spells them.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+
+API_VERSION = "2026-10-21"
+API_VERSIONS = ("2023-06-01", "2026-10-21")
+
+# Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
+EXPIRY = timedelta(hours=24)
+RETENTION = timedelta(days=29)
+
+DEFAULT_MAX_REQUESTS = 10_000
+CEILING_MAX_REQUESTS = 100_000
+# The API says 256 MB and not whether that is MB or MiB, so the ceiling keeps a margin below the smaller of the two.
+CEILING_MAX_BYTES = 250_000_000
+
+ENVELOPE_OPEN = b'{"requests":['
+ENVELOPE_CLOSE = b"]}"
+ENVELOPE_BYTES = len(ENVELOPE_OPEN) + len(ENVELOPE_CLOSE)
+
+
+class State(StrEnum):
+    """Ours, of a batch."""
+
+    PLANNED = "planned"
+    SUBMITTING = "submitting"
+    IN_PROGRESS = "in_progress"
+    CANCELING = "canceling"
+    ENDED = "ended"
+    FETCHED = "fetched"
+    REFUSED = "refused"
+
+
+class ProcessingStatus(StrEnum):
+    """Theirs, of a Message Batch."""
+
+    IN_PROGRESS = "in_progress"
+    CANCELING = "canceling"
+    ENDED = "ended"
+
+
+class Outcome(StrEnum):
+    """`result.type` of a line that came back; `unanswered` is ours: no line yet; `unknown`: a type newer than this program."""
+
+    SUCCEEDED = "succeeded"
+    ERRORED = "errored"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    UNANSWERED = "unanswered"
+
+
+class FailureClass(StrEnum):
+    """What to do about a request without success."""
+
+    RETRY = "retry"
+    FIX = "fix"
+    ACCOUNT = "account"
+    POLICY = "policy"
+
+
+class Mark(IntEnum):
+    """What became of one request, in a byte: the side index of a downloaded batch holds one per request."""
+
+    UNANSWERED = 0
+    SUCCEEDED = 1
+    TRUNCATED = 2  # succeeded on the wire, cut by max_tokens or the context window
+    REFUSAL = 3  # succeeded on the wire, refused by the model
+    PAUSED = 4  # succeeded on the wire, stop_reason pause_turn
+    ERRORED_RETRY = 10
+    ERRORED_FIX = 11
+    ERRORED_ACCOUNT = 12
+    EXPIRED = 20
+    CANCELED = 21
+    UNKNOWN = 30
+
+    @property
+    def is_success(self) -> bool:
+        """A success on the wire: paid for, and never replaced by a later failure."""
+        return Mark.SUCCEEDED <= self <= Mark.PAUSED
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """The API's five counters. All but `processing` stay 0 until the whole batch has ended."""
+
+    processing: int = 0
+    succeeded: int = 0
+    errored: int = 0
+    canceled: int = 0
+    expired: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.processing + self.succeeded + self.errored + self.canceled + self.expired
+
+    def __add__(self, other: "RequestCounts") -> "RequestCounts":
+        return RequestCounts(
+            self.processing + other.processing,
+            self.succeeded + other.succeeded,
+            self.errored + other.errored,
+            self.canceled + other.canceled,
+            self.expired + other.expired,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageBatch:
+    """A Message Batch as the API last described it."""
+
+    id: str
+    processing_status: ProcessingStatus
+    counts: RequestCounts
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+    archived_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A run of whole lines of a request file: bytes `start` to `end`, the last newline left out."""
+
+    first: int
+    count: int
+    start: int
+    end: int
+    sha256: str
+
+    @property
+    def body_bytes(self) -> int:
+        """Length of the request body: every newline inside becomes one comma."""
+        return self.end - self.start + ENVELOPE_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who is taking a step on a batch, and until when that is believed without a sign of life."""
+
+    owner: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A cut of a round, as the ledger remembers it; a Message Batch once `message_batch_id` is known."""
+
+    id: int
+    job_id: int
+    round: int
+    cut: Cut
+    state: State
+    message_batch_id: str | None = None
+    provisional: bool = False
+    claim: Claim | None = None
+    tries: int = 0
+    looks: int = 0
+    intent_at: datetime | None = None
+    not_before: datetime | None = None
+    missing_since: datetime | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    looked_at: datetime | None = None
+    counts: RequestCounts = RequestCounts()
+    note: str = ""
+
+    @property
+    def count(self) -> int:
+        return self.cut.count
+
+    @property
+    def is_running(self) -> bool:
+        return self.state in {State.IN_PROGRESS, State.CANCELING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Which sending of a job. Round 1 sends the input; every retry adds one."""
+
+    number: int
+    request_file: str
+    size: int
+    mtime_ns: int
+    count: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a job was submitted with; a continued job keeps its own."""
+
+    api_version: str = API_VERSION
+    betas: tuple[str, ...] = ()
+    max_requests: int = DEFAULT_MAX_REQUESTS
+    max_bytes: int = CEILING_MAX_BYTES
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """One kind of failure, in one batch or over a whole job: how often, and a few to look at."""
+
+    round: int
+    outcome: Outcome
+    error_type: str
+    failure_class: FailureClass
+    count: int
+    sample_ids: tuple[str, ...]
+    sample_message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What the last merge wrote: requests by what became of them over all rounds; they sum to the planned requests.
+
+    `batches`: how many downloaded batches it saw, so that a later reader knows whether it is still the newest word.
+    """
+
+    at: datetime
+    batches: int
+    succeeded: int = 0
+    errored: int = 0
+    canceled: int = 0
+    expired: int = 0
+    unknown: int = 0
+    unanswered: int = 0
+    truncated: int = 0
+    refusals: int = 0
+    paused_turns: int = 0
+    failures: tuple[Failures, ...] = ()
+
+    @property
+    def is_all_succeeded(self) -> bool:
+        return not (self.errored or self.canceled or self.expired or self.unknown or self.unanswered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One input, submitted once; what a person names."""
+
+    id: int
+    name: str
+    input_path: str
+    input_sha256: str
+    input_size: int
+    input_mtime_ns: int
+    line_count: int
+    left_out: int
+    settings: Settings
+    created_at: datetime
+    rounds: tuple[Round, ...] = ()
+    paused: str = ""
+    hold_until: datetime | None = None
+    hold_reason: str = ""
+    merged: Merged | None = None
+
+    @property
+    def count(self) -> int:
+        """Requests of the input that were planned: the lines left out are not among them."""
+        return self.rounds[0].count if self.rounds else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A batch's results, whole on disk and checked."""
+
+    bytes: int
+    sha256: str
+    counts: RequestCounts
+    unknown: int
+    truncated: int
+    refusals: int
+    paused_turns: int
+    failures: tuple[Failures, ...]

@@ -1,0 +1,23 @@
+"""What a job is called."""
+
+import re
+from collections.abc import Collection
+
+NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+def job_name(stem: str, sha256: str, taken: Collection[str]) -> str:
+    """`reviews-7f3a`: the input's name and four digits of its hash; a number follows where that is taken."""
+    name = f"{stem}-{sha256[:4]}"
+    number = 2
+    while name in taken:
+        name = f"{stem}-{sha256[:4]}-{number}"
+        number += 1
+    return name
+
+
+def name_problem(name: str) -> str:
+    """Why a name given by a person cannot be used; empty when it can. It becomes a folder and file names."""
+    if not name or re.fullmatch(NAME_PATTERN, name):
+        return ""
+    return f"--name {name!r}: letters, digits, '.', '_' and '-', at most 64, and a letter or digit first"

@@ -1,0 +1,46 @@
+"""What checking and cutting an input found."""
+
+from dataclasses import dataclass, field
+
+from batchctl.domain.checking import Fault
+from batchctl.domain.model import Cut
+
+# Above this many requests the deep check of `params` is sampled; the cheap checks are made on every line.
+DEEP_CHECK_ALL_BELOW = 100_000
+DEEP_CHECK_EVERY = 20
+
+
+def is_deep_checked(position: int, *, full: bool) -> bool:
+    return full or position < DEEP_CHECK_ALL_BELOW or position % DEEP_CHECK_EVERY == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault, with its place. `custom_id` is empty where the line has none that can be read."""
+
+    line: int
+    custom_id: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """An input, read whole. `lines` counts lines that hold something; `left_out` those of them that have an error.
+
+    `is_clean`: every byte from the first to the last request may travel as it stands (no blank line between, no BOM).
+    """
+
+    cuts: tuple[Cut, ...]
+    count: int
+    lines: int
+    blank: int
+    left_out: int
+    size: int
+    sha256: str
+    deep_checked: int
+    is_clean: bool
+    has_bom: bool
+    errors: int
+    warnings: int
+    by_code: dict[str, int] = field(default_factory=dict)
+    first_problems: tuple[Problem, ...] = ()

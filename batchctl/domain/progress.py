@@ -1,0 +1,223 @@
+"""Rows to what there is to show: honest counts, two clocks, and what to type next.
+
+Progress counts ended batches: the API's own counters stay 0 until a batch has ended.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median
+
+from batchctl.domain.model import (
+    RETENTION,
+    Batch,
+    FailureClass,
+    Failures,
+    Job,
+    Merged,
+    Outcome,
+    RequestCounts,
+    State,
+)
+
+EXPIRY_WARNING = timedelta(hours=4)
+RETENTION_WARNING = timedelta(days=7)
+SAMPLES = 3
+
+
+class Stage(StrEnum):
+    """Where a job as a whole stands."""
+
+    SENDING = "sending"
+    IN_DOUBT = "in doubt"
+    PAUSED = "paused"
+    RUNNING = "in progress"
+    TO_FETCH = "ended, to fetch"
+    DONE = "done"
+    INCOMPLETE = "done, some without success"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundReport:
+    number: int
+    requests: int
+    batches: int
+    by_state: dict[State, int]
+    counts: RequestCounts
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """A job at `now`. `merged` is the exact word on every request, once all that was fetched is merged; `failures` are
+    its failures then, and before that those of the newest round.
+    """
+
+    job: Job
+    now: datetime
+    stage: Stage
+    batches: tuple[Batch, ...]
+    rounds: tuple[RoundReport, ...]
+    failures: tuple[Failures, ...]
+    ended: int
+    fetched: int
+    eta: datetime | None
+    expires_at: datetime | None
+    retained_until: datetime | None
+    warnings: tuple[str, ...] = ()
+    next_command: str = ""
+    merged: Merged | None = None
+
+    @property
+    def elapsed(self) -> timedelta:
+        times = [b.ended_at for b in self.batches if b.ended_at]
+        is_over = self.ended == len(self.batches)
+        return (max(times) if is_over and times else self.now) - self.job.created_at
+
+
+ENDED = frozenset({State.ENDED, State.FETCHED})
+
+
+def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime) -> JobReport:
+    stage = stage_of(job, batches)
+    newest = job.rounds[-1].number
+    merged = current_merge(job, batches)
+    open_failures = merged.failures if merged else joined([f for f in failures if f.round == newest])
+    return JobReport(
+        job=job,
+        now=now,
+        stage=stage,
+        batches=tuple(batches),
+        rounds=tuple(_round_report(job, r.number, batches) for r in job.rounds),
+        failures=open_failures,
+        ended=sum(b.state in ENDED for b in batches),
+        fetched=sum(b.state is State.FETCHED for b in batches),
+        eta=eta(batches, now),
+        expires_at=min((b.expires_at for b in batches if b.is_running and b.expires_at), default=None),
+        retained_until=retained_until(batches),
+        warnings=tuple(_warnings(job, batches, now)),
+        next_command=next_command(job, stage, open_failures),
+        merged=merged,
+    )
+
+
+def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
+    """The last merge, if it saw every batch that is on the disk by now."""
+    fetched = sum(b.state is State.FETCHED for b in batches)
+    return job.merged if job.merged and job.merged.batches == fetched and fetched else None
+
+
+def stage_of(job: Job, batches: Sequence[Batch]) -> Stage:
+    states = {b.state for b in batches}
+    if job.paused and State.PLANNED in states:
+        return Stage.PAUSED
+    if any(b.state is State.SUBMITTING and b.claim is None for b in batches):
+        return Stage.IN_DOUBT
+    if states & {State.PLANNED, State.SUBMITTING}:
+        return Stage.SENDING
+    if states & {State.IN_PROGRESS, State.CANCELING}:
+        return Stage.RUNNING
+    if State.ENDED in states:
+        return Stage.TO_FETCH
+    merge = current_merge(job, batches)
+    if merge is None:
+        return Stage.TO_FETCH if State.FETCHED in states else Stage.INCOMPLETE
+    return Stage.DONE if merge.is_all_succeeded and not job.left_out else Stage.INCOMPLETE
+
+
+def eta(batches: Sequence[Batch], now: datetime) -> datetime | None:
+    """When the last batch may end, by what ended batches took; None before one has, and once the guess is overdue."""
+    took = [(b.ended_at - b.created_at).total_seconds() for b in batches if b.ended_at and b.created_at]
+    running = [b.created_at for b in batches if b.is_running and b.created_at]
+    if not took or not running or any(b.state is State.PLANNED for b in batches):
+        return None
+    guess = max(running) + timedelta(seconds=median(took))
+    return guess if guess > now else None
+
+
+def retained_until(batches: Sequence[Batch]) -> datetime | None:
+    """When the first results that are not on the disk yet are gone from the API."""
+    waiting = [
+        b.created_at for b in batches if b.state in {State.IN_PROGRESS, State.CANCELING, State.ENDED} and b.created_at
+    ]
+    return min(waiting) + RETENTION if waiting else None
+
+
+def next_command(job: Job, stage: Stage, failures: Sequence[Failures]) -> str:
+    match stage:
+        case Stage.SENDING | Stage.IN_DOUBT | Stage.PAUSED:
+            return f"batchctl submit {job.name}"
+        case Stage.RUNNING:
+            return f"batchctl status {job.name} --watch"
+        case Stage.TO_FETCH:
+            return f"batchctl fetch {job.name}"
+        case Stage.DONE:
+            return ""
+        case Stage.INCOMPLETE:
+            return _retry_command(job, failures)
+
+
+def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
+    classes = {f.failure_class for f in failures}
+    if FailureClass.RETRY in classes:
+        return f"batchctl retry {job.name}"
+    if FailureClass.ACCOUNT in classes:
+        return f"batchctl retry {job.name} --only account"
+    if FailureClass.FIX in classes:
+        return f"batchctl retry {job.name} --include-invalid --edit"
+    return ""
+
+
+def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundReport:
+    mine = [b for b in batches if b.round == number]
+    by_state: dict[State, int] = {}
+    for one in mine:
+        by_state[one.state] = by_state.get(one.state, 0) + 1
+    planned = next(r for r in job.rounds if r.number == number)
+    return RoundReport(
+        number=number,
+        requests=planned.count,
+        batches=len(mine),
+        by_state=by_state,
+        counts=sum((b.counts for b in mine), RequestCounts()),
+        created_at=planned.created_at,
+    )
+
+
+def joined(failures: Sequence[Failures]) -> tuple[Failures, ...]:
+    """One for each nested type and class, most frequent first."""
+    kinds: dict[tuple[str, str], Failures] = {}
+    for one in failures:
+        key = (one.error_type, one.failure_class)
+        known = kinds.get(key)
+        if known is not None:
+            samples = (*known.sample_ids, *one.sample_ids)[:SAMPLES]
+            one = replace(known, count=known.count + one.count, sample_ids=samples)  # noqa: PLW2901 - the sum so far
+        kinds[key] = one
+    return tuple(sorted(kinds.values(), key=lambda kind: -kind.count))
+
+
+def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
+    found = []
+    if job.paused:
+        found.append(f"paused: {job.paused}")
+    if job.hold_until and job.hold_until > now and any(b.state is State.PLANNED for b in batches):
+        found.append(f"sending waits until {job.hold_until:%H:%M:%S} UTC: {job.hold_reason}")
+    expiring = [b for b in batches if b.is_running and b.expires_at and b.expires_at - now < EXPIRY_WARNING]
+    if expiring:
+        found.append(
+            f"{len(expiring)} in progress expire within {EXPIRY_WARNING.seconds // 3600} h: what has not run by then comes back expired"
+        )
+    until = retained_until(batches)
+    if until and until - now < RETENTION_WARNING:
+        found.append(f"results are deleted at the API from {until:%Y-%m-%d %H:%M} UTC on: fetch them before")
+    missing = [b for b in batches if b.missing_since and b.state not in {State.FETCHED, State.REFUSED}]
+    if missing:
+        found.append(
+            f"{len(missing)} of the job's batches are not known to the API: deleted there, or this key belongs to another API workspace"
+        )
+    refused = [b for b in batches if b.state is State.REFUSED]
+    if refused:
+        found.append(f"{len(refused)} refused by the API: {refused[0].note}")
+    return found

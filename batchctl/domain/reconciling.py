@@ -1,0 +1,81 @@
+"""In doubt, settled: which batches of the API's list are the ones we may have created.
+
+A Message Batch carries no name of ours; before it has ended only its size and its time speak. So: as many candidates as
+doubts of one size are adopted, provisionally (the ids in the results confirm or correct it); none, after a grace
+window of several looks, means that nothing was created; anything else waits until the candidates' ids can be read.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from batchctl.domain.model import Batch, MessageBatch, ProcessingStatus
+
+# The list may lag behind a create, and a retrieve may answer 404 for a while (seen by users of the SDK).
+GRACE = timedelta(seconds=60)
+MIN_LOOKS = 3
+CLOCK_MARGIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with each doubt. `identify`: candidates that ended, whose first id tells whose they are."""
+
+    adopt: tuple[tuple[Batch, MessageBatch], ...] = ()
+    replan: tuple[Batch, ...] = ()
+    wait: tuple[Batch, ...] = ()
+    identify: tuple[MessageBatch, ...] = ()
+    candidates: tuple[MessageBatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What the API's list says, newest first. `ahead`: how far the server's clock is ahead of ours."""
+
+    batches: Sequence[MessageBatch]
+    known: Collection[str]
+    ahead: timedelta = timedelta()
+
+
+def settle(doubts: Sequence[Batch], listing: Listing, *, now: datetime, grace: timedelta = GRACE) -> Verdict:
+    """Judges the doubts size by size. Each doubt must have its `intent_at`."""
+    verdicts = [
+        _settle_size([d for d in doubts if d.count == size], listing, now=now, grace=grace)
+        for size in sorted({d.count for d in doubts})
+    ]
+    return Verdict(
+        adopt=tuple(pair for v in verdicts for pair in v.adopt),
+        replan=tuple(b for v in verdicts for b in v.replan),
+        wait=tuple(b for v in verdicts for b in v.wait),
+        identify=tuple(b for v in verdicts for b in v.identify),
+        candidates=tuple(b for v in verdicts for b in v.candidates),
+    )
+
+
+def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace: timedelta) -> Verdict:
+    doubts = sorted(doubts, key=_intent)
+    candidates = _candidates(doubts, listing)
+    if len(candidates) == len(doubts):
+        return Verdict(adopt=tuple(zip(doubts, candidates, strict=True)), candidates=tuple(candidates))
+    is_over = all(now - _intent(d) >= grace and d.looks >= MIN_LOOKS for d in doubts)
+    if not candidates and is_over:
+        return Verdict(replan=tuple(doubts))
+    ended = [c for c in candidates if c.processing_status is ProcessingStatus.ENDED]
+    # Fewer than doubts may only mean that the list lags; more than doubts is settled by nothing but the ids.
+    identify = tuple(ended) if is_over or len(candidates) > len(doubts) else ()
+    return Verdict(wait=tuple(doubts), identify=identify, candidates=tuple(candidates))
+
+
+def _candidates(doubts: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
+    since = min(_intent(d) for d in doubts) + listing.ahead - CLOCK_MARGIN
+    found = [
+        b
+        for b in listing.batches
+        if b.created_at >= since and b.counts.total == doubts[0].count and b.id not in listing.known
+    ]
+    return sorted(found, key=lambda b: b.created_at)
+
+
+def _intent(batch: Batch) -> datetime:
+    assert batch.intent_at is not None, "a batch in doubt has an intent"
+    return batch.intent_at

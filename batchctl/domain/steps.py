@@ -1,0 +1,150 @@
+"""What to do next: one pure function over a snapshot of a job.
+
+A verb is a set of allowed arrows. A stop and a re-run is no special case: the next call sees the ledger as it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from batchctl.domain.model import Batch, Job, State
+
+OTHERS_PAUSE = timedelta(seconds=1)
+
+
+class Arrow(StrEnum):
+    SEND = "a, b"
+    LOOK = "c"
+    DOWNLOAD = "d"
+    SETTLE = "e"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A job as the ledger has it now; claims of dead owners are already gone.
+
+    `busy_counts`: request counts of batches that somebody is sending for other jobs of this workspace.
+    """
+
+    job: Job
+    batches: tuple[Batch, ...]
+    busy_counts: frozenset[int] = frozenset()
+    look_due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Find out which of these doubts the API has."""
+
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    at: datetime
+    why: str
+
+
+Step = Send | Settle | Look | Download | WaitUntil
+
+
+def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[Step, ...]:
+    """The steps that can be taken now, all at once; a single `WaitUntil` when there is only waiting; empty when done."""
+    doubts = _doubts(snapshot, allowed)
+    settle = [b for b in doubts if _is_due(b, now) and b.count not in _counts_being_sent(snapshot)]
+    if settle:
+        # Alone in its wave: a create of ours in flight would look like a candidate for the doubt.
+        return (Settle(tuple(settle)),)
+    steps: list[Step] = [
+        *(Send(b) for b in _sendable(snapshot, allowed, now)),
+        *_looks(snapshot, allowed, now),
+        *(Download(b) for b in _downloadable(snapshot, allowed) if _is_due(b, now)),
+    ]
+    return tuple(steps) or _waits(snapshot, allowed, now)
+
+
+def _is_due(batch: Batch, now: datetime) -> bool:
+    return batch.not_before is None or batch.not_before <= now
+
+
+def _doubts(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
+    if Arrow.SETTLE not in allowed:
+        return []
+    return [b for b in snapshot.batches if b.state is State.SUBMITTING and b.claim is None]
+
+
+def _counts_being_sent(snapshot: Snapshot) -> frozenset[int]:
+    ours = {b.count for b in snapshot.batches if b.state is State.SUBMITTING and b.claim is not None}
+    return snapshot.busy_counts | ours
+
+
+def _sendable(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Batch]:
+    job = snapshot.job
+    if Arrow.SEND not in allowed or job.paused or (job.hold_until and job.hold_until > now):
+        return []
+    return [b for b in snapshot.batches if b.state is State.PLANNED and b.claim is None and _is_due(b, now)]
+
+
+def _looks(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Look]:
+    running = tuple(b for b in snapshot.batches if b.is_running)
+    is_due = snapshot.look_due is None or snapshot.look_due <= now
+    return [Look(running)] if Arrow.LOOK in allowed and running and is_due else []
+
+
+def _downloadable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
+    if Arrow.DOWNLOAD not in allowed:
+        return []
+    return [b for b in snapshot.batches if b.state is State.ENDED and b.claim is None]
+
+
+def _waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[WaitUntil, ...]:
+    """The earliest of all reasons to wait; none means that this verb has nothing left to do."""
+    waits = [*_send_waits(snapshot, allowed, now), *_other_waits(snapshot, allowed, now)]
+    return (min(waits, key=lambda wait: wait.at),) if waits else ()
+
+
+def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
+    job = snapshot.job
+    for batch in _doubts(snapshot, allowed):
+        yield WaitUntil(_later(batch.not_before, now), batch.note or "in doubt: looking whether the API has it")
+    if Arrow.SEND not in allowed or job.paused:
+        return
+    for batch in snapshot.batches:
+        if batch.state is State.PLANNED and batch.claim is None:
+            held = job.hold_until is not None and job.hold_until > now
+            at = job.hold_until if held else batch.not_before
+            yield WaitUntil(_later(at, now), job.hold_reason if held else batch.note)
+        elif batch.state in {State.PLANNED, State.SUBMITTING} and batch.claim is not None:
+            yield WaitUntil(now + OTHERS_PAUSE, "another process is sending")
+
+
+def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
+    if Arrow.LOOK in allowed and any(b.is_running for b in snapshot.batches):
+        yield WaitUntil(_later(snapshot.look_due, now), "batches are in progress")
+    if Arrow.DOWNLOAD not in allowed:
+        return
+    for batch in snapshot.batches:
+        if batch.state is State.ENDED and batch.claim is not None:
+            yield WaitUntil(now + OTHERS_PAUSE, "another process is downloading")
+        elif batch.state is State.ENDED:
+            yield WaitUntil(_later(batch.not_before, now), batch.note)
+
+
+def _later(at: datetime | None, now: datetime) -> datetime:
+    return max(at, now) if at else now + OTHERS_PAUSE

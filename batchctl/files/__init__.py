@@ -1,0 +1,1 @@
+"""What we read and write: paths, lines, splices, durable writes. The only room that touches the disk."""

@@ -1,0 +1,81 @@
+"""Writing so that a stop at any instant leaves the old file or the new one, never a part of one.
+
+1. write beside, as NAME.part   2. flush and fsync it   3. rename it over NAME   4. fsync the folder
+A stop before 3 leaves a .part that nobody reads; a stop after 3 leaves the whole new file.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.domain.errors import DiskProblem
+
+PRIVATE = 0o600
+BUFFER_BYTES = 1 << 18
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` when the block ends well. Raises DiskProblem."""
+    part = path.with_name(f"{path.name}.part")
+    with disk(path):
+        try:
+            with _create(part, mode) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            sync_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
+
+
+def place(source: Path, target: Path) -> None:
+    """Gives a file that is already whole on the disk its name."""
+    with disk(target):
+        source.replace(target)
+        sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _create(path: Path, mode: int) -> BinaryIO:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    return os.fdopen(handle, "wb", BUFFER_BYTES)
+
+
+_HINTS = {
+    errno.ENOSPC: "make room on the disk, then run the same command again: nothing is lost",
+    errno.EDQUOT: "the disk quota is used up: make room, then run the same command again",
+    errno.EROFS: "the file system is read-only: name another folder with --workspace or --output-dir",
+    errno.EACCES: "see who owns it (ls -l), or name another folder",
+    errno.EPERM: "see who owns it (ls -l), or name another folder",
+    errno.ENOENT: "see that the path is right",
+    errno.EISDIR: "name a file, not a folder",
+    errno.EMFILE: "too many files are open: raise `ulimit -n`",
+    errno.EFBIG: "the file would pass a size limit: see `ulimit -f`",
+}
+
+
+@contextlib.contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """The disk's errors as a person needs them. Raises DiskProblem."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = error.filename or path
+        hint = _HINTS.get(error.errno or 0, "mend the cause, then run the same command again: nothing is lost")
+        raise DiskProblem(f"{os.fsdecode(where)}: {error.strerror or error}", hint=hint) from error

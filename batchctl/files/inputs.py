@@ -1,0 +1,134 @@
+"""The input as plain bytes: a path, stdin, gzip or zstd; and a hold on it that outlives the file's name."""
+
+import contextlib
+import fcntl
+import gzip
+import hashlib
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.domain.errors import DiskProblem, InputProblem
+from batchctl.files.durable import disk, replacing
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+STDIN = "-"
+PIECE_BYTES = 1 << 18
+_FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file
+
+
+def is_spooled(path: str) -> bool:
+    """Whether the input cannot be read by range and is copied into the workspace first."""
+    return path == STDIN or path.endswith((".gz", ".zst"))
+
+
+def input_name(path: str) -> str:
+    """The part of a job's name that comes from its input."""
+    stem = "stdin" if path == STDIN else Path(path).name
+    for ending in (".gz", ".zst", ".jsonl", ".ndjson", ".json"):
+        stem = stem.removesuffix(ending)
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in stem).strip("-")
+    return kept[:40] or "job"
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A plain file to read. Raises InputProblem where there is nothing to read."""
+    try:
+        with path.open("rb", PIECE_BYTES) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise InputProblem(f"{path}: no such file", hint="see that the path is right") from error
+    except IsADirectoryError as error:
+        raise InputProblem(f"{path}: is a folder", hint="name a file of requests, one JSON object per line") from error
+    except PermissionError as error:
+        raise InputProblem(f"{path}: permission denied", hint="see who owns it (ls -l)") from error
+
+
+def spool(path: str, target: Path, stdin: BinaryIO, tell: Callable[[int], None]) -> None:
+    """Copies stdin or a compressed input, decompressed, to `target`. Raises InputProblem or DiskProblem."""
+    with replacing(target) as out, _plain(path, stdin) as source:
+        copied = 0
+        for piece in _pieces(path, source):
+            out.write(piece)
+            copied += len(piece)
+            tell(copied)
+
+
+@contextlib.contextmanager
+def _plain(path: str, stdin: BinaryIO) -> Iterator[BinaryIO]:
+    if path == STDIN:
+        yield stdin
+        return
+    with opened(Path(path)) as packed:
+        opener = gzip.open if path.endswith(".gz") else zstd.open
+        with opener(packed, "rb") as plain:
+            yield plain  # type: ignore[misc]  # both give a file of bytes
+
+
+def _pieces(path: str, source: BinaryIO) -> Iterator[bytes]:
+    kind = "gzip" if path.endswith(".gz") else "zstd"
+    try:
+        while piece := source.read(PIECE_BYTES):
+            yield piece
+    except EOFError as error:
+        raise InputProblem(
+            f"{path}: the {kind} file ends early: it was cut while it was written or copied",
+            hint="make or copy it again; nothing was sent",
+        ) from error
+    except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
+        raise InputProblem(
+            f"{path}: not a whole {kind} file: {error}",
+            hint=f"give it its true ending, or make it again; only a {kind} file may end in {Path(path).suffix}",
+        ) from error
+
+
+def keep(source: Path, target: Path) -> bool:
+    """Holds on to an input: a clone where the file system can, else a hard link. False where neither can be had."""
+    with contextlib.suppress(OSError):
+        target.unlink()
+    try:
+        with source.open("rb") as one, target.open("xb") as other:
+            fcntl.ioctl(other.fileno(), _FICLONE, one.fileno())
+        target.chmod(0o600)
+    except OSError:
+        with contextlib.suppress(OSError):
+            target.unlink()
+        try:
+            os.link(source, target)
+        except OSError:
+            return False
+    return True
+
+
+def sha256_of(path: Path) -> str:
+    """Of the whole file, decompressed where its ending says so."""
+    digest = hashlib.sha256()
+    with disk(path), _plain(str(path), sys.stdin.buffer) as file:
+        for piece in _pieces(str(path), file):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def copy_is_whole(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def stat(path: Path) -> os.stat_result:
+    """Raises InputProblem where the file cannot be asked."""
+    try:
+        return path.stat()
+    except FileNotFoundError as error:
+        raise InputProblem(f"{path}: no such file", hint="see that the path is right") from error
+    except OSError as error:
+        raise DiskProblem(f"{path}: {error.strerror}") from error

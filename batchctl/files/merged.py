@@ -1,0 +1,94 @@
+"""The two files a person wants: results in input order, and what has no success, with its line and its cause."""
+
+import contextlib
+import heapq
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from batchctl.domain.errors import Refused
+from batchctl.files.durable import disk, replacing
+
+STDOUT = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsuccessful:
+    """A line of NAME.errors.jsonl."""
+
+    line: int
+    custom_id: str
+    round: int
+    outcome: str
+    failure_class: str
+    error_type: str
+    message: str
+
+
+def error_line(of: Unsuccessful) -> bytes:
+    shape = {
+        "line": of.line,
+        "custom_id": of.custom_id or None,
+        "round": of.round,
+        "outcome": of.outcome,
+        "class": of.failure_class,
+        "type": of.error_type,
+        "message": of.message,
+    }
+    return orjson.dumps(shape, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def left_out_lines(path: Path) -> list[Unsuccessful]:
+    """The input lines that `--skip-bad` left out, in order, one for each, with the first thing that was wrong."""
+    if not path.exists():
+        return []
+    found: dict[int, Unsuccessful] = {}
+    with disk(path), path.open("rb") as file:
+        for problem in map(orjson.loads, file):
+            if problem["severity"] == "error":
+                found.setdefault(
+                    problem["line"],
+                    Unsuccessful(
+                        line=problem["line"],
+                        custom_id=problem["custom_id"] or "",
+                        round=0,
+                        outcome="unanswered",
+                        failure_class="fix",
+                        error_type=problem["code"],
+                        message=problem["message"],
+                    ),
+                )
+    return [found[line] for line in sorted(found)]
+
+
+def in_line_order(*streams: Iterable[Unsuccessful]) -> Iterator[Unsuccessful]:
+    return heapq.merge(*streams, key=lambda of: of.line)
+
+
+@contextlib.contextmanager
+def results_file(path: str) -> Iterator[BinaryIO]:
+    """Where the merged results go: a file, put in place whole, or stdout."""
+    if path == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    umask = os.umask(0)
+    os.umask(umask)
+    with replacing(Path(path), mode=0o666 & ~umask) as file:
+        yield file
+
+
+def refuse_to_overwrite(output: Path, precious: Iterable[Path]) -> None:
+    """Results must not take the place of the requests. Raises Refused."""
+    for path in precious:
+        with contextlib.suppress(OSError):
+            if output.samefile(path):
+                raise Refused(
+                    f"{output} is a request file of this job: results are not written over it",
+                    hint="name another file with --output",
+                )

@@ -1,0 +1,67 @@
+"""The request file of a round, read back: a batch's lines by position, or cut in two."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchctl.domain.errors import InputProblem
+from batchctl.domain.model import Batch, Cut, Job
+from batchctl.files.inputs import opened
+from batchctl.files.results import lines_of_range
+from batchctl.files.workspace import Workspace
+
+
+def request_file(workspace: Workspace, job: Job, number: int) -> Path:
+    """Where a round's bytes are. Raises InputProblem where they are no longer."""
+    stored = next(r for r in job.rounds if r.number == number)
+    path = workspace.resolve(stored.request_file)
+    if not path.exists():
+        raise InputProblem(
+            f"{path}: the requests of {job.name} are no longer there",
+            hint="name the moved file with --input PATH: it is checked by its hash",
+        )
+    return path
+
+
+def halves(path: Path, batch: Batch) -> tuple[Cut, Cut]:
+    """Two cuts with the same lines; the batch must hold more than one."""
+    count = batch.count // 2
+    cut = batch.cut
+    digests = hashlib.sha256(), hashlib.sha256()
+    end = cut.start - 1
+    for position, line in enumerate(lines_of_range(path, batch)):
+        digest = digests[position >= count]
+        if position not in {0, count}:
+            digest.update(b"\n")
+        digest.update(line)
+        if position < count:
+            end += len(line) + 1
+    return (
+        Cut(first=cut.first, count=count, start=cut.start, end=end, sha256=digests[0].hexdigest()),
+        Cut(
+            first=cut.first + count,
+            count=cut.count - count,
+            start=end + 1,
+            end=cut.end,
+            sha256=digests[1].hexdigest(),
+        ),
+    )
+
+
+class LinesInOrder:
+    """The request lines of one batch, asked for by rising position; the range is read once, and only if asked."""
+
+    def __init__(self, path: Path, batch: Batch) -> None:
+        self._lines: Iterator[tuple[int, bytes]] = enumerate(lines_of_range(path, batch))
+
+    def line(self, position: int) -> bytes:
+        return next(line for at, line in self._lines if at == position)
+
+
+def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Every line of a checked file that holds something, with its number, a BOM and the newline left out."""
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            text = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).rstrip(b"\n")
+            if text.strip():
+                yield number, text

@@ -1,0 +1,259 @@
+"""A batch's results: raw to the disk, every line checked against the range that asked for it, and an index beside.
+
+What is on the disk under its name is whole: the number of lines, the set of ids and the counts per outcome agreed.
+"""
+
+import hashlib
+import os
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from batchctl.domain.classifying import CLASS_OF_MARK, Reading, read_result
+from batchctl.domain.errors import DiskProblem
+from batchctl.domain.model import Batch, Failures, Mark, Outcome, RequestCounts, Verified
+from batchctl.files.durable import disk, place, replacing
+from batchctl.files.sides import pack, unpack
+from batchctl.files.splice import changed, range_pieces
+
+# How the API writes the head of a line. A line that does not match is parsed whole: slower, never wrong.
+_HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
+_REQUEST_HEAD = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"\s*,').match
+# A success that may be less than one: only a line that holds one of these words is parsed for its stop_reason.
+_STOP_WORDS = re.compile(rb'"(?:max_tokens|refusal|pause_turn|model_context_window_exceeded)"').search
+
+SAMPLES = 3
+IN_MEMORY_BYTES = 32 << 20
+
+
+class NotWhole(Exception):
+    """The download does not hold what the batch should; asking again may help."""
+
+
+class NotOurs(Exception):
+    """The results answer requests that this batch never held."""
+
+
+def ids_of_range(path: Path, batch: Batch) -> dict[bytes, int]:
+    """The custom_ids of a batch with their positions in it, read from its range of the request file."""
+    positions: dict[bytes, int] = {}
+    for line in lines_of_range(path, batch):
+        positions[custom_id_of(line)] = len(positions)
+    if len(positions) != batch.count:
+        raise changed(path, batch.cut)
+    return positions
+
+
+def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
+    """The request lines of a batch, without their newlines."""
+    rest = b""
+    for piece in range_pieces(path, batch.cut.start, batch.cut.end):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    yield rest
+
+
+def custom_id_of(line: bytes) -> bytes:
+    """Of a request line that was checked when it was planned; empty when it no longer is one."""
+    match = _REQUEST_HEAD(line)
+    if match and line.count(b'"custom_id"') == 1:
+        return match.group(1)
+    try:
+        return str(orjson.loads(line)["custom_id"]).encode()
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
+def receive(pieces: Iterable[bytes], positions: dict[bytes, int], batch: Batch, raw: Path, index: Path) -> Verified:
+    """Writes what comes to `raw`, checks it, and puts it and its index in place only when it is whole.
+
+    Raises NotWhole, NotOurs, DiskProblem, and whatever `pieces` raises.
+    """
+    arriving = raw.with_name(f"{raw.name}.arriving")
+    check = _Check(positions, batch)
+    with replacing(arriving) as file:
+        for piece in pieces:
+            file.write(piece)
+            check.take(piece)
+        check.finish()
+    # The index first: a raw file under its name always has one.
+    with replacing(index) as side:
+        check.write_index(side)
+    place(arriving, raw)
+    return check.verified()
+
+
+class _Check:
+    def __init__(self, positions: dict[bytes, int], batch: Batch) -> None:
+        self._positions = positions
+        self._batch = batch
+        self._offsets = array("Q", bytes(8 * batch.count))
+        self._sizes = array("I", bytes(4 * batch.count))
+        self._marks = bytearray(batch.count)
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._rest: list[bytes] = []
+        self._rest_at = 0
+        self._lines = self._foreign = self._repeated = 0
+        self._kinds: dict[tuple[Outcome, str, Mark], list[str]] = {}
+        self._kind_counts: dict[tuple[Outcome, str, Mark], int] = {}
+        self._messages: dict[tuple[Outcome, str, Mark], str] = {}
+
+    def take(self, piece: bytes) -> None:
+        self._hash.update(piece)
+        self._size += len(piece)
+        if b"\n" not in piece:
+            self._rest.append(piece)
+            return
+        *lines, rest = b"".join((*self._rest, piece)).split(b"\n")
+        for line in lines:
+            self._line(line, self._rest_at)
+            self._rest_at += len(line) + 1
+        self._rest = [rest]
+
+    def _line(self, line: bytes, offset: int) -> None:
+        if not line.strip():
+            return
+        self._lines += 1
+        custom_id, reading = _read_line(line)
+        position = self._positions.get(custom_id)
+        if position is None:
+            self._foreign += 1
+        elif self._marks[position]:
+            self._repeated += 1
+        else:
+            self._offsets[position], self._sizes[position] = offset, len(line)
+            self._marks[position] = reading.mark
+            if reading.mark is not Mark.SUCCEEDED:
+                self._note(custom_id.decode(), reading)
+
+    def _note(self, custom_id: str, reading: Reading) -> None:
+        kind = (reading.outcome, reading.error_type, reading.mark)
+        self._kind_counts[kind] = self._kind_counts.get(kind, 0) + 1
+        samples = self._kinds.setdefault(kind, [])
+        if len(samples) < SAMPLES:
+            samples.append(custom_id)
+        self._messages.setdefault(kind, reading.message)
+
+    def finish(self) -> None:
+        """Raises NotOurs or NotWhole with what is missing."""
+        last = b"".join(self._rest)
+        if last.strip():
+            self._line(last, self._rest_at)
+        if self._foreign and self._batch.provisional:
+            raise NotOurs(f"{self._foreign:,} of {self._lines:,} results answer other requests")
+        missing = self._marks.count(0)
+        faults = [
+            (missing, f"{missing:,} of {self._batch.count:,} requests have no result"),
+            (self._foreign, f"{self._foreign:,} results have a custom_id that was not sent"),
+            (self._repeated, f"{self._repeated:,} results came twice"),
+        ]
+        found = [text for count, text in faults if count]
+        found += _disagreements(self._counts(), self._unknown(), self._batch.counts)
+        if found:
+            raise NotWhole("; ".join(found))
+
+    def _tally(self, *marks: Mark) -> int:
+        return sum(self._marks.count(mark) for mark in marks)
+
+    def _counts(self) -> RequestCounts:
+        return RequestCounts(
+            succeeded=self._tally(Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED),
+            errored=self._tally(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
+            canceled=self._tally(Mark.CANCELED),
+            expired=self._tally(Mark.EXPIRED),
+        )
+
+    def _unknown(self) -> int:
+        return self._tally(Mark.UNKNOWN)
+
+    def verified(self) -> Verified:
+        return Verified(
+            bytes=self._size,
+            sha256=self._hash.hexdigest(),
+            counts=self._counts(),
+            unknown=self._unknown(),
+            truncated=self._tally(Mark.TRUNCATED),
+            refusals=self._tally(Mark.REFUSAL),
+            paused_turns=self._tally(Mark.PAUSED),
+            failures=tuple(self._failures()),
+        )
+
+    def _failures(self) -> Iterator[Failures]:
+        for kind, count in self._kind_counts.items():
+            outcome, error_type, mark = kind
+            if not mark.is_success:
+                yield Failures(
+                    round=self._batch.round,
+                    outcome=outcome,
+                    error_type=error_type,
+                    failure_class=CLASS_OF_MARK[mark],
+                    count=count,
+                    sample_ids=tuple(self._kinds[kind]),
+                    sample_message=self._messages[kind],
+                )
+
+    def write_index(self, side: BinaryIO) -> None:
+        side.write(pack(self._offsets) + pack(self._sizes) + self._marks)
+
+
+def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> list[str]:
+    """Where the lines and the API's counters differ. A type we do not know may be counted there as any of its own."""
+    pairs = [
+        (name, getattr(ours, name), getattr(theirs, name)) for name in ("succeeded", "errored", "canceled", "expired")
+    ]
+    wrong = [f"{have:,} {name}, the API counted {want:,}" for name, have, want in pairs if have != want]
+    if unknown and sum(want - have for _, have, want in pairs if want > have) <= unknown:
+        wrong = [f"{have:,} {name}, the API counted {want:,}" for name, have, want in pairs if have > want]
+    return wrong
+
+
+def _read_line(line: bytes) -> tuple[bytes, Reading]:
+    match = _HEAD(line)
+    if match and match.group(2) == b"succeeded" and not _STOP_WORDS(line):
+        return match.group(1), _SUCCEEDED
+    try:
+        parsed = orjson.loads(line)
+        return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
+
+
+_SUCCEEDED = Reading(Mark.SUCCEEDED, Outcome.SUCCEEDED)
+
+
+class Answers:
+    """A downloaded batch, by position: its marks, and its lines as the API sent them."""
+
+    def __init__(self, raw: Path, index: Path, count: int) -> None:
+        with disk(index):
+            stored = index.read_bytes()
+        if len(stored) != 13 * count:
+            raise DiskProblem(
+                f"{index}: not the index of a batch of {count:,} requests",
+                hint="delete it and its .jsonl beside it, and fetch again",
+            )
+        self.marks = stored[12 * count :]
+        self._offsets = unpack("Q", stored[: 8 * count])
+        self._sizes = unpack("I", stored[8 * count : 12 * count])
+        with disk(raw):
+            self._file = raw.open("rb")
+            self._is_small = os.fstat(self._file.fileno()).st_size <= IN_MEMORY_BYTES
+            self._whole = self._file.read() if self._is_small else b""
+
+    def line(self, position: int) -> bytes:
+        """The API's own bytes, without the newline."""
+        offset, size = self._offsets[position], self._sizes[position]
+        if self._is_small:
+            return self._whole[offset : offset + size]
+        return os.pread(self._file.fileno(), size, offset)
+
+    def reading(self, position: int) -> Reading:
+        return _read_line(self.line(position))[1]
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,189 @@
+"""One pass over an input: every line checked, every cut found, every byte hashed; nothing held but the block in hand.
+
+The pass can also write the clean copy: the good lines alone, one after the other, which is what is sent when the input
+itself is not a clean run of requests.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.domain.checking import Fault, Severity, envelope_faults
+from batchctl.domain.errors import InputProblem
+from batchctl.domain.model import Settings
+from batchctl.domain.plans import Problem, Scan, is_deep_checked
+from batchctl.files.cuts import CleanCopy, Cuts
+from batchctl.files.decoding import LineFault, decode_line, describe_opening
+from batchctl.files.inputs import PIECE_BYTES, opened
+from batchctl.files.problems import ProblemFile
+from batchctl.files.structure import structure_faults
+from batchctl.files.uniqueness import SeenIds
+
+BOM = b"\xef\xbb\xbf"
+OPENING_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to scan for. `repeats`: lines already known to repeat an earlier id."""
+
+    settings: Settings
+    scratch: Path
+    full_check: bool = False
+    repeats: frozenset[int] = frozenset()
+    copy: CleanCopy | None = None
+
+
+def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], None]) -> tuple[Scan, set[int]]:
+    """Reads the input at `path` whole; gives what it found, and the hashes of ids that seem to repeat.
+
+    Raises InputProblem where it is no JSONL of requests at all.
+    """
+    with opened(path) as file, SeenIds(order.scratch) as seen:
+        _refuse_wrong_file(path, file)
+        scanner = _Scanner(order, problems, seen)
+        for block in _blocks(file, order.settings.max_bytes):
+            scanner.take(block)
+            tell(scanner.size)
+        return scanner.finish(), seen.repeated()
+
+
+def repeated_lines(path: Path, hashes: set[int]) -> Iterator[tuple[int, str, int]]:
+    """A second, exact look at suspected ids: (line, custom_id, line of its first appearance) of every true repeat."""
+    first: dict[str, int] = {}
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            custom_id = _id_of(line, is_first=number == 1)
+            if custom_id is None or hash(custom_id) not in hashes:
+                continue
+            if custom_id in first:
+                yield number, custom_id, first[custom_id]
+            else:
+                first[custom_id] = number
+
+
+def _id_of(line: bytes, *, is_first: bool) -> str | None:
+    try:
+        request = decode_line(line.rstrip(b"\n").removeprefix(BOM) if is_first else line.rstrip(b"\n"))
+    except LineFault:
+        return None
+    custom_id = request.get("custom_id") if isinstance(request, dict) else None
+    return custom_id if isinstance(custom_id, str) else None
+
+
+def _refuse_wrong_file(path: Path, file: BinaryIO) -> None:
+    head = file.read(OPENING_BYTES)
+    file.seek(0)
+    if not head.strip():
+        raise InputProblem(f"{path}: holds no request", hint="one JSON object per line: custom_id and params")
+    fault = describe_opening(head)
+    if fault is not None:
+        raise InputProblem(f"{path}: {fault.message}")
+
+
+def _blocks(file: BinaryIO, longest: int) -> Iterator[bytes]:
+    """Whole lines, about PIECE_BYTES at a time. A line longer than a batch is cut short: it is a fault all the same."""
+    while block := file.read(PIECE_BYTES):
+        if not block.endswith(b"\n"):
+            rest = file.readline(longest)
+            block += rest
+            while rest and not rest.endswith(b"\n"):
+                rest = file.readline(PIECE_BYTES)
+                if rest.endswith(b"\n"):
+                    block += b"\n"
+        yield block
+
+
+class _Scanner:
+    def __init__(self, order: Order, problems: ProblemFile, seen: SeenIds) -> None:
+        self._order = order
+        self._problems = problems
+        self._seen = seen
+        self._cuts = Cuts(order.settings, order.copy)
+        self._whole = hashlib.sha256()
+        self._number = self._blank = self._left_out = self._deep = 0
+        self._is_clean = True
+        self._has_bom = False
+        self._gap = False
+        self.size = 0
+
+    def take(self, block: bytes) -> None:
+        self._whole.update(block)
+        offset = self.size
+        self.size += len(block)
+        if offset == 0 and block.startswith(BOM):
+            self._has_bom, self._is_clean = True, False
+            block, offset = block[len(BOM) :], len(BOM)
+        lines = block.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        ids: list[str] = []
+        for line in lines:
+            self._line(line, offset, ids)
+            offset += len(line) + 1
+        self._seen.add_all(ids)
+        self._cuts.flush()
+
+    def _line(self, line: bytes, offset: int, ids: list[str]) -> None:
+        self._number += 1
+        if not line or line.isspace():
+            self._blank += 1
+            self._gap = True
+            return
+        request, faults = self._check(line)
+        if faults and self._report(request, faults):
+            self._left_out += 1
+            self._gap = True
+            return
+        if self._gap:
+            self._is_clean = False
+        self._gap = False
+        ids.append(request["custom_id"])
+        self._cuts.add(line, offset, self._number)
+
+    def _check(self, line: bytes) -> tuple[dict[str, str], list[Fault]]:
+        """The parsed line (empty when it has an error that leaves nothing to read), and all that is wrong with it."""
+        try:
+            request = decode_line(line)
+        except LineFault as broken:
+            return {}, [broken.fault]
+        faults = envelope_faults(request, api_version=self._order.settings.api_version)
+        if not isinstance(request, dict):
+            return {}, faults
+        if self._number in self._order.repeats:
+            faults = [*faults, Fault("custom_id_repeated", "the same custom_id stands on an earlier line")]
+        if not self._cuts.fits_alone(len(line)):
+            size, most = len(line) / 1e6, self._order.settings.max_bytes / 1e6
+            faults = [*faults, Fault("request_too_large", f"the request is {size:.1f} MB: a batch holds {most:.1f} MB")]
+        if is_deep_checked(self._cuts.count, full=self._order.full_check):
+            self._deep += 1
+            faults = [*faults, *structure_faults(request.get("params"))]
+        return request, faults
+
+    def _report(self, request: dict[str, str], faults: list[Fault]) -> bool:
+        """Writes the faults down; True when one of them is an error."""
+        custom_id = request.get("custom_id", "")
+        for fault in faults:
+            self._problems.add(Problem(self._number, custom_id if isinstance(custom_id, str) else "", fault))
+        return any(fault.severity is Severity.ERROR for fault in faults)
+
+    def finish(self) -> Scan:
+        return Scan(
+            cuts=self._cuts.close(),
+            count=self._cuts.count,
+            lines=self._number - self._blank,
+            blank=self._blank,
+            left_out=self._left_out,
+            size=self.size,
+            sha256=self._whole.hexdigest(),
+            deep_checked=self._deep,
+            is_clean=self._is_clean,
+            has_bom=self._has_bom,
+            errors=self._problems.errors,
+            warnings=self._problems.warnings,
+            by_code=dict(Counter(self._problems.by_code)),
+            first_problems=tuple(self._problems.first),
+        )

@@ -1,0 +1,74 @@
+"""Numbers kept beside a file, eight bytes each, by position: line numbers of round 1, origins of a retry."""
+
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.domain.errors import DiskProblem
+from batchctl.files.durable import disk
+
+_BYTES = 8
+_CHUNK = 8192
+
+
+class Numbers:
+    """The number at each position; where no file was made, position `n` stands for `n + base`."""
+
+    def __init__(self, path: Path, base: int = 0) -> None:
+        self._base = base
+        self._file: BinaryIO | None = None
+        if path.exists():
+            with disk(path):
+                self._file = path.open("rb")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def run(self, first: int, count: int) -> "range | array[int]":
+        """The numbers of `count` positions from `first` on."""
+        if self._file is None:
+            return range(first + self._base, first + self._base + count)
+        self._file.seek(first * _BYTES)
+        numbers = unpack("Q", self._file.read(count * _BYTES))
+        if len(numbers) != count:
+            raise DiskProblem(f"{self._file.name}: shorter than the batches it belongs to")
+        return numbers
+
+
+def write_numbers(file: BinaryIO, numbers: Iterable[int]) -> None:
+    chunk = array("Q")
+    for number in numbers:
+        chunk.append(number)
+        if len(chunk) == _CHUNK:
+            file.write(pack(chunk))
+            del chunk[:]
+    file.write(pack(chunk))
+
+
+def pack(numbers: "array[int]") -> bytes:
+    """Little-endian whatever the machine."""
+    if sys.byteorder == "big":
+        numbers = array(numbers.typecode, numbers)
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def unpack(typecode: str, stored: bytes) -> "array[int]":
+    numbers = array(typecode)
+    numbers.frombytes(stored)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def iterate(path: Path, count: int) -> Iterator[int]:
+    """Every number of a file, in order, a chunk at a time."""
+    numbers = Numbers(path)
+    try:
+        for first in range(0, count, _CHUNK):
+            yield from numbers.run(first, min(_CHUNK, count - first))
+    finally:
+        numbers.close()

@@ -1,0 +1,109 @@
+"""Every path the program uses.
+
+.batchctl/
+├── ledger.db
+├── owners/                  a lock per running process
+├── problems/NAME.jsonl      what the check found in an input that was not sent
+├── tmp/                     copies under way
+└── jobs/NAME/
+    ├── round-1.requests.jsonl      the input: a clone or hard link of it, or the cleaned copy
+    ├── round-1.lines               line numbers, where they differ from the position
+    ├── left-out.jsonl              the lines that --skip-bad left out, with the reason
+    ├── round-2.requests.jsonl      a retry, rebuilt from the original bytes
+    ├── round-2.origins             which request of round 1 each of them is
+    └── raw/round-1.000000000.jsonl results as the API sent them, and their .index
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchctl.domain.errors import UsageProblem
+from batchctl.domain.model import Batch, Job
+from batchctl.files.durable import disk
+
+FOLDER = ".batchctl"
+_PRIVATE_FOLDER = 0o700
+
+
+def find_workspace(named: Path | None, start: Path) -> Path:
+    """The named one, else the nearest `.batchctl` from `start` upwards, else the one `submit` would make in `start`."""
+    if named is not None:
+        return named.expanduser().absolute()
+    return next((f / FOLDER for f in (start, *start.parents) if (f / FOLDER).is_dir()), start / FOLDER)
+
+
+class Workspace:
+    """The folder at `root`; it need not exist before `make`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.ledger = root / "ledger.db"
+        self.owners = root / "owners"
+
+    def exists(self) -> bool:
+        return self.ledger.exists()
+
+    def make(self) -> None:
+        with disk(self.root):
+            for folder in (self.root, self.root / "jobs", self.root / "tmp", self.root / "problems"):
+                folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("# prompts and answers are private\n*\n")
+            if not self.ledger.exists():
+                os.close(os.open(self.ledger, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+    def need(self) -> None:
+        """Raises UsageProblem where there is nothing to read."""
+        if not self.exists():
+            raise UsageProblem(
+                f"no workspace here: {self.root} does not exist",
+                hint="batchctl submit INPUT.jsonl makes one; or name one with --workspace",
+            )
+
+    def job_folder(self, name: str) -> Path:
+        folder = self.root / "jobs" / name
+        with disk(folder):
+            (folder / "raw").mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        return folder
+
+    def temporary(self, name: str) -> Path:
+        return self.root / "tmp" / name
+
+    def problems(self, name: str) -> Path:
+        return self.root / "problems" / f"{name}.jsonl"
+
+    def requests(self, name: str, number: int) -> Path:
+        return self.job_folder(name) / f"round-{number}.requests.jsonl"
+
+    def edited(self, name: str, number: int) -> Path:
+        """The rebuilt file that waits for a person's hand."""
+        return self.job_folder(name) / f"round-{number}.edit.jsonl"
+
+    def lines(self, name: str) -> Path:
+        return self.job_folder(name) / "round-1.lines"
+
+    def left_out(self, name: str) -> Path:
+        return self.job_folder(name) / "left-out.jsonl"
+
+    def origins(self, name: str, number: int) -> Path:
+        return self.job_folder(name) / f"round-{number}.origins"
+
+    def raw(self, job: Job, batch: Batch) -> Path:
+        # Named by place, not by the API's id: a text from outside is never a path.
+        return self.root / "jobs" / job.name / "raw" / f"round-{batch.round}.{batch.cut.first:09d}.jsonl"
+
+    def index(self, job: Job, batch: Batch) -> Path:
+        return self.raw(job, batch).with_suffix(".index")
+
+    def resolve(self, stored: str) -> Path:
+        """A path as the ledger keeps it: absolute, or under the workspace."""
+        return self.root / stored
+
+    def store(self, path: Path) -> str:
+        """So that a workspace that is moved as a whole still finds its own files."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    def leftovers(self) -> Iterator[Path]:
+        yield from (self.root / "tmp").glob("*")

@@ -1,0 +1,121 @@
+"""Rows to words and back."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchctl.domain.model import (
+    Batch,
+    Claim,
+    Cut,
+    Failures,
+    Job,
+    Merged,
+    MessageBatch,
+    RequestCounts,
+    Round,
+    Settings,
+    State,
+)
+
+COUNTERS = ("processing", "succeeded", "errored", "canceled", "expired")
+
+
+def job_of(row: sa.Row[Any], rounds: Sequence[sa.Row[Any]]) -> Job:
+    return Job(
+        id=row.id,
+        name=row.name,
+        input_path=row.input_path,
+        input_sha256=row.input_sha256,
+        input_size=row.input_size,
+        input_mtime_ns=row.input_mtime_ns,
+        line_count=row.line_count,
+        left_out=row.left_out,
+        settings=Settings(
+            api_version=row.api_version,
+            betas=tuple(row.betas),
+            max_requests=row.max_requests,
+            max_bytes=row.max_bytes,
+            labels=dict(row.labels),
+        ),
+        created_at=row.created_at,
+        rounds=tuple(round_of(r) for r in rounds),
+        paused=row.paused,
+        hold_until=row.hold_until,
+        hold_reason=row.hold_reason,
+        merged=merged_of(row.merged),
+    )
+
+
+def round_of(row: sa.Row[Any]) -> Round:
+    columns = row._mapping  # noqa: SLF001 - its public name; `count` and `index` are methods of a row
+    names = ("number", "request_file", "size", "mtime_ns", "count", "created_at")
+    return Round(**{name: columns[name] for name in names})
+
+
+def batch_of(row: sa.Row[Any]) -> Batch:
+    columns = row._mapping  # noqa: SLF001 - as above
+    claim = Claim(owner=columns["owner"], until=columns["lease_until"]) if columns["owner"] else None
+    names = (
+        "id job_id round message_batch_id provisional tries looks intent_at not_before missing_since"
+        " created_at expires_at ended_at looked_at note"
+    )
+    return Batch(
+        cut=Cut(**{name: columns[name] for name in ("first", "count", "start", "end", "sha256")}),
+        state=State(columns["state"]),
+        claim=claim,
+        counts=RequestCounts(**{name: columns[name] for name in COUNTERS}),
+        **{name: columns[name] for name in names.split()},
+    )
+
+
+def failures_of(row: sa.Row[Any]) -> Failures:
+    columns = row._mapping  # noqa: SLF001 - as above
+    return Failures(
+        round=columns["round"],
+        outcome=columns["outcome"],
+        error_type=columns["error_type"],
+        failure_class=columns["failure_class"],
+        count=columns["count"],
+        sample_ids=tuple(columns["sample_ids"]),
+        sample_message=columns["sample_message"],
+    )
+
+
+def cut_values(cut: Cut) -> dict[str, Any]:
+    """The columns of a batch that is only planned."""
+    return {
+        **asdict(cut),
+        "state": State.PLANNED.value,
+        "provisional": False,
+        "tries": 0,
+        "looks": 0,
+        "note": "",
+        **dict.fromkeys((*COUNTERS, "unknown", "truncated", "refusals", "paused_turns"), 0),
+    }
+
+
+def seen_values(seen: MessageBatch, now: datetime) -> dict[str, Any]:
+    """What a look at the API changes."""
+    return {
+        **{name: getattr(seen.counts, name) for name in COUNTERS},
+        "created_at": seen.created_at,
+        "expires_at": seen.expires_at,
+        "ended_at": seen.ended_at,
+        "looked_at": now,
+        "missing_since": None,
+    }
+
+
+def merged_values(merged: Merged) -> dict[str, Any]:
+    return {**asdict(merged), "at": merged.at.isoformat()}
+
+
+def merged_of(stored: dict[str, Any] | None) -> Merged | None:
+    if not stored:
+        return None
+    failures = tuple(Failures(**{**one, "sample_ids": tuple(one["sample_ids"])}) for one in stored["failures"])
+    return Merged(**{**stored, "at": datetime.fromisoformat(stored["at"]), "failures": failures})

@@ -1,0 +1,143 @@
+"""Today's tables, a comment per column. The migrations, applied in order, make exactly these (a test compares them).
+
+Rows are per batch and per kind of failure: a million requests are a hundred batches, and a ledger of some 100 KB.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+HEAD = "0001"
+REVISIONS = ("0001",)
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as sortable text with microseconds."""
+
+    impl = sa.String(27)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:  # noqa: ARG002
+        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:  # noqa: ARG002
+        return None if value is None else datetime.fromisoformat(value)
+
+
+metadata = sa.MetaData()
+
+
+def _column(name: str, kind: Any, comment: str, **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, kind, comment=comment, **{"nullable": False, **options})
+
+
+job = sa.Table(
+    "job",
+    metadata,
+    _column("id", sa.Integer, "ours", primary_key=True),
+    _column("name", sa.String(80), "what a person types: the input's name and four digits of its hash", unique=True),
+    _column("input_path", sa.Text, "where the input was, absolute; - for stdin"),
+    _column("input_sha256", sa.String(64), "of all its bytes, decompressed: how the same input is known again"),
+    _column("input_size", sa.BigInteger, "bytes of the file as it was found; 0 for stdin"),
+    _column("input_mtime_ns", sa.BigInteger, "its mtime when it was planned; 0 for stdin"),
+    _column("line_count", sa.BigInteger, "lines that hold something: the requests planned and the lines left out"),
+    _column("left_out", sa.BigInteger, "lines left out by --skip-bad: they stay unanswered"),
+    _column("api_version", sa.String(10), "the anthropic-version header of its creates"),
+    _column("betas", sa.JSON, "list of values of the anthropic-beta header of its creates"),
+    _column("max_requests", sa.Integer, "requests per batch it was cut by"),
+    _column("max_bytes", sa.BigInteger, "body bytes per batch it was cut by"),
+    _column("labels", sa.JSON, "object of the labels given at submit"),
+    _column("created_at", Instant, "when the plan was made"),
+    _column("paused", sa.Text, "why no batch may be sent (key, billing, credit); empty when one may"),
+    _column(
+        "hold_until", Instant, "no create before this time, for all batches (rate limit, queue full)", nullable=True
+    ),
+    _column("hold_reason", sa.Text, "the API's reason for it"),
+    _column("merged", sa.JSON, "counts of the last merge over all rounds", nullable=True),
+)
+
+round_ = sa.Table(
+    "round",
+    metadata,
+    _column("job_id", sa.ForeignKey("job.id"), "whose", primary_key=True),
+    _column("number", sa.Integer, "1 is the input; every retry adds one", primary_key=True),
+    _column("request_file", sa.Text, "the file that the batches are ranges of, absolute or under the workspace"),
+    _column("size", sa.BigInteger, "its bytes"),
+    _column("mtime_ns", sa.BigInteger, "its mtime when it was planned"),
+    _column("count", sa.BigInteger, "its requests"),
+    _column("created_at", Instant, "when it was planned"),
+)
+
+batch = sa.Table(
+    "batch",
+    metadata,
+    _column("id", sa.Integer, "ours", primary_key=True),
+    _column("job_id", sa.ForeignKey("job.id"), "whose"),
+    _column("round", sa.Integer, "of which round"),
+    _column("first", sa.BigInteger, "position in the round of its first request, from 0"),
+    _column("count", sa.Integer, "its requests"),
+    _column("start", sa.BigInteger, "first byte in the request file"),
+    _column("end", sa.BigInteger, "byte after the last, the last newline left out"),
+    _column("sha256", sa.String(64), "of these bytes: checked again while they are sent"),
+    _column("state", sa.String(12), "planned submitting in_progress canceling ended fetched refused"),
+    _column("message_batch_id", sa.String(128), "the API's name for it", nullable=True, unique=True),
+    _column("provisional", sa.Boolean, "found by looking, not yet confirmed by the ids in its results"),
+    _column("owner", sa.String(128), "who is taking a step on it right now", nullable=True),
+    _column("lease_until", Instant, "until when the owner is believed without a sign of life", nullable=True),
+    _column("tries", sa.Integer, "steps begun on it in its present state"),
+    _column("looks", sa.Integer, "lists read for it since it is in doubt"),
+    _column("intent_at", Instant, "when the last create was about to begin", nullable=True),
+    _column("not_before", Instant, "no step on it before this time", nullable=True),
+    _column("missing_since", Instant, "since when the API answers 404 for it", nullable=True),
+    _column("created_at", Instant, "the API's created_at", nullable=True),
+    _column("expires_at", Instant, "the API's expires_at", nullable=True),
+    _column("ended_at", Instant, "the API's ended_at", nullable=True),
+    _column("looked_at", Instant, "when the API was last asked", nullable=True),
+    _column("processing", sa.Integer, "the API's counter; all requests until the batch has ended"),
+    _column("succeeded", sa.Integer, "the API's counter; 0 until the batch has ended"),
+    _column("errored", sa.Integer, "the API's counter; 0 until the batch has ended"),
+    _column("canceled", sa.Integer, "the API's counter; 0 until the batch has ended"),
+    _column("expired", sa.Integer, "the API's counter; 0 until the batch has ended"),
+    _column("unknown", sa.Integer, "results of a type newer than this program, counted at download"),
+    _column("truncated", sa.Integer, "successes cut by max_tokens or the context window, counted at download"),
+    _column("refusals", sa.Integer, "successes that the model refused, counted at download"),
+    _column("paused_turns", sa.Integer, "successes with stop_reason pause_turn, counted at download"),
+    _column("results_bytes", sa.BigInteger, "bytes of the verified download", nullable=True),
+    _column("results_sha256", sa.String(64), "of the verified download", nullable=True),
+    _column("note", sa.Text, "the last thing worth telling about it"),
+    sa.UniqueConstraint("job_id", "round", "first"),
+    sa.Index("ix_batch_state", "job_id", "state"),
+)
+
+failure = sa.Table(
+    "failure",
+    metadata,
+    _column("batch_id", sa.ForeignKey("batch.id"), "in which batch", primary_key=True),
+    _column("outcome", sa.String(12), "errored canceled expired unknown", primary_key=True),
+    _column("error_type", sa.String(80), "the nested type: result.error.error.type", primary_key=True),
+    _column("failure_class", sa.String(8), "retry fix account policy", primary_key=True),
+    _column("count", sa.Integer, "how many requests"),
+    _column("sample_ids", sa.JSON, "list of a few custom_ids"),
+    _column("sample_message", sa.Text, "the API's message for the first of them"),
+)
+
+move = sa.Table(
+    "move",
+    metadata,
+    _column("id", sa.Integer, "ours", primary_key=True),
+    _column("batch_id", sa.ForeignKey("batch.id"), "of which batch"),
+    _column("at", Instant, "when we learned it"),
+    _column("before", sa.String(12), "state before"),
+    _column("after", sa.String(12), "state after"),
+    _column("note", sa.Text, "why, in a few words"),
+)
+
+stranger = sa.Table(
+    "stranger",
+    metadata,
+    _column(
+        "message_batch_id", sa.String(128), "a batch of the API whose ids say that it is not ours", primary_key=True
+    ),
+    _column("at", Instant, "when its ids were read"),
+)

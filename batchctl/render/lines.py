@@ -1,0 +1,110 @@
+"""Every event as one plain line; the same words on a terminal and in a log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchctl.domain import events
+from batchctl.domain.model import Batch
+from batchctl.domain.plans import Problem, Scan
+from batchctl.render.text import clean, duration, number, plural, size
+
+GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", "dim", "warn", "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    text: str
+    tone: str = PLAIN
+
+
+def line_of(event: events.Event, now: datetime) -> Line | None:
+    """None where an event is only movement."""
+    match event:
+        case events.Checked():
+            return checked(event)
+        case events.Planned():
+            return planned(event)
+        case events.Continued(job, left):
+            return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet")
+        case events.BatchSent() | events.BatchNotSent() | events.BatchInDoubt() | events.DoubtSettled():
+            return _of_sending(event, now)
+        case events.BatchFetched() | events.DownloadFailed():
+            return _of_fetching(event, now)
+        case events.Waiting(until, why):
+            return Line(f"waiting    {duration(until - now)}: {clean(why)}", DIM)
+        case events.LookFailed(why, failures, again_in):
+            return Line(f"no answer  {clean(why)} ({plural(failures, 'time')}; again in {again_in:.0f} s)", WARN)
+        case events.Stopping(in_flight):
+            text = f"stopping   {plural(in_flight, 'upload')} in flight are let finish; Ctrl-C again stops at once"
+            return Line(text, WARN)
+        case events.Looked() | events.Reading() | events.Merging() | events.SendingBegun() | events.DownloadBegun():
+            return None
+
+
+def checked(event: events.Checked) -> Line:
+    scan = event.scan
+    parts = [plural(scan.count, "request"), size(scan.size), depth(scan)]
+    if scan.blank:
+        parts.append(f"{plural(scan.blank, 'blank line')} skipped")
+    if scan.has_bom:
+        parts.append("byte order mark dropped")
+    if scan.left_out:
+        parts.append(f"{plural(scan.left_out, 'line')} with errors")
+    if scan.warnings:
+        parts.append(plural(scan.warnings, "warning"))
+    tone = BAD if scan.left_out else WARN if scan.warnings else GOOD
+    return Line(f"checked    {clean(event.input)}: {', '.join(parts)}", tone)
+
+
+def depth(scan: Scan) -> str:
+    if scan.deep_checked >= scan.lines - scan.left_out:
+        return "all of them in depth"
+    return f"{number(scan.deep_checked)} of them in depth (--check full does all)"
+
+
+def problem(of: Problem) -> Line:
+    """`line 12 (row-12) params.messages.0.role: ...`"""
+    who = f" ({clean(of.custom_id, 64)})" if of.custom_id else ""
+    where = f" {clean(of.fault.path, 120)}:" if of.fault.path else ":"
+    return Line(f"line {number(of.line)}{who}{where} {clean(of.fault.message)}", of.fault.severity.value)
+
+
+def planned(event: events.Planned) -> Line:
+    what = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
+    parts = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
+    return Line(f"planned    {what}: {parts}", GOOD)
+
+
+def _place(batch: Batch, number_: int, total: int) -> str:
+    return f"batch {number_} of {total} ({plural(batch.count, 'request')})"
+
+
+def _again(until: datetime | None, now: datetime) -> str:
+    return f"; again in {duration(until - now)}" if until and until > now else ""
+
+
+def _of_sending(
+    event: events.BatchSent | events.BatchNotSent | events.BatchInDoubt | events.DoubtSettled, now: datetime
+) -> Line:
+    place = _place(event.batch, event.number, event.total)
+    match event:
+        case events.BatchSent():
+            return Line(f"sent       {place} as {clean(event.message_batch_id)}", GOOD)
+        case events.BatchNotSent():
+            return Line(f"not sent   {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
+        case events.BatchInDoubt():
+            return Line(f"in doubt   {place}: {clean(event.why)}; looking whether the API has it", WARN)
+        case events.DoubtSettled():
+            if event.message_batch_id:
+                return Line(f"found      {place}: the API has it as {clean(event.message_batch_id)}", GOOD)
+            return Line(f"settled    {place}: the API does not have it; it is sent again", PLAIN)
+
+
+def _of_fetching(event: events.BatchFetched | events.DownloadFailed, now: datetime) -> Line:
+    place = _place(event.batch, event.number, event.total)
+    if isinstance(event, events.DownloadFailed):
+        return Line(f"not whole  {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
+    counts = event.counts
+    named = (("succeeded", counts.succeeded), ("errored", counts.errored), ("canceled", counts.canceled))
+    said = ", ".join(f"{n:,} {name}" for name, n in (*named, ("expired", counts.expired)) if n)
+    return Line(f"fetched    {place}: {said}, {size(event.bytes)}", GOOD)

@@ -1,0 +1,133 @@
+"""A terminal that moves: one bar for what is going on, or the whole job while it is watched."""
+
+import threading
+from datetime import datetime
+from dataclasses import replace
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live as RichLive
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from batchctl.clock import Clock
+from batchctl.domain import events
+from batchctl.domain.progress import JobReport
+from batchctl.render import reports
+from batchctl.render.text import clean, duration, number, size
+
+LINES_UP_TO_BATCHES = 12
+REFRESHES_PER_SECOND = 8
+
+
+class Live:
+    def __init__(self, console: Console, clock: Clock) -> None:
+        self._console = console
+        self._clock = clock
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._what = ""
+        self._view: RichLive | None = None
+        self._watched: _Watched | None = None
+        # Events come from several threads.
+        self._lock = threading.RLock()
+
+    def is_worth_a_line(self, event: events.Event) -> bool:
+        """Of many batches only trouble is told line by line; the bar tells the rest."""
+        if isinstance(event, events.Waiting):
+            return False
+        if isinstance(event, events.BatchSent | events.BatchFetched):
+            return event.total <= LINES_UP_TO_BATCHES
+        return True
+
+    def say(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+    def move(self, event: events.Event) -> None:
+        with self._lock:
+            match event:
+                case events.Reading(what, done, total):
+                    self._bar(what, done, total or None, f"{size(done)}")
+                case events.SendingBegun(batch, place, total):
+                    self._bar("sending", place - 1, total, f"{number(batch.count)} requests")
+                case events.BatchSent(_, place, total, _):
+                    self._bar("sending", place, total, f"batch {place} of {total}")
+                case events.DownloadBegun(_, place, total) | events.BatchFetched(_, place, total, _, _):
+                    self._bar(
+                        "fetching", place - isinstance(event, events.DownloadBegun), total, f"batch {place} of {total}"
+                    )
+                case events.Merging(done, total):
+                    self._bar("merging", done, total, f"{number(done)} requests")
+                case events.Waiting(until, why):
+                    self._wait(until, why)
+                case events.Checked() | events.Planned():
+                    self._stop_bar()
+                case _:
+                    pass
+
+    def _wait(self, until: datetime, why: str) -> None:
+        if self._watched is not None:
+            self._watched.next_look = until
+        else:
+            self._bar("waiting", 0, None, f"{duration(until - self._clock.now())}: {clean(why, 60)}")
+
+    def watch(self, report: JobReport) -> None:
+        with self._lock:
+            self._stop_bar()
+            if self._watched is None:
+                self._watched = _Watched(report, self._clock)
+                self._view = RichLive(
+                    self._watched,
+                    console=self._console,
+                    refresh_per_second=REFRESHES_PER_SECOND,
+                    transient=True,
+                )
+                self._view.start()
+            self._watched.report = report
+
+    def _bar(self, what: str, done: float, total: float | None, detail: str) -> None:
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description:<9}"),
+                BarColumn(bar_width=24, complete_style="green", finished_style="green"),
+                TextColumn("{task.fields[detail]}", style="dim"),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._progress.start()
+        if self._task is None or what != self._what:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._task = self._progress.add_task(what, total=total, detail=detail)
+            self._what = what
+        self._progress.update(self._task, completed=done, total=total, detail=detail)
+
+    def _stop_bar(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._task = None
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stop_bar()
+            if self._view is not None:
+                self._view.stop()
+                self._view = self._watched = None
+
+
+class _Watched:
+    """The job as it was last seen, with clocks that go on between the looks."""
+
+    def __init__(self, report: JobReport, clock: Clock) -> None:
+        self.report = report
+        self.next_look: datetime | None = None
+        self._clock = clock
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        now = self._clock.now()
+        yield reports.job(replace(self.report, now=now, next_command=""))
+        if self.next_look is not None and self.next_look > now:
+            yield Text(
+                f"  next look in {duration(self.next_look - now)}; Ctrl-C stops watching, never the job", style="dim"
+            )

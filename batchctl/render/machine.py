@@ -1,0 +1,160 @@
+"""The same for programs: JSON whose keys only grow. `schema_version` changes when one must go."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from batchctl.domain.choosing import Chosen
+from batchctl.domain.errors import BatchctlError
+from batchctl.domain.model import Batch, Failures, Merged
+from batchctl.domain.plans import Problem, Scan
+from batchctl.domain.progress import JobReport
+
+SCHEMA_VERSION = 1
+
+
+def write(stream: TextIO, shape: dict[str, Any]) -> None:
+    stream.write(json.dumps({"schema_version": SCHEMA_VERSION, **shape}, default=_plain, ensure_ascii=False) + "\n")
+    stream.flush()
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def problem_shape(problem: BatchctlError, exit_status: int) -> dict[str, Any]:
+    """Of an error, on stderr."""
+    return {
+        "type": "error",
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint or None,
+        "exit_status": exit_status,
+    }
+
+
+def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any]:
+    job = report.job
+    return {
+        "type": "job",
+        "job": job.name,
+        "stage": report.stage.value,
+        "input": job.input_path,
+        "input_sha256": job.input_sha256,
+        "labels": job.settings.labels,
+        "requests": job.count,
+        "left_out": job.left_out,
+        "created_at": job.created_at,
+        "elapsed_seconds": round(report.elapsed.total_seconds(), 3),
+        "eta": report.eta,
+        "expires_at": report.expires_at,
+        "retained_until": report.retained_until,
+        "batches": {"total": len(report.batches), "ended": report.ended, "fetched": report.fetched},
+        "rounds": [
+            {
+                "round": r.number,
+                "requests": r.requests,
+                "batches": r.batches,
+                "states": {state.value: n for state, n in r.by_state.items()},
+                "request_counts": asdict(r.counts),
+            }
+            for r in report.rounds
+        ],
+        "answers": merged_shape(report.merged) if report.merged else None,
+        "failures": [failures_shape(f) for f in report.failures],
+        "warnings": list(report.warnings),
+        "next_command": report.next_command or None,
+        **({"message_batches": [batch_shape(b) for b in report.batches]} if with_batches else {}),
+    }
+
+
+def batch_shape(batch: Batch) -> dict[str, Any]:
+    return {
+        "id": batch.message_batch_id,
+        "round": batch.round,
+        "first": batch.cut.first,
+        "requests": batch.count,
+        "bytes": batch.cut.body_bytes,
+        "sha256": batch.cut.sha256,
+        "state": batch.state.value,
+        "provisional": batch.provisional,
+        "request_counts": asdict(batch.counts),
+        "created_at": batch.created_at,
+        "expires_at": batch.expires_at,
+        "ended_at": batch.ended_at,
+        "note": batch.note or None,
+    }
+
+
+def failures_shape(of: Failures) -> dict[str, Any]:
+    return {
+        "outcome": of.outcome,
+        "type": of.error_type,
+        "class": of.failure_class,
+        "requests": of.count,
+        "sample_ids": list(of.sample_ids),
+        "sample_message": of.sample_message,
+    }
+
+
+def merged_shape(merged: Merged) -> dict[str, Any]:
+    counts = asdict(merged)
+    return {name: n for name, n in counts.items() if name not in {"at", "batches", "failures"}}
+
+
+def fetched_shape(report: JobReport, merged: Merged, results: str, errors: Path) -> dict[str, Any]:
+    return {
+        **job_shape(report),
+        "type": "fetch",
+        "answers": merged_shape(merged),
+        "results_file": results,
+        "errors_file": str(errors),
+    }
+
+
+def chosen_shape(job: str, round_: int, chosen: Chosen, path: Path) -> dict[str, Any]:
+    return {
+        "type": "retry",
+        "job": job,
+        "round": round_,
+        "requests": chosen.requests,
+        "bytes": chosen.bytes,
+        "sent": [{"type": kind, "class": cls, "requests": n} for (kind, cls), n in chosen.sent.items()],
+        "left": [
+            {"type": kind, "class": cls, "why": why, "requests": n} for (kind, cls, why), n in chosen.left.items()
+        ],
+        "request_file": str(path),
+    }
+
+
+def check_shape(scan: Scan, problems: Sequence[Problem], problems_file: str | None) -> dict[str, Any]:
+    return {
+        "type": "check",
+        "requests": scan.count,
+        "left_out": scan.left_out,
+        "blank_lines": scan.blank,
+        "bytes": scan.size,
+        "sha256": scan.sha256,
+        "deep_checked": scan.deep_checked,
+        "errors": scan.errors,
+        "warnings": scan.warnings,
+        "by_code": scan.by_code,
+        "batches": [
+            {"first": c.first, "requests": c.count, "bytes": c.body_bytes, "sha256": c.sha256} for c in scan.cuts
+        ],
+        "first_problems": [
+            {
+                "line": p.line,
+                "custom_id": p.custom_id or None,
+                "severity": p.fault.severity.value,
+                "code": p.fault.code,
+                "path": p.fault.path or None,
+                "message": p.fault.message,
+            }
+            for p in problems
+        ],
+        "problems_file": problems_file,
+    }

@@ -1,0 +1,194 @@
+"""A job, drawn: what a person wants to know first stands first."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from batchctl.domain.choosing import Chosen
+from batchctl.domain.model import Batch, Failures, FailureClass, Merged, State
+from batchctl.domain.progress import JobReport, RoundReport, Stage
+from batchctl.render.text import clean, duration, moment, number, plural, size
+
+TONES = {
+    "good": "green",
+    "plain": "",
+    "dim": "dim",
+    "warn": "yellow",
+    "bad": "red",
+    "error": "red",
+    "warning": "yellow",
+}
+STAGE_TONES = {
+    Stage.SENDING: "cyan",
+    Stage.RUNNING: "cyan",
+    Stage.TO_FETCH: "green",
+    Stage.DONE: "bold green",
+    Stage.INCOMPLETE: "yellow",
+    Stage.PAUSED: "bold red",
+    Stage.IN_DOUBT: "bold yellow",
+}
+CLASS_TONES = {
+    FailureClass.RETRY: "yellow",
+    FailureClass.FIX: "red",
+    FailureClass.ACCOUNT: "bold red",
+    FailureClass.POLICY: "magenta",
+}
+BAR_WIDTH = 24
+
+
+def job(report: JobReport, *, wide: bool = False) -> RenderableType:
+    parts: list[RenderableType] = [_title(report), Padding(_facts(report), (0, 0, 0, 2), expand=False), Text("")]
+    parts.append(Padding(_rounds(report.rounds), (0, 0, 0, 2), expand=False))
+    if any(r.by_state.get(State.IN_PROGRESS) for r in report.rounds):
+        parts.append(Text("  the API counts a batch's requests only once all of it has ended", style="dim"))
+    if report.merged:
+        parts += [Text(""), Padding(answers(report.merged, report.job.left_out), (0, 0, 0, 2), expand=False)]
+    if report.failures:
+        parts += [Text(""), Padding(failures(report.failures), (0, 0, 0, 2), expand=False)]
+    if wide:
+        parts += [Text(""), Padding(_batches(report.batches, report.now), (0, 0, 0, 2), expand=False)]
+    parts += [Text(f"  ! {clean(w)}", style="yellow") for w in report.warnings]
+    if report.next_command:
+        parts += [Text(""), next_line(report.next_command)]
+    return Group(*parts)
+
+
+def next_line(command: str) -> Text:
+    return Text.assemble(("next: ", "dim"), (command, "bold"))
+
+
+def _title(report: JobReport) -> Text:
+    labels = " ".join(f"{k}={v}" for k, v in report.job.settings.labels.items())
+    return Text.assemble(
+        (report.job.name, "bold"),
+        "  ",
+        (report.stage.value, STAGE_TONES[report.stage]),
+        (f"  {clean(labels)}" if labels else "", "dim"),
+    )
+
+
+def _facts(report: JobReport) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _fact_rows(report):
+        table.add_row(name, value)
+    return table
+
+
+def _fact_rows(report: JobReport) -> Iterable[tuple[str, Text]]:
+    left = f", {plural(report.job.left_out, 'line')} left out" if report.job.left_out else ""
+    yield "input", Text(f"{clean(report.job.input_path)}: {plural(report.job.count, 'request')}{left}")
+    eta = f", about {duration(report.eta - report.now)} left" if report.eta else ""
+    yield "started", Text(f"{moment(report.job.created_at)}, elapsed {duration(report.elapsed)}{eta}")
+    yield "batches", _bar(report)
+    if report.expires_at:
+        yield "expiry", Text(f"what is still in progress expires in {duration(report.expires_at - report.now)}")
+    if report.retained_until:
+        yield "kept", Text(f"results can be fetched for {duration(report.retained_until - report.now)}")
+
+
+def _bar(report: JobReport) -> Text:
+    total = len(report.batches)
+    done = BAR_WIDTH * report.ended // total
+    text = f"{report.ended} of {total} ended, {report.fetched} fetched"
+    return Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "bright_black"), "  ", text)
+
+
+def _rounds(rounds: Sequence[RoundReport]) -> Table:
+    table = _table("round", "requests", "batches", "in progress", "succeeded", "errored", "expired", "canceled")
+    for one in rounds:
+        c = one.counts
+        cells = (one.requests, one.batches, c.processing, c.succeeded, c.errored, c.expired, c.canceled)
+        table.add_row(str(one.number), *(number(n) for n in cells))
+    return table
+
+
+def answers(merged: Merged, left_out: int) -> Text:
+    """Requests by what became of them over all rounds."""
+    text = Text.assemble(("answers  ", "dim"), (f"{merged.succeeded:,} succeeded", "green"))
+    named = (("errored", merged.errored), ("expired", merged.expired), ("canceled", merged.canceled))
+    for name, n in (*named, ("of unknown type", merged.unknown), ("unanswered", merged.unanswered)):
+        if n:
+            text.append(f", {n:,} {name}", style="yellow")
+    if left_out:
+        text.append(f", {left_out:,} left out", style="yellow")
+    apart = (
+        ("truncated", merged.truncated),
+        ("refused by the model", merged.refusals),
+        ("paused", merged.paused_turns),
+    )
+    said = ", ".join(f"{n:,} {name}" for name, n in apart if n)
+    return text.append(f" (of the succeeded: {said})" if said else "", style="dim")
+
+
+def failures(kinds: Sequence[Failures]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="ellipsis", no_wrap=True)
+    heads = ("without success", "class", "requests", "for example")
+    table.add_row(*(Text(head, style="dim") for head in heads))
+    for kind in kinds:
+        tone = CLASS_TONES[FailureClass(kind.failure_class)]
+        samples = ", ".join(clean(i, 64) for i in kind.sample_ids)
+        table.add_row(clean(kind.error_type, 40), Text(kind.failure_class, style=tone), number(kind.count), samples)
+        if kind.sample_message:
+            table.add_row("", "", "", Text(clean(kind.sample_message, 200), style="dim"))
+    return table
+
+
+def _batches(batches: Sequence[Batch], now: datetime) -> Table:
+    table = _table(
+        "round", "from", "requests", "size", "state", "message batch", "age", left=("state", "message batch")
+    )
+    for one in batches:
+        age = duration(now - one.created_at) if one.created_at else ""
+        name = f"{one.message_batch_id or one.note}{' ?' if one.provisional else ''}"
+        cells = (number(one.cut.first + 1), number(one.count), size(one.cut.body_bytes), one.state.value)
+        table.add_row(str(one.round), *cells, clean(name, 80), age)
+    return table
+
+
+def jobs(reports: Sequence[JobReport]) -> Table:
+    left = ("job", "stage", "next")
+    table = _table("job", "stage", "requests", "batches", "ended", "succeeded", "age", "next", left=left)
+    for one in reports:
+        succeeded = one.merged.succeeded if one.merged else sum(r.counts.succeeded for r in one.rounds)
+        verb = one.next_command.split()[1] if one.next_command else ""
+        table.add_row(
+            Text(one.job.name, style="bold"),
+            Text(one.stage.value, style=STAGE_TONES[one.stage]),
+            number(one.job.count),
+            number(len(one.batches)),
+            number(one.ended),
+            number(succeeded),
+            duration(one.now - one.job.created_at),
+            Text(verb, style="dim"),
+        )
+    return table
+
+
+def chosen(of: Chosen) -> Table:
+    """What goes again and what stays, and why."""
+    table = Table.grid(padding=(0, 2))
+    for _ in range(4):
+        table.add_column()
+    for (kind, cls), n in of.sent.items():
+        table.add_row(Text("again", style="green"), clean(kind, 40), Text(cls, style="dim"), number(n))
+    for (kind, cls, why), n in of.left.items():
+        table.add_row(Text("left", style="yellow"), clean(kind, 40), Text(cls, style="dim"), f"{n:,}  {why}")
+    return table
+
+
+def _table(*heads: str, left: Sequence[str] = ()) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for head in heads:
+        table.add_column(justify="left" if head in left else "right", no_wrap=True, overflow="ellipsis")
+    table.add_row(*(Text(head, style="dim") for head in heads))
+    return table

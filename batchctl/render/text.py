@@ -1,0 +1,50 @@
+"""Numbers, times and foreign text, as they may stand on a terminal."""
+
+import unicodedata
+from datetime import datetime, timedelta
+
+
+def clean(text: str, limit: int = 500) -> str:
+    """Text from outside on one line, without anything that could move the terminal."""
+    kept = "".join(c if _is_harmless(c) else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    return kept if len(text) <= limit else kept[:limit] + "…"
+
+
+def _is_harmless(character: str) -> bool:
+    return character == " " or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp", "Co"}
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    return f"{value:,} {one if value == 1 else many or one + ('es' if one.endswith('ch') else 's')}"
+
+
+def size(value: float) -> str:
+    """Bytes, as the API counts them: 1 MB is a million."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def duration(value: timedelta) -> str:
+    """The two largest units."""
+    seconds = max(0, int(value.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} m {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} m"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def moment(value: datetime) -> str:
+    return f"{value:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,215 @@
+"""The Message Batches API in our words.
+
+The SDK's own retries are off for creating: the API takes no idempotency key, so a create tried twice may be two batches,
+both paid. They are off for everything else too: waiting is decided, shown and bounded in one place, by the caller.
+"""
+
+import contextlib
+import ipaddress
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from batchctl.domain.errors import ApiFailure, BatchctlError, UsageProblem
+from batchctl.domain.model import MessageBatch
+
+if TYPE_CHECKING:
+    import httpx2
+
+PATH = "/v1/messages/batches"
+LIST_LIMIT = 1000  # the API's most, in one page
+RECEIVE_BYTES = 1 << 18
+READ_TIMEOUT_SECONDS = 600.0
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A batch as just described. `retry_after`: seconds the API asks to wait before the next look, None if it does not."""
+
+    batch: MessageBatch
+    retry_after: float | None
+    server_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Batches of the key's API workspace, newest first; `after` is the cursor of the next page, empty on the last."""
+
+    batches: tuple[MessageBatch, ...]
+    after: str
+    server_time: datetime | None
+
+
+class Body:
+    """A request body of known length, sent once; remembers how far it got and what stopped it."""
+
+    def __init__(self, pieces: Iterable[bytes], length: int) -> None:
+        self._pieces = pieces
+        self.length = length
+        self.given = 0
+        self.failure: BatchctlError | None = None
+
+    @property
+    def is_sent_whole(self) -> bool:
+        """Whether its last byte was handed to the socket, as far as can be known."""
+        return self.given >= self.length
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in self._pieces:
+                self.given += len(piece)
+                yield piece
+        except BatchctlError as failure:
+            self.failure = failure
+            raise
+
+
+class Transport:
+    """Opens nothing before the first request. Every method raises ApiFailure, or AccountProblem where no key is found."""
+
+    def __init__(self, *, base_url: str | None, api_version: str) -> None:
+        self.base_url = checked_base_url(base_url or os.environ.get("ANTHROPIC_BASE_URL") or "")
+        self._api_version = api_version
+        self._client: Any = None
+        self._opening = threading.Lock()
+
+    def with_api_version(self, api_version: str) -> "Transport":
+        """The same way to the API, for a job of this version."""
+        return Transport(base_url=self.base_url, api_version=api_version)
+
+    def create(self, body: Body, *, betas: Iterable[str] = ()) -> Seen:
+        """POST a batch, once. Raises what stopped the body, too."""
+        headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
+        if betas:
+            headers["anthropic-beta"] = ",".join(betas)
+        from batchctl.transport import translate  # noqa: PLC0415 - it imports the SDK: 1.2 s, and only when needed
+
+        with translate.failures(body):
+            response = self._request("POST", PATH, headers, content=iter(body))
+            return _seen(response)
+
+    def retrieve(self, message_batch_id: str) -> Seen:
+        return _seen(self._get(f"{PATH}/{quote(message_batch_id, safe='')}"))
+
+    def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:
+        from batchctl.transport import translate  # noqa: PLC0415 - as above
+
+        query = {"limit": limit, **({"after_id": after} if after else {})}
+        response = self._get(PATH, query)
+        return Page(**translate.page(response), server_time=translate.server_time(response))
+
+    @contextlib.contextmanager
+    def results(self, message_batch_id: str) -> Iterator[Iterator[bytes]]:
+        """The raw bytes of a batch's results as they arrive. The path is ours: `results_url` could lead elsewhere."""
+        from batchctl.transport import translate  # noqa: PLC0415 - as above
+
+        path = f"{PATH}/{quote(message_batch_id, safe='')}/results"
+        with translate.failures():
+            response = self._request("GET", path, {"Accept": "application/x-jsonl"}, stream=True)
+        try:
+            yield translate.guarded(response.iter_bytes(RECEIVE_BYTES))
+        finally:
+            response.close()
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _get(self, path: str, query: dict[str, Any] | None = None) -> "httpx2.Response":
+        from batchctl.transport import translate  # noqa: PLC0415 - as above
+
+        with translate.failures():
+            return self._request("GET", path, {}, query=query)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        *,
+        content: Iterator[bytes] | None = None,
+        query: dict[str, Any] | None = None,
+        stream: bool = False,
+    ) -> "httpx2.Response":
+        import anthropic  # noqa: PLC0415 - as above
+        import httpx2  # noqa: PLC0415
+
+        options: Any = {
+            "max_retries": 0,
+            # A followed redirect would send an empty body, or our key to another host.
+            "follow_redirects": False,
+            "headers": {"anthropic-version": self._api_version, **headers},
+        }
+        if query:
+            options["params"] = query
+        client = self._opened()
+        if method == "POST":
+            return client.post(path, cast_to=httpx2.Response, content=content, options=options)  # type: ignore[no-any-return]
+        streaming = {"stream": True, "stream_cls": anthropic.Stream[object]} if stream else {}
+        return client.get(path, cast_to=httpx2.Response, options=options, **streaming)  # type: ignore[no-any-return]
+
+    def _opened(self) -> Any:
+        with self._opening:
+            if self._client is None:
+                self._client = _open_client(self.base_url)
+            return self._client
+
+
+def checked_base_url(base_url: str) -> str:
+    """Empty for the SDK's own. Raises UsageProblem for one that would show the key on the wire."""
+    if not base_url:
+        return ""
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageProblem(f"--base-url {base_url!r} is not a URL", hint="like https://api.anthropic.com")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise UsageProblem(
+            f"{base_url}: a key is not sent over plain http, except to this machine",
+            hint="use https",
+        )
+    return base_url
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _open_client(base_url: str) -> Any:
+    import anthropic  # noqa: PLC0415 - as above
+
+    from batchctl.transport import translate  # noqa: PLC0415
+
+    # The libraries' own logs may hold headers; what a person should know comes as events.
+    for name in ("anthropic", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    settings: dict[str, Any] = {}
+    if base_url:
+        settings["base_url"] = base_url
+        if is_loopback(urlsplit(base_url).hostname or ""):
+            # A proxy for the outside world cannot reach this machine's loopback.
+            settings["http_client"] = anthropic.DefaultHttpxClient(trust_env=False)
+    timeout = anthropic.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+    with translate.failures():
+        return anthropic.Anthropic(max_retries=0, timeout=timeout, **settings)
+
+
+def _seen(response: "httpx2.Response") -> Seen:
+    from batchctl.transport import translate  # noqa: PLC0415 - as above
+
+    return Seen(
+        batch=translate.message_batch(translate.parsed(response)),
+        retry_after=translate.retry_after(response.headers),
+        server_time=translate.server_time(response),
+    )
+
+
+__all__ = ["ApiFailure", "Body", "Page", "Seen", "Transport"]

@@ -1,0 +1,161 @@
+"""Theirs to ours, at the edge, once: the SDK's errors and the API's objects in our words.
+
+Importing this module imports the SDK (1.2 s): only `client` does, and only when a request is made.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+import httpx2
+
+from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError
+from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
+
+if TYPE_CHECKING:
+    from batchctl.transport.client import Body
+
+CREDENTIALS_HINT = (
+    "the SDK looks for one in five places: ANTHROPIC_API_KEY; ANTHROPIC_AUTH_TOKEN; ANTHROPIC_PROFILE; workload identity"
+    " (ANTHROPIC_IDENTITY_TOKEN or ANTHROPIC_IDENTITY_TOKEN_FILE with ANTHROPIC_FEDERATION_RULE_ID and"
+    " ANTHROPIC_ORGANIZATION_ID); the profile that `ant auth login` writes"
+)
+
+
+@contextlib.contextmanager
+def failures(body: "Body | None" = None) -> Iterator[None]:
+    """Everything that the SDK and the wire can raise, as ApiFailure; no credential at all, as AccountProblem."""
+    try:
+        yield
+    except (BatchctlError, ApiFailure):
+        raise
+    except anthropic.APIStatusError as error:
+        raise _status_failure(error) from error
+    except (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError) as error:
+        if body is not None and body.failure is not None:
+            raise body.failure from error
+        raise _connection_failure(error, body) from error
+    except TypeError as error:
+        # The SDK says "no credential" with a TypeError at the first request; any other one is a bug and stays one.
+        if "authentication method" not in str(error):
+            raise
+        raise AccountProblem("no API key was found", hint=CREDENTIALS_HINT) from error
+    except anthropic.AnthropicError as error:
+        raise AccountProblem(f"the credentials cannot be used: {error}", hint=CREDENTIALS_HINT) from error
+
+
+def guarded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """A stream whose breaks are ApiFailures too: the SDK lets the HTTP library's own errors through."""
+    with failures():
+        yield from pieces
+
+
+def parsed(response: httpx2.Response) -> dict[str, Any]:
+    """The JSON object of a 200 answer. Raises ApiFailure where it is none, as a proxy's page is."""
+    try:
+        found = response.json()
+    except ValueError as error:
+        raise _unreadable(response) from error
+    if not isinstance(found, dict):
+        raise _unreadable(response)
+    return found
+
+
+def message_batch(found: Mapping[str, Any]) -> MessageBatch:
+    try:
+        counts = found["request_counts"]
+        return MessageBatch(
+            id=str(found["id"]),
+            processing_status=ProcessingStatus(found["processing_status"]),
+            counts=RequestCounts(
+                **{n: int(counts.get(n, 0)) for n in ("processing", "succeeded", "errored", "canceled", "expired")}
+            ),
+            created_at=_time(found["created_at"]),
+            expires_at=_time(found["expires_at"]),
+            ended_at=_time_or_none(found.get("ended_at")),
+            archived_at=_time_or_none(found.get("archived_at")),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ApiFailure(f"the answer is no Message Batch: {error!r}", status=200) from error
+
+
+def page(response: httpx2.Response) -> dict[str, Any]:
+    found = parsed(response)
+    listed = found.get("data")
+    if not isinstance(listed, list):
+        raise ApiFailure("the answer is no list of Message Batches", status=200)
+    after = str(found.get("last_id") or "") if found.get("has_more") else ""
+    return {"batches": tuple(message_batch(one) for one in listed), "after": after}
+
+
+def server_time(response: httpx2.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Whole seconds, or an HTTP date's worth of none: the API sends seconds."""
+    try:
+        seconds = float(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:
+    has_envelope = isinstance(error.body, dict) and isinstance(error.body.get("error"), dict)
+    message = str((error.body or {}).get("error", {}).get("message", "")) if has_envelope else _page_text(error)  # type: ignore[attr-defined]
+    return ApiFailure(
+        message or f"HTTP {error.status_code}",
+        status=error.status_code,
+        error_type=str(error.type or ""),
+        error_code=str(error.error_code or ""),
+        retry_after=retry_after(error.response.headers),
+        has_envelope=has_envelope,
+        request_id=str(error.request_id or ""),
+    )
+
+
+def _page_text(error: anthropic.APIStatusError) -> str:
+    kind = error.response.headers.get("content-type", "").split(";")[0] or "no content type"
+    return f"HTTP {error.status_code} with {kind} instead of the API's JSON: a proxy or the edge answered"
+
+
+def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
+    cause = error.__cause__ or error
+    kinds = {
+        httpx2.ConnectTimeout: "no connection within the time allowed",
+        httpx2.ConnectError: "cannot connect",
+        httpx2.ReadTimeout: "no answer within the time allowed",
+        httpx2.WriteTimeout: "the upload stood still",
+    }
+    said = next((text for kind, text in kinds.items() if isinstance(cause, kind)), "the connection broke")
+    detail = str(cause).strip()
+    return ApiFailure(
+        f"{said}: {detail}" if detail else said,
+        # A connection that never stood has carried nothing, whatever the body was asked for.
+        sent_whole=body is not None and body.is_sent_whole and not isinstance(cause, httpx2.ConnectError),
+    )
+
+
+def _unreadable(response: httpx2.Response) -> ApiFailure:
+    kind = response.headers.get("content-type", "no content type").split(";")[0]
+    return ApiFailure(
+        f"an answer that cannot be read: HTTP {response.status_code}, {kind}",
+        status=response.status_code,
+        request_id=response.headers.get("request-id", ""),
+    )
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return _time(text) if text else None
