@@ -83,9 +83,7 @@ def submit(
         waits=not no_wait,
         moved_to=str(input_now or ""),
     )
-    common = _common(
-        workspace, base_url, as_json, quiet, verbose, parallel=parallel, api_version=api_version, makes_workspace=True
-    )
+    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, makes_workspace=True)
     verbs.submit(common, wanted, dry_run=dry_run or show is not None, show=show, yes=yes)
 
 

@@ -1,7 +1,7 @@
 """Each command's course: find the job, do the verb, show the end, give the status."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,7 +61,7 @@ def submit(common: Common, wanted: Submission, *, dry_run: bool, show: int | Non
         if dry_run:
             return _dry_run(tools, screen, wanted, show)
         job, is_new = _job_to_send(tools, wanted, yes=yes)
-        report = submitting.proceed(_for(tools, job), job, wanted, is_new=is_new)
+        report = submitting.proceed(tools, job, wanted, is_new=is_new)
         screen.submitted(report)
         return _status_of_sending(report)
 
@@ -87,13 +87,14 @@ def _job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Jo
 
 def _dry_run(tools: Equipment, screen: Screen, wanted: Submission, show: int | None) -> int:
     planner, given = submitting.check(tools, wanted, sys.stdin.buffer)
+    if show is not None and show > given.scan.count:
+        raise UsageProblem(f"--show {show:,}: the input has {given.scan.count:,} requests")
     try:
-        if show is None:
-            screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in given.scan.cuts])
-        elif show > given.scan.count:
-            raise UsageProblem(f"--show {show:,}: the input has {given.scan.count:,} requests")
-        else:
-            screen.payload(single_request_body(given.plain, given.scan.cuts, show - 1))
+        with planner.rehearsed(given) as (plain, cuts):
+            if show is None:
+                screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts])
+            else:
+                screen.payload(single_request_body(plain, cuts, show - 1))
     finally:
         planner.discard(given)
     return SENT
@@ -113,7 +114,6 @@ def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide
             screen.jobs(looking.all_jobs(tools))
             return SENT
         job = find_job(tools.ledger, word)
-        tools = _for(tools, job)
         report = looking.status(tools, job, offline=offline)
         if watch and not offline:
             screen.watch(report)
@@ -130,7 +130,7 @@ def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide
 def fetch(common: Common, word: str | None, *, output: str, output_dir: Path | None, moved_to: str) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job = _with_input(tools, find_job(tools.ledger, word), moved_to)
-        fetched = fetching.fetch(_for(tools, job), job, _output(job, output, output_dir))
+        fetched = fetching.fetch(tools, job, _output(job, output, output_dir))
         screen.fetched(fetched.report, fetched.merged, fetched.output.results, fetched.output.errors)
         return OF_STAGE[fetched.report.stage]
 
@@ -173,7 +173,6 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
         if odd := [w for w in odd if w not in known]:
             raise UsageProblem(f"--only {odd[0]!r} is no class, no outcome and no error type of this job")
         job = _with_input(tools, job, wanted.moved_to)
-        tools = _for(tools, job)
         if retrying.open_round(tools, job):
             return _send_round(tools, screen, job, wanted, is_new=False)
         retrying.pause_for_account(tools, job, wanted.choice)
@@ -223,11 +222,6 @@ def _nothing_to_send(screen: Screen, job: Job, report: JobReport) -> int:
 
 
 # ---------------------------------------------------------------------- all of them
-
-
-def _for(tools: Equipment, job: Job) -> Equipment:
-    """A continued job keeps the API version it was submitted with."""
-    return replace(tools, transport=tools.transport.with_api_version(job.settings.api_version))
 
 
 def _with_input(tools: Equipment, job: Job, moved_to: str) -> Job:

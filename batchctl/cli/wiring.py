@@ -18,7 +18,6 @@ from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.errors import BatchctlError, Refused, Stopped, UsageProblem
-from batchctl.domain.model import API_VERSION
 from batchctl.domain.reconciling import GRACE
 from batchctl.files.workspace import Workspace, find_workspace
 from batchctl.ledger import Ledger, Owner
@@ -39,7 +38,6 @@ class Common:
     verbose: bool = False
     parallel: int = 4
     poll: float | None = None
-    api_version: str = API_VERSION
     makes_workspace: bool = False
     takes_steps: bool = True
 
@@ -67,7 +65,7 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
 @contextlib.contextmanager
 def opened(common: Common, clock: Clock, screen: Screen) -> Iterator[Equipment]:
     workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
-    transport = Transport(base_url=common.base_url, api_version=common.api_version)
+    transport = Transport(common.base_url)
     if common.makes_workspace:
         workspace.make()
     else:

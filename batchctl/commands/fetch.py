@@ -22,7 +22,8 @@ class Fetched:
 def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
     """Downloads and merges. A problem with one batch does not keep the others from the merged files."""
     look_once(tools, job)
-    Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD}))).run()
+    # A doubt is looked for once more, never waited for and never sent from here.
+    Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE}))).run()
     merged = merge(tools, tools.ledger.job(job.name), output)
     return Fetched(report=report_of(tools, job), merged=merged, output=output)
 

@@ -8,8 +8,9 @@
 A stop before 5 leaves nothing but files that the next try writes anew.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -114,6 +115,19 @@ class Planner:
         )
         return recorded
 
+    @contextlib.contextmanager
+    def rehearsed(self, given: Input) -> Iterator[tuple[Path, tuple[Cut, ...]]]:
+        """What would be sent: the file and its cuts, for as long as the block lasts."""
+        if given.scan.is_clean:
+            yield given.plain, given.scan.cuts
+            return
+        target, lines = (self._tools.workspace.temporary(f"{os.getpid()}.{what}") for what in ("clean", "lines"))
+        try:
+            yield target, self._clean(given, target, lines)
+        finally:
+            target.unlink(missing_ok=True)
+            lines.unlink(missing_ok=True)
+
     def discard(self, given: Input) -> None:
         """Removes the copy of an input that is not planned after all."""
         if given.is_ours:
@@ -155,17 +169,20 @@ class Planner:
         if given.scan.left_out:
             place(given.problems.path, workspace.left_out(name))
         if not given.scan.is_clean:
-            return target, self._clean(name, given, target)
+            cuts = self._clean(given, target, workspace.lines(name))
+            self.discard(given)
+            return target, cuts
         if given.is_ours:
             place(given.plain, target)
         elif not keep(given.plain, target):
             target = given.plain
         return target, given.scan.cuts
 
-    def _clean(self, name: str, given: Input, target: Path) -> tuple[Cut, ...]:
+    def _clean(self, given: Input, target: Path, lines: Path) -> tuple[Cut, ...]:
+        """The good lines alone, to `target`, and their line numbers to `lines`."""
         workspace = self._tools.workspace
         again = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
-        with replacing(target) as requests, replacing(workspace.lines(name)) as numbers:
+        with replacing(target) as requests, replacing(lines) as numbers:
             order = Order(
                 settings=self._settings,
                 scratch=workspace.root / "tmp",
@@ -176,7 +193,6 @@ class Planner:
             cleaned, _ = scan(given.plain, order, again, self._progress("cleaning", stat(given.plain).st_size))
         again.close()
         again.path.unlink(missing_ok=True)
-        self.discard(given)
         if (cleaned.sha256, cleaned.count) != (given.scan.sha256, given.scan.count):
             raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
         return cleaned.cuts

@@ -33,7 +33,7 @@ def send(tools: Equipment, job: Job, batch: Batch) -> None:
     tools.tell(SendingBegun(*tools.place(batch)))
     try:
         # 2. One POST. The API takes no idempotency key, so whatever goes wrong, it is not simply tried again.
-        seen = tools.transport.create(body, betas=job.settings.betas)
+        seen = tools.transport.create(body, api_version=job.settings.api_version, betas=job.settings.betas)
     except ApiFailure as failure:
         _not_answered(tools, job, batch, failure)
     except BatchctlError as problem:

@@ -32,7 +32,9 @@ class Settler:
             return True
         try:
             # 2. What the API has, newest first, back to before the oldest intent.
-            listing = _list_since(tools, mine)
+            verdict = settle(mine, _list_since(tools, job, mine), now=tools.now(), grace=tools.grace)
+            # 3. Each answer in a transaction of its own: what a stop leaves open is still a doubt.
+            _carry_out(tools, job, verdict)
         except ApiFailure as failure:
             self._failed(mine, failure)
             return True
@@ -40,10 +42,8 @@ class Settler:
             _look_again(tools, mine, "in doubt", 0.0)
             raise
         self._failures = 0
-        verdict = settle(mine, listing, now=tools.now(), grace=tools.grace)
-        # 3. Each answer in a transaction of its own: what a stop leaves open is still a doubt.
-        _carry_out(tools, job, verdict)
-        return not verdict.wait or not verdict.candidates or _is_in_grace(tools, verdict.wait)
+        is_late = bool(verdict.candidates) and not _is_in_grace(tools, verdict.wait)
+        return not verdict.wait or bool(verdict.identify) or not is_late
 
     def _failed(self, doubts: Sequence[Batch], failure: ApiFailure) -> None:
         self._failures += 1
@@ -57,7 +57,7 @@ class Settler:
             ) from failure
 
 
-def _list_since(tools: Equipment, doubts: Sequence[Batch]) -> Listing:
+def _list_since(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
     found: list[MessageBatch] = []
     ahead = timedelta()
     oldest = min(d.intent_at for d in doubts if d.intent_at)
@@ -69,7 +69,7 @@ def _list_since(tools: Equipment, doubts: Sequence[Batch]) -> Listing:
         found.extend(page.batches)
         is_past = bool(page.batches) and page.batches[-1].created_at < oldest + ahead - 2 * CLOCK_MARGIN
         if is_past or not page.after:
-            return Listing(batches=found, known=tools.ledger.known_message_batches(), ahead=ahead)
+            return Listing(batches=found, known=tools.ledger.known_message_batches(job), ahead=ahead)
         after = page.after
 
 
@@ -80,25 +80,29 @@ def _carry_out(tools: Equipment, job: Job, verdict: Verdict) -> None:
         tools.ledger.record_not_created(doubt, tools.now(), not_before=None, note="the API does not have it")
         tools.tell(DoubtSettled(*tools.place(doubt), ""))
     left = _identify(tools, job, verdict)
-    is_late = verdict.candidates and not _is_in_grace(tools, verdict.wait)
-    pause = WAIT_FOR_END if is_late else tools.grace / MIN_LOOKS
     names = ", ".join(c.id for c in verdict.candidates[:3])
     note = f"in doubt: may be one of {names}" if names else "in doubt: the API's list does not show it so far"
-    _look_again(tools, left, note, pause.total_seconds(), looked=True)
+    _look_again(tools, left, note, _pause(tools, verdict), looked=True)
+
+
+def _pause(tools: Equipment, verdict: Verdict) -> float:
+    """Seconds until the next look."""
+    if len(verdict.identify) == len(verdict.candidates) > 0:
+        return 0.0
+    if verdict.candidates and not _is_in_grace(tools, verdict.wait):
+        return WAIT_FOR_END.total_seconds()
+    return tools.grace.total_seconds() / MIN_LOOKS
 
 
 def _identify(tools: Equipment, job: Job, verdict: Verdict) -> list[Batch]:
     """Reads an id of each ended candidate: it tells whose it is. Gives the doubts that stay."""
     left = list(verdict.wait)
     for candidate in verdict.identify:
-        try:
-            answered = _first_id(tools, candidate)
-        except ApiFailure:
-            continue
+        answered = _first_id(tools, candidate)
         same_size = [d for d in left if d.count == candidate.counts.total]
         owner = next((d for d in same_size if answered in _ids(tools, job, d)), None)
         if owner is None:
-            tools.ledger.record_stranger(candidate.id, tools.now())
+            tools.ledger.record_stranger(job, candidate.id, tools.now())
         else:
             left.remove(owner)
             _adopt(tools, owner, candidate, provisional=False)

@@ -1,8 +1,9 @@
 """In doubt, settled: which batches of the API's list are the ones we may have created.
 
-A Message Batch carries no name of ours; before it has ended only its size and its time speak. So: as many candidates as
-doubts of one size are adopted, provisionally (the ids in the results confirm or correct it); none, after a grace
-window of several looks, means that nothing was created; anything else waits until the candidates' ids can be read.
+A Message Batch carries no name of ours; before it has ended only its size and its time speak. So: a candidate that has
+ended is asked for one of its ids, which tells for certain; as many running candidates as doubts of one size are adopted,
+provisionally (the ids in the results confirm or correct it); none, after a grace window of several looks, means that
+nothing was created; anything else waits until the candidates have ended.
 """
 
 from collections.abc import Collection, Sequence
@@ -55,15 +56,15 @@ def settle(doubts: Sequence[Batch], listing: Listing, *, now: datetime, grace: t
 def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace: timedelta) -> Verdict:
     doubts = sorted(doubts, key=_intent)
     candidates = _candidates(doubts, listing)
+    ended = tuple(c for c in candidates if c.processing_status is ProcessingStatus.ENDED)
+    if ended:
+        return Verdict(wait=tuple(doubts), identify=ended, candidates=tuple(candidates))
     if len(candidates) == len(doubts):
         return Verdict(adopt=tuple(zip(doubts, candidates, strict=True)), candidates=tuple(candidates))
     is_over = all(now - _intent(d) >= grace and d.looks >= MIN_LOOKS for d in doubts)
     if not candidates and is_over:
         return Verdict(replan=tuple(doubts))
-    ended = [c for c in candidates if c.processing_status is ProcessingStatus.ENDED]
-    # Fewer than doubts may only mean that the list lags; more than doubts is settled by nothing but the ids.
-    identify = tuple(ended) if is_over or len(candidates) > len(doubts) else ()
-    return Verdict(wait=tuple(doubts), identify=identify, candidates=tuple(candidates))
+    return Verdict(wait=tuple(doubts), candidates=tuple(candidates))
 
 
 def _candidates(doubts: Sequence[Batch], listing: Listing) -> list[MessageBatch]:

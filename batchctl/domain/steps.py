@@ -121,9 +121,11 @@ def _waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tupl
 
 def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
     job = snapshot.job
+    if Arrow.SEND not in allowed:
+        return
     for batch in _doubts(snapshot, allowed):
         yield WaitUntil(_later(batch.not_before, now), batch.note or "in doubt: looking whether the API has it")
-    if Arrow.SEND not in allowed or job.paused:
+    if job.paused:
         return
     for batch in snapshot.batches:
         if batch.state is State.PLANNED and batch.claim is None:

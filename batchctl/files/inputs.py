@@ -67,9 +67,12 @@ def _plain(path: str, stdin: BinaryIO) -> Iterator[BinaryIO]:
     if path == STDIN:
         yield stdin
         return
-    with opened(Path(path)) as packed:
+    with opened(Path(path)) as file:
+        if not path.endswith((".gz", ".zst")):
+            yield file
+            return
         opener = gzip.open if path.endswith(".gz") else zstd.open
-        with opener(packed, "rb") as plain:
+        with opener(file, "rb") as plain:
             yield plain  # type: ignore[misc]  # both give a file of bytes
 
 

@@ -40,15 +40,14 @@ def range_pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
 
 
 def single_request_body(path: Path, cuts: Sequence[Cut], position: int) -> bytes:
-    """The body as it would be, with only the request at `position` of the input in it."""
+    """The body as it would be, with only the request at `position` in it."""
     cut = next(c for c in cuts if c.first <= position < c.first + c.count)
     rest, at = b"", cut.first
     for piece in range_pieces(path, cut.start, cut.end):
         *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            if line.strip() and at == position:
-                return ENVELOPE_OPEN + line + ENVELOPE_CLOSE
-            at += bool(line.strip())
+        if position < at + len(lines):
+            return ENVELOPE_OPEN + lines[position - at] + ENVELOPE_CLOSE
+        at += len(lines)
     return ENVELOPE_OPEN + rest + ENVELOPE_CLOSE
 
 

@@ -46,8 +46,9 @@ class Workspace:
 
     def make(self) -> None:
         with disk(self.root):
+            self.root.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self.root, self.root / "jobs", self.root / "tmp", self.root / "problems"):
-                folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+                folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("# prompts and answers are private\n*\n")
@@ -65,7 +66,8 @@ class Workspace:
     def job_folder(self, name: str) -> Path:
         folder = self.root / "jobs" / name
         with disk(folder):
-            (folder / "raw").mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            for made in (folder, folder / "raw"):
+                made.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
         return folder
 
     def temporary(self, name: str) -> Path:

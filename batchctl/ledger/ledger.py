@@ -211,24 +211,24 @@ class Ledger:
                 sa.insert(batch).values(job_id=sent.job_id, round=sent.round, **{**cut_values(second), "note": note})
             )
 
-    def record_stranger(self, message_batch_id: str, now: datetime) -> None:
-        """A batch of the API whose ids say that it is not ours: never a candidate again."""
+    def record_stranger(self, of: Job, message_batch_id: str, now: datetime) -> None:
+        """A batch of the API whose ids are none of this job's doubts': never their candidate again."""
+        values = {"job_id": of.id, "message_batch_id": message_batch_id, "at": now}
         with self._write() as db:
-            db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(message_batch_id=message_batch_id, at=now))
+            db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
 
     def record_wrong_adoption(self, adopted: Batch, now: datetime) -> None:
-        """The ids in the results are not ours: the batch is in doubt again and its candidate is out."""
+        """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's."""
+        note = f"{adopted.message_batch_id} holds other requests"
         with self._write() as db:
-            values = {"message_batch_id": adopted.message_batch_id, "at": now}
-            db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
-            note = f"{adopted.message_batch_id} holds other requests"
             _move(db, adopted.id, State.SUBMITTING, now, note, **_NOTHING_SEEN)
 
-    def known_message_batches(self) -> set[str]:
-        """Every id that is taken: ours by now, or known to be a stranger's."""
+    def known_message_batches(self, of: Job) -> set[str]:
+        """Every id that is no candidate for the job's doubts: bound to a batch by now, or a stranger's."""
+        bound = sa.select(batch.c.message_batch_id).where(batch.c.message_batch_id.is_not(None))
+        strangers = sa.select(stranger.c.message_batch_id).where(stranger.c.job_id == of.id)
         with self._read() as db:
-            ours = db.scalars(sa.select(batch.c.message_batch_id).where(batch.c.message_batch_id.is_not(None)))
-            return {*ours.all(), *db.scalars(sa.select(stranger.c.message_batch_id)).all()}
+            return {*db.scalars(bound).all(), *db.scalars(strangers).all()}
 
     def counts_being_sent(self, but: Job) -> frozenset[int]:
         """Sizes of the batches that other jobs of this workspace are sending or doubt right now."""
@@ -321,6 +321,7 @@ _NOTHING_SEEN: dict[str, Any] = {
     "expires_at": None,
     "ended_at": None,
     "missing_since": None,
+    "not_before": None,
     **dict.fromkeys(COUNTERS, 0),
 }
 

@@ -136,8 +136,7 @@ move = sa.Table(
 stranger = sa.Table(
     "stranger",
     metadata,
-    _column(
-        "message_batch_id", sa.String(128), "a batch of the API whose ids say that it is not ours", primary_key=True
-    ),
+    _column("job_id", sa.ForeignKey("job.id"), "whose doubts it does not belong to", primary_key=True),
+    _column("message_batch_id", sa.String(128), "a batch of the API whose ids are none of the job's", primary_key=True),
     _column("at", Instant, "when its ids were read"),
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from batchctl.domain.errors import ApiFailure, BatchctlError, UsageProblem
-from batchctl.domain.model import MessageBatch
+from batchctl.domain.model import API_VERSION, MessageBatch
 
 if TYPE_CHECKING:
     import httpx2
@@ -73,19 +73,18 @@ class Body:
 class Transport:
     """Opens nothing before the first request. Every method raises ApiFailure, or AccountProblem where no key is found."""
 
-    def __init__(self, *, base_url: str | None, api_version: str) -> None:
+    def __init__(self, base_url: str | None = None) -> None:
         self.base_url = checked_base_url(base_url or os.environ.get("ANTHROPIC_BASE_URL") or "")
-        self._api_version = api_version
         self._client: Any = None
         self._opening = threading.Lock()
 
-    def with_api_version(self, api_version: str) -> "Transport":
-        """The same way to the API, for a job of this version."""
-        return Transport(base_url=self.base_url, api_version=api_version)
-
-    def create(self, body: Body, *, betas: Iterable[str] = ()) -> Seen:
-        """POST a batch, once. Raises what stopped the body, too."""
-        headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
+    def create(self, body: Body, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> Seen:
+        """POST a batch, once. The headers govern all of its requests. Raises what stopped the body, too."""
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(body.length),
+            "anthropic-version": api_version,
+        }
         if betas:
             headers["anthropic-beta"] = ",".join(betas)
         from batchctl.transport import translate  # noqa: PLC0415 - it imports the SDK: 1.2 s, and only when needed
@@ -144,7 +143,7 @@ class Transport:
             "max_retries": 0,
             # A followed redirect would send an empty body, or our key to another host.
             "follow_redirects": False,
-            "headers": {"anthropic-version": self._api_version, **headers},
+            "headers": {"anthropic-version": API_VERSION, **headers},
         }
         if query:
             options["params"] = query

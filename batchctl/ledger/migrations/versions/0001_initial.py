@@ -34,12 +34,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("name"),
     )
     op.create_table(
-        "stranger",
-        sa.Column("message_batch_id", sa.String(128), nullable=False),
-        sa.Column("at", sa.String(27), nullable=False),
-        sa.PrimaryKeyConstraint("message_batch_id"),
-    )
-    op.create_table(
         "batch",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("job_id", sa.Integer(), sa.ForeignKey("job.id"), nullable=False),
@@ -90,6 +84,13 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.String(27), nullable=False),
         sa.PrimaryKeyConstraint("job_id", "number"),
+    )
+    op.create_table(
+        "stranger",
+        sa.Column("job_id", sa.Integer(), sa.ForeignKey("job.id"), nullable=False),
+        sa.Column("message_batch_id", sa.String(128), nullable=False),
+        sa.Column("at", sa.String(27), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "message_batch_id"),
     )
     op.create_table(
         "failure",

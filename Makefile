@@ -1,0 +1,72 @@
+# `make` alone lists the targets. All that is needed is Python 3.11 or newer with pip, and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+# Newer than the lock and the settings: what is installed is what they say.
+SETUP := $(VENV)/.installed-as-locked
+PYTEST := $(BIN)/pytest -n 2
+
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-all check fmt lock schema docs samples emulator clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## Make .venv with exactly the locked packages, and batchctl itself, editable
+
+$(SETUP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or newer is needed: make setup PYTHON=python3.11")'
+	@echo "installing the locked packages into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.lock
+	@$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(SETUP) ## See a whole job run against an emulator on this machine: no key, no cost
+	@$(BIN)/python samples/demo.py
+
+test: $(SETUP) ## Run the tests, but for the slow ones
+	$(PYTEST) -m "not slow"
+
+test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, the demo
+	$(PYTEST) -m slow
+
+test-all: $(SETUP) ## Run every test
+	$(PYTEST)
+
+check: $(SETUP) ## Look over the code and change nothing: ruff, mypy, the import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(SETUP) ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(SETUP) ## Write requirements.lock anew: the newest versions that pyproject.toml allows
+	$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --extra dev \
+	    --python-version 3.11 pyproject.toml -o requirements.lock
+
+schema: $(SETUP) ## Write the schema of params anew, from the SDK's types
+	$(BIN)/python -m batchctl.transport.params_schema > $(VENV)/params.schema.json
+	mv $(VENV)/params.schema.json batchctl/files/params.schema.json
+
+docs: $(SETUP) ## Paste into README.md and samples/README.md what the program says today
+	$(BIN)/python tests/docs/pasted.py
+
+samples: $(SETUP) ## Build the sample inputs anew from samples/raw
+	$(BIN)/python samples/build.py
+
+emulator: $(SETUP) ## Serve the emulator with the demo's scenario until Ctrl-C
+	@$(BIN)/batchctl emulator --scenario samples/scenarios/demo.toml
+
+clean: ## Remove what can be made again: .venv, caches, the demo's files
+	rm -rf $(VENV) .demo build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	find batchctl tests samples -name __pycache__ -type d -prune -exec rm -rf {} +

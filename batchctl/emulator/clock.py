@@ -1,0 +1,34 @@
+"""What time the emulator says it is: real time, run faster or jumped ahead, so that a day passes within a test."""
+
+import time
+from datetime import UTC, datetime
+from email.utils import formatdate
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+class VirtualClock:
+    """Starts at the real time and runs at `speed` virtual seconds per real second; it never goes back."""
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self.speed = speed
+        self._origin = time.time()  # noqa: TID251 - virtual time starts where real time is
+        self._started = time.monotonic()
+        self._jumped = 0.0
+
+    def now(self) -> float:
+        """Virtual seconds since the Unix epoch."""
+        return self._origin + self._jumped + (time.monotonic() - self._started) * self.speed
+
+    def advance(self, seconds: float) -> None:
+        self._jumped += seconds
+
+
+def rfc3339(at: float) -> str:
+    """The API's timestamp: UTC, microseconds, `Z`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def http_date(at: float) -> str:
+    return formatdate(at, usegmt=True)

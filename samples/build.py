@@ -1,0 +1,148 @@
+"""Builds the samples beside it from their sources in raw/: `python samples/build.py [FOLDER]`.
+
+The sources are data of others, unchanged; samples/README.md names them. A test holds what is committed against what this
+writes.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RAW = HERE / "raw"
+
+CLASSIFIER = "claude-haiku-4-5"
+SOLVER = "claude-sonnet-5-5"
+
+Request = dict[str, Any]
+
+
+# ---------------------------------------------------------------- classification
+
+
+def banking77() -> Iterator[bytes]:
+    """One request for each message; all of them share one system prompt, marked to be cached for an hour."""
+    labels = json.loads((RAW / "banking77_categories.json").read_text("utf-8"))
+    prompt = (
+        "You sort messages from the customers of a bank. Answer with the one label that fits the message best, and "
+        "nothing else.\n\nThe labels:\n" + "\n".join(labels)
+    )
+    system = [{"type": "text", "text": prompt, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    with (RAW / "banking77_train_first500.csv").open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), 1):
+            params = {
+                "model": CLASSIFIER,
+                "max_tokens": 32,
+                "system": system,
+                "messages": [{"role": "user", "content": row["text"]}],
+            }
+            yield _line({"custom_id": f"b77-{number:05d}", "params": params})
+
+
+# ---------------------------------------------------------------- problems to solve
+
+
+def gsm8k() -> Iterator[bytes]:
+    for number in range(1, len(_problems()) + 1):
+        yield _line(_problem(number))
+
+
+def _problem(number: int) -> Request:
+    question = _problems()[number - 1]["question"]
+    asked = f"{question}\n\nThink step by step, then end with a line of its own: #### and the number alone."
+    params = {"model": SOLVER, "max_tokens": 1024, "messages": [{"role": "user", "content": asked}]}
+    return {"custom_id": f"gsm8k-{number:03d}", "params": params}
+
+
+def _problems() -> list[dict[str, str]]:
+    lines = (RAW / "gsm8k_test_first200.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+# ---------------------------------------------------------------- faults, planted
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A line and the codes of the problems that it must be found to have."""
+
+    line: bytes
+    codes: tuple[str, ...] = ()
+
+
+def planted_faults() -> tuple[Planted, ...]:
+    """One request on each line, by number; what is wrong with it is what people do."""
+    return (
+        Planted(_line(_problem(1))),
+        Planted(_line(_problem(2) | {"custom_id": "gsm8k 002"}), ("custom_id_pattern",)),
+        Planted(_line(_problem(3))),
+        Planted(_line(_problem(4) | {"custom_id": "gsm8k-003"}), ("custom_id_repeated",)),
+        Planted(_line(_problem(5) | {"custom_id": 5}), ("custom_id_not_text",)),
+        Planted(_changed(6, stream=True), ("stream_not_supported",)),
+        Planted(_said(7, {"role": "usr", "content": "How many are left?"}), ("not_a_choice",)),
+        Planted(_changed(8, max_tokens="1024"), ("max_tokens_not_an_integer",)),
+        Planted(_renamed(9, max_tokens="max_token"), ("param_missing", "unknown_key")),
+        Planted(_line({"custom_id": "gsm8k-010"}), ("params_missing",)),
+        Planted(_line(_problem(11) | {"model": SOLVER}), ("unknown_envelope_key",)),
+        Planted(_changed(12, temperature=0), ("sampling_not_supported",)),
+        Planted(_changed(13, top_p=float("nan")), ("not_a_number",)),
+        Planted(_changed(14, extra_body={"effort": "low"}), ("client_param",)),
+        Planted(_changed(15, metdata={"user_id": "pupil-15"}), ("unknown_key",)),
+        Planted(_changed(16, model="claude-sonet-5-5"), ("model_name_odd",)),
+        Planted(b"\n"),
+        Planted(_joined(17, 18), ("two_on_one_line",)),
+        Planted(_in_windows_1252(19), ("not_utf8",)),
+        Planted(_line(_problem(20))[:120] + b"\n", ("cut_short",)),
+        Planted(_said(21, {"role": "user", "content": [_openai_image()]}), ("openai_type",)),
+        Planted(_said(22, {"role": "user", "content": [{"type": "text"}]}), ("key_missing",)),
+        Planted(_line(_problem(23))),
+    )
+
+
+def _changed(number: int, **params: Any) -> bytes:
+    request = _problem(number)
+    return _line(request | {"params": request["params"] | params})
+
+
+def _said(number: int, message: Request) -> bytes:
+    return _changed(number, messages=[message])
+
+
+def _renamed(number: int, **names: str) -> bytes:
+    request = _problem(number)
+    params = {names.get(name, name): value for name, value in request["params"].items()}
+    return _line(request | {"params": params})
+
+
+def _joined(first: int, second: int) -> bytes:
+    return _line(_problem(first)).rstrip(b"\n") + b" " + _line(_problem(second))
+
+
+def _in_windows_1252(number: int) -> bytes:
+    """With the apostrophe that an old editor writes: one byte that UTF-8 does not know."""
+    return _line(_problem(number)).replace(b"#### and the number alone", b"#### and the problem\x92s number alone")
+
+
+def _openai_image() -> Request:
+    return {"type": "image_url", "image_url": {"url": "https://example.com/abacus.png"}}
+
+
+# ---------------------------------------------------------------- writing
+
+
+def _line(request: Request) -> bytes:
+    return json.dumps(request, ensure_ascii=False).encode() + b"\n"
+
+
+def write(folder: Path) -> None:
+    (folder / "banking77.jsonl").write_bytes(b"".join(banking77()))
+    (folder / "gsm8k.jsonl").write_bytes(b"".join(gsm8k()))
+    (folder / "planted-faults.jsonl").write_bytes(b"".join(planted.line for planted in planted_faults()))
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)

@@ -1,0 +1,201 @@
+"""What the network and the account do to sending: never a second batch, never a traceback."""
+
+import re
+
+import pytest
+from program import Person, ids, requests, sent_lines
+
+from batchctl.emulator.running import Running
+
+CREATE = "POST /v1/messages/batches"
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(person: Person) -> None:
+    person.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "drop_after_accept"},
+        {"fault": "error_after_accept", "status": 500},
+        {"fault": "error_after_accept", "status": 529},
+        {"fault": "truncated_answer"},
+        {"fault": "garbage_answer"},
+        {"fault": "html_answer"},
+    ],
+)
+def test_a_lost_answer_is_looked_for_and_never_sent_again(person: Person, emulator: Running, fault: dict) -> None:
+    emulator.add_fault({"on": "create", **fault})
+    ran = person.run("submit", person.write("in.jsonl", requests(5)))
+    assert ran.status == 0, ran.err
+    assert "in doubt" in ran.err
+    assert emulator.requests()[CREATE] == len(emulator.batches()) == 1
+    assert person.run("fetch").status == 0
+    assert len(person.results(ran.job)) == 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "status", "status": 500},
+        {"fault": "status", "status": 529},
+        {"fault": "html_status", "status": 520},
+    ],
+)
+def test_a_failure_that_created_nothing_is_sent_again_after_the_grace_window(
+    person: Person, emulator: Running, fault: dict
+) -> None:
+    emulator.add_fault({"on": "create", **fault})
+    ran = person.run("submit", person.write("in.jsonl", requests(5)))
+    assert ran.status == 0, ran.err
+    assert len(emulator.batches()) == 1
+    assert emulator.requests()[CREATE] == 2
+    assert "the API does not have it; it is sent again" in ran.err
+
+
+def test_a_batch_that_the_list_shows_late_is_still_found(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
+    emulator.add_fault({"on": "list", "fault": "hide_from_list", "times": 2})
+    ran = person.run("submit", person.write("in.jsonl", requests(5)))
+    assert ran.status == 0, ran.err
+    assert emulator.requests()[CREATE] == 1
+
+
+def test_several_lost_answers_of_one_size_are_adopted_and_confirmed_by_their_ids(
+    person: Person, emulator: Running
+) -> None:
+    emulator.add_fault({"on": "create", "fault": "drop_after_accept", "times": 3})
+    lines = requests(30)
+    job = person.submitted("in.jsonl", lines, "--max-requests", "10", "--parallel", "3")
+    assert emulator.requests()[CREATE] == 3
+    fetched = person.run("fetch")
+    while fetched.status in {7, 8}:
+        assert person.run("submit", "in.jsonl").status == 0
+        fetched = person.run("fetch")
+    assert fetched.status == 0, fetched.err
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(30)]
+    assert emulator.requests()[CREATE] == 3
+
+
+def test_a_rate_limit_is_waited_out_as_long_as_the_api_asks(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "create", "fault": "status", "status": 429, "retry_after": 1})
+    ran = person.run("submit", person.write("in.jsonl", requests(5)))
+    assert ran.status == 0, ran.err
+    assert len(emulator.batches()) == 1
+    assert "429" in ran.err
+
+
+def test_a_full_queue_ends_the_run_with_no_wait_and_continues_later(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
+    path = person.write("in.jsonl", requests(20))
+    ran = person.run("submit", path, "--max-requests", "10", "--parallel", "1", "--no-wait")
+    assert ran.status == 8
+    assert len(emulator.batches()) == 1
+    again = person.run("submit", path)
+    assert again.status == 0, again.err
+    assert sorted(len(lines) for lines in sent_lines(emulator)) == [10, 10]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "status", "status": 401, "type": "authentication_error", "message": "API key is invalid."},
+        {"fault": "status", "status": 402, "type": "billing_error", "message": "payment"},
+        {"fault": "status", "status": 403, "type": "permission_error", "message": "no"},
+        {"fault": "spend_limit_429"},
+        {"fault": "spend_limit_400"},
+        {"fault": "on_hold"},
+    ],
+)
+def test_the_account_pauses_the_job_and_the_same_command_continues(
+    person: Person, emulator: Running, fault: dict
+) -> None:
+    emulator.add_fault({"on": "create", **fault})
+    path = person.write("in.jsonl", requests(5))
+    ran = person.run("submit", path)
+    assert ran.status == 4, ran.err
+    assert "Traceback" not in ran.err
+    assert "paused" in person.run("status", "@last", "--offline").out
+    assert person.run("submit", path).status == 0
+    assert len(emulator.batches()) == 1
+
+
+@pytest.mark.parametrize("html", [True, False])
+def test_a_body_too_large_is_cut_in_two(person: Person, emulator: Running, html: bool) -> None:
+    fault = {"fault": "html_413"} if html else {"fault": "status", "status": 413, "type": "request_too_large"}
+    emulator.add_fault({"on": "create", **fault})
+    lines = requests(9)
+    job = person.submitted("in.jsonl", lines)
+    assert sorted(len(batch) for batch in sent_lines(emulator)) == [4, 5]
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(9)]
+
+
+def test_an_upload_that_was_cut_is_sent_again(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "create", "fault": "invalid_json_400"})
+    person.submitted("in.jsonl", requests(5))
+    assert len(emulator.batches()) == 1
+
+
+def test_a_definite_refusal_says_what_the_api_said(person: Person, emulator: Running) -> None:
+    message = "requests.3.custom_id: String should match"
+    fault = {"on": "create", "fault": "status", "status": 400, "type": "invalid_request_error", "message": message}
+    emulator.add_fault(fault)
+    path = person.write("in.jsonl", [b"", *requests(5)])
+    ran = person.run("submit", path)
+    assert ran.status == 1
+    assert message in ran.err
+    assert "line 5" in ran.err
+    assert "refused" in person.run("status", "@last", "--offline").out
+
+
+def test_without_a_key_the_five_places_are_named(person: Person) -> None:
+    del person.variables["ANTHROPIC_API_KEY"]
+    ran = person.run("submit", person.write("in.jsonl", requests(2)))
+    assert ran.status == 4
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", "ANTHROPIC_IDENTITY_TOKEN", "ant auth"):
+        assert name in ran.err
+
+
+def test_a_wrong_key_is_the_account_and_never_shown(person: Person) -> None:
+    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-wrong"
+    ran = person.run("submit", person.write("in.jsonl", requests(2)))
+    assert ran.status == 4
+    assert "sk-ant" not in ran.err
+
+
+def test_no_network_is_one_message_and_nothing_is_lost(person: Person, emulator: Running, monkeypatch) -> None:
+    monkeypatch.setattr("batchctl.commands.sending.GIVE_UP_AFTER", 2)
+    there = person.variables["ANTHROPIC_BASE_URL"]
+    person.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
+    path = person.write("in.jsonl", requests(2))
+    ran = person.run("submit", path)
+    assert ran.status == 1
+    assert re.search(r"error: the API cannot be reached: cannot connect", ran.err)
+    assert "Traceback" not in ran.err
+    person.variables["ANTHROPIC_BASE_URL"] = there
+    assert person.run("submit", path).status == 0
+    assert len(emulator.batches()) == 1
+
+
+def test_an_input_that_changes_before_it_is_sent_stops_the_job(person: Person, emulator: Running) -> None:
+    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-wrong"
+    lines = requests(5)
+    path = person.write("in.jsonl", lines)
+    assert person.run("submit", path).status == 4
+    del person.variables["ANTHROPIC_API_KEY"]
+    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-tests"
+    job = person.run("status", "--json").json["jobs"][0]["job"]
+    kept = person.folder / ".batchctl" / "jobs" / job / "round-1.requests.jsonl"
+    kept.unlink()
+    person.write("kept", lines).rename(kept)
+    kept.write_bytes(kept.read_bytes().replace(b"What is 3", b"What is 4"))
+    ran = person.run("submit", job)
+    assert ran.status == 5
+    assert "changed" in ran.err
+    assert emulator.batches() == []
+    good = person.write("moved.jsonl", lines)
+    assert person.run("submit", job, "--input", good).status == 0
+    assert sent_lines(emulator) == [lines]

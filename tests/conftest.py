@@ -1,0 +1,37 @@
+"""What every test starts from: no key, no settings, no proxy and no profile of this machine; warnings stay errors."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The same examples on every machine and in every run; a test that needs more says so itself.
+settings.register_profile("batchctl", derandomize=True, deadline=None, max_examples=60, database=None)
+settings.load_profile("batchctl")
+
+LOOPBACK = "127.0.0.1,localhost"
+OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+OF_TERMINALS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TTY_COMPATIBLE")
+
+
+@pytest.fixture(scope="session")
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home without a profile."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(nobodys_home: Path) -> Iterator[None]:
+    """The variables of the person who runs the tests must not reach them."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in list(os.environ):
+            is_proxy = name.upper() in OF_PROXIES
+            if is_proxy or name in OF_TERMINALS or name.startswith(("ANTHROPIC_", "BATCHCTL_", "XDG_")):
+                environment.delenv(name)
+        environment.setenv("NO_PROXY", LOOPBACK)
+        environment.setenv("no_proxy", LOOPBACK)
+        environment.setenv("HOME", str(nobodys_home))
+        environment.setenv("ANTHROPIC_CONFIG_DIR", str(nobodys_home / "anthropic"))
+        yield

@@ -1,0 +1,142 @@
+"""The program as a person runs it, in this process: arguments in; status, stdout and stderr out."""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchctl.cli.app import app
+from batchctl.emulator.running import Running
+
+KEY = "sk-ant-tests"
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def job(self) -> str:
+        """What `submit` and `retry` print on stdout."""
+        return self.out.strip()
+
+
+class Person:
+    """Somebody in a folder of their own, with a key and an API."""
+
+    def __init__(self, folder: Path, base_url: str) -> None:
+        self.folder = folder
+        self.variables = {"ANTHROPIC_BASE_URL": base_url, "ANTHROPIC_API_KEY": KEY}
+
+    def run(self, *words: str | Path, stdin: bytes = b"") -> Ran:
+        with self._in_place(), _streams(stdin) as (out, err):
+            try:
+                app([str(word) for word in words], prog_name="batchctl")
+                status = 0
+            except SystemExit as leaving:
+                status = int(leaving.code or 0)
+            sys.stdout.flush()
+        return Ran(status, out.getvalue().decode(), err.getvalue().decode())
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        before = Path.cwd()
+        os.environ.update(self.variables)
+        os.chdir(self.folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            for name in self.variables:
+                os.environ.pop(name, None)
+
+    def write(self, name: str, lines: Iterable[bytes]) -> Path:
+        path = self.folder / name
+        path.write_bytes(b"".join(line + b"\n" for line in lines))
+        return path
+
+    def submitted(self, name: str, lines: Iterable[bytes], *options: str) -> str:
+        """A job of these lines, all of it sent."""
+        ran = self.run("submit", self.write(name, lines), *options)
+        assert ran.status == 0, ran.err
+        return ran.job
+
+    def results(self, job: str) -> list[dict[str, Any]]:
+        return _objects(self.folder / f"{job}.results.jsonl")
+
+    def errors(self, job: str) -> list[dict[str, Any]]:
+        return _objects(self.folder / f"{job}.errors.jsonl")
+
+
+@contextmanager
+def _streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
+    kept = sys.stdin, sys.stdout, sys.stderr
+    out, err = io.BytesIO(), io.BytesIO()
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+    sys.stdout = io.TextIOWrapper(out, encoding="utf-8", write_through=True)
+    sys.stderr = io.TextIOWrapper(err, encoding="utf-8", write_through=True)
+    try:
+        yield out, err
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            stream.detach()  # type: ignore[attr-defined]
+        sys.stdin, sys.stdout, sys.stderr = kept
+
+
+def _objects(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def request(custom_id: str, text: str = "hello", **params: Any) -> bytes:
+    """One line as a person writes it, without its newline."""
+    shape: Mapping[str, Any] = {
+        "custom_id": custom_id,
+        "params": {
+            "model": "claude-haiku-4-5",
+            "max_tokens": 64,
+            "messages": [{"role": "user", "content": text}],
+            **params,
+        },
+    }
+    return json.dumps(shape, ensure_ascii=False).encode()
+
+
+def requests(count: int, prefix: str = "r") -> list[bytes]:
+    return [request(f"{prefix}-{n:05d}", f"What is {n} + 1?") for n in range(count)]
+
+
+def ids(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [result["custom_id"] for result in results]
+
+
+def sent_lines(emulator: Running) -> list[list[bytes]]:
+    """The requests of every batch the emulator holds, as the bytes it received, in the order of creation."""
+    return [_unspliced(emulator.body(batch["id"])) for batch in emulator.batches()]
+
+
+def _unspliced(body: bytes) -> list[bytes]:
+    assert body.startswith(b'{"requests":[')
+    assert body.endswith(b"]}")
+    inner, lines = body[13:-2].decode(), []
+    decoder = json.JSONDecoder()
+    at = 0
+    while at < len(inner):
+        start = at + len(inner[at:]) - len(inner[at:].lstrip())
+        _, end = decoder.raw_decode(inner, start)
+        rest = inner[end:]
+        stop = end + len(rest) - len(rest.lstrip())
+        lines.append(inner[at:stop].encode())
+        at = stop + 1
+    return lines
