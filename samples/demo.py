@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -75,9 +76,10 @@ def _show_answers(folder: Path) -> int:
     asked = [json.loads(line)["custom_id"] for line in SAMPLE.read_text("utf-8").split("\n") if line]
     if [answer["custom_id"] for answer in answers] != asked:
         return _complain(f"{results} does not hold one answer for each request, in order")
-    _say(f"# {results.name}: {len(answers)} answers to {len(asked)} requests, in the order of the input")
+    _say(f"# {len(answers)} answers to {len(asked)} requests, in the order of the input:")
+    width = min(shutil.get_terminal_size((100, 24)).columns, 100)
     for answer in answers[:SHOWN_ANSWERS]:
-        _say(f"{answer['custom_id']} → {_text(answer)}")
+        _say(textwrap.shorten(f"{answer['custom_id']} → {_text(answer)}", width, placeholder=" …"))
     _say(f"\n# the files lie in {folder}")
     return 0
 
@@ -93,8 +95,13 @@ def _text(answer: dict[str, dict[str, dict[str, list[dict[str, str]]]]]) -> str:
 def _emulator() -> Iterator[str]:
     """Its address. It stands in a session of its own, so that Ctrl-C reaches it last, and from here."""
     scenario = SAMPLES / "scenarios" / "demo.toml"
-    command = [*BATCHCTL, "emulator", "--scenario", str(scenario)]
-    emulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=_own_settings())
+    emulator = subprocess.Popen(  # noqa: S603 - our own program
+        [*BATCHCTL, "emulator", "--scenario", str(scenario)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=_own_settings(),
+    )
     try:
         assert emulator.stdout is not None
         address = emulator.stdout.readline().strip()
@@ -106,7 +113,7 @@ def _emulator() -> Iterator[str]:
 
 
 def _run(arguments: list[str], folder: Path, env: dict[str, str]) -> int:
-    command = subprocess.Popen([*BATCHCTL, *arguments], cwd=folder, env=env)
+    command = subprocess.Popen([*BATCHCTL, *arguments], cwd=folder, env=env)  # noqa: S603 - our own program
     try:
         return command.wait()
     except KeyboardInterrupt:

@@ -114,11 +114,13 @@ def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide
             screen.jobs(looking.all_jobs(tools))
             return SENT
         job = find_job(tools.ledger, word)
-        report = looking.status(tools, job, offline=offline)
+        report, unreachable = looking.status(tools, job, offline=offline)
         if watch and not offline:
             screen.watch(report)
-            report = looking.watch(tools, job)
+            report, unreachable = looking.watch(tools, job), None
         screen.status(report, wide=wide)
+        if unreachable is not None:
+            raise unreachable
         return OF_STAGE[report.stage] if exit_status else SENT
 
     run(common, command)

@@ -21,24 +21,30 @@ class Fetched:
 
 def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
     """Downloads and merges. A problem with one batch does not keep the others from the merged files."""
-    look_once(tools, job)
+    failure = look_once(tools, job)
+    if failure is not None and not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
+        raise unreachable(failure)
     # A doubt is looked for once more, never waited for and never sent from here.
     Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE}))).run()
     merged = merge(tools, tools.ledger.job(job.name), output)
     return Fetched(report=report_of(tools, job), merged=merged, output=output)
 
 
-def look_once(tools: Equipment, job: Job) -> None:
-    """Raises AccountProblem or ServiceProblem where the API cannot say."""
+def look_once(tools: Equipment, job: Job) -> ApiFailure | None:
+    """What kept the API from saying, if something passing did. Raises AccountProblem and ServiceProblem for the rest."""
     running = [b for b in tools.ledger.batches(job) if b.is_running]
     if not running:
-        return
+        return None
     try:
         look(tools, job, running)
     except ApiFailure as failure:
         raise_unless_passing(failure)
-        if not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
-            raise ServiceProblem(
-                f"the API cannot be reached: {failure}",
-                hint="the batches go on without us: run the same command again",
-            ) from failure
+        return failure
+    return None
+
+
+def unreachable(failure: ApiFailure) -> ServiceProblem:
+    return ServiceProblem(
+        f"the API cannot be reached: {failure}",
+        hint="the batches go on without us: run the same command again",
+    )

@@ -34,7 +34,7 @@ class Settler:
             # 2. What the API has, newest first, back to before the oldest intent.
             verdict = settle(mine, _list_since(tools, job, mine), now=tools.now(), grace=tools.grace)
             # 3. Each answer in a transaction of its own: what a stop leaves open is still a doubt.
-            _carry_out(tools, job, verdict)
+            _carry_out(tools, verdict)
         except ApiFailure as failure:
             self._failed(mine, failure)
             return True
@@ -69,17 +69,22 @@ def _list_since(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
         found.extend(page.batches)
         is_past = bool(page.batches) and page.batches[-1].created_at < oldest + ahead - 2 * CLOCK_MARGIN
         if is_past or not page.after:
-            return Listing(batches=found, known=tools.ledger.known_message_batches(job), ahead=ahead)
+            return Listing(
+                batches=found,
+                known=tools.ledger.known_message_batches(job),
+                guessed={g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id},
+                ahead=ahead,
+            )
         after = page.after
 
 
-def _carry_out(tools: Equipment, job: Job, verdict: Verdict) -> None:
+def _carry_out(tools: Equipment, verdict: Verdict) -> None:
     for doubt, seen in verdict.adopt:
         _adopt(tools, doubt, seen, provisional=True)
     for doubt in verdict.replan:
         tools.ledger.record_not_created(doubt, tools.now(), not_before=None, note="the API does not have it")
         tools.tell(DoubtSettled(*tools.place(doubt), ""))
-    left = _identify(tools, job, verdict)
+    left = _identify(tools, verdict)
     names = ", ".join(c.id for c in verdict.candidates[:3])
     note = f"in doubt: may be one of {names}" if names else "in doubt: the API's list does not show it so far"
     _look_again(tools, left, note, _pause(tools, verdict), looked=True)
@@ -94,19 +99,41 @@ def _pause(tools: Equipment, verdict: Verdict) -> float:
     return tools.grace.total_seconds() / MIN_LOOKS
 
 
-def _identify(tools: Equipment, job: Job, verdict: Verdict) -> list[Batch]:
+def _identify(tools: Equipment, verdict: Verdict) -> list[Batch]:
     """Reads an id of each ended candidate: it tells whose it is. Gives the doubts that stay."""
     left = list(verdict.wait)
     for candidate in verdict.identify:
         answered = _first_id(tools, candidate)
-        same_size = [d for d in left if d.count == candidate.counts.total]
-        owner = next((d for d in same_size if answered in _ids(tools, job, d)), None)
+        # A guess made earlier may have taken it for another's, or given its place to another: those are asked, too.
+        same_size = [b for b in (*left, *tools.ledger.guesses()) if b.count == candidate.counts.total]
+        owner = next((b for b in same_size if answered in _ids(tools, b)), None)
         if owner is None:
-            tools.ledger.record_stranger(job, candidate.id, tools.now())
+            _disown(tools, verdict.wait[0].job_id, candidate)
+        elif owner.message_batch_id == candidate.id:
+            tools.ledger.record_confirmed(owner)
         else:
-            left.remove(owner)
-            _adopt(tools, owner, candidate, provisional=False)
+            _hand_over(tools, owner, candidate)
+            left = [d for d in left if d.id != owner.id]
     return left
+
+
+def _disown(tools: Equipment, job_id: int, candidate: MessageBatch) -> None:
+    _unguess(tools, candidate)
+    tools.ledger.record_stranger(job_id, candidate.id, tools.now())
+
+
+def _hand_over(tools: Equipment, owner: Batch, candidate: MessageBatch) -> None:
+    """To the batch that its ids name; whoever was given it by a wrong guess is in doubt again."""
+    _unguess(tools, candidate)
+    if owner.message_batch_id is not None:
+        tools.ledger.record_wrong_adoption(owner, tools.now())
+    _adopt(tools, owner, candidate, provisional=False)
+
+
+def _unguess(tools: Equipment, candidate: MessageBatch) -> None:
+    for guess in tools.ledger.guesses():
+        if guess.message_batch_id == candidate.id:
+            tools.ledger.record_wrong_adoption(guess, tools.now())
 
 
 def _first_id(tools: Equipment, candidate: MessageBatch) -> bytes:
@@ -119,8 +146,9 @@ def _first_id(tools: Equipment, candidate: MessageBatch) -> bytes:
     return custom_id_of(start.split(b"\n")[0])
 
 
-def _ids(tools: Equipment, job: Job, doubt: Batch) -> dict[bytes, int]:
-    return ids_of_range(request_file(tools.workspace, job, doubt.round), doubt)
+def _ids(tools: Equipment, batch: Batch) -> dict[bytes, int]:
+    job = next(job for job in tools.ledger.jobs() if job.id == batch.job_id)
+    return ids_of_range(request_file(tools.workspace, job, batch.round), batch)
 
 
 def _adopt(tools: Equipment, doubt: Batch, seen: MessageBatch, *, provisional: bool) -> None:

@@ -76,7 +76,8 @@ def after_create(failure: ApiFailure) -> AfterCreate:
         return AfterCreate.SPLIT
     if status == 429 or is_truncated_upload(failure):
         return AfterCreate.AGAIN
-    return AfterCreate.REFUSE
+    # A page instead of the API's error body: somebody between answered, and only the edge's own refusal is a definite no.
+    return AfterCreate.REFUSE if failure.has_envelope or status == 403 else AfterCreate.DOUBT
 
 
 def after_read(failure: ApiFailure) -> AfterRead:

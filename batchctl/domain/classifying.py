@@ -10,6 +10,8 @@ RETRY_TYPES = {"api_error", "overloaded_error", "timeout_error", "rate_limit_err
 ACCOUNT_TYPES = {"billing_error", "authentication_error", "permission_error"}
 FIX_TYPES = {"invalid_request_error", "not_found_error", "request_too_large"}
 KNOWN_TYPES = RETRY_TYPES | ACCOUNT_TYPES | FIX_TYPES
+# Failures are counted by type: a longer text is no type, and the ledger keeps no more of it.
+TYPE_CHARACTERS = 80
 
 STOP_MARKS = {
     "max_tokens": Mark.TRUNCATED,
@@ -58,8 +60,9 @@ def read_result(result: object) -> Reading:
         case "canceled":
             return Reading(Mark.CANCELED, Outcome.CANCELED, "canceled", "the batch was canceled before it ran")
         case other:
+            error_type = str(other)[:TYPE_CHARACTERS] or "unknown"
             return Reading(
-                Mark.UNKNOWN, Outcome.UNKNOWN, str(other), f"a result of type {other!r}, newer than batchctl"
+                Mark.UNKNOWN, Outcome.UNKNOWN, error_type, f"a result of type {error_type!r}, newer than batchctl"
             )
 
 
@@ -68,7 +71,8 @@ def _errored(result: dict[str, object]) -> Reading:
     error = response.get("error") if isinstance(response, dict) else None
     # Older documents show one level less; read both.
     source = error if isinstance(error, dict) else response if isinstance(response, dict) else {}
-    error_type, message = str(source.get("type") or "unknown"), str(source.get("message") or "")
+    error_type = str(source.get("type") or "unknown")[:TYPE_CHARACTERS]
+    message = str(source.get("message") or "")
     mark = {
         FailureClass.RETRY: Mark.ERRORED_RETRY,
         FailureClass.FIX: Mark.ERRORED_FIX,

@@ -3,17 +3,19 @@
 FIRST_LOOK_SECONDS = 10.0
 LAST_LOOK_SECONDS = 60.0
 BACKOFF_SECONDS = 60.0
+# Growth ends long before: a power of a job that waits for days does not fit into a float.
+MOST_DOUBLINGS = 20
 # Consecutive failures without an answer in between, after which waiting on is a person's decision.
 GIVE_UP_AFTER = 6
 
 
 def look_pause(looks: int, hint: float | None, draw: float) -> float:
     """Seconds until the next look: the server's `retry-after` if it gave one, else 10 s growing to 60 s."""
-    base = hint if hint else min(LAST_LOOK_SECONDS, FIRST_LOOK_SECONDS * 1.4**looks)
+    base = hint if hint else min(LAST_LOOK_SECONDS, FIRST_LOOK_SECONDS * 1.4 ** min(looks, MOST_DOUBLINGS))
     return base * (1.0 + 0.1 * draw)
 
 
 def backoff(failures: int, retry_after: float | None, draw: float) -> float:
     """Seconds until the next try after `failures` in a row; a server's `retry-after` is a lower bound, never shortened."""
-    own = min(BACKOFF_SECONDS, 1.0 * 2.0 ** max(0, failures - 1)) * (0.75 + 0.5 * draw)
+    own = min(BACKOFF_SECONDS, 1.0 * 2.0 ** min(max(0, failures - 1), MOST_DOUBLINGS)) * (0.75 + 0.5 * draw)
     return own if retry_after is None else retry_after + draw

@@ -31,10 +31,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What the API's list says, newest first. `ahead`: how far the server's clock is ahead of ours."""
+    """What the API's list says, newest first.
+
+    `known`: ids that are certainly another batch's. `guessed`: ids that are another's as far as size and time tell: they
+    are not adopted again, but while one of them fits, a doubt is not taken for never created.
+    `ahead`: how far the server's clock is ahead of ours.
+    """
 
     batches: Sequence[MessageBatch]
     known: Collection[str]
+    guessed: Collection[str] = ()
     ahead: timedelta = timedelta()
 
 
@@ -59,7 +65,8 @@ def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace:
     ended = tuple(c for c in candidates if c.processing_status is ProcessingStatus.ENDED)
     if ended:
         return Verdict(wait=tuple(doubts), identify=ended, candidates=tuple(candidates))
-    if len(candidates) == len(doubts):
+    is_free = not any(c.id in listing.guessed for c in candidates)
+    if is_free and len(candidates) == len(doubts):
         return Verdict(adopt=tuple(zip(doubts, candidates, strict=True)), candidates=tuple(candidates))
     is_over = all(now - _intent(d) >= grace and d.looks >= MIN_LOOKS for d in doubts)
     if not candidates and is_over:

@@ -67,10 +67,11 @@ Step = Send | Settle | Look | Download | WaitUntil
 def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[Step, ...]:
     """The steps that can be taken now, all at once; a single `WaitUntil` when there is only waiting; empty when done."""
     doubts = _doubts(snapshot, allowed)
-    settle = [b for b in doubts if _is_due(b, now) and b.count not in _counts_being_sent(snapshot)]
-    if settle:
-        # Alone in its wave: a create of ours in flight would look like a candidate for the doubt.
-        return (Settle(tuple(settle)),)
+    settle = tuple(b for b in doubts if b.count not in _counts_being_sent(snapshot))
+    if any(_is_due(b, now) for b in settle):
+        # All of them together: one left out would leave its batch to be taken for a stranger's. And alone in its wave: a
+        # create of ours in flight would look like a candidate.
+        return (Settle(settle),)
     steps: list[Step] = [
         *(Send(b) for b in _sendable(snapshot, allowed, now)),
         *_looks(snapshot, allowed, now),
@@ -149,4 +150,5 @@ def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -
 
 
 def _later(at: datetime | None, now: datetime) -> datetime:
-    return max(at, now) if at else now + OTHERS_PAUSE
+    """A time that has come and still left nothing to do waits for somebody else: never for no time at all."""
+    return at if at and at > now else now + OTHERS_PAUSE

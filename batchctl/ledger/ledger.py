@@ -211,9 +211,9 @@ class Ledger:
                 sa.insert(batch).values(job_id=sent.job_id, round=sent.round, **{**cut_values(second), "note": note})
             )
 
-    def record_stranger(self, of: Job, message_batch_id: str, now: datetime) -> None:
+    def record_stranger(self, job_id: int, message_batch_id: str, now: datetime) -> None:
         """A batch of the API whose ids are none of this job's doubts': never their candidate again."""
-        values = {"job_id": of.id, "message_batch_id": message_batch_id, "at": now}
+        values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now}
         with self._write() as db:
             db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
 
@@ -223,12 +223,24 @@ class Ledger:
         with self._write() as db:
             _move(db, adopted.id, State.SUBMITTING, now, note, **_NOTHING_SEEN)
 
+    def record_confirmed(self, adopted: Batch) -> None:
+        """The ids say that the guess was right."""
+        with self._write() as db:
+            db.execute(sa.update(batch).where(batch.c.id == adopted.id).values(provisional=False))
+
     def known_message_batches(self, of: Job) -> set[str]:
-        """Every id that is no candidate for the job's doubts: bound to a batch by now, or a stranger's."""
-        bound = sa.select(batch.c.message_batch_id).where(batch.c.message_batch_id.is_not(None))
+        """Every id that is no candidate for the job's doubts: surely another batch's, or a stranger's."""
+        bound = sa.select(batch.c.message_batch_id).where(
+            batch.c.message_batch_id.is_not(None), batch.c.provisional.is_(False)
+        )
         strangers = sa.select(stranger.c.message_batch_id).where(stranger.c.job_id == of.id)
         with self._read() as db:
             return {*db.scalars(bound).all(), *db.scalars(strangers).all()}
+
+    def guesses(self) -> list[Batch]:
+        """Batches of all jobs that were adopted by size and time and not confirmed by their ids so far."""
+        with self._read() as db:
+            return [batch_of(row) for row in db.execute(sa.select(batch).where(batch.c.provisional.is_(True)))]
 
     def counts_being_sent(self, but: Job) -> frozenset[int]:
         """Sizes of the batches that other jobs of this workspace are sending or doubt right now."""

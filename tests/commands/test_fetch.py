@@ -1,0 +1,125 @@
+import json
+from pathlib import Path
+
+import pytest
+from program import Person, ids, request, requests
+
+from batchctl.emulator.running import Running
+
+RESULTS = "GET /v1/messages/batches/{id}/results"
+
+
+def test_results_are_the_apis_own_bytes_in_input_order(person: Person, emulator: Running) -> None:
+    lines = requests(30)
+    job = person.submitted("in.jsonl", lines, "--max-requests", "10")
+    assert person.run("fetch").status == 0
+    written = (person.folder / f"{job}.results.jsonl").read_bytes().splitlines()
+    raw = [p for p in (person.folder / ".batchctl" / "jobs" / job / "raw").iterdir() if p.suffix == ".jsonl"]
+    received = {json.loads(line)["custom_id"]: line for p in raw for line in p.read_bytes().splitlines()}
+    assert written == [received[json.loads(line)["custom_id"]] for line in lines]
+    assert person.errors(job) == []
+
+
+def test_fetching_while_batches_run_gives_what_there_is_and_says_so(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0})
+    path = person.write("in.jsonl", requests(20))
+    emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
+    job = person.run("submit", path, "--max-requests", "10", "--parallel", "1", "--no-wait", "--json").json["job"]
+    ran = person.run("fetch")
+    assert ran.status == 8
+    assert "10 succeeded, 10 unanswered" in ran.err
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(10)]
+    assert {e["type"] for e in person.errors(job)} == {"unanswered"}
+    assert [e["line"] for e in person.errors(job)] == list(range(11, 21))
+    assert person.run("submit", path).status == 0
+    before = emulator.requests()[RESULTS]
+    assert person.run("fetch").status == 0
+    assert emulator.requests()[RESULTS] == before + 1
+    assert len(person.results(job)) == 20
+
+
+def test_the_output_goes_where_it_is_asked_for(person: Person) -> None:
+    job = person.submitted("in.jsonl", requests(3))
+    (person.folder / "out").mkdir()
+    assert person.run("fetch", "--output-dir", "out").status == 0
+    assert (person.folder / "out" / f"{job}.results.jsonl").exists()
+    assert person.run("fetch", "-o", "mine.jsonl").status == 0
+    assert (person.folder / "mine.errors.jsonl").exists()
+    ran = person.run("fetch", "-o", "-")
+    assert ids(map(json.loads, ran.out.splitlines())) == ["r-00000", "r-00001", "r-00002"]
+    assert person.run("fetch", "--output-dir", "nowhere").status == 2
+    assert person.run("fetch", "-o", "in.jsonl").status == 6
+
+
+def test_a_deleted_input_hurts_nobody(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
+    job = person.submitted("in.jsonl", requests(20))
+    (person.folder / "in.jsonl").unlink()
+    assert person.run("fetch").status == 3
+    assert person.run("retry").status == 0
+    assert person.run("fetch").status == 0
+    assert len(person.results(job)) == 20
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["reset", "short_content_length", "early_end_at_line", "early_end_mid_line", "duplicate_line", "missing_line", "foreign_id"],
+)
+def test_a_download_that_is_not_whole_is_never_taken_for_one(person: Person, emulator: Running, fault: str) -> None:
+    job = person.submitted("in.jsonl", requests(50))
+    emulator.add_fault({"on": "results", "fault": fault})
+    ran = person.run("fetch")
+    assert ran.status == 0, ran.err
+    assert "not whole" in ran.err
+    assert emulator.requests()[RESULTS] == 2
+    assert len(person.results(job)) == 50
+    assert not list((person.folder / ".batchctl").rglob("*.part"))
+
+
+def test_a_result_of_a_type_invented_tomorrow_is_kept_and_counted(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "results", "fault": "unknown_result_type", "times": 0})
+    job = person.submitted("in.jsonl", requests(5))
+    ran = person.run("fetch")
+    assert ran.status == 3, ran.err
+    assert "1 of unknown type" in ran.err
+    assert len(person.results(job)) == 5
+    assert person.errors(job)[0]["outcome"] == "unknown"
+    assert person.run("retry").status == 3
+
+
+def test_results_that_stay_broken_are_one_message_and_the_rest_is_kept(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchctl.commands.downloading.GIVE_UP_AFTER", 2)
+    person.submitted("in.jsonl", requests(20), "--max-requests", "10", "--parallel", "1")
+    emulator.add_fault({"on": "results", "fault": "missing_line", "times": 0, "batch": 1})
+    ran = person.run("fetch", "--parallel", "1")
+    assert ran.status == 1
+    assert "1 of 10 requests have no result" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_what_the_api_archived_or_forgot_is_said(person: Person, emulator: Running) -> None:
+    person.submitted("in.jsonl", requests(3))
+    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
+    ran = person.run("fetch")
+    assert ran.status == 8
+    assert "not known to the API" in ran.err
+
+
+def test_all_of_it_again_is_the_same_bytes(person: Person, emulator: Running) -> None:
+    job = person.submitted("in.jsonl", requests(9), "--max-requests", "4")
+    assert person.run("fetch").status == 0
+    first = (person.folder / f"{job}.results.jsonl").read_bytes()
+    before = emulator.requests()[RESULTS]
+    assert person.run("fetch").status == 0
+    assert (person.folder / f"{job}.results.jsonl").read_bytes() == first
+    assert emulator.requests()[RESULTS] == before
+
+
+def test_unusual_lines_arrive_byte_for_byte(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "results", "fault": "line_separator"})
+    job = person.submitted("in.jsonl", [request(f"u-{n}", "a\u2028b") for n in range(4)])
+    assert person.run("fetch").status == 0
+    assert "\u2028".encode() in (person.folder / f"{job}.results.jsonl").read_bytes()
+    assert Path(person.folder / f"{job}.results.jsonl").read_bytes().count(b"\n") == 4

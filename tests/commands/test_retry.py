@@ -1,0 +1,170 @@
+import json
+from typing import Any
+
+import pytest
+from program import Person, ids, request, requests, sent_lines
+
+from batchctl.emulator.running import Running
+
+CREATE = "POST /v1/messages/batches"
+
+
+def _mixed(person: Person, emulator: Running, lines: list[bytes], **outcomes: Any) -> str:
+    """A job whose first round is fetched."""
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": outcomes})
+    job = person.submitted("in.jsonl", lines, "--max-requests", "40")
+    assert person.run("fetch").status == 3
+    return job
+
+
+INVALID = [request(f"bad-{n}", max_tokens=200_000) for n in range(3)]
+
+
+def _lines() -> list[bytes]:
+    good = requests(100)
+    return [*good[:10], INVALID[0], *good[10:60], INVALID[1], *good[60:], INVALID[2]]
+
+
+def test_only_what_can_succeed_goes_again_from_the_original_bytes(person: Person, emulator: Running) -> None:
+    lines = _lines()
+    job = _mixed(person, emulator, lines, overloaded_error=0.2, expired=0.1)
+    failed = [e["custom_id"] for e in person.errors(job) if e["class"] == "retry"]
+    ran = person.run("retry")
+    assert ran.status == 0, ran.err
+    assert "invalid_request_error" in ran.err
+    by_id = {json.loads(line)["custom_id"]: line for line in lines}
+    assert sent_lines(emulator)[-1] == [by_id[i] for i in failed]
+    assert person.run("fetch").status == 3
+    assert ids(person.results(job)) == [json.loads(line)["custom_id"] for line in lines]
+    assert [(e["line"], e["type"]) for e in person.errors(job)] == [
+        (11, "invalid_request_error"),
+        (62, "invalid_request_error"),
+        (103, "invalid_request_error"),
+    ]
+
+
+def test_a_second_retry_finds_nothing_that_can_succeed(person: Person, emulator: Running) -> None:
+    _mixed(person, emulator, _lines(), overloaded_error=0.2)
+    assert person.run("retry").status == 0
+    assert person.run("fetch").status == 3
+    creates = emulator.requests()[CREATE]
+    ran = person.run("retry")
+    assert ran.status == 3
+    assert "nothing to send again" in ran.err
+    assert "the request is wrong" in ran.err
+    assert emulator.requests()[CREATE] == creates
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        (["--only", "overloaded_error"], {"overloaded_error"}),
+        (["--only", "expired"], {"expired"}),
+        (["--only", "fix"], {"invalid_request_error"}),
+        (["--include-invalid"], {"overloaded_error", "expired", "invalid_request_error"}),
+        (["--only", "api_error"], set()),
+    ],
+)
+def test_a_person_may_choose_by_type_or_class(
+    person: Person, emulator: Running, options: list[str], chosen: set[str]
+) -> None:
+    job = _mixed(person, emulator, _lines(), overloaded_error=0.2, expired=0.1)
+    errors = person.errors(job)
+    shape = person.run("retry", *options, "--dry-run", "--json").json
+    assert {s["type"] for s in shape["sent"]} == chosen
+    assert shape["requests"] == sum(e["type"] in chosen for e in errors)
+
+
+def test_an_unknown_word_for_only_is_usage(person: Person, emulator: Running) -> None:
+    _mixed(person, emulator, _lines())
+    ran = person.run("retry", "--only", "overloded_error")
+    assert ran.status == 2
+    assert "overloded_error" in ran.err
+
+
+def test_a_dry_run_writes_the_file_and_sends_nothing(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, _lines(), overloaded_error=0.2)
+    creates = emulator.requests()[CREATE]
+    ran = person.run("retry", "--dry-run")
+    path = person.folder / f"{job}.round-2.requests.jsonl"
+    assert ran.out.strip() == path.name
+    assert len(path.read_bytes().splitlines()) == sum(e["class"] == "retry" for e in person.errors(job))
+    assert emulator.requests()[CREATE] == creates
+    assert "round 2" not in person.run("status", job, "--offline").out
+
+
+def test_edited_requests_are_sent_and_their_answers_take_their_places(person: Person, emulator: Running) -> None:
+    lines = _lines()
+    job = _mixed(person, emulator, lines)
+    assert person.run("retry", "--include-invalid", "--edit").status == 0
+    path = person.folder / f"{job}.round-2.requests.jsonl"
+    edited = path.read_bytes().replace(b"200000", b"64")
+    path.write_bytes(b"\n".join(reversed(edited.splitlines())) + b"\n")
+    assert person.run("retry", "--include-invalid", "--edit").status == 6
+    ran = person.run("retry", "--from", path)
+    assert ran.status == 0, ran.err
+    assert sent_lines(emulator)[-1] == edited.splitlines()
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == [json.loads(line)["custom_id"] for line in lines]
+    assert person.errors(job) == []
+
+
+def test_an_edited_file_with_other_ids_or_faults_is_refused(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, _lines())
+    foreign = person.run("retry", job, "--from", person.write("foreign.jsonl", [request("r-00001")]))
+    assert foreign.status == 5
+    assert "'r-00001'" in foreign.err
+    broken = person.run("retry", job, "--from", person.write("broken.jsonl", [request("bad-1", stream=True)]))
+    assert broken.status == 5
+    assert "line 1 (bad-1)" in broken.err
+
+
+def test_out_of_credit_pauses_instead_of_burning_rounds(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, requests(50), out_of_credit=0.3, overloaded_error=0.2, recover_after=0)
+    creates = emulator.requests()[CREATE]
+    ran = person.run("retry")
+    assert ran.status == 4
+    assert "credit balance is too low" in ran.err
+    assert "--only account" in ran.err
+    assert emulator.requests()[CREATE] == creates
+    assert person.errors(job)[0]["class"] in {"account", "retry"}
+    assert person.run("retry", "--only", "account", "--only", "retry").status == 0
+    assert emulator.requests()[CREATE] == creates + 1
+
+
+def test_retry_waits_for_the_results_of_the_round_before(person: Person, emulator: Running) -> None:
+    person.submitted("in.jsonl", requests(5))
+    ran = person.run("retry")
+    assert ran.status == 6
+    assert "batchctl fetch" in ran.err
+
+
+def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, requests(60), overloaded_error=0.5)
+    emulator.add_fault({"on": "create", "fault": "status", "status": 401, "type": "authentication_error", "message": "no"})
+    assert person.run("retry").status == 4
+    again = person.run("retry")
+    assert again.status == 0, again.err
+    assert "round 3" not in person.run("status", job).out
+    assert person.run("fetch").status == 0
+
+
+def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "create", "fault": "status", "status": 400, "type": "invalid_request_error", "message": "odd"})
+    path = person.write("in.jsonl", requests(20))
+    assert person.run("submit", path, "--max-requests", "10", "--parallel", "1").status == 1
+    assert person.run("submit", path).status == 0
+    assert person.run("fetch").status == 3
+    assert person.run("retry").status == 0
+    assert person.run("fetch").status == 0
+
+
+def test_three_rounds_give_one_answer_each_in_order(person: Person, emulator: Running) -> None:
+    lines = requests(120)
+    job = _mixed(person, emulator, lines, overloaded_error=0.6, recover_after=2)
+    assert person.run("retry").status == 0
+    assert person.run("fetch").status == 3
+    assert person.run("retry").status == 0
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(120)]
+    assert len(person.run("status", job, "--json").json["rounds"]) == 3

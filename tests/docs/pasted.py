@@ -1,0 +1,80 @@
+"""What the documents show of the program, taken from the program: `make docs` pastes it anew, a test compares.
+
+A pasted part stands between two comments, of which the first says where it comes from:
+
+<!-- pasted: batchctl fetch --help -->
+<!-- end -->
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from batchctl.cli.app import app
+from batchctl.cli.exit_status import MEANINGS
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = (PROJECT / "README.md", PROJECT / "samples" / "README.md")
+PART = re.compile(r"(<!-- pasted: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+COLUMNS = "100"
+
+
+def renewed(text: str) -> str:
+    """A document with every pasted part as it has to be today."""
+    return PART.sub(lambda found: f"{found[1]}{_part(found[2])}{found[3]}", text)
+
+
+def sources(text: str) -> list[str]:
+    return [found[2] for found in PART.finditer(text)]
+
+
+def _part(source: str) -> str:
+    if source == "exit statuses":
+        return _exit_statuses()
+    if source == "make":
+        return _block(_targets())
+    if source.endswith("--help"):
+        return _block(_help(source.split()[1:]))
+    return _block(_said(source.split()[1:]))
+
+
+def _block(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```\n"
+
+
+def _exit_statuses() -> str:
+    rows = [f"| {number} | {meaning} |\n" for number, meaning in MEANINGS.items()]
+    return "".join(("| status | meaning |\n", "|---|---|\n", *rows))
+
+
+def _targets() -> str:
+    found = re.findall(r"^([a-z-]+):.*?## (.+)$", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    return "\n".join(f"make {name:<10} {meaning}" for name, meaning in found)
+
+
+def _help(arguments: list[str]) -> str:
+    return CliRunner().invoke(app, arguments, prog_name="batchctl", env={"COLUMNS": COLUMNS}).output
+
+
+def _said(arguments: list[str]) -> str:
+    """What a command says, in an empty folder beside the samples; paths of that folder are shortened."""
+    with tempfile.TemporaryDirectory() as folder:
+        for sample in (PROJECT / "samples").glob("*.jsonl"):
+            shutil.copy(sample, folder)
+        command = [sys.executable, "-m", "batchctl", *arguments]
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BATCHCTL_"))}
+        said = subprocess.run(
+            command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return said.stdout.replace(f"{os.path.realpath(folder)}/", "").replace(f"{folder}/", "")
+
+
+if __name__ == "__main__":
+    for document in DOCUMENTS:
+        document.write_text(renewed(document.read_text("utf-8")), "utf-8")

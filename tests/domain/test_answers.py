@@ -1,0 +1,155 @@
+"""What follows from every answer a create or a read can get."""
+
+import pytest
+
+from batchctl.domain.answers import (
+    ACCOUNT_CODES,
+    AfterCreate,
+    AfterRead,
+    after_create,
+    after_read,
+    is_about_account,
+    is_truncated_upload,
+)
+from batchctl.domain.errors import ApiFailure
+
+SPEND_400 = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
+SPEND_429 = "You have reached your API usage limits: you will regain access on 2026-12-01 at 00:00 UTC."
+CREDIT_400 = "Your credit balance is too low to access the Anthropic API."
+EARLY_END = "The request body is not valid JSON: unexpected end of data: line 1 column 84 (char 83)"
+
+AGAIN, PAUSE, SPLIT, REFUSE, DOUBT = (
+    AfterCreate.AGAIN,
+    AfterCreate.PAUSE,
+    AfterCreate.SPLIT,
+    AfterCreate.REFUSE,
+    AfterCreate.DOUBT,
+)
+
+# the status, what follows with the API's error body, and what without one (a page of a proxy or of the edge)
+CREATES = [
+    (200, DOUBT, DOUBT),
+    (202, DOUBT, DOUBT),
+    (301, DOUBT, DOUBT),
+    (307, DOUBT, DOUBT),
+    (308, DOUBT, DOUBT),
+    (400, REFUSE, DOUBT),
+    (401, PAUSE, PAUSE),
+    (402, PAUSE, PAUSE),
+    (403, PAUSE, REFUSE),
+    (404, REFUSE, DOUBT),
+    (407, REFUSE, DOUBT),
+    (408, DOUBT, DOUBT),
+    (409, DOUBT, DOUBT),
+    (413, SPLIT, SPLIT),
+    (422, REFUSE, DOUBT),
+    (429, AGAIN, AGAIN),
+    (499, DOUBT, DOUBT),
+    (500, DOUBT, DOUBT),
+    (502, DOUBT, DOUBT),
+    (503, DOUBT, DOUBT),
+    (504, DOUBT, DOUBT),
+    (520, DOUBT, DOUBT),
+    (529, DOUBT, DOUBT),
+]
+
+
+@pytest.mark.parametrize("sent_whole", [True, False])
+@pytest.mark.parametrize(("status", "with_envelope", "without"), CREATES)
+def test_a_create_is_judged_by_its_status_and_by_who_answered(
+    status: int, with_envelope: AfterCreate, without: AfterCreate, *, sent_whole: bool
+) -> None:
+    for has_envelope, expected in ((True, with_envelope), (False, without)):
+        failure = ApiFailure("said", status=status, has_envelope=has_envelope, sent_whole=sent_whole)
+        assert after_create(failure) is expected
+
+
+@pytest.mark.parametrize(("sent_whole", "expected"), [(False, AGAIN), (True, DOUBT)])
+def test_without_an_answer_all_depends_on_whether_the_whole_body_had_left(
+    expected: AfterCreate, *, sent_whole: bool
+) -> None:
+    assert after_create(ApiFailure("the connection broke", sent_whole=sent_whole)) is expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (ApiFailure(SPEND_400, status=400, has_envelope=True), PAUSE),
+        (ApiFailure(SPEND_400.replace("API", "workspace API"), status=400, has_envelope=True), PAUSE),
+        (ApiFailure(CREDIT_400, status=400, has_envelope=True), PAUSE),
+        (ApiFailure(SPEND_429, status=429, has_envelope=True), PAUSE),
+        (ApiFailure(SPEND_429, status=429, has_envelope=True, retry_after=5.0), AGAIN),
+        (ApiFailure("too many", status=429, has_envelope=True, retry_after=5.0), AGAIN),
+        (ApiFailure("too many", status=429, has_envelope=True), AGAIN),
+        (ApiFailure("ramp", status=429, has_envelope=True, retry_after=5.0, error_code="ramp_limit_exceeded"), AGAIN),
+        (ApiFailure(EARLY_END, status=400, has_envelope=True), AGAIN),
+        (ApiFailure("requests.3.custom_id: too long", status=400, has_envelope=True), REFUSE),
+    ],
+)
+def test_the_text_tells_money_from_a_wrong_request(failure: ApiFailure, expected: AfterCreate) -> None:
+    assert after_create(failure) is expected
+
+
+@pytest.mark.parametrize("status", [400, 403, 429])
+@pytest.mark.parametrize("code", sorted(ACCOUNT_CODES))
+def test_a_code_of_the_account_pauses_whatever_the_status(code: str, status: int) -> None:
+    failure = ApiFailure("on hold", status=status, has_envelope=True, error_code=code)
+    assert (after_create(failure), after_read(failure)) == (PAUSE, AfterRead.PAUSE)
+
+
+def test_a_service_error_with_a_code_of_the_account_still_leaves_a_create_in_doubt() -> None:
+    failure = ApiFailure("the key is disabled", status=503, has_envelope=True, error_code="cmek_key_disabled")
+    assert (after_create(failure), after_read(failure)) == (DOUBT, AfterRead.PAUSE)
+
+
+@pytest.mark.parametrize(
+    ("status", "with_envelope", "without"),
+    [
+        (None, AfterRead.AGAIN, AfterRead.AGAIN),
+        (200, AfterRead.AGAIN, AfterRead.AGAIN),
+        (302, AfterRead.FAIL, AfterRead.FAIL),
+        (307, AfterRead.FAIL, AfterRead.FAIL),
+        (400, AfterRead.FAIL, AfterRead.FAIL),
+        (401, AfterRead.PAUSE, AfterRead.PAUSE),
+        (402, AfterRead.PAUSE, AfterRead.PAUSE),
+        (403, AfterRead.PAUSE, AfterRead.FAIL),
+        (404, AfterRead.GONE, AfterRead.FAIL),
+        (405, AfterRead.FAIL, AfterRead.FAIL),
+        (408, AfterRead.AGAIN, AfterRead.AGAIN),
+        (409, AfterRead.AGAIN, AfterRead.AGAIN),
+        (425, AfterRead.AGAIN, AfterRead.AGAIN),
+        (429, AfterRead.AGAIN, AfterRead.AGAIN),
+        (499, AfterRead.AGAIN, AfterRead.AGAIN),
+        (500, AfterRead.AGAIN, AfterRead.AGAIN),
+        (520, AfterRead.AGAIN, AfterRead.AGAIN),
+        (529, AfterRead.AGAIN, AfterRead.AGAIN),
+    ],
+)
+def test_a_read_is_asked_again_unless_that_cannot_help(
+    status: int | None, with_envelope: AfterRead, without: AfterRead
+) -> None:
+    for has_envelope, expected in ((True, with_envelope), (False, without)):
+        assert after_read(ApiFailure("said", status=status, has_envelope=has_envelope)) is expected
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "expected"),
+    [
+        (EARLY_END, 400, True),
+        ("not valid JSON: EOF while parsing a value", 400, True),
+        ("not valid JSON: expected a comma", 400, False),
+        (EARLY_END, 500, False),
+    ],
+)
+def test_a_body_that_ended_early_is_told_from_a_wrong_one(message: str, status: int, *, expected: bool) -> None:
+    assert is_truncated_upload(ApiFailure(message, status=status)) is expected
+
+
+def test_a_wrong_request_that_speaks_of_limits_is_not_about_the_account() -> None:
+    assert not is_about_account(ApiFailure("max_tokens: above the limit", status=400, has_envelope=True))
+
+
+def test_a_failure_reads_as_one_line_with_status_type_and_request_id() -> None:
+    failure = ApiFailure("two\nlines", status=529, error_type="overloaded_error", request_id="req_1")
+    assert str(failure) == "HTTP 529 overloaded_error two lines (req_1)"
+    assert str(ApiFailure("cannot connect")) == "cannot connect"

@@ -1,0 +1,130 @@
+"""What every kind of result line says about its request, and what may be done about it."""
+
+from typing import Any
+
+import pytest
+from builders import CANCELED, EXPIRED, errored, succeeded
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchctl.domain.classifying import CLASS_OF_MARK, KNOWN_TYPES, failure_class, read_result
+from batchctl.domain.model import FailureClass, Mark, Outcome
+
+RETRY, FIX, ACCOUNT, POLICY = FailureClass.RETRY, FailureClass.FIX, FailureClass.ACCOUNT, FailureClass.POLICY
+
+# the nested type, its message, its class
+ERRORS = [
+    ("api_error", "", RETRY),
+    ("overloaded_error", "", RETRY),
+    ("timeout_error", "", RETRY),
+    ("rate_limit_error", "", RETRY),
+    ("invalid_request_error", "messages: at least one message is required", FIX),
+    ("invalid_request_error", "Unable to download the file. Please verify the URL and try again.", RETRY),
+    ("invalid_request_error", "Your credit balance is too low to access the Anthropic API.", ACCOUNT),
+    ("invalid_request_error", "You have reached your specified API usage limits.", ACCOUNT),
+    ("invalid_request_error", "You have reached your specified workspace API usage limits.", ACCOUNT),
+    ("not_found_error", "model: claude-no", FIX),
+    ("request_too_large", "", FIX),
+    ("billing_error", "", ACCOUNT),
+    ("authentication_error", "", ACCOUNT),
+    ("permission_error", "", ACCOUNT),
+    ("brand_new_error", "", RETRY),
+    ("unknown", "", RETRY),
+]
+MARK_OF = {RETRY: Mark.ERRORED_RETRY, FIX: Mark.ERRORED_FIX, ACCOUNT: Mark.ERRORED_ACCOUNT}
+
+
+@pytest.mark.parametrize(("error_type", "message", "expected"), ERRORS)
+def test_an_error_is_classed_by_its_nested_type_and_by_text_only_where_money_hides(
+    error_type: str, message: str, expected: FailureClass
+) -> None:
+    reading = read_result(errored(error_type, message))
+    assert failure_class(error_type, message) is expected
+    assert (reading.mark, reading.outcome) == (MARK_OF[expected], Outcome.ERRORED)
+    assert (reading.error_type, reading.message) == (error_type, message)
+
+
+def test_every_documented_type_is_in_the_table() -> None:
+    assert KNOWN_TYPES <= {error_type for error_type, _, _ in ERRORS}
+
+
+def test_the_older_shape_with_one_level_less_is_read_too() -> None:
+    reading = read_result({"type": "errored", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+    assert (reading.error_type, reading.message) == ("overloaded_error", "Overloaded")
+
+
+@pytest.mark.parametrize("error", [None, "text", 5, [], {}, {"error": None}, {"error": {}}, {"error": {"type": None}}])
+def test_an_error_of_no_known_shape_may_be_tried_again(error: Any) -> None:
+    reading = read_result({"type": "errored", "error": error})
+    assert (reading.mark, reading.outcome, reading.error_type) == (Mark.ERRORED_RETRY, Outcome.ERRORED, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "mark"),
+    [
+        ("end_turn", Mark.SUCCEEDED),
+        ("stop_sequence", Mark.SUCCEEDED),
+        ("tool_use", Mark.SUCCEEDED),
+        ("brand_new_reason", Mark.SUCCEEDED),
+        ("max_tokens", Mark.TRUNCATED),
+        ("model_context_window_exceeded", Mark.TRUNCATED),
+        ("refusal", Mark.REFUSAL),
+        ("pause_turn", Mark.PAUSED),
+    ],
+)
+def test_a_success_is_marked_by_its_stop_reason_and_stays_a_success(stop_reason: str, mark: Mark) -> None:
+    reading = read_result(succeeded(stop_reason))
+    assert (reading.mark, reading.outcome, reading.error_type) == (mark, Outcome.SUCCEEDED, "")
+    assert reading.mark.is_success
+
+
+@pytest.mark.parametrize("message", [None, [], "text", {}, {"stop_reason": None}, {"stop_reason": ["refusal"]}])
+def test_a_success_without_a_readable_message_is_a_success(message: Any) -> None:
+    assert read_result({"type": "succeeded", "message": message}).mark is Mark.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("result", "mark", "outcome"),
+    [
+        (EXPIRED, Mark.EXPIRED, Outcome.EXPIRED),
+        (CANCELED, Mark.CANCELED, Outcome.CANCELED),
+        ({"type": "paused"}, Mark.UNKNOWN, Outcome.UNKNOWN),
+        ({}, Mark.UNKNOWN, Outcome.UNKNOWN),
+        ([], Mark.UNKNOWN, Outcome.UNKNOWN),
+        (None, Mark.UNKNOWN, Outcome.UNKNOWN),
+        ("succeeded", Mark.UNKNOWN, Outcome.UNKNOWN),
+    ],
+)
+def test_the_other_outcomes_and_the_ones_nobody_heard_of(result: Any, mark: Mark, outcome: Outcome) -> None:
+    reading = read_result(result)
+    assert (reading.mark, reading.outcome) == (mark, outcome)
+    assert reading.error_type
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+TYPES = st.sampled_from(["succeeded", "errored", "expired", "canceled"])
+RESULTS = JSON | st.builds(lambda t, m, e: {"type": t, "message": m, "error": e}, TYPES | JSON, JSON, JSON)
+
+
+@given(RESULTS)
+def test_no_result_whatever_its_shape_raises(result: Any) -> None:
+    reading = read_result(result)
+    assert reading.mark is not Mark.UNANSWERED
+    assert reading.mark.is_success == (reading.outcome is Outcome.SUCCEEDED)
+    assert reading.mark.is_success or reading.error_type
+    assert len(reading.error_type) <= 80
+
+
+def test_two_long_types_cannot_be_two_rows_of_one_name() -> None:
+    long = "x" * 200
+    assert read_result(errored(long)).error_type == read_result(errored(long + "y")).error_type
+
+
+def test_every_mark_without_plain_success_has_a_class() -> None:
+    without = {Mark.SUCCEEDED, Mark.TRUNCATED, Mark.PAUSED}
+    assert set(CLASS_OF_MARK) == set(Mark) - without
+    assert CLASS_OF_MARK[Mark.REFUSAL] is POLICY

@@ -1,0 +1,214 @@
+"""What is shown of a job: where it stands, when it may be done, what to type next."""
+
+from datetime import timedelta
+
+import pytest
+from builders import HOUR, MINUTE, NOW, a_batch, a_job, a_round
+
+from batchctl.domain.model import (
+    EXPIRY,
+    RETENTION,
+    Batch,
+    Claim,
+    FailureClass,
+    Failures,
+    Job,
+    Merged,
+    Outcome,
+    RequestCounts,
+    State,
+)
+from batchctl.domain.progress import Stage, current_merge, eta, joined, next_command, report, stage_of
+
+S = State
+PLANNED, DOUBT = a_batch(S.PLANNED), a_batch(S.SUBMITTING)
+SENDING = a_batch(S.SUBMITTING, claim=Claim(owner="1-aa", until=NOW))
+RUNNING, CANCELING = a_batch(S.IN_PROGRESS), a_batch(S.CANCELING)
+ENDED, FETCHED, REFUSED = a_batch(S.ENDED), a_batch(S.FETCHED), a_batch(S.REFUSED, note="requests: too long")
+
+ALL_GOOD = Merged(at=NOW, batches=1, succeeded=10)
+SOME_BAD = Merged(at=NOW, batches=1, succeeded=9, errored=1)
+
+
+def kind(failure_class: FailureClass, count: int = 1, error_type: str = "api_error", **more: object) -> Failures:
+    given = {"round": 1, "outcome": Outcome.ERRORED, "sample_ids": ("r-1",), "sample_message": "Oh", **more}
+    return Failures(error_type=error_type, failure_class=failure_class, count=count, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("batches", "job", "stage"),
+    [
+        ([PLANNED], a_job(), Stage.SENDING),
+        ([SENDING], a_job(), Stage.SENDING),
+        ([PLANNED, RUNNING, ENDED, FETCHED], a_job(), Stage.SENDING),
+        ([PLANNED, RUNNING], a_job(paused="no credit"), Stage.PAUSED),
+        ([PLANNED, DOUBT], a_job(paused="no credit"), Stage.PAUSED),
+        ([RUNNING], a_job(paused="no credit"), Stage.RUNNING),
+        ([DOUBT, PLANNED, RUNNING], a_job(), Stage.IN_DOUBT),
+        ([RUNNING, ENDED, FETCHED], a_job(), Stage.RUNNING),
+        ([CANCELING], a_job(), Stage.RUNNING),
+        ([ENDED, FETCHED], a_job(), Stage.TO_FETCH),
+        ([FETCHED], a_job(), Stage.TO_FETCH),
+        ([FETCHED, FETCHED], a_job(merged=ALL_GOOD), Stage.TO_FETCH),
+        ([FETCHED], a_job(merged=ALL_GOOD), Stage.DONE),
+        ([FETCHED], a_job(merged=ALL_GOOD, left_out=1), Stage.INCOMPLETE),
+        ([FETCHED], a_job(merged=SOME_BAD), Stage.INCOMPLETE),
+        ([FETCHED, REFUSED], a_job(merged=SOME_BAD), Stage.INCOMPLETE),
+        ([REFUSED], a_job(), Stage.INCOMPLETE),
+    ],
+)
+def test_where_a_job_stands_is_said_by_what_is_left_to_do(batches: list[Batch], job: Job, stage: Stage) -> None:
+    assert stage_of(job, batches) is stage
+
+
+@pytest.mark.parametrize(
+    ("stage", "classes", "command"),
+    [
+        (Stage.SENDING, [], "batchctl submit reviews-7f3a"),
+        (Stage.PAUSED, [], "batchctl submit reviews-7f3a"),
+        (Stage.IN_DOUBT, [], "batchctl submit reviews-7f3a"),
+        (Stage.RUNNING, [], "batchctl status reviews-7f3a --watch"),
+        (Stage.TO_FETCH, [], "batchctl fetch reviews-7f3a"),
+        (Stage.DONE, [], ""),
+        (Stage.INCOMPLETE, [FailureClass.FIX, FailureClass.RETRY], "batchctl retry reviews-7f3a"),
+        (Stage.INCOMPLETE, [FailureClass.FIX, FailureClass.ACCOUNT], "batchctl retry reviews-7f3a --only account"),
+        (Stage.INCOMPLETE, [FailureClass.FIX], "batchctl retry reviews-7f3a --include-invalid --edit"),
+        (Stage.INCOMPLETE, [FailureClass.POLICY], ""),
+    ],
+)
+def test_the_next_command_does_what_is_left(stage: Stage, classes: list[FailureClass], command: str) -> None:
+    assert next_command(a_job(), stage, [kind(c) for c in classes]) == command
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_the_guess_is_made_from_what_ended_batches_took() -> None:
+    running = a_batch(S.IN_PROGRESS, created_at=NOW - 4 * MINUTE)
+    assert eta([ENDED, running], NOW) == NOW + 6 * MINUTE
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [RUNNING],
+        [ENDED],
+        [ENDED, RUNNING, PLANNED],
+        [ENDED, a_batch(S.IN_PROGRESS, created_at=NOW - HOUR)],
+        [],
+    ],
+)
+def test_no_guess_is_better_than_a_wrong_one(batches: list[Batch]) -> None:
+    assert eta(batches, NOW) is None
+
+
+def test_a_job_under_way_is_as_old_as_the_clock_says_and_one_that_is_over_stays_so() -> None:
+    later = NOW + HOUR
+    assert report(a_job(), [RUNNING, ENDED], (), later).elapsed == HOUR
+    assert report(a_job(), [ENDED, FETCHED], (), later).elapsed == 10 * MINUTE
+
+
+def test_the_two_clocks_are_the_earliest_of_those_that_still_matter() -> None:
+    old = a_batch(S.IN_PROGRESS, created_at=NOW - HOUR, expires_at=NOW - HOUR + EXPIRY)
+    gone = a_batch(S.FETCHED, created_at=NOW - 10 * HOUR)
+    seen = report(a_job(), [RUNNING, old, gone], (), NOW)
+    assert seen.expires_at == NOW - HOUR + EXPIRY
+    assert seen.retained_until == NOW - HOUR + RETENTION
+    assert report(a_job(), [gone], (), NOW).retained_until is None
+
+
+# ---------------------------------------------------------------- warnings
+
+
+def warnings(*batches: Batch, job: Job | None = None, after: timedelta = timedelta()) -> str:
+    return "\n".join(report(job or a_job(), batches, (), NOW + after).warnings)
+
+
+@pytest.mark.parametrize(
+    ("batch", "job", "after", "words"),
+    [
+        (PLANNED, a_job(paused="no credit"), timedelta(), "paused: no credit"),
+        (
+            PLANNED,
+            a_job(hold_until=NOW + HOUR, hold_reason="queue"),
+            timedelta(),
+            "sending waits until 13:00:00 UTC: queue",
+        ),
+        (RUNNING, a_job(), 21 * HOUR, "1 in progress expire within 4 h"),
+        (ENDED, a_job(), RETENTION - 24 * HOUR, "results are deleted at the API from 2026-12-20 12:00 UTC on"),
+        (a_batch(S.IN_PROGRESS, missing_since=NOW), a_job(), timedelta(), "1 of the job's batches are not known"),
+        (REFUSED, a_job(), timedelta(), "1 refused by the API: requests: too long"),
+    ],
+)
+def test_what_a_person_must_know_is_said(batch: Batch, job: Job, after: timedelta, words: str) -> None:
+    assert words in warnings(batch, job=job, after=after)
+
+
+@pytest.mark.parametrize(
+    ("batch", "job", "after"),
+    [
+        (RUNNING, a_job(hold_until=NOW + HOUR, hold_reason="queue"), timedelta()),
+        (RUNNING, a_job(), 19 * HOUR),
+        (ENDED, a_job(), RETENTION - 8 * 24 * HOUR),
+        (FETCHED, a_job(), RETENTION),
+        (a_batch(S.FETCHED, missing_since=NOW), a_job(), timedelta()),
+    ],
+)
+def test_what_no_longer_matters_is_not_said(batch: Batch, job: Job, after: timedelta) -> None:
+    assert warnings(batch, job=job, after=after) == ""
+
+
+# ---------------------------------------------------------------- counts and failures
+
+
+def test_rounds_are_counted_apart_and_sums_are_the_apis() -> None:
+    job = a_job(rounds=[a_round(1, 20), a_round(2, 5)])
+    batches = [
+        a_batch(S.FETCHED, counts=RequestCounts(succeeded=8, errored=2)),
+        a_batch(S.ENDED, counts=RequestCounts(succeeded=7, expired=3)),
+        a_batch(S.IN_PROGRESS, 5, round=2),
+    ]
+    first, second = report(job, batches, (), NOW).rounds
+    assert (first.requests, first.batches, first.by_state) == (20, 2, {S.FETCHED: 1, S.ENDED: 1})
+    assert first.counts == RequestCounts(succeeded=15, errored=2, expired=3)
+    assert (second.number, second.counts.processing, second.by_state) == (2, 5, {S.IN_PROGRESS: 1})
+
+
+def test_only_the_last_merge_of_all_that_is_on_the_disk_is_believed() -> None:
+    job = a_job(merged=ALL_GOOD)
+    assert current_merge(job, [FETCHED]) == ALL_GOOD
+    assert current_merge(job, [FETCHED, RUNNING]) == ALL_GOOD
+    assert current_merge(job, [FETCHED, FETCHED]) is None
+    assert current_merge(job, [RUNNING]) is None
+    assert current_merge(a_job(), [FETCHED]) is None
+
+
+def test_failures_are_those_of_the_newest_round_until_a_merge_knows_better() -> None:
+    found = [kind(FailureClass.RETRY, round=1), kind(FailureClass.FIX, round=2)]
+    job = a_job(rounds=[a_round(1), a_round(2)])
+    assert [f.failure_class for f in report(job, [RUNNING], found, NOW).failures] == [FailureClass.FIX]
+    merged = Merged(at=NOW, batches=1, errored=1, failures=(kind(FailureClass.ACCOUNT),))
+    known = report(a_job(rounds=job.rounds, merged=merged), [FETCHED], found, NOW)
+    assert [f.failure_class for f in known.failures] == [FailureClass.ACCOUNT]
+
+
+def test_failures_of_one_kind_are_joined_the_most_frequent_first() -> None:
+    found = joined(
+        [
+            kind(FailureClass.RETRY, 1, sample_ids=("a", "b")),
+            kind(FailureClass.FIX, 5, "invalid_request_error"),
+            kind(FailureClass.RETRY, 2, sample_ids=("c", "d")),
+            kind(FailureClass.RETRY, 1, "overloaded_error"),
+        ]
+    )
+    assert [(f.error_type, f.count) for f in found] == [
+        ("invalid_request_error", 5),
+        ("api_error", 3),
+        ("overloaded_error", 1),
+    ]
+    assert found[1].sample_ids == ("a", "b", "c")
+
+
+def test_one_type_of_two_classes_stays_two_kinds() -> None:
+    found = joined([kind(FailureClass.FIX, 2), kind(FailureClass.ACCOUNT, 1)])
+    assert [(f.failure_class, f.count) for f in found] == [(FailureClass.FIX, 2), (FailureClass.ACCOUNT, 1)]

@@ -1,0 +1,187 @@
+"""The small rules: names, plans, merging, choosing, polling."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchctl.domain.choosing import Choice, is_chosen, unknown_words, why_left
+from batchctl.domain.classifying import CLASS_OF_MARK, KNOWN_TYPES
+from batchctl.domain.merging import replaces
+from batchctl.domain.model import Mark
+from batchctl.domain.names import NAME_PATTERN, job_name, name_problem
+from batchctl.domain.plans import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, is_deep_checked
+from batchctl.domain.polling import (
+    BACKOFF_SECONDS,
+    FIRST_LOOK_SECONDS,
+    LAST_LOOK_SECONDS,
+    backoff,
+    look_pause,
+)
+
+# ---------------------------------------------------------------- names
+
+
+def test_a_job_is_called_like_its_input_and_four_digits_of_its_hash() -> None:
+    assert job_name("reviews", "7f3ab0", ()) == "reviews-7f3a"
+    assert job_name("reviews", "7f3ab0", {"reviews-7f3a"}) == "reviews-7f3a-2"
+    assert job_name("reviews", "7f3ab0", {"reviews-7f3a", "reviews-7f3a-2"}) == "reviews-7f3a-3"
+
+
+@pytest.mark.parametrize("name", ["", "a", "A.b_c-d", "7", "x" * 64])
+def test_a_name_that_can_be_a_folder_is_taken(name: str) -> None:
+    assert name_problem(name) == ""
+
+
+@pytest.mark.parametrize("name", [".", "..", ".hidden", "-q", "_x", "a/b", "a b", "a\n", "x" * 65, "naïve", "@last"])
+def test_a_name_that_could_be_a_path_or_an_option_is_refused(name: str) -> None:
+    assert repr(name) in name_problem(name)
+    assert not re.fullmatch(NAME_PATTERN, name)
+
+
+# ---------------------------------------------------------------- plans
+
+
+@pytest.mark.parametrize(
+    ("position", "is_checked"),
+    [
+        (0, True),
+        (DEEP_CHECK_ALL_BELOW - 1, True),
+        (DEEP_CHECK_ALL_BELOW, DEEP_CHECK_ALL_BELOW % DEEP_CHECK_EVERY == 0),
+        (DEEP_CHECK_ALL_BELOW + 1, False),
+        (DEEP_CHECK_ALL_BELOW + DEEP_CHECK_EVERY, True),
+    ],
+)
+def test_small_inputs_are_checked_in_depth_whole_and_large_ones_by_sample(position: int, *, is_checked: bool) -> None:
+    assert is_deep_checked(position, full=False) is is_checked
+    assert is_deep_checked(position, full=True)
+
+
+# ---------------------------------------------------------------- merging
+
+SUCCESSES = [mark for mark in Mark if mark.is_success]
+FAILURES = [mark for mark in Mark if not mark.is_success and mark is not Mark.UNANSWERED]
+
+
+@pytest.mark.parametrize("older", list(Mark))
+def test_no_answer_takes_the_place_of_nothing(older: Mark) -> None:
+    assert not replaces(Mark.UNANSWERED, older)
+
+
+@pytest.mark.parametrize("older", SUCCESSES)
+def test_a_success_is_replaced_by_a_newer_success_only(older: Mark) -> None:
+    assert all(replaces(newer, older) for newer in SUCCESSES)
+    assert not any(replaces(newer, older) for newer in FAILURES)
+
+
+@pytest.mark.parametrize("older", [Mark.UNANSWERED, *FAILURES])
+def test_a_failure_is_replaced_by_any_newer_answer(older: Mark) -> None:
+    assert all(replaces(newer, older) for newer in (*SUCCESSES, *FAILURES))
+
+
+# ---------------------------------------------------------------- choosing
+
+TYPE_OF = {
+    Mark.ERRORED_RETRY: "overloaded_error",
+    Mark.ERRORED_FIX: "invalid_request_error",
+    Mark.ERRORED_ACCOUNT: "billing_error",
+    Mark.EXPIRED: "expired",
+    Mark.CANCELED: "canceled",
+    Mark.UNKNOWN: "paused",
+    Mark.UNANSWERED: "unanswered",
+}
+
+
+def chosen(**choice: object) -> set[Mark]:
+    given = Choice(**choice)  # type: ignore[arg-type]  # a table's words
+    return {mark for mark in Mark if is_chosen(mark, TYPE_OF.get(mark, ""), given)}
+
+
+def test_without_a_word_what_may_pass_goes_again_and_what_was_answered_never() -> None:
+    assert chosen() == {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED}
+
+
+@pytest.mark.parametrize(
+    ("choice", "more"),
+    [
+        ({"include_invalid": True}, {Mark.ERRORED_FIX, Mark.UNKNOWN}),
+        ({"include_canceled": True}, {Mark.CANCELED}),
+        ({"include_invalid": True, "include_canceled": True}, {Mark.ERRORED_FIX, Mark.UNKNOWN, Mark.CANCELED}),
+    ],
+)
+def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set[Mark]) -> None:
+    assert chosen(**choice) == chosen() | more
+
+
+@pytest.mark.parametrize(
+    ("word", "marks"),
+    [
+        ("retry", {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED}),
+        ("account", {Mark.ERRORED_ACCOUNT}),
+        ("policy", {Mark.REFUSAL}),
+        ("expired", {Mark.EXPIRED}),
+        ("canceled", {Mark.CANCELED}),
+        ("unknown", {Mark.UNKNOWN}),
+        ("truncated", {Mark.TRUNCATED}),
+        ("refusal", {Mark.REFUSAL}),
+        ("pause_turn", {Mark.PAUSED}),
+        ("overloaded_error", {Mark.ERRORED_RETRY}),
+        ("invalid_request_error", {Mark.ERRORED_FIX}),
+        ("api_error", set()),
+    ],
+)
+def test_only_means_only(word: str, marks: set[Mark]) -> None:
+    assert chosen(only=frozenset({word})) == marks
+
+
+def test_no_word_sends_a_plain_success_again() -> None:
+    words = {
+        "retry",
+        "fix",
+        "account",
+        "policy",
+        "expired",
+        "canceled",
+        "unknown",
+        "truncated",
+        "refusal",
+        *KNOWN_TYPES,
+    }
+    assert Mark.SUCCEEDED not in chosen(only=frozenset(words), include_invalid=True, include_canceled=True)
+
+
+def test_words_that_mean_nothing_are_named() -> None:
+    assert unknown_words({"retry", "expired", "api_error", "expierd", "all"}, KNOWN_TYPES) == ["all", "expierd"]
+
+
+@pytest.mark.parametrize("mark", sorted(set(CLASS_OF_MARK) - {Mark.UNANSWERED}))
+def test_what_stays_says_why(mark: Mark) -> None:
+    assert why_left(mark)
+
+
+# ---------------------------------------------------------------- polling
+
+DRAWS = st.floats(0, 1)
+
+
+@given(st.integers(0, 10**6), DRAWS)
+def test_looks_start_at_ten_seconds_and_grow_to_a_minute_however_long_a_job_lasts(looks: int, draw: float) -> None:
+    assert FIRST_LOOK_SECONDS <= look_pause(looks, None, draw) <= LAST_LOOK_SECONDS * 1.1
+    assert look_pause(looks, None, draw) <= look_pause(looks + 1, None, draw)
+
+
+@given(st.floats(0.1, 10_000), DRAWS)
+def test_a_servers_hint_is_never_shortened(hint: float, draw: float) -> None:
+    assert hint <= look_pause(3, hint, draw) <= hint * 1.2
+    assert hint <= backoff(3, hint, draw) <= hint + 1
+
+
+@given(st.integers(0, 10**6), DRAWS)
+def test_tries_back_off_to_a_minute_however_many_there_were(failures: int, draw: float) -> None:
+    assert 0.75 <= backoff(failures, None, draw) <= BACKOFF_SECONDS * 1.25
+
+
+def test_the_first_try_comes_soon() -> None:
+    assert backoff(1, None, 0.5) == 1.0
+    assert [backoff(n, None, 0.5) for n in (2, 3, 4)] == [2.0, 4.0, 8.0]

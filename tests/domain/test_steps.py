@@ -1,0 +1,199 @@
+"""What each verb does next, by the snapshot it sees."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import HOUR, MINUTE, NOW, a_batch, a_job
+
+from batchctl.domain.model import Batch, Claim, State
+from batchctl.domain.steps import Arrow, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
+
+S = State
+SUBMIT = frozenset({Arrow.SEND, Arrow.SETTLE})
+STATUS = frozenset({Arrow.LOOK})
+FETCH = frozenset({Arrow.LOOK, Arrow.DOWNLOAD, Arrow.SETTLE})
+RUN = frozenset(Arrow)
+VERBS = {"submit": SUBMIT, "status": STATUS, "fetch": FETCH, "run": RUN}
+
+MINE = Claim(owner="1-aa", until=NOW + MINUTE)
+LATER = NOW + MINUTE
+SECOND = timedelta(seconds=1)
+
+
+def steps(*batches: Batch, verb: frozenset[Arrow] = RUN, job: dict[str, Any] | None = None, **more: Any) -> list[Step]:
+    snapshot = Snapshot(job=a_job(**(job or {})), batches=batches, **more)
+    return list(next_steps(snapshot, verb, NOW))
+
+
+def in_words(found: list[Step]) -> list[str]:
+    words = []
+    for step in found:
+        match step:
+            case Send(batch) | Download(batch):
+                words.append(f"{type(step).__name__} {batch.id}")
+            case Settle(batches) | Look(batches):
+                words.append(f"{type(step).__name__} {' '.join(str(b.id) for b in batches)}")
+            case WaitUntil(at, _):
+                words.append(f"wait {(at - NOW).total_seconds():g}")
+    return words
+
+
+PLANNED, DOUBT = a_batch(S.PLANNED, id=1), a_batch(S.SUBMITTING, id=2)
+RUNNING, CANCELING = a_batch(S.IN_PROGRESS, id=3), a_batch(S.CANCELING, id=4)
+ENDED, FETCHED, REFUSED = a_batch(S.ENDED, id=5), a_batch(S.FETCHED, id=6), a_batch(S.REFUSED, id=7)
+
+
+@pytest.mark.parametrize(
+    ("batch", "submit", "status", "fetch", "run"),
+    [
+        (PLANNED, ["Send 1"], [], [], ["Send 1"]),
+        (DOUBT, ["Settle 2"], [], ["Settle 2"], ["Settle 2"]),
+        (RUNNING, [], ["Look 3"], ["Look 3"], ["Look 3"]),
+        (CANCELING, [], ["Look 4"], ["Look 4"], ["Look 4"]),
+        (ENDED, [], [], ["Download 5"], ["Download 5"]),
+        (FETCHED, [], [], [], []),
+        (REFUSED, [], [], [], []),
+    ],
+)
+def test_a_verb_takes_its_arrows_and_no_others(
+    batch: Batch, submit: list[str], status: list[str], fetch: list[str], run: list[str]
+) -> None:
+    expected = {"submit": submit, "status": status, "fetch": fetch, "run": run}
+    assert {name: in_words(steps(batch, verb=verb)) for name, verb in VERBS.items()} == expected
+
+
+def test_all_that_can_be_done_is_done_at_once_with_one_look_for_all() -> None:
+    found = steps(PLANNED, a_batch(S.PLANNED, id=9), RUNNING, CANCELING, ENDED, FETCHED, REFUSED)
+    assert in_words(found) == ["Send 1", "Send 9", "Look 3 4", "Download 5"]
+
+
+def test_doubts_are_settled_together_and_alone() -> None:
+    other = a_batch(S.SUBMITTING, id=9, count=7)
+    assert in_words(steps(PLANNED, DOUBT, other, RUNNING, ENDED)) == ["Settle 2 9"]
+
+
+def test_one_doubt_that_is_due_takes_the_others_along() -> None:
+    """One left out would leave its batch at the API to be taken for a stranger's."""
+    resting = a_batch(S.SUBMITTING, id=9, not_before=LATER)
+    assert in_words(steps(DOUBT, resting)) == ["Settle 2 9"]
+
+
+def test_doubts_that_are_not_due_hold_nothing_up() -> None:
+    resting = a_batch(S.SUBMITTING, id=9, not_before=LATER)
+    assert in_words(steps(resting, PLANNED)) == ["Send 1"]
+    assert in_words(steps(resting)) == ["wait 60"]
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_no_doubt_is_settled_while_a_batch_of_its_size_is_being_sent(*, is_here: bool) -> None:
+    sending = a_batch(S.SUBMITTING, id=9, claim=MINE)
+    found = steps(DOUBT, sending) if is_here else steps(DOUBT, busy_counts=frozenset({DOUBT.count}))
+    assert in_words(found) == ["wait 1"]
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_create_of_another_size_does_not_stand_in_the_way(*, is_here: bool) -> None:
+    sending = a_batch(S.SUBMITTING, id=9, count=11, claim=MINE)
+    found = steps(DOUBT, sending) if is_here else steps(DOUBT, busy_counts=frozenset({11}))
+    assert in_words(found) == ["Settle 2"]
+
+
+def test_other_steps_go_on_while_a_doubt_waits_for_a_create() -> None:
+    assert in_words(steps(DOUBT, ENDED, busy_counts=frozenset({10}))) == ["Download 5"]
+
+
+CLAIMED = {
+    "planned": a_batch(S.PLANNED, id=1, claim=MINE),
+    "submitting": a_batch(S.SUBMITTING, id=2, claim=MINE),
+    "ended": a_batch(S.ENDED, id=5, claim=MINE),
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "verb", "expected"),
+    [
+        ("planned", "submit", ["wait 1"]),
+        ("submitting", "submit", ["wait 1"]),
+        ("ended", "submit", []),
+        ("ended", "fetch", ["wait 1"]),
+        ("planned", "fetch", []),
+        ("planned", "status", []),
+        ("submitting", "run", ["wait 1"]),
+    ],
+)
+def test_what_another_process_has_taken_is_waited_for(state: str, verb: str, expected: list[str]) -> None:
+    assert in_words(steps(CLAIMED[state], verb=VERBS[verb])) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "verb", "expected"),
+    [
+        (a_batch(S.PLANNED, not_before=LATER, note="HTTP 429"), "submit", ["wait 60"]),
+        (a_batch(S.ENDED, not_before=LATER), "fetch", ["wait 60"]),
+        (a_batch(S.PLANNED, not_before=NOW, id=1), "submit", ["Send 1"]),
+        (a_batch(S.ENDED, not_before=NOW, id=5), "fetch", ["Download 5"]),
+    ],
+)
+def test_a_batch_rests_until_its_time(batch: Batch, verb: str, expected: list[str]) -> None:
+    assert in_words(steps(batch, verb=VERBS[verb])) == expected
+
+
+def test_a_hold_keeps_every_batch_back_and_gives_its_own_reason() -> None:
+    (wait,) = steps(PLANNED, job={"hold_until": LATER, "hold_reason": "the queue is full"})
+    assert wait == WaitUntil(LATER, "the queue is full")
+
+
+def test_a_hold_that_is_over_holds_nothing() -> None:
+    assert in_words(steps(PLANNED, job={"hold_until": NOW, "hold_reason": "the queue was full"})) == ["Send 1"]
+
+
+def test_a_hold_or_a_pause_stops_sending_and_nothing_else() -> None:
+    for job in ({"hold_until": LATER}, {"paused": "no credit"}):
+        assert in_words(steps(PLANNED, RUNNING, ENDED, job=job)) == ["Look 3", "Download 5"]
+        assert in_words(steps(DOUBT, PLANNED, job=job)) == ["Settle 2"]
+
+
+def test_a_paused_job_is_nothing_to_wait_for() -> None:
+    assert steps(PLANNED, job={"paused": "no credit"}) == []
+
+
+def test_looks_keep_their_distance() -> None:
+    assert in_words(steps(RUNNING, look_due=LATER)) == ["wait 60"]
+    assert in_words(steps(RUNNING, look_due=NOW)) == ["Look 3"]
+
+
+def test_the_earliest_of_all_waits_is_the_one() -> None:
+    resting = [
+        a_batch(S.PLANNED, id=1, not_before=NOW + 3 * MINUTE),
+        a_batch(S.ENDED, id=2, not_before=NOW + 2 * MINUTE),
+        RUNNING,
+    ]
+    assert in_words(steps(*resting, look_due=NOW + HOUR)) == ["wait 120"]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        *CLAIMED.values(),
+        a_batch(S.PLANNED, not_before=LATER),
+        a_batch(S.SUBMITTING, not_before=LATER),
+        a_batch(S.SUBMITTING, not_before=NOW - HOUR),
+        a_batch(S.SUBMITTING),
+    ],
+)
+def test_a_wait_is_never_for_no_time_at_all(batch: Batch) -> None:
+    """A loop that waits until now spins, and tells of it each time."""
+    (wait,) = steps(batch, busy_counts=frozenset({batch.count}))
+    match wait:
+        case WaitUntil(at, why):
+            assert at > NOW
+            assert why or batch.state is S.PLANNED
+        case Send():
+            assert batch.state is S.PLANNED
+        case _:
+            pytest.fail(f"{wait}")
+
+
+def test_a_job_that_is_done_has_no_step() -> None:
+    assert steps(FETCHED, REFUSED) == []
