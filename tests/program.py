@@ -91,7 +91,7 @@ def _streams(stdin: bytes) -> Iterator[tuple[io.BytesIO, io.BytesIO]]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-            stream.detach()  # type: ignore[attr-defined]
+            stream.detach()
         sys.stdin, sys.stdout, sys.stderr = kept
 
 

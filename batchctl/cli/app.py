@@ -78,7 +78,7 @@ def submit(
         settings=settings,
         name=name,
         skip_bad=skip_bad,
-        full_check=verbs.is_full_check(check),
+        depth=verbs.depth_of(check),
         again=again,
         waits=not no_wait,
         moved_to=str(input_now or ""),

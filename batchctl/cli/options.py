@@ -125,8 +125,8 @@ Check = Annotated[
     str,
     typer.Option(
         "--check",
-        metavar="auto|full",
-        help="auto checks params in depth on a sample above 100,000 requests; full on all.",
+        metavar="auto|full|envelope",
+        help="How many requests have their params checked in depth: auto a sample above 100,000, full all, envelope none.",
     ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Send (and pay for) an input that was sent before.")]

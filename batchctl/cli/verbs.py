@@ -22,6 +22,7 @@ from batchctl.domain.choosing import Choice, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.model import Job
+from batchctl.domain.plans import Depth
 from batchctl.domain.progress import JobReport
 from batchctl.files.splice import single_request_body
 from batchctl.render.screen import Screen
@@ -41,10 +42,10 @@ def labels_of(pairs: list[str]) -> dict[str, str]:
     return labels
 
 
-def is_full_check(word: str) -> bool:
-    if word not in {"auto", "full"}:
-        raise typer.BadParameter(f"--check {word!r}: auto or full")
-    return word == "full"
+def depth_of(word: str) -> Depth:
+    if word not in list(Depth):
+        raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")
+    return Depth(word)
 
 
 def is_wide(word: str) -> bool:

@@ -7,6 +7,7 @@ from batchctl.commands.latest import latest
 from batchctl.commands.planning import Planner
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Cut, Job, Mark
+from batchctl.domain.plans import Depth
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.durable import replacing
 from batchctl.files.requests import whole_lines
@@ -15,7 +16,7 @@ from batchctl.files.results import custom_id_of
 
 def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int]:
     """The round's request file with the edited lines in input order, its cuts and its count. Raises InputProblem."""
-    planner = Planner(tools, job.settings, skip_bad=False, full_check=True)
+    planner = Planner(tools, job.settings, skip_bad=False, depth=Depth.FULL)
     planner.read(str(edited), stdin=None)
     origins = _origins_without_success(tools, job)
     lines: dict[int, bytes] = {}

@@ -51,7 +51,10 @@ def raise_unless_passing(failure: ApiFailure) -> None:
         case AfterRead.PAUSE:
             raise AccountProblem(f"the account stops this: {failure}", hint="mend the cause, then run it again")
         case AfterRead.FAIL:
-            raise ServiceProblem(f"the API refused: {failure}", hint="run it again with -v, or see docs/failures")
+            raise ServiceProblem(
+                f"the API refused: {failure}",
+                hint="nothing was changed; if it stays, the message above is the API's own",
+            )
         case AfterRead.AGAIN | AfterRead.GONE:
             return
 

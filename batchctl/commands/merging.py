@@ -24,7 +24,7 @@ from batchctl.files.merged import (
 from batchctl.files.requests import request_file
 from batchctl.files.results import custom_id_of
 
-WRITE_BYTES = 1 << 20
+WRITE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

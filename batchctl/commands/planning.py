@@ -20,10 +20,10 @@ from batchctl.domain.checking import Fault
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Checked, Planned, Reading
 from batchctl.domain.model import Cut, Job, Round, Settings
-from batchctl.domain.plans import Problem, Scan
+from batchctl.domain.plans import Depth, Problem, Scan
 from batchctl.files.cuts import CleanCopy
 from batchctl.files.durable import place, replacing
-from batchctl.files.inputs import STDIN, input_name, is_spooled, keep, spool, stat
+from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, keep, spool, stat
 from batchctl.files.problems import ProblemFile
 from batchctl.files.scanning import Order, repeated_lines, scan
 
@@ -45,11 +45,11 @@ class Input:
 
 
 class Planner:
-    def __init__(self, tools: Equipment, settings: Settings, *, skip_bad: bool, full_check: bool) -> None:
+    def __init__(self, tools: Equipment, settings: Settings, *, skip_bad: bool, depth: Depth) -> None:
         self._tools = tools
         self._settings = settings
         self._skip_bad = skip_bad
-        self._full_check = full_check
+        self._depth = depth
 
     def read(self, path: str, stdin: BinaryIO | None) -> Input:
         """Steps 1 and 2. Raises InputProblem where the input has an error, after telling of all of them."""
@@ -59,7 +59,7 @@ class Planner:
         if spooled:
             assert stdin is not None, "only an edited retry has none, and it is a plain file"
             spool(path, copied, stdin, self._progress("copying", 0))
-        plain = copied if spooled else Path(path).absolute()
+        plain = copied if spooled else Path(absolute(path))
         found = stat(plain) if path == STDIN else stat(Path(path))
         problems = ProblemFile(workspace.problems(input_name(path)))
         try:
@@ -99,7 +99,7 @@ class Planner:
         job = Job(
             id=0,
             name=name,
-            input_path=given.path if given.path == STDIN else str(Path(given.path).absolute()),
+            input_path=given.path if given.path == STDIN else absolute(given.path),
             input_sha256=given.scan.sha256,
             input_size=given.size,
             input_mtime_ns=given.mtime_ns,
@@ -134,7 +134,7 @@ class Planner:
             given.plain.unlink(missing_ok=True)
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
-        order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", full_check=self._full_check)
+        order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", depth=self._depth)
         seen, hashes = scan(plain, order, problems, self._progress("checking", stat(plain).st_size))
         repeats: set[int] = set()
         for line, custom_id, first in repeated_lines(plain, hashes) if hashes else ():
@@ -186,7 +186,7 @@ class Planner:
             order = Order(
                 settings=self._settings,
                 scratch=workspace.root / "tmp",
-                full_check=self._full_check,
+                depth=self._depth,
                 repeats=given.repeats,
                 copy=CleanCopy(requests=requests, numbers=numbers),
             )

@@ -42,10 +42,10 @@ def send(tools: Equipment, job: Job, batch: Batch) -> None:
         raise
     else:
         # 3. The API's name for it.
-        _created(tools, job, batch, seen)
+        _created(tools, batch, seen)
 
 
-def _created(tools: Equipment, job: Job, batch: Batch, seen: Seen) -> None:
+def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
     tools.ledger.record_created(batch, seen.batch, tools.now())
     tools.tell(BatchSent(*tools.place(batch), seen.batch.id))
 
@@ -61,7 +61,7 @@ def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure)
             tools.ledger.record_not_created(batch, tools.now(), not_before=None, note=str(failure))
             tools.ledger.record_pause(job, str(failure))
             raise AccountProblem(
-                f"the account stops this job: {str(failure)}",
+                f"the account stops this job: {failure!s}",
                 hint=f"mend the cause, then: batchctl submit {job.name}",
             )
         case AfterCreate.SPLIT:
@@ -78,7 +78,7 @@ def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> Non
         tools.ledger.record_hold(job, until, str(failure))
     elif batch.tries + 1 >= GIVE_UP_AFTER:
         raise ServiceProblem(
-            f"the API cannot be reached: {str(failure)}",
+            f"the API cannot be reached: {failure!s}",
             hint=f"nothing was created by this try; see the network, then: batchctl submit {job.name}",
         )
     tools.tell(BatchNotSent(*tools.place(batch), str(failure), until))
@@ -98,7 +98,7 @@ def _refused(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> N
     _, number, total = tools.place(batch)
     tools.tell(BatchNotSent(batch, number, total, str(failure), None))
     raise ServiceProblem(
-        f"the API refused batch {number} of {total}: {str(failure)}{_where(tools, job, batch, failure)}",
+        f"the API refused batch {number} of {total}: {failure!s}{_where(tools, job, batch, failure)}",
         hint=f"nothing was created for it; its requests stay unanswered: batchctl retry {job.name} --edit",
     )
 

@@ -14,10 +14,10 @@ from batchctl.domain.errors import InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.model import Job, Settings, State
 from batchctl.domain.names import job_name, name_problem
-from batchctl.domain.plans import Scan
+from batchctl.domain.plans import Depth, Scan
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
-from batchctl.files.inputs import STDIN, input_name, is_spooled, sha256_of, stat
+from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, sha256_of, stat
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE})
 OPEN_STATES = frozenset({State.PLANNED, State.SUBMITTING})
@@ -31,7 +31,7 @@ class Submission:
     settings: Settings
     name: str = ""
     skip_bad: bool = False
-    full_check: bool = False
+    depth: Depth = Depth.AUTO
     again: bool = False
     waits: bool = True
     moved_to: str = ""
@@ -42,7 +42,7 @@ def check(tools: Equipment, wanted: Submission, stdin: BinaryIO) -> tuple[Planne
     problem = limits_problem(wanted.settings.max_requests, wanted.settings.max_bytes) or name_problem(wanted.name)
     if problem:
         raise UsageProblem(problem)
-    planner = Planner(tools, wanted.settings, skip_bad=wanted.skip_bad, full_check=wanted.full_check)
+    planner = Planner(tools, wanted.settings, skip_bad=wanted.skip_bad, depth=wanted.depth)
     return planner, planner.read(wanted.path, stdin)
 
 
@@ -59,7 +59,7 @@ def known_job(tools: Equipment, wanted: Submission) -> Job | None:
     same = [
         job
         for job in jobs
-        if job.input_path == str(path.absolute())
+        if job.input_path == absolute(path)
         and (job.input_size, job.input_mtime_ns) == (now.st_size, now.st_mtime_ns)
         and is_open(tools, job)
     ]
@@ -114,7 +114,7 @@ def use_moved_input(tools: Equipment, job: Job, path: str) -> None:
     """The bytes of round 1 are found at `path` from now on. Raises InputProblem where they are others."""
     if tools.workspace.lines(job.name).exists() or is_spooled(job.input_path):
         raise UsageProblem(f"{job.name} sends from its own copy of the input: --input is not needed")
-    moved = Path(path).absolute()
+    moved = Path(absolute(path))
     found = stat(moved)
     if found.st_size != job.input_size or sha256_of(moved) != job.input_sha256:
         raise InputProblem(

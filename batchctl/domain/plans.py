@@ -1,6 +1,7 @@
 """What checking and cutting an input found."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from batchctl.domain.checking import Fault
 from batchctl.domain.model import Cut
@@ -10,8 +11,18 @@ DEEP_CHECK_ALL_BELOW = 100_000
 DEEP_CHECK_EVERY = 20
 
 
-def is_deep_checked(position: int, *, full: bool) -> bool:
-    return full or position < DEEP_CHECK_ALL_BELOW or position % DEEP_CHECK_EVERY == 0
+class Depth(StrEnum):
+    """Which requests have their `params` checked in depth; `envelope` is for an API newer than the SDK's types."""
+
+    AUTO = "auto"
+    FULL = "full"
+    ENVELOPE = "envelope"
+
+
+def is_deep_checked(position: int, depth: Depth) -> bool:
+    if depth is Depth.AUTO:
+        return position < DEEP_CHECK_ALL_BELOW or position % DEEP_CHECK_EVERY == 0
+    return depth is Depth.FULL
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ GIVE_UP_AFTER = 6
 
 def look_pause(looks: int, hint: float | None, draw: float) -> float:
     """Seconds until the next look: the server's `retry-after` if it gave one, else 10 s growing to 60 s."""
-    base = hint if hint else min(LAST_LOOK_SECONDS, FIRST_LOOK_SECONDS * 1.4 ** min(looks, MOST_DOUBLINGS))
+    base = hint or min(LAST_LOOK_SECONDS, FIRST_LOOK_SECONDS * 1.4 ** min(looks, MOST_DOUBLINGS))
     return base * (1.0 + 0.1 * draw)
 
 

@@ -16,7 +16,6 @@ from batchctl.domain.model import (
     Failures,
     Job,
     Merged,
-    Outcome,
     RequestCounts,
     State,
 )

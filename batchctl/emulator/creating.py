@@ -20,7 +20,7 @@ from batchctl.emulator.wire import Silence, wire_of
 QUEUE_FULL = "Number of requests in the Message Batches processing queue would exceed your organization's limit."
 
 
-class _Closing(Exception):  # noqa: N818 - the emulator stops
+class _Closing(Exception):
     pass
 
 

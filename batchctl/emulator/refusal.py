@@ -36,7 +36,7 @@ TOO_LARGE = {"error": {"type": "request_too_large", "message": MESSAGES[413]}}
 
 
 @dataclass(eq=False)
-class Refused(Exception):  # noqa: N818 - it is an answer, not a failure of the emulator
+class Refused(Exception):
     """A call that gets an error envelope instead of an answer."""
 
     status: int

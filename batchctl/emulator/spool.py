@@ -19,7 +19,7 @@ class BrokenJSONError(ValueError):
     """A body that is no JSON; says what a parser says."""
 
 
-class TooLarge(Exception):  # noqa: N818 - it is an answer, not a failure of the emulator
+class TooLarge(Exception):
     """A body that grew beyond the limit."""
 
 

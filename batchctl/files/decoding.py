@@ -20,7 +20,7 @@ NEAR_DEPTH_LIMIT = 1000
 ONE_LINE_EACH = "put each request on one line: jq -c . INPUT > OUTPUT.jsonl"
 
 
-class LineFault(Exception):  # noqa: N818 - it carries a Fault, and Error would be a second word for it
+class LineFault(Exception):
     """A line that is not one JSON object in UTF-8."""
 
     def __init__(self, fault: Fault) -> None:

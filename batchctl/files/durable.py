@@ -6,6 +6,7 @@ A stop before 3 leaves a .part that nobody reads; a stop after 3 leaves the whol
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +22,12 @@ BUFFER_BYTES = 1 << 18
 def replacing(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when the block ends well. Raises DiskProblem."""
     part = path.with_name(f"{path.name}.part")
-    with disk(path):
+    with disk(path), _alone(part, mode) as file:
         try:
-            with _create(part, mode) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            # Before it is closed, which ends the lock: nobody may take a part that is about to get its name.
             part.replace(path)
             sync_folder(path.parent)
         except BaseException:
@@ -50,9 +51,38 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _create(path: Path, mode: int) -> BinaryIO:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    return os.fdopen(handle, "wb", BUFFER_BYTES)
+def _alone(part: Path, mode: int) -> BinaryIO:
+    """The part, empty and locked: two processes that write the same file must not write into the same part of it."""
+    while True:
+        file = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode), "wb", BUFFER_BYTES)
+        try:
+            _lock(file, part)
+            # Between opening and locking another process may have renamed it: then it is that one's finished file.
+            if _is_at(file, part):
+                os.ftruncate(file.fileno(), 0)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock(file: BinaryIO, part: Path) -> None:
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DiskProblem(
+            f"{part}: another process is writing it", hint="run the same command again when that one is done"
+        ) from None
+    except OSError:
+        return  # some network drives know no locks
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 _HINTS = {

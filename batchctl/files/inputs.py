@@ -38,18 +38,26 @@ def input_name(path: str) -> str:
     return kept[:40] or "job"
 
 
+def absolute(path: str | Path) -> str:
+    """Without `..`, and without following links: the name that the person knows it by."""
+    return os.path.abspath(path)  # noqa: PTH100 - pathlib's own keeps `..`
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """A plain file to read. Raises InputProblem where there is nothing to read."""
     try:
-        with path.open("rb", PIECE_BYTES) as file:
-            yield file
+        file = path.open("rb", PIECE_BYTES)
     except FileNotFoundError as error:
         raise InputProblem(f"{path}: no such file", hint="see that the path is right") from error
     except IsADirectoryError as error:
         raise InputProblem(f"{path}: is a folder", hint="name a file of requests, one JSON object per line") from error
     except PermissionError as error:
         raise InputProblem(f"{path}: permission denied", hint="see who owns it (ls -l)") from error
+    except OSError as error:
+        raise DiskProblem(f"{path}: {error.strerror}", hint="see that the path is right") from error
+    with file:
+        yield file
 
 
 def spool(path: str, target: Path, stdin: BinaryIO, tell: Callable[[int], None]) -> None:
@@ -105,7 +113,8 @@ def keep(source: Path, target: Path) -> bool:
         with contextlib.suppress(OSError):
             target.unlink()
         try:
-            os.link(source, target)
+            # Resolved: a link to a symbolic link would be another symbolic link, and hold nothing.
+            os.link(source.resolve(), target)
         except OSError:
             return False
     return True

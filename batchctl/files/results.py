@@ -22,12 +22,13 @@ from batchctl.files.splice import changed, range_pieces
 
 # How the API writes the head of a line. A line that does not match is parsed whole: slower, never wrong.
 _HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
+_TAILS = (b"}}", b"}}\r")
 _REQUEST_HEAD = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"\s*,').match
 # A success that may be less than one: only a line that holds one of these words is parsed for its stop_reason.
 _STOP_WORDS = re.compile(rb'"(?:max_tokens|refusal|pause_turn|model_context_window_exceeded)"').search
 
 SAMPLES = 3
-IN_MEMORY_BYTES = 32 << 20
+IN_MEMORY_BYTES = 8 << 20
 
 
 class NotWhole(Exception):
@@ -43,7 +44,7 @@ def ids_of_range(path: Path, batch: Batch) -> dict[bytes, int]:
     positions: dict[bytes, int] = {}
     for line in lines_of_range(path, batch):
         positions[custom_id_of(line)] = len(positions)
-    if len(positions) != batch.count:
+    if len(positions) != batch.count or b"" in positions:
         raise changed(path, batch.cut)
     return positions
 
@@ -143,8 +144,11 @@ class _Check:
         """Raises NotOurs or NotWhole with what is missing."""
         last = b"".join(self._rest)
         if last.strip():
+            # Without its newline it may be cut, and a head alone would not show that.
+            _parsed(last)
             self._line(last, self._rest_at)
-        if self._foreign and self._batch.provisional:
+        # A wrong guess answers other requests; a single odd line does not make a batch that was paid for a stranger's.
+        if self._batch.provisional and self._foreign * 2 > self._lines:
             raise NotOurs(f"{self._foreign:,} of {self._lines:,} results answer other requests")
         missing = self._marks.count(0)
         faults = [
@@ -214,8 +218,12 @@ def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> 
 
 def _read_line(line: bytes) -> tuple[bytes, Reading]:
     match = _HEAD(line)
-    if match and match.group(2) == b"succeeded" and not _STOP_WORDS(line):
+    if match and match.group(2) == b"succeeded" and line.endswith(_TAILS) and not _STOP_WORDS(line):
         return match.group(1), _SUCCEEDED
+    return _parsed(line)
+
+
+def _parsed(line: bytes) -> tuple[bytes, Reading]:
     try:
         parsed = orjson.loads(line)
         return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
@@ -257,3 +265,5 @@ class Answers:
 
     def close(self) -> None:
         self._file.close()
+        # Let go now: the next batch is opened before the last name for this one is gone.
+        self._whole = b""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from batchctl.domain.checking import Fault, Severity, envelope_faults
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Settings
-from batchctl.domain.plans import Problem, Scan, is_deep_checked
+from batchctl.domain.plans import Depth, Problem, Scan, is_deep_checked
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.decoding import LineFault, decode_line, describe_opening
 from batchctl.files.inputs import PIECE_BYTES, opened
@@ -32,7 +32,7 @@ class Order:
 
     settings: Settings
     scratch: Path
-    full_check: bool = False
+    depth: Depth = Depth.AUTO
     repeats: frozenset[int] = frozenset()
     copy: CleanCopy | None = None
 
@@ -45,7 +45,7 @@ def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], 
     with opened(path) as file, SeenIds(order.scratch) as seen:
         _refuse_wrong_file(path, file)
         scanner = _Scanner(order, problems, seen)
-        for block in _blocks(file, order.settings.max_bytes):
+        for block in _blocks(file, order.settings.max_bytes, scanner.skip):
             scanner.take(block)
             tell(scanner.size)
         return scanner.finish(), seen.repeated()
@@ -84,17 +84,15 @@ def _refuse_wrong_file(path: Path, file: BinaryIO) -> None:
         raise InputProblem(f"{path}: {fault.message}")
 
 
-def _blocks(file: BinaryIO, longest: int) -> Iterator[bytes]:
-    """Whole lines, about PIECE_BYTES at a time. A line longer than a batch is cut short: it is a fault all the same."""
+def _blocks(file: BinaryIO, longest: int, skip: Callable[[bytes], None]) -> Iterator[bytes]:
+    """Whole lines, about PIECE_BYTES at a time. Of a line longer than a batch the rest is skipped: it is a fault already."""
     while block := file.read(PIECE_BYTES):
-        if not block.endswith(b"\n"):
-            rest = file.readline(longest)
-            block += rest
-            while rest and not rest.endswith(b"\n"):
-                rest = file.readline(PIECE_BYTES)
-                if rest.endswith(b"\n"):
-                    block += b"\n"
+        block += b"" if block.endswith(b"\n") else file.readline(longest)
         yield block
+        is_whole = block.endswith(b"\n")
+        while not is_whole and (rest := file.readline(PIECE_BYTES)):
+            skip(rest)
+            is_whole = rest.endswith(b"\n")
 
 
 class _Scanner:
@@ -109,6 +107,11 @@ class _Scanner:
         self._has_bom = False
         self._gap = False
         self.size = 0
+
+    def skip(self, rest: bytes) -> None:
+        """Bytes that belong to the file and to no line that can be sent."""
+        self._whole.update(rest)
+        self.size += len(rest)
 
     def take(self, block: bytes) -> None:
         self._whole.update(block)
@@ -149,6 +152,11 @@ class _Scanner:
         try:
             request = decode_line(line)
         except LineFault as broken:
+            if not self._cuts.fits_alone(len(line)):
+                most = self._order.settings.max_bytes / 1e6
+                return {}, [
+                    Fault("request_too_large", f"the line is longer than {most:.1f} MB, all that a batch holds")
+                ]
             return {}, [broken.fault]
         faults = envelope_faults(request, api_version=self._order.settings.api_version)
         if not isinstance(request, dict):
@@ -158,7 +166,7 @@ class _Scanner:
         if not self._cuts.fits_alone(len(line)):
             size, most = len(line) / 1e6, self._order.settings.max_bytes / 1e6
             faults = [*faults, Fault("request_too_large", f"the request is {size:.1f} MB: a batch holds {most:.1f} MB")]
-        if is_deep_checked(self._cuts.count, full=self._order.full_check):
+        if is_deep_checked(self._cuts.count, self._order.depth):
             self._deep += 1
             faults = [*faults, *structure_faults(request.get("params"))]
         return request, faults

@@ -9,6 +9,7 @@ import tempfile
 from array import array
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 BUCKETS = 256
 SPILL_AFTER_IDS = 2_000_000
@@ -24,7 +25,7 @@ class SeenIds:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed in __exit__
         self._runs: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
 
-    def __enter__(self) -> "SeenIds":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -22,7 +22,9 @@ def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
 
 def open_engine(path: Path) -> sa.Engine:
     """The engine on the ledger at `path`, at today's schema. Raises LedgerProblem."""
-    engine = sa.create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=8)
+    # Not as text: a `?` or `#` in the name of a folder would end the path.
+    url = sa.URL.create("sqlite", database=str(path))
+    engine = sa.create_engine(url, pool_size=8, max_overflow=8)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     with translated(path):
@@ -83,7 +85,7 @@ def _migrate(engine: sa.Engine) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     settings = Config()
-    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")

@@ -256,10 +256,11 @@ class Ledger:
         with self._write() as db:
             for looked, seen in pairs:
                 state = OF_STATUS[seen.processing_status]
-                before = _state(db, looked.id)
-                if before not in {State.IN_PROGRESS, State.CANCELING, State.ENDED}:
+                before = _state_of_bound(db, looked.id, seen.id)
+                # A list may be older than what we know: late news moves nothing back, and takes no counts away.
+                if before is None or not (before is state or may_follow(before, state)):
                     continue
-                if before is not state and may_follow(before, state):
+                if before is not state:
                     _move(db, looked.id, state, now, "", tries=0, not_before=None)
                     moved.append((looked, state))
                 db.execute(sa.update(batch).where(batch.c.id == looked.id).values(seen_values(seen, now)))
@@ -384,6 +385,13 @@ def _claim(db: sa.Connection, wanted: Batch, owner: str, now: datetime) -> bool:
 
 def _state(db: sa.Connection, batch_id: int) -> State:
     return State(db.scalars(sa.select(batch.c.state).where(batch.c.id == batch_id)).one())
+
+
+def _state_of_bound(db: sa.Connection, batch_id: int, message_batch_id: str) -> State | None:
+    """None where the batch goes by another name by now, or by none."""
+    found = sa.select(batch.c.state).where(batch.c.id == batch_id, batch.c.message_batch_id == message_batch_id)
+    state = db.scalar(found)
+    return None if state is None else State(state)
 
 
 def _bind(db: sa.Connection, batch_id: int, seen: MessageBatch, now: datetime, *, provisional: bool) -> None:

@@ -11,6 +11,7 @@ import os
 import secrets
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from batchctl.domain.errors import LedgerProblem
 
@@ -24,7 +25,7 @@ class Owner:
         self._folder = folder
         self._lock = -1
 
-    def __enter__(self) -> "Owner":
+    def __enter__(self) -> Self:
         # Locked before it has its name: a file with an owner's name and no lock is a dead owner's.
         unnamed = self._path.with_suffix(".new")
         try:

@@ -11,10 +11,12 @@ from batchctl.domain.model import (
     Batch,
     Claim,
     Cut,
+    FailureClass,
     Failures,
     Job,
     Merged,
     MessageBatch,
+    Outcome,
     RequestCounts,
     Round,
     Settings,
@@ -76,9 +78,9 @@ def failures_of(row: sa.Row[Any]) -> Failures:
     columns = row._mapping  # noqa: SLF001 - as above
     return Failures(
         round=columns["round"],
-        outcome=columns["outcome"],
+        outcome=Outcome(columns["outcome"]),
         error_type=columns["error_type"],
-        failure_class=columns["failure_class"],
+        failure_class=FailureClass(columns["failure_class"]),
         count=columns["count"],
         sample_ids=tuple(columns["sample_ids"]),
         sample_message=columns["sample_message"],
@@ -117,5 +119,10 @@ def merged_values(merged: Merged) -> dict[str, Any]:
 def merged_of(stored: dict[str, Any] | None) -> Merged | None:
     if not stored:
         return None
-    failures = tuple(Failures(**{**one, "sample_ids": tuple(one["sample_ids"])}) for one in stored["failures"])
+    failures = tuple(_failure_of(one) for one in stored["failures"])
     return Merged(**{**stored, "at": datetime.fromisoformat(stored["at"]), "failures": failures})
+
+
+def _failure_of(stored: dict[str, Any]) -> Failures:
+    words = {"outcome": Outcome(stored["outcome"]), "failure_class": FailureClass(stored["failure_class"])}
+    return Failures(**{**stored, **words, "sample_ids": tuple(stored["sample_ids"])})

@@ -57,9 +57,11 @@ def checked(event: events.Checked) -> Line:
 
 
 def depth(scan: Scan) -> str:
+    if not scan.deep_checked:
+        return "none in depth"
     if scan.deep_checked >= scan.lines - scan.left_out:
-        return "all of them in depth"
-    return f"{number(scan.deep_checked)} of them in depth (--check full does all)"
+        return "all in depth"
+    return f"{number(scan.deep_checked)} in depth (--check full does all)"
 
 
 def problem(of: Problem) -> Line:
@@ -101,10 +103,10 @@ def _of_sending(
 
 
 def _of_fetching(event: events.BatchFetched | events.DownloadFailed, now: datetime) -> Line:
-    place = _place(event.batch, event.number, event.total)
     if isinstance(event, events.DownloadFailed):
+        place = _place(event.batch, event.number, event.total)
         return Line(f"not whole  {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
     counts = event.counts
     named = (("succeeded", counts.succeeded), ("errored", counts.errored), ("canceled", counts.canceled))
     said = ", ".join(f"{n:,} {name}" for name, n in (*named, ("expired", counts.expired)) if n)
-    return Line(f"fetched    {place}: {said}, {size(event.bytes)}", GOOD)
+    return Line(f"fetched    batch {event.number} of {event.total}: {said}, {size(event.bytes)}", GOOD)

@@ -1,10 +1,10 @@
 """A terminal that moves: one bar for what is going on, or the whole job while it is watched."""
 
 import threading
-from datetime import datetime
 from dataclasses import replace
+from datetime import datetime
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live as RichLive
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -39,8 +39,8 @@ class Live:
             return event.total <= LINES_UP_TO_BATCHES
         return True
 
-    def say(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+    def say(self, what: RenderableType) -> None:
+        self._console.print(what)
 
     def move(self, event: events.Event) -> None:
         with self._lock:

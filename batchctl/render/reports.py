@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.choosing import Chosen
-from batchctl.domain.model import Batch, Failures, FailureClass, Merged, State
+from batchctl.domain.model import Batch, FailureClass, Failures, Merged, State
 from batchctl.domain.progress import JobReport, RoundReport, Stage
 from batchctl.render.text import clean, duration, moment, number, plural, size
 
@@ -177,12 +177,12 @@ def jobs(reports: Sequence[JobReport]) -> Table:
 def chosen(of: Chosen) -> Table:
     """What goes again and what stays, and why."""
     table = Table.grid(padding=(0, 2))
-    for _ in range(4):
-        table.add_column()
+    for justify in ("left", "left", "left", "right", "left"):
+        table.add_column(justify=justify, overflow="fold")
     for (kind, cls), n in of.sent.items():
-        table.add_row(Text("again", style="green"), clean(kind, 40), Text(cls, style="dim"), number(n))
+        table.add_row(Text("again", style="green"), clean(kind, 40), Text(cls, style="dim"), number(n), "")
     for (kind, cls, why), n in of.left.items():
-        table.add_row(Text("left", style="yellow"), clean(kind, 40), Text(cls, style="dim"), f"{n:,}  {why}")
+        table.add_row(Text("left", style="yellow"), clean(kind, 40), Text(cls, style="dim"), number(n), why)
     return table
 
 

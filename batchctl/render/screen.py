@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from batchctl.clock import Clock
@@ -81,7 +82,7 @@ class Screen:
 
     def _say(self, line: Line) -> None:
         if self._live is not None:
-            self._live.say(_styled(line))
+            self._live.say(_hanging(line))
         else:
             self._err.print(_styled(line), soft_wrap=True)
 
@@ -133,7 +134,8 @@ class Screen:
             _print(self._err, reports.failures(report.failures))
         if results != "-":
             self._note(f"results: {results}")
-        self._note(f"without success: {errors}")
+        if report.failures or report.job.left_out:
+            self._note(f"errors:  {errors}")
         self._end(report)
 
     def chosen(self, job: str, round_: int, chosen: Chosen, path: Path, *, is_last: bool) -> None:
@@ -220,7 +222,22 @@ def _print(console: Console, what: RenderableType) -> None:
 def _styled(line: Line) -> Text:
     """The first word carries the colour; the rest is for reading."""
     tone = reports.TONES[line.tone]
-    word, space, rest = line.text.partition("  ")
-    if not space or not word.strip():
-        return Text(line.text, style=tone)
-    return Text.assemble((word, tone), space + rest)
+    word, rest = _halves(line)
+    return Text.assemble((word, tone), rest) if rest else Text(line.text, style=tone)
+
+
+def _hanging(line: Line) -> RenderableType:
+    """For a terminal: what does not fit goes on under the text, not under the first word."""
+    word, rest = _halves(line)
+    if not rest:
+        return Text(line.text, style=reports.TONES[line.tone])
+    table = Table.grid()
+    table.add_column(no_wrap=True, width=len(word) + len(rest) - len(rest.lstrip()))
+    table.add_column(overflow="fold")
+    table.add_row(Text(word, style=reports.TONES[line.tone]), rest.strip())
+    return table
+
+
+def _halves(line: Line) -> tuple[str, str]:
+    word, gap, rest = line.text.partition("  ")
+    return (word, gap + rest) if gap and word.strip() else (line.text, "")

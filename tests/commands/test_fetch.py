@@ -63,7 +63,15 @@ def test_a_deleted_input_hurts_nobody(person: Person, emulator: Running) -> None
 
 @pytest.mark.parametrize(
     "fault",
-    ["reset", "short_content_length", "early_end_at_line", "early_end_mid_line", "duplicate_line", "missing_line", "foreign_id"],
+    [
+        "reset",
+        "short_content_length",
+        "early_end_at_line",
+        "early_end_mid_line",
+        "duplicate_line",
+        "missing_line",
+        "foreign_id",
+    ],
 )
 def test_a_download_that_is_not_whole_is_never_taken_for_one(person: Person, emulator: Running, fault: str) -> None:
     job = person.submitted("in.jsonl", requests(50))

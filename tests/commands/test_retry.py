@@ -141,7 +141,9 @@ def test_retry_waits_for_the_results_of_the_round_before(person: Person, emulato
 
 def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(person: Person, emulator: Running) -> None:
     job = _mixed(person, emulator, requests(60), overloaded_error=0.5)
-    emulator.add_fault({"on": "create", "fault": "status", "status": 401, "type": "authentication_error", "message": "no"})
+    emulator.add_fault(
+        {"on": "create", "fault": "status", "status": 401, "type": "authentication_error", "message": "no"}
+    )
     assert person.run("retry").status == 4
     again = person.run("retry")
     assert again.status == 0, again.err
@@ -150,7 +152,9 @@ def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(person: Person, e
 
 
 def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emulator: Running) -> None:
-    emulator.add_fault({"on": "create", "fault": "status", "status": 400, "type": "invalid_request_error", "message": "odd"})
+    emulator.add_fault(
+        {"on": "create", "fault": "status", "status": 400, "type": "invalid_request_error", "message": "odd"}
+    )
     path = person.write("in.jsonl", requests(20))
     assert person.run("submit", path, "--max-requests", "10", "--parallel", "1").status == 1
     assert person.run("submit", path).status == 0

@@ -46,7 +46,9 @@ def test_the_same_bytes_under_another_name_are_the_same_input(person: Person) ->
     assert person.run("submit", person.write("copy.jsonl", requests(3))).status == 6
 
 
-@pytest.mark.parametrize("kind", ["plain", "gzip", "zstd", "stdin", "byte order mark", "blank lines", "crlf", "no final newline"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "gzip", "zstd", "stdin", "byte order mark", "blank lines", "crlf", "no final newline"]
+)
 def test_every_way_in_sends_the_same_requests(person: Person, emulator: Running, kind: str) -> None:
     lines = requests(7)
     text = b"".join(line + b"\n" for line in lines)
@@ -141,7 +143,16 @@ def test_betas_and_version_travel_as_headers_of_the_batch(person: Person, emulat
     person.submitted(
         "in.jsonl",
         [request("a", temperature=0.5)],
-        *("--beta", "output-300k-2026-03-24", "--api-version", "2023-06-01", "--label", "team=evals", "--name", "first"),
+        *(
+            "--beta",
+            "output-300k-2026-03-24",
+            "--api-version",
+            "2023-06-01",
+            "--label",
+            "team=evals",
+            "--name",
+            "first",
+        ),
     )
     batch = emulator.batches()[0]
     assert (batch["betas"], batch["api_version"]) == (["output-300k-2026-03-24"], "2023-06-01")
@@ -196,3 +207,11 @@ def test_the_workspace_is_private_and_holds_no_key(person: Person) -> None:
         kept = path.name == "round-1.requests.jsonl" and path.stat().st_nlink > 1
         assert kept or path.name == ".gitignore" or not path.stat().st_mode & 0o077, path
         assert path.is_dir() or b"sk-ant-tests" not in path.read_bytes()
+
+
+def test_a_person_may_know_better_than_the_sdks_types(person: Person) -> None:
+    path = person.write("in.jsonl", [request("a", output_config={"effort": "unheard-of"})])
+    assert person.run("submit", path).status == 5
+    ran = person.run("submit", path, "--check", "envelope")
+    assert ran.status == 0, ran.err
+    assert "none in depth" in ran.err

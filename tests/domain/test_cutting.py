@@ -1,5 +1,7 @@
 """Where batches begin and end."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ def test_cuts_cover_every_line_once_in_order_and_within_both_limits(
 @given(st.lists(st.integers(2, 80), min_size=1, max_size=60), st.integers(1, 12), st.integers(95, 400))
 def test_no_cut_could_have_taken_the_next_line_too(sizes: list[int], max_requests: int, max_bytes: int) -> None:
     found = cut(sizes, max_requests, max_bytes)
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in itertools.pairwise(found):
         first_of_next = sizes[following.first]
         is_full = one.count == max_requests
         assert is_full or one.end + 1 + first_of_next - one.start + ENVELOPE_BYTES > max_bytes

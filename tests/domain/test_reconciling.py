@@ -36,7 +36,9 @@ def test_as_many_candidates_as_doubts_are_adopted_in_the_order_they_were_made() 
     doubts = [doubt(2, NOW + SECOND), doubt(1, NOW)]
     verdict = judged(doubts, [theirs(1, NOW + SECOND), theirs(2, NOW + 2 * SECOND)])
     assert pairs(verdict) == [(1, "msgbatch_1"), (2, "msgbatch_2")]
-    assert not (verdict.replan or verdict.wait or verdict.identify)
+    assert not (verdict.replan)
+    assert not (verdict.wait)
+    assert not (verdict.identify)
 
 
 @pytest.mark.parametrize(
@@ -69,20 +71,23 @@ def test_fewer_or_more_candidates_than_doubts_wait(now: datetime) -> None:
     more = judged([doubt(1)], [theirs(1), theirs(2)], now)
     for verdict in (fewer, more):
         assert verdict.wait
-        assert not (verdict.adopt or verdict.replan)
+        assert not (verdict.adopt)
+        assert not (verdict.replan)
 
 
 @pytest.mark.parametrize("ended", [1, 2])
 def test_a_candidate_that_has_ended_is_identified_by_its_ids_and_never_guessed(ended: int) -> None:
     candidates = [theirs(n, ended_at=NOW + MINUTE if n == ended else None) for n in (1, 2)]
     verdict = judged([doubt(1), doubt(2)], candidates, NOW + 2 * MINUTE)
-    assert not (verdict.adopt or verdict.replan)
+    assert not (verdict.adopt)
+    assert not (verdict.replan)
     assert [c.id for c in verdict.identify] == [f"msgbatch_{ended}"]
 
 
 def test_a_candidate_that_was_guessed_for_another_keeps_the_doubt_open() -> None:
     verdict = judged([doubt()], [theirs(1)], OVER + HOUR, guessed={"msgbatch_1"})
-    assert not (verdict.adopt or verdict.replan)
+    assert not (verdict.adopt)
+    assert not (verdict.replan)
     assert verdict.wait
 
 

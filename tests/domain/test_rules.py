@@ -11,7 +11,7 @@ from batchctl.domain.classifying import CLASS_OF_MARK, KNOWN_TYPES
 from batchctl.domain.merging import replaces
 from batchctl.domain.model import Mark
 from batchctl.domain.names import NAME_PATTERN, job_name, name_problem
-from batchctl.domain.plans import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, is_deep_checked
+from batchctl.domain.plans import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, is_deep_checked
 from batchctl.domain.polling import (
     BACKOFF_SECONDS,
     FIRST_LOOK_SECONDS,
@@ -54,8 +54,9 @@ def test_a_name_that_could_be_a_path_or_an_option_is_refused(name: str) -> None:
     ],
 )
 def test_small_inputs_are_checked_in_depth_whole_and_large_ones_by_sample(position: int, *, is_checked: bool) -> None:
-    assert is_deep_checked(position, full=False) is is_checked
-    assert is_deep_checked(position, full=True)
+    assert is_deep_checked(position, Depth.AUTO) is is_checked
+    assert is_deep_checked(position, Depth.FULL)
+    assert not is_deep_checked(position, Depth.ENVELOPE)
 
 
 # ---------------------------------------------------------------- merging

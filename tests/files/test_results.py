@@ -1,0 +1,307 @@
+"""A download is whole or it is refused, whatever its pieces; and what lies on the disk is read back by position."""
+
+import hashlib
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import CANCELED, EXPIRED, a_batch, errored, request_id, result_line, succeeded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchctl.domain.errors import ApiFailure, DiskProblem
+from batchctl.domain.model import Batch, FailureClass, Mark, Outcome, RequestCounts, State, Verified
+from batchctl.files import results
+from batchctl.files.results import Answers, NotOurs, NotWhole, receive
+
+IDS = [request_id(n) for n in range(8)]
+POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
+GOOD = [result_line(custom_id, succeeded(text=f"Answer {custom_id}")) for custom_id in reversed(IDS)]
+COUNTS = RequestCounts(succeeded=8)
+
+Lines = list[bytes]
+
+
+def joined(lines: Iterable[bytes], end: bytes = b"\n") -> bytes:
+    return b"".join(line + end for line in lines)
+
+
+def ended(counts: RequestCounts = COUNTS, **more: Any) -> Batch:
+    return a_batch(State.ENDED, counts.total, counts=counts, **more)
+
+
+def received(
+    folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts = COUNTS, **more: Any
+) -> tuple[Verified, Answers]:
+    pieces = [data] if isinstance(data, bytes) else data
+    raw, index = folder / "raw.jsonl", folder / "raw.index"
+    positions = {request_id(n).encode(): n for n in range(counts.total)}
+    verified = receive(pieces, positions, ended(counts, **more), raw, index)
+    return verified, Answers(raw, index, counts.total)
+
+
+def marks(answers: Answers) -> list[Mark]:
+    answers.close()
+    return [Mark(mark) for mark in answers.marks]
+
+
+def refused(folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts = COUNTS, **more: Any) -> str:
+    """Why; and nothing is left that could be taken for a result."""
+    with pytest.raises((NotWhole, NotOurs)) as raised:
+        received(folder, data, counts, **more)
+    assert list(folder.iterdir()) == []
+    return f"{type(raised.value).__name__}: {raised.value}"
+
+
+# ---------------------------------------------------------------- whole
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        joined(GOOD),
+        joined(GOOD)[:-1],
+        joined(GOOD, b"\r\n"),
+        joined(GOOD, b"\r\n")[:-2],
+        joined(GOOD) + b"\n",
+        joined(GOOD) + b"\n\r\n \n",
+        b"\n" + joined(GOOD, b"\n\n"),
+        joined(line + b" " for line in GOOD),
+        joined(line.replace(b'"custom_id":', b' "custom_id" : ', 1) for line in GOOD),
+        joined(json.dumps(json.loads(line), indent=None).encode() for line in GOOD),
+        joined(json.dumps(dict(reversed(json.loads(line).items()))).encode() for line in GOOD),
+        joined(json.dumps({"new": {"custom_id": "no"}, **json.loads(line), "more": 1}).encode() for line in GOOD),
+        joined(line.replace(b"r-", rb"r\u002d", 1) for line in GOOD),
+        joined(GOOD).replace(b"Answer", "\u2028\u0085\x7f".encode()),
+    ],
+)
+def test_lines_in_any_dress_are_taken_and_land_byte_for_byte(tmp_path: Path, data: bytes) -> None:
+    verified, answers = received(tmp_path, data)
+    assert (tmp_path / "raw.jsonl").read_bytes() == data
+    assert (verified.bytes, verified.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert (verified.counts, verified.failures) == (COUNTS, ())
+    lines = [answers.line(position) for position in range(8)]
+    assert [json.loads(line)["custom_id"] for line in lines] == IDS
+    assert all(line + b"\n" in data + b"\n" for line in lines)
+    assert marks(answers) == [Mark.SUCCEEDED] * 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["raw.index", "raw.jsonl"]
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
+
+
+MIXED: list[tuple[Any, Mark]] = [
+    (succeeded(), Mark.SUCCEEDED),
+    (succeeded("max_tokens"), Mark.TRUNCATED),
+    (succeeded("model_context_window_exceeded"), Mark.TRUNCATED),
+    (succeeded("refusal"), Mark.REFUSAL),
+    (succeeded("pause_turn"), Mark.PAUSED),
+    (errored("overloaded_error"), Mark.ERRORED_RETRY),
+    (errored("api_error"), Mark.ERRORED_RETRY),
+    (errored("invalid_request_error", "model: no"), Mark.ERRORED_FIX),
+    (errored("invalid_request_error", "Your credit balance is too low"), Mark.ERRORED_ACCOUNT),
+    (EXPIRED, Mark.EXPIRED),
+    (CANCELED, Mark.CANCELED),
+]
+
+
+def test_every_outcome_is_counted_and_failures_keep_a_few_samples(tmp_path: Path) -> None:
+    shapes = MIXED + [(errored("overloaded_error"), Mark.ERRORED_RETRY)] * 5
+    lines = [result_line(request_id(n), shape) for n, (shape, _) in enumerate(shapes)]
+    random.Random(3).shuffle(lines)
+    counts = RequestCounts(succeeded=5, errored=9, expired=1, canceled=1)
+    verified, answers = received(tmp_path, joined(lines), counts)
+    assert verified.counts == counts
+    assert (verified.truncated, verified.refusals, verified.paused_turns, verified.unknown) == (2, 1, 1, 0)
+    assert [answers.reading(n).mark for n in range(len(shapes))] == [mark for _, mark in shapes]
+    assert marks(answers) == [mark for _, mark in shapes]
+    kinds = {(f.outcome, f.error_type, f.failure_class): f for f in verified.failures}
+    assert {kind: f.count for kind, f in kinds.items()} == {
+        (Outcome.ERRORED, "overloaded_error", FailureClass.RETRY): 6,
+        (Outcome.ERRORED, "api_error", FailureClass.RETRY): 1,
+        (Outcome.ERRORED, "invalid_request_error", FailureClass.FIX): 1,
+        (Outcome.ERRORED, "invalid_request_error", FailureClass.ACCOUNT): 1,
+        (Outcome.EXPIRED, "expired", FailureClass.RETRY): 1,
+        (Outcome.CANCELED, "canceled", FailureClass.FIX): 1,
+    }
+    assert all(1 <= len(f.sample_ids) <= 3 for f in verified.failures)
+    assert kinds[Outcome.ERRORED, "invalid_request_error", FailureClass.FIX].sample_message == "model: no"
+
+
+@pytest.mark.parametrize("word", ["max_tokens", "refusal", "pause_turn", "model_context_window_exceeded", "expired"])
+def test_a_success_that_only_speaks_of_a_stop_reason_is_a_plain_success(tmp_path: Path, word: str) -> None:
+    asked = {"type": "tool_use", "id": "t", "name": "report", "input": {word: word, "stop_reason": word}}
+    said = {"type": "text", "text": f'"stop_reason":"{word}" and "type":"errored"'}
+    shape = succeeded("tool_use", content=[said, asked])
+    assert f'"{word}"'.encode() in result_line("x", shape)
+    _, answers = received(tmp_path, joined([result_line(IDS[0], shape)]), RequestCounts(succeeded=1))
+    assert marks(answers) == [Mark.SUCCEEDED]
+
+
+def test_a_line_of_ten_megabytes_is_one_line(tmp_path: Path) -> None:
+    long = result_line(IDS[0], succeeded(text="x" * 10_000_000))
+    data = joined([GOOD[0], long, *GOOD[1:-1]])
+    pieces = (data[at : at + (1 << 18)] for at in range(0, len(data), 1 << 18))
+    _, answers = received(tmp_path, pieces)
+    assert answers.line(0) == long
+    answers.close()
+
+
+# ---------------------------------------------------------------- refused
+
+NOT_WHOLE: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "8 of 8 requests have no result"),
+    "the first line is missing": (joined(GOOD[1:]), "1 of 8 requests have no result"),
+    "the last line is missing": (joined(GOOD[:-1]), "7 succeeded, the API counted 8"),
+    "a line comes twice": (joined([*GOOD, GOOD[3]]), "1 results came twice"),
+    "a line comes twice instead of another": (joined([*GOOD[:-1], GOOD[3]]), "1 results came twice"),
+    "an id nobody sent": (joined([*GOOD, result_line("foreign", succeeded())]), "a custom_id that was not sent"),
+    "an id that is another's": (joined([*GOOD[:-1], result_line("r-1", EXPIRED)]), "a custom_id that was not sent"),
+    "counts disagree": (joined([*GOOD[:-1], result_line(IDS[0], EXPIRED)]), "1 expired, the API counted 0"),
+    "no JSON": (joined([*GOOD[:-1], b"<html>"]), "a line is no result: <html>"),
+    "a list": (joined([*GOOD, b"[]"]), "a line is no result"),
+    "no result": (joined([*GOOD[:-1], b'{"custom_id":"r-00000"}']), "a line is no result"),
+    "no id": (joined([*GOOD[:-1], b'{"result":{"type":"expired"}}']), "a line is no result"),
+    "not UTF-8": (joined([*GOOD[:-1], GOOD[-1].replace(b'"succeeded"', b'"\xff"')]), "a line is no result"),
+}
+
+
+@pytest.mark.parametrize(("data", "why"), NOT_WHOLE.values(), ids=NOT_WHOLE.keys())
+def test_what_is_not_whole_is_refused_and_leaves_nothing(tmp_path: Path, data: bytes, why: str) -> None:
+    assert why in refused(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    ("cut", "end"), [(1, b""), (2, b""), (3, b""), (40, b""), (len(GOOD[-1]) - 1, b""), (3, b"\n"), (40, b"\r\n")]
+)
+def test_a_download_that_ends_within_its_last_line_is_not_whole(tmp_path: Path, cut: int, end: bytes) -> None:
+    """The head of the line is there, its id and its type are right: only the end shows that it was cut."""
+    data = joined(GOOD[:-1]) + GOOD[-1][:-cut] + end
+    assert refused(tmp_path, data).startswith("NotWhole")
+
+
+@given(st.integers(0, len(joined(GOOD)) - 2))
+def test_no_beginning_of_a_download_passes_for_the_whole(tmp_path_factory: pytest.TempPathFactory, length: int) -> None:
+    refused(tmp_path_factory.mktemp("cut"), joined(GOOD)[:length])
+
+
+def test_a_wrong_guess_answers_other_requests(tmp_path: Path) -> None:
+    others = joined(result_line(f"other-{n}", succeeded()) for n in range(8))
+    assert refused(tmp_path, others, provisional=True).startswith("NotOurs: 8 of 8")
+    assert refused(tmp_path, others).startswith("NotWhole")
+
+
+def test_a_right_guess_with_one_odd_line_is_still_ours(tmp_path: Path) -> None:
+    """It was paid for: were it taken for a stranger's, its requests would be sent and paid for again."""
+    data = joined([result_line("foreign-id", succeeded()), *GOOD[1:]])
+    assert refused(tmp_path, data, provisional=True).startswith("NotWhole")
+
+
+def test_counts_of_a_type_nobody_heard_of_may_be_any_of_the_apis(tmp_path: Path) -> None:
+    new = result_line(IDS[0], {"type": "postponed"})
+    verified, answers = received(tmp_path, joined([*GOOD[:-1], new]), RequestCounts(succeeded=7, errored=1))
+    assert (verified.counts, verified.unknown) == (RequestCounts(succeeded=7), 1)
+    assert [(f.outcome, f.error_type, f.failure_class) for f in verified.failures] == [
+        (Outcome.UNKNOWN, "postponed", FailureClass.FIX)
+    ]
+    assert marks(answers)[0] is Mark.UNKNOWN
+
+
+def test_a_type_nobody_heard_of_excuses_no_other_count(tmp_path: Path) -> None:
+    data = joined([*GOOD[:-2], result_line(IDS[0], {"type": "new"}), result_line(IDS[1], EXPIRED)])
+    assert "1 expired, the API counted 0" in refused(tmp_path, data, RequestCounts(succeeded=7, errored=1))
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [Broken, KeyboardInterrupt, ApiFailure])
+def test_what_stops_the_stream_goes_through_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield joined(GOOD[:4])
+        raise error("the connection broke")
+
+    with pytest.raises(error):
+        received(tmp_path, pieces())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_download_leaves_the_one_that_was_whole(tmp_path: Path) -> None:
+    received(tmp_path, joined(GOOD))[1].close()
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(NotWhole):
+        received(tmp_path, joined(GOOD[1:]))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+# ---------------------------------------------------------------- pieces of any size
+
+
+def in_pieces(data: bytes, cuts: Iterable[int]) -> list[bytes]:
+    at = sorted({0, len(data), *cuts})
+    return [data[one:other] for one, other in itertools.pairwise(at)]
+
+
+SHAPES = st.sampled_from([shape for shape, _ in MIXED])
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_where_the_pieces_end_never_matters(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    shapes = data.draw(st.lists(SHAPES, min_size=1, max_size=6))
+    end = data.draw(st.sampled_from([b"\n", b"\r\n", b"\n\n"]))
+    lines = [result_line(request_id(n), shape) for n, shape in enumerate(shapes)]
+    whole = joined(data.draw(st.permutations(lines)), end)
+    whole = whole[: len(whole) - data.draw(st.sampled_from([0, len(end)]))]
+    kinds = [shape["type"] for shape in shapes]
+    counts = RequestCounts(**{kind: kinds.count(kind) for kind in set(kinds)})
+    cuts = data.draw(st.sets(st.integers(0, len(whole)), max_size=12))
+    folder = tmp_path_factory.mktemp("pieces")
+    at_once, first = received(folder, whole, counts)
+    expected = [first.line(n) for n in range(len(lines))], marks(first)
+    in_parts, second = received(folder, in_pieces(whole, cuts), counts)
+    assert in_parts == at_once
+    assert ([second.line(n) for n in range(len(lines))], marks(second)) == expected
+    assert expected[0] == lines or end == b"\r\n"
+
+
+def test_a_byte_at_a_time_is_the_same_as_all_at_once(tmp_path: Path) -> None:
+    data = joined(GOOD)
+    verified, answers = received(tmp_path, (data[n : n + 1] for n in range(len(data))))
+    assert verified.sha256 == hashlib.sha256(data).hexdigest()
+    assert answers.line(7) == GOOD[0]
+    answers.close()
+
+
+# ---------------------------------------------------------------- read back
+
+
+@pytest.mark.parametrize("in_memory_up_to", [1 << 20, 0])
+def test_large_files_are_read_by_position_as_small_ones_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_up_to: int
+) -> None:
+    monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
+    _, answers = received(tmp_path, joined(GOOD))
+    assert [answers.line(n) for n in (5, 0, 7)] == [GOOD[2], GOOD[7], GOOD[0]]
+    assert answers.reading(3).mark is Mark.SUCCEEDED
+    answers.close()
+
+
+@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b + b"\0", lambda _: b""])
+def test_an_index_of_another_size_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    received(tmp_path, joined(GOOD))[1].close()
+    index = tmp_path / "raw.index"
+    index.write_bytes(change(index.read_bytes()))
+    with pytest.raises(DiskProblem, match="not the index"):
+        Answers(tmp_path / "raw.jsonl", index, 8)
+
+
+@pytest.mark.parametrize("name", ["raw.jsonl", "raw.index"])
+def test_answers_that_were_deleted_are_a_problem_with_a_path(tmp_path: Path, name: str) -> None:
+    received(tmp_path, joined(GOOD))[1].close()
+    (tmp_path / name).unlink()
+    with pytest.raises(DiskProblem, match=name):
+        Answers(tmp_path / "raw.jsonl", tmp_path / "raw.index", 8)

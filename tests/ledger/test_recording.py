@@ -1,0 +1,510 @@
+"""Every record says what has happened: the state, what came with it, and when."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
+
+from batchctl.domain.model import (
+    Batch,
+    Cut,
+    FailureClass,
+    Failures,
+    Job,
+    Merged,
+    MessageBatch,
+    Outcome,
+    ProcessingStatus,
+    RequestCounts,
+    Settings,
+    State,
+    Verified,
+)
+from batchctl.ledger import Ledger
+
+S = State
+LATER = NOW + MINUTE
+
+BATCH_IDS = iter(range(10**6))
+
+
+def now_of(ledger: Ledger, batch: Batch) -> Batch:
+    """The batch as the ledger has it by now."""
+    job = next(job for job in ledger.jobs() if job.id == batch.job_id)
+    return next(b for b in ledger.batches(job) if b.id == batch.id)
+
+
+def named(name: str, count: int = 10, **more: Any) -> MessageBatch:
+    return a_message_batch(name, count, **more)
+
+
+def ended(name: str, counts: RequestCounts) -> MessageBatch:
+    return a_message_batch(name, counts.total, counts=counts, ended_at=NOW + HOUR)
+
+
+def sending(ledger: Ledger, batch: Batch, owner: str = "1-aa") -> Batch:
+    assert ledger.claim_send(batch, owner, NOW)
+    return now_of(ledger, batch)
+
+
+def running(ledger: Ledger, batch: Batch, name: str = "msgbatch_1") -> Batch:
+    ledger.record_created(sending(ledger, batch), named(name, batch.count), NOW)
+    return now_of(ledger, batch)
+
+
+def over(ledger: Ledger, batch: Batch, name: str = "msgbatch_1") -> Batch:
+    started = running(ledger, batch, name)
+    ledger.record_seen([(started, ended(name, RequestCounts(succeeded=batch.count)))], NOW)
+    return now_of(ledger, batch)
+
+
+VERIFIED = Verified(
+    bytes=1234,
+    sha256="a" * 64,
+    counts=RequestCounts(succeeded=8, errored=1),
+    unknown=1,
+    truncated=2,
+    refusals=1,
+    paused_turns=1,
+    failures=(
+        Failures(
+            round=1,
+            outcome=Outcome.ERRORED,
+            error_type="overloaded_error",
+            failure_class=FailureClass.RETRY,
+            count=1,
+            sample_ids=("r-1",),
+            sample_message="Overloaded “now”",
+        ),
+    ),
+)
+
+# ---------------------------------------------------------------- jobs
+
+
+def test_a_job_is_read_back_as_it_was_recorded(ledger: Ledger) -> None:
+    settings = Settings(
+        api_version="2023-06-01", betas=("b-1", "b-2"), max_requests=5, max_bytes=5000, labels={"k": "ü"}
+    )
+    given = a_job("weird-7f3a", [a_round(count=3)], settings=settings, left_out=2, line_count=5)
+    recorded = ledger.record_job(given, [a_cut(2), a_cut(1, 2)])
+    assert recorded == ledger.job("weird-7f3a") == ledger.jobs()[0]
+    assert recorded == a_job(**{**_fields(given), "id": recorded.id})
+    assert [(b.cut, b.state, b.round, b.claim) for b in ledger.batches(recorded)] == [
+        (a_cut(2), S.PLANNED, 1, None),
+        (a_cut(1, 2), S.PLANNED, 1, None),
+    ]
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in job.__dataclass_fields__}
+
+
+def test_a_job_is_recorded_whole_or_not_at_all(ledger: Ledger) -> None:
+    with pytest.raises(Exception, match="UNIQUE"):
+        ledger.record_job(a_job(), [a_cut(1), a_cut(1)])
+    assert ledger.jobs() == []
+
+
+def test_two_jobs_cannot_share_a_name(ledger: Ledger, job: Job) -> None:
+    with pytest.raises(Exception, match="UNIQUE"):
+        ledger.record_job(a_job(job.name), [a_cut()])
+
+
+def test_jobs_come_oldest_first_and_their_batches_in_input_order(ledger: Ledger, job: Job) -> None:
+    ledger.record_job(a_job("other-1111"), [a_cut(1, 1), a_cut(1)])
+    assert [j.name for j in ledger.jobs()] == [job.name, "other-1111"]
+    assert [b.cut.first for b in ledger.batches(ledger.job("other-1111"))] == [0, 1]
+
+
+def test_a_round_is_added_once_by_whoever_is_first(ledger: Ledger, job: Job) -> None:
+    assert ledger.record_round(job, a_round(2, 3), [a_cut(3)])
+    assert not ledger.record_round(job, a_round(2, 3), [a_cut(3)])
+    assert not ledger.record_round(job, a_round(4, 3), [a_cut(3)])
+    known = ledger.job(job.name)
+    assert [r.number for r in known.rounds] == [1, 2]
+    assert [(b.round, b.count) for b in ledger.batches(known)] == [(1, 10), (1, 10), (1, 7), (2, 3)]
+
+
+def test_a_batch_knows_its_place_in_its_round(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    ledger.record_round(job, a_round(2, 3), [a_cut(3)])
+    assert [ledger.place(b) for b in ledger.batches(ledger.job(job.name))] == [(1, 3), (2, 3), (3, 3), (1, 1)]
+    assert ledger.place(batches[2]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "value"),
+    [
+        (lambda ledger, job: ledger.record_pause(job, "no credit"), "paused", "no credit"),
+        (lambda ledger, job: ledger.record_hold(job, LATER, "queue"), "hold_until", LATER),
+        (lambda ledger, job: ledger.record_hold(job, LATER, "queue"), "hold_reason", "queue"),
+    ],
+)
+def test_a_pause_and_a_hold_are_kept_until_they_are_taken_back(
+    ledger: Ledger, job: Job, record: Any, field: str, value: object
+) -> None:
+    record(ledger, job)
+    assert getattr(ledger.job(job.name), field) == value
+    ledger.record_pause(job, "")
+    ledger.record_hold(job, None, "")
+    assert ledger.job(job.name) == job
+
+
+def test_the_place_of_a_rounds_bytes_may_move(ledger: Ledger, job: Job) -> None:
+    ledger.record_round(job, a_round(2, 3), [a_cut(3)])
+    ledger.record_request_file(job, 1, "/moved/in.jsonl", 77)
+    first, second = ledger.job(job.name).rounds
+    assert (first.request_file, first.mtime_ns) == ("/moved/in.jsonl", 77)
+    assert second == a_round(2, 3)
+
+
+def test_a_merge_is_read_back_with_its_types(ledger: Ledger, job: Job) -> None:
+    merged = Merged(at=NOW, batches=3, succeeded=20, errored=1, unanswered=6, truncated=2, failures=VERIFIED.failures)
+    ledger.record_merged(job, merged)
+    known = ledger.job(job.name).merged
+    assert known == merged
+    assert known is not None
+    assert isinstance(known.failures[0].outcome, Outcome)
+    assert isinstance(known.failures[0].failure_class, FailureClass)
+
+
+# ---------------------------------------------------------------- sending
+
+
+def test_the_intent_is_on_record_before_anything_is_sent(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    sent = sending(ledger, batches[0])
+    assert (sent.state, sent.intent_at, sent.looks) == (S.SUBMITTING, NOW, 0)
+    assert sent.claim is not None
+    assert sent.claim.owner == "1-aa"
+
+
+def test_a_batch_that_was_created_has_its_name_and_is_free(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = running(ledger, batches[0])
+    assert (known.state, known.message_batch_id, known.provisional, known.claim) == (
+        S.IN_PROGRESS,
+        "msgbatch_1",
+        False,
+        None,
+    )
+    assert (known.created_at, known.expires_at, known.looked_at) == (NOW, NOW + timedelta(hours=24), NOW)
+    assert known.counts == RequestCounts(processing=10)
+    assert ledger.job_id_of_message_batch("msgbatch_1") == batches[0].job_id
+    assert ledger.job_id_of_message_batch("msgbatch_2") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (ProcessingStatus.IN_PROGRESS, S.IN_PROGRESS),
+        (ProcessingStatus.CANCELING, S.CANCELING),
+        (ProcessingStatus.ENDED, S.ENDED),
+    ],
+)
+def test_what_is_created_or_adopted_takes_the_state_the_api_names(
+    ledger: Ledger, batches: tuple[Batch, ...], status: ProcessingStatus, state: State
+) -> None:
+    seen = named("msgbatch_1", processing_status=status)
+    other = named("msgbatch_2", processing_status=status)
+    ledger.record_created(sending(ledger, batches[0]), seen, NOW)
+    assert ledger.record_adopted(sending(ledger, batches[1]), other, NOW, provisional=True)
+    assert [now_of(ledger, b).state for b in batches[:2]] == [state, state]
+
+
+def test_a_definite_no_plans_it_again_with_its_time_and_reason(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    ledger.record_not_created(sending(ledger, batches[0]), NOW, not_before=LATER, note="HTTP 429")
+    known = now_of(ledger, batches[0])
+    assert (known.state, known.claim, known.tries, known.not_before, known.note) == (
+        S.PLANNED,
+        None,
+        1,
+        LATER,
+        "HTTP 429",
+    )
+    assert known.intent_at is None
+    ledger.record_not_created(sending(ledger, known), NOW, not_before=None, note="again")
+    assert now_of(ledger, batches[0]).tries == 2
+
+
+def test_a_doubt_stays_submitting_without_a_claim(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    ledger.record_doubt(sending(ledger, batches[0]), not_before=LATER, note="timeout", looks=2)
+    known = now_of(ledger, batches[0])
+    assert (known.state, known.claim, known.not_before, known.note, known.looks) == (
+        S.SUBMITTING,
+        None,
+        LATER,
+        "timeout",
+        2,
+    )
+    assert known.intent_at == NOW
+
+
+def test_a_doubt_that_was_settled_meanwhile_stays_settled(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = running(ledger, batches[0])
+    ledger.record_doubt(known, not_before=LATER, note="late", looks=9)
+    assert now_of(ledger, batches[0]) == known
+
+
+def test_what_the_api_refused_is_refused_for_good(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    ledger.record_refused(sending(ledger, batches[0]), NOW, "requests: too long")
+    known = now_of(ledger, batches[0])
+    assert (known.state, known.claim, known.note) == (S.REFUSED, None, "requests: too long")
+
+
+def test_two_halves_take_the_place_of_one(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    halves = [
+        Cut(first=10, count=5, start=1000, end=1499, sha256="1" * 64),
+        Cut(first=15, count=5, start=1500, end=1999, sha256="2" * 64),
+    ]
+    ledger.record_split(sending(ledger, batches[1]), halves, NOW, "too large")
+    known = ledger.batches(job)
+    assert [(b.cut.first, b.count) for b in known] == [(0, 10), (10, 5), (15, 5), (20, 7)]
+    assert [b.cut for b in known[1:3]] == halves
+    assert {(b.state, b.claim, b.tries, b.note, b.intent_at) for b in known[1:3]} == {
+        (S.PLANNED, None, 0, "too large", None)
+    }
+
+
+# ---------------------------------------------------------------- whose it is
+
+
+def test_an_id_that_is_taken_is_not_adopted_by_another(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    running(ledger, batches[0])
+    doubt = sending(ledger, batches[1])
+    assert not ledger.record_adopted(doubt, named("msgbatch_1"), NOW, provisional=True)
+    assert now_of(ledger, batches[1]).state is S.SUBMITTING
+
+
+def test_a_doubt_that_is_gone_adopts_nothing(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = running(ledger, batches[0])
+    assert not ledger.record_adopted(known, named("msgbatch_2"), NOW, provisional=True)
+    assert not ledger.record_adopted(batches[1], named("msgbatch_2"), NOW, provisional=True)
+    assert ledger.job_id_of_message_batch("msgbatch_2") is None
+
+
+def test_the_creates_own_answer_takes_the_id_back_from_a_wrong_guess(
+    ledger: Ledger, batches: tuple[Batch, ...]
+) -> None:
+    one, other = sending(ledger, batches[0]), sending(ledger, batches[1])
+    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, provisional=True)
+    ledger.record_created(one, named("msgbatch_1"), LATER)
+    right, wrong = now_of(ledger, one), now_of(ledger, other)
+    assert (right.state, right.message_batch_id, right.provisional) == (S.IN_PROGRESS, "msgbatch_1", False)
+    assert (wrong.state, wrong.message_batch_id, wrong.provisional, wrong.created_at) == (
+        S.SUBMITTING,
+        None,
+        False,
+        None,
+    )
+    assert (wrong.counts, wrong.intent_at) == (RequestCounts(), NOW)
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_wrong_guess_is_in_doubt_again_and_its_id_may_be_anothers(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...], *, has_ended: bool
+) -> None:
+    one, other = sending(ledger, batches[0]), sending(ledger, batches[1])
+    ledger.record_adopted(one, named("msgbatch_1"), NOW, provisional=True)
+    if has_ended:
+        ledger.record_seen([(now_of(ledger, one), ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
+    ledger.record_wrong_adoption(now_of(ledger, one), NOW)
+    known = now_of(ledger, one)
+    assert (known.state, known.message_batch_id, known.ended_at, known.counts) == (
+        S.SUBMITTING,
+        None,
+        None,
+        RequestCounts(),
+    )
+    assert known.intent_at == NOW
+    assert "msgbatch_1" not in ledger.known_message_batches(job)
+    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, provisional=False)
+
+
+def test_a_guess_is_a_guess_until_it_is_confirmed(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    ledger.record_adopted(sending(ledger, batches[0]), named("msgbatch_1"), NOW, provisional=True)
+    assert [(b.id, b.message_batch_id) for b in ledger.guesses()] == [(batches[0].id, "msgbatch_1")]
+    assert "msgbatch_1" not in ledger.known_message_batches(job)
+    ledger.record_confirmed(now_of(ledger, batches[0]))
+    assert ledger.guesses() == []
+    assert "msgbatch_1" in ledger.known_message_batches(job)
+
+
+def test_a_stranger_is_one_for_the_job_that_read_its_ids(ledger: Ledger, job: Job) -> None:
+    other = ledger.record_job(a_job("other-1111"), [a_cut()])
+    for _ in range(2):
+        ledger.record_stranger(job.id, "msgbatch_9", NOW)
+    assert ledger.known_message_batches(job) == {"msgbatch_9"}
+    assert ledger.known_message_batches(other) == set()
+
+
+def test_ids_of_other_jobs_are_known_too(ledger: Ledger, job: Job) -> None:
+    other = ledger.record_job(a_job("other-1111"), [a_cut()])
+    running(ledger, ledger.batches(other)[0], "msgbatch_5")
+    assert ledger.known_message_batches(job) == {"msgbatch_5"}
+
+
+def test_sizes_being_sent_are_those_of_claimed_batches_of_other_jobs(ledger: Ledger, job: Job) -> None:
+    other = ledger.record_job(a_job("other-1111"), [a_cut(4), a_cut(5, 4), a_cut(6, 9)])
+    sent, doubt, _ = ledger.batches(other)
+    sending(ledger, sent)
+    ledger.record_doubt(sending(ledger, doubt), not_before=NOW, note="")
+    assert ledger.counts_being_sent(job) == {4}
+    assert ledger.counts_being_sent(other) == set()
+
+
+# ---------------------------------------------------------------- looking
+
+
+def test_a_look_moves_states_and_tells_which(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    one, other = running(ledger, batches[0], "msgbatch_1"), running(ledger, batches[1], "msgbatch_2")
+    counts = RequestCounts(succeeded=9, errored=1)
+    moved = ledger.record_seen([(one, ended("msgbatch_1", counts)), (other, named("msgbatch_2"))], LATER)
+    assert [(b.id, state) for b, state in moved] == [(one.id, S.ENDED)]
+    known = now_of(ledger, one)
+    assert (known.state, known.counts, known.ended_at, known.looked_at) == (S.ENDED, counts, NOW + HOUR, LATER)
+    assert now_of(ledger, other).looked_at == LATER
+
+
+def test_late_news_takes_nothing_back(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    """Two processes look: the list that was read first may be recorded last."""
+    known = over(ledger, batches[0])
+    assert ledger.record_seen([(known, named("msgbatch_1"))], LATER) == []
+    assert now_of(ledger, batches[0]) == known
+
+
+def test_news_of_a_name_the_batch_has_lost_is_not_its_own(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    ledger.record_adopted(sending(ledger, batches[0]), named("msgbatch_1"), NOW, provisional=True)
+    looked = now_of(ledger, batches[0])
+    ledger.record_wrong_adoption(looked, NOW)
+    ledger.record_adopted(now_of(ledger, looked), named("msgbatch_2"), NOW, provisional=True)
+    assert ledger.record_seen([(looked, ended("msgbatch_1", RequestCounts(succeeded=10)))], LATER) == []
+    assert now_of(ledger, batches[0]).state is S.IN_PROGRESS
+
+
+def test_a_cancel_is_seen_on_its_way(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = running(ledger, batches[0])
+    canceling = named("msgbatch_1", processing_status=ProcessingStatus.CANCELING)
+    assert [s for _, s in ledger.record_seen([(known, canceling)], NOW)] == [S.CANCELING]
+    ledger.record_seen([(known, named("msgbatch_1"))], NOW)
+    assert now_of(ledger, known).state is S.CANCELING
+    assert [s for _, s in ledger.record_seen([(known, ended("msgbatch_1", RequestCounts(canceled=10)))], NOW)] == [
+        S.ENDED
+    ]
+
+
+def test_missing_is_counted_from_the_first_time_and_forgotten_when_seen(
+    ledger: Ledger, batches: tuple[Batch, ...]
+) -> None:
+    known = running(ledger, batches[0])
+    ledger.record_missing(known, NOW)
+    ledger.record_missing(known, LATER)
+    missing = now_of(ledger, known)
+    assert (missing.missing_since, missing.looked_at, missing.state) == (NOW, LATER, S.IN_PROGRESS)
+    ledger.record_seen([(known, named("msgbatch_1"))], LATER)
+    assert now_of(ledger, known).missing_since is None
+
+
+# ---------------------------------------------------------------- downloading
+
+
+def test_a_verified_download_is_counted_by_its_lines(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    known = over(ledger, batches[0])
+    assert ledger.claim(known, "1-aa", NOW)
+    assert ledger.record_fetched(known, "1-aa", VERIFIED, NOW)
+    fetched = now_of(ledger, known)
+    assert (fetched.state, fetched.claim, fetched.counts) == (S.FETCHED, None, VERIFIED.counts)
+    (kind,) = ledger.failures(job)
+    assert kind == VERIFIED.failures[0]
+    assert isinstance(kind.failure_class, FailureClass)
+
+
+def test_two_kinds_of_one_long_type_do_not_collide(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    known = over(ledger, batches[0])
+    ledger.claim(known, "1-aa", NOW)
+    kinds = [Failures(**{**_kind(), "outcome": outcome}) for outcome in (Outcome.ERRORED, Outcome.UNKNOWN)]
+    verified = Verified(
+        **{**{n: getattr(VERIFIED, n) for n in VERIFIED.__dataclass_fields__}, "failures": tuple(kinds)}
+    )
+    assert ledger.record_fetched(known, "1-aa", verified, NOW)
+    assert len(ledger.failures(job)) == 2
+
+
+def _kind() -> dict[str, Any]:
+    kind = VERIFIED.failures[0]
+    return {name: getattr(kind, name) for name in kind.__dataclass_fields__} | {"error_type": "x" * 80}
+
+
+def test_a_download_whose_claim_was_lost_is_not_recorded(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    known = over(ledger, batches[0])
+    assert not ledger.record_fetched(known, "1-aa", VERIFIED, NOW)
+    ledger.claim(known, "2-bb", NOW)
+    assert not ledger.record_fetched(known, "1-aa", VERIFIED, NOW)
+    assert now_of(ledger, known).state is S.ENDED
+    assert ledger.failures(job) == []
+
+
+def test_a_download_that_was_not_whole_is_tried_later(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = over(ledger, batches[0])
+    for tries in (1, 2):
+        ledger.claim(known, "1-aa", NOW)
+        ledger.record_try(known, "1-aa", not_before=LATER, note="7 of 10")
+        tried = now_of(ledger, known)
+        assert (tried.state, tried.claim, tried.tries, tried.not_before, tried.note) == (
+            S.ENDED,
+            None,
+            tries,
+            LATER,
+            "7 of 10",
+        )
+
+
+# ---------------------------------------------------------------- moves
+
+
+def test_every_move_is_kept_with_its_time(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    first = batches[0]
+    sent = sending(ledger, first)
+    ledger.record_not_created(sent, NOW, not_before=None, note="refused")
+    known = over(ledger, now_of(ledger, first))
+    ledger.claim(known, "1-aa", LATER)
+    ledger.record_fetched(known, "1-aa", VERIFIED, LATER)
+    assert ledger.moves(job) == [
+        (first.id, NOW, "planned", "submitting", ""),
+        (first.id, NOW, "submitting", "planned", "refused"),
+        (first.id, NOW, "planned", "submitting", ""),
+        (first.id, NOW, "submitting", "in_progress", "msgbatch_1"),
+        (first.id, NOW, "in_progress", "ended", ""),
+        (first.id, LATER, "ended", "fetched", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "illegal",
+    [
+        lambda ledger, batch: ledger.record_created(batch, named("msgbatch_1"), NOW),
+        lambda ledger, batch: ledger.record_not_created(batch, NOW, not_before=None, note=""),
+        lambda ledger, batch: ledger.record_refused(batch, NOW, ""),
+        lambda ledger, batch: ledger.record_wrong_adoption(batch, NOW),
+        lambda ledger, batch: ledger.record_split(batch, [a_cut(5), a_cut(5, 5)], NOW, ""),
+    ],
+)
+def test_a_move_that_is_no_arrow_raises_and_changes_nothing(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...], illegal: Any
+) -> None:
+    for batch in (batches[0], running(ledger, batches[1])):
+        if batch.state is S.IN_PROGRESS and illegal.__code__.co_names[0] == "record_wrong_adoption":
+            continue
+        before, moves = ledger.batches(job), ledger.moves(job)
+        with pytest.raises(AssertionError, match="cannot go"):
+            illegal(ledger, batch)
+        assert (ledger.batches(job), ledger.moves(job)) == (before, moves)
+
+
+def test_times_are_kept_to_the_microsecond_and_in_utc(ledger: Ledger, job: Job) -> None:
+    until = NOW + timedelta(microseconds=123_456)
+    east = until.astimezone(__import__("datetime").timezone(timedelta(hours=9)))
+    ledger.record_hold(job, east, "queue")
+    known = ledger.job(job.name).hold_until
+    assert known == until
+    assert known is not None
+    assert known.utcoffset() == timedelta()

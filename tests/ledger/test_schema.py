@@ -1,0 +1,88 @@
+"""The tables of today are what the migrations make, and say what they hold."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from batchctl.ledger import Ledger, engine, schema
+from batchctl.ledger.engine import journal_mode
+
+SCRIPTS = ScriptDirectory(str(Path(engine.__file__).parent / "migrations"))
+
+
+def test_the_migrations_make_exactly_todays_tables(path: Path) -> None:
+    Ledger(path).close()
+    found = sa.create_engine(f"sqlite:///{path}")
+    with found.connect() as db:
+        context = MigrationContext.configure(db, opts={"compare_type": True, "render_as_batch": True})
+        differences = compare_metadata(context, schema.metadata)
+        unique = {
+            t: {tuple(u["column_names"]) for u in sa.inspect(db).get_unique_constraints(t)}
+            for t in schema.metadata.tables
+        }
+    found.dispose()
+    assert differences == []
+    assert ("message_batch_id",) in unique["batch"]
+    assert ("job_id", "round", "first") in unique["batch"]
+    assert ("name",) in unique["job"]
+
+
+def test_the_known_revisions_are_the_scripts_in_their_order() -> None:
+    revisions = [script.revision for script in SCRIPTS.walk_revisions()]
+    assert tuple(reversed(revisions)) == schema.REVISIONS
+    assert SCRIPTS.get_current_head() == schema.HEAD
+
+
+@pytest.mark.parametrize("column", [c for t in schema.metadata.sorted_tables for c in t.columns], ids=str)
+def test_every_column_says_what_it_holds(column: sa.Column[object]) -> None:
+    assert column.comment
+
+
+def test_no_column_could_hold_a_request_an_answer_or_a_key() -> None:
+    names = {column.name for table in schema.metadata.sorted_tables for column in table.columns}
+    assert not {
+        name for name in names if any(word in name for word in ("key", "secret", "token", "params", "message_text"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [
+        ((3, 40, 1), "TRUNCATE"),
+        ((3, 51, 2), "TRUNCATE"),
+        ((3, 51, 3), "WAL"),
+        ((3, 52, 0), "WAL"),
+        ((4, 0, 0), "WAL"),
+    ],
+)
+def test_the_journal_is_the_one_this_sqlite_keeps_safe(version: tuple[int, ...], mode: str) -> None:
+    assert journal_mode(version) == mode
+
+
+def test_a_connection_is_opened_the_safe_way(ledger: Ledger) -> None:
+    with ledger._read() as db:
+        asked = {
+            name: db.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert asked == {
+        "journal_mode": journal_mode().lower(),
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 30_000,
+    }
+
+
+def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(path: Path) -> None:
+    Ledger(path).close()
+    code = "import sys; from pathlib import Path; from batchctl.ledger import Ledger; Ledger(Path(sys.argv[1])).jobs(); print('alembic' in sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ran.stdout == "False\n"

@@ -1,0 +1,67 @@
+"""The installed program, as a person runs it: processes of its own, and the emulator as one more."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BATCHCTL = [sys.executable, "-m", "batchctl"]
+
+
+@dataclass(frozen=True)
+class Server:
+    """The emulator as its own process, as a person starts it."""
+
+    url: str
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_emulator/state") as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def creates(self) -> int:
+        return int(self.state()["requests"].get("POST /v1/messages/batches", 0))
+
+    def body(self, batch_id: str) -> bytes:
+        with urllib.request.urlopen(f"{self.url}/_emulator/batches/{batch_id}/body") as answer:
+            received: bytes = answer.read()
+        return received
+
+    def post(self, path: str, shape: dict[str, Any]) -> None:
+        request = urllib.request.Request(
+            f"{self.url}/_emulator/{path}", json.dumps(shape).encode(), {"content-type": "application/json"}
+        )
+        urllib.request.urlopen(request).close()
+
+
+@contextmanager
+def serving(scenario: Path) -> Iterator[Server]:
+    process = subprocess.Popen([*BATCHCTL, "emulator", "--scenario", scenario], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield Server(process.stdout.readline().strip())
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+@dataclass(frozen=True)
+class Shell:
+    folder: Path
+    environment: dict[str, str]
+
+    def start(self, *words: str | Path, **options: Any) -> "subprocess.Popen[str]":
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        command = [*BATCHCTL, *map(str, words)]
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **streams)
+
+    def run(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+        with self.start(*words) as process:
+            out, err = process.communicate(timeout=100)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
