@@ -62,7 +62,7 @@ def submit(
     verbose: o.Verbose = False,
 ) -> None:
     """Check INPUT, cut it into batches and send them; the same input again continues."""
-    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.submit import submit as run  # noqa: PLC0415 - keeps --help quick
     from batchctl.commands.submit import Submission  # noqa: PLC0415
     from batchctl.domain.model import Settings  # noqa: PLC0415
 
@@ -71,20 +71,20 @@ def submit(
         betas=tuple(beta or ()),
         max_requests=max_requests,
         max_bytes=max_bytes,
-        labels=verbs.labels_of(label or []),
+        labels=o.labels_of(label or []),
     )
     wanted = Submission(
         path=input_,
         settings=settings,
         name=name,
         skip_bad=skip_bad,
-        depth=verbs.depth_of(check),
+        depth=o.depth_of(check),
         again=again,
         waits=not no_wait,
         moved_to=str(input_now or ""),
     )
     common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, makes_workspace=True)
-    verbs.submit(common, wanted, dry_run=dry_run or show is not None, show=show, yes=yes)
+    run(common, wanted, dry_run=dry_run or show is not None, show=show, yes=yes)
 
 
 @app.command()
@@ -103,11 +103,11 @@ def status(
     verbose: o.Verbose = False,
 ) -> None:
     """Show one job, or all jobs of the workspace; --watch follows the latest until it has ended."""
-    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.status import status as run  # noqa: PLC0415 - keeps --help quick
 
-    wide = batches or verbs.is_wide(format_)
+    wide = batches or o.is_wide(format_)
     common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, takes_steps=False)
-    verbs.status(common, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
+    run(common, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
 
 
 @app.command()
@@ -124,10 +124,10 @@ def fetch(
     verbose: o.Verbose = False,
 ) -> None:
     """Download what has ended, verify it, and write the answers in input order."""
-    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.fetch import fetch as run  # noqa: PLC0415 - keeps --help quick
 
     common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel)
-    verbs.fetch(common, job, output=output, output_dir=output_dir, moved_to=str(input_now or ""))
+    run(common, job, output=output, output_dir=output_dir, moved_to=str(input_now or ""))
 
 
 @app.command()
@@ -150,7 +150,8 @@ def retry(
     verbose: o.Verbose = False,
 ) -> None:
     """Send again what failed and can succeed, as the job's next round."""
-    from batchctl.cli import verbs  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.retry import Retry  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.retry import retry as run  # noqa: PLC0415
     from batchctl.domain.choosing import Choice  # noqa: PLC0415
 
     choice = Choice(
@@ -159,7 +160,7 @@ def retry(
         include_canceled=include_canceled,
     )
     common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel)
-    wanted = verbs.Retry(
+    wanted = Retry(
         choice=choice,
         keeps_file=edit or dry_run,
         is_for_editing=edit,
@@ -168,7 +169,7 @@ def retry(
         moved_to=str(input_now or ""),
         waits=not no_wait,
     )
-    verbs.retry(common, job, wanted)
+    run(common, job, wanted)
 
 
 @app.command()

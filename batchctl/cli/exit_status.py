@@ -11,7 +11,13 @@ from batchctl.domain.errors import (
     ServiceProblem,
     UsageProblem,
 )
-from batchctl.domain.progress import Stage
+from batchctl.domain.model import State
+from batchctl.domain.progress import JobReport, Stage
+
+DONE = 0
+SOME_FAILED = 3
+NOT_FINISHED = 8
+INTERRUPTED = 130
 
 MEANINGS = {
     0: "done, and every request succeeded",
@@ -48,4 +54,8 @@ OF_STAGE = {
     Stage.TO_FETCH: 8,
 }
 
-INTERRUPTED = 130
+
+def status_of_sending(report: JobReport) -> int:
+    """Of a verb that sends: done when all is sent, whatever becomes of it."""
+    unsent = {State.PLANNED, State.SUBMITTING}
+    return NOT_FINISHED if any(b.state in unsent for b in report.batches) else DONE

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from batchctl.domain.model import API_VERSIONS
+from batchctl.domain.plans import Depth
 
 
 def _size(given: str | int) -> int:
@@ -37,6 +38,28 @@ def _version(text: str) -> str:
     if text not in API_VERSIONS:
         raise typer.BadParameter(f"{text!r} is none of {', '.join(API_VERSIONS)}")
     return text
+
+
+def labels_of(pairs: list[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(f"--label {pair!r}: like team=evals")
+        labels[key] = value
+    return labels
+
+
+def is_wide(word: str) -> bool:
+    if word not in {"", "wide"}:
+        raise typer.BadParameter(f"-o {word!r}: the only other format is wide (and --json)")
+    return word == "wide"
+
+
+def depth_of(word: str) -> Depth:
+    if word not in list(Depth):
+        raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")
+    return Depth(word)
 
 
 COMMON = "Everywhere"

@@ -14,20 +14,27 @@ from batchctl.domain.steps import Arrow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
+    """`problem`: why some of it could not be had; what could is in the files all the same."""
+
     report: JobReport
     merged: Merged
     output: Output
+    problem: ServiceProblem | None
 
 
 def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
-    """Downloads and merges. A problem with one batch does not keep the others from the merged files."""
+    """Downloads and merges. Results that cannot be had do not keep the others from the merged files."""
     failure = look_once(tools, job)
     if failure is not None and not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
         raise unreachable(failure)
     # A doubt is looked for once more, never waited for and never sent from here.
-    Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE}))).run()
+    problem = None
+    try:
+        Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE}))).run()
+    except ServiceProblem as found:
+        problem = found
     merged = merge(tools, tools.ledger.job(job.name), output)
-    return Fetched(report=report_of(tools, job), merged=merged, output=output)
+    return Fetched(report=report_of(tools, job), merged=merged, output=output, problem=problem)
 
 
 def look_once(tools: Equipment, job: Job) -> ApiFailure | None:

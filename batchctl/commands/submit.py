@@ -99,8 +99,7 @@ def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input)
 
 def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> JobReport:
     """Sends what is not sent yet. Raises what stops the job; what was sent stays sent."""
-    if wanted.moved_to:
-        use_moved_input(tools, job, wanted.moved_to)
+    job = use_moved_input(tools, job, wanted.moved_to)
     if not is_new:
         left = sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))
         tools.tell(Continued(job, left))
@@ -110,8 +109,13 @@ def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> 
     return report_of(tools, job)
 
 
-def use_moved_input(tools: Equipment, job: Job, path: str) -> None:
-    """The bytes of round 1 are found at `path` from now on. Raises InputProblem where they are others."""
+def use_moved_input(tools: Equipment, job: Job, path: str) -> Job:
+    """The bytes of round 1 are found at `path` from now on; an empty one leaves them where they are.
+
+    Raises InputProblem where they are others.
+    """
+    if not path:
+        return job
     if tools.workspace.lines(job.name).exists() or is_spooled(job.input_path):
         raise UsageProblem(f"{job.name} sends from its own copy of the input: --input is not needed")
     moved = Path(absolute(path))
@@ -122,3 +126,4 @@ def use_moved_input(tools: Equipment, job: Job, path: str) -> None:
             hint=f"it was {job.input_size:,} bytes, sha256 {job.input_sha256[:12]}...; this one is {found.st_size:,} bytes",
         )
     tools.ledger.record_request_file(job, 1, str(moved), found.st_mtime_ns)
+    return tools.ledger.job(job.name)

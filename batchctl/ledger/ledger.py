@@ -218,15 +218,22 @@ class Ledger:
             db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
 
     def record_wrong_adoption(self, adopted: Batch, now: datetime) -> None:
-        """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's."""
+        """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's.
+
+        Nothing, where another process was first to find that out.
+        """
+        assert adopted.message_batch_id is not None, "what was adopted has a name"
         note = f"{adopted.message_batch_id} holds other requests"
         with self._write() as db:
+            if _state_of_bound(db, adopted.id, adopted.message_batch_id) is None:
+                return
             _move(db, adopted.id, State.SUBMITTING, now, note, **_NOTHING_SEEN)
 
     def record_confirmed(self, adopted: Batch) -> None:
         """The ids say that the guess was right."""
         with self._write() as db:
-            db.execute(sa.update(batch).where(batch.c.id == adopted.id).values(provisional=False))
+            is_still = sa.and_(batch.c.id == adopted.id, batch.c.message_batch_id == adopted.message_batch_id)
+            db.execute(sa.update(batch).where(is_still).values(provisional=False))
 
     def known_message_batches(self, of: Job) -> set[str]:
         """Every id that is no candidate for the job's doubts: surely another batch's, or a stranger's."""

@@ -25,7 +25,7 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
         case events.Planned():
             return planned(event)
         case events.Continued(job, left):
-            return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet")
+            return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
         case events.BatchSent() | events.BatchNotSent() | events.BatchInDoubt() | events.DoubtSettled():
             return _of_sending(event, now)
         case events.BatchFetched() | events.DownloadFailed():

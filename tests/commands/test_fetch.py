@@ -99,10 +99,11 @@ def test_results_that_stay_broken_are_one_message_and_the_rest_is_kept(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchctl.commands.downloading.GIVE_UP_AFTER", 2)
-    person.submitted("in.jsonl", requests(20), "--max-requests", "10", "--parallel", "1")
+    job = person.submitted("in.jsonl", requests(20), "--max-requests", "10", "--parallel", "1")
     emulator.add_fault({"on": "results", "fault": "missing_line", "times": 0, "batch": 1})
     ran = person.run("fetch", "--parallel", "1")
     assert ran.status == 1
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(10, 20)]
     assert "1 of 10 requests have no result" in ran.err
     assert "Traceback" not in ran.err
 

@@ -1,5 +1,6 @@
 """Ledgers that are new, newer, damaged, locked, read-only, or at an odd place."""
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -67,14 +68,19 @@ def test_a_file_that_is_no_ledger_is_named_and_stays_as_it_is(path: Path, conten
     assert path.read_bytes() == content
 
 
+def _read_all(path: Path) -> None:
+    with contextlib.closing(Ledger(path)) as ledger:
+        for job in ledger.jobs():
+            ledger.batches(job)
+
+
 def test_a_ledger_that_was_cut_is_called_damaged(path: Path) -> None:
     ledger = opened(path)
     ledger.record_job(a_job(), [a_cut(1, n) for n in range(500)])
     ledger.close()
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(LedgerProblem) as raised:
-        broken = Ledger(path)
-        broken.batches(broken.jobs()[0])
+        _read_all(path)
     assert "damaged" in raised.value.hint
 
 

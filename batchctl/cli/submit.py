@@ -1,0 +1,58 @@
+"""`submit`: find or make the job, send it, show the end, give the status."""
+
+import sys
+from typing import NoReturn
+
+from batchctl.cli.exit_status import DONE, status_of_sending
+from batchctl.cli.wiring import Common, ask, run
+from batchctl.commands import submit as submitting
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.submit import Submission
+from batchctl.domain.errors import UsageProblem
+from batchctl.domain.model import Job
+from batchctl.files.splice import single_request_body
+from batchctl.render.screen import Screen
+
+
+def submit(common: Common, wanted: Submission, *, dry_run: bool, show: int | None, yes: bool) -> NoReturn:
+    def command(tools: Equipment, screen: Screen) -> int:
+        if dry_run:
+            return _dry_run(tools, screen, wanted, show)
+        job, is_new = _job_to_send(tools, wanted, yes=yes)
+        report = submitting.proceed(tools, job, wanted, is_new=is_new)
+        screen.submitted(report)
+        return status_of_sending(report)
+
+    run(common, command)
+
+
+def _job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job, bool]:
+    """The job that this input is or becomes, and whether it is new."""
+    known = submitting.known_job(tools, wanted)
+    if known is not None:
+        if not submitting.is_open(tools, known):
+            raise submitting.already_sent(known)
+        return known, False
+    planner, given = submitting.check(tools, wanted, sys.stdin.buffer)
+    same = submitting.same_input(tools, wanted, given.scan)
+    if same is not None:
+        planner.discard(given)
+        return same, False
+    if given.scan.warnings and not yes:
+        ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
+    return submitting.record(tools, planner, wanted, given), True
+
+
+def _dry_run(tools: Equipment, screen: Screen, wanted: Submission, show: int | None) -> int:
+    planner, given = submitting.check(tools, wanted, sys.stdin.buffer)
+    if show is not None and show > given.scan.count:
+        raise UsageProblem(f"--show {show:,}: the input has {given.scan.count:,} requests")
+    try:
+        with planner.rehearsed(given) as (plain, cuts):
+            if show is None:
+                screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts])
+            else:
+                screen.payload(single_request_body(plain, cuts, show - 1))
+    finally:
+        planner.discard(given)
+    return DONE
