@@ -184,6 +184,7 @@ def is_loopback(host: str) -> bool:
 
 def _open_client(base_url: str) -> Any:
     import anthropic  # noqa: PLC0415 - as above
+    import httpx2  # noqa: PLC0415
 
     from batchctl.transport import translate  # noqa: PLC0415
 
@@ -194,8 +195,9 @@ def _open_client(base_url: str) -> Any:
     if base_url:
         settings["base_url"] = base_url
         if is_loopback(urlsplit(base_url).hostname or ""):
-            # A proxy for the outside world cannot reach this machine's loopback.
-            settings["http_client"] = anthropic.DefaultHttpxClient(trust_env=False)
+            # A proxy for the outside world cannot reach this machine's loopback. (The SDK's own client asks the
+            # environment for one whatever `trust_env` says.)
+            settings["http_client"] = httpx2.Client(trust_env=False)
     timeout = anthropic.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
     with translate.failures():
         return anthropic.Anthropic(max_retries=0, timeout=timeout, **settings)

@@ -24,6 +24,9 @@ CREDENTIALS_HINT = (
     " ANTHROPIC_ORGANIZATION_ID); the profile that `ant auth login` writes"
 )
 
+# A wait for longer than a batch can take is no answer, and `inf` is a number to Python.
+MOST_SECONDS = 7 * 24 * 3600.0
+
 
 @contextlib.contextmanager
 def failures(body: "Body | None" = None) -> Iterator[None]:
@@ -44,6 +47,9 @@ def failures(body: "Body | None" = None) -> Iterator[None]:
             raise
         raise AccountProblem("no API key was found", hint=CREDENTIALS_HINT) from error
     except anthropic.AnthropicError as error:
+        if body is not None and body.given:
+            # Whatever it is, it came after the upload had begun: not the place to say that nothing was sent.
+            raise ApiFailure(str(error), sent_whole=body.is_sent_whole) from error
         raise AccountProblem(f"the credentials cannot be used: {error}", hint=CREDENTIALS_HINT) from error
 
 
@@ -99,12 +105,12 @@ def server_time(response: httpx2.Response) -> datetime | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Whole seconds, or an HTTP date's worth of none: the API sends seconds."""
+    """Seconds, at most as many as a date can be put off by; None where there are none, as in an HTTP date."""
     try:
         seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
         return None
-    return seconds if seconds > 0 else None
+    return min(seconds, MOST_SECONDS) if seconds > 0 else None
 
 
 def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:

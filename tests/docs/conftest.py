@@ -11,11 +11,6 @@ PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def project() -> Path:
-    return PROJECT
-
-
-@pytest.fixture(scope="session")
 def pasted() -> ModuleType:
     return _loaded("pasted", PROJECT / "tests" / "docs" / "pasted.py")
 

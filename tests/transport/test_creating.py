@@ -45,7 +45,7 @@ def failed(transport: Transport, data: bytes | None = None) -> ApiFailure:
 # ---------------------------------------------------------------- what is sent
 
 
-@pytest.mark.parametrize("piece", [7, 1 << 10, 1 << 20])
+@pytest.mark.parametrize("piece", [100, 1 << 10, 1 << 20])
 def test_the_bytes_arrive_as_they_were_given(emulator: Running, transport: Transport, piece: int) -> None:
     odd = body_bytes(3, "é\u2028").replace(b'"max_tokens": 64', b'"max_tokens" :  64')
     seen = transport.create(body_of(odd, piece))
@@ -224,6 +224,21 @@ def test_a_body_that_fails_half_way_says_why_and_creates_nothing(
     assert raised.value is changed
     assert emulator.batches() == []
     assert created(transport).batch.id, "the way is still good"
+
+
+@pytest.mark.parametrize(("given", "follows"), [(b"all", DOUBT), (b"a", AGAIN)])
+def test_an_error_of_the_sdk_after_the_upload_is_never_taken_for_a_missing_key(
+    given: bytes, follows: AfterCreate
+) -> None:
+    from anthropic import AnthropicError
+
+    from batchctl.transport import translate
+
+    body = Body([given], 3)
+    next(iter(body))
+    with pytest.raises(ApiFailure) as raised, translate.failures(body):
+        raise AnthropicError("nobody knows")
+    assert after_create(raised.value) is follows
 
 
 def test_an_answer_is_read_into_our_words(emulator: Running, transport: Transport) -> None:

@@ -1,0 +1,181 @@
+"""Every event as one plain line."""
+
+from datetime import timedelta
+from typing import Any, get_args
+
+import pytest
+from builders import HOUR, NOW, a_batch, a_job
+
+from batchctl.domain import events
+from batchctl.domain.checking import Fault, Severity
+from batchctl.domain.model import RequestCounts, State
+from batchctl.domain.plans import Problem, Scan
+from batchctl.domain.progress import report
+from batchctl.render.lines import line_of, problem
+
+SOON = NOW + timedelta(seconds=90)
+BATCH = a_batch(State.ENDED, 10_000)
+PLACE = (BATCH, 2, 12)
+JOB = a_job()
+
+
+def a_scan(**more: Any) -> Scan:
+    given: dict[str, Any] = {
+        "cuts": (),
+        "count": 1_000,
+        "lines": 1_000,
+        "blank": 0,
+        "left_out": 0,
+        "size": 530_000,
+        "sha256": "0" * 64,
+        "deep_checked": 1_000,
+        "is_clean": True,
+        "has_bom": False,
+        "errors": 0,
+        "warnings": 0,
+    }
+    return Scan(**{**given, **more})
+
+
+GOLDEN: list[tuple[events.Event, str, str]] = [
+    (
+        events.Checked("in.jsonl", a_scan(), ""),
+        "good",
+        "checked    in.jsonl: 1,000 requests, 530 KB, all of them in depth",
+    ),
+    (
+        events.Checked("in.jsonl", a_scan(blank=1, has_bom=True, left_out=2, lines=1_002, warnings=3, errors=2), "p"),
+        "bad",
+        "checked    in.jsonl: 1,000 requests, 530 KB, all of them in depth, 1 blank line skipped,"
+        " byte order mark dropped, 2 lines with errors, 3 warnings",
+    ),
+    (
+        events.Checked("-", a_scan(deep_checked=50, warnings=1), "p"),
+        "warn",
+        "checked    -: 1,000 requests, 530 KB, 50 of them in depth (--check full does all), 1 warning",
+    ),
+    (
+        events.Planned(JOB, 2, 15_000, 12_300_000, 1),
+        "good",
+        "planned    reviews-7f3a: 15,000 requests in 2 batches, 12.3 MB",
+    ),
+    (events.Planned(JOB, 1, 1, 530, 2), "good", "planned    reviews-7f3a round 2: 1 request in 1 batch, 530 B"),
+    (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches not sent yet"),
+    (events.BatchSent(*PLACE, "msgbatch_1"), "good", "sent       batch 2 of 12 (10,000 requests) as msgbatch_1"),
+    (
+        events.BatchNotSent(*PLACE, "HTTP 429 slow\ndown", SOON),
+        "warn",
+        r"not sent   batch 2 of 12 (10,000 requests): HTTP 429 slow\ndown; again in 1 m 30 s",
+    ),
+    (
+        events.BatchNotSent(*PLACE, "HTTP 400", None),
+        "warn",
+        "not sent   batch 2 of 12 (10,000 requests): HTTP 400",
+    ),
+    (
+        events.BatchNotSent(*PLACE, "cut in two", NOW),
+        "warn",
+        "not sent   batch 2 of 12 (10,000 requests): cut in two",
+    ),
+    (
+        events.BatchInDoubt(*PLACE, "the connection broke"),
+        "warn",
+        "in doubt   batch 2 of 12 (10,000 requests): the connection broke; looking whether the API has it",
+    ),
+    (
+        events.DoubtSettled(*PLACE, "msgbatch_1"),
+        "good",
+        "found      batch 2 of 12 (10,000 requests): the API has it as msgbatch_1",
+    ),
+    (
+        events.DoubtSettled(*PLACE, ""),
+        "plain",
+        "settled    batch 2 of 12 (10,000 requests): the API does not have it; it is sent again",
+    ),
+    (events.Waiting(SOON, "the queue is full"), "dim", "waiting    1 m 30 s: the queue is full"),
+    (events.LookFailed("HTTP 500", 1, 1.4), "warn", "no answer  HTTP 500 (1 time; again in 1 s)"),
+    (
+        events.BatchFetched(*PLACE, RequestCounts(succeeded=9_990, errored=7, canceled=1, expired=2), 5_300_000),
+        "good",
+        "fetched    batch 2 of 12 (10,000 requests): 9,990 succeeded, 7 errored, 1 canceled, 2 expired, 5.3 MB",
+    ),
+    (
+        events.BatchFetched(*PLACE, RequestCounts(), 10),
+        "good",
+        "fetched    batch 2 of 12 (10,000 requests): 10 B",
+    ),
+    (
+        events.DownloadFailed(*PLACE, "7 of 10 requests have no result", SOON),
+        "warn",
+        "not whole  batch 2 of 12 (10,000 requests): 7 of 10 requests have no result; again in 1 m 30 s",
+    ),
+    (
+        events.Stopping(2),
+        "warn",
+        "stopping   2 uploads in flight are let finish; Ctrl-C again stops at once",
+    ),
+]
+SILENT: list[events.Event] = [
+    events.Reading("checking", 5, 10),
+    events.SendingBegun(*PLACE),
+    events.DownloadBegun(*PLACE),
+    events.Merging(5, 10),
+    events.Looked(report(JOB, [BATCH], (), NOW)),
+]
+
+
+@pytest.mark.parametrize(("event", "tone", "text"), GOLDEN, ids=[type(event).__name__ for event, _, _ in GOLDEN])
+def test_an_event_is_one_line(event: events.Event, tone: str, text: str) -> None:
+    line = line_of(event, NOW)
+    assert line is not None
+    assert line.text == text
+    assert line.tone == tone
+
+
+@pytest.mark.parametrize("event", SILENT, ids=lambda event: type(event).__name__)
+def test_movement_is_no_line(event: events.Event) -> None:
+    assert line_of(event, NOW) is None
+
+
+def test_every_event_is_in_one_of_the_two_tables() -> None:
+    assert {type(event) for event, _, _ in GOLDEN} | {type(event) for event in SILENT} == set(get_args(events.Event))
+
+
+EVIL = "\x1b[2J\u202e[bold]gone[/bold]\nsecond line"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        events.Checked(EVIL, a_scan(), ""),
+        events.BatchSent(*PLACE, EVIL),
+        events.BatchNotSent(*PLACE, EVIL, None),
+        events.BatchInDoubt(*PLACE, EVIL),
+        events.DoubtSettled(*PLACE, EVIL),
+        events.Waiting(NOW + HOUR, EVIL),
+        events.LookFailed(EVIL, 2, 1.0),
+        events.DownloadFailed(*PLACE, EVIL, None),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_no_text_from_outside_leaves_its_line(event: events.Event) -> None:
+    line = line_of(event, NOW)
+    assert line is not None
+    assert line.text.isprintable()
+    assert "[bold]gone[/bold]" in line.text
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            Problem(1_234, "row-12", Fault("role", 'must be "user"', path="params.messages.0.role")),
+            'line 1,234 (row-12) params.messages.0.role: must be "user"',
+        ),
+        (Problem(3, "", Fault("not_json", "not JSON at byte 1")), "line 3: not JSON at byte 1"),
+        (Problem(3, "a\x1b", Fault("x", "bad\n", Severity.WARNING)), r"line 3 (a\x1b): bad\n"),
+    ],
+)
+def test_a_problem_says_where_it_is(given: Problem, text: str) -> None:
+    line = problem(given)
+    assert (line.text, line.tone) == (text, given.fault.severity.value)

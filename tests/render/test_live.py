@@ -1,0 +1,91 @@
+"""A terminal that moves shows foreign text as text, and leaves nothing behind."""
+
+import io
+
+import pytest
+from builders import HOUR, MINUTE, NOW, a_batch, a_job
+from rich.console import Console
+
+from batchctl.clock import Clock
+from batchctl.domain import events
+from batchctl.domain.model import RequestCounts, State
+from batchctl.domain.progress import report
+from batchctl.render.live import LINES_UP_TO_BATCHES, Live
+
+EVIL = "[/red] [bold]x[/bold] {0} {task.id}"
+BATCH = a_batch(State.ENDED)
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=80, force_terminal=True, markup=False, emoji=False, highlight=False)
+
+
+def shown(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+EVENTS: list[events.Event] = [
+    events.Reading("checking", 5_000_000, 10_000_000),
+    events.Reading("copying", 5_000_000, 0),
+    events.SendingBegun(BATCH, 1, 3),
+    events.BatchSent(BATCH, 1, 3, EVIL),
+    events.Waiting(NOW + HOUR, EVIL),
+    events.BatchInDoubt(BATCH, 1, 3, EVIL),
+    events.DownloadBegun(BATCH, 1, 3),
+    events.BatchFetched(BATCH, 1, 3, RequestCounts(succeeded=10), 100),
+    events.Merging(5, 10),
+    events.Checked,  # type: ignore[list-item]  # replaced below: a movement that ends the bar
+]
+
+
+@pytest.mark.parametrize("event", EVENTS[:-1], ids=lambda event: type(event).__name__)
+def test_every_movement_can_be_drawn(console: Console, event: events.Event) -> None:
+    live = Live(console, Clock())
+    live.move(event)
+    live.stop()
+    assert "MarkupError" not in shown(console)
+
+
+def test_a_reason_from_outside_stands_on_the_bar_as_it_is(console: Console) -> None:
+    live = Live(console, Clock())
+    live.move(events.Waiting(NOW + HOUR, EVIL))
+    assert live._progress is not None
+    live._progress.refresh()
+    live.stop()
+    assert "[/red] [bold]x[/bold]" in shown(console)
+
+
+def test_one_bar_after_another_and_nothing_left(console: Console) -> None:
+    live = Live(console, Clock())
+    for event in EVENTS[:-1]:
+        live.move(event)
+    live.stop()
+    live.stop()
+    assert shown(console).endswith("\x1b[2K") or "\x1b[?25h" in shown(console)
+
+
+def test_a_watched_job_is_drawn_with_its_next_look(console: Console) -> None:
+    live = Live(console, Clock())
+    live.watch(report(a_job(), [a_batch(State.IN_PROGRESS)], (), NOW))
+    live.move(events.Waiting(Clock().now() + MINUTE, "batches are in progress"))
+    assert live._view is not None
+    live._view.refresh()
+    live.stop()
+    assert "reviews-7f3a" in shown(console)
+    assert "next look in" in shown(console)
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (events.Waiting(NOW, "x"), False),
+        (events.BatchSent(BATCH, 1, LINES_UP_TO_BATCHES, "m"), True),
+        (events.BatchSent(BATCH, 1, LINES_UP_TO_BATCHES + 1, "m"), False),
+        (events.BatchInDoubt(BATCH, 1, 1000, "x"), True),
+        (events.DownloadFailed(BATCH, 1, 1000, "x", None), True),
+    ],
+)
+def test_of_many_batches_only_trouble_is_a_line(console: Console, event: events.Event, *, expected: bool) -> None:
+    assert Live(console, Clock()).is_worth_a_line(event) is expected

@@ -1,0 +1,305 @@
+"""A job as it is drawn, and as a program reads it."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import HOUR, NOW, a_batch, a_cut, a_job, a_round
+from rich.console import Console, RenderableType
+
+from batchctl.domain.checking import Fault
+from batchctl.domain.choosing import Chosen
+from batchctl.domain.errors import UsageProblem
+from batchctl.domain.model import (
+    Batch,
+    Claim,
+    FailureClass,
+    Failures,
+    Job,
+    Merged,
+    Outcome,
+    RequestCounts,
+    Settings,
+    State,
+)
+from batchctl.domain.plans import Problem, Scan
+from batchctl.domain.progress import JobReport, Stage, report
+from batchctl.render import machine, reports
+
+S = State
+EVIL = "[red]\x1b[31m[/]\u202e [link=file:///etc/passwd]x[/link] :boom: [/nothing]"
+
+
+def failures(message: str = "Overloaded", count: int = 3) -> tuple[Failures, ...]:
+    one = Failures(
+        round=1,
+        outcome=Outcome.ERRORED,
+        error_type="overloaded_error",
+        failure_class=FailureClass.RETRY,
+        count=count,
+        sample_ids=("r-00001", "r-00002", "r-00003"),
+        sample_message=message,
+    )
+    return (one,)
+
+
+MERGED = Merged(at=NOW, batches=1, succeeded=10, truncated=2, refusals=1)
+BAD_MERGE = Merged(at=NOW, batches=1, succeeded=4, errored=3, expired=1, canceled=1, unanswered=1, failures=failures())
+CLAIM = Claim(owner="1-aa", until=NOW)
+
+STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
+    Stage.SENDING: (
+        a_job(hold_until=NOW + HOUR, hold_reason="the queue is full"),
+        [a_batch(S.PLANNED), a_batch(S.SUBMITTING, claim=CLAIM)],
+    ),
+    Stage.IN_DOUBT: (a_job(), [a_batch(S.SUBMITTING, note="in doubt: the connection broke"), a_batch(S.IN_PROGRESS)]),
+    Stage.PAUSED: (a_job(paused="HTTP 400 Your credit balance is too low"), [a_batch(S.PLANNED), a_batch(S.FETCHED)]),
+    Stage.RUNNING: (a_job(), [a_batch(S.IN_PROGRESS), a_batch(S.ENDED), a_batch(S.CANCELING)]),
+    Stage.TO_FETCH: (a_job(), [a_batch(S.ENDED), a_batch(S.FETCHED)]),
+    Stage.DONE: (a_job(merged=MERGED), [a_batch(S.FETCHED)]),
+    Stage.INCOMPLETE: (
+        a_job(merged=BAD_MERGE, left_out=2, line_count=12),
+        [a_batch(S.FETCHED), a_batch(S.REFUSED, note="no")],
+    ),
+}
+
+
+def seen(stage: Stage) -> JobReport:
+    job, batches = STAGES[stage]
+    found = report(job, batches, failures(), NOW + HOUR)
+    assert found.stage is stage
+    return found
+
+
+def drawn(what: RenderableType, width: int = 80) -> str:
+    """As on a terminal of this width, without colours."""
+    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False, color_system=None)
+    with console.capture() as capture:
+        console.print(what)
+    return capture.get()
+
+
+# ---------------------------------------------------------------- drawn
+
+
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_job_at_every_stage_fits_a_terminal(stage: Stage, *, wide: bool) -> None:
+    text = drawn(reports.job(seen(stage), wide=wide))
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert stage.value in text.splitlines()[0]
+    assert "reviews-7f3a" in text.splitlines()[0]
+
+
+def test_a_job_that_is_done_is_drawn_like_this() -> None:
+    text = drawn(reports.job(seen(Stage.INCOMPLETE)), 100)
+    assert [line.rstrip() for line in text.splitlines()] == [
+        "reviews-7f3a  done, some without success",
+        "  input    /data/reviews.jsonl: 10 requests, 2 lines left out",
+        "  started  2026-11-21 12:00 UTC, elapsed 1 h 0 m",
+        "  batches  ━━━━━━━━━━━━━━━━━━━━━━━━  1 of 2 ended, 1 fetched",
+        "",
+        "  round  requests  batches  in progress  succeeded  errored  expired  canceled",
+        "      1        10        2            0         10        0        0         0",
+        "",
+        "  answers  4 succeeded, 3 errored, 1 expired, 1 canceled, 1 unanswered, 2 left out",
+        "",
+        "  without success   class  requests  for example",
+        "  overloaded_error  retry         3  r-00001, r-00002, r-00003",
+        "                                     Overloaded",
+        "  ! 1 refused by the API: no",
+        "",
+        "next: batchctl retry reviews-7f3a",
+    ]
+
+
+@pytest.mark.parametrize("requests", [1_000_000, 100_000_000])
+def test_no_count_is_cut_however_large(requests: int) -> None:
+    """A number with its end missing is another number."""
+    merged = Merged(at=NOW, batches=1, succeeded=requests, failures=failures(count=requests))
+    job = a_job(rounds=[a_round(n, requests) for n in (1, 2)], merged=merged, line_count=requests)
+    counts = RequestCounts(requests, requests, requests, requests, requests)
+    found = report(job, [a_batch(S.FETCHED, cut=a_cut(requests), counts=counts)], (), NOW)
+    for what in (reports.job(found, wide=True), reports.jobs([found])):
+        text = drawn(what)
+        assert f"{requests:,}" in text
+        cut_numbers = [word for word in text.split() if word.endswith("…") and word[0].isdigit()]
+        assert cut_numbers == []
+    assert drawn(reports.job(found)).count(f"{requests:,}") == 1 + 6 + 1 + 1 + 1
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_markup_and_codes_from_outside_are_shown_and_not_obeyed(*, wide: bool) -> None:
+    job = a_job(
+        input_path=EVIL,
+        paused=EVIL,
+        settings=Settings(labels={"who": EVIL}),
+        merged=Merged(at=NOW, batches=1, errored=3, failures=failures(EVIL)),
+    )
+    batches = [a_batch(S.FETCHED, message_batch_id=EVIL), a_batch(S.PLANNED, note=EVIL), a_batch(S.REFUSED, note=EVIL)]
+    text = drawn(reports.job(report(job, batches, (), NOW), wide=wide), 1000)
+    assert text.replace("\n", "").isprintable()
+    assert text.count("[red]") == text.count("[/nothing]")
+    assert text.count("[red]") == (7 if wide else 5)
+
+
+@pytest.mark.parametrize("console_reads_markup", [True, False])
+def test_text_from_outside_is_literal_on_any_console(*, console_reads_markup: bool) -> None:
+    odd = Failures(
+        round=1,
+        outcome=Outcome.ERRORED,
+        error_type="[/odd]",
+        failure_class=FailureClass.FIX,
+        count=1,
+        sample_ids=("[i]",),
+        sample_message="[/]",
+    )
+    found = Chosen(sent={("[/odd]", "retry"): 3}, left={("[/even]", "fix", "[why]"): 2}, requests=3, bytes=300)
+    batch = a_batch(S.IN_PROGRESS, message_batch_id="[/msgbatch]")
+    console = Console(file=io.StringIO(), width=200, color_system=None, markup=console_reads_markup)
+    with console.capture() as capture:
+        console.print(reports.failures([odd]))
+        console.print(reports.chosen(found))
+        console.print(reports.job(report(a_job(), [batch], (), NOW), wide=True))
+    for text in ("[/odd]", "[i]", "[/]", "[/even]", "[why]", "[/msgbatch]"):
+        assert text in capture.get()
+
+
+def test_a_retry_shows_what_goes_again_and_why_the_rest_stays() -> None:
+    found = Chosen(
+        sent={("overloaded_error", "retry"): 1_234},
+        left={("invalid_request_error", "fix", "the request is wrong"): 5},
+        requests=1_234,
+        bytes=9,
+    )
+    assert [line.split() for line in drawn(reports.chosen(found)).splitlines()] == [
+        ["again", "overloaded_error", "retry", "1,234"],
+        ["left", "invalid_request_error", "fix", "5", "the", "request", "is", "wrong"],
+    ]
+
+
+def test_all_jobs_stand_in_one_table() -> None:
+    text = drawn(reports.jobs([seen(stage) for stage in Stage]), 120)
+    assert len(text.splitlines()) == 1 + len(Stage)
+    for stage in Stage:
+        assert stage.value in text
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def written(shape: dict[str, Any]) -> Any:
+    stream = io.StringIO()
+    machine.write(stream, shape)
+    text = stream.getvalue()
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    found = json.loads(text)
+    assert found["schema_version"] == machine.SCHEMA_VERSION
+    return found
+
+
+JOB_KEYS: Sequence[str] = (
+    "type job stage input input_sha256 labels requests left_out created_at elapsed_seconds eta expires_at retained_until"
+    " batches rounds answers failures warnings next_command"
+).split()
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_job_is_json_with_every_key_at_every_stage(stage: Stage) -> None:
+    found = written(machine.job_shape(seen(stage), with_batches=True))
+    assert list(found) == ["schema_version", *JOB_KEYS, "message_batches"]
+    assert (found["type"], found["stage"]) == ("job", stage.value)
+    assert found["created_at"] == "2026-11-21T12:00:00+00:00"
+    assert found["elapsed_seconds"] >= 0
+    assert len(found["message_batches"]) == found["batches"]["total"]
+
+
+def test_an_unknown_number_is_null_and_never_zero() -> None:
+    found = written(machine.job_shape(seen(Stage.SENDING)))
+    assert (found["answers"], found["eta"], found["expires_at"]) == (None, None, None)
+
+
+def test_a_job_in_numbers_is_what_the_report_says() -> None:
+    found = written(machine.job_shape(seen(Stage.INCOMPLETE)))
+    assert found["answers"] == {
+        "succeeded": 4,
+        "errored": 3,
+        "canceled": 1,
+        "expired": 1,
+        "unknown": 0,
+        "unanswered": 1,
+        "truncated": 0,
+        "refusals": 0,
+        "paused_turns": 0,
+    }
+    (kind,) = found["failures"]
+    assert kind == {
+        "outcome": "errored",
+        "type": "overloaded_error",
+        "class": "retry",
+        "requests": 3,
+        "sample_ids": ["r-00001", "r-00002", "r-00003"],
+        "sample_message": "Overloaded",
+    }
+    assert found["rounds"][0]["states"] == {"fetched": 1, "refused": 1}
+    assert found["next_command"] == "batchctl retry reviews-7f3a"
+
+
+def test_text_from_outside_is_data_in_json() -> None:
+    job = a_job(input_path=EVIL, paused=EVIL)
+    found = written(machine.job_shape(report(job, [a_batch(S.PLANNED)], failures(EVIL), NOW)))
+    assert (found["input"], found["failures"][0]["sample_message"]) == (EVIL, EVIL)
+
+
+def test_a_file_name_that_is_no_utf8_can_still_be_written() -> None:
+    found = a_job(input_path="/data/\udcff.jsonl")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    machine.write(stream, machine.job_shape(report(found, [a_batch(S.PLANNED)], (), NOW)))
+    stream.seek(0)
+    assert json.loads(stream.read())["input"] == "/data/\udcff.jsonl"
+
+
+def test_the_other_shapes_are_json_too(tmp_path: Path) -> None:
+    fetched = written(machine.fetched_shape(seen(Stage.DONE), MERGED, "-", tmp_path / "errors.jsonl"))
+    assert (fetched["type"], fetched["results_file"], fetched["answers"]["succeeded"]) == ("fetch", "-", 10)
+    chosen = Chosen(sent={("api_error", "retry"): 3}, left={("x", "fix", "why"): 2}, requests=3, bytes=300)
+    retry = written(machine.chosen_shape("j", 2, chosen, Path("r.jsonl")))
+    assert retry["sent"] == [{"type": "api_error", "class": "retry", "requests": 3}]
+    assert retry["left"] == [{"type": "x", "class": "fix", "why": "why", "requests": 2}]
+    scan = Scan(
+        cuts=(a_cut(),),
+        count=10,
+        lines=11,
+        blank=0,
+        left_out=1,
+        size=1000,
+        sha256="0",
+        deep_checked=10,
+        is_clean=False,
+        has_bom=False,
+        errors=1,
+        warnings=0,
+        by_code={"not_json": 1},
+    )
+    check = written(machine.check_shape(scan, [Problem(3, "", Fault("not_json", "no"))], None))
+    assert check["first_problems"][0] == {
+        "line": 3,
+        "custom_id": None,
+        "severity": "error",
+        "code": "not_json",
+        "path": None,
+        "message": "no",
+    }
+    problem = written(machine.problem_shape(UsageProblem("no such job"), 2))
+    assert problem == {
+        "schema_version": 1,
+        "type": "error",
+        "code": "usage",
+        "message": "no such job",
+        "hint": None,
+        "exit_status": 2,
+    }
