@@ -15,7 +15,7 @@ from typing import Any
 HERE = Path(__file__).parent
 RAW = HERE / "raw"
 
-CLASSIFIER = "claude-haiku-4-5"
+CLASSIFIER = "claude-haiku-5-5"
 SOLVER = "claude-sonnet-5-5"
 
 Request = dict[str, Any]

@@ -103,7 +103,7 @@ MovedInput = Annotated[
 JobWord = Annotated[
     str | None,
     typer.Argument(
-        metavar="[JOB]",
+        metavar="JOB",
         help="A job's name or the beginning of it, @last, or a msgbatch_... id; the latest job if left out.",
         show_default=False,
     ),
@@ -129,8 +129,8 @@ MaxBytes = Annotated[
         "--max-bytes",
         parser=_size,
         metavar="SIZE",
-        help="Body bytes per batch; at most 250MB, a little under the API's 256 MB.",
-        show_default="250MB",
+        help="Body bytes per batch; at most, and by default, 250MB: a little under the API's 256 MB.",
+        show_default=False,
     ),
 ]
 Show = Annotated[

@@ -40,24 +40,32 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
         if odd := [w for w in odd if w not in known]:
             raise UsageProblem(f"--only {odd[0]!r} is no class, no outcome and no error type of this job")
         job = use_moved_input(tools, job, wanted.moved_to)
-        if retrying.open_round(tools, job):
-            return _send_round(tools, screen, job, wanted, is_new=False)
-        retrying.pause_for_account(tools, job, wanted.choice)
-        if wanted.keeps_file and wanted.edited is None:
+        if wanted.keeps_file and wanted.edited is None and not retrying.open_round(tools, job):
+            retrying.pause_for_account(tools, job, wanted.choice)
             return _keep_file(tools, screen, job, wanted)
-        rebuilt = (
-            retrying.use_edited(tools, job, wanted.edited)
-            if wanted.edited
-            else retrying.rebuild(tools, job, wanted.choice)
-        )
-        screen.chosen(job.name, rebuilt.number, rebuilt.chosen, rebuilt.path, is_last=not rebuilt.chosen.requests)
-        if not rebuilt.chosen.requests:
-            retrying.discard(tools, job, rebuilt)
+        with tools.workspace.planning():
+            planned, is_new = _round_to_send(tools, screen, tools.ledger.job(job.name), wanted)
+        if planned is None:
             return _nothing_to_send(screen, job, report_of(tools, job))
-        job = retrying.record(tools, job, rebuilt)
-        return _send_round(tools, screen, job, wanted, is_new=True)
+        return _send_round(tools, screen, planned, wanted, is_new=is_new)
 
     run(common, command)
+
+
+def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> tuple[Job | None, bool]:
+    """The job with a round to send, and whether it is new; None where nothing is left that was asked for."""
+    if retrying.open_round(tools, job):
+        return job, False
+    retrying.pause_for_account(tools, job, wanted.choice)
+    rebuilt = (
+        retrying.use_edited(tools, job, wanted.edited) if wanted.edited else retrying.rebuild(tools, job, wanted.choice)
+    )
+    is_empty = not rebuilt.chosen.requests
+    screen.chosen(job.name, rebuilt.number, rebuilt.chosen, rebuilt.path, is_last=is_empty)
+    if is_empty:
+        retrying.discard(tools, job, rebuilt)
+        return None, False
+    return retrying.record(tools, job, rebuilt), True
 
 
 def _send_round(tools: Equipment, screen: Screen, job: Job, wanted: Retry, *, is_new: bool) -> int:

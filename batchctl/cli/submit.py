@@ -34,13 +34,14 @@ def _job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Jo
             raise submitting.already_sent(known)
         return known, False
     planner, given = submitting.check(tools, wanted, sys.stdin.buffer)
-    same = submitting.same_input(tools, wanted, given.scan)
-    if same is not None:
-        planner.discard(given)
-        return same, False
-    if given.scan.warnings and not yes:
+    if given.scan.warnings and not yes and submitting.same_input(tools, wanted, given.scan) is None:
         ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
-    return submitting.record(tools, planner, wanted, given), True
+    with tools.workspace.planning():
+        same = submitting.same_input(tools, wanted, given.scan)
+        if same is None:
+            return submitting.record(tools, planner, wanted, given), True
+    planner.discard(given)
+    return same, False
 
 
 def _dry_run(tools: Equipment, screen: Screen, wanted: Submission, show: int | None) -> int:

@@ -25,6 +25,7 @@ from batchctl.render.screen import Screen
 from batchctl.transport.client import Transport
 
 GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
+LEFTOVERS_AFTER = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ def opened(common: Common, clock: Clock, screen: Screen) -> Iterator[Equipment]:
     transport = Transport(common.base_url)
     if common.makes_workspace:
         workspace.make()
+        workspace.sweep((clock.now() - LEFTOVERS_AFTER).timestamp())
     else:
         workspace.need()
     stop = StopSign()

@@ -29,8 +29,8 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
                 hint="edit params only: ids are how the answers find their requests",
             )
         lines[origin] = line
-    path = tools.workspace.requests(job.name, number)
-    with replacing(path) as requests, replacing(tools.workspace.origins(job.name, number)) as numbers:
+    path = tools.workspace.requests(job.name, number, tools.owner)
+    with replacing(path) as requests, replacing(tools.workspace.origins(path)) as numbers:
         cuts = Cuts(job.settings, CleanCopy(requests=requests, numbers=numbers))
         for origin in sorted(lines):
             cuts.add(lines[origin], 0, origin)

@@ -107,7 +107,7 @@ class _LaterRound:
 
     def __init__(self, tools: Equipment, job: Job, number: int, batches: Sequence[Batch]) -> None:
         self._opened: list[OpenBatch] = []
-        self._numbers = Numbers(tools.workspace.origins(job.name, number))
+        self._numbers = Numbers(tools.workspace.origins(request_file(tools.workspace, job, number)))
         self._tools = tools
         self._job = job
         self._sources = self._all([b for b in batches if b.round == number])

@@ -150,7 +150,7 @@ class Planner:
                 left_out=seen.left_out + len(repeats),
                 count=seen.count - len(repeats),
                 by_code=dict(problems.by_code),
-                first_problems=tuple(problems.first),
+                first_problems=tuple(sorted(problems.first, key=lambda problem: problem.line)),
                 is_clean=False,
             )
         return seen, frozenset(repeats)
@@ -166,6 +166,8 @@ class Planner:
         """The request file in the job's folder, and its cuts."""
         workspace = self._tools.workspace
         target = workspace.requests(name, 1)
+        for left in (workspace.lines(name), workspace.left_out(name)):
+            left.unlink(missing_ok=True)
         if given.scan.left_out:
             place(given.problems.path, workspace.left_out(name))
         if not given.scan.is_clean:

@@ -56,11 +56,12 @@ def open_round(tools: Equipment, job: Job) -> bool:
 def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = None) -> Rebuilt:
     """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder."""
     number = job.rounds[-1].number + 1
-    path = target or tools.workspace.requests(job.name, number)
+    path = target or tools.workspace.requests(job.name, number, tools.owner)
+    origins = tools.workspace.origins(tools.workspace.requests(job.name, number, tools.owner))
     chooser = _Chooser(choice)
     with (
         replacing(path) as requests,
-        replacing(tools.workspace.origins(job.name, number)) as numbers,
+        replacing(origins) as numbers,
     ):
         cuts = Cuts(job.settings, CleanCopy(requests=requests, numbers=numbers))
         for found in latest(tools, job, tools.ledger.batches(job)):
@@ -74,11 +75,12 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
 def discard(tools: Equipment, job: Job, rebuilt: Rebuilt) -> None:
     """Nothing was chosen: the empty files go."""
     rebuilt.path.unlink(missing_ok=True)
-    tools.workspace.origins(job.name, rebuilt.number).unlink(missing_ok=True)
+    own = tools.workspace.requests(job.name, rebuilt.number, tools.owner)
+    tools.workspace.origins(own).unlink(missing_ok=True)
 
 
 def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
-    """Step 3. Raises Refused when another process was first."""
+    """Step 3. Raises Refused when another process was first; what it planned is not touched."""
     found = rebuilt.path.stat()
     new = Round(
         number=rebuilt.number,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.errors import DiskProblem, InputProblem
-from batchctl.files.durable import disk, replacing
+from batchctl.files.durable import disk, replacing, sync_folder
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -108,6 +108,7 @@ def keep(source: Path, target: Path) -> bool:
     try:
         with source.open("rb") as one, target.open("xb") as other:
             fcntl.ioctl(other.fileno(), _FICLONE, one.fileno())
+            os.fsync(other.fileno())
         target.chmod(0o600)
     except OSError:
         with contextlib.suppress(OSError):
@@ -117,6 +118,7 @@ def keep(source: Path, target: Path) -> bool:
             os.link(source.resolve(), target)
         except OSError:
             return False
+    sync_folder(target.parent)
     return True
 
 

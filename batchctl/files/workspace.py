@@ -2,6 +2,7 @@
 
 .batchctl/
 ├── ledger.db
+├── planning.lock            one process plans at a time
 ├── owners/                  a lock per running process
 ├── problems/NAME.jsonl      what the check found in an input that was not sent
 ├── tmp/                     copies under way
@@ -9,11 +10,13 @@
     ├── round-1.requests.jsonl      the input: a clone or hard link of it, or the cleaned copy
     ├── round-1.lines               line numbers, where they differ from the position
     ├── left-out.jsonl              the lines that --skip-bad left out, with the reason
-    ├── round-2.requests.jsonl      a retry, rebuilt from the original bytes
-    ├── round-2.origins             which request of round 1 each of them is
+    ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by this process
+    ├── round-2.OWNER.origins         which request of round 1 each of them is
     └── raw/round-1.000000000.jsonl results as the API sent them, and their .index
 """
 
+import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +58,15 @@ class Workspace:
             if not self.ledger.exists():
                 os.close(os.open(self.ledger, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
+    @contextlib.contextmanager
+    def planning(self) -> Iterator[None]:
+        """One process plans at a time: two that plan the same input at once would send it twice."""
+        path = self.root / "planning.lock"
+        with disk(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as lock:
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def need(self) -> None:
         """Raises UsageProblem where there is nothing to read."""
         if not self.exists():
@@ -76,12 +88,9 @@ class Workspace:
     def problems(self, name: str) -> Path:
         return self.root / "problems" / f"{name}.jsonl"
 
-    def requests(self, name: str, number: int) -> Path:
-        return self.job_folder(name) / f"round-{number}.requests.jsonl"
-
-    def edited(self, name: str, number: int) -> Path:
-        """The rebuilt file that waits for a person's hand."""
-        return self.job_folder(name) / f"round-{number}.edit.jsonl"
+    def requests(self, name: str, number: int, owner: str = "") -> Path:
+        """`owner` keeps apart what two processes rebuild at once, until one of them has recorded its round."""
+        return self.job_folder(name) / f"round-{number}{owner and '.'}{owner}.requests.jsonl"
 
     def lines(self, name: str) -> Path:
         return self.job_folder(name) / "round-1.lines"
@@ -89,8 +98,8 @@ class Workspace:
     def left_out(self, name: str) -> Path:
         return self.job_folder(name) / "left-out.jsonl"
 
-    def origins(self, name: str, number: int) -> Path:
-        return self.job_folder(name) / f"round-{number}.origins"
+    def origins(self, request_file: Path) -> Path:
+        return request_file.with_name(request_file.name.replace(".requests.jsonl", ".origins"))
 
     def raw(self, job: Job, batch: Batch) -> Path:
         # Named by place, not by the API's id: a text from outside is never a path.
@@ -107,5 +116,9 @@ class Workspace:
         """So that a workspace that is moved as a whole still finds its own files."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
-    def leftovers(self) -> Iterator[Path]:
-        yield from (self.root / "tmp").glob("*")
+    def sweep(self, before: float) -> None:
+        """Removes copies that a process left when it was killed, older than `before` (seconds since the epoch)."""
+        for left in (self.root / "tmp").glob("*"):
+            with contextlib.suppress(OSError):
+                if left.stat().st_mtime < before:
+                    left.unlink()

@@ -108,5 +108,6 @@ def _of_fetching(event: events.BatchFetched | events.DownloadFailed, now: dateti
         return Line(f"not whole  {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
     counts = event.counts
     named = (("succeeded", counts.succeeded), ("errored", counts.errored), ("canceled", counts.canceled))
-    said = ", ".join(f"{n:,} {name}" for name, n in (*named, ("expired", counts.expired)) if n)
-    return Line(f"fetched    batch {event.number} of {event.total}: {said}, {size(event.bytes)}", GOOD)
+    said = [f"{n:,} {name}" for name, n in (*named, ("expired", counts.expired)) if n]
+    parts = ", ".join((*said, size(event.bytes)))
+    return Line(f"fetched    batch {event.number} of {event.total}: {parts}", GOOD)

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live as RichLive
@@ -89,7 +89,8 @@ class Live:
             self._progress = Progress(
                 TextColumn("{task.description:<9}"),
                 BarColumn(bar_width=24, complete_style="green", finished_style="green"),
-                TextColumn("{task.fields[detail]}", style="dim"),
+                # The API's own words may stand here: a bracket in them is a bracket.
+                TextColumn("{task.fields[detail]}", style="dim", markup=False),
                 TimeElapsedColumn(),
                 console=self._console,
                 transient=True,
@@ -127,7 +128,7 @@ class _Watched:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = self._clock.now()
         yield reports.job(replace(self.report, now=now, next_command=""))
-        if self.next_look is not None and self.next_look > now:
+        if self.next_look is not None and self.next_look - now >= timedelta(seconds=1):
             yield Text(
                 f"  next look in {duration(self.next_look - now)}; Ctrl-C stops watching, never the job", style="dim"
             )

@@ -46,7 +46,10 @@ def job(report: JobReport, *, wide: bool = False) -> RenderableType:
     if any(r.by_state.get(State.IN_PROGRESS) for r in report.rounds):
         parts.append(Text("  the API counts a batch's requests only once all of it has ended", style="dim"))
     if report.merged:
-        parts += [Text(""), Padding(answers(report.merged, report.job.left_out), (0, 0, 0, 2), expand=False)]
+        told = answers(report.merged, report.job.left_out)
+        if report.stage not in {Stage.DONE, Stage.INCOMPLETE}:
+            told.append(" (at the last fetch)", style="dim")
+        parts += [Text(""), Padding(told, (0, 0, 0, 2), expand=False)]
     if report.failures:
         parts += [Text(""), Padding(failures(report.failures), (0, 0, 0, 2), expand=False)]
     if wide:
@@ -96,11 +99,13 @@ def _bar(report: JobReport) -> Text:
     total = len(report.batches)
     done = BAR_WIDTH * report.ended // total
     text = f"{report.ended} of {total} ended, {report.fetched} fetched"
-    return Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "bright_black"), "  ", text)
+    return Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "grey50"), "  ", text)
 
 
 def _rounds(rounds: Sequence[RoundReport]) -> Table:
-    table = _table("round", "requests", "batches", "in progress", "succeeded", "errored", "expired", "canceled")
+    heads = ("round", "requests", "batches", "in progress", "succeeded", "errored", "expired", "canceled")
+    is_wide = any(one.requests >= 10_000_000 for one in rounds)
+    table = _table(*heads, gap=1 if is_wide else 2)
     for one in rounds:
         c = one.counts
         cells = (one.requests, one.batches, c.processing, c.succeeded, c.errored, c.expired, c.canceled)
@@ -136,8 +141,9 @@ def failures(kinds: Sequence[Failures]) -> Table:
     table.add_row(*(Text(head, style="dim") for head in heads))
     for kind in kinds:
         tone = CLASS_TONES[FailureClass(kind.failure_class)]
-        samples = ", ".join(clean(i, 64) for i in kind.sample_ids)
-        table.add_row(clean(kind.error_type, 40), Text(kind.failure_class, style=tone), number(kind.count), samples)
+        samples = Text(", ".join(clean(i, 64) for i in kind.sample_ids))
+        error_type = Text(clean(kind.error_type, 40))
+        table.add_row(error_type, Text(kind.failure_class, style=tone), number(kind.count), samples)
         if kind.sample_message:
             table.add_row("", "", "", Text(clean(kind.sample_message, 200), style="dim"))
     return table
@@ -145,13 +151,13 @@ def failures(kinds: Sequence[Failures]) -> Table:
 
 def _batches(batches: Sequence[Batch], now: datetime) -> Table:
     table = _table(
-        "round", "from", "requests", "size", "state", "message batch", "age", left=("state", "message batch")
+        "round", "from", "requests", "size", "state", "message batch", "age", left=("state", "message batch"), gap=1
     )
     for one in batches:
         age = duration(now - one.created_at) if one.created_at else ""
         name = f"{one.message_batch_id or one.note}{' ?' if one.provisional else ''}"
         cells = (number(one.cut.first + 1), number(one.count), size(one.cut.body_bytes), one.state.value)
-        table.add_row(str(one.round), *cells, clean(name, 80), age)
+        table.add_row(str(one.round), *cells, Text(clean(name, 80)), age)
     return table
 
 
@@ -177,18 +183,23 @@ def jobs(reports: Sequence[JobReport]) -> Table:
 def chosen(of: Chosen) -> Table:
     """What goes again and what stays, and why."""
     table = Table.grid(padding=(0, 2))
-    for justify in ("left", "left", "left", "right", "left"):
+    table.add_column(width=9)
+    for justify in ("left", "left", "right", "left"):
         table.add_column(justify=justify, overflow="fold")
     for (kind, cls), n in of.sent.items():
-        table.add_row(Text("again", style="green"), clean(kind, 40), Text(cls, style="dim"), number(n), "")
+        table.add_row(Text("again", style="green"), Text(clean(kind, 40)), Text(cls, style="dim"), number(n), "")
     for (kind, cls, why), n in of.left.items():
-        table.add_row(Text("left", style="yellow"), clean(kind, 40), Text(cls, style="dim"), number(n), why)
+        table.add_row(Text("left", style="yellow"), Text(clean(kind, 40)), Text(cls, style="dim"), number(n), Text(why))
     return table
 
 
-def _table(*heads: str, left: Sequence[str] = ()) -> Table:
-    table = Table.grid(padding=(0, 2))
+def _table(*heads: str, left: Sequence[str] = (), gap: int = 2) -> Table:
+    """Where a terminal is too narrow, words go on in the next line: a number with its end cut off is another number."""
+    table = Table.grid(padding=(0, gap))
     for head in heads:
-        table.add_column(justify="left" if head in left else "right", no_wrap=True, overflow="ellipsis")
+        is_text = head in left
+        # What a person copies stays in one piece, too.
+        is_whole = not is_text or head == "job"
+        table.add_column(justify="left" if is_text else "right", no_wrap=is_whole, overflow="fold")
     table.add_row(*(Text(head, style="dim") for head in heads))
     return table

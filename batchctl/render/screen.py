@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +19,7 @@ from batchctl.domain.choosing import Chosen
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.model import Merged
 from batchctl.domain.plans import Scan
-from batchctl.domain.progress import JobReport
+from batchctl.domain.progress import ENDED, JobReport
 from batchctl.render import lines, machine, reports
 from batchctl.render.lines import Line, line_of
 from batchctl.render.live import Live
@@ -41,13 +42,14 @@ class Screen:
         is_live = self._err.is_terminal and not self._err.is_dumb_terminal and not self._quiet
         self._live = Live(self._err, clock) if is_live else None
         self._last_watched = ""
+        self._waited_for = ""
 
     def tell(self, event: events.Event) -> None:
         if isinstance(event, events.Looked):
             self._looked(event.report)
         if self._quiet:
             return
-        line = line_of(event, self._clock.now())
+        line = line_of(event, self._clock.now()) if self._is_news(event) else None
         if self._live is not None:
             self._live.move(event)
             if not line or not (self._verbose or self._live.is_worth_a_line(event)):
@@ -56,6 +58,13 @@ class Screen:
             self._say(line)
         if isinstance(event, events.Checked):
             self._show_problems(event.scan, event.problems)
+
+    def _is_news(self, event: events.Event) -> bool:
+        """Of waiting, a line per reason: the loop wakes up more often than a person wants to read."""
+        if self._verbose or not isinstance(event, events.Waiting):
+            return True
+        before, self._waited_for = self._waited_for, event.why
+        return event.why != before and not self._last_watched
 
     def watch(self, report: JobReport) -> None:
         """From here on every look is shown: drawn anew on a terminal, a line per change elsewhere."""
@@ -74,8 +83,9 @@ class Screen:
         if self._live is not None:
             self._live.watch(report)
             return
-        by_state = {state: n for r in report.rounds for state, n in r.by_state.items()}
-        seen = f"{report.ended} of {len(report.batches)} batches ended ({', '.join(f'{n} {s}' for s, n in by_state.items())})"
+        rest = Counter(b.state.value for b in report.batches if b.state not in ENDED)
+        others = "".join(f", {n} {state}" for state, n in rest.items())
+        seen = f"{report.ended} of {plural(len(report.batches), 'batch')} ended{others}"
         if seen != self._last_watched and not self._quiet:
             self._last_watched = seen
             self._say(Line(f"looked     {report.job.name}: {seen}"))
@@ -131,7 +141,9 @@ class Screen:
             return
         self._err.print(reports.answers(merged, report.job.left_out), soft_wrap=True)
         if report.failures:
+            self._err.print()
             _print(self._err, reports.failures(report.failures))
+            self._err.print()
         if results != "-":
             self._note(f"results: {results}")
         if report.failures or report.job.left_out:

@@ -25,7 +25,7 @@ def plural(value: int, one: str, many: str = "") -> str:
 def size(value: float) -> str:
     """Bytes, as the API counts them: 1 MB is a million."""
     for unit in ("B", "KB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
+        if value < 999.5 or unit == "GB":
             return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError

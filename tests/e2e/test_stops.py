@@ -125,3 +125,28 @@ def test_a_reader_that_goes_away_is_no_drama(server: Server, shell: Shell) -> No
     with shell.start("status", "@last", stdout=os.open(os.devnull, os.O_WRONLY)) as process:
         process.wait(30)
     assert process.returncode == 0
+
+
+def test_one_input_submitted_twice_at_the_same_instant_is_one_job(server: Server, shell: Shell) -> None:
+    lines = _input(shell)
+    both = [shell.start("submit", "in.jsonl", "--max-requests", "500") for _ in range(2)]
+    for process in both:
+        with process:
+            _, err = process.communicate(timeout=60)
+        assert process.returncode in {0, 6}, err
+    assert server.creates() == len(server.state()["batches"]) == REQUESTS // 500
+    _finished(shell, lines)
+
+
+def test_two_retries_at_the_same_instant_are_one_round(server: Server, shell: Shell) -> None:
+    lines = _input(shell)
+    server.post("scenario", {"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
+    assert shell.run("submit", "in.jsonl").returncode == 0
+    assert shell.run("fetch").returncode == 3
+    both = [shell.start("retry") for _ in range(2)]
+    for process in both:
+        with process:
+            _, err = process.communicate(timeout=60)
+        assert process.returncode in {0, 6}, err
+    assert server.creates() == 2
+    _finished(shell, lines)

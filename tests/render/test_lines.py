@@ -41,26 +41,29 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
     (
         events.Checked("in.jsonl", a_scan(), ""),
         "good",
-        "checked    in.jsonl: 1,000 requests, 530 KB, all of them in depth",
+        "checked    in.jsonl: 1,000 requests, 530 KB, all in depth",
     ),
     (
         events.Checked("in.jsonl", a_scan(blank=1, has_bom=True, left_out=2, lines=1_002, warnings=3, errors=2), "p"),
         "bad",
-        "checked    in.jsonl: 1,000 requests, 530 KB, all of them in depth, 1 blank line skipped,"
-        " byte order mark dropped, 2 lines with errors, 3 warnings",
+        (
+            "checked    in.jsonl: 1,000 requests, 530 KB, all in depth, 1 blank line skipped,"
+            " byte order mark dropped, 2 lines with errors, 3 warnings"
+        ),
     ),
     (
         events.Checked("-", a_scan(deep_checked=50, warnings=1), "p"),
         "warn",
-        "checked    -: 1,000 requests, 530 KB, 50 of them in depth (--check full does all), 1 warning",
+        "checked    -: 1,000 requests, 530 KB, 50 in depth (--check full does all), 1 warning",
     ),
     (
         events.Planned(JOB, 2, 15_000, 12_300_000, 1),
         "good",
         "planned    reviews-7f3a: 15,000 requests in 2 batches, 12.3 MB",
     ),
+    (events.Checked("-", a_scan(deep_checked=0), ""), "good", "checked    -: 1,000 requests, 530 KB, none in depth"),
     (events.Planned(JOB, 1, 1, 530, 2), "good", "planned    reviews-7f3a round 2: 1 request in 1 batch, 530 B"),
-    (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches not sent yet"),
+    (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches not sent yet, as it was planned"),
     (events.BatchSent(*PLACE, "msgbatch_1"), "good", "sent       batch 2 of 12 (10,000 requests) as msgbatch_1"),
     (
         events.BatchNotSent(*PLACE, "HTTP 429 slow\ndown", SOON),
@@ -97,12 +100,12 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
     (
         events.BatchFetched(*PLACE, RequestCounts(succeeded=9_990, errored=7, canceled=1, expired=2), 5_300_000),
         "good",
-        "fetched    batch 2 of 12 (10,000 requests): 9,990 succeeded, 7 errored, 1 canceled, 2 expired, 5.3 MB",
+        "fetched    batch 2 of 12: 9,990 succeeded, 7 errored, 1 canceled, 2 expired, 5.3 MB",
     ),
     (
         events.BatchFetched(*PLACE, RequestCounts(), 10),
         "good",
-        "fetched    batch 2 of 12 (10,000 requests): 10 B",
+        "fetched    batch 2 of 12: 10 B",
     ),
     (
         events.DownloadFailed(*PLACE, "7 of 10 requests have no result", SOON),
