@@ -11,6 +11,7 @@ from rich.text import Text
 from batchctl.domain.choosing import Chosen
 from batchctl.domain.model import Batch, FailureClass, Failures, Merged, State
 from batchctl.domain.progress import JobReport, RoundReport, Stage
+from batchctl.render.lines import Line
 from batchctl.render.text import clean, duration, moment, number, plural, size
 
 TONES = {
@@ -177,6 +178,17 @@ def jobs(reports: Sequence[JobReport]) -> Table:
             duration(one.now - one.job.created_at),
             Text(verb, style="dim"),
         )
+    return table
+
+
+def problems(told: Sequence[Line]) -> Table:
+    """What the check found, on a terminal: the line numbers stand out, the rest is for reading."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in told:
+        _, place, rest = line.text.split(" ", 2)
+        table.add_row(Text(f"  line {place.rstrip(':')}", style=TONES[line.tone]), rest)
     return table
 
 

@@ -5,7 +5,6 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -97,9 +96,13 @@ class Screen:
             self._err.print(_styled(line), soft_wrap=True)
 
     def _show_problems(self, scan: Scan, problems_file: str) -> None:
-        for problem in scan.first_problems:
-            self._say(replace(lines.problem(problem), text="  " + lines.problem(problem).text))
-        left = scan.errors + scan.warnings - len(scan.first_problems)
+        told = [lines.problem(problem) for problem in scan.first_problems]
+        if self._live is not None and told:
+            self._live.say(reports.problems(told))
+        else:
+            for line in told:
+                self._err.print(Text(f"  {line.text}", style=reports.TONES[line.tone]), soft_wrap=True)
+        left = scan.errors + scan.warnings - len(told)
         if left > 0:
             self._say(Line(f"  and {number(left)} more: {problems_file}", lines.DIM))
 
