@@ -15,7 +15,7 @@ from builders import MINUTE, NOW, a_cut, a_job, a_message_batch
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.ledger import Ledger, Owner
-from batchctl.ledger.ledger import LEASE
+from batchctl.ledger.claims import LEASE
 from batchctl.ledger.owners import is_alive
 
 LIVES = """

@@ -1,0 +1,66 @@
+"""Who is taking a step: two processes may ask for it at the same instant, one of them gets it."""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from batchctl.domain.model import Batch, State
+from batchctl.ledger import owners
+from batchctl.ledger.schema import batch
+from batchctl.ledger.store import Store, advance
+
+LEASE = timedelta(minutes=2)
+
+
+class Claims(Store):
+    def claim(self, wanted: Batch, owner: str, now: datetime) -> bool:
+        """Takes the next step on a batch for `owner`, if it is still in this state and nobody has it."""
+        with self._write() as db:
+            return _claim(db, wanted, owner, now)
+
+    def claim_send(self, wanted: Batch, owner: str, now: datetime) -> bool:
+        """The claim that is also the intent: from here until an answer is recorded, the batch may exist."""
+        with self._write() as db:
+            if wanted.state is not State.PLANNED or not _claim(db, wanted, owner, now):
+                return False
+            advance(db, wanted.id, State.SUBMITTING, now, "", intent_at=now, looks=0, not_before=None)
+            return True
+
+    def release(self, owned: Batch, owner: str, *, not_before: datetime | None = None, note: str = "") -> None:
+        """Gives the step back; the state stays."""
+        with self._write() as db:
+            db.execute(
+                sa.update(batch)
+                .where(batch.c.id == owned.id, batch.c.owner == owner)
+                .values(owner=None, lease_until=None, not_before=not_before, note=note)
+            )
+
+    def renew(self, owner: str, now: datetime) -> None:
+        """A sign of life for all claims of `owner`."""
+        with self._write() as db:
+            db.execute(sa.update(batch).where(batch.c.owner == owner).values(lease_until=now + LEASE))
+
+    def release_dead(self, now: datetime) -> int:
+        """Takes the claims of owners that no longer run; their half-sent batches become doubts. How many."""
+        held = sa.select(batch.c.owner, sa.func.max(batch.c.lease_until)).where(batch.c.owner.is_not(None))
+        with self._read() as db:
+            rows = db.execute(held.group_by(batch.c.owner)).all()
+        dead = [owner for owner, until in rows if not _lives(owners.is_alive(self._owners, owner), until, now)]
+        if not dead:
+            return 0
+        with self._write() as db:
+            freed = sa.update(batch).where(batch.c.owner.in_(dead)).values(owner=None, lease_until=None)
+            return int(db.execute(freed).rowcount)
+
+
+def _lives(alive: bool | None, until: datetime, now: datetime) -> bool:  # noqa: FBT001 - an answer, not a switch
+    return until > now if alive is None else alive
+
+
+def _claim(db: sa.Connection, wanted: Batch, owner: str, now: datetime) -> bool:
+    free = sa.update(batch).where(
+        batch.c.id == wanted.id,
+        batch.c.state == wanted.state.value,
+        batch.c.owner.is_(None),
+    )
+    return db.execute(free.values(owner=owner, lease_until=now + LEASE)).rowcount == 1

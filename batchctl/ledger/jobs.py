@@ -1,0 +1,102 @@
+"""Jobs, their rounds, and the batches they were cut into."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchctl.domain.model import Batch, Cut, Job, Merged, Round
+from batchctl.ledger.rows import batch_of, cut_values, job_of, merged_values
+from batchctl.ledger.schema import batch, job, round_
+from batchctl.ledger.store import Store
+
+
+class Jobs(Store):
+    def record_job(self, new: Job, cuts: Sequence[Cut]) -> Job:
+        """A job, its first round and its batches, all or nothing. The given ids are not used."""
+        with self._write() as db:
+            key = db.execute(sa.insert(job).values(_job_values(new))).inserted_primary_key
+            assert key is not None
+            _insert_round(db, key[0], new.rounds[0], cuts)
+        return self.job(new.name)
+
+    def record_round(self, of: Job, new: Round, cuts: Sequence[Cut]) -> bool:
+        """A retry's round and its batches; False when another process was first with this number."""
+        with self._write() as db:
+            newest = db.scalar(sa.select(sa.func.max(round_.c.number)).where(round_.c.job_id == of.id))
+            if newest is None or newest + 1 != new.number:
+                return False
+            _insert_round(db, of.id, new, cuts)
+        return True
+
+    def job(self, name: str) -> Job:
+        return next(found for found in self.jobs() if found.name == name)
+
+    def jobs(self) -> list[Job]:
+        """Oldest first."""
+        with self._read() as db:
+            rounds: dict[int, list[Any]] = {}
+            for row in db.execute(sa.select(round_).order_by(round_.c.number)):
+                rounds.setdefault(row.job_id, []).append(row)
+            return [job_of(row, rounds.get(row.id, [])) for row in db.execute(sa.select(job).order_by(job.c.id))]
+
+    def batches(self, of: Job) -> tuple[Batch, ...]:
+        """In the order of rounds, and of the input within a round."""
+        question = sa.select(batch).where(batch.c.job_id == of.id).order_by(batch.c.round, batch.c.first)
+        with self._read() as db:
+            return tuple(batch_of(row) for row in db.execute(question))
+
+    def place(self, of: Batch) -> tuple[int, int]:
+        """A batch's number in its round, from 1, and how many the round has."""
+        mine = sa.and_(batch.c.job_id == of.job_id, batch.c.round == of.round)
+        before = sa.func.count().filter(batch.c.first <= of.cut.first)
+        with self._read() as db:
+            number, total = db.execute(sa.select(before, sa.func.count()).where(mine)).one()
+            return int(number), int(total)
+
+    def job_id_of_message_batch(self, message_batch_id: str) -> int | None:
+        with self._read() as db:
+            return db.scalar(sa.select(batch.c.job_id).where(batch.c.message_batch_id == message_batch_id))
+
+    def record_pause(self, of: Job, reason: str) -> None:
+        """No batch is sent until a person comes back; an empty reason ends the pause."""
+        self._update_job(of, paused=reason)
+
+    def record_hold(self, of: Job, until: datetime | None, reason: str) -> None:
+        self._update_job(of, hold_until=until, hold_reason=reason)
+
+    def record_merged(self, of: Job, merged: Merged) -> None:
+        self._update_job(of, merged=merged_values(merged))
+
+    def record_request_file(self, of: Job, number: int, path: str, mtime_ns: int) -> None:
+        """Where the bytes of a round are found from now on."""
+        with self._write() as db:
+            db.execute(
+                sa.update(round_)
+                .where(round_.c.job_id == of.id, round_.c.number == number)
+                .values(request_file=path, mtime_ns=mtime_ns)
+            )
+
+    def _update_job(self, of: Job, **values: Any) -> None:
+        with self._write() as db:
+            db.execute(sa.update(job).where(job.c.id == of.id).values(values))
+
+
+def _job_values(new: Job) -> dict[str, Any]:
+    settings = new.settings
+    plain = "name input_path input_sha256 input_size input_mtime_ns line_count left_out created_at paused hold_reason"
+    return {
+        **{name: getattr(new, name) for name in plain.split()},
+        "api_version": settings.api_version,
+        "betas": list(settings.betas),
+        "max_requests": settings.max_requests,
+        "max_bytes": settings.max_bytes,
+        "labels": settings.labels,
+    }
+
+
+def _insert_round(db: sa.Connection, job_id: int, new: Round, cuts: Sequence[Cut]) -> None:
+    names = ("number", "request_file", "size", "mtime_ns", "count", "created_at")
+    db.execute(sa.insert(round_).values(job_id=job_id, **{name: getattr(new, name) for name in names}))
+    db.execute(sa.insert(batch), [{"job_id": job_id, "round": new.number, **cut_values(cut)} for cut in cuts])

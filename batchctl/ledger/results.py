@@ -1,0 +1,101 @@
+"""Arrows c and d: what the API says of the batches under way, and what came home."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchctl.domain.model import Batch, Failures, Job, MessageBatch, State, Verified
+from batchctl.domain.states import OF_STATUS, may_follow
+from batchctl.ledger.rows import COUNTERS, failures_of, seen_values
+from batchctl.ledger.schema import batch, failure, move
+from batchctl.ledger.store import Store, advance, state_of_bound
+
+
+class Results(Store):
+    def record_seen(self, pairs: Collection[tuple[Batch, MessageBatch]], now: datetime) -> list[tuple[Batch, State]]:
+        """What the API says of batches under way, in one transaction; gives those whose state moved."""
+        moved = []
+        with self._write() as db:
+            for looked, seen in pairs:
+                state = OF_STATUS[seen.processing_status]
+                before = state_of_bound(db, looked.id, seen.id)
+                # A list may be older than what we know: late news moves nothing back, and takes no counts away.
+                if before is None or not (before is state or may_follow(before, state)):
+                    continue
+                if before is not state:
+                    advance(db, looked.id, state, now, "", tries=0, not_before=None)
+                    moved.append((looked, state))
+                db.execute(sa.update(batch).where(batch.c.id == looked.id).values(seen_values(seen, now)))
+        return moved
+
+    def record_missing(self, looked: Batch, now: datetime) -> None:
+        with self._write() as db:
+            since = sa.func.coalesce(
+                batch.c.missing_since, sa.bindparam("since", now, type_=batch.c.missing_since.type)
+            )
+            values = {"missing_since": since, "looked_at": now}
+            db.execute(sa.update(batch).where(batch.c.id == looked.id).values(values))
+
+    def record_fetched(self, downloaded: Batch, owner: str, verified: Verified, now: datetime) -> bool:
+        """The results are whole, checked and on the disk; False when the claim was lost meanwhile."""
+        with self._write() as db:
+            held = sa.select(batch.c.owner).where(batch.c.id == downloaded.id)
+            if db.scalar(held) != owner:
+                return False
+            values = {name: getattr(verified, name) for name in ("unknown", "truncated", "refusals", "paused_turns")}
+            advance(
+                db,
+                downloaded.id,
+                State.FETCHED,
+                now,
+                "",
+                provisional=False,
+                results_bytes=verified.bytes,
+                results_sha256=verified.sha256,
+                **values,
+                **{name: getattr(verified.counts, name) for name in COUNTERS},
+            )
+            for kind in verified.failures:
+                db.execute(sa.insert(failure).values(_failure_values(downloaded, kind)))
+            return True
+
+    def record_try(self, downloaded: Batch, owner: str, *, not_before: datetime, note: str) -> None:
+        """A download that did not hold what it should: again, later."""
+        with self._write() as db:
+            db.execute(
+                sa.update(batch)
+                .where(batch.c.id == downloaded.id, batch.c.owner == owner)
+                .values(owner=None, lease_until=None, not_before=not_before, note=note, tries=batch.c.tries + 1)
+            )
+
+    def failures(self, of: Job) -> list[Failures]:
+        """What came back without success, by batch and kind."""
+        question = (
+            sa.select(failure, batch.c.round)
+            .join(batch, batch.c.id == failure.c.batch_id)
+            .where(batch.c.job_id == of.id)
+            .order_by(batch.c.round, batch.c.first)
+        )
+        with self._read() as db:
+            return [failures_of(row) for row in db.execute(question)]
+
+    def moves(self, of: Job) -> list[tuple[int, datetime, str, str, str]]:
+        """Every change of state with its time: (batch, at, before, after, note), oldest first."""
+        question = sa.select(move).join(batch, batch.c.id == move.c.batch_id).where(batch.c.job_id == of.id)
+        with self._read() as db:
+            rows = db.execute(question.order_by(move.c.id))
+            return [(row.batch_id, row.at, row.before, row.after, row.note) for row in rows]
+
+
+def _failure_values(of: Batch, kind: Failures) -> dict[str, Any]:
+    return {
+        "batch_id": of.id,
+        "outcome": kind.outcome.value,
+        "error_type": kind.error_type[:80],
+        "failure_class": kind.failure_class.value,
+        "count": kind.count,
+        "sample_ids": list(kind.sample_ids),
+        "sample_message": kind.sample_message,
+    }

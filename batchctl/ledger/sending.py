@@ -1,0 +1,120 @@
+"""Arrows a, b and e: what became of a batch that was sent, or may have been."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from batchctl.domain.model import Batch, Cut, Job, MessageBatch, State
+from batchctl.domain.states import OF_STATUS
+from batchctl.ledger.rows import COUNTERS, batch_of, cut_values, seen_values
+from batchctl.ledger.schema import batch, stranger
+from batchctl.ledger.store import Store, advance, state_of, state_of_bound
+
+_NOTHING_SEEN: dict[str, Any] = {
+    "message_batch_id": None,
+    "provisional": False,
+    "created_at": None,
+    "expires_at": None,
+    "ended_at": None,
+    "missing_since": None,
+    "not_before": None,
+    **dict.fromkeys(COUNTERS, 0),
+}
+
+
+class Sending(Store):
+    def record_created(self, sent: Batch, seen: MessageBatch, now: datetime) -> None:
+        """The API's own answer to our create: beyond doubt, whoever adopted the same id meanwhile was wrong."""
+        with self._write() as db:
+            wrong = sa.select(batch.c.id).where(batch.c.message_batch_id == seen.id, batch.c.id != sent.id)
+            for other in db.scalars(wrong).all():
+                advance(db, other, State.SUBMITTING, now, f"{seen.id} is another batch's", **_NOTHING_SEEN)
+            _bind(db, sent.id, seen, now, provisional=False)
+
+    def record_adopted(self, doubt: Batch, seen: MessageBatch, now: datetime, *, provisional: bool) -> bool:
+        """The API has it, as far as its size and time tell; False when the id is taken or the doubt is gone."""
+        with self._write() as db:
+            is_taken = db.scalar(sa.select(batch.c.id).where(batch.c.message_batch_id == seen.id))
+            if is_taken or state_of(db, doubt.id) is not State.SUBMITTING:
+                return False
+            _bind(db, doubt.id, seen, now, provisional=provisional)
+            return True
+
+    def record_not_created(self, sent: Batch, now: datetime, *, not_before: datetime | None, note: str) -> None:
+        """A definite no, or the end of a doubt: it may be sent again."""
+        with self._write() as db:
+            advance(db, sent.id, State.PLANNED, now, note, not_before=not_before, tries=sent.tries + 1, intent_at=None)
+
+    def record_doubt(self, sent: Batch, *, not_before: datetime, note: str, looks: int = 0) -> None:
+        """Nobody is sending it and nobody knows: it stays `submitting`, without a claim, looked for `looks` times."""
+        with self._write() as db:
+            db.execute(
+                sa.update(batch)
+                .where(batch.c.id == sent.id, batch.c.state == State.SUBMITTING.value)
+                .values(owner=None, lease_until=None, not_before=not_before, note=note, looks=looks)
+            )
+
+    def record_refused(self, sent: Batch, now: datetime, note: str) -> None:
+        with self._write() as db:
+            advance(db, sent.id, State.REFUSED, now, note)
+
+    def record_split(self, sent: Batch, halves: Sequence[Cut], now: datetime, note: str) -> None:
+        """Too large for the API: its place is taken by two smaller ones."""
+        with self._write() as db:
+            advance(db, sent.id, State.PLANNED, now, note, tries=0, intent_at=None)
+            first, second = halves
+            db.execute(sa.update(batch).where(batch.c.id == sent.id).values({**cut_values(first), "note": note}))
+            db.execute(
+                sa.insert(batch).values(job_id=sent.job_id, round=sent.round, **{**cut_values(second), "note": note})
+            )
+
+    def record_stranger(self, job_id: int, message_batch_id: str, now: datetime) -> None:
+        """A batch of the API whose ids are none of this job's doubts': never their candidate again."""
+        values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now}
+        with self._write() as db:
+            db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
+
+    def record_wrong_adoption(self, adopted: Batch, now: datetime) -> None:
+        """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's.
+
+        Nothing, where another process was first to find that out.
+        """
+        assert adopted.message_batch_id is not None, "what was adopted has a name"
+        note = f"{adopted.message_batch_id} holds other requests"
+        with self._write() as db:
+            if state_of_bound(db, adopted.id, adopted.message_batch_id) is None:
+                return
+            advance(db, adopted.id, State.SUBMITTING, now, note, **_NOTHING_SEEN)
+
+    def record_confirmed(self, adopted: Batch) -> None:
+        """The ids say that the guess was right."""
+        with self._write() as db:
+            is_still = sa.and_(batch.c.id == adopted.id, batch.c.message_batch_id == adopted.message_batch_id)
+            db.execute(sa.update(batch).where(is_still).values(provisional=False))
+
+    def known_message_batches(self, of: Job) -> set[str]:
+        """Every id that is no candidate for the job's doubts: surely another batch's, or a stranger's."""
+        bound = sa.select(batch.c.message_batch_id).where(
+            batch.c.message_batch_id.is_not(None), batch.c.provisional.is_(False)
+        )
+        strangers = sa.select(stranger.c.message_batch_id).where(stranger.c.job_id == of.id)
+        with self._read() as db:
+            return {*db.scalars(bound).all(), *db.scalars(strangers).all()}
+
+    def guesses(self) -> list[Batch]:
+        """Batches of all jobs that were adopted by size and time and not confirmed by their ids so far."""
+        with self._read() as db:
+            return [batch_of(row) for row in db.execute(sa.select(batch).where(batch.c.provisional.is_(True)))]
+
+    def counts_being_sent(self, but: Job) -> frozenset[int]:
+        """Sizes of the batches that other jobs of this workspace are sending or doubt right now."""
+        question = sa.select(batch.c["count"]).where(batch.c.job_id != but.id, batch.c.state == State.SUBMITTING.value)
+        with self._read() as db:
+            return frozenset(db.scalars(question.where(batch.c.owner.is_not(None))).all())
+
+
+def _bind(db: sa.Connection, batch_id: int, seen: MessageBatch, now: datetime, *, provisional: bool) -> None:
+    values = {**seen_values(seen, now), "message_batch_id": seen.id, "provisional": provisional, "not_before": None}
+    advance(db, batch_id, OF_STATUS[seen.processing_status], now, seen.id, tries=0, **values)
