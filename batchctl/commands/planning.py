@@ -53,6 +53,12 @@ class Planner:
 
     def read(self, path: str, stdin: BinaryIO | None) -> Input:
         """Steps 1 and 2. Raises InputProblem where the input has an error, after telling of all of them."""
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise InputProblem(
+                f"{path}: a path that is not UTF-8", hint="rename the file, or hand it in as stdin: -"
+            ) from None
         workspace = self._tools.workspace
         copied = workspace.temporary(f"{os.getpid()}.input")
         spooled = is_spooled(path)
@@ -64,15 +70,14 @@ class Planner:
         problems = ProblemFile(workspace.problems(input_name(path)))
         try:
             seen, repeats = self._check(plain, problems)
+            self._tools.tell(Checked(path, seen, str(problems.path)))
+            self._refuse(path, seen, problems)
         except InputProblem as problem:
+            if spooled:
+                copied.unlink(missing_ok=True)
             raise InputProblem(problem.message.replace(str(plain), path), hint=problem.hint) from problem
         finally:
             problems.close()
-        self._tools.tell(Checked(path, seen, str(problems.path)))
-        if seen.errors and not self._skip_bad:
-            raise self._refusal(path, seen, problems)
-        if not seen.count:
-            raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {problems.path}")
         return Input(
             path=path,
             plain=plain,
@@ -137,7 +142,7 @@ class Planner:
         order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", depth=self._depth)
         seen, hashes = scan(plain, order, problems, self._progress("checking", stat(plain).st_size))
         repeats: set[int] = set()
-        for line, custom_id, first in repeated_lines(plain, hashes) if hashes else ():
+        for line, custom_id, first in repeated_lines(plain, hashes, problems.error_lines()) if hashes else ():
             repeats.add(line)
             fault = Fault(
                 "custom_id_repeated", f"custom_id {custom_id!r} stands on line {first:,} already: make it unique"
@@ -155,12 +160,15 @@ class Planner:
             )
         return seen, frozenset(repeats)
 
-    def _refusal(self, path: str, seen: Scan, problems: ProblemFile) -> InputProblem:
-        lines = seen.left_out
-        return InputProblem(
-            f"{path}: {lines:,} of {seen.lines:,} lines cannot be sent; nothing was sent",
-            hint=f"mend them, or leave them out with --skip-bad; all of them: {problems.path}",
-        )
+    def _refuse(self, path: str, seen: Scan, problems: ProblemFile) -> None:
+        """Raises InputProblem where an error stands, unless bad lines are left out and a good one remains."""
+        if seen.errors and not self._skip_bad:
+            raise InputProblem(
+                f"{path}: {seen.left_out:,} of {seen.lines:,} lines cannot be sent; nothing was sent",
+                hint=f"mend them, or leave them out with --skip-bad; all of them: {problems.path}",
+            )
+        if not seen.count:
+            raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {problems.path}")
 
     def _lay_down(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
         """The request file in the job's folder, and its cuts."""

@@ -41,11 +41,12 @@ def is_chosen(mark: Mark, error_type: str, choice: Choice) -> bool:
     failure_class = CLASS_OF_MARK.get(mark)
     if choice.only:
         word = next((w for w, m in MARK_WORDS.items() if m is mark), "")
-        names = {error_type, word, failure_class.value if failure_class else ""}
-        return bool(choice.only & (names - {""}))
+        # What was canceled, or may be a success of a new kind, goes again by its own name only, never by its class.
+        by_class = failure_class.value if failure_class and mark not in {Mark.CANCELED, Mark.UNKNOWN} else ""
+        return bool(choice.only & ({error_type, word, by_class} - {""}))
     if mark is Mark.CANCELED:
         return choice.include_canceled
-    if mark in {Mark.ERRORED_FIX, Mark.UNKNOWN}:
+    if mark is Mark.ERRORED_FIX:
         return choice.include_invalid
     return failure_class is FailureClass.RETRY
 

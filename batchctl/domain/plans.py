@@ -19,9 +19,10 @@ class Depth(StrEnum):
     ENVELOPE = "envelope"
 
 
-def is_deep_checked(position: int, depth: Depth) -> bool:
+def is_deep_checked(line: int, depth: Depth) -> bool:
+    """By line number, which stays the same however many lines before it are left out."""
     if depth is Depth.AUTO:
-        return position < DEEP_CHECK_ALL_BELOW or position % DEEP_CHECK_EVERY == 0
+        return line <= DEEP_CHECK_ALL_BELOW or line % DEEP_CHECK_EVERY == 0
     return depth is Depth.FULL
 
 

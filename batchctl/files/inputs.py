@@ -56,7 +56,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise InputProblem(f"{path}: permission denied", hint="see who owns it (ls -l)") from error
     except OSError as error:
         raise DiskProblem(f"{path}: {error.strerror}", hint="see that the path is right") from error
-    with file:
+    with file, disk(path):
         yield file
 
 

@@ -1,6 +1,7 @@
 """All problems of an input to a file, the first few kept for showing."""
 
 import contextlib
+import os
 from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
@@ -35,8 +36,8 @@ class ProblemFile:
         self._show(problem, is_error=is_error)
         with disk(self.path):
             if self._file is None:
-                self._file = self.path.open("wb", 1 << 16)
-                self.path.chmod(PRIVATE)
+                handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
+                self._file = os.fdopen(handle, "wb", 1 << 16)
             self._file.write(_line(problem))
 
     def _show(self, problem: Problem, *, is_error: bool) -> None:
@@ -48,6 +49,15 @@ class ProblemFile:
             if last_warning is not None:
                 self.first.remove(last_warning)
                 self.first.append(problem)
+
+    def error_lines(self) -> set[int]:
+        """The lines that have an error: as many as there are exceptions."""
+        if self._file is None:
+            return set()
+        with disk(self.path):
+            self._file.flush()
+            written = map(orjson.loads, self.path.read_bytes().splitlines())
+            return {problem["line"] for problem in written if problem["severity"] == Severity.ERROR}
 
     def close(self) -> None:
         if self._file is not None:

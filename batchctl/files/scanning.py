@@ -6,7 +6,7 @@ itself is not a clean run of requests.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -51,13 +51,16 @@ def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], 
         return scanner.finish(), seen.repeated()
 
 
-def repeated_lines(path: Path, hashes: set[int]) -> Iterator[tuple[int, str, int]]:
-    """A second, exact look at suspected ids: (line, custom_id, line of its first appearance) of every true repeat."""
+def repeated_lines(path: Path, hashes: set[int], bad: Collection[int]) -> Iterator[tuple[int, str, int]]:
+    """A second, exact look at suspected ids: (line, custom_id, line of its first appearance) of every true repeat.
+
+    Lines that are `bad` for another reason are not sent and repeat nothing.
+    """
     first: dict[str, int] = {}
     with opened(path) as file:
         for number, line in enumerate(file, 1):
             custom_id = _id_of(line, is_first=number == 1)
-            if custom_id is None or hash(custom_id) not in hashes:
+            if custom_id is None or hash(custom_id) not in hashes or number in bad:
                 continue
             if custom_id in first:
                 yield number, custom_id, first[custom_id]
@@ -166,7 +169,7 @@ class _Scanner:
         if not self._cuts.fits_alone(len(line)):
             size, most = len(line) / 1e6, self._order.settings.max_bytes / 1e6
             faults = [*faults, Fault("request_too_large", f"the request is {size:.1f} MB: a batch holds {most:.1f} MB")]
-        if is_deep_checked(self._cuts.count, self._order.depth):
+        if is_deep_checked(self._number, self._order.depth):
             self._deep += 1
             faults = [*faults, *structure_faults(request.get("params"))]
         return request, faults

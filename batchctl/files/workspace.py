@@ -62,10 +62,14 @@ class Workspace:
     def planning(self) -> Iterator[None]:
         """One process plans at a time: two that plan the same input at once would send it twice."""
         path = self.root / "planning.lock"
-        with disk(path), os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as lock:
+        with disk(path):
+            lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(lock)
 
     def need(self) -> None:
         """Raises UsageProblem where there is nothing to read."""

@@ -63,9 +63,6 @@ def _keyword(key: str, value: Any, answers: set[str]) -> Any:
             return [branch for position, branch in enumerate(branches) if branch not in branches[:position]]
         case "items" | "additionalProperties":
             return _rules(value, answers)
-        case "enum":
-            # typing keeps one Literal for all orders of the same words: which order depends on what was imported first.
-            return sorted(value)
         case _:
             return value
 

@@ -210,18 +210,18 @@ def test_a_file_that_is_no_jsonl_is_refused_as_a_whole(tmp_path: Path, data: byt
 def test_ids_that_repeat_are_named_with_their_first_line(tmp_path: Path) -> None:
     data = joined([*GOOD[:3], GOOD[1], b"", GOOD[0], GOOD[1]])
     found = scanned(tmp_path, data)
-    repeated = list(repeated_lines(tmp_path / "in.jsonl", found.hashes))
+    repeated = list(repeated_lines(tmp_path / "in.jsonl", found.hashes, ()))
     assert repeated == [(4, "r-00001", 2), (6, "r-00000", 1), (7, "r-00001", 2)]
 
 
 def test_a_first_line_behind_a_byte_order_mark_counts_too(tmp_path: Path) -> None:
     found = scanned(tmp_path, BOM + joined([GOOD[0], GOOD[1], GOOD[0]]))
-    assert list(repeated_lines(tmp_path / "in.jsonl", found.hashes)) == [(3, "r-00000", 1)]
+    assert list(repeated_lines(tmp_path / "in.jsonl", found.hashes, ())) == [(3, "r-00000", 1)]
 
 
 def test_an_id_that_is_spelled_with_escapes_is_the_same_id(tmp_path: Path) -> None:
     found = scanned(tmp_path, joined([GOOD[0], GOOD[0].replace(b"r-00000", rb"r\u002d00000")]))
-    assert list(repeated_lines(tmp_path / "in.jsonl", found.hashes)) == [(2, "r-00000", 1)]
+    assert list(repeated_lines(tmp_path / "in.jsonl", found.hashes, ())) == [(2, "r-00000", 1)]
 
 
 def test_without_repeats_nothing_is_suspected(tmp_path: Path) -> None:
