@@ -17,6 +17,7 @@ from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.server import Server
 from batchctl.domain.errors import BatchctlError, Refused, Stopped, UsageProblem
 from batchctl.domain.reconciling import GRACE
 from batchctl.files.workspace import Workspace, find_workspace
@@ -84,6 +85,7 @@ def opened(common: Common, clock: Clock, screen: Screen) -> Iterator[Equipment]:
             workspace=workspace,
             ledger=ledger,
             transport=transport,
+            server=Server(transport, clock),
             clock=clock,
             tell=screen.tell,
             owner=owner,

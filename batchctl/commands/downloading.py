@@ -31,6 +31,9 @@ def download(tools: Equipment, job: Job, batch: Batch) -> None:
             verified = receive(_until_stopped(tools, pieces), positions, batch, raw, index)
     except NotOurs:
         tools.ledger.record_wrong_adoption(batch, tools.now())
+        if batch.identified:
+            # Its first ids were ours and most of the others are not: read again, they would say the same.
+            tools.ledger.record_stranger(job.id, batch.message_batch_id, tools.now())
         until = tools.now()
         tools.tell(DownloadFailed(*tools.place(batch), f"{batch.message_batch_id} is not ours: in doubt again", until))
     except (ApiFailure, NotWhole) as failure:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from batchctl.clock import Clock, StopSign
+from batchctl.commands.server import Server
 from batchctl.domain.events import Tell
 from batchctl.domain.model import Batch
 from batchctl.domain.reconciling import GRACE
@@ -22,6 +23,7 @@ class Equipment:
     workspace: Workspace
     ledger: Ledger
     transport: Transport
+    server: Server
     clock: Clock
     tell: Tell
     owner: str

@@ -27,13 +27,14 @@ class Looker:
         try:
             hint = look(self._tools, job, batches)
         except ApiFailure as failure:
-            return self._failed(failure)
+            return self.failed(failure)
         self._looks, self._failures = self._looks + 1, 0
         if self._tools.poll is not None:
             return self._tools.poll
         return look_pause(self._looks, hint, self._tools.clock.draw())
 
-    def _failed(self, failure: ApiFailure) -> float:
+    def failed(self, failure: ApiFailure) -> float:
+        """Seconds until the next try. Raises as `look` does."""
         raise_unless_passing(failure)
         self._failures += 1
         if self._failures >= GIVE_UP_AFTER:

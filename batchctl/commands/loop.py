@@ -11,7 +11,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import Looker
 from batchctl.commands.sending import send
 from batchctl.commands.settling import Settler
-from batchctl.domain.errors import DoubtProblem, Stopped
+from batchctl.domain.errors import AccountProblem, ApiFailure, DoubtProblem, Stopped
 from batchctl.domain.events import Stopping, Waiting
 from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.steps import Arrow, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
@@ -93,6 +93,8 @@ class Loop:
             )
 
     def _take(self, steps: Sequence[Step]) -> None:
+        if any(isinstance(step, Send) for step in steps) and not self._is_met():
+            return
         job = self._tools.ledger.job(self._name)
         actions: list[Callable[[], None]] = []
         for step in steps:
@@ -110,6 +112,20 @@ class Loop:
                     pass
         if actions:
             _Wave(self._tools).run(actions)
+
+    def _is_met(self) -> bool:
+        """Before the first upload: the server's time, and whether the key is good. False after a wait."""
+        try:
+            self._tools.server.meet()
+        except ApiFailure as failure:
+            try:
+                pause = self._looker.failed(failure)
+            except AccountProblem:
+                self._tools.ledger.record_pause(self._tools.ledger.job(self._name), str(failure))
+                raise
+            self._tools.clock.wait_until(self._tools.now() + timedelta(seconds=pause), self._tools.stop)
+            return False
+        return True
 
     def _send(self, planned: Job, batch: Batch) -> None:
         """Unless a limit or a pause has come up since this wave began: the rest of it would only be refused."""
@@ -151,5 +167,13 @@ class _Wave:
                 is_told = True
                 self._tools.tell(Stopping(sum(f.running() for f in futures)))
             if self._tools.clock.monotonic() - renewed > RENEW_SECONDS:
-                self._tools.ledger.renew(self._tools.owner, self._tools.now())
+                self._renew()
                 renewed = self._tools.clock.monotonic()
+
+    def _renew(self) -> None:
+        try:
+            self._tools.ledger.renew(self._tools.owner, self._tools.now())
+        except BaseException as problem:
+            # Said before it is raised: the pool would take every step that is left before it lets this out.
+            self._problem = self._problem or problem
+            raise

@@ -28,7 +28,8 @@ def send(tools: Equipment, job: Job, batch: Batch) -> None:
     path = request_file(tools.workspace, job, batch.round)
     body = Body(body_pieces(path, batch.cut), batch.cut.body_bytes)
     # 1. The intent, on the disk before a byte leaves: from here on the batch may exist.
-    if not tools.ledger.claim_send(batch, tools.owner, tools.now()):
+    here = tools.server
+    if not tools.ledger.claim_send(batch, tools.owner, tools.now(), intent_at=here.now(), api=here.identity):
         return
     tools.tell(SendingBegun(*tools.place(batch)))
     try:
@@ -53,7 +54,8 @@ def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
 def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
     match after_create(failure):
         case AfterCreate.DOUBT:
-            tools.ledger.record_doubt(batch, not_before=tools.now() + FIRST_DOUBT_LOOK, note=str(failure))
+            until = tools.now() + FIRST_DOUBT_LOOK
+            tools.ledger.record_doubt(batch, not_before=until, note=str(failure), lost_at=tools.server.now())
             tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
         case AfterCreate.AGAIN:
             _again(tools, job, batch, failure)

@@ -1,19 +1,24 @@
-"""Arrow e: what became of batches that the API may or may not have."""
+"""Arrow e: what became of batches that the API may or may not have.
+
+Nothing here is undone by a stop: each finding is a transaction of its own, and what is left open is still a doubt.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing
-from batchctl.domain.errors import ApiFailure, ServiceProblem
+from batchctl.domain.errors import ApiFailure, DoubtProblem, ServiceProblem
 from batchctl.domain.events import DoubtSettled
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import GIVE_UP_AFTER, backoff
 from batchctl.domain.reconciling import CLOCK_MARGIN, MIN_LOOKS, Listing, Verdict, settle
 from batchctl.files.requests import request_file
-from batchctl.files.results import custom_id_of, ids_of_range
+from batchctl.files.results import NotWhole, first_ids, ids_of_range
 
 WAIT_FOR_END = timedelta(seconds=60)
+# Enough to tell one input from another, few enough to read from any batch.
+SAMPLE_IDS = 20
 
 
 class Settler:
@@ -26,24 +31,22 @@ class Settler:
     def settle(self, job: Job, doubts: Sequence[Batch]) -> bool:
         """Looks once. True while something may come of waiting here; False when only ended batches can tell more."""
         tools = self._tools
-        # 1. One process settles: two could each adopt the same batch for another doubt.
-        mine = [d for d in doubts if tools.ledger.claim(d, tools.owner, tools.now())]
-        if not mine:
+        # 1. One process settles, and all of a job's doubts: who takes a part takes the rest for a stranger's.
+        if not tools.ledger.claim_all(doubts, tools.owner, tools.now()):
             return True
         try:
             # 2. What the API has, newest first, back to before the oldest intent.
-            verdict = settle(mine, _list_since(tools, job, mine), now=tools.now(), grace=tools.grace)
-            # 3. Each answer in a transaction of its own: what a stop leaves open is still a doubt.
-            _carry_out(tools, verdict)
+            verdict = settle(doubts, _list_since(tools, job, doubts), now=tools.server.now(), grace=tools.grace)
+            # 3. What can be said of each.
+            has_come_on = _carry_out(tools, verdict)
         except ApiFailure as failure:
-            self._failed(mine, failure)
+            self._failed(doubts, failure)
             return True
         except BaseException:
-            _look_again(tools, mine, "in doubt", 0.0)
+            _look_again(tools, doubts, "in doubt", 0.0)
             raise
         self._failures = 0
-        is_late = bool(verdict.candidates) and not _is_in_grace(tools, verdict.wait)
-        return not verdict.wait or bool(verdict.identify) or not is_late
+        return has_come_on or not verdict.candidates or _is_in_grace(tools, verdict.wait)
 
     def _failed(self, doubts: Sequence[Batch], failure: ApiFailure) -> None:
         self._failures += 1
@@ -59,91 +62,104 @@ class Settler:
 
 def _list_since(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
     found: list[MessageBatch] = []
-    ahead = timedelta()
-    oldest = min(d.intent_at for d in doubts if d.intent_at)
+    oldest = min(d.intent_at for d in doubts if d.intent_at) - 2 * CLOCK_MARGIN
     after = ""
     while True:
         page = tools.transport.page(after)
-        if page.server_time is not None:
-            ahead = page.server_time - tools.now()
+        tools.server.learn(page)
+        _refuse_other_account(tools, doubts)
         found.extend(page.batches)
-        is_past = bool(page.batches) and page.batches[-1].created_at < oldest + ahead - 2 * CLOCK_MARGIN
+        is_past = bool(page.batches) and page.batches[-1].created_at < oldest
         if is_past or not page.after:
             return Listing(
                 batches=found,
                 known=tools.ledger.known_message_batches(job),
                 guessed={g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id},
-                ahead=ahead,
             )
         after = page.after
 
 
-def _carry_out(tools: Equipment, verdict: Verdict) -> None:
+def _refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:
+    """Another key does not see what this one created: "not there" would mean nothing."""
+    elsewhere = [d for d in doubts if d.api and d.api != tools.server.identity]
+    if elsewhere:
+        raise DoubtProblem(
+            f"{len(elsewhere)} batches are in doubt at {elsewhere[0].api}; this key and URL ask {tools.server.identity}",
+            hint="run it again with the key and the --base-url that they were sent with",
+        )
+
+
+def _carry_out(tools: Equipment, verdict: Verdict) -> bool:
+    """True when something was found out."""
     for doubt, seen in verdict.adopt:
-        _adopt(tools, doubt, seen, provisional=True)
+        _adopt(tools, doubt, seen, identified=False)
     for doubt in verdict.replan:
         tools.ledger.record_not_created(doubt, tools.now(), not_before=None, note="the API does not have it")
         tools.tell(DoubtSettled(*tools.place(doubt), ""))
-    left = _identify(tools, verdict)
+    found_out = [_identify(tools, candidate, verdict) for candidate in verdict.identify]
+    has_come_on = bool(verdict.adopt or verdict.replan) or any(found_out)
     names = ", ".join(c.id for c in verdict.candidates[:3])
     note = f"in doubt: may be one of {names}" if names else "in doubt: the API's list does not show it so far"
-    _look_again(tools, left, note, _pause(tools, verdict), looked=True)
+    # What was adopted above is no doubt any more: the ledger passes over it.
+    _look_again(tools, verdict.wait, note, 0.0 if has_come_on else _pause(tools, verdict), looked=True)
+    return has_come_on
 
 
 def _pause(tools: Equipment, verdict: Verdict) -> float:
     """Seconds until the next look."""
-    if len(verdict.identify) == len(verdict.candidates) > 0:
-        return 0.0
     if verdict.candidates and not _is_in_grace(tools, verdict.wait):
         return WAIT_FOR_END.total_seconds()
     return tools.grace.total_seconds() / MIN_LOOKS
 
 
-def _identify(tools: Equipment, verdict: Verdict) -> list[Batch]:
-    """Reads an id of each ended candidate: it tells whose it is. Gives the doubts that stay."""
-    left = list(verdict.wait)
-    for candidate in verdict.identify:
-        answered = _first_id(tools, candidate)
-        # A guess made earlier may have taken it for another's, or given its place to another: those are asked, too.
-        same_size = [b for b in (*left, *tools.ledger.guesses()) if b.count == candidate.counts.total]
-        owner = next((b for b in same_size if answered in _ids(tools, b)), None)
-        if owner is None:
-            _disown(tools, verdict.wait[0].job_id, candidate)
-        elif owner.message_batch_id == candidate.id:
-            tools.ledger.record_confirmed(owner)
-        else:
-            _hand_over(tools, owner, candidate)
-            left = [d for d in left if d.id != owner.id]
-    return left
+def _identify(tools: Equipment, candidate: MessageBatch, verdict: Verdict) -> bool:
+    """Reads some ids of an ended batch and gives it to the one whose they are. False when that stays open."""
+    answered = _sample(tools, candidate)
+    contenders = tools.ledger.contenders(candidate.counts.total)
+    shares = [(b, sum(custom_id in ids for custom_id in answered)) for b in contenders for ids in [_ids(tools, b)]]
+    owners = [b for b, hits in shares if hits == len(answered)]
+    holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
+    if holder is not None and any(b.id == holder.id for b in owners):
+        tools.ledger.record_identified(holder)
+        return True
+    if owners:
+        owner = _one_of(owners, candidate, verdict)
+        return owner is not None and _hand_over(tools, owner, holder, candidate)
+    if any(hits for _, hits in shares):
+        # Some of the ids are ours and some are not: neither ours for certain nor a stranger's.
+        return False
+    if holder is not None:
+        tools.ledger.record_wrong_adoption(holder, tools.now())
+    tools.ledger.record_stranger(verdict.wait[0].job_id, candidate.id, tools.now())
+    return True
 
 
-def _disown(tools: Equipment, job_id: int, candidate: MessageBatch) -> None:
-    _unguess(tools, candidate)
-    tools.ledger.record_stranger(job_id, candidate.id, tools.now())
+def _one_of(owners: Sequence[Batch], candidate: MessageBatch, verdict: Verdict) -> Batch | None:
+    """Several hold the same ids, as two jobs of one input do: by order, where each has its batch; else nobody can say."""
+    if len(owners) == 1:
+        return owners[0]
+    return owners[verdict.candidates.index(candidate)] if len(owners) == len(verdict.candidates) else None
 
 
-def _hand_over(tools: Equipment, owner: Batch, candidate: MessageBatch) -> None:
-    """To the batch that its ids name; whoever was given it by a wrong guess is in doubt again."""
-    _unguess(tools, candidate)
+def _hand_over(tools: Equipment, owner: Batch, holder: Batch | None, candidate: MessageBatch) -> bool:
+    """To the one that its ids name; whoever was given it by a wrong guess is in doubt again."""
+    if owner.claim is not None and owner.claim.owner != tools.owner:
+        return False
+    if holder is not None:
+        tools.ledger.record_wrong_adoption(holder, tools.now())
     if owner.message_batch_id is not None:
         tools.ledger.record_wrong_adoption(owner, tools.now())
-    _adopt(tools, owner, candidate, provisional=False)
+    _adopt(tools, owner, candidate, identified=True)
+    return True
 
 
-def _unguess(tools: Equipment, candidate: MessageBatch) -> None:
-    for guess in tools.ledger.guesses():
-        if guess.message_batch_id == candidate.id:
-            tools.ledger.record_wrong_adoption(guess, tools.now())
-
-
-def _first_id(tools: Equipment, candidate: MessageBatch) -> bytes:
-    start = b""
-    with tools.transport.results(candidate.id) as pieces:
-        for piece in pieces:
-            start += piece
-            if b"\n" in start:
-                break
-    return custom_id_of(start.split(b"\n")[0])
+def _sample(tools: Equipment, candidate: MessageBatch) -> list[bytes]:
+    """Some of its custom_ids, at least one. Raises ApiFailure where its results cannot be read as results."""
+    try:
+        with tools.transport.results(candidate.id) as pieces:
+            return first_ids(pieces, SAMPLE_IDS)
+    except NotWhole as odd:
+        raise ApiFailure(f"{candidate.id}: {odd}", status=200) from odd
 
 
 def _ids(tools: Equipment, batch: Batch) -> dict[bytes, int]:
@@ -151,8 +167,8 @@ def _ids(tools: Equipment, batch: Batch) -> dict[bytes, int]:
     return ids_of_range(request_file(tools.workspace, job, batch.round), batch)
 
 
-def _adopt(tools: Equipment, doubt: Batch, seen: MessageBatch, *, provisional: bool) -> None:
-    if tools.ledger.record_adopted(doubt, seen, tools.now(), provisional=provisional):
+def _adopt(tools: Equipment, doubt: Batch, seen: MessageBatch, *, identified: bool) -> None:
+    if tools.ledger.record_adopted(doubt, seen, tools.now(), identified=identified):
         tools.tell(DoubtSettled(*tools.place(doubt), seen.id))
     else:
         _look_again(tools, [doubt], "in doubt: its candidate was another's", 1.0)
@@ -165,6 +181,5 @@ def _look_again(tools: Equipment, doubts: Sequence[Batch], note: str, seconds: f
 
 
 def _is_in_grace(tools: Equipment, doubts: Sequence[Batch]) -> bool:
-    return any(
-        d.intent_at is not None and (tools.now() - d.intent_at < tools.grace or d.looks + 1 < MIN_LOOKS) for d in doubts
-    )
+    now = tools.server.now()
+    return any(d.intent_at is not None and (now - d.intent_at < tools.grace or d.looks + 1 < MIN_LOOKS) for d in doubts)

@@ -149,7 +149,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A cut of a round, as the ledger remembers it; a Message Batch once `message_batch_id` is known."""
+    """A cut of a round, as the ledger remembers it; a Message Batch once `message_batch_id` is known.
+
+    `provisional`: found by looking, its results not verified yet; `identified`: some of its ids were read and are ours.
+    `intent_at` and `lost_at` are the server's time: before the create, and when its answer was missed.
+    `api`: base URL, organization and API workspace that the create was sent to.
+    """
 
     id: int
     job_id: int
@@ -158,10 +163,13 @@ class Batch:
     state: State
     message_batch_id: str | None = None
     provisional: bool = False
+    identified: bool = False
     claim: Claim | None = None
     tries: int = 0
     looks: int = 0
     intent_at: datetime | None = None
+    lost_at: datetime | None = None
+    api: str = ""
     not_before: datetime | None = None
     missing_since: datetime | None = None
     created_at: datetime | None = None
@@ -169,6 +177,8 @@ class Batch:
     ended_at: datetime | None = None
     looked_at: datetime | None = None
     counts: RequestCounts = RequestCounts()
+    results_bytes: int | None = None
+    results_sha256: str | None = None
     note: str = ""
 
     @property

@@ -16,6 +16,7 @@ from batchctl.domain.model import Batch, MessageBatch, ProcessingStatus
 GRACE = timedelta(seconds=60)
 MIN_LOOKS = 3
 CLOCK_MARGIN = timedelta(seconds=5)
+LATE_MARGIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +36,15 @@ class Listing:
 
     `known`: ids that are certainly another batch's. `guessed`: ids that are another's as far as size and time tell: they
     are not adopted again, but while one of them fits, a doubt is not taken for never created.
-    `ahead`: how far the server's clock is ahead of ours.
     """
 
     batches: Sequence[MessageBatch]
     known: Collection[str]
     guessed: Collection[str] = ()
-    ahead: timedelta = timedelta()
 
 
 def settle(doubts: Sequence[Batch], listing: Listing, *, now: datetime, grace: timedelta = GRACE) -> Verdict:
-    """Judges the doubts size by size. Each doubt must have its `intent_at`."""
+    """Judges the doubts size by size. Each doubt must have its `intent_at`; that and `now` are the server's time."""
     verdicts = [
         _settle_size([d for d in doubts if d.count == size], listing, now=now, grace=grace)
         for size in sorted({d.count for d in doubts})
@@ -75,11 +74,18 @@ def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace:
 
 
 def _candidates(doubts: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
-    since = min(_intent(d) for d in doubts) + listing.ahead - CLOCK_MARGIN
+    """Of their size, created after the first intent and before the last answer was missed, oldest first."""
+    since = min(_intent(d) for d in doubts) - CLOCK_MARGIN
+    lost = [d.lost_at for d in doubts if d.lost_at is not None]
+    # Who died over a create never saw it fail: the server may have gone on with it for a while.
+    until = max(lost) + LATE_MARGIN if len(lost) == len(doubts) else None
     found = [
         b
         for b in listing.batches
-        if b.created_at >= since and b.counts.total == doubts[0].count and b.id not in listing.known
+        if b.counts.total == doubts[0].count
+        and b.id not in listing.known
+        and b.created_at >= since
+        and (until is None or b.created_at <= until)
     ]
     return sorted(found, key=lambda b: b.created_at)
 

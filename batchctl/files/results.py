@@ -69,6 +69,22 @@ def custom_id_of(line: bytes) -> bytes:
         return b""
 
 
+def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
+    """The custom_ids of the first result lines, at least one. Raises NotWhole where a line is no result, or none comes."""
+    found: list[bytes] = []
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        found += [_read_line(line)[0] for line in lines if line.strip()]
+        if len(found) >= most:
+            return found[:most]
+    if rest.strip():
+        found.append(_parsed(rest)[0])
+    if not found:
+        raise NotWhole("no result came")
+    return found
+
+
 def receive(pieces: Iterable[bytes], positions: dict[bytes, int], batch: Batch, raw: Path, index: Path) -> Verified:
     """Writes what comes to `raw`, checks it, and puts it and its index in place only when it is whole.
 

@@ -1,5 +1,6 @@
 """Who is taking a step: two processes may ask for it at the same instant, one of them gets it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -18,12 +19,24 @@ class Claims(Store):
         with self._write() as db:
             return _claim(db, wanted, owner, now)
 
-    def claim_send(self, wanted: Batch, owner: str, now: datetime) -> bool:
-        """The claim that is also the intent: from here until an answer is recorded, the batch may exist."""
+    def claim_all(self, wanted: Sequence[Batch], owner: str, now: datetime) -> bool:
+        """All of them or none: who settles a part of the doubts takes the batches of the rest for a stranger's."""
+        with self._write() as db:
+            if all(_claim(db, one, owner, now) for one in wanted):
+                return True
+            db.rollback()
+            return False
+
+    def claim_send(self, wanted: Batch, owner: str, now: datetime, *, intent_at: datetime, api: str) -> bool:
+        """The claim that is also the intent: from here until an answer is recorded, the batch may exist.
+
+        `intent_at` is the server's time; `api` says where the create goes.
+        """
+        fresh = {"intent_at": intent_at, "api": api, "lost_at": None, "looks": 0, "not_before": None}
         with self._write() as db:
             if wanted.state is not State.PLANNED or not _claim(db, wanted, owner, now):
                 return False
-            advance(db, wanted.id, State.SUBMITTING, now, "", intent_at=now, looks=0, not_before=None)
+            advance(db, wanted.id, State.SUBMITTING, now, "", **fresh)
             return True
 
     def release(self, owned: Batch, owner: str, *, not_before: datetime | None = None, note: str = "") -> None:
@@ -62,5 +75,10 @@ def _claim(db: sa.Connection, wanted: Batch, owner: str, now: datetime) -> bool:
         batch.c.id == wanted.id,
         batch.c.state == wanted.state.value,
         batch.c.owner.is_(None),
+        # As it was seen: it may have been cut in two, or sent and lost once more, since.
+        batch.c["count"] == wanted.count,
+        batch.c.sha256 == wanted.cut.sha256,
+        batch.c.looks == wanted.looks,
+        batch.c.intent_at.is_not_distinct_from(wanted.intent_at),
     )
     return db.execute(free.values(owner=owner, lease_until=now + LEASE)).rowcount == 1

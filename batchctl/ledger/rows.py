@@ -62,8 +62,8 @@ def batch_of(row: sa.Row[Any]) -> Batch:
     columns = row._mapping  # noqa: SLF001 - as above
     claim = Claim(owner=columns["owner"], until=columns["lease_until"]) if columns["owner"] else None
     names = (
-        "id job_id round message_batch_id provisional tries looks intent_at not_before missing_since"
-        " created_at expires_at ended_at looked_at note"
+        "id job_id round message_batch_id provisional identified tries looks intent_at lost_at api not_before"
+        " missing_since created_at expires_at ended_at looked_at results_bytes results_sha256 note"
     )
     return Batch(
         cut=Cut(**{name: columns[name] for name in ("first", "count", "start", "end", "sha256")}),
@@ -93,6 +93,8 @@ def cut_values(cut: Cut) -> dict[str, Any]:
         **asdict(cut),
         "state": State.PLANNED.value,
         "provisional": False,
+        "identified": False,
+        "api": "",
         "tries": 0,
         "looks": 0,
         "note": "",

@@ -83,11 +83,16 @@ batch = sa.Table(
     _column("state", sa.String(12), "planned submitting in_progress canceling ended fetched refused"),
     _column("message_batch_id", sa.String(128), "the API's name for it", nullable=True, unique=True),
     _column("provisional", sa.Boolean, "found by looking, not yet confirmed by the ids in its results"),
+    _column("identified", sa.Boolean, "found by looking, and some of its ids were read and are ours"),
     _column("owner", sa.String(128), "who is taking a step on it right now", nullable=True),
     _column("lease_until", Instant, "until when the owner is believed without a sign of life", nullable=True),
     _column("tries", sa.Integer, "steps begun on it in its present state"),
     _column("looks", sa.Integer, "lists read for it since it is in doubt"),
-    _column("intent_at", Instant, "when the last create was about to begin", nullable=True),
+    _column("intent_at", Instant, "when the last create was about to begin, by the server's clock", nullable=True),
+    _column(
+        "lost_at", Instant, "when its answer was missed, by the server's clock: it cannot be younger", nullable=True
+    ),
+    _column("api", sa.Text, "base URL, organization and API workspace of the last create"),
     _column("not_before", Instant, "no step on it before this time", nullable=True),
     _column("missing_since", Instant, "since when the API answers 404 for it", nullable=True),
     _column("created_at", Instant, "the API's created_at", nullable=True),

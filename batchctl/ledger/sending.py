@@ -15,6 +15,7 @@ from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 _NOTHING_SEEN: dict[str, Any] = {
     "message_batch_id": None,
     "provisional": False,
+    "identified": False,
     "created_at": None,
     "expires_at": None,
     "ended_at": None,
@@ -31,15 +32,18 @@ class Sending(Store):
             wrong = sa.select(batch.c.id).where(batch.c.message_batch_id == seen.id, batch.c.id != sent.id)
             for other in db.scalars(wrong).all():
                 advance(db, other, State.SUBMITTING, now, f"{seen.id} is another batch's", **_NOTHING_SEEN)
+            if state_of(db, sent.id) is State.PLANNED:
+                # Taken for never created while the answer was under way: it was created.
+                advance(db, sent.id, State.SUBMITTING, now, "the answer came late")
             _bind(db, sent.id, seen, now, provisional=False)
 
-    def record_adopted(self, doubt: Batch, seen: MessageBatch, now: datetime, *, provisional: bool) -> bool:
-        """The API has it, as far as its size and time tell; False when the id is taken or the doubt is gone."""
+    def record_adopted(self, doubt: Batch, seen: MessageBatch, now: datetime, *, identified: bool) -> bool:
+        """The API has it, as far as size and time tell, or some of its ids; False when the id is taken or the doubt gone."""
         with self._write() as db:
             is_taken = db.scalar(sa.select(batch.c.id).where(batch.c.message_batch_id == seen.id))
             if is_taken or state_of(db, doubt.id) is not State.SUBMITTING:
                 return False
-            _bind(db, doubt.id, seen, now, provisional=provisional)
+            _bind(db, doubt.id, seen, now, provisional=True, identified=identified)
             return True
 
     def record_not_created(self, sent: Batch, now: datetime, *, not_before: datetime | None, note: str) -> None:
@@ -47,14 +51,19 @@ class Sending(Store):
         with self._write() as db:
             advance(db, sent.id, State.PLANNED, now, note, not_before=not_before, tries=sent.tries + 1, intent_at=None)
 
-    def record_doubt(self, sent: Batch, *, not_before: datetime, note: str, looks: int = 0) -> None:
-        """Nobody is sending it and nobody knows: it stays `submitting`, without a claim, looked for `looks` times."""
+    def record_doubt(
+        self, sent: Batch, *, not_before: datetime, note: str, looks: int = 0, lost_at: datetime | None = None
+    ) -> None:
+        """Nobody is sending it and nobody knows: it stays `submitting`, without a claim, looked for `looks` times.
+
+        `lost_at`: when its answer was missed, by the server's clock; None leaves what is known of that.
+        """
+        values = {"owner": None, "lease_until": None, "not_before": not_before, "note": note, "looks": looks}
+        if lost_at is not None:
+            values["lost_at"] = lost_at
         with self._write() as db:
-            db.execute(
-                sa.update(batch)
-                .where(batch.c.id == sent.id, batch.c.state == State.SUBMITTING.value)
-                .values(owner=None, lease_until=None, not_before=not_before, note=note, looks=looks)
-            )
+            is_doubt = sa.and_(batch.c.id == sent.id, batch.c.state == State.SUBMITTING.value)
+            db.execute(sa.update(batch).where(is_doubt).values(values))
 
     def record_refused(self, sent: Batch, now: datetime, note: str) -> None:
         with self._write() as db:
@@ -88,25 +97,34 @@ class Sending(Store):
                 return
             advance(db, adopted.id, State.SUBMITTING, now, note, **_NOTHING_SEEN)
 
-    def record_confirmed(self, adopted: Batch) -> None:
-        """The ids say that the guess was right."""
+    def record_identified(self, adopted: Batch) -> None:
+        """Some of its ids were read: the guess was right as far as they tell."""
         with self._write() as db:
             is_still = sa.and_(batch.c.id == adopted.id, batch.c.message_batch_id == adopted.message_batch_id)
-            db.execute(sa.update(batch).where(is_still).values(provisional=False))
+            db.execute(sa.update(batch).where(is_still).values(identified=True))
 
     def known_message_batches(self, of: Job) -> set[str]:
         """Every id that is no candidate for the job's doubts: surely another batch's, or a stranger's."""
         bound = sa.select(batch.c.message_batch_id).where(
-            batch.c.message_batch_id.is_not(None), batch.c.provisional.is_(False)
+            batch.c.message_batch_id.is_not(None),
+            sa.or_(batch.c.provisional.is_(False), batch.c.identified.is_(True)),
         )
         strangers = sa.select(stranger.c.message_batch_id).where(stranger.c.job_id == of.id)
         with self._read() as db:
             return {*db.scalars(bound).all(), *db.scalars(strangers).all()}
 
     def guesses(self) -> list[Batch]:
-        """Batches of all jobs that were adopted by size and time and not confirmed by their ids so far."""
+        """Batches of all jobs that were adopted by size and time alone."""
+        question = sa.select(batch).where(batch.c.provisional.is_(True), batch.c.identified.is_(False))
         with self._read() as db:
-            return [batch_of(row) for row in db.execute(sa.select(batch).where(batch.c.provisional.is_(True)))]
+            return [batch_of(row) for row in db.execute(question)]
+
+    def contenders(self, count: int) -> list[Batch]:
+        """Batches of all jobs, `count` requests each, that a found batch may belong to: doubts, and all that were adopted."""
+        is_open = sa.or_(batch.c.state == State.SUBMITTING.value, batch.c.provisional.is_(True))
+        question = sa.select(batch).where(is_open, batch.c["count"] == count).order_by(batch.c.intent_at)
+        with self._read() as db:
+            return [batch_of(row) for row in db.execute(question)]
 
     def counts_being_sent(self, but: Job) -> frozenset[int]:
         """Sizes of the batches that other jobs of this workspace are sending or doubt right now."""
@@ -115,6 +133,8 @@ class Sending(Store):
             return frozenset(db.scalars(question.where(batch.c.owner.is_not(None))).all())
 
 
-def _bind(db: sa.Connection, batch_id: int, seen: MessageBatch, now: datetime, *, provisional: bool) -> None:
-    values = {**seen_values(seen, now), "message_batch_id": seen.id, "provisional": provisional, "not_before": None}
-    advance(db, batch_id, OF_STATUS[seen.processing_status], now, seen.id, tries=0, **values)
+def _bind(
+    db: sa.Connection, batch_id: int, seen: MessageBatch, now: datetime, *, provisional: bool, identified: bool = False
+) -> None:
+    found = {"message_batch_id": seen.id, "provisional": provisional, "identified": identified, "not_before": None}
+    advance(db, batch_id, OF_STATUS[seen.processing_status], now, seen.id, tries=0, **seen_values(seen, now), **found)

@@ -39,11 +39,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Batches of the key's API workspace, newest first; `after` is the cursor of the next page, empty on the last."""
+    """Batches of the key's API workspace, newest first; `after` is the cursor of the next page, empty on the last.
+
+    `account`: organization and API workspace, as the answer's headers name them; empty where they do not.
+    """
 
     batches: tuple[MessageBatch, ...]
     after: str
     server_time: datetime | None
+    account: str
 
 
 class Body:
@@ -101,7 +105,11 @@ class Transport:
 
         query = {"limit": limit, **({"after_id": after} if after else {})}
         response = self._get(PATH, query)
-        return Page(**translate.page(response), server_time=translate.server_time(response))
+        return Page(
+            **translate.page(response),
+            server_time=translate.server_time(response),
+            account=translate.account(response),
+        )
 
     @contextlib.contextmanager
     def results(self, message_batch_id: str) -> Iterator[Iterator[bytes]]:

@@ -94,12 +94,22 @@ def _processing_status(said: str) -> ProcessingStatus:
 
 
 def page(response: httpx2.Response) -> dict[str, Any]:
+    """What stands in a list. One batch that cannot be read, perhaps somebody else's, hides none of the others."""
     found = parsed(response)
     listed = found.get("data")
-    if not isinstance(listed, list):
-        raise ApiFailure("the answer is no list of Message Batches", status=200)
     after = str(found.get("last_id") or "") if found.get("has_more") else ""
-    return {"batches": tuple(message_batch(one) for one in listed), "after": after}
+    if not isinstance(listed, list) or (found.get("has_more") and not after):
+        raise ApiFailure("the answer is no list of Message Batches", status=200)
+    batches = []
+    for one in listed:
+        with contextlib.suppress(ApiFailure):
+            batches.append(message_batch(one))
+    return {"batches": tuple(batches), "after": after}
+
+
+def account(response: httpx2.Response) -> str:
+    names = ("anthropic-organization-id", "anthropic-workspace-id")
+    return " ".join(response.headers[name] for name in names if name in response.headers)
 
 
 def server_time(response: httpx2.Response) -> datetime | None:

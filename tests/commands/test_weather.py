@@ -177,7 +177,7 @@ def test_a_wrong_key_is_the_account_and_never_shown(person: Person) -> None:
 
 
 def test_no_network_is_one_message_and_nothing_is_lost(person: Person, emulator: Running, monkeypatch) -> None:
-    monkeypatch.setattr("batchctl.commands.sending.GIVE_UP_AFTER", 2)
+    monkeypatch.setattr("batchctl.commands.looking.GIVE_UP_AFTER", 2)
     there = person.variables["ANTHROPIC_BASE_URL"]
     person.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
     path = person.write("in.jsonl", requests(2))
