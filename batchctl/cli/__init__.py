@@ -21,6 +21,9 @@ def main() -> NoReturn:
             sys.stdout.flush()
         except BrokenPipeError:
             leave_quietly()
+        except OSError:
+            # Said already, by the command that could not write; trying once more at the exit would be a traceback.
+            os._exit(1)
     sys.exit(0)
 
 

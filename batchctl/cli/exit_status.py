@@ -56,6 +56,8 @@ OF_STAGE = {
 
 
 def status_of_sending(report: JobReport) -> int:
-    """Of a verb that sends: done when all is sent, whatever becomes of it."""
-    unsent = {State.PLANNED, State.SUBMITTING}
-    return NOT_FINISHED if any(b.state in unsent for b in report.batches) else DONE
+    """Of a verb that sends: done when all is sent, whatever becomes of it. What the API refused is not sent."""
+    states = {b.state for b in report.batches if b.round == report.job.rounds[-1].number}
+    if states & {State.PLANNED, State.SUBMITTING}:
+        return NOT_FINISHED
+    return SOME_FAILED if State.REFUSED in states else DONE

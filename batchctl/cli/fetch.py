@@ -1,5 +1,6 @@
 """`fetch`: bring home, merge, say where."""
 
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +18,8 @@ from batchctl.render.screen import Screen
 
 def fetch(common: Common, word: str | None, *, output: str, output_dir: Path | None, moved_to: str) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
+        if output == "-" and sys.__stdout__ is None:
+            raise UsageProblem("-o -: stdout is closed")
         job = use_moved_input(tools, find_job(tools.ledger, word), moved_to)
         fetched = fetching.fetch(tools, job, _output(job, output, output_dir))
         screen.fetched(fetched.report, fetched.merged, fetched.output.results, fetched.output.errors)

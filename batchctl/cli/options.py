@@ -17,7 +17,7 @@ def _size(given: str | int) -> int:
     unit = next((u for u in units if upper.endswith(u)), "")
     try:
         return int(float(upper.removesuffix(unit)) * units.get(unit, 1))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is not a size: like 32MB or 250000000") from None
 
 
@@ -29,8 +29,8 @@ def _seconds(text: str) -> float:
         seconds = float(text.removesuffix(unit)) * units.get(unit, 1.0)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a duration: like 500ms, 10s or 2m") from None
-    if not seconds > 0:
-        raise typer.BadParameter("a duration must be more than 0")
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise typer.BadParameter("a duration must be more than 0 and at most 24h")
     return seconds
 
 
@@ -63,6 +63,7 @@ def depth_of(word: str) -> Depth:
 
 
 COMMON = "Everywhere"
+LONGEST_SECONDS = 86_400
 
 Workspace = Annotated[
     Path | None,

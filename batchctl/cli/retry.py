@@ -9,13 +9,11 @@ from batchctl.cli.wiring import Common, run
 from batchctl.commands import retry as retrying
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
-from batchctl.commands.looking import report_of
 from batchctl.commands.submit import use_moved_input
 from batchctl.domain.choosing import Choice, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.model import Job
-from batchctl.domain.progress import JobReport
 from batchctl.render.screen import Screen
 
 
@@ -31,6 +29,11 @@ class Retry:
     moved_to: str
     waits: bool
 
+    @property
+    def is_particular(self) -> bool:
+        """Whether more was asked for than to go on."""
+        return bool(self.keeps_file or self.edited or self.choice != Choice())
+
 
 def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
@@ -40,57 +43,56 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
         if odd := [w for w in odd if w not in known]:
             raise UsageProblem(f"--only {odd[0]!r} is no class, no outcome and no error type of this job")
         job = use_moved_input(tools, job, wanted.moved_to)
-        if wanted.keeps_file and wanted.edited is None and not retrying.open_round(tools, job):
-            retrying.pause_for_account(tools, job, wanted.choice)
-            return _keep_file(tools, screen, job, wanted)
         with tools.workspace.planning():
-            planned, is_new = _round_to_send(tools, screen, tools.ledger.job(job.name), wanted)
+            planned, status = _round_to_send(tools, screen, tools.ledger.job(job.name), wanted)
         if planned is None:
-            return _nothing_to_send(screen, job, report_of(tools, job))
-        return _send_round(tools, screen, planned, wanted, is_new=is_new)
+            return status
+        report = retrying.proceed(tools, planned, is_new=planned.rounds != job.rounds, waits=wanted.waits)
+        screen.submitted(report)
+        return status_of_sending(report)
 
     run(common, command)
 
 
-def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> tuple[Job | None, bool]:
-    """The job with a round to send, and whether it is new; None where nothing is left that was asked for."""
+def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> tuple[Job | None, int]:
+    """The job with a round to send; or None, and the status to leave with."""
     if retrying.open_round(tools, job):
-        return job, False
-    retrying.pause_for_account(tools, job, wanted.choice)
+        if wanted.is_particular:
+            raise Refused(
+                f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
+                hint=f"batchctl retry {job.name}, without options, sends the rest of it",
+            )
+        return job, DONE
+    path = _path_to_keep(job, wanted)
     rebuilt = (
-        retrying.use_edited(tools, job, wanted.edited) if wanted.edited else retrying.rebuild(tools, job, wanted.choice)
+        retrying.use_edited(tools, job, wanted.edited)
+        if wanted.edited
+        else retrying.rebuild(tools, job, wanted.choice, target=path)
     )
-    is_empty = not rebuilt.chosen.requests
-    screen.chosen(job.name, rebuilt.number, rebuilt.chosen, rebuilt.path, is_last=is_empty)
-    if is_empty:
-        retrying.discard(tools, job, rebuilt)
-        return None, False
-    return retrying.record(tools, job, rebuilt), True
+    chosen = rebuilt.chosen
+    is_last = wanted.keeps_file or not chosen.requests
+    screen.chosen(job.name, rebuilt.number, chosen, rebuilt.path, is_last=is_last)
+    if is_last or retrying.account_is_cause(chosen, wanted.choice):
+        retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
+    retrying.pause_for_account(tools, job, chosen, wanted.choice)
+    if not is_last:
+        return retrying.record(tools, job, rebuilt), DONE
+    if not chosen.requests:
+        screen.note(f"{job.name}: nothing to send again")
+        return None, SOME_FAILED if chosen.left or job.left_out else DONE
+    screen.note("nothing was sent")
+    if path is not None:
+        screen.note(f"next: batchctl retry {job.name} --from {path}")
+    return None, DONE
 
 
-def _send_round(tools: Equipment, screen: Screen, job: Job, wanted: Retry, *, is_new: bool) -> int:
-    report = retrying.proceed(tools, job, is_new=is_new, waits=wanted.waits)
-    screen.submitted(report)
-    return status_of_sending(report)
-
-
-def _keep_file(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> int:
-    number = job.rounds[-1].number + 1
-    path = (wanted.output_dir or Path()) / f"{job.name}.round-{number}.requests.jsonl"
+def _path_to_keep(job: Job, wanted: Retry) -> Path | None:
+    """Where a person wants the rebuilt file. Raises Refused where it would take the place of their edits."""
+    if not wanted.keeps_file or wanted.edited is not None:
+        return None
+    path = (wanted.output_dir or Path()) / f"{job.name}.round-{job.rounds[-1].number + 1}.requests.jsonl"
     if wanted.is_for_editing and path.exists():
         raise Refused(
             f"{path} is there already: it may hold your edits", hint=f"batchctl retry {job.name} --from {path}"
         )
-    rebuilt = retrying.rebuild(tools, job, wanted.choice, target=path)
-    screen.chosen(job.name, number, rebuilt.chosen, path, is_last=True)
-    if not rebuilt.chosen.requests:
-        path.unlink()
-        return _nothing_to_send(screen, job, report_of(tools, job))
-    screen.note(f"nothing was sent; to send it{', once edited' if wanted.is_for_editing else ''}:")
-    screen.note(f"next: batchctl retry {job.name} --from {path}")
-    return DONE
-
-
-def _nothing_to_send(screen: Screen, job: Job, report: JobReport) -> int:
-    screen.note(f"{job.name}: nothing to send again")
-    return SOME_FAILED if report.failures or job.left_out else DONE
+    return path

@@ -1,10 +1,9 @@
 """`submit`: find or make the job, send it, show the end, give the status."""
 
-import sys
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, status_of_sending
-from batchctl.cli.wiring import Common, ask, run
+from batchctl.cli.wiring import Common, ask, run, stdin
 from batchctl.commands import submit as submitting
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.submit import Submission
@@ -33,7 +32,7 @@ def _job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Jo
         if not submitting.is_open(tools, known):
             raise submitting.already_sent(known)
         return known, False
-    planner, given = submitting.check(tools, wanted, sys.stdin.buffer)
+    planner, given = submitting.check(tools, wanted, stdin())
     if given.scan.warnings and not yes and submitting.same_input(tools, wanted, given.scan) is None:
         ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
     with tools.workspace.planning():
@@ -45,7 +44,7 @@ def _job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Jo
 
 
 def _dry_run(tools: Equipment, screen: Screen, wanted: Submission, show: int | None) -> int:
-    planner, given = submitting.check(tools, wanted, sys.stdin.buffer)
+    planner, given = submitting.check(tools, wanted, stdin())
     if show is not None and show > given.scan.count:
         raise UsageProblem(f"--show {show:,}: the input has {given.scan.count:,} requests")
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 import typer
 
@@ -18,7 +18,7 @@ from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.server import Server
-from batchctl.domain.errors import BatchctlError, Refused, Stopped, UsageProblem
+from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, UsageProblem
 from batchctl.domain.reconciling import GRACE
 from batchctl.files.workspace import Workspace, find_workspace
 from batchctl.ledger import Ledger, Owner
@@ -59,6 +59,11 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
         screen.note("stopped; nothing was canceled: the same command continues")
     except BrokenPipeError:
         leave_quietly()
+    except OSError as error:
+        # Whatever of the disk, the terminal or the folder we stand in was not met where it belongs.
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        status = OF_PROBLEM[DiskProblem]
+        screen.problem(DiskProblem(f"{where}{error.strerror or error}"), status)
     finally:
         screen.close()
     raise typer.Exit(status)
@@ -120,15 +125,19 @@ def _grace() -> timedelta:
     if not stored:
         return GRACE
     try:
-        seconds = float(stored.removesuffix("s"))
-    except ValueError:
+        return timedelta(seconds=float(stored.removesuffix("s")))
+    except (ValueError, OverflowError):
         raise UsageProblem(f"{GRACE_VARIABLE}={stored!r} is not a number of seconds") from None
-    return timedelta(seconds=seconds)
+
+
+def stdin() -> BinaryIO | None:
+    """None where it was closed."""
+    return sys.stdin.buffer if sys.stdin is not None else None
 
 
 def ask(question: str, flag: str) -> None:
     """A yes, from a person at a terminal; elsewhere the flag says it. Raises Refused."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if sys.stdin is None or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Refused(f"{question} Nobody is there to say yes", hint=f"{flag} says it")
     if not typer.confirm(question, default=False, err=True):
         raise Refused("nothing was sent", hint=f"{flag} answers yes without asking")

@@ -5,17 +5,20 @@ from pathlib import Path
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import latest
 from batchctl.commands.planning import Planner
-from batchctl.domain.errors import InputProblem
+from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.model import Cut, Job, Mark
 from batchctl.domain.plans import Depth
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.durable import replacing
+from batchctl.files.inputs import is_spooled
 from batchctl.files.requests import whole_lines
 from batchctl.files.results import custom_id_of
 
 
 def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int]:
     """The round's request file with the edited lines in input order, its cuts and its count. Raises InputProblem."""
+    if is_spooled(str(edited)):
+        raise UsageProblem(f"--from {edited}: name the plain file that was edited")
     planner = Planner(tools, job.settings, skip_bad=False, depth=Depth.FULL)
     planner.read(str(edited), stdin=None)
     origins = _origins_without_success(tools, job)

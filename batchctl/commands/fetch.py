@@ -10,6 +10,7 @@ from batchctl.domain.errors import ApiFailure, ServiceProblem
 from batchctl.domain.model import Job, Merged, State
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
+from batchctl.files.results import is_on_disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,10 @@ class Fetched:
 
 def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
     """Downloads and merges. Results that cannot be had do not keep the others from the merged files."""
+    for batch in tools.ledger.batches(job):
+        raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
+        if batch.state is State.FETCHED and not is_on_disk(raw, index, batch):
+            tools.ledger.record_gone(batch, tools.now())
     failure = look_once(tools, job)
     if failure is not None and not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
         raise unreachable(failure)

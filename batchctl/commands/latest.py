@@ -32,7 +32,7 @@ class OpenBatch:
         self._lines = LinesInOrder(request_file(tools.workspace, job, batch.round), batch)
         self.answers: Answers | None = None
         if batch.state is State.FETCHED:
-            self.answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch.count)
+            self.answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch)
 
     def mark(self, position: int) -> int:
         return self.answers.marks[position] if self.answers else Mark.UNANSWERED

@@ -38,11 +38,11 @@ class Output:
 def merge(tools: Equipment, job: Job, output: Output) -> Merged:
     """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
     batches = tools.ledger.batches(job)
-    if output.results != STDOUT:
-        requests = [request_file(tools.workspace, job, r.number) for r in job.rounds]
-        refuse_to_overwrite(Path(output.results), [*requests, Path(job.input_path)])
+    precious = [*(request_file(tools.workspace, job, r.number) for r in job.rounds), Path(job.input_path)]
+    for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
+        refuse_to_overwrite(path, precious)
     written = _Merge(tools, job, batches)
-    with replacing(output.errors, mode=0o644) as errors, results_file(output.results) as results:
+    with replacing(output.errors.resolve(), mode=0o644) as errors, results_file(output.results) as results:
         left_out = left_out_lines(tools.workspace.left_out(job.name))
         for failed in in_line_order(written.run(results.write), left_out):
             errors.write(error_line(failed))

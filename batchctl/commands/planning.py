@@ -62,8 +62,9 @@ class Planner:
         workspace = self._tools.workspace
         copied = workspace.temporary(f"{os.getpid()}.input")
         spooled = is_spooled(path)
+        if path == STDIN and stdin is None:
+            raise InputProblem("stdin is closed: there is nothing to read from it")
         if spooled:
-            assert stdin is not None, "only an edited retry has none, and it is a plain file"
             spool(path, copied, stdin, self._progress("copying", 0))
         plain = copied if spooled else Path(absolute(path))
         found = stat(plain) if path == STDIN else stat(Path(path))

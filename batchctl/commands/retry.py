@@ -72,11 +72,11 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
     return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done))
 
 
-def discard(tools: Equipment, job: Job, rebuilt: Rebuilt) -> None:
-    """Nothing was chosen: the empty files go."""
-    rebuilt.path.unlink(missing_ok=True)
+def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -> None:
+    """It is not sent from here: its files go, but for the one that a person wants to keep."""
     own = tools.workspace.requests(job.name, rebuilt.number, tools.owner)
-    tools.workspace.origins(own).unlink(missing_ok=True)
+    for left in (tools.workspace.origins(own), own, *([] if keeps_file else [rebuilt.path])):
+        left.unlink(missing_ok=True)
 
 
 def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
@@ -115,17 +115,22 @@ def proceed(tools: Equipment, job: Job, *, is_new: bool, waits: bool = True) -> 
     return report_of(tools, job)
 
 
-def pause_for_account(tools: Equipment, job: Job, choice: Choice) -> None:
+def account_is_cause(chosen: Chosen, choice: Choice) -> bool:
+    """Whether requests failed because of the account, and nobody said that this is mended."""
+    return not choice.only and any(failure_class == FailureClass.ACCOUNT for _, failure_class, _ in chosen.left)
+
+
+def pause_for_account(tools: Equipment, job: Job, chosen: Chosen, choice: Choice) -> None:
     """Where the account failed requests, nothing goes again by itself: it would fail again. Raises AccountProblem."""
-    failures = report_of(tools, job).failures
-    broke = [f for f in failures if f.failure_class == FailureClass.ACCOUNT and not choice.only]
-    if broke:
-        count = sum(f.count for f in broke)
-        tools.ledger.record_pause(job, broke[0].sample_message)
-        raise AccountProblem(
-            f"{count:,} requests of {job.name} failed because of the account: {broke[0].sample_message}",
-            hint=f"mend it, then: batchctl retry {job.name} --only account --only retry",
-        )
+    if not account_is_cause(chosen, choice):
+        return
+    count = sum(n for (_, failure_class, _), n in chosen.left.items() if failure_class == FailureClass.ACCOUNT)
+    said = next((f.sample_message for f in tools.ledger.failures(job) if f.failure_class is FailureClass.ACCOUNT), "")
+    tools.ledger.record_pause(job, said)
+    raise AccountProblem(
+        f"{count:,} requests of {job.name} failed because of the account: {said}",
+        hint=f"mend it, then: batchctl retry {job.name} --only account --only retry",
+    )
 
 
 class _Chooser:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.finding import matching
 from batchctl.commands.looking import report_of
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.planning import Input, Planner
@@ -13,7 +12,7 @@ from batchctl.domain.cutting import limits_problem
 from batchctl.domain.errors import InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.model import Job, Settings, State
-from batchctl.domain.names import job_name, name_problem
+from batchctl.domain.names import beta_problem, job_name, name_problem
 from batchctl.domain.plans import Depth, Scan
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
@@ -37,9 +36,11 @@ class Submission:
     moved_to: str = ""
 
 
-def check(tools: Equipment, wanted: Submission, stdin: BinaryIO) -> tuple[Planner, Input]:
+def check(tools: Equipment, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
     """Everything up to the plan: nothing is recorded and nothing is sent."""
-    problem = limits_problem(wanted.settings.max_requests, wanted.settings.max_bytes) or name_problem(wanted.name)
+    settings = wanted.settings
+    problem = limits_problem(settings.max_requests, settings.max_bytes) or name_problem(wanted.name)
+    problem = problem or beta_problem(settings.betas)
     if problem:
         raise UsageProblem(problem)
     planner = Planner(tools, wanted.settings, skip_bad=wanted.skip_bad, depth=wanted.depth)
@@ -50,9 +51,9 @@ def known_job(tools: Equipment, wanted: Submission) -> Job | None:
     """A job this can only be: named instead of a path, or unfinished with a file that is unchanged since it was planned."""
     jobs = tools.ledger.jobs()
     path = Path(wanted.path)
-    if wanted.path != STDIN and not path.exists():
-        found = matching(jobs, wanted.path)
-        return found[0] if len(found) == 1 else None
+    if wanted.path != STDIN and (not path.exists() or path.is_dir()):
+        # By its whole name only: this sends, and a mistyped file is no job.
+        return next((job for job in jobs if job.name == wanted.path), None)
     if wanted.again or is_spooled(wanted.path):
         return None
     now = stat(path)
@@ -80,7 +81,7 @@ def same_input(tools: Equipment, wanted: Submission, scan: Scan) -> Job | None:
 
 def already_sent(job: Job) -> Refused:
     return Refused(
-        f"this input is already job {job.name}: all of it was sent",
+        f"this input is already job {job.name}: nothing of it is left to send",
         hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
     )
 

@@ -21,3 +21,9 @@ def name_problem(name: str) -> str:
     if not name or re.fullmatch(NAME_PATTERN, name):
         return ""
     return f"--name {name!r}: letters, digits, '.', '_' and '-', at most 64, and a letter or digit first"
+
+
+def beta_problem(betas: Collection[str]) -> str:
+    """Why a value cannot stand in the anthropic-beta header; empty when all can."""
+    wrong = next((beta for beta in betas if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", beta)), None)
+    return "" if wrong is None else f"--beta {wrong!r}: letters, digits, '.', '_' and '-'"

@@ -17,7 +17,8 @@ MAY_FOLLOW: dict[State, frozenset[State]] = {
     State.CANCELING: frozenset({State.ENDED, State.SUBMITTING}),
     # Back to submitting: the ids in the results say that an adopted batch was somebody else's.
     State.ENDED: frozenset({State.FETCHED, State.SUBMITTING}),
-    State.FETCHED: frozenset(),
+    # Back to ended: its files are gone from the disk, and the API may still have them.
+    State.FETCHED: frozenset({State.ENDED}),
     State.REFUSED: frozenset(),
 }
 

@@ -5,6 +5,7 @@ import fcntl
 import gzip
 import hashlib
 import os
+import stat as stat_module
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,12 +22,18 @@ else:
 
 STDIN = "-"
 PIECE_BYTES = 1 << 18
+COPY_UP_TO_BYTES = 64 << 20
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file
 
 
 def is_spooled(path: str) -> bool:
-    """Whether the input cannot be read by range and is copied into the workspace first."""
-    return path == STDIN or path.endswith((".gz", ".zst"))
+    """Whether the input cannot be read by range and is copied into the workspace first: stdin, packed, a pipe."""
+    if path == STDIN or path.endswith((".gz", ".zst")):
+        return True
+    try:
+        return stat_module.S_ISFIFO(Path(path).stat().st_mode)
+    except OSError:
+        return False
 
 
 def input_name(path: str) -> str:
@@ -60,7 +67,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def spool(path: str, target: Path, stdin: BinaryIO, tell: Callable[[int], None]) -> None:
+def spool(path: str, target: Path, stdin: BinaryIO | None, tell: Callable[[int], None]) -> None:
     """Copies stdin or a compressed input, decompressed, to `target`. Raises InputProblem or DiskProblem."""
     with replacing(target) as out, _plain(path, stdin) as source:
         copied = 0
@@ -71,8 +78,9 @@ def spool(path: str, target: Path, stdin: BinaryIO, tell: Callable[[int], None])
 
 
 @contextlib.contextmanager
-def _plain(path: str, stdin: BinaryIO) -> Iterator[BinaryIO]:
+def _plain(path: str, stdin: BinaryIO | None) -> Iterator[BinaryIO]:
     if path == STDIN:
+        assert stdin is not None, "asked before"
         yield stdin
         return
     with opened(Path(path)) as file:
@@ -102,7 +110,11 @@ def _pieces(path: str, source: BinaryIO) -> Iterator[bytes]:
 
 
 def keep(source: Path, target: Path) -> bool:
-    """Holds on to an input: a clone where the file system can, else a hard link. False where neither can be had."""
+    """Holds on to an input: a clone where the file system can, else a copy of a small one, else a hard link.
+
+    A link outlives the name but not a change in place; a large input is not worth its room twice. False where none of
+    them can be had.
+    """
     with contextlib.suppress(OSError):
         target.unlink()
     try:
@@ -114,6 +126,9 @@ def keep(source: Path, target: Path) -> bool:
         with contextlib.suppress(OSError):
             target.unlink()
         try:
+            if source.stat().st_size <= COPY_UP_TO_BYTES:
+                _copy(source, target)
+                return True
             # Resolved: a link to a symbolic link would be another symbolic link, and hold nothing.
             os.link(source.resolve(), target)
         except OSError:
@@ -122,10 +137,16 @@ def keep(source: Path, target: Path) -> bool:
     return True
 
 
+def _copy(source: Path, target: Path) -> None:
+    with opened(source) as one, replacing(target) as other:
+        while piece := one.read(PIECE_BYTES):
+            other.write(piece)
+
+
 def sha256_of(path: Path) -> str:
     """Of the whole file, decompressed where its ending says so."""
     digest = hashlib.sha256()
-    with disk(path), _plain(str(path), sys.stdin.buffer) as file:
+    with disk(path), _plain(str(path), None) as file:
         for piece in _pieces(str(path), file):
             digest.update(piece)
     return digest.hexdigest()

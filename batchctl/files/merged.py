@@ -79,12 +79,15 @@ def results_file(path: str) -> Iterator[BinaryIO]:
         return
     umask = os.umask(0)
     os.umask(umask)
-    with replacing(Path(path), mode=0o666 & ~umask) as file:
+    # A link stays a link: the file it leads to is replaced.
+    with replacing(Path(path).resolve(), mode=0o666 & ~umask) as file:
         yield file
 
 
 def refuse_to_overwrite(output: Path, precious: Iterable[Path]) -> None:
-    """Results must not take the place of the requests. Raises Refused."""
+    """Results must not take the place of the requests, nor of a device or a pipe. Raises Refused."""
+    if output.exists() and not output.is_file():
+        raise Refused(f"{output} is no regular file: it is not replaced", hint="name another file; -o - is stdout")
     for path in precious:
         with contextlib.suppress(OSError):
             if output.samefile(path):

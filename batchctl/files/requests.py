@@ -52,10 +52,18 @@ class LinesInOrder:
     """The request lines of one batch, asked for by rising position; the range is read once, and only if asked."""
 
     def __init__(self, path: Path, batch: Batch) -> None:
-        self._lines: Iterator[tuple[int, bytes]] = enumerate(lines_of_range(path, batch))
+        self._lines = enumerate(_checked_lines(path, batch))
 
     def line(self, position: int) -> bytes:
+        """Raises InputProblem where the range is not the one that was planned."""
         return next(line for at, line in self._lines if at == position)
+
+
+def _checked_lines(path: Path, batch: Batch) -> Iterator[bytes]:
+    """Checked as a whole before the first is given: what is taken from them may be sent before the last is reached."""
+    for _ in lines_of_range(path, batch):
+        pass
+    yield from lines_of_range(path, batch)
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -4,6 +4,7 @@ What is on the disk under its name is whole: the number of lines, the set of ids
 """
 
 import hashlib
+import json
 import os
 import re
 from array import array
@@ -44,18 +45,23 @@ def ids_of_range(path: Path, batch: Batch) -> dict[bytes, int]:
     positions: dict[bytes, int] = {}
     for line in lines_of_range(path, batch):
         positions[custom_id_of(line)] = len(positions)
-    if len(positions) != batch.count or b"" in positions:
-        raise changed(path, batch.cut)
     return positions
 
 
 def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
-    """The request lines of a batch, without their newlines."""
+    """The request lines of a batch, without their newlines.
+
+    Raises InputProblem, after the last of them, where they are not the bytes that were planned.
+    """
+    digest = hashlib.sha256()
     rest = b""
     for piece in range_pieces(path, batch.cut.start, batch.cut.end):
+        digest.update(piece)
         *lines, rest = (rest + piece).split(b"\n")
         yield from lines
     yield rest
+    if digest.hexdigest() != batch.cut.sha256:
+        raise changed(path, batch.cut)
 
 
 def custom_id_of(line: bytes) -> bytes:
@@ -241,26 +247,44 @@ def _read_line(line: bytes) -> tuple[bytes, Reading]:
 
 def _parsed(line: bytes) -> tuple[bytes, Reading]:
     try:
-        parsed = orjson.loads(line)
+        # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.
+        try:
+            parsed = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            parsed = json.loads(line)
         return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
     except (ValueError, KeyError, TypeError) as error:
         raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
 
 
 _SUCCEEDED = Reading(Mark.SUCCEEDED, Outcome.SUCCEEDED)
+_MARKS = frozenset(Mark)
+# An offset, a size and a mark for every request.
+INDEX_BYTES = 13
+
+
+def is_on_disk(raw: Path, index: Path, batch: Batch) -> bool:
+    """Whether a downloaded batch's files are still there, and as long as they were."""
+    try:
+        sizes = raw.stat().st_size, index.stat().st_size
+    except OSError:
+        return False
+    return sizes == (batch.results_bytes, INDEX_BYTES * batch.count)
+
+
+def _damaged(path: Path, why: str) -> DiskProblem:
+    return DiskProblem(f"{path}: {why}", hint="delete it: `batchctl fetch` downloads this batch again")
 
 
 class Answers:
     """A downloaded batch, by position: its marks, and its lines as the API sent them."""
 
-    def __init__(self, raw: Path, index: Path, count: int) -> None:
+    def __init__(self, raw: Path, index: Path, batch: Batch) -> None:
+        count = batch.count
         with disk(index):
             stored = index.read_bytes()
-        if len(stored) != 13 * count:
-            raise DiskProblem(
-                f"{index}: not the index of a batch of {count:,} requests",
-                hint="delete it and its .jsonl beside it, and fetch again",
-            )
+        if len(stored) != INDEX_BYTES * count or not _MARKS.issuperset(stored[12 * count :]):
+            raise _damaged(index, f"not the index of a batch of {count:,} requests")
         self.marks = stored[12 * count :]
         self._offsets = unpack("Q", stored[: 8 * count])
         self._sizes = unpack("I", stored[8 * count : 12 * count])
@@ -268,6 +292,9 @@ class Answers:
             self._file = raw.open("rb")
             self._is_small = os.fstat(self._file.fileno()).st_size <= IN_MEMORY_BYTES
             self._whole = self._file.read() if self._is_small else b""
+        if self._is_small and hashlib.sha256(self._whole).hexdigest() != batch.results_sha256:
+            self._file.close()
+            raise _damaged(raw, "not the bytes that were verified when they came")
 
     def line(self, position: int) -> bytes:
         """The API's own bytes, without the newline."""

@@ -32,7 +32,10 @@ _PRIVATE_FOLDER = 0o700
 def find_workspace(named: Path | None, start: Path) -> Path:
     """The named one, else the nearest `.batchctl` from `start` upwards, else the one `submit` would make in `start`."""
     if named is not None:
-        return named.expanduser().absolute()
+        try:
+            return named.expanduser().absolute()
+        except RuntimeError:
+            raise UsageProblem(f"--workspace {named}: no such user") from None
     return next((f / FOLDER for f in (start, *start.parents) if (f / FOLDER).is_dir()), start / FOLDER)
 
 

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,7 @@ class Owner:
     """This process, as the ledger names it. Use as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self.name = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._path = folder / f"{self.name}.lock"
         self._folder = folder
         self._lock = -1
@@ -51,8 +52,17 @@ class Owner:
         os.close(self._lock)
 
 
+def _host() -> str:
+    return "".join(c for c in socket.gethostname().lower() if c.isalnum())[:24] or "host"
+
+
 def is_alive(folder: Path, owner: str) -> bool | None:
-    """Whether the process behind an owner's name still runs; None when its lock cannot be asked. Clears up after the dead."""
+    """Whether the process behind an owner's name still runs; None when its lock cannot be asked. Clears up after the dead.
+
+    A lock of another host is not asked: a network drive may keep locks to each host itself.
+    """
+    if owner.rsplit("-", 2)[0] != _host():
+        return None
     path = folder / f"{owner}.lock"
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -10,7 +10,7 @@ from batchctl.domain.model import Batch, Failures, Job, MessageBatch, State, Ver
 from batchctl.domain.states import OF_STATUS, may_follow
 from batchctl.ledger.rows import COUNTERS, failures_of, seen_values
 from batchctl.ledger.schema import batch, failure, move
-from batchctl.ledger.store import Store, advance, state_of_bound
+from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 
 
 class Results(Store):
@@ -57,9 +57,16 @@ class Results(Store):
                 **values,
                 **{name: getattr(verified.counts, name) for name in COUNTERS},
             )
+            db.execute(sa.delete(failure).where(failure.c.batch_id == downloaded.id))
             for kind in verified.failures:
                 db.execute(sa.insert(failure).values(_failure_values(downloaded, kind)))
             return True
+
+    def record_gone(self, downloaded: Batch, now: datetime) -> None:
+        """Its files are no longer on the disk as they were: to be downloaded again."""
+        with self._write() as db:
+            if state_of(db, downloaded.id) is State.FETCHED:
+                advance(db, downloaded.id, State.ENDED, now, "its files are gone", tries=0, not_before=None)
 
     def record_try(self, downloaded: Batch, owner: str, *, not_before: datetime, note: str) -> None:
         """A download that did not hold what it should: again, later."""

@@ -184,7 +184,7 @@ class Screen:
         if self._json:
             machine.write(sys.stderr, machine.problem_shape(problem, exit_status))
             return
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             self._err.print(Text.assemble(("error: ", "bold red"), clean(problem.message, 1000)), soft_wrap=True)
             if problem.hint:
                 self._err.print(Text.assemble(("  try: ", "dim"), clean(problem.hint, 1000)), soft_wrap=True)

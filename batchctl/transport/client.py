@@ -172,10 +172,14 @@ def checked_base_url(base_url: str) -> str:
     """Empty for the SDK's own. Raises UsageProblem for one that would show the key on the wire."""
     if not base_url:
         return ""
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        host = parts.hostname if parts.scheme in {"http", "https"} and parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host:
         raise UsageProblem(f"--base-url {base_url!r} is not a URL", hint="like https://api.anthropic.com")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if not base_url.lower().startswith("https:") and not is_loopback(host):
         raise UsageProblem(
             f"{base_url}: a key is not sent over plain http, except to this machine",
             hint="use https",

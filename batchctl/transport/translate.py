@@ -4,6 +4,7 @@ Importing this module imports the SDK (1.2 s): only `client` does, and only when
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -26,6 +27,10 @@ CREDENTIALS_HINT = (
 
 # A wait for longer than a batch can take is no answer, and `inf` is a number to Python.
 MOST_SECONDS = 7 * 24 * 3600.0
+MOST_REQUESTS = 10_000_000
+
+
+_KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]+|(?<=Bearer )\S+")
 
 
 @contextlib.contextmanager
@@ -40,6 +45,12 @@ def failures(body: "Body | None" = None) -> Iterator[None]:
     except (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError) as error:
         if body is not None and body.failure is not None:
             raise body.failure from error
+        if isinstance(error.__cause__ or error, httpx2.LocalProtocolError) and not (body is not None and body.given):
+            # Its text would show the header, and so the key.
+            raise AccountProblem(
+                "the key, or another header, holds a character that no header may hold",
+                hint="often a newline at the end of the variable: see ANTHROPIC_API_KEY and ANTHROPIC_CUSTOM_HEADERS",
+            ) from None
         raise _connection_failure(error, body) from error
     except TypeError as error:
         # The SDK says "no credential" with a TypeError at the first request; any other one is a bug and stays one.
@@ -49,8 +60,9 @@ def failures(body: "Body | None" = None) -> Iterator[None]:
     except anthropic.AnthropicError as error:
         if body is not None and body.given:
             # Whatever it is, it came after the upload had begun: not the place to say that nothing was sent.
-            raise ApiFailure(str(error), sent_whole=body.is_sent_whole) from error
-        raise AccountProblem(f"the credentials cannot be used: {error}", hint=CREDENTIALS_HINT) from error
+            raise ApiFailure(_scrubbed(str(error)), sent_whole=body.is_sent_whole) from error
+        said = _scrubbed(str(error))
+        raise AccountProblem(f"the credentials cannot be used: {said}", hint=CREDENTIALS_HINT) from error
 
 
 def guarded(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -77,15 +89,22 @@ def message_batch(found: Mapping[str, Any]) -> MessageBatch:
             id=str(found["id"]),
             processing_status=_processing_status(str(found["processing_status"])),
             counts=RequestCounts(
-                **{n: int(counts.get(n, 0)) for n in ("processing", "succeeded", "errored", "canceled", "expired")}
+                **{n: _count(counts.get(n, 0)) for n in ("processing", "succeeded", "errored", "canceled", "expired")}
             ),
             created_at=_time(found["created_at"]),
             expires_at=_time(found["expires_at"]),
             ended_at=_time_or_none(found.get("ended_at")),
             archived_at=_time_or_none(found.get("archived_at")),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ApiFailure(f"the answer is no Message Batch: {error!r}", status=200) from error
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise ApiFailure(_scrubbed(f"the answer is no Message Batch: {error!r}"), status=200) from error
+
+
+def _count(said: object) -> int:
+    found = int(said)  # type: ignore[call-overload]  # whatever is no number raises
+    if not 0 <= found <= MOST_REQUESTS:
+        raise ValueError(f"{said!r} requests")
+    return int(found)
 
 
 def _processing_status(said: str) -> ProcessingStatus:
@@ -132,14 +151,19 @@ def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:
     has_envelope = isinstance(error.body, dict) and isinstance(error.body.get("error"), dict)
     message = str((error.body or {}).get("error", {}).get("message", "")) if has_envelope else _page_text(error)  # type: ignore[attr-defined]
     return ApiFailure(
-        message or f"HTTP {error.status_code}",
+        _scrubbed(message) or f"HTTP {error.status_code}",
         status=error.status_code,
-        error_type=str(error.type or ""),
+        error_type=_scrubbed(str(error.type or "")),
         error_code=str(error.error_code or ""),
         retry_after=retry_after(error.response.headers),
         has_envelope=has_envelope,
         request_id=str(error.request_id or ""),
     )
+
+
+def _scrubbed(text: str) -> str:
+    """Without anything that looks like a key, and such that it can be written: an error may quote what it was sent."""
+    return _KEY.sub("...", text).encode("utf-8", "replace").decode()
 
 
 def _page_text(error: anthropic.APIStatusError) -> str:
@@ -156,7 +180,7 @@ def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
         httpx2.WriteTimeout: "the upload stood still",
     }
     said = next((text for kind, text in kinds.items() if isinstance(cause, kind)), "the connection broke")
-    detail = str(cause).strip()
+    detail = _scrubbed(str(cause)).strip()
     return ApiFailure(
         f"{said}: {detail}" if detail else said,
         # A connection that never stood has carried nothing, whatever the body was asked for.
@@ -175,6 +199,8 @@ def _unreadable(response: httpx2.Response) -> ApiFailure:
 
 def _time(text: str) -> datetime:
     found = datetime.fromisoformat(text)
+    if not 2000 <= found.year <= 9000:
+        raise ValueError(f"{text!r} is no time of a batch")
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 

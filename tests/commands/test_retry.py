@@ -157,7 +157,10 @@ def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emul
     )
     path = person.write("in.jsonl", requests(20))
     assert person.run("submit", path, "--max-requests", "10", "--parallel", "1").status == 1
-    assert person.run("submit", path).status == 0
+    assert person.run("submit", path).status == 3
+    again = person.run("submit", path)
+    assert again.status == 6
+    assert "nothing of it is left to send" in again.err
     assert person.run("fetch").status == 3
     assert person.run("retry").status == 0
     assert person.run("fetch").status == 0
