@@ -23,6 +23,7 @@ from batchctl.domain.model import (
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+API = "default org_1 wrkspc_1"
 
 # ---------------------------------------------------------------- lines of requests
 

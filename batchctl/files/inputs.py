@@ -117,30 +117,44 @@ def keep(source: Path, target: Path) -> bool:
     """
     with contextlib.suppress(OSError):
         target.unlink()
+    return any(hold(source, target) for hold in (_clone, _copy, _link))
+
+
+def _clone(source: Path, target: Path) -> bool:
+    """The same blocks under another name: what is written to one later does not show in the other."""
     try:
         with source.open("rb") as one, target.open("xb") as other:
             fcntl.ioctl(other.fileno(), _FICLONE, one.fileno())
             os.fsync(other.fileno())
         target.chmod(0o600)
+        sync_folder(target.parent)
     except OSError:
         with contextlib.suppress(OSError):
             target.unlink()
-        try:
-            if source.stat().st_size <= COPY_UP_TO_BYTES:
-                _copy(source, target)
-                return True
-            # Resolved: a link to a symbolic link would be another symbolic link, and hold nothing.
-            os.link(source.resolve(), target)
-        except OSError:
-            return False
-    sync_folder(target.parent)
+        return False
     return True
 
 
-def _copy(source: Path, target: Path) -> None:
-    with opened(source) as one, replacing(target) as other:
-        while piece := one.read(PIECE_BYTES):
-            other.write(piece)
+def _copy(source: Path, target: Path) -> bool:
+    try:
+        if stat(source).st_size > COPY_UP_TO_BYTES:
+            return False
+        with opened(source) as one, replacing(target) as other:
+            while piece := one.read(PIECE_BYTES):
+                other.write(piece)
+    except (DiskProblem, InputProblem):
+        return False
+    return True
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        # Resolved: a link to a symbolic link would be another symbolic link, and hold nothing.
+        os.link(source.resolve(), target)
+        sync_folder(target.parent)
+    except OSError:
+        return False
+    return True
 
 
 def sha256_of(path: Path) -> str:

@@ -7,7 +7,7 @@
 ├── problems/NAME.jsonl      what the check found in an input that was not sent
 ├── tmp/                     copies under way
 └── jobs/NAME/
-    ├── round-1.requests.jsonl      the input: a clone or hard link of it, or the cleaned copy
+    ├── round-1.requests.jsonl      the input: a clone, copy or link of it, or the cleaned copy
     ├── round-1.lines               line numbers, where they differ from the position
     ├── left-out.jsonl              the lines that --skip-bad left out, with the reason
     ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by this process

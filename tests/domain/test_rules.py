@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.choosing import Choice, is_chosen, unknown_words, why_left
+from batchctl.domain.choosing import CLASS_WORDS, MARK_WORDS, Choice, is_chosen, unknown_words, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK, KNOWN_TYPES
 from batchctl.domain.merging import replaces
 from batchctl.domain.model import Mark
@@ -106,9 +106,9 @@ def test_without_a_word_what_may_pass_goes_again_and_what_was_answered_never() -
 @pytest.mark.parametrize(
     ("choice", "more"),
     [
-        ({"include_invalid": True}, {Mark.ERRORED_FIX, Mark.UNKNOWN}),
+        ({"include_invalid": True}, {Mark.ERRORED_FIX}),
         ({"include_canceled": True}, {Mark.CANCELED}),
-        ({"include_invalid": True, "include_canceled": True}, {Mark.ERRORED_FIX, Mark.UNKNOWN, Mark.CANCELED}),
+        ({"include_invalid": True, "include_canceled": True}, {Mark.ERRORED_FIX, Mark.CANCELED}),
     ],
 )
 def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set[Mark]) -> None:
@@ -119,6 +119,7 @@ def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set
     ("word", "marks"),
     [
         ("retry", {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED}),
+        ("fix", {Mark.ERRORED_FIX}),
         ("account", {Mark.ERRORED_ACCOUNT}),
         ("policy", {Mark.REFUSAL}),
         ("expired", {Mark.EXPIRED}),
@@ -134,6 +135,24 @@ def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set
 )
 def test_only_means_only(word: str, marks: set[Mark]) -> None:
     assert chosen(only=frozenset({word})) == marks
+
+
+@pytest.mark.parametrize(
+    ("mark", "own"),
+    [
+        (Mark.CANCELED, [{"only": frozenset({"canceled"})}, {"include_canceled": True}]),
+        (Mark.UNKNOWN, [{"only": frozenset({"unknown"})}]),
+    ],
+)
+def test_what_was_canceled_or_is_of_an_unknown_kind_goes_again_by_its_own_word_alone(
+    mark: Mark, own: list[dict[str, object]]
+) -> None:
+    """A person took it back, or it may be a success of a kind yet to come: paid for, and nobody asked for it."""
+    assert all(mark in chosen(**choice) for choice in own)
+    others = frozenset({*CLASS_WORDS, *MARK_WORDS, *KNOWN_TYPES}) - {TYPE_OF[mark], mark.name.lower()}
+    flags = {"include_invalid": True, "include_canceled": mark is not Mark.CANCELED}
+    assert mark not in chosen(only=others, **flags)
+    assert mark not in chosen(**flags)
 
 
 def test_no_word_sends_a_plain_success_again() -> None:

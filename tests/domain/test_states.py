@@ -6,7 +6,8 @@ from batchctl.domain.model import ProcessingStatus, State
 from batchctl.domain.states import MAY_FOLLOW, OF_STATUS, may_follow
 
 S = State
-# a b c d e, refused, and what may stand between; the last three: an adopted batch was somebody else's
+# a b c d e, refused, and what may stand between; then three: an adopted batch was somebody else's; the last: its files
+# are gone from the disk
 ARROWS = {
     (S.PLANNED, S.SUBMITTING),
     (S.SUBMITTING, S.PLANNED),
@@ -21,6 +22,7 @@ ARROWS = {
     (S.IN_PROGRESS, S.SUBMITTING),
     (S.CANCELING, S.SUBMITTING),
     (S.ENDED, S.SUBMITTING),
+    (S.FETCHED, S.ENDED),
 }
 
 
@@ -30,9 +32,9 @@ def test_only_the_arrows_of_the_diagram_may_be_taken(before: State, after: State
     assert may_follow(before, after) is ((before, after) in ARROWS)
 
 
-def test_every_state_is_in_the_table_and_the_last_ones_lead_nowhere() -> None:
+def test_every_state_is_in_the_table_and_the_last_ones_lead_to_nothing_that_costs() -> None:
     assert set(MAY_FOLLOW) == set(State)
-    assert not MAY_FOLLOW[S.FETCHED]
+    assert MAY_FOLLOW[S.FETCHED] == {S.ENDED}, "what was downloaded may be downloaded again, and nothing else"
     assert not MAY_FOLLOW[S.REFUSED]
 
 

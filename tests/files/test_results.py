@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from batchctl.domain.errors import ApiFailure, DiskProblem
 from batchctl.domain.model import Batch, FailureClass, Mark, Outcome, RequestCounts, State, Verified
 from batchctl.files import results
-from batchctl.files.results import Answers, NotOurs, NotWhole, receive
+from batchctl.files.results import Answers, NotOurs, NotWhole, is_on_disk, receive
 
 IDS = [request_id(n) for n in range(8)]
 POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
@@ -34,6 +34,11 @@ def ended(counts: RequestCounts = COUNTS, **more: Any) -> Batch:
     return a_batch(State.ENDED, counts.total, counts=counts, **more)
 
 
+def fetched(verified: Verified, counts: RequestCounts = COUNTS) -> Batch:
+    sizes = {"results_bytes": verified.bytes, "results_sha256": verified.sha256}
+    return a_batch(State.FETCHED, counts.total, counts=counts, **sizes)
+
+
 def received(
     folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts = COUNTS, **more: Any
 ) -> tuple[Verified, Answers]:
@@ -41,7 +46,7 @@ def received(
     raw, index = folder / "raw.jsonl", folder / "raw.index"
     positions = {request_id(n).encode(): n for n in range(counts.total)}
     verified = receive(pieces, positions, ended(counts, **more), raw, index)
-    return verified, Answers(raw, index, counts.total)
+    return verified, Answers(raw, index, fetched(verified, counts))
 
 
 def marks(answers: Answers) -> list[Mark]:
@@ -77,6 +82,7 @@ def refused(folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts =
         joined(json.dumps({"new": {"custom_id": "no"}, **json.loads(line), "more": 1}).encode() for line in GOOD),
         joined(line.replace(b"r-", rb"r\u002d", 1) for line in GOOD),
         joined(GOOD).replace(b"Answer", "\u2028\u0085\x7f".encode()),
+        joined(line.replace(b"Answer", rb"half a pair: \ud83d; \"refusal\"") for line in GOOD),
     ],
 )
 def test_lines_in_any_dress_are_taken_and_land_byte_for_byte(tmp_path: Path, data: bytes) -> None:
@@ -290,18 +296,188 @@ def test_large_files_are_read_by_position_as_small_ones_are(
     answers.close()
 
 
-@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b + b"\0", lambda _: b""])
-def test_an_index_of_another_size_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
-    received(tmp_path, joined(GOOD))[1].close()
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: b[:-1],
+        lambda b: b + b"\0",
+        lambda _: b"",
+        lambda b: b[:-1] + b"\xff",
+        lambda b: b[: 12 * 8] + b"\x05" + b[12 * 8 + 1 :],
+    ],
+    ids=["shorter", "longer", "empty", "no mark at the end", "no mark at the start"],
+)
+def test_an_index_of_another_size_or_with_marks_that_are_none_is_refused(
+    tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    verified, answers = received(tmp_path, joined(GOOD))
+    answers.close()
     index = tmp_path / "raw.index"
     index.write_bytes(change(index.read_bytes()))
-    with pytest.raises(DiskProblem, match="not the index"):
-        Answers(tmp_path / "raw.jsonl", index, 8)
+    with pytest.raises(DiskProblem, match="not the index") as raised:
+        Answers(tmp_path / "raw.jsonl", index, fetched(verified))
+    assert str(index) in raised.value.message
+    assert "fetch" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: b.replace(b"Answer", b"Unswer", 1),
+        lambda b: b[:-1],
+        lambda b: b + b"\n",
+        lambda _: b"",
+        lambda b: bytes(len(b)),
+    ],
+    ids=["a letter", "shorter", "longer", "empty", "zeros"],
+)
+def test_answers_that_are_not_the_bytes_that_came_are_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    verified, answers = received(tmp_path, joined(GOOD))
+    answers.close()
+    raw = tmp_path / "raw.jsonl"
+    raw.write_bytes(change(raw.read_bytes()))
+    with pytest.raises(DiskProblem, match="not the bytes that were verified") as raised:
+        Answers(raw, tmp_path / "raw.index", fetched(verified))
+    assert str(raw) in raised.value.message
+    assert "fetch" in raised.value.hint
 
 
 @pytest.mark.parametrize("name", ["raw.jsonl", "raw.index"])
 def test_answers_that_were_deleted_are_a_problem_with_a_path(tmp_path: Path, name: str) -> None:
-    received(tmp_path, joined(GOOD))[1].close()
+    verified, answers = received(tmp_path, joined(GOOD))
+    answers.close()
     (tmp_path / name).unlink()
     with pytest.raises(DiskProblem, match=name):
-        Answers(tmp_path / "raw.jsonl", tmp_path / "raw.index", 8)
+        Answers(tmp_path / "raw.jsonl", tmp_path / "raw.index", fetched(verified))
+
+
+@pytest.mark.parametrize("name", ["raw.jsonl", "raw.index"])
+@pytest.mark.parametrize("how", ["deleted", "shorter", "longer", "a folder"])
+def test_files_that_are_gone_or_of_another_length_are_not_on_the_disk(tmp_path: Path, name: str, how: str) -> None:
+    verified, answers = received(tmp_path, joined(GOOD))
+    answers.close()
+    raw, index = tmp_path / "raw.jsonl", tmp_path / "raw.index"
+    assert is_on_disk(raw, index, fetched(verified))
+    path = tmp_path / name
+    content = path.read_bytes()
+    path.unlink()
+    match how:
+        case "shorter":
+            path.write_bytes(content[:-1])
+        case "longer":
+            path.write_bytes(content + b"\n")
+        case "a folder":
+            path.mkdir()
+    assert not is_on_disk(raw, index, fetched(verified))
+
+
+# ---------------------------------------------------------------- the first ids
+
+
+def ids_at(*places: int) -> list[bytes]:
+    """Of the results, which come in the opposite order of their requests."""
+    return [IDS[::-1][n].encode() for n in places]
+
+
+@pytest.mark.parametrize("most", [1, 3, 7, 8])
+def test_as_many_of_the_first_ids_as_were_asked_for_come_in_the_order_of_the_stream(most: int) -> None:
+    assert first_ids([joined(GOOD)], most) == ids_at(*range(most))
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_where_fewer_lines_come_than_were_asked_for_all_of_them_are_given(end: bytes) -> None:
+    """The last line of a file may have no newline."""
+    assert first_ids([joined(GOOD[:3])[:-1] + end], 20) == ids_at(0, 1, 2)
+    assert first_ids([GOOD[0] + end], 20) == ids_at(0)
+
+
+@pytest.mark.parametrize("shape", [shape for shape, _ in MIXED])
+def test_the_id_of_every_kind_of_result_is_read(shape: Any) -> None:
+    assert first_ids([joined([result_line("r-7", shape)])], 20) == [b"r-7"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\n\n" + joined(GOOD),
+        joined(GOOD, b"\r\n"),
+        joined(GOOD, b"\n \n\r\n\t\n"),
+        joined(GOOD) + b"\n \r\n",
+        joined(json.dumps(dict(reversed(json.loads(line).items()))).encode() for line in GOOD),
+    ],
+    ids=["first", "crlf", "between", "last", "another order of keys"],
+)
+@pytest.mark.parametrize("most", [3, 20])
+def test_blank_lines_are_no_results_and_no_faults(data: bytes, most: int) -> None:
+    assert first_ids([data], most) == ids_at(*range(8))[:most]
+
+
+@pytest.mark.parametrize("data", [[], [b""], [b"", b""], [b"\n"], [b"\n \r\n", b"\t\n", b"  "]])
+def test_where_no_result_comes_nobody_can_say_whose_it_is(data: list[bytes]) -> None:
+    with pytest.raises(NotWhole, match="no result came"):
+        first_ids(data, 20)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"<html><body>Sign in</body></html>",
+        b"<html>\n<body>\n",
+        b"{}",
+        b"[]\n",
+        b"null\n",
+        b'{"custom_id":"r-00000"}\n',
+        b'{"result":{"type":"expired"}}\n',
+        b"\xff\xfe\n",
+    ],
+)
+@pytest.mark.parametrize("before", [0, 2])
+def test_what_is_no_result_is_no_sample_however_many_ids_came_before(odd: bytes, before: int) -> None:
+    with pytest.raises(NotWhole, match="a line is no result"):
+        first_ids([joined(GOOD[:before]) + odd], 20)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, len(GOOD[2]) - 1])
+def test_a_last_line_that_was_cut_off_is_no_sample(cut: int) -> None:
+    """Its head may name an id: but what came is no whole result."""
+    with pytest.raises(NotWhole, match="a line is no result"):
+        first_ids([joined(GOOD[:2]), GOOD[2][:-cut]], 20)
+
+
+def test_no_more_is_read_than_was_asked_for() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield joined(GOOD[:2])
+        yield joined(GOOD[2:4]) + GOOD[4][:30]
+        pytest.fail("the rest may be a gigabyte")
+
+    assert first_ids(pieces(), 4) == ids_at(0, 1, 2, 3)
+    assert first_ids(pieces(), 3) == ids_at(0, 1, 2)
+
+
+@pytest.mark.parametrize("error", [Broken, ApiFailure])
+def test_a_break_before_enough_came_goes_through(error: type[Exception]) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield joined(GOOD[:2])
+        raise error("the connection broke")
+
+    assert first_ids(pieces(), 2) == ids_at(0, 1)
+    with pytest.raises(error):
+        first_ids(pieces(), 3)
+
+
+@given(st.data())
+def test_the_first_ids_are_the_same_wherever_the_pieces_end(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 8))
+    end = data.draw(st.sampled_from([b"\n", b"\r\n", b"\n\n"]))
+    whole = joined(GOOD[:count], end)
+    whole = whole[: len(whole) - data.draw(st.sampled_from([0, len(end)]))]
+    most = data.draw(st.integers(1, 10))
+    cuts = data.draw(st.sets(st.integers(0, len(whole)), max_size=12))
+    assert first_ids(in_pieces(whole, cuts), most) == ids_at(*range(min(most, count)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_line_in_many_pieces_is_one_line(size: int) -> None:
+    whole = joined([*GOOD[:2], result_line("long", succeeded(text="x" * 5000)), GOOD[3]])
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    assert first_ids(pieces, 20) == [*ids_at(0, 1), b"long", *ids_at(3)]

@@ -1,13 +1,14 @@
 """Every record says what has happened: the state, what came with it, and when."""
 
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from builders import HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
+from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
 
 from batchctl.domain.model import (
     Batch,
+    Claim,
     Cut,
     FailureClass,
     Failures,
@@ -22,6 +23,7 @@ from batchctl.domain.model import (
     Verified,
 )
 from batchctl.ledger import Ledger
+from batchctl.ledger.claims import LEASE
 
 S = State
 LATER = NOW + MINUTE
@@ -41,8 +43,13 @@ def ended(name: str, counts: RequestCounts) -> MessageBatch:
     return a_message_batch(name, counts.total, counts=counts, ended_at=NOW + HOUR)
 
 
-def sending(ledger: Ledger, batch: Batch, owner: str = "1-aa") -> Batch:
-    assert ledger.claim_send(batch, owner, NOW)
+def sending(ledger: Ledger, batch: Batch, intent_at: datetime = NOW) -> Batch:
+    assert ledger.claim_send(batch, "1-aa", NOW, intent_at=intent_at, api=API)
+    return now_of(ledger, batch)
+
+
+def adopted(ledger: Ledger, batch: Batch, name: str = "msgbatch_1", *, identified: bool = False) -> Batch:
+    assert ledger.record_adopted(sending(ledger, batch), named(name, batch.count), NOW, identified=identified)
     return now_of(ledger, batch)
 
 
@@ -171,10 +178,25 @@ def test_a_merge_is_read_back_with_its_types(ledger: Ledger, job: Job) -> None:
 
 
 def test_the_intent_is_on_record_before_anything_is_sent(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    sent = sending(ledger, batches[0])
-    assert (sent.state, sent.intent_at, sent.looks) == (S.SUBMITTING, NOW, 0)
-    assert sent.claim is not None
-    assert sent.claim.owner == "1-aa"
+    sent = sending(ledger, batches[0], intent_at=LATER)
+    assert (sent.state, sent.intent_at, sent.api) == (S.SUBMITTING, LATER, API)
+    assert (sent.looks, sent.lost_at, sent.provisional, sent.identified) == (0, None, False, False)
+    assert sent.claim == Claim(owner="1-aa", until=NOW + LEASE)
+
+
+def test_a_new_intent_forgets_what_the_last_one_met(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    ledger.record_doubt(sending(ledger, batches[0]), not_before=LATER, note="timeout", looks=3, lost_at=NOW)
+    ledger.record_not_created(now_of(ledger, batches[0]), NOW, not_before=LATER, note="")
+    planned = now_of(ledger, batches[0])
+    assert ledger.claim_send(planned, "2-bb", NOW, intent_at=LATER, api="http://other org_2")
+    again = now_of(ledger, batches[0])
+    assert (again.intent_at, again.api, again.lost_at, again.looks, again.not_before) == (
+        LATER,
+        "http://other org_2",
+        None,
+        0,
+        None,
+    )
 
 
 def test_a_batch_that_was_created_has_its_name_and_is_free(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
@@ -205,7 +227,7 @@ def test_what_is_created_or_adopted_takes_the_state_the_api_names(
     seen = named("msgbatch_1", processing_status=status)
     other = named("msgbatch_2", processing_status=status)
     ledger.record_created(sending(ledger, batches[0]), seen, NOW)
-    assert ledger.record_adopted(sending(ledger, batches[1]), other, NOW, provisional=True)
+    assert ledger.record_adopted(sending(ledger, batches[1]), other, NOW, identified=False)
     assert [now_of(ledger, b).state for b in batches[:2]] == [state, state]
 
 
@@ -234,12 +256,24 @@ def test_a_doubt_stays_submitting_without_a_claim(ledger: Ledger, batches: tuple
         "timeout",
         2,
     )
-    assert known.intent_at == NOW
+    assert (known.intent_at, known.api, known.lost_at) == (NOW, API, None)
+
+
+def test_when_the_answer_was_missed_is_kept_however_often_a_doubt_is_looked_for(
+    ledger: Ledger, batches: tuple[Batch, ...]
+) -> None:
+    sent = sending(ledger, batches[0])
+    ledger.record_doubt(sent, not_before=LATER, note="timeout", lost_at=LATER)
+    assert now_of(ledger, sent).lost_at == LATER
+    for looks in (1, 2):
+        ledger.record_doubt(sent, not_before=LATER, note="not there", looks=looks)
+        known = now_of(ledger, sent)
+        assert (known.lost_at, known.looks, known.intent_at) == (LATER, looks, NOW)
 
 
 def test_a_doubt_that_was_settled_meanwhile_stays_settled(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
     known = running(ledger, batches[0])
-    ledger.record_doubt(known, not_before=LATER, note="late", looks=9)
+    ledger.record_doubt(known, not_before=LATER, note="late", looks=9, lost_at=LATER)
     assert now_of(ledger, batches[0]) == known
 
 
@@ -266,45 +300,88 @@ def test_two_halves_take_the_place_of_one(ledger: Ledger, job: Job, batches: tup
 # ---------------------------------------------------------------- whose it is
 
 
-def test_an_id_that_is_taken_is_not_adopted_by_another(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+@pytest.mark.parametrize("identified", [True, False])
+def test_what_was_found_by_looking_is_provisional_until_its_results_are_verified(
+    ledger: Ledger, batches: tuple[Batch, ...], *, identified: bool
+) -> None:
+    guess = adopted(ledger, batches[0], identified=identified)
+    assert (guess.state, guess.message_batch_id, guess.claim) == (S.IN_PROGRESS, "msgbatch_1", None)
+    assert (guess.provisional, guess.identified) == (True, identified)
+    ledger.record_seen([(guess, ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
+    known = now_of(ledger, guess)
+    assert (known.state, known.provisional, known.identified) == (S.ENDED, True, identified)
+    assert ledger.claim(known, "1-aa", NOW)
+    assert ledger.record_fetched(known, "1-aa", VERIFIED, NOW)
+    fetched = now_of(ledger, guess)
+    assert (fetched.state, fetched.provisional) == (S.FETCHED, False)
+
+
+def test_the_creates_own_answer_leaves_nothing_provisional(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = running(ledger, batches[0])
+    assert (known.provisional, known.identified) == (False, False)
+
+
+@pytest.mark.parametrize("identified", [True, False])
+def test_an_id_that_is_taken_is_not_adopted_by_another(
+    ledger: Ledger, batches: tuple[Batch, ...], *, identified: bool
+) -> None:
     running(ledger, batches[0])
     doubt = sending(ledger, batches[1])
-    assert not ledger.record_adopted(doubt, named("msgbatch_1"), NOW, provisional=True)
-    assert now_of(ledger, batches[1]).state is S.SUBMITTING
+    assert not ledger.record_adopted(doubt, named("msgbatch_1"), NOW, identified=identified)
+    assert now_of(ledger, batches[1]) == doubt
 
 
 def test_a_doubt_that_is_gone_adopts_nothing(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
     known = running(ledger, batches[0])
-    assert not ledger.record_adopted(known, named("msgbatch_2"), NOW, provisional=True)
-    assert not ledger.record_adopted(batches[1], named("msgbatch_2"), NOW, provisional=True)
+    for identified in (True, False):
+        assert not ledger.record_adopted(known, named("msgbatch_2"), NOW, identified=identified)
+        assert not ledger.record_adopted(batches[1], named("msgbatch_2"), NOW, identified=identified)
     assert ledger.job_id_of_message_batch("msgbatch_2") is None
 
 
+@pytest.mark.parametrize("identified", [True, False])
 def test_the_creates_own_answer_takes_the_id_back_from_a_wrong_guess(
-    ledger: Ledger, batches: tuple[Batch, ...]
+    ledger: Ledger, batches: tuple[Batch, ...], *, identified: bool
 ) -> None:
+    """Even from one whose ids were read: two jobs of one input hold the same."""
     one, other = sending(ledger, batches[0]), sending(ledger, batches[1])
-    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, provisional=True)
+    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, identified=identified)
     ledger.record_created(one, named("msgbatch_1"), LATER)
     right, wrong = now_of(ledger, one), now_of(ledger, other)
     assert (right.state, right.message_batch_id, right.provisional) == (S.IN_PROGRESS, "msgbatch_1", False)
-    assert (wrong.state, wrong.message_batch_id, wrong.provisional, wrong.created_at) == (
-        S.SUBMITTING,
-        None,
-        False,
-        None,
-    )
-    assert (wrong.counts, wrong.intent_at) == (RequestCounts(), NOW)
+    assert (wrong.state, wrong.message_batch_id, wrong.created_at) == (S.SUBMITTING, None, None)
+    assert (wrong.provisional, wrong.identified) == (False, False)
+    assert (wrong.counts, wrong.intent_at, wrong.api) == (RequestCounts(), NOW, API)
+
+
+def test_an_answer_that_comes_after_its_batch_was_taken_back_binds_it_all_the_same(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    """It was created and is paid for: planned, it would be sent and paid for a second time."""
+    sent = sending(ledger, batches[0])
+    ledger.record_doubt(sent, not_before=NOW, note="taken for dead")
+    ledger.record_not_created(now_of(ledger, sent), NOW, not_before=LATER, note="the API does not have it")
+    planned = now_of(ledger, sent)
+    assert planned.state is S.PLANNED
+    ledger.record_created(sent, named("msgbatch_1"), LATER)
+    known = now_of(ledger, sent)
+    assert (known.state, known.message_batch_id, known.provisional) == (S.IN_PROGRESS, "msgbatch_1", False)
+    assert (known.claim, known.tries, known.not_before) == (None, 0, None)
+    assert not ledger.claim_send(planned, "2-bb", LATER, intent_at=LATER, api=API)
+    assert ledger.moves(job)[-2:] == [
+        (sent.id, LATER, "planned", "submitting", "the answer came late"),
+        (sent.id, LATER, "submitting", "in_progress", "msgbatch_1"),
+    ]
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
+@pytest.mark.parametrize("identified", [True, False])
 def test_a_wrong_guess_is_in_doubt_again_and_its_id_may_be_anothers(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], *, has_ended: bool
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...], *, has_ended: bool, identified: bool
 ) -> None:
-    one, other = sending(ledger, batches[0]), sending(ledger, batches[1])
-    ledger.record_adopted(one, named("msgbatch_1"), NOW, provisional=True)
+    one, other = adopted(ledger, batches[0], identified=identified), sending(ledger, batches[1])
     if has_ended:
-        ledger.record_seen([(now_of(ledger, one), ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
+        ledger.record_seen([(one, ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
     ledger.record_wrong_adoption(now_of(ledger, one), NOW)
     known = now_of(ledger, one)
     assert (known.state, known.message_batch_id, known.ended_at, known.counts) == (
@@ -313,39 +390,87 @@ def test_a_wrong_guess_is_in_doubt_again_and_its_id_may_be_anothers(
         None,
         RequestCounts(),
     )
-    assert known.intent_at == NOW
+    assert (known.provisional, known.identified, known.claim) == (False, False, None)
+    assert (known.intent_at, known.api) == (NOW, API)
+    assert ledger.guesses() == []
     assert "msgbatch_1" not in ledger.known_message_batches(job)
-    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, provisional=False)
+    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, identified=True)
 
 
 def test_a_wrong_guess_is_taken_back_once_however_late_another_finds_it(
     ledger: Ledger, batches: tuple[Batch, ...]
 ) -> None:
-    ledger.record_adopted(sending(ledger, batches[0]), named("msgbatch_1"), NOW, provisional=True)
-    guess = now_of(ledger, batches[0])
+    guess = adopted(ledger, batches[0])
     ledger.record_wrong_adoption(guess, NOW)
     in_doubt = now_of(ledger, guess)
     ledger.record_wrong_adoption(guess, LATER)
-    ledger.record_confirmed(guess)
+    ledger.record_identified(guess)
     assert now_of(ledger, guess) == in_doubt
     ledger.record_not_created(in_doubt, NOW, not_before=None, note="")
     planned = now_of(ledger, guess)
     ledger.record_wrong_adoption(guess, LATER)
     assert now_of(ledger, guess) == planned
-    ledger.record_adopted(sending(ledger, planned), named("msgbatch_2"), NOW, provisional=True)
+    adopted(ledger, planned, "msgbatch_2")
     ledger.record_wrong_adoption(guess, LATER)
-    ledger.record_confirmed(guess)
+    ledger.record_identified(guess)
     known = now_of(ledger, guess)
-    assert (known.message_batch_id, known.provisional) == ("msgbatch_2", True)
+    assert (known.message_batch_id, known.provisional, known.identified) == ("msgbatch_2", True, False)
 
 
-def test_a_guess_is_a_guess_until_it_is_confirmed(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
-    ledger.record_adopted(sending(ledger, batches[0]), named("msgbatch_1"), NOW, provisional=True)
-    assert [(b.id, b.message_batch_id) for b in ledger.guesses()] == [(batches[0].id, "msgbatch_1")]
+def test_a_guess_is_a_guess_until_some_of_its_ids_were_read(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    guess = adopted(ledger, batches[0])
+    assert ledger.guesses() == [guess]
     assert "msgbatch_1" not in ledger.known_message_batches(job)
-    ledger.record_confirmed(now_of(ledger, batches[0]))
+    ledger.record_identified(guess)
+    known = now_of(ledger, guess)
+    assert (known.provisional, known.identified) == (True, True)
     assert ledger.guesses() == []
     assert "msgbatch_1" in ledger.known_message_batches(job)
+
+
+def test_what_was_adopted_by_its_ids_was_never_a_guess(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    adopted(ledger, batches[0], identified=True)
+    assert ledger.guesses() == []
+    assert ledger.known_message_batches(job) == {"msgbatch_1"}
+
+
+def test_a_guess_whose_results_were_verified_is_known(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    guess = adopted(ledger, batches[0])
+    ledger.record_seen([(guess, ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
+    assert ledger.guesses() == [now_of(ledger, guess)]
+    assert ledger.known_message_batches(job) == set()
+    assert ledger.claim(now_of(ledger, guess), "1-aa", NOW)
+    assert ledger.record_fetched(guess, "1-aa", VERIFIED, NOW)
+    assert ledger.guesses() == []
+    assert ledger.known_message_batches(job) == {"msgbatch_1"}
+
+
+def test_whose_a_found_batch_may_be_is_asked_of_every_job_by_size_and_in_the_order_of_intents(
+    ledger: Ledger, job: Job
+) -> None:
+    """Doubts, batches being sent, and all that were found by looking; not those that have their name from the create."""
+    other = ledger.record_job(a_job("other-1111"), [a_cut(10, 10 * n) for n in range(7)])
+    doubt, guess, by_ids, sent, named_by_create, refused, fetched = ledger.batches(other)
+    mine, planned, small = ledger.batches(job)
+    ledger.record_doubt(sending(ledger, doubt, NOW + 4 * MINUTE), not_before=NOW, note="")
+    for of, at, name in ((guess, 3, "msgbatch_3"), (by_ids, 2, "msgbatch_4"), (fetched, 6, "msgbatch_5")):
+        found = named(name) if of is not fetched else ended(name, RequestCounts(succeeded=10))
+        doubtful = sending(ledger, of, NOW + at * MINUTE)
+        assert ledger.record_adopted(doubtful, found, NOW, identified=of is by_ids)
+    assert ledger.claim(now_of(ledger, fetched), "1-aa", NOW)
+    assert ledger.record_fetched(fetched, "1-aa", VERIFIED, NOW)
+    sending(ledger, sent, NOW + MINUTE)
+    running(ledger, named_by_create, "msgbatch_1")
+    ledger.record_refused(sending(ledger, refused), NOW, "no")
+    ledger.record_doubt(sending(ledger, mine, NOW + 5 * MINUTE), not_before=NOW, note="")
+    sending(ledger, small)
+    assert now_of(ledger, planned).state is S.PLANNED
+    expected = [sent, by_ids, guess, doubt, mine]
+    assert ledger.contenders(10) == [now_of(ledger, b) for b in expected]
+    assert [b.id for b in ledger.contenders(7)] == [small.id]
+    assert ledger.contenders(11) == []
 
 
 def test_a_stranger_is_one_for_the_job_that_read_its_ids(ledger: Ledger, job: Job) -> None:
@@ -392,10 +517,9 @@ def test_late_news_takes_nothing_back(ledger: Ledger, batches: tuple[Batch, ...]
 
 
 def test_news_of_a_name_the_batch_has_lost_is_not_its_own(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    ledger.record_adopted(sending(ledger, batches[0]), named("msgbatch_1"), NOW, provisional=True)
-    looked = now_of(ledger, batches[0])
+    looked = adopted(ledger, batches[0])
     ledger.record_wrong_adoption(looked, NOW)
-    ledger.record_adopted(now_of(ledger, looked), named("msgbatch_2"), NOW, provisional=True)
+    assert ledger.record_adopted(now_of(ledger, looked), named("msgbatch_2"), NOW, identified=False)
     assert ledger.record_seen([(looked, ended("msgbatch_1", RequestCounts(succeeded=10)))], LATER) == []
     assert now_of(ledger, batches[0]).state is S.IN_PROGRESS
 
@@ -432,6 +556,7 @@ def test_a_verified_download_is_counted_by_its_lines(ledger: Ledger, job: Job, b
     assert ledger.record_fetched(known, "1-aa", VERIFIED, NOW)
     fetched = now_of(ledger, known)
     assert (fetched.state, fetched.claim, fetched.counts) == (S.FETCHED, None, VERIFIED.counts)
+    assert (fetched.results_bytes, fetched.results_sha256) == (VERIFIED.bytes, VERIFIED.sha256)
     (kind,) = ledger.failures(job)
     assert kind == VERIFIED.failures[0]
     assert isinstance(kind.failure_class, FailureClass)
@@ -460,6 +585,40 @@ def test_a_download_whose_claim_was_lost_is_not_recorded(ledger: Ledger, job: Jo
     assert not ledger.record_fetched(known, "1-aa", VERIFIED, NOW)
     assert now_of(ledger, known).state is S.ENDED
     assert ledger.failures(job) == []
+
+
+def fetched_once(ledger: Ledger, batch: Batch) -> Batch:
+    known = over(ledger, batch)
+    assert ledger.claim(known, "1-aa", NOW)
+    assert ledger.record_fetched(known, "1-aa", VERIFIED, NOW)
+    return now_of(ledger, batch)
+
+
+def test_a_download_whose_files_are_gone_is_had_once_more_and_counted_once(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    ledger.record_gone(fetched_once(ledger, batches[0]), LATER)
+    known = now_of(ledger, batches[0])
+    assert (known.state, known.message_batch_id, known.counts, known.claim) == (
+        S.ENDED,
+        "msgbatch_1",
+        VERIFIED.counts,
+        None,
+    )
+    assert (known.tries, known.not_before) == (0, None)
+    assert ledger.moves(job)[-1] == (known.id, LATER, "fetched", "ended", "its files are gone")
+    assert ledger.claim(known, "1-aa", LATER)
+    assert ledger.record_fetched(known, "1-aa", VERIFIED, LATER)
+    assert now_of(ledger, known).state is S.FETCHED
+    assert ledger.failures(job) == [VERIFIED.failures[0]]
+
+
+def test_files_that_two_processes_miss_are_gone_once(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    once = fetched_once(ledger, batches[0])
+    ledger.record_gone(once, NOW)
+    known = now_of(ledger, once)
+    ledger.record_gone(once, LATER)
+    assert now_of(ledger, once) == known
 
 
 def test_a_download_that_was_not_whole_is_tried_later(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
@@ -500,7 +659,6 @@ def test_every_move_is_kept_with_its_time(ledger: Ledger, job: Job, batches: tup
 @pytest.mark.parametrize(
     "illegal",
     [
-        lambda ledger, batch: ledger.record_created(batch, named("msgbatch_1"), NOW),
         lambda ledger, batch: ledger.record_not_created(batch, NOW, not_before=None, note=""),
         lambda ledger, batch: ledger.record_refused(batch, NOW, ""),
         lambda ledger, batch: ledger.record_split(batch, [a_cut(5), a_cut(5, 5)], NOW, ""),
@@ -514,6 +672,13 @@ def test_a_move_that_is_no_arrow_raises_and_changes_nothing(
         with pytest.raises(AssertionError, match="cannot go"):
             illegal(ledger, batch)
         assert (ledger.batches(job), ledger.moves(job)) == (before, moves)
+
+
+def test_a_batch_that_has_its_name_is_not_created_once_more(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    for known in (running(ledger, batches[0]), over(ledger, batches[1], "msgbatch_2")):
+        with pytest.raises(AssertionError, match="cannot go"):
+            ledger.record_created(known, named("msgbatch_9"), NOW)
+        assert now_of(ledger, known) == known
 
 
 def test_times_are_kept_to_the_microsecond_and_in_utc(ledger: Ledger, job: Job) -> None:

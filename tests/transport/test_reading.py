@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 from builders import request_id, request_line
+from conftest import KEY
 
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read
 from batchctl.domain.errors import ApiFailure, UsageProblem
@@ -130,6 +131,19 @@ def test_an_empty_workspace_is_an_empty_page(transport: Transport) -> None:
     assert (page.batches, page.after) == ((), "")
 
 
+def test_a_page_names_the_organization_and_the_workspace_of_its_key(
+    emulator: Running, connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, same = connect(emulator.base_url).page(), connect(emulator.base_url).page(limit=1)
+    organization, workspace = one.account.split(" ")
+    assert organization
+    assert workspace
+    assert same.account == one.account
+    monkeypatch.setenv("ANTHROPIC_API_KEY", f"{KEY}-of-another-workspace")
+    other = connect(emulator.base_url).page()
+    assert other.account != one.account
+
+
 # ---------------------------------------------------------------- results
 
 
@@ -226,6 +240,20 @@ def _empty(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"{}")
 
 
+def saying(answer: bytes, headers: Mapping[str, str] | None = None) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answers 200 with these bytes as JSON."""
+
+    def said(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        for name, value in {"content-type": "application/json", **(headers or {})}.items():
+            handler.send_header(name, value)
+        handler.send_header("content-length", str(len(answer)))
+        handler.end_headers()
+        handler.wfile.write(answer)
+
+    return said
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("what", ["create", "retrieve", "page", "results"])
 def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, status: int) -> None:
@@ -299,22 +327,18 @@ def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
         b'"text"',
         b"null",
         b'{"data": 5}',
-        b'{"data": [5]}',
-        b'{"data": [{"id": "msgbatch_1"}]}',
+        b'{"data": null}',
+        b'{"data": {"id": "msgbatch_1"}}',
+        b'{"data": [], "has_more": true}',
+        b'{"data": [], "has_more": true, "last_id": null}',
+        b'{"data": [], "has_more": true, "last_id": ""}',
         b'{"id": "x", "processing_status": "resting", "request_counts": {}, "created_at": "x", "expires_at": "x"}',
         b"\xff\xfe",
         b"",
     ],
 )
 def test_an_answer_of_another_shape_is_no_batch_and_no_crash(connect: Callable[..., Transport], answer: bytes) -> None:
-    def odd(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("content-type", "application/json")
-        handler.send_header("content-length", str(len(answer)))
-        handler.end_headers()
-        handler.wfile.write(answer)
-
-    with recording(odd) as server:
+    with recording(saying(answer)) as server:
         transport = connect(server.url)
         calls: tuple[Callable[[], object], ...] = (
             transport.page,
@@ -326,6 +350,100 @@ def test_an_answer_of_another_shape_is_no_batch_and_no_crash(connect: Callable[.
             assert after_read(failure) is AfterRead.AGAIN
             assert after_create(failure) is AfterCreate.DOUBT
         transport.close()
+
+
+SHAPE: dict[str, Any] = {
+    "id": "msgbatch_1",
+    "type": "message_batch",
+    "processing_status": "in_progress",
+    "request_counts": {"processing": 3, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
+    "created_at": "2026-11-21T12:00:00.000001+00:00",
+    "expires_at": "2026-11-22T12:00:00Z",
+    "ended_at": None,
+    "archived_at": None,
+}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in SHAPE.items() if key != name}
+
+
+UNREADABLE: list[Any] = [
+    5,
+    None,
+    "msgbatch_1",
+    [],
+    {},
+    {"id": "msgbatch_1"},
+    *(without(name) for name in ("id", "processing_status", "request_counts", "created_at", "expires_at")),
+    {**SHAPE, "created_at": "soon"},
+    {**SHAPE, "ended_at": "x"},
+    {**SHAPE, "request_counts": [3]},
+    {**SHAPE, "request_counts": {"processing": "many"}},
+]
+
+
+@pytest.mark.parametrize("odd", UNREADABLE)
+def test_a_batch_of_a_list_that_cannot_be_read_hides_none_of_the_others(
+    connect: Callable[..., Transport], odd: object
+) -> None:
+    """It may be somebody else's, of a kind yet to come; ours stand before and behind it."""
+    listed = [odd, SHAPE, odd, {**SHAPE, "id": "msgbatch_2"}, odd]
+    shape = {"data": listed, "has_more": True, "first_id": "msgbatch_1", "last_id": "msgbatch_0"}
+    with recording(saying(json.dumps(shape).encode())) as server:
+        page = connect(server.url).page()
+    assert [b.id for b in page.batches] == ["msgbatch_1", "msgbatch_2"]
+    assert page.after == "msgbatch_0", "the cursor is the API's, not that of the last that could be read"
+    with recording(saying(json.dumps({"data": [odd], "has_more": False}).encode())) as server:
+        page = connect(server.url).page()
+    assert (page.batches, page.after) == ((), "")
+
+
+@pytest.mark.parametrize("odd", UNREADABLE)
+def test_a_batch_asked_for_by_its_name_must_be_readable(connect: Callable[..., Transport], odd: object) -> None:
+    with recording(saying(json.dumps(odd).encode())) as server:
+        failure = failure_of(lambda: connect(server.url).retrieve("msgbatch_1"))
+    assert (failure.status, after_read(failure)) == (200, AfterRead.AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("in_progress", ProcessingStatus.IN_PROGRESS),
+        ("canceling", ProcessingStatus.CANCELING),
+        ("ended", ProcessingStatus.ENDED),
+        ("validating", ProcessingStatus.IN_PROGRESS),
+        ("ENDED", ProcessingStatus.IN_PROGRESS),
+        ("", ProcessingStatus.IN_PROGRESS),
+    ],
+)
+def test_a_status_nobody_heard_of_is_no_end(
+    connect: Callable[..., Transport], said: str, status: ProcessingStatus
+) -> None:
+    shape = {**SHAPE, "processing_status": said}
+    with recording(saying(json.dumps(shape).encode())) as server:
+        assert connect(server.url).retrieve("msgbatch_1").batch.processing_status is status
+    with recording(saying(json.dumps({"data": [shape], "has_more": False}).encode())) as server:
+        (batch,) = connect(server.url).page().batches
+    assert (batch.processing_status, batch.counts) == (status, RequestCounts(processing=3))
+
+
+@pytest.mark.parametrize(
+    ("headers", "account"),
+    [
+        ({"anthropic-organization-id": "org_1", "anthropic-workspace-id": "wrkspc_1"}, "org_1 wrkspc_1"),
+        ({"anthropic-workspace-id": "wrkspc_1", "anthropic-organization-id": "org_1"}, "org_1 wrkspc_1"),
+        ({"anthropic-organization-id": "org_1"}, "org_1"),
+        ({"anthropic-workspace-id": "wrkspc_1"}, "wrkspc_1"),
+        ({}, ""),
+    ],
+)
+def test_the_account_is_what_the_headers_name_of_it(
+    connect: Callable[..., Transport], headers: dict[str, str], account: str
+) -> None:
+    """A proxy may take them out: then nothing is made up."""
+    with recording(saying(b'{"data": [], "has_more": false}', headers)) as server:
+        assert connect(server.url).page().account == account
 
 
 @pytest.mark.parametrize(
