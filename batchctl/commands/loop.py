@@ -10,7 +10,7 @@ from batchctl.commands.downloading import download
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import Looker
 from batchctl.commands.sending import send
-from batchctl.commands.settling import Settler
+from batchctl.commands.settling import Settler, refuse_other_account
 from batchctl.domain.errors import AccountProblem, ApiFailure, DoubtProblem, Stopped
 from batchctl.domain.events import Stopping, Waiting
 from batchctl.domain.model import Batch, Job, State
@@ -125,6 +125,8 @@ class Loop:
                 raise
             self._tools.clock.wait_until(self._tools.now() + timedelta(seconds=pause), self._tools.stop)
             return False
+        batches = self._tools.ledger.batches(self._tools.ledger.job(self._name))
+        refuse_other_account(self._tools, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
 
     def _send(self, planned: Job, batch: Batch) -> None:

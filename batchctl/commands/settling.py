@@ -67,7 +67,7 @@ def _list_since(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
     while True:
         page = tools.transport.page(after)
         tools.server.learn(page)
-        _refuse_other_account(tools, doubts)
+        refuse_other_account(tools, doubts)
         found.extend(page.batches)
         is_past = bool(page.batches) and page.batches[-1].created_at < oldest
         if is_past or not page.after:
@@ -75,11 +75,12 @@ def _list_since(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
                 batches=found,
                 known=tools.ledger.known_message_batches(job),
                 guessed={g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id},
+                contested={b.count for d in doubts for b in tools.ledger.contenders(d.count) if b.job_id != job.id},
             )
         after = page.after
 
 
-def _refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:
+def refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:
     """Another key does not see what this one created: "not there" would mean nothing."""
     elsewhere = [d for d in doubts if d.api and d.api != tools.server.identity]
     if elsewhere:
@@ -114,19 +115,20 @@ def _pause(tools: Equipment, verdict: Verdict) -> float:
 
 def _identify(tools: Equipment, candidate: MessageBatch, verdict: Verdict) -> bool:
     """Reads some ids of an ended batch and gives it to the one whose they are. False when that stays open."""
-    answered = _sample(tools, candidate)
     contenders = tools.ledger.contenders(candidate.counts.total)
-    shares = [(b, sum(custom_id in ids for custom_id in answered)) for b in contenders for ids in [_ids(tools, b)]]
-    owners = [b for b, hits in shares if hits == len(answered)]
+    shares = _shares(tools, candidate, contenders)
+    if not any(share for _, share in shares):
+        # Once more before it is disowned for good: an odd answer must not make ours a stranger's.
+        shares = _shares(tools, candidate, contenders)
+    owners = [b for b, share in shares if share == 1]
     holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
     if holder is not None and any(b.id == holder.id for b in owners):
         tools.ledger.record_identified(holder)
         return True
-    if owners:
-        owner = _one_of(owners, candidate, verdict)
-        return owner is not None and _hand_over(tools, owner, holder, candidate)
-    if any(hits for _, hits in shares):
-        # Some of the ids are ours and some are not: neither ours for certain nor a stranger's.
+    if len(owners) == 1:
+        return _hand_over(tools, owners[0], holder, candidate)
+    if any(share for _, share in shares):
+        # Two jobs hold the same ids, or some of the ids are ours and some are not: nobody can say whose it is.
         return False
     if holder is not None:
         tools.ledger.record_wrong_adoption(holder, tools.now())
@@ -134,11 +136,10 @@ def _identify(tools: Equipment, candidate: MessageBatch, verdict: Verdict) -> bo
     return True
 
 
-def _one_of(owners: Sequence[Batch], candidate: MessageBatch, verdict: Verdict) -> Batch | None:
-    """Several hold the same ids, as two jobs of one input do: by order, where each has its batch; else nobody can say."""
-    if len(owners) == 1:
-        return owners[0]
-    return owners[verdict.candidates.index(candidate)] if len(owners) == len(verdict.candidates) else None
+def _shares(tools: Equipment, candidate: MessageBatch, contenders: Sequence[Batch]) -> list[tuple[Batch, float]]:
+    """Each contender, and which part of some of the candidate's ids it holds."""
+    answered = _sample(tools, candidate)
+    return [(b, sum(i in ids for i in answered) / len(answered)) for b in contenders for ids in [_ids(tools, b)]]
 
 
 def _hand_over(tools: Equipment, owner: Batch, holder: Batch | None, candidate: MessageBatch) -> bool:

@@ -36,11 +36,13 @@ class Listing:
 
     `known`: ids that are certainly another batch's. `guessed`: ids that are another's as far as size and time tell: they
     are not adopted again, but while one of them fits, a doubt is not taken for never created.
+    `contested`: sizes of which other jobs have doubts, too: there, only ids tell whose a batch is.
     """
 
     batches: Sequence[MessageBatch]
     known: Collection[str]
     guessed: Collection[str] = ()
+    contested: Collection[int] = ()
 
 
 def settle(doubts: Sequence[Batch], listing: Listing, *, now: datetime, grace: timedelta = GRACE) -> Verdict:
@@ -64,7 +66,7 @@ def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace:
     ended = tuple(c for c in candidates if c.processing_status is ProcessingStatus.ENDED)
     if ended:
         return Verdict(wait=tuple(doubts), identify=ended, candidates=tuple(candidates))
-    is_free = not any(c.id in listing.guessed for c in candidates)
+    is_free = doubts[0].count not in listing.contested and not any(c.id in listing.guessed for c in candidates)
     if is_free and len(candidates) == len(doubts):
         return Verdict(adopt=tuple(zip(doubts, candidates, strict=True)), candidates=tuple(candidates))
     is_over = all(now - _intent(d) >= grace and d.looks >= MIN_LOOKS for d in doubts)

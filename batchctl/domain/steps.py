@@ -11,6 +11,7 @@ from enum import StrEnum
 from batchctl.domain.model import Batch, Job, State
 
 OTHERS_PAUSE = timedelta(seconds=1)
+LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class Arrow(StrEnum):
@@ -68,7 +69,7 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
     """The steps that can be taken now, all at once; a single `WaitUntil` when there is only waiting; empty when done."""
     doubts = _doubts(snapshot, allowed)
     settle = tuple(b for b in doubts if b.count not in _counts_being_sent(snapshot))
-    if any(_is_due(b, now) for b in settle):
+    if any(_is_look_due(b, now) for b in settle):
         # All of them together: one left out would leave its batch to be taken for a stranger's. And alone in its wave: a
         # create of ours in flight would look like a candidate.
         return (Settle(settle),)
@@ -82,6 +83,11 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
 
 def _is_due(batch: Batch, now: datetime) -> bool:
     return batch.not_before is None or batch.not_before <= now
+
+
+def _is_look_due(doubt: Batch, now: datetime) -> bool:
+    """A look is never put off for long: one that seems to be was put off before our clock was put back."""
+    return _is_due(doubt, now) or (doubt.not_before is not None and doubt.not_before > now + LONGEST_PAUSE)
 
 
 def _doubts(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:

@@ -169,8 +169,10 @@ class _Check:
             # Without its newline it may be cut, and a head alone would not show that.
             _parsed(last)
             self._line(last, self._rest_at)
-        # A wrong guess answers other requests; a single odd line does not make a batch that was paid for a stranger's.
-        if self._batch.provisional and self._foreign * 2 > self._lines:
+        # A guess by size is no better than its ids. Where some of them were read and ours, a single odd line does not
+        # make a batch that was paid for a stranger's.
+        most = 0 if not self._batch.identified else self._lines / 2
+        if self._batch.provisional and self._foreign > most:
             raise NotOurs(f"{self._foreign:,} of {self._lines:,} results answer other requests")
         missing = self._marks.count(0)
         faults = [

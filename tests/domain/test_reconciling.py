@@ -18,8 +18,8 @@ OVER = NOW + GRACE
 def doubt(
     number: int = 1, at: datetime = NOW, count: int = 10, looks: int = MIN_LOOKS, lost_at: datetime | None = None
 ) -> Batch:
-    given = {"first": number * 100, "count": count, "intent_at": at, "looks": looks, "lost_at": lost_at}
-    return a_batch(State.SUBMITTING, id=number, **given)
+    seen = {"intent_at": at, "looks": looks, "lost_at": lost_at}
+    return a_batch(State.SUBMITTING, count, id=number, first=number * 100, **seen)
 
 
 def theirs(number: int = 1, at: datetime = NOW + SECOND, count: int = 10, **more: Any) -> MessageBatch:

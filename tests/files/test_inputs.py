@@ -32,6 +32,15 @@ def test_what_cannot_be_read_by_range_is_copied_first(path: str, *, expected: bo
     assert is_spooled(path) is expected
 
 
+def test_a_pipe_is_copied_first_and_a_name_that_leads_nowhere_is_not(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "link.jsonl").symlink_to("pipe.jsonl")
+    assert is_spooled(str(tmp_path / "pipe.jsonl"))
+    assert is_spooled(str(tmp_path / "link.jsonl"))
+    assert not is_spooled(str(written(tmp_path / "in.jsonl", DATA)))
+    assert not is_spooled(str(tmp_path / "none.jsonl"))
+
+
 @pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".zst", zstd.compress)])
 @pytest.mark.parametrize("data", [DATA, LONG, b""])
 def test_a_packed_input_is_unpacked_whole(
@@ -147,6 +156,18 @@ def test_the_bytes_survive_their_name(tmp_path: Path, how: str) -> None:
     if how == "replaced":
         written(source, b"other")
     assert target.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("change", [b"other", b""])
+def test_a_small_input_that_is_changed_in_place_does_not_change_what_is_held(tmp_path: Path, change: bytes) -> None:
+    source, target = written(tmp_path / "in.jsonl", DATA), tmp_path / "held"
+    assert keep(source, target)
+    with source.open("r+b") as file:
+        file.truncate(len(change))
+        file.write(change)
+    assert target.read_bytes() == DATA
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["held", "in.jsonl"]
 
 
 def test_a_hold_is_taken_anew_where_an_earlier_one_lies(tmp_path: Path) -> None:

@@ -96,6 +96,32 @@ def test_results_never_take_the_place_of_the_requests(tmp_path: Path, how: str) 
     assert "--output" in raised.value.hint
 
 
+@pytest.mark.parametrize("kind", ["a device", "a pipe", "a folder"])
+def test_results_never_take_the_place_of_what_is_no_regular_file(tmp_path: Path, kind: str) -> None:
+    output = tmp_path / "out"
+    if kind == "a device":
+        output.symlink_to("/dev/null")
+    elif kind == "a pipe":
+        os.mkfifo(output)
+    else:
+        output.mkdir()
+    with pytest.raises(Refused, match="no regular file"):
+        refuse_to_overwrite(output, [])
+
+
+def test_a_link_to_old_results_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    written(folder / "results", b"old")
+    link = tmp_path / "out"
+    link.symlink_to(Path("elsewhere") / "results")
+    with results_file(str(link)) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert (folder / "results").read_bytes() == b"new"
+    assert sorted(p.name for p in folder.iterdir()) == ["results"]
+
+
 def test_any_other_file_may_be_written_anew(tmp_path: Path) -> None:
     refuse_to_overwrite(written(tmp_path / "out", b"old results"), [written(tmp_path / "in", b"")])
     refuse_to_overwrite(tmp_path / "new", [tmp_path / "in"])

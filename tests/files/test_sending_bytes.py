@@ -100,6 +100,17 @@ def test_a_range_that_no_longer_holds_its_ids_has_changed(tmp_path: Path, data: 
         ids_of_range(written(tmp_path / "in", data), a_batch(cut=cut))
 
 
+@pytest.mark.parametrize("position", [0, 1500, 2999])
+def test_a_range_that_changed_gives_no_line_not_even_one_before_the_change(tmp_path: Path, position: int) -> None:
+    """A line that is given is sent again: it must be one of those that were checked."""
+    data = lines(3000)
+    (cut,) = cuts_of(data, 3000)
+    path = written(tmp_path / "in", data[:-40] + data[-40:].replace(b"Hello", b"Hullo"))
+    assert path.read_bytes() != data
+    with pytest.raises(InputProblem, match="changed"):
+        LinesInOrder(path, a_batch(cut=cut)).line(position)
+
+
 @pytest.mark.parametrize(
     ("line", "custom_id"),
     [

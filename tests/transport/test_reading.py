@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from builders import request_id, request_line
-from conftest import KEY
 
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read
 from batchctl.domain.errors import ApiFailure, UsageProblem
@@ -139,7 +138,7 @@ def test_a_page_names_the_organization_and_the_workspace_of_its_key(
     assert organization
     assert workspace
     assert same.account == one.account
-    monkeypatch.setenv("ANTHROPIC_API_KEY", f"{KEY}-of-another-workspace")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-of-another-workspace")
     other = connect(emulator.base_url).page()
     assert other.account != one.account
 

@@ -1,0 +1,210 @@
+"""Two processes at one workspace settle the same doubts at once: one create for each batch, whoever is first."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import Shell
+from program import Person, requests, sent_lines
+
+from batchctl.clock import Clock
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.fetch import fetch
+from batchctl.commands.loop import Loop, Verb
+from batchctl.commands.merging import Output
+from batchctl.commands.server import Server
+from batchctl.commands.settling import Settler
+from batchctl.commands.submit import ARROWS
+from batchctl.domain.errors import DoubtProblem
+from batchctl.domain.model import Batch, Job, State
+from batchctl.emulator.running import Running
+from batchctl.files.workspace import Workspace
+from batchctl.ledger import Ledger, Owner
+from batchctl.transport.client import Transport
+
+CREATE = "POST /v1/messages/batches"
+LOST = {"on": "create", "fault": "drop_after_accept"}
+NEVER_MADE = {"on": "create", "fault": "status", "status": 529}
+GRACE = timedelta(seconds=0.3)
+
+
+@pytest.fixture(autouse=True)
+def _soon(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    person.variables["BATCHCTL_DOUBT_GRACE"] = str(GRACE.total_seconds())
+    monkeypatch.setattr("batchctl.commands.settling.WAIT_FOR_END", timedelta(seconds=0.1))
+    monkeypatch.setattr("batchctl.domain.steps.OTHERS_PAUSE", timedelta(seconds=0.1))
+
+
+def _in_doubt(person: Person, emulator: Running, faults: Sequence[dict[str, Any]]) -> tuple[Path, list[bytes]]:
+    """A batch of two requests for each fault, all in doubt; whoever sent them is gone."""
+    for number, fault in enumerate(faults, 1):
+        emulator.add_fault({**fault, "nth": number})
+    lines = requests(2 * len(faults))
+    path = person.write("in.jsonl", lines)
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=60))
+        assert person.run("submit", path, "--no-wait", "--max-requests", "2").status == 8
+    with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
+        db.execute("update batch set not_before = null")
+    return path, lines
+
+
+@contextlib.contextmanager
+def _process(person: Person) -> Iterator[Equipment]:
+    """What a process of its own would open: a ledger, a lock and a connection."""
+    workspace = Workspace(person.folder / ".batchctl")
+    transport = Transport(person.variables["ANTHROPIC_BASE_URL"])
+    clock = Clock()
+    with contextlib.ExitStack() as stack:
+        ledger = Ledger(workspace.ledger)
+        stack.callback(ledger.close)
+        stack.callback(transport.close)
+        yield Equipment(
+            workspace=workspace,
+            ledger=ledger,
+            transport=transport,
+            server=Server(transport, clock),
+            clock=clock,
+            tell=lambda _: None,
+            owner=stack.enter_context(Owner(workspace.owners)).name,
+            grace=GRACE,
+        )
+
+
+def _submits(tools: Equipment) -> None:
+    # What still runs may be anybody's: then it says so and leaves.
+    with contextlib.suppress(DoubtProblem):
+        Loop(tools, tools.ledger.jobs()[0], Verb(arrows=ARROWS)).run()
+
+
+def _fetches(tools: Equipment) -> None:
+    folder = tools.workspace.root.parent
+    fetch(tools, tools.ledger.jobs()[0], Output(results=str(folder / "out.jsonl"), errors=folder / "errors.jsonl"))
+
+
+def _at_once(person: Person, monkeypatch: pytest.MonkeyPatch, verbs: Sequence[Callable[[Equipment], None]]) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
+    problems: list[BaseException] = []
+
+    def run(verb: Callable[[Equipment], None]) -> None:
+        try:
+            with _process(person) as tools:
+                verb(tools)
+        except BaseException as problem:  # noqa: BLE001 - raised below, in the thread of the test
+            problems.append(problem)
+
+    threads = [threading.Thread(target=run, args=[verb]) for verb in verbs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    if problems:
+        raise problems[0]
+
+
+def _finish(person: Person, emulator: Running, path: Path) -> None:
+    for _ in range(6):
+        emulator.advance(60)
+        if person.run("submit", path).status in {0, 6}:
+            emulator.advance(60)
+            if person.run("fetch").status == 0:
+                return
+    raise AssertionError(person.run("status").out)
+
+
+def _assert_each_sent_once(emulator: Running, lines: Sequence[bytes]) -> None:
+    counts = Counter(line for batch in sent_lines(emulator) for line in batch)
+    assert counts == Counter(lines)
+
+
+FAULTS = pytest.mark.parametrize(
+    "faults",
+    [[LOST], [NEVER_MADE], [LOST, LOST, LOST], [LOST, NEVER_MADE, LOST], [NEVER_MADE, NEVER_MADE]],
+    ids=lambda faults: "-".join("lost" if fault is LOST else "never-made" for fault in faults),
+)
+WHEN = pytest.mark.parametrize("seconds", [pytest.param(0, id="ended"), pytest.param(60, id="running")])
+
+
+@FAULTS
+@WHEN
+@pytest.mark.parametrize("verbs", [[_submits, _submits], [_submits, _fetches]], ids=["two-submits", "and-a-fetch"])
+def test_two_that_look_at_the_same_instant_create_each_batch_once(
+    person: Person,
+    emulator: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    faults: list[dict[str, Any]],
+    seconds: float,
+    verbs: list[Callable[[Equipment], None]],
+) -> None:
+    emulator.set_scenario({"batch_seconds": seconds})
+    path, lines = _in_doubt(person, emulator, faults)
+    meeting = threading.Barrier(2)
+    real, met = Settler.settle, threading.local()
+
+    def settle(self: Settler, job: Job, doubts: Sequence[Batch]) -> bool:
+        # The first look of each is at one and the same snapshot.
+        if not getattr(met, "is_over", False):
+            met.is_over = True
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(1)
+        return real(self, job, doubts)
+
+    with monkeypatch.context() as both:
+        both.setattr(Settler, "settle", settle)
+        _at_once(person, monkeypatch, verbs)
+    _finish(person, emulator, path)
+    _assert_each_sent_once(emulator, lines)
+
+
+@FAULTS
+def test_one_that_comes_late_with_an_old_snapshot_changes_nothing(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, faults: list[dict[str, Any]]
+) -> None:
+    path, lines = _in_doubt(person, emulator, faults)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
+    with _process(person) as late, _process(person) as other:
+        (job,) = late.ledger.jobs()
+        seen = [b for b in late.ledger.batches(job) if b.state is State.SUBMITTING]
+        assert len(seen) == len(faults)
+        _submits(other)
+        before = other.ledger.batches(job)
+        assert Settler(late).settle(job, seen)
+        assert other.ledger.batches(job) == before
+    _finish(person, emulator, path)
+    _assert_each_sent_once(emulator, lines)
+
+
+def test_one_that_comes_late_with_an_old_snapshot_of_a_second_doubt_changes_nothing(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lines = _in_doubt(person, emulator, [NEVER_MADE, LOST])
+    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
+    # Sent again, its answer is lost again: the same batch in the same state, but another doubt.
+    emulator.add_fault({**LOST, "nth": 1})
+    with _process(person) as late, _process(person) as other:
+        (job,) = late.ledger.jobs()
+        seen = [b for b in late.ledger.batches(job) if b.state is State.SUBMITTING]
+        _submits(other)
+        assert Settler(late).settle(job, seen)
+        _submits(late)
+    _finish(person, emulator, path)
+    _assert_each_sent_once(emulator, lines)
+
+
+@pytest.mark.slow
+def test_two_real_processes_continue_one_job_and_create_each_batch_once(person: Person, emulator: Running) -> None:
+    path, lines = _in_doubt(person, emulator, [LOST, NEVER_MADE, LOST])
+    shell = Shell(person.folder, {**os.environ, **person.variables})
+    with shell.start("submit", path) as one, shell.start("submit", path) as two:
+        said = [process.communicate(timeout=30)[1] for process in (one, two)]
+    assert {one.returncode, two.returncode} <= {0, 6}, said
+    assert person.run("fetch").status == 0
+    assert emulator.requests()[CREATE] == 4
+    _assert_each_sent_once(emulator, lines)
