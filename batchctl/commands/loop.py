@@ -89,7 +89,7 @@ class Loop:
         if doubts and not any(b.state is State.PLANNED for b in batches):
             raise DoubtProblem(
                 f"{len(doubts)} of {len(batches)} batches are {doubts[0].note}",
-                hint=f"their ids tell once they have ended; nothing is sent twice: batchctl submit {self._name}",
+                hint=f"nothing is sent twice; once they have ended, their ids may tell: batchctl submit {self._name}",
             )
 
     def _take(self, steps: Sequence[Step]) -> None:

@@ -29,6 +29,9 @@ from batchctl.files.workspace import Workspace
 from batchctl.ledger import Ledger, Owner
 from batchctl.transport.client import Transport
 
+# Forced interleavings, one after the other: tests/ledger holds the rules, test_stops.py has real processes.
+pytestmark = pytest.mark.slow
+
 CREATE = "POST /v1/messages/batches"
 LOST = {"on": "create", "fault": "drop_after_accept"}
 NEVER_MADE = {"on": "create", "fault": "status", "status": 529}

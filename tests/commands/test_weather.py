@@ -60,7 +60,7 @@ def test_a_failure_that_created_nothing_is_sent_again_after_the_grace_window(
 
 def test_a_batch_that_the_list_shows_late_is_still_found(person: Person, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
-    emulator.add_fault({"on": "list", "fault": "hide_from_list", "times": 2})
+    emulator.add_fault({"on": "list", "fault": "hide_from_list", "nth": 2, "times": 2})
     ran = person.run("submit", person.write("in.jsonl", requests(5)))
     assert ran.status == 0, ran.err
     assert emulator.requests()[CREATE] == 1

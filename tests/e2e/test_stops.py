@@ -46,7 +46,7 @@ def _finished(shell: Shell, lines: list[bytes]) -> Path:
     return results
 
 
-@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 15))])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 15))])
 def test_a_submit_killed_at_a_random_moment_is_continued_and_pays_once(server: Server, shell: Shell, seed: int) -> None:
     lines = _input(shell)
     chance = random.Random(seed)
@@ -88,7 +88,8 @@ def test_ctrl_c_lets_the_uploads_finish_and_cancels_nothing(server: Server, shel
 
 def test_ctrl_c_while_checking_sends_nothing(server: Server, shell: Shell) -> None:
     with shell.start("submit", "-", stdin=-1) as process:
-        time.sleep(1.2)  # noqa: TID251 - as above
+        while not list(shell.folder.glob(".batchctl/tmp/*.part")):
+            time.sleep(0.05)  # noqa: TID251 - as above
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
@@ -96,6 +97,7 @@ def test_ctrl_c_while_checking_sends_nothing(server: Server, shell: Shell) -> No
     assert server.creates() == 0
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_input_send_each_batch_once(server: Server, shell: Shell) -> None:
     lines = _input(shell)
     first = shell.start("submit", "in.jsonl", "--max-requests", "100")
@@ -127,6 +129,7 @@ def test_a_reader_that_goes_away_is_no_drama(server: Server, shell: Shell) -> No
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_one_input_submitted_twice_at_the_same_instant_is_one_job(server: Server, shell: Shell) -> None:
     lines = _input(shell)
     both = [shell.start("submit", "in.jsonl", "--max-requests", "500") for _ in range(2)]
@@ -138,6 +141,7 @@ def test_one_input_submitted_twice_at_the_same_instant_is_one_job(server: Server
     _finished(shell, lines)
 
 
+@pytest.mark.slow
 def test_two_retries_at_the_same_instant_are_one_round(server: Server, shell: Shell) -> None:
     lines = _input(shell)
     server.post("scenario", {"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
