@@ -67,10 +67,6 @@ class Latest:
             self.marks[position] = mark
             self._answered_by[position] = source
 
-    @property
-    def is_first_round_only(self) -> bool:
-        return not self._answered_by
-
     def answer(self, position: int) -> Source:
         """Where the answer that counts lies; ask only where the mark says that there is one."""
         return self._answered_by.get(position) or Source(self._first, position)

@@ -166,13 +166,6 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def copy_is_whole(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except OSError:
-        return False
-
-
 def stat(path: Path) -> os.stat_result:
     """Raises InputProblem where the file cannot be asked."""
     try:

@@ -2,7 +2,6 @@
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +9,6 @@ from batchctl.domain.errors import DiskProblem
 from batchctl.files.durable import disk
 
 _BYTES = 8
-_CHUNK = 8192
 
 
 class Numbers:
@@ -38,16 +36,6 @@ class Numbers:
         return numbers
 
 
-def write_numbers(file: BinaryIO, numbers: Iterable[int]) -> None:
-    chunk = array("Q")
-    for number in numbers:
-        chunk.append(number)
-        if len(chunk) == _CHUNK:
-            file.write(pack(chunk))
-            del chunk[:]
-    file.write(pack(chunk))
-
-
 def pack(numbers: "array[int]") -> bytes:
     """Little-endian whatever the machine."""
     if sys.byteorder == "big":
@@ -62,13 +50,3 @@ def unpack(typecode: str, stored: bytes) -> "array[int]":
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
-
-
-def iterate(path: Path, count: int) -> Iterator[int]:
-    """Every number of a file, in order, a chunk at a time."""
-    numbers = Numbers(path)
-    try:
-        for first in range(0, count, _CHUNK):
-            yield from numbers.run(first, min(_CHUNK, count - first))
-    finally:
-        numbers.close()

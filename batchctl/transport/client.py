@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from batchctl.domain.errors import ApiFailure, BatchctlError, UsageProblem
+from batchctl.domain.errors import BatchctlError, UsageProblem
 from batchctl.domain.model import API_VERSION, MessageBatch
 
 if TYPE_CHECKING:
@@ -223,6 +223,3 @@ def _seen(response: "httpx2.Response") -> Seen:
         retry_after=translate.retry_after(response.headers),
         server_time=translate.server_time(response),
     )
-
-
-__all__ = ["ApiFailure", "Body", "Page", "Seen", "Transport"]

@@ -19,7 +19,7 @@ from batchctl.files.cuts import CleanCopy
 from batchctl.files.inputs import PIECE_BYTES
 from batchctl.files.problems import ProblemFile
 from batchctl.files.scanning import Order, repeated_lines, scan
-from batchctl.files.sides import iterate
+from batchctl.files.sides import unpack
 
 BOM = b"\xef\xbb\xbf"
 GOOD = [request_line(request_id(n), "x" * (7 * n % 50)) for n in range(12)]
@@ -50,7 +50,7 @@ def scanned(folder: Path, data: bytes, *, copy: bool = False, repeats: tuple[int
         found, hashes = scan(path, order, problems, lambda _: None)
     problems.close()
     told = [json.loads(line) for line in problems.path.read_bytes().splitlines()] if problems.path.exists() else []
-    stored = list(iterate(folder / "numbers", found.count)) if copy else []
+    stored = list(unpack("Q", (folder / "numbers").read_bytes())) if copy else []
     return Scanned(found, hashes, told, (folder / "copy").read_bytes(), stored)
 
 
