@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.answers import AfterCreate, after_create
-from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, ServiceProblem
+from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
 from batchctl.domain.events import BatchInDoubt, BatchNotSent, BatchSent, SendingBegun
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.polling import GIVE_UP_AFTER, backoff
@@ -47,7 +47,11 @@ def send(tools: Equipment, job: Job, batch: Batch) -> None:
 
 
 def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
-    tools.ledger.record_created(batch, seen.batch, tools.now())
+    if not tools.ledger.record_created(batch, seen.batch, tools.now()):
+        raise DoubtProblem(
+            f"{seen.batch.id} was created, but another process sent or cut the same requests meanwhile",
+            hint=f"cancel {seen.batch.id} at the API: its requests are in another batch, too",
+        )
     tools.tell(BatchSent(*tools.place(batch), seen.batch.id))
 
 

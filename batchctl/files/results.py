@@ -81,9 +81,10 @@ def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
-        found += [_read_line(line)[0] for line in lines if line.strip()]
-        if len(found) >= most:
-            return found[:most]
+        for line in filter(bytes.strip, lines):
+            found.append(_read_line(line)[0])
+            if len(found) == most:
+                return found
     if rest.strip():
         found.append(_parsed(rest)[0])
     if not found:

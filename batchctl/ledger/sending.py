@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Cut, Job, MessageBatch, State
-from batchctl.domain.states import OF_STATUS
+from batchctl.domain.states import OF_STATUS, may_follow
 from batchctl.ledger.rows import COUNTERS, batch_of, cut_values, seen_values
 from batchctl.ledger.schema import batch, stranger
 from batchctl.ledger.store import Store, advance, state_of, state_of_bound
@@ -26,16 +26,29 @@ _NOTHING_SEEN: dict[str, Any] = {
 
 
 class Sending(Store):
-    def record_created(self, sent: Batch, seen: MessageBatch, now: datetime) -> None:
-        """The API's own answer to our create: beyond doubt, whoever adopted the same id meanwhile was wrong."""
+    def record_created(self, sent: Batch, seen: MessageBatch, now: datetime) -> bool:
+        """The API's own answer to our create: beyond doubt, whoever adopted the same id meanwhile was wrong.
+
+        False where the row was bound, cut or its id downloaded by another process meanwhile, which takes a clock or a
+        drive without locks: then this is a batch too many, kept from ever being adopted.
+        """
         with self._write() as db:
-            wrong = sa.select(batch.c.id).where(batch.c.message_batch_id == seen.id, batch.c.id != sent.id)
-            for other in db.scalars(wrong).all():
-                advance(db, other, State.SUBMITTING, now, f"{seen.id} is another batch's", **_NOTHING_SEEN)
+            holder = db.scalars(sa.select(batch.c.id).where(batch.c.message_batch_id == seen.id)).one_or_none()
+            if holder == sent.id:
+                # Somebody looked and found it before the answer came.
+                db.execute(sa.update(batch).where(batch.c.id == sent.id).values(provisional=False))
+                return True
+            is_taken = holder is not None and not may_follow(state_of(db, holder), State.SUBMITTING)
+            if is_taken or not _is_still(db, sent):
+                _disown(db, sent.job_id, seen.id, now)
+                return False
+            if holder is not None:
+                advance(db, holder, State.SUBMITTING, now, f"{seen.id} is another batch's", **_NOTHING_SEEN)
             if state_of(db, sent.id) is State.PLANNED:
                 # Taken for never created while the answer was under way: it was created.
                 advance(db, sent.id, State.SUBMITTING, now, "the answer came late")
             _bind(db, sent.id, seen, now, provisional=False)
+            return True
 
     def record_adopted(self, doubt: Batch, seen: MessageBatch, now: datetime, *, identified: bool) -> bool:
         """The API has it, as far as size and time tell, or some of its ids; False when the id is taken or the doubt gone."""
@@ -81,9 +94,8 @@ class Sending(Store):
 
     def record_stranger(self, job_id: int, message_batch_id: str, now: datetime) -> None:
         """A batch of the API whose ids are none of this job's doubts': never their candidate again."""
-        values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now}
         with self._write() as db:
-            db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
+            _disown(db, job_id, message_batch_id, now)
 
     def record_wrong_adoption(self, adopted: Batch, now: datetime) -> None:
         """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's.
@@ -131,6 +143,18 @@ class Sending(Store):
         question = sa.select(batch.c["count"]).where(batch.c.job_id != but.id, batch.c.state == State.SUBMITTING.value)
         with self._read() as db:
             return frozenset(db.scalars(question.where(batch.c.owner.is_not(None))).all())
+
+
+def _disown(db: sa.Connection, job_id: int, message_batch_id: str, now: datetime) -> None:
+    values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now}
+    db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
+
+
+def _is_still(db: sa.Connection, sent: Batch) -> bool:
+    """Whether the row holds the same requests, and no batch of the API yet."""
+    open_states = (State.PLANNED.value, State.SUBMITTING.value)
+    same = sa.and_(batch.c.id == sent.id, batch.c["count"] == sent.count, batch.c.sha256 == sent.cut.sha256)
+    return db.scalar(sa.select(batch.c.id).where(same, batch.c.state.in_(open_states))) is not None
 
 
 def _bind(
