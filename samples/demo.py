@@ -95,28 +95,50 @@ def _text(answer: dict[str, dict[str, dict[str, list[dict[str, str]]]]]) -> str:
 def _emulator() -> Iterator[str]:
     """Its address. It stands in a session of its own, so that Ctrl-C reaches it last, and from here."""
     scenario = SAMPLES / "scenarios" / "demo.toml"
-    emulator = subprocess.Popen(  # noqa: S603 - our own program
-        [*BATCHCTL, "emulator", "--scenario", str(scenario)],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=_own_settings(),
-    )
+    emulator: subprocess.Popen[str] | None = None
     try:
+        with _undisturbed():
+            emulator = subprocess.Popen(  # noqa: S603 - our own program
+                [*BATCHCTL, "emulator", "--scenario", str(scenario)],
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                env=_own_settings(),
+            )
         assert emulator.stdout is not None
         address = emulator.stdout.readline().strip()
         if not address.startswith("http://127.0.0.1:"):
             sys.exit(_complain(f"the emulator did not start: {address}"))
         yield address
     finally:
-        _stop(emulator)
+        if emulator is not None:
+            _stop(emulator)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A signal that comes while a process is being started waits until we know the process: else nobody could stop it."""
+    came: list[int] = []
+    stopping = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in stopping}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _run(arguments: list[str], folder: Path, env: dict[str, str]) -> int:
-    command = subprocess.Popen([*BATCHCTL, *arguments], cwd=folder, env=env)  # noqa: S603 - our own program
+    command: subprocess.Popen[bytes] | None = None
     try:
+        with _undisturbed():
+            command = subprocess.Popen([*BATCHCTL, *arguments], cwd=folder, env=env)  # noqa: S603 - our own program
         return command.wait()
     except KeyboardInterrupt:
+        if command is None:
+            raise
         # Ctrl-C at a terminal has reached it as well: it ends by itself, and says so.
         with contextlib.suppress(subprocess.TimeoutExpired):
             command.wait(1.0)
