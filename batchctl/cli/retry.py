@@ -9,7 +9,7 @@ from batchctl.cli.wiring import Common, run
 from batchctl.commands import retry as retrying
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
-from batchctl.commands.submit import use_moved_input
+from batchctl.commands.submit import send_rest, use_moved_input
 from batchctl.domain.choosing import Choice, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
@@ -47,7 +47,7 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
             planned, status = _round_to_send(tools, screen, tools.ledger.job(job.name), wanted)
         if planned is None:
             return status
-        report = retrying.proceed(tools, planned, is_new=planned.rounds != job.rounds, waits=wanted.waits)
+        report = send_rest(tools, planned, is_new=planned.rounds != job.rounds, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
 

@@ -15,15 +15,12 @@ from pathlib import Path
 from batchctl.commands.edited import take_edited
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import Latest, latest
-from batchctl.commands.looking import report_of
-from batchctl.commands.loop import Loop, Verb
-from batchctl.commands.submit import ARROWS, OPEN_STATES
+from batchctl.commands.submit import OPEN_STATES
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.errors import AccountProblem, Refused
-from batchctl.domain.events import Continued, Planned
+from batchctl.domain.events import Planned
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
-from batchctl.domain.progress import JobReport
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.durable import replacing
 
@@ -103,16 +100,6 @@ def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
     path, cuts, count = take_edited(tools, job, edited, number)
     chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
     return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen)
-
-
-def proceed(tools: Equipment, job: Job, *, is_new: bool, waits: bool = True) -> JobReport:
-    """Step 4."""
-    if not is_new:
-        left = sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))
-        tools.tell(Continued(job, left))
-    tools.ledger.record_pause(job, "")
-    Loop(tools, job, Verb(arrows=ARROWS, waits=waits)).run()
-    return report_of(tools, job)
 
 
 def account_is_cause(chosen: Chosen, choice: Choice) -> bool:

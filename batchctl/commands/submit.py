@@ -100,13 +100,17 @@ def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input)
 
 def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> JobReport:
     """Sends what is not sent yet. Raises what stops the job; what was sent stays sent."""
-    job = use_moved_input(tools, job, wanted.moved_to)
+    return send_rest(tools, use_moved_input(tools, job, wanted.moved_to), is_new=is_new, waits=wanted.waits)
+
+
+def send_rest(tools: Equipment, job: Job, *, is_new: bool, waits: bool) -> JobReport:
+    """Of whatever round is open."""
     if not is_new:
         left = sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))
         tools.tell(Continued(job, left))
     # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
     tools.ledger.record_pause(job, "")
-    Loop(tools, job, Verb(arrows=ARROWS, waits=wanted.waits)).run()
+    Loop(tools, job, Verb(arrows=ARROWS, waits=waits)).run()
     return report_of(tools, job)
 
 
