@@ -7,23 +7,6 @@ from datetime import UTC, datetime, timedelta
 SLICE_SECONDS = 0.2
 
 
-class StopSign:
-    """Set from a signal handler, read everywhere. A plain flag: taking a lock inside a handler can wait for itself.
-
-    `is_gentle`: somebody reads the sign and will let what is in flight finish; else the handler interrupts at once.
-    """
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self.is_gentle = False
-
-    def set(self) -> None:
-        self._is_set = True
-
-    def is_set(self) -> bool:
-        return self._is_set
-
-
 class Clock:
     """The wall clock. A wait ends early when the stop sign is set."""
 
@@ -38,8 +21,31 @@ class Clock:
         """A number from 0 to 1, for jitter."""
         return random.random()  # noqa: S311 - spreads requests in time, keeps no secret
 
-    def wait_until(self, at: datetime, stop: StopSign) -> bool:
+    def wait_until(self, at: datetime, stop: "StopSign") -> bool:
         """True when it was stopped. In slices: a laptop that slept is late by the wall clock, not by a timer."""
         while not stop.is_set() and (left := at - self.now()) > timedelta():
             time.sleep(min(SLICE_SECONDS, left.total_seconds()))  # noqa: TID251 - as above
         return stop.is_set()
+
+
+class StopSign:
+    """Set from a signal handler or by the time, read everywhere. A plain flag: a lock taken in a handler waits for itself.
+
+    `until`: when a run that was given a `--timeout` stops as if by Ctrl-C. `is_gentle`: somebody reads the sign and lets
+    what is in flight finish; else the handler interrupts at once.
+    """
+
+    def __init__(self, clock: Clock | None = None, until: datetime | None = None) -> None:
+        self._clock = clock or Clock()
+        self._until = until
+        self._is_set = False
+        self.is_gentle = False
+
+    def set(self) -> None:
+        self._is_set = True
+
+    def is_signaled(self) -> bool:
+        return self._is_set
+
+    def is_set(self) -> bool:
+        return self._is_set or (self._until is not None and self._clock.now() >= self._until)

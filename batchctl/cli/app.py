@@ -7,7 +7,7 @@ import typer
 
 from batchctl import __version__
 from batchctl.cli import options as o
-from batchctl.domain.model import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
+from batchctl.domain.model import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS, Settings
 
 if TYPE_CHECKING:
     from batchctl.cli.wiring import Common
@@ -54,6 +54,7 @@ def submit(
     input_now: o.MovedInput = None,
     parallel: o.Parallel = 4,
     no_wait: o.NoWait = False,
+    timeout: o.Timeout = None,
     yes: o.Yes = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
@@ -64,18 +65,10 @@ def submit(
     """Check INPUT, cut it into batches and send them; the same input again continues."""
     from batchctl.cli.submit import submit as run  # noqa: PLC0415 - keeps --help quick
     from batchctl.commands.submit import Submission  # noqa: PLC0415
-    from batchctl.domain.model import Settings  # noqa: PLC0415
 
-    settings = Settings(
-        api_version=api_version,
-        betas=tuple(beta or ()),
-        max_requests=max_requests,
-        max_bytes=max_bytes,
-        labels=o.labels_of(label or []),
-    )
     wanted = Submission(
         path=input_,
-        settings=settings,
+        settings=_settings(api_version, beta, max_requests, max_bytes, label),
         name=name,
         skip_bad=skip_bad,
         depth=o.depth_of(check),
@@ -83,7 +76,9 @@ def submit(
         waits=not no_wait,
         moved_to=str(input_now or ""),
     )
-    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, makes_workspace=True)
+    common = _common(
+        workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout, makes_workspace=True
+    )
     run(common, wanted, dry_run=dry_run or show is not None, show=show, yes=yes)
 
 
@@ -96,6 +91,7 @@ def status(
     batches: o.Batches = False,
     format_: o.Format = "",
     exit_status: o.ExitStatus = False,
+    timeout: o.Timeout = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -106,7 +102,7 @@ def status(
     from batchctl.cli.status import status as run  # noqa: PLC0415 - keeps --help quick
 
     wide = batches or o.is_wide(format_)
-    common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, takes_steps=False)
+    common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, timeout=timeout, takes_steps=False)
     run(common, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
 
 
@@ -117,6 +113,7 @@ def fetch(
     output_dir: o.OutputDir = None,
     input_now: o.MovedInput = None,
     parallel: o.Parallel = 4,
+    timeout: o.Timeout = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -126,7 +123,7 @@ def fetch(
     """Download what has ended, verify it, and write the answers in input order."""
     from batchctl.cli.fetch import fetch as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel)
+    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout)
     run(common, job, output=output, output_dir=output_dir, moved_to=str(input_now or ""))
 
 
@@ -143,6 +140,7 @@ def retry(
     output_dir: o.OutputDir = None,
     parallel: o.Parallel = 4,
     no_wait: o.NoWait = False,
+    timeout: o.Timeout = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -159,7 +157,7 @@ def retry(
         include_invalid=include_invalid,
         include_canceled=include_canceled,
     )
-    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel)
+    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout)
     wanted = Retry(
         choice=choice,
         keeps_file=edit or dry_run,
@@ -170,6 +168,81 @@ def retry(
         waits=not no_wait,
     )
     run(common, job, wanted)
+
+
+@app.command()
+def run(
+    input_: o.InputOrJob,
+    name: o.Name = "",
+    label: o.Labels = None,
+    max_requests: o.MaxRequests = DEFAULT_MAX_REQUESTS,
+    max_bytes: o.MaxBytes = CEILING_MAX_BYTES,
+    check: o.Check = "auto",
+    skip_bad: o.SkipBad = False,
+    beta: o.Betas = None,
+    api_version: o.ApiVersion = API_VERSION,
+    again: o.Again = False,
+    max_rounds: o.MaxRounds = 3,
+    output: o.Output = "",
+    output_dir: o.OutputDir = None,
+    input_now: o.MovedInput = None,
+    poll: o.Poll = None,
+    parallel: o.Parallel = 4,
+    timeout: o.Timeout = None,
+    yes: o.Yes = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
+    from batchctl.cli.run import run as run_all  # noqa: PLC0415 - keeps --help quick
+    from batchctl.commands.submit import Submission  # noqa: PLC0415
+
+    wanted = Submission(
+        path=input_,
+        settings=_settings(api_version, beta, max_requests, max_bytes, label),
+        name=name,
+        skip_bad=skip_bad,
+        depth=o.depth_of(check),
+        again=again,
+        moved_to=str(input_now or ""),
+    )
+    common = _common(
+        workspace,
+        base_url,
+        as_json,
+        quiet,
+        verbose,
+        parallel=parallel,
+        poll=poll,
+        timeout=timeout,
+        makes_workspace=True,
+    )
+    run_all(common, wanted, output=output, output_dir=output_dir, max_rounds=max_rounds, yes=yes)
+
+
+@app.command()
+def cancel(
+    job: o.JobWord = None,
+    output: o.Output = "",
+    output_dir: o.OutputDir = None,
+    poll: o.Poll = None,
+    no_wait: o.NoWaitForEnd = False,
+    timeout: o.Timeout = None,
+    yes: o.YesToCancel = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """End a job early: nothing more is sent, and what was answered until then is fetched."""
+    from batchctl.cli.cancel import cancel as run  # noqa: PLC0415 - keeps --help quick
+
+    common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, timeout=timeout)
+    run(common, job, output=output, output_dir=output_dir, waits=not no_wait, yes=yes)
 
 
 @app.command()
@@ -184,6 +257,18 @@ def emulator(
     from batchctl.cli.emulator import serve  # noqa: PLC0415 - only this command needs a server
 
     raise typer.Exit(serve(port, speed, scenario, seed, data_dir))
+
+
+def _settings(
+    api_version: str, betas: list[str] | None, max_requests: int, max_bytes: int, labels: list[str] | None
+) -> Settings:
+    return Settings(
+        api_version=api_version,
+        betas=tuple(betas or ()),
+        max_requests=max_requests,
+        max_bytes=max_bytes,
+        labels=o.labels_of(labels or []),
+    )
 
 
 def _common(

@@ -9,6 +9,7 @@ from batchctl.domain.errors import (
     LedgerProblem,
     Refused,
     ServiceProblem,
+    TimedOut,
     UsageProblem,
 )
 from batchctl.domain.model import State
@@ -39,6 +40,7 @@ OF_PROBLEM: dict[type[BatchctlError], int] = {
     Refused: 6,
     AccountProblem: 4,
     DoubtProblem: 7,
+    TimedOut: 8,
     ServiceProblem: 1,
     DiskProblem: 1,
     LedgerProblem: 1,
@@ -49,6 +51,7 @@ OF_STAGE = {
     Stage.INCOMPLETE: 3,
     Stage.PAUSED: 4,
     Stage.IN_DOUBT: 7,
+    Stage.LOST: 7,
     Stage.SENDING: 8,
     Stage.RUNNING: 8,
     Stage.TO_FETCH: 8,

@@ -22,15 +22,15 @@ def _size(given: str | int) -> int:
 
 
 def _seconds(text: str) -> float:
-    """`90s`, `2m`, `1h`, `0.5`."""
-    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+    """`90s`, `2m`, `1h`, `2d`, `0.5`."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
     unit = next((u for u in units if text.endswith(u)), "")
     try:
         seconds = float(text.removesuffix(unit)) * units.get(unit, 1.0)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a duration: like 500ms, 10s or 2m") from None
     if not 0 < seconds <= LONGEST_SECONDS:
-        raise typer.BadParameter("a duration must be more than 0 and at most 24h")
+        raise typer.BadParameter("a duration must be more than 0 and at most 30d")
     return seconds
 
 
@@ -63,7 +63,7 @@ def depth_of(word: str) -> Depth:
 
 
 COMMON = "Everywhere"
-LONGEST_SECONDS = 86_400
+LONGEST_SECONDS = 30 * 86_400
 
 Workspace = Annotated[
     Path | None,
@@ -92,14 +92,23 @@ Quiet = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every event.", rich_help_panel=COMMON)]
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, metavar="N", help="Uploads or downloads at once.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Send in spite of warnings, without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to what would be asked: warnings, a canceled job.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]
+NoWaitForEnd = Annotated[bool, typer.Option("--no-wait", help="Ask for the cancel and leave before it is done.")]
+YesToCancel = Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking.")]
+MaxRounds = Annotated[
+    int,
+    typer.Option("--max-rounds", min=1, metavar="N", help="Sendings in all: the input, and what failed again."),
+]
 MovedInput = Annotated[
     Path | None,
     typer.Option(
         "--input", metavar="PATH", help="Where the job's input is now; checked by its hash.", show_default=False
     ),
+]
+InputOrJob = Annotated[
+    str, typer.Argument(metavar="INPUT|JOB", help="A JSONL of requests, as for submit; or a job, as for fetch.")
 ]
 JobWord = Annotated[
     str | None,
@@ -178,6 +187,16 @@ Poll = Annotated[
         parser=_seconds,
         metavar="TIME",
         help="Time between looks; else as the API asks, or 10 s growing to 60 s.",
+        show_default=False,
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        parser=_seconds,
+        metavar="TIME",
+        help="Leave with 8 after this time: 90s, 2h, 3d; the job goes on. Else trouble is waited out.",
         show_default=False,
     ),
 ]

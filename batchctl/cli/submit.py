@@ -17,7 +17,8 @@ def submit(common: Common, wanted: Submission, *, dry_run: bool, show: int | Non
     def command(tools: Equipment, screen: Screen) -> int:
         if dry_run:
             return _dry_run(tools, screen, wanted, show)
-        job, is_new = _job_to_send(tools, wanted, yes=yes)
+        job, is_new = job_to_send(tools, wanted, yes=yes)
+        job = resumed(tools, job, yes=yes)
         report = submitting.proceed(tools, job, wanted, is_new=is_new)
         screen.submitted(report)
         return status_of_sending(report)
@@ -25,11 +26,21 @@ def submit(common: Common, wanted: Submission, *, dry_run: bool, show: int | Non
     run(common, command)
 
 
-def _job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job, bool]:
+def resumed(tools: Equipment, job: Job, *, yes: bool) -> Job:
+    """A canceled job is sent on only at a person's wish. Raises Refused."""
+    if job.canceled_at is None:
+        return job
+    if not yes:
+        ask(f"{job.name} was canceled: send what was not sent then?", "--yes")
+    tools.ledger.record_canceled(job, None)
+    return tools.ledger.job(job.name)
+
+
+def job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job, bool]:
     """The job that this input is or becomes, and whether it is new."""
     known = submitting.known_job(tools, wanted)
     if known is not None:
-        if not submitting.is_open(tools, known):
+        if not wanted.goes_on and not submitting.is_open(tools, known):
             raise submitting.already_sent(known)
         return known, False
     planner, given = submitting.check(tools, wanted, stdin())

@@ -18,7 +18,7 @@ from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.server import Server
-from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, UsageProblem
+from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut, UsageProblem
 from batchctl.domain.reconciling import GRACE
 from batchctl.files.workspace import Workspace, find_workspace
 from batchctl.ledger import Ledger, Owner
@@ -40,6 +40,7 @@ class Common:
     verbose: bool = False
     parallel: int = 4
     poll: float | None = None
+    timeout: float | None = None
     makes_workspace: bool = False
     takes_steps: bool = True
 
@@ -48,9 +49,11 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
     """Runs a command and leaves with its status."""
     clock = Clock()
     screen = Screen(clock, as_json=common.as_json, quiet=common.quiet, verbose=common.verbose)
+    until = None if common.timeout is None else clock.now() + timedelta(seconds=common.timeout)
+    stop = StopSign(clock, until)
     try:
-        with opened(common, clock, screen) as tools:
-            status = command(tools, screen)
+        with opened(common, clock, screen, stop) as tools:
+            status = _in_time(command, tools, screen)
     except BatchctlError as problem:
         status = OF_PROBLEM[type(problem)]
         screen.problem(problem, status)
@@ -69,8 +72,21 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
     raise typer.Exit(status)
 
 
+def _in_time(command: Callable[[Equipment, Screen], int], tools: Equipment, screen: Screen) -> int:
+    """Raises TimedOut where it was the time that stopped it, and not a person."""
+    try:
+        return command(tools, screen)
+    except Stopped:
+        if tools.stop.is_signaled():
+            raise
+        raise TimedOut(
+            "not finished within the --timeout; nothing was canceled, and nothing is lost",
+            hint="the same command continues",
+        ) from None
+
+
 @contextlib.contextmanager
-def opened(common: Common, clock: Clock, screen: Screen) -> Iterator[Equipment]:
+def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iterator[Equipment]:
     workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
     transport = Transport(common.base_url)
     if common.makes_workspace:
@@ -78,7 +94,6 @@ def opened(common: Common, clock: Clock, screen: Screen) -> Iterator[Equipment]:
         workspace.sweep((clock.now() - LEFTOVERS_AFTER).timestamp())
     else:
         workspace.need()
-    stop = StopSign()
     with contextlib.ExitStack() as stack:
         ledger = Ledger(workspace.ledger)
         stack.callback(ledger.close)
@@ -106,7 +121,7 @@ def _stopping(stop: StopSign) -> Iterator[None]:
     """The first Ctrl-C takes no new step and lets uploads in flight finish: a cut upload is a doubt. The second leaves."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if stop.is_signaled():
             os._exit(INTERRUPTED)
         stop.set()
         if not stop.is_gentle:

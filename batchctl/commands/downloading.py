@@ -3,17 +3,19 @@
 A stop between any two numbered steps downloads this batch again, never half, never twice into the answers.
 """
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing
+from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.polling import GIVE_UP_AFTER, backoff
 from batchctl.files.requests import request_file
-from batchctl.files.results import NotOurs, NotWhole, ids_of_range, receive
+from batchctl.files.results import NotOurs, NotWhole, ids_of_range, receive, unverified
 
 
 def download(tools: Equipment, job: Job, batch: Batch) -> None:
@@ -37,7 +39,7 @@ def download(tools: Equipment, job: Job, batch: Batch) -> None:
         until = tools.now()
         tools.tell(DownloadFailed(*tools.place(batch), f"{batch.message_batch_id} is not ours: in doubt again", until))
     except (ApiFailure, NotWhole) as failure:
-        _again(tools, batch, failure)
+        _again(tools, job, batch, failure)
     except BaseException:
         tools.ledger.release(batch, tools.owner, not_before=None)
         raise
@@ -54,17 +56,29 @@ def _until_stopped(tools: Equipment, pieces: Iterator[bytes]) -> Iterator[bytes]
         yield piece
 
 
-def _again(tools: Equipment, batch: Batch, failure: ApiFailure | NotWhole) -> None:
+def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWhole) -> None:
     failures = batch.tries + 1
     retry_after = failure.retry_after if isinstance(failure, ApiFailure) else None
     until = tools.now() + timedelta(seconds=backoff(failures, retry_after, tools.clock.draw()))
     tools.ledger.record_try(batch, tools.owner, not_before=until, note=str(failure))
     if isinstance(failure, ApiFailure):
+        if after_read(failure) is AfterRead.GONE:
+            tools.ledger.record_missing(batch, tools.now())
         raise_unless_passing(failure)
+    else:
+        _look_again(tools, batch)
     _, number, total = tools.place(batch)
-    if failures % GIVE_UP_AFTER == 0:
+    if failures % GIVE_UP_AFTER == 0 and isinstance(failure, NotWhole):
+        kept = unverified(tools.workspace.raw(job, batch))
         raise ServiceProblem(
             f"the results of batch {number} of {total} ({batch.message_batch_id}) cannot be had whole: {failure}",
-            hint="what was downloaded whole is kept; run the same command again later",
+            hint=f"what came last is kept, unverified, in {kept}; the same command asks for it again",
         ) from failure
     tools.tell(DownloadFailed(batch, number, total, str(failure), until))
+
+
+def _look_again(tools: Equipment, batch: Batch) -> None:
+    """The counters that the lines were held against may have been what was wrong."""
+    assert batch.message_batch_id is not None
+    with contextlib.suppress(ApiFailure):
+        tools.ledger.record_seen([(batch, tools.transport.retrieve(batch.message_batch_id).batch)], tools.now())

@@ -6,7 +6,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import look, raise_unless_passing, report_of
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output, merge
-from batchctl.domain.errors import ApiFailure, ServiceProblem
+from batchctl.domain.errors import ApiFailure, BatchctlError, ServiceProblem
 from batchctl.domain.model import Job, Merged, State
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
@@ -20,24 +20,39 @@ class Fetched:
     report: JobReport
     merged: Merged
     output: Output
-    problem: ServiceProblem | None
+    problem: BatchctlError | None
 
 
 def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
     """Downloads and merges. Results that cannot be had do not keep the others from the merged files."""
-    for batch in tools.ledger.batches(job):
-        raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
-        if batch.state is State.FETCHED and not is_on_disk(raw, index, batch):
-            tools.ledger.record_gone(batch, tools.now())
+    forget_what_is_gone(tools, job)
     failure = look_once(tools, job)
     if failure is not None and not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
         raise unreachable(failure)
     # A doubt is looked for once more, never waited for and never sent from here.
-    problem = None
+    problem = take_steps(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE})))
+    return brought_home(tools, job, output, problem)
+
+
+def forget_what_is_gone(tools: Equipment, job: Job) -> None:
+    """What is no longer on the disk as it was is downloaded again."""
+    for batch in tools.ledger.batches(job):
+        raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
+        if batch.state is State.FETCHED and not is_on_disk(raw, index, batch):
+            tools.ledger.record_gone(batch, tools.now())
+
+
+def take_steps(tools: Equipment, job: Job, verb: Verb) -> ServiceProblem | None:
+    """Runs the loop; what could not be had is told at the end, after what could is in the files."""
     try:
-        Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE}))).run()
-    except ServiceProblem as found:
-        problem = found
+        Loop(tools, job, verb).run()
+    except ServiceProblem as problem:
+        return problem
+    return None
+
+
+def brought_home(tools: Equipment, job: Job, output: Output, problem: ServiceProblem | None) -> Fetched:
+    """Merged from what is on the disk."""
     merged = merge(tools, tools.ledger.job(job.name), output)
     return Fetched(report=report_of(tools, job), merged=merged, output=output, problem=problem)
 

@@ -7,7 +7,7 @@ from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem
 from batchctl.domain.events import Looked, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
-from batchctl.domain.polling import GIVE_UP_AFTER, backoff, look_pause
+from batchctl.domain.polling import backoff, look_pause
 from batchctl.domain.progress import JobReport, report
 from batchctl.transport.client import Seen
 
@@ -23,7 +23,7 @@ class Looker:
         self._looks = self._failures = 0
 
     def look(self, job: Job, batches: Sequence[Batch]) -> float:
-        """Seconds until the next look. Raises AccountProblem, and ServiceProblem after too many failures in a row."""
+        """Seconds until the next look. Raises AccountProblem, and ServiceProblem where asking again cannot help."""
         try:
             hint = look(self._tools, job, batches)
         except ApiFailure as failure:
@@ -37,11 +37,6 @@ class Looker:
         """Seconds until the next try. Raises as `look` does."""
         raise_unless_passing(failure)
         self._failures += 1
-        if self._failures >= GIVE_UP_AFTER:
-            raise ServiceProblem(
-                f"the API cannot be reached: {failure}",
-                hint="the batches go on without us: run the same command again",
-            ) from failure
         pause = backoff(self._failures, failure.retry_after, self._tools.clock.draw())
         self._tools.tell(LookFailed(str(failure), self._failures, pause))
         return pause

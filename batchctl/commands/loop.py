@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from batchctl.commands.canceling import cancel
 from batchctl.commands.downloading import download
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import Looker
@@ -14,7 +15,7 @@ from batchctl.commands.settling import Settler, refuse_other_account
 from batchctl.domain.errors import AccountProblem, ApiFailure, DoubtProblem, Stopped
 from batchctl.domain.events import Stopping, Waiting
 from batchctl.domain.model import Batch, Job, State
-from batchctl.domain.steps import Arrow, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
+from batchctl.domain.steps import Arrow, Cancel, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
 
 RENEW_SECONDS = 30.0
 
@@ -86,10 +87,12 @@ class Loop:
         job = self._tools.ledger.job(self._name)
         batches = self._tools.ledger.batches(job)
         doubts = [b for b in batches if b.state is State.SUBMITTING]
-        if doubts and not any(b.state is State.PLANNED for b in batches):
+        now = self._tools.now()
+        goes_on = Arrow.LOOK in self._verb.arrows and any(b.is_running and not b.is_lost(now) for b in batches)
+        if doubts and not goes_on and not any(b.state is State.PLANNED for b in batches):
             raise DoubtProblem(
                 f"{len(doubts)} of {len(batches)} batches are {doubts[0].note}",
-                hint=f"nothing is sent twice; once they have ended, their ids may tell: batchctl submit {self._name}",
+                hint=f"nothing is sent twice; once they have ended, their ids may tell: batchctl resolve {self._name}",
             )
 
     def _take(self, steps: Sequence[Step]) -> None:
@@ -108,6 +111,9 @@ class Loop:
                     actions.append(partial(self._send, job, batch))
                 case Download(batch):
                     actions.append(partial(download, self._tools, job, batch))
+                case Cancel(batch):
+                    actions.append(partial(cancel, self._tools, batch))
+                    self._look_due = None
                 case WaitUntil():
                     pass
         if actions:
@@ -130,9 +136,10 @@ class Loop:
         return True
 
     def _send(self, planned: Job, batch: Batch) -> None:
-        """Unless a limit or a pause has come up since this wave began: the rest of it would only be refused."""
+        """Unless a limit, a pause or a cancel has come up since this wave began."""
         job = self._tools.ledger.job(planned.name)
-        if not job.paused and (job.hold_until is None or job.hold_until <= self._tools.now()):
+        is_held = job.hold_until is not None and job.hold_until > self._tools.now()
+        if not job.paused and not is_held and job.canceled_at is None:
             send(self._tools, job, batch)
 
 

@@ -14,7 +14,8 @@ from batchctl.domain.answers import AfterCreate, after_create
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
 from batchctl.domain.events import BatchInDoubt, BatchNotSent, BatchSent, SendingBegun
 from batchctl.domain.model import Batch, Job
-from batchctl.domain.polling import GIVE_UP_AFTER, backoff
+from batchctl.domain.pacing import is_queue_full, under_way
+from batchctl.domain.polling import backoff
 from batchctl.files.requests import halves, request_file
 from batchctl.files.sides import Numbers
 from batchctl.files.splice import body_pieces
@@ -52,7 +53,16 @@ def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
             f"{seen.batch.id} was created, but another process sent or cut the same requests meanwhile",
             hint=f"cancel {seen.batch.id} at the API: its requests are in another batch, too",
         )
+    _widen(tools, batch)
     tools.tell(BatchSent(*tools.place(batch), seen.batch.id))
+
+
+def _widen(tools: Equipment, sent: Batch) -> None:
+    """The queue took one more than it was known to take."""
+    job = tools.ledger.job_of(sent)
+    taken = under_way(tools.ledger.batches(job)) if job.window is not None else 0
+    if job.window is not None and taken > job.window:
+        tools.ledger.record_window(job, taken, tools.now())
 
 
 def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
@@ -79,14 +89,12 @@ def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure)
 def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
     until = tools.now() + timedelta(seconds=backoff(batch.tries + 1, failure.retry_after, tools.clock.draw()))
     tools.ledger.record_not_created(batch, tools.now(), not_before=until, note=str(failure))
-    if failure.status == 429:
-        # A limit of the account is one for all batches: none is uploaded only to be refused.
+    if is_queue_full(failure, batch.tries):
+        others = [b for b in tools.ledger.batches(job) if b.id != batch.id]
+        tools.ledger.record_window(job, under_way(others), tools.now())
+    if failure.status in {None, 429}:
+        # No network, or a limit of the account, is one for all batches: none is uploaded only to be refused.
         tools.ledger.record_hold(job, until, str(failure))
-    elif batch.tries + 1 >= GIVE_UP_AFTER:
-        raise ServiceProblem(
-            f"the API cannot be reached: {failure!s}",
-            hint=f"nothing was created by this try; see the network, then: batchctl submit {job.name}",
-        )
     tools.tell(BatchNotSent(*tools.place(batch), str(failure), until))
 
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing
-from batchctl.domain.errors import ApiFailure, DoubtProblem, ServiceProblem
-from batchctl.domain.events import DoubtSettled
+from batchctl.domain.errors import ApiFailure, DoubtProblem
+from batchctl.domain.events import DoubtSettled, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
-from batchctl.domain.polling import GIVE_UP_AFTER, backoff
+from batchctl.domain.polling import backoff
 from batchctl.domain.reconciling import CLOCK_MARGIN, MIN_LOOKS, Listing, Verdict, settle
 from batchctl.files.requests import request_file
 from batchctl.files.results import NotWhole, first_ids, ids_of_range
@@ -53,11 +53,7 @@ class Settler:
         pause = backoff(self._failures, failure.retry_after, self._tools.clock.draw())
         _look_again(self._tools, doubts, f"in doubt, and the API cannot be asked: {failure}", pause)
         raise_unless_passing(failure)
-        if self._failures >= GIVE_UP_AFTER:
-            raise ServiceProblem(
-                f"{len(doubts)} batches are in doubt and the API cannot be asked: {failure}",
-                hint="nothing is sent twice: run the same command again when the API can be reached",
-            ) from failure
+        self._tools.tell(LookFailed(str(failure), self._failures, pause))
 
 
 def _list_since(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
@@ -95,7 +91,8 @@ def _carry_out(tools: Equipment, verdict: Verdict) -> bool:
     for doubt, seen in verdict.adopt:
         _adopt(tools, doubt, seen, identified=False)
     for doubt in verdict.replan:
-        tools.ledger.record_not_created(doubt, tools.now(), not_before=None, note="the API does not have it")
+        note = "the API does not have it"
+        tools.ledger.record_given_up(doubt, tools.now(), given_up_at=tools.server.now(), note=note)
         tools.tell(DoubtSettled(*tools.place(doubt), ""))
     found_out = [_identify(tools, candidate, verdict) for candidate in verdict.identify]
     has_come_on = bool(verdict.adopt or verdict.replan) or any(found_out)
@@ -116,10 +113,13 @@ def _pause(tools: Equipment, verdict: Verdict) -> float:
 def _identify(tools: Equipment, candidate: MessageBatch, verdict: Verdict) -> bool:
     """Reads some ids of an ended batch and gives it to the one whose they are. False when that stays open."""
     contenders = tools.ledger.contenders(candidate.counts.total)
-    shares = _shares(tools, candidate, contenders)
-    if not any(share for _, share in shares):
-        # Once more before it is disowned for good: an odd answer must not make ours a stranger's.
+    try:
         shares = _shares(tools, candidate, contenders)
+        if not any(share for _, share in shares):
+            # Once more before it is disowned for good: an odd answer must not make ours a stranger's.
+            shares = _shares(tools, candidate, contenders)
+    except NotWhole:
+        return False
     owners = [b for b, share in shares if share == 1]
     holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
     if holder is not None and any(b.id == holder.id for b in owners):
@@ -155,17 +155,13 @@ def _hand_over(tools: Equipment, owner: Batch, holder: Batch | None, candidate: 
 
 
 def _sample(tools: Equipment, candidate: MessageBatch) -> list[bytes]:
-    """Some of its custom_ids, at least one. Raises ApiFailure where its results cannot be read as results."""
-    try:
-        with tools.transport.results(candidate.id) as pieces:
-            return first_ids(pieces, SAMPLE_IDS)
-    except NotWhole as odd:
-        raise ApiFailure(f"{candidate.id}: {odd}", status=200) from odd
+    """Some of its custom_ids, at least one. Raises ApiFailure, and NotWhole where its results are none."""
+    with tools.transport.results(candidate.id) as pieces:
+        return first_ids(pieces, SAMPLE_IDS)
 
 
 def _ids(tools: Equipment, batch: Batch) -> dict[bytes, int]:
-    job = next(job for job in tools.ledger.jobs() if job.id == batch.job_id)
-    return ids_of_range(request_file(tools.workspace, job, batch.round), batch)
+    return ids_of_range(request_file(tools.workspace, tools.ledger.job_of(batch), batch.round), batch)
 
 
 def _adopt(tools: Equipment, doubt: Batch, seen: MessageBatch, *, identified: bool) -> None:

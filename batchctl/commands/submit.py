@@ -24,7 +24,7 @@ OPEN_STATES = frozenset({State.PLANNED, State.SUBMITTING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a person asked for. `confirm` is asked once, with the finished check, before the first byte is sent."""
+    """What a person asked for. `goes_on`: a job that is all sent is not refused; there is more to do than to send."""
 
     path: str
     settings: Settings
@@ -33,6 +33,7 @@ class Submission:
     depth: Depth = Depth.AUTO
     again: bool = False
     waits: bool = True
+    goes_on: bool = False
     moved_to: str = ""
 
 
@@ -62,7 +63,7 @@ def known_job(tools: Equipment, wanted: Submission) -> Job | None:
         for job in jobs
         if job.input_path == absolute(path)
         and (job.input_size, job.input_mtime_ns) == (now.st_size, now.st_mtime_ns)
-        and is_open(tools, job)
+        and (wanted.goes_on or is_open(tools, job))
     ]
     return same[-1] if same else None
 
@@ -74,7 +75,7 @@ def same_input(tools: Equipment, wanted: Submission, scan: Scan) -> Job | None:
     same = [job for job in tools.ledger.jobs() if job.input_sha256 == scan.sha256]
     if not same:
         return None
-    if not is_open(tools, same[-1]):
+    if not wanted.goes_on and not is_open(tools, same[-1]):
         raise already_sent(same[-1])
     return same[-1]
 
@@ -106,12 +107,15 @@ def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> 
 def send_rest(tools: Equipment, job: Job, *, is_new: bool, waits: bool) -> JobReport:
     """Of whatever round is open."""
     if not is_new:
-        left = sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))
-        tools.tell(Continued(job, left))
+        tell_what_is_left(tools, job)
     # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
     tools.ledger.record_pause(job, "")
     Loop(tools, job, Verb(arrows=ARROWS, waits=waits)).run()
     return report_of(tools, job)
+
+
+def tell_what_is_left(tools: Equipment, job: Job) -> None:
+    tools.tell(Continued(job, sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))))
 
 
 def use_moved_input(tools: Equipment, job: Job, path: str) -> Job:

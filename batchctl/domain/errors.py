@@ -6,6 +6,7 @@ BatchctlError
 ├── Refused           6  a limit, a duplicate or a missing yes
 ├── AccountProblem    4  key, permission, billing, credit: the job pauses
 ├── DoubtProblem      7  a batch may or may not exist
+├── TimedOut          8  the time that a person allowed is over; the job goes on
 ├── ServiceProblem    1  the API or the way to it
 ├── DiskProblem       1  a file cannot be read or written
 └── LedgerProblem     1  the ledger cannot be used
@@ -43,6 +44,10 @@ class AccountProblem(BatchctlError):
 
 class DoubtProblem(BatchctlError):
     code = "in_doubt"
+
+
+class TimedOut(BatchctlError):
+    code = "timeout"
 
 
 class ServiceProblem(BatchctlError):

@@ -87,6 +87,15 @@ class DoubtSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """The API was asked to end the batch; what has begun is still finished."""
+
+    batch: Batch
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     until: datetime
     why: str
@@ -152,6 +161,7 @@ Event = (
     | BatchNotSent
     | BatchInDoubt
     | DoubtSettled
+    | CancelAsked
     | Waiting
     | Looked
     | LookFailed

@@ -15,6 +15,9 @@ API_VERSIONS = ("2023-06-01", "2026-10-21")
 EXPIRY = timedelta(hours=24)
 RETENTION = timedelta(days=29)
 
+# A 404 for a batch of our own passes, within minutes (seen by users of the SDK); one that stays is the truth.
+LOST_AFTER = timedelta(minutes=5)
+
 DEFAULT_MAX_REQUESTS = 10_000
 CEILING_MAX_REQUESTS = 100_000
 # The API says 256 MB and not whether that is MB or MiB, so the ceiling keeps a margin below the smaller of the two.
@@ -152,7 +155,8 @@ class Batch:
     """A cut of a round, as the ledger remembers it; a Message Batch once `message_batch_id` is known.
 
     `provisional`: found by looking, its results not verified yet; `identified`: some of its ids were read and are ours.
-    `intent_at` and `lost_at` are the server's time: before the create, and when its answer was missed.
+    `intent_at` and `lost_at` are the server's time: before the create, and when its answer was missed; so is `given_up_at`:
+    when such a create was last taken for one that made nothing.
     `api`: base URL, organization and API workspace that the create was sent to.
     """
 
@@ -169,9 +173,11 @@ class Batch:
     looks: int = 0
     intent_at: datetime | None = None
     lost_at: datetime | None = None
+    given_up_at: datetime | None = None
     api: str = ""
     not_before: datetime | None = None
     missing_since: datetime | None = None
+    deleted_at: datetime | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
@@ -188,6 +194,11 @@ class Batch:
     @property
     def is_running(self) -> bool:
         return self.state in {State.IN_PROGRESS, State.CANCELING}
+
+    def is_lost(self, now: datetime) -> bool:
+        """The API has answered 404 for too long to be a passing one: deleted there, or this key cannot see it."""
+        is_wanted = self.is_running or self.state is State.ENDED
+        return is_wanted and self.missing_since is not None and now - self.missing_since >= LOST_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +264,12 @@ class Merged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One input, submitted once; what a person names."""
+    """One input, submitted once; what a person names.
+
+    `canceled_at`: since when nothing more of it is sent, because a person said so. `window`: requests that the API's queue
+    took at once when it last refused more, learned at `window_at`; None while it never refused. `surplus`: batches of the
+    API that hold requests which another batch of the job holds, too.
+    """
 
     id: int
     name: str
@@ -269,7 +285,11 @@ class Job:
     paused: str = ""
     hold_until: datetime | None = None
     hold_reason: str = ""
+    canceled_at: datetime | None = None
+    window: int | None = None
+    window_at: datetime | None = None
     merged: Merged | None = None
+    surplus: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:

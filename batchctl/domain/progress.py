@@ -30,6 +30,7 @@ class Stage(StrEnum):
 
     SENDING = "sending"
     IN_DOUBT = "in doubt"
+    LOST = "not known to the API"
     PAUSED = "paused"
     RUNNING = "in progress"
     TO_FETCH = "ended, to fetch"
@@ -79,7 +80,7 @@ ENDED = frozenset({State.ENDED, State.FETCHED})
 
 
 def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime) -> JobReport:
-    stage = stage_of(job, batches)
+    stage = stage_of(job, batches, now)
     newest = job.rounds[-1].number
     merged = current_merge(job, batches)
     open_failures = merged.failures if merged else joined([f for f in failures if f.round == newest])
@@ -107,8 +108,11 @@ def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
     return job.merged if job.merged and job.merged.batches == fetched and fetched else None
 
 
-def stage_of(job: Job, batches: Sequence[Batch]) -> Stage:
-    states = {b.state for b in batches}
+def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
+    states = {b.state for b in batches if not b.is_lost(now)}
+    if job.canceled_at is not None:
+        # What was not sent before the cancel is not waited for: it stays unanswered.
+        states.discard(State.PLANNED)
     if job.paused and State.PLANNED in states:
         return Stage.PAUSED
     if any(b.state is State.SUBMITTING and b.claim is None for b in batches):
@@ -119,6 +123,8 @@ def stage_of(job: Job, batches: Sequence[Batch]) -> Stage:
         return Stage.RUNNING
     if State.ENDED in states:
         return Stage.TO_FETCH
+    if any(b.is_lost(now) for b in batches):
+        return Stage.LOST
     merge = current_merge(job, batches)
     if merge is None:
         return Stage.TO_FETCH if State.FETCHED in states else Stage.INCOMPLETE
@@ -147,6 +153,8 @@ def next_command(job: Job, stage: Stage, failures: Sequence[Failures]) -> str:
     match stage:
         case Stage.SENDING | Stage.IN_DOUBT | Stage.PAUSED:
             return f"batchctl submit {job.name}"
+        case Stage.LOST:
+            return f"batchctl resolve {job.name}"
         case Stage.RUNNING:
             return f"batchctl status {job.name} --watch"
         case Stage.TO_FETCH:
@@ -216,6 +224,14 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
         found.append(
             f"{len(missing)} of the job's batches are not known to the API: deleted there, or this key belongs to another API workspace"
         )
+    if job.surplus:
+        found.append(
+            f"{', '.join(job.surplus)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
+            f" batchctl resolve {job.name} --cancel {job.surplus[0]}"
+        )
+    unsent = sum(b.state is State.PLANNED for b in batches)
+    if job.canceled_at and unsent:
+        found.append(f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC: {unsent} batches were not sent")
     refused = [b for b in batches if b.state is State.REFUSED]
     if refused:
         found.append(f"{len(refused)} refused by the API: {refused[0].note}")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.pacing import TRY_MORE_AFTER, admitted
 
 OTHERS_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -19,6 +20,7 @@ class Arrow(StrEnum):
     LOOK = "c"
     DOWNLOAD = "d"
     SETTLE = "e"
+    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +59,17 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
 class WaitUntil:
     at: datetime
     why: str
 
 
-Step = Send | Settle | Look | Download | WaitUntil
+Step = Send | Settle | Look | Download | Cancel | WaitUntil
 
 
 def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[Step, ...]:
@@ -75,6 +82,7 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
         return (Settle(settle),)
     steps: list[Step] = [
         *(Send(b) for b in _sendable(snapshot, allowed, now)),
+        *(Cancel(b) for b in _cancelable(snapshot, allowed) if _is_due(b, now)),
         *_looks(snapshot, allowed, now),
         *(Download(b) for b in _downloadable(snapshot, allowed) if _is_due(b, now)),
     ]
@@ -103,15 +111,32 @@ def _counts_being_sent(snapshot: Snapshot) -> frozenset[int]:
 
 def _sendable(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Batch]:
     job = snapshot.job
-    if Arrow.SEND not in allowed or job.paused or (job.hold_until and job.hold_until > now):
+    if not _may_send(job, allowed) or (job.hold_until and job.hold_until > now):
         return []
-    return [b for b in snapshot.batches if b.state is State.PLANNED and b.claim is None and _is_due(b, now)]
+    planned = [b for b in snapshot.batches if b.state is State.PLANNED and b.claim is None and _is_due(b, now)]
+    return admitted(job, planned, snapshot.batches, now)
+
+
+def _may_send(job: Job, allowed: frozenset[Arrow]) -> bool:
+    return Arrow.SEND in allowed and not job.paused and job.canceled_at is None
+
+
+def _cancelable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
+    if Arrow.CANCEL not in allowed or snapshot.job.canceled_at is None:
+        return []
+    return [b for b in snapshot.batches if b.state is State.IN_PROGRESS]
 
 
 def _looks(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Look]:
     running = tuple(b for b in snapshot.batches if b.is_running)
     is_due = snapshot.look_due is None or snapshot.look_due <= now
-    return [Look(running)] if Arrow.LOOK in allowed and running and is_due else []
+    return [Look(running)] if _may_look(snapshot, allowed) and running and is_due else []
+
+
+def _may_look(snapshot: Snapshot, allowed: frozenset[Arrow]) -> bool:
+    """Who sends into a full queue looks, too: as batches end there is room for the next."""
+    is_queued = snapshot.job.window is not None and any(b.state is State.PLANNED for b in snapshot.batches)
+    return Arrow.LOOK in allowed or (_may_send(snapshot.job, allowed) and is_queued)
 
 
 def _downloadable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
@@ -128,30 +153,41 @@ def _waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tupl
 
 def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
     job = snapshot.job
-    if Arrow.SEND not in allowed:
+    if not {Arrow.SEND, Arrow.CANCEL} & allowed:
         return
     for batch in _doubts(snapshot, allowed):
         yield WaitUntil(_later(batch.not_before, now), batch.note or "in doubt: looking whether the API has it")
-    if job.paused:
-        return
     for batch in snapshot.batches:
-        if batch.state is State.PLANNED and batch.claim is None:
-            held = job.hold_until is not None and job.hold_until > now
-            at = job.hold_until if held else batch.not_before
-            yield WaitUntil(_later(at, now), job.hold_reason if held else batch.note)
-        elif batch.state in {State.PLANNED, State.SUBMITTING} and batch.claim is not None:
+        if batch.state is State.PLANNED and batch.claim is None and _may_send(job, allowed):
+            yield _planned_wait(job, batch, now)
+        elif batch.claim is not None and batch.state in {State.PLANNED, State.SUBMITTING} and not job.paused:
             yield WaitUntil(now + OTHERS_PAUSE, "another process is sending")
 
 
+def _planned_wait(job: Job, batch: Batch, now: datetime) -> WaitUntil:
+    if job.hold_until is not None and job.hold_until > now:
+        return WaitUntil(job.hold_until, job.hold_reason)
+    if not _is_due(batch, now) or job.window is None or job.window_at is None:
+        return WaitUntil(_later(batch.not_before, now), batch.note)
+    return WaitUntil(_later(job.window_at + TRY_MORE_AFTER, now), _queue_is_full(job))
+
+
+def _queue_is_full(job: Job) -> str:
+    return f"the API's queue took {job.window:,} requests of this job at once: sending goes on as batches end"
+
+
 def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
-    if Arrow.LOOK in allowed and any(b.is_running for b in snapshot.batches):
-        yield WaitUntil(_later(snapshot.look_due, now), "batches are in progress")
+    if _may_look(snapshot, allowed) and any(b.is_running and not b.is_lost(now) for b in snapshot.batches):
+        why = "batches are in progress" if Arrow.LOOK in allowed else _queue_is_full(snapshot.job)
+        yield WaitUntil(_later(snapshot.look_due, now), why)
+    for batch in (b for b in _cancelable(snapshot, allowed) if not b.is_lost(now)):
+        yield WaitUntil(_later(batch.not_before, now), batch.note)
     if Arrow.DOWNLOAD not in allowed:
         return
     for batch in snapshot.batches:
         if batch.state is State.ENDED and batch.claim is not None:
             yield WaitUntil(now + OTHERS_PAUSE, "another process is downloading")
-        elif batch.state is State.ENDED:
+        elif batch.state is State.ENDED and not batch.is_lost(now):
             yield WaitUntil(_later(batch.not_before, now), batch.note)
 
 

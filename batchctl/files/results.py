@@ -8,7 +8,7 @@ import json
 import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -95,20 +95,39 @@ def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
 def receive(pieces: Iterable[bytes], positions: dict[bytes, int], batch: Batch, raw: Path, index: Path) -> Verified:
     """Writes what comes to `raw`, checks it, and puts it and its index in place only when it is whole.
 
-    Raises NotWhole, NotOurs, DiskProblem, and whatever `pieces` raises.
+    What came to its end and is not whole is kept under another name, for a person: it was paid for. Raises NotWhole,
+    NotOurs, DiskProblem, and whatever `pieces` raises.
     """
     arriving = raw.with_name(f"{raw.name}.arriving")
     check = _Check(positions, batch)
+    fault: NotWhole | None = None
     with replacing(arriving) as file:
         for piece in pieces:
             file.write(piece)
-            check.take(piece)
-        check.finish()
+            fault = fault or _fault(check.take, piece)
+        fault = fault or _fault(check.finish)
+    if fault is not None:
+        place(arriving, unverified(raw))
+        raise fault
     # The index first: a raw file under its name always has one.
     with replacing(index) as side:
         check.write_index(side)
     place(arriving, raw)
+    unverified(raw).unlink(missing_ok=True)
     return check.verified()
+
+
+def unverified(raw: Path) -> Path:
+    """Where a download is kept that came to its end and does not hold what it should."""
+    return raw.with_suffix(".unverified")
+
+
+def _fault(check: Callable[..., None], *piece: bytes) -> NotWhole | None:
+    try:
+        check(*piece)
+    except NotWhole as fault:
+        return fault
+    return None
 
 
 class _Check:

@@ -12,7 +12,7 @@
     ├── left-out.jsonl              the lines that --skip-bad left out, with the reason
     ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by this process
     ├── round-2.OWNER.origins         which request of round 1 each of them is
-    └── raw/round-1.000000000.jsonl results as the API sent them, and their .index
+    └── raw/round-1.000000000.jsonl results as the API sent them, and their .index; .unverified: not what they should be
 """
 
 import contextlib

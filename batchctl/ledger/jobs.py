@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Cut, Job, Merged, Round
 from batchctl.ledger.rows import batch_of, cut_values, job_of, merged_values
-from batchctl.ledger.schema import batch, job, round_
+from batchctl.ledger.schema import batch, job, round_, surplus
 from batchctl.ledger.store import Store
 
 
@@ -33,13 +33,20 @@ class Jobs(Store):
     def job(self, name: str) -> Job:
         return next(found for found in self.jobs() if found.name == name)
 
+    def job_of(self, of: Batch) -> Job:
+        return next(found for found in self.jobs() if found.id == of.job_id)
+
     def jobs(self) -> list[Job]:
         """Oldest first."""
         with self._read() as db:
             rounds: dict[int, list[Any]] = {}
             for row in db.execute(sa.select(round_).order_by(round_.c.number)):
                 rounds.setdefault(row.job_id, []).append(row)
-            return [job_of(row, rounds.get(row.id, [])) for row in db.execute(sa.select(job).order_by(job.c.id))]
+            extra: dict[int, list[str]] = {}
+            for row in db.execute(sa.select(surplus).order_by(surplus.c.at)):
+                extra.setdefault(row.job_id, []).append(row.message_batch_id)
+            found = db.execute(sa.select(job).order_by(job.c.id))
+            return [job_of(row, rounds.get(row.id, []), extra.get(row.id, [])) for row in found]
 
     def batches(self, of: Job) -> tuple[Batch, ...]:
         """In the order of rounds, and of the input within a round."""
@@ -65,6 +72,14 @@ class Jobs(Store):
 
     def record_hold(self, of: Job, until: datetime | None, reason: str) -> None:
         self._update_job(of, hold_until=until, hold_reason=reason)
+
+    def record_canceled(self, of: Job, at: datetime | None) -> None:
+        """Nothing more of it is sent from `at` on; None: a person wants it sent after all."""
+        self._update_job(of, canceled_at=at)
+
+    def record_window(self, of: Job, requests: int, at: datetime) -> None:
+        """How many requests of the job the API's queue took at once when it last refused, or took, more."""
+        self._update_job(of, window=requests, window_at=at)
 
     def record_merged(self, of: Job, merged: Merged) -> None:
         self._update_job(of, merged=merged_values(merged))

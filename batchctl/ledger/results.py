@@ -65,8 +65,18 @@ class Results(Store):
     def record_gone(self, downloaded: Batch, now: datetime) -> None:
         """Its files are no longer on the disk as they were: to be downloaded again."""
         with self._write() as db:
-            if state_of(db, downloaded.id) is State.FETCHED:
+            if state_of(db, downloaded.id) is State.FETCHED and not downloaded.deleted_at:
                 advance(db, downloaded.id, State.ENDED, now, "its files are gone", tries=0, not_before=None)
+
+    def record_rest(self, of: Batch, *, not_before: datetime, note: str) -> None:
+        """No step on it before a time; its state and its claim stay."""
+        with self._write() as db:
+            db.execute(sa.update(batch).where(batch.c.id == of.id).values(not_before=not_before, note=note))
+
+    def record_deleted(self, of: Batch, now: datetime) -> None:
+        """The API no longer has it: what is on the disk is all there is."""
+        with self._write() as db:
+            db.execute(sa.update(batch).where(batch.c.id == of.id).values(deleted_at=now))
 
     def record_try(self, downloaded: Batch, owner: str, *, not_before: datetime, note: str) -> None:
         """A download that did not hold what it should: again, later."""

@@ -26,7 +26,7 @@ from batchctl.domain.model import (
 COUNTERS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
-def job_of(row: sa.Row[Any], rounds: Sequence[sa.Row[Any]]) -> Job:
+def job_of(row: sa.Row[Any], rounds: Sequence[sa.Row[Any]], surplus: Sequence[str]) -> Job:
     return Job(
         id=row.id,
         name=row.name,
@@ -48,7 +48,11 @@ def job_of(row: sa.Row[Any], rounds: Sequence[sa.Row[Any]]) -> Job:
         paused=row.paused,
         hold_until=row.hold_until,
         hold_reason=row.hold_reason,
+        canceled_at=row.canceled_at,
+        window=row.window,
+        window_at=row.window_at,
         merged=merged_of(row.merged),
+        surplus=tuple(surplus),
     )
 
 
@@ -62,8 +66,8 @@ def batch_of(row: sa.Row[Any]) -> Batch:
     columns = row._mapping  # noqa: SLF001 - as above
     claim = Claim(owner=columns["owner"], until=columns["lease_until"]) if columns["owner"] else None
     names = (
-        "id job_id round message_batch_id provisional identified tries looks intent_at lost_at api not_before"
-        " missing_since created_at expires_at ended_at looked_at results_bytes results_sha256 note"
+        "id job_id round message_batch_id provisional identified tries looks intent_at lost_at given_up_at api not_before"
+        " missing_since deleted_at created_at expires_at ended_at looked_at results_bytes results_sha256 note"
     )
     return Batch(
         cut=Cut(**{name: columns[name] for name in ("first", "count", "start", "end", "sha256")}),

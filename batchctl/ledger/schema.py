@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0001"
-REVISIONS = ("0001",)
+HEAD = "0002"
+REVISIONS = ("0001", "0002")
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
@@ -54,6 +54,9 @@ job = sa.Table(
         "hold_until", Instant, "no create before this time, for all batches (rate limit, queue full)", nullable=True
     ),
     _column("hold_reason", sa.Text, "the API's reason for it"),
+    _column("canceled_at", Instant, "since when nothing more of it is sent, as a person said", nullable=True),
+    _column("window", sa.Integer, "requests under way when the API's queue last refused more", nullable=True),
+    _column("window_at", Instant, "when that was learned, or last tried", nullable=True),
     _column("merged", sa.JSON, "counts of the last merge over all rounds", nullable=True),
 )
 
@@ -92,9 +95,11 @@ batch = sa.Table(
     _column(
         "lost_at", Instant, "when its answer was missed, by the server's clock: it cannot be younger", nullable=True
     ),
+    _column("given_up_at", Instant, "when a create of it was last taken for one that made nothing", nullable=True),
     _column("api", sa.Text, "base URL, organization and API workspace of the last create"),
     _column("not_before", Instant, "no step on it before this time", nullable=True),
     _column("missing_since", Instant, "since when the API answers 404 for it", nullable=True),
+    _column("deleted_at", Instant, "when it was deleted at the API, at a person's wish", nullable=True),
     _column("created_at", Instant, "the API's created_at", nullable=True),
     _column("expires_at", Instant, "the API's expires_at", nullable=True),
     _column("ended_at", Instant, "the API's ended_at", nullable=True),
@@ -144,4 +149,12 @@ stranger = sa.Table(
     _column("job_id", sa.ForeignKey("job.id"), "whose doubts it does not belong to", primary_key=True),
     _column("message_batch_id", sa.String(128), "a batch of the API whose ids are none of the job's", primary_key=True),
     _column("at", Instant, "when its ids were read"),
+)
+
+surplus = sa.Table(
+    "surplus",
+    metadata,
+    _column("job_id", sa.ForeignKey("job.id"), "whose requests it holds a second time", primary_key=True),
+    _column("message_batch_id", sa.String(128), "a batch of the API that should not be there", primary_key=True),
+    _column("at", Instant, "when that was found out"),
 )

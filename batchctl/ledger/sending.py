@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchctl.domain.model import Batch, Cut, Job, MessageBatch, State
 from batchctl.domain.states import OF_STATUS, may_follow
 from batchctl.ledger.rows import COUNTERS, batch_of, cut_values, seen_values
-from batchctl.ledger.schema import batch, stranger
+from batchctl.ledger.schema import batch, stranger, surplus
 from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 
 _NOTHING_SEEN: dict[str, Any] = {
@@ -41,6 +41,7 @@ class Sending(Store):
             is_taken = holder is not None and not may_follow(state_of(db, holder), State.SUBMITTING)
             if is_taken or not _is_still(db, sent):
                 _disown(db, sent.job_id, seen.id, now)
+                _note_surplus(db, sent.job_id, seen.id, now)
                 return False
             if holder is not None:
                 advance(db, holder, State.SUBMITTING, now, f"{seen.id} is another batch's", **_NOTHING_SEEN)
@@ -63,6 +64,22 @@ class Sending(Store):
         """A definite no, or the end of a doubt: it may be sent again."""
         with self._write() as db:
             advance(db, sent.id, State.PLANNED, now, note, not_before=not_before, tries=sent.tries + 1, intent_at=None)
+
+    def record_given_up(self, doubt: Batch, now: datetime, *, given_up_at: datetime, note: str) -> None:
+        """The end of a doubt, or of a batch that the API no longer knows: it is planned again.
+
+        Nothing, where another process was first. `given_up_at` is the server's time: what its list shows later may be the
+        same requests once more.
+        """
+        with self._write() as db:
+            state = state_of(db, doubt.id)
+            if state is State.PLANNED or not _is_same(db, doubt):
+                return
+            if doubt.message_batch_id is not None:
+                _disown(db, doubt.job_id, doubt.message_batch_id, now)
+                advance(db, doubt.id, State.SUBMITTING, now, "not known to the API any more", **_NOTHING_SEEN)
+            ended = {"given_up_at": given_up_at, "intent_at": None, "not_before": None, "tries": doubt.tries + 1}
+            advance(db, doubt.id, State.PLANNED, now, note, **ended)
 
     def record_doubt(
         self, sent: Batch, *, not_before: datetime, note: str, looks: int = 0, lost_at: datetime | None = None
@@ -96,6 +113,18 @@ class Sending(Store):
         """A batch of the API whose ids are none of this job's doubts': never their candidate again."""
         with self._write() as db:
             _disown(db, job_id, message_batch_id, now)
+
+    def record_surplus(self, job_id: int, message_batch_id: str, now: datetime) -> None:
+        """A batch of the API that holds requests of the job which another batch holds, too: never adopted, to be canceled."""
+        with self._write() as db:
+            _disown(db, job_id, message_batch_id, now)
+            _note_surplus(db, job_id, message_batch_id, now)
+
+    def record_no_surplus(self, job_id: int, message_batch_id: str) -> None:
+        """It was canceled or deleted, or is gone: nobody needs to be told of it any more."""
+        with self._write() as db:
+            is_it = sa.and_(surplus.c.job_id == job_id, surplus.c.message_batch_id == message_batch_id)
+            db.execute(sa.delete(surplus).where(is_it))
 
     def record_wrong_adoption(self, adopted: Batch, now: datetime) -> None:
         """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's.
@@ -148,6 +177,19 @@ class Sending(Store):
 def _disown(db: sa.Connection, job_id: int, message_batch_id: str, now: datetime) -> None:
     values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now}
     db.execute(sa.insert(stranger).prefix_with("OR IGNORE").values(values))
+
+
+def _note_surplus(db: sa.Connection, job_id: int, message_batch_id: str, now: datetime) -> None:
+    values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now}
+    db.execute(sa.insert(surplus).prefix_with("OR IGNORE").values(values))
+
+
+def _is_same(db: sa.Connection, seen: Batch) -> bool:
+    """Whether nothing has become of a batch since it was seen: the same requests, intent and name."""
+    columns = (batch.c.id, batch.c.sha256, batch.c.intent_at, batch.c.message_batch_id)
+    values = (seen.id, seen.cut.sha256, seen.intent_at, seen.message_batch_id)
+    same = [column.is_not_distinct_from(value) for column, value in zip(columns, values, strict=True)]
+    return db.scalar(sa.select(batch.c.id).where(*same)) is not None
 
 
 def _is_still(db: sa.Connection, sent: Batch) -> bool:

@@ -26,7 +26,13 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return planned(event)
         case events.Continued(job, left):
             return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
-        case events.BatchSent() | events.BatchNotSent() | events.BatchInDoubt() | events.DoubtSettled():
+        case (
+            events.BatchSent()
+            | events.BatchNotSent()
+            | events.BatchInDoubt()
+            | events.DoubtSettled()
+            | events.CancelAsked()
+        ):
             return _of_sending(event, now)
         case events.BatchFetched() | events.DownloadFailed():
             return _of_fetching(event, now)
@@ -86,7 +92,8 @@ def _again(until: datetime | None, now: datetime) -> str:
 
 
 def _of_sending(
-    event: events.BatchSent | events.BatchNotSent | events.BatchInDoubt | events.DoubtSettled, now: datetime
+    event: events.BatchSent | events.BatchNotSent | events.BatchInDoubt | events.DoubtSettled | events.CancelAsked,
+    now: datetime,
 ) -> Line:
     place = _place(event.batch, event.number, event.total)
     match event:
@@ -96,6 +103,8 @@ def _of_sending(
             return Line(f"not sent   {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
         case events.BatchInDoubt():
             return Line(f"in doubt   {place}: {clean(event.why)}; looking whether the API has it", WARN)
+        case events.CancelAsked():
+            return Line(f"canceling  {place} {clean(event.batch.message_batch_id or '')}", WARN)
         case events.DoubtSettled():
             if event.message_batch_id:
                 return Line(f"found      {place}: the API has it as {clean(event.message_batch_id)}", GOOD)

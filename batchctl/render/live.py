@@ -16,6 +16,8 @@ from batchctl.render import reports
 from batchctl.render.text import clean, duration, number, size
 
 LINES_UP_TO_BATCHES = 12
+# What is waited for all day long is not worth saying.
+ROUTINE = "batches are in progress"
 REFRESHES_PER_SECOND = 8
 
 
@@ -46,17 +48,17 @@ class Live:
         with self._lock:
             match event:
                 case events.Reading(what, done, total):
-                    self._bar(what, done, total or None, f"{size(done)}")
+                    self._move_on(what, done, total or None, f"{size(done)}")
                 case events.SendingBegun(batch, place, total):
-                    self._bar("sending", place - 1, total, f"{number(batch.count)} requests")
+                    self._move_on("sending", place - 1, total, f"{number(batch.count)} requests")
                 case events.BatchSent(_, place, total, _):
-                    self._bar("sending", place, total, f"batch {place} of {total}")
+                    self._move_on("sending", place, total, f"batch {place} of {total}")
                 case events.DownloadBegun(_, place, total) | events.BatchFetched(_, place, total, _, _):
-                    self._bar(
+                    self._move_on(
                         "fetching", place - isinstance(event, events.DownloadBegun), total, f"batch {place} of {total}"
                     )
                 case events.Merging(done, total):
-                    self._bar("merging", done, total, f"{number(done)} requests")
+                    self._move_on("merging", done, total, f"{number(done)} requests")
                 case events.Waiting(until, why):
                     self._wait(until, why)
                 case events.Checked() | events.Planned():
@@ -64,9 +66,16 @@ class Live:
                 case _:
                     pass
 
+    def _move_on(self, what: str, done: float, total: float | None, detail: str) -> None:
+        """While the job is watched, what goes on is a line under it."""
+        if self._watched is None:
+            self._bar(what, done, total, detail)
+        else:
+            self._watched.next_look, self._watched.activity = None, f"{what}: {detail}"
+
     def _wait(self, until: datetime, why: str) -> None:
         if self._watched is not None:
-            self._watched.next_look = until
+            self._watched.next_look, self._watched.activity = until, why
         else:
             self._bar("waiting", 0, None, f"{duration(until - self._clock.now())}: {clean(why, 60)}")
 
@@ -123,12 +132,16 @@ class _Watched:
     def __init__(self, report: JobReport, clock: Clock) -> None:
         self.report = report
         self.next_look: datetime | None = None
+        self.activity = ""
         self._clock = clock
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = self._clock.now()
         yield reports.job(replace(self.report, now=now, next_command=""))
-        if self.next_look is not None and self.next_look - now >= timedelta(seconds=1):
+        if self.next_look is None:
+            yield Text(f"  {self.activity}" if self.activity else "", style="dim")
+        elif self.next_look - now >= timedelta(seconds=1):
+            why = "" if self.activity == ROUTINE else f" ({clean(self.activity, 60)})"
             yield Text(
-                f"  next look in {duration(self.next_look - now)}; Ctrl-C stops watching, never the job", style="dim"
+                f"  next look in {duration(self.next_look - now)}{why}; Ctrl-C leaves, the job goes on", style="dim"
             )

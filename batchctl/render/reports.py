@@ -31,6 +31,7 @@ STAGE_TONES = {
     Stage.INCOMPLETE: "yellow",
     Stage.PAUSED: "bold red",
     Stage.IN_DOUBT: "bold yellow",
+    Stage.LOST: "bold red",
 }
 CLASS_TONES = {
     FailureClass.RETRY: "yellow",

@@ -189,6 +189,12 @@ class Screen:
             if problem.hint:
                 self._err.print(Text.assemble(("  try: ", "dim"), clean(problem.hint, 1000)), soft_wrap=True)
 
+    def come_back(self, command: str) -> None:
+        """After a stop: how to go on."""
+        self._stop_live()
+        if not self._quiet:
+            self._err.print(reports.next_line(command), soft_wrap=True)
+
     def note(self, text: str) -> None:
         if not self._quiet:
             self._note(text)

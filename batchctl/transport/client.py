@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 PATH = "/v1/messages/batches"
 LIST_LIMIT = 1000  # the API's most, in one page
 RECEIVE_BYTES = 1 << 18
-READ_TIMEOUT_SECONDS = 600.0
+# Without a byte in either direction. A create is answered only once all of it was read; giving up on it is a doubt.
+UPLOAD_TIMEOUT_SECONDS = 600.0
+ANSWER_TIMEOUT_SECONDS = 120.0
 CONNECT_TIMEOUT_SECONDS = 10.0
 
 
@@ -97,14 +99,22 @@ class Transport:
             response = self._request("POST", PATH, headers, content=iter(body))
             return _seen(response)
 
+    def cancel(self, message_batch_id: str) -> Seen:
+        """Asks for the end of a batch; what has begun is finished, and billed. Safe to repeat."""
+        return _seen(self._call("POST", f"{PATH}/{quote(message_batch_id, safe='')}/cancel"))
+
+    def delete(self, message_batch_id: str) -> None:
+        """Removes an ended batch and its results for good. Safe to repeat: then it is a 404."""
+        self._call("DELETE", f"{PATH}/{quote(message_batch_id, safe='')}")
+
     def retrieve(self, message_batch_id: str) -> Seen:
-        return _seen(self._get(f"{PATH}/{quote(message_batch_id, safe='')}"))
+        return _seen(self._call("GET", f"{PATH}/{quote(message_batch_id, safe='')}"))
 
     def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:
         from batchctl.transport import translate  # noqa: PLC0415 - as above
 
         query = {"limit": limit, **({"after_id": after} if after else {})}
-        response = self._get(PATH, query)
+        response = self._call("GET", PATH, query)
         return Page(
             **translate.page(response),
             server_time=translate.server_time(response),
@@ -128,11 +138,11 @@ class Transport:
         if self._client is not None:
             self._client.close()
 
-    def _get(self, path: str, query: dict[str, Any] | None = None) -> "httpx2.Response":
+    def _call(self, method: str, path: str, query: dict[str, Any] | None = None) -> "httpx2.Response":
         from batchctl.transport import translate  # noqa: PLC0415 - as above
 
         with translate.failures():
-            return self._request("GET", path, {}, query=query)
+            return self._request(method, path, {}, query=query)
 
     def _request(
         self,
@@ -152,10 +162,13 @@ class Transport:
             # A followed redirect would send an empty body, or our key to another host.
             "follow_redirects": False,
             "headers": {"anthropic-version": API_VERSION, **headers},
+            "timeout": _timeout(UPLOAD_TIMEOUT_SECONDS if content is not None else ANSWER_TIMEOUT_SECONDS),
         }
         if query:
             options["params"] = query
         client = self._opened()
+        if method == "DELETE":
+            return client.delete(path, cast_to=httpx2.Response, options=options)  # type: ignore[no-any-return]
         if method == "POST":
             return client.post(path, cast_to=httpx2.Response, content=content, options=options)  # type: ignore[no-any-return]
         streaming = {"stream": True, "stream_cls": anthropic.Stream[object]} if stream else {}
@@ -210,9 +223,14 @@ def _open_client(base_url: str) -> Any:
             # A proxy for the outside world cannot reach this machine's loopback. (The SDK's own client asks the
             # environment for one whatever `trust_env` says.)
             settings["http_client"] = httpx2.Client(trust_env=False)
-    timeout = anthropic.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
     with translate.failures():
-        return anthropic.Anthropic(max_retries=0, timeout=timeout, **settings)
+        return anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
+
+
+def _timeout(seconds: float) -> Any:
+    import anthropic  # noqa: PLC0415 - as above
+
+    return anthropic.Timeout(seconds, connect=CONNECT_TIMEOUT_SECONDS)
 
 
 def _seen(response: "httpx2.Response") -> Seen:

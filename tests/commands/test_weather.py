@@ -176,14 +176,14 @@ def test_a_wrong_key_is_the_account_and_never_shown(person: Person) -> None:
     assert "sk-ant" not in ran.err
 
 
-def test_no_network_is_one_message_and_nothing_is_lost(person: Person, emulator: Running, monkeypatch) -> None:
-    monkeypatch.setattr("batchctl.commands.looking.GIVE_UP_AFTER", 2)
+def test_no_network_is_waited_out_as_long_as_a_person_allows(person: Person, emulator: Running) -> None:
     there = person.variables["ANTHROPIC_BASE_URL"]
     person.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
     path = person.write("in.jsonl", requests(2))
-    ran = person.run("submit", path)
-    assert ran.status == 1
-    assert re.search(r"error: the API cannot be reached: cannot connect", ran.err)
+    ran = person.run("submit", path, "--timeout", "2s")
+    assert ran.status == 8
+    assert re.search(r"no answer  cannot connect.*again in", ran.err)
+    assert "not finished within the --timeout" in ran.err
     assert "Traceback" not in ran.err
     person.variables["ANTHROPIC_BASE_URL"] = there
     assert person.run("submit", path).status == 0

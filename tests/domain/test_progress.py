@@ -26,6 +26,9 @@ SENDING = a_batch(S.SUBMITTING, claim=Claim(owner="1-aa", until=NOW))
 RUNNING, CANCELING = a_batch(S.IN_PROGRESS), a_batch(S.CANCELING)
 ENDED, FETCHED, REFUSED = a_batch(S.ENDED), a_batch(S.FETCHED), a_batch(S.REFUSED, note="requests: too long")
 
+LOST = a_batch(S.IN_PROGRESS, missing_since=NOW - 5 * MINUTE)
+LOST_RESULTS = a_batch(S.ENDED, missing_since=NOW - HOUR)
+
 ALL_GOOD = Merged(at=NOW, batches=1, succeeded=10)
 SOME_BAD = Merged(at=NOW, batches=1, succeeded=9, errored=1)
 
@@ -55,10 +58,15 @@ def kind(failure_class: FailureClass, count: int = 1, error_type: str = "api_err
         ([FETCHED], a_job(merged=SOME_BAD), Stage.INCOMPLETE),
         ([FETCHED, REFUSED], a_job(merged=SOME_BAD), Stage.INCOMPLETE),
         ([REFUSED], a_job(), Stage.INCOMPLETE),
+        ([LOST, RUNNING], a_job(), Stage.RUNNING),
+        ([LOST, FETCHED], a_job(merged=ALL_GOOD), Stage.LOST),
+        ([LOST_RESULTS], a_job(), Stage.LOST),
+        ([PLANNED, RUNNING], a_job(canceled_at=NOW), Stage.RUNNING),
+        ([PLANNED, FETCHED], a_job(canceled_at=NOW, merged=SOME_BAD), Stage.INCOMPLETE),
     ],
 )
 def test_where_a_job_stands_is_said_by_what_is_left_to_do(batches: list[Batch], job: Job, stage: Stage) -> None:
-    assert stage_of(job, batches) is stage
+    assert stage_of(job, batches, NOW) is stage
 
 
 @pytest.mark.parametrize(
@@ -67,6 +75,7 @@ def test_where_a_job_stands_is_said_by_what_is_left_to_do(batches: list[Batch], 
         (Stage.SENDING, [], "batchctl submit reviews-7f3a"),
         (Stage.PAUSED, [], "batchctl submit reviews-7f3a"),
         (Stage.IN_DOUBT, [], "batchctl submit reviews-7f3a"),
+        (Stage.LOST, [], "batchctl resolve reviews-7f3a"),
         (Stage.RUNNING, [], "batchctl status reviews-7f3a --watch"),
         (Stage.TO_FETCH, [], "batchctl fetch reviews-7f3a"),
         (Stage.DONE, [], ""),

@@ -7,13 +7,14 @@ import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_job
 
 from batchctl.domain.model import Batch, Claim, State
-from batchctl.domain.steps import Arrow, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
+from batchctl.domain.steps import Arrow, Cancel, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
 
 S = State
 SUBMIT = frozenset({Arrow.SEND, Arrow.SETTLE})
 STATUS = frozenset({Arrow.LOOK})
 FETCH = frozenset({Arrow.LOOK, Arrow.DOWNLOAD, Arrow.SETTLE})
-RUN = frozenset(Arrow)
+RUN = frozenset(Arrow) - {Arrow.CANCEL}
+CANCEL = frozenset(Arrow) - {Arrow.SEND}
 VERBS = {"submit": SUBMIT, "status": STATUS, "fetch": FETCH, "run": RUN}
 
 MINE = Claim(owner="1-aa", until=NOW + MINUTE)
@@ -30,7 +31,7 @@ def in_words(found: list[Step]) -> list[str]:
     words = []
     for step in found:
         match step:
-            case Send(batch) | Download(batch):
+            case Send(batch) | Download(batch) | Cancel(batch):
                 words.append(f"{type(step).__name__} {batch.id}")
             case Settle(batches) | Look(batches):
                 words.append(f"{type(step).__name__} {' '.join(str(b.id) for b in batches)}")
@@ -197,3 +198,79 @@ def test_a_wait_is_never_for_no_time_at_all(batch: Batch) -> None:
 
 def test_a_job_that_is_done_has_no_step() -> None:
     assert steps(FETCHED, REFUSED) == []
+
+
+# ---------------------------------------------------------------- canceled
+
+
+def test_of_a_canceled_job_nothing_is_sent_and_what_runs_is_canceled() -> None:
+    canceled = {"canceled_at": NOW}
+    assert in_words(steps(PLANNED, RUNNING, CANCELING, ENDED, verb=CANCEL, job=canceled)) == [
+        "Cancel 3",
+        "Look 3 4",
+        "Download 5",
+    ]
+    assert in_words(steps(PLANNED, verb=SUBMIT, job=canceled)) == []
+    assert in_words(steps(RUNNING, verb=RUN, job=canceled)) == ["Look 3"]
+
+
+def test_a_cancel_waits_for_what_may_still_become_a_batch() -> None:
+    canceled = {"canceled_at": NOW}
+    assert in_words(steps(CLAIMED["submitting"], verb=CANCEL, job=canceled)) == ["wait 1"]
+    assert in_words(steps(DOUBT, verb=CANCEL, job=canceled)) == ["Settle 2"]
+    assert in_words(steps(a_batch(S.SUBMITTING, not_before=LATER), verb=CANCEL, job=canceled)) == ["wait 60"]
+
+
+def test_a_cancel_that_failed_is_asked_again_after_its_time() -> None:
+    resting = a_batch(S.IN_PROGRESS, id=3, not_before=LATER)
+    found = steps(resting, verb=CANCEL, job={"canceled_at": NOW}, look_due=NOW + HOUR)
+    assert in_words(found) == ["wait 60"]
+
+
+# ---------------------------------------------------------------- a full queue
+
+
+def queued(*batches: Batch, window: int, since: timedelta = timedelta(), **more: Any) -> list[str]:
+    return in_words(steps(*batches, verb=SUBMIT, job={"window": window, "window_at": NOW - since}, **more))
+
+
+NEXT = a_batch(S.PLANNED, id=9)
+
+
+@pytest.mark.parametrize(
+    ("batches", "window", "expected"),
+    [
+        ([PLANNED, NEXT], 10, ["Send 1"]),
+        ([PLANNED, NEXT], 20, ["Send 1", "Send 9"]),
+        ([PLANNED, NEXT, RUNNING], 20, ["Send 1", "Look 3"]),
+        ([PLANNED, NEXT, RUNNING], 10, ["Look 3"]),
+        ([PLANNED, NEXT, RUNNING, ENDED, FETCHED], 10, ["Look 3"]),
+        ([PLANNED, NEXT, ENDED, FETCHED], 10, ["Send 1"]),
+        ([PLANNED, NEXT], 0, ["Send 1"]),
+    ],
+)
+def test_a_full_queue_is_sent_into_as_batches_end(batches: list[Batch], window: int, expected: list[str]) -> None:
+    assert queued(*batches, window=window) == expected
+
+
+def test_what_the_queue_did_not_take_is_tried_now_and_then() -> None:
+    assert queued(PLANNED, NEXT, RUNNING, window=10, since=10 * MINUTE) == ["Send 1", "Look 3"]
+    assert queued(PLANNED, RUNNING, window=10, since=9 * MINUTE, look_due=NOW + HOUR) == ["wait 60"]
+    assert queued(PLANNED, RUNNING, window=10, look_due=LATER) == ["wait 60"]
+
+
+def test_who_has_nothing_to_send_does_not_look_for_room() -> None:
+    assert queued(RUNNING, window=10) == []
+
+
+# ---------------------------------------------------------------- not known to the API
+
+
+def test_what_the_api_no_longer_knows_is_looked_at_and_never_waited_for() -> None:
+    lost = a_batch(S.IN_PROGRESS, id=3, missing_since=NOW - HOUR)
+    assert in_words(steps(lost)) == ["Look 3"]
+    assert in_words(steps(lost, look_due=LATER)) == []
+    results = a_batch(S.ENDED, id=5, missing_since=NOW - HOUR, not_before=LATER)
+    assert in_words(steps(results)) == []
+    fresh = a_batch(S.IN_PROGRESS, id=3, missing_since=NOW - MINUTE)
+    assert in_words(steps(fresh, look_due=LATER)) == ["wait 60"]

@@ -55,10 +55,14 @@ def marks(answers: Answers) -> list[Mark]:
 
 
 def refused(folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts = COUNTS, **more: Any) -> str:
-    """Why; and nothing is left that could be taken for a result."""
+    """Why; and nothing is left that could be taken for a result: what may be ours is kept under a name nobody reads."""
+    for left in folder.iterdir():
+        left.unlink()
     with pytest.raises((NotWhole, NotOurs)) as raised:
         received(folder, data, counts, **more)
-    assert list(folder.iterdir()) == []
+    whole = data if isinstance(data, bytes) else b"".join(data)
+    kept = {} if raised.type is NotOurs else {"raw.unverified": whole}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
     return f"{type(raised.value).__name__}: {raised.value}"
 
 
@@ -175,7 +179,7 @@ NOT_WHOLE: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("data", "why"), NOT_WHOLE.values(), ids=NOT_WHOLE.keys())
-def test_what_is_not_whole_is_refused_and_leaves_nothing(tmp_path: Path, data: bytes, why: str) -> None:
+def test_what_is_not_whole_is_refused_and_kept_where_nobody_reads_it(tmp_path: Path, data: bytes, why: str) -> None:
     assert why in refused(tmp_path, data)
 
 
@@ -242,6 +246,8 @@ def test_a_refused_download_leaves_the_one_that_was_whole(tmp_path: Path) -> Non
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with pytest.raises(NotWhole):
         received(tmp_path, joined(GOOD[1:]))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {**before, "raw.unverified": joined(GOOD[1:])}
+    received(tmp_path, joined(GOOD))[1].close()
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 

@@ -55,6 +55,7 @@ STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
         [a_batch(S.PLANNED), a_batch(S.SUBMITTING, claim=CLAIM)],
     ),
     Stage.IN_DOUBT: (a_job(), [a_batch(S.SUBMITTING, note="in doubt: the connection broke"), a_batch(S.IN_PROGRESS)]),
+    Stage.LOST: (a_job(), [a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR), a_batch(S.FETCHED)]),
     Stage.PAUSED: (a_job(paused="HTTP 400 Your credit balance is too low"), [a_batch(S.PLANNED), a_batch(S.FETCHED)]),
     Stage.RUNNING: (a_job(), [a_batch(S.IN_PROGRESS), a_batch(S.ENDED), a_batch(S.CANCELING)]),
     Stage.TO_FETCH: (a_job(), [a_batch(S.ENDED), a_batch(S.FETCHED)]),

@@ -1,0 +1,45 @@
+"""`cancel`: asked first, because what is canceled does not come back."""
+
+from pathlib import Path
+from typing import NoReturn
+
+from batchctl.cli.exit_status import DONE, NOT_FINISHED
+from batchctl.cli.fetch import output_of, shown
+from batchctl.cli.wiring import Common, ask, run
+from batchctl.commands import cancel as canceling
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.finding import find_job
+from batchctl.domain.errors import Refused
+from batchctl.domain.model import Job, State
+from batchctl.domain.progress import Stage
+from batchctl.render.screen import Screen
+
+# Canceled requests are what was asked for: only what has not come to its end yet is left to do.
+OPEN = frozenset({Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH})
+
+
+def cancel(
+    common: Common, word: str | None, *, output: str, output_dir: Path | None, waits: bool, yes: bool
+) -> NoReturn:
+    def command(tools: Equipment, screen: Screen) -> int:
+        job = find_job(tools.ledger, word)
+        if not canceling.is_left(tools, job):
+            raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
+        files = output_of(job, output, output_dir)
+        if not yes and job.canceled_at is None:
+            ask(_question(tools, job), "--yes")
+        fetched = canceling.cancel(tools, job, files, waits=waits)
+        status = shown(fetched, screen)
+        if fetched.report.stage in OPEN:
+            return NOT_FINISHED
+        return DONE if fetched.report.stage in {Stage.DONE, Stage.INCOMPLETE} else status
+
+    run(common, command)
+
+
+def _question(tools: Equipment, job: Job) -> str:
+    batches = tools.ledger.batches(job)
+    running = [b for b in batches if b.is_running or b.state is State.SUBMITTING]
+    unsent = sum(b.state is State.PLANNED for b in batches)
+    parts = f"{len(running)} batches in progress ({sum(b.count for b in running):,} requests)"
+    return f"cancel {job.name}: {parts}{f' and {unsent} not sent yet' if unsent else ''}?"

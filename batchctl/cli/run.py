@@ -1,0 +1,46 @@
+"""`run`: a job from wherever it stands to its end."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+from batchctl.cli import submit as submitting
+from batchctl.cli.fetch import output_of, shown
+from batchctl.cli.wiring import Common
+from batchctl.cli.wiring import run as run_command
+from batchctl.commands import run as running
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.finding import find_job
+from batchctl.commands.looking import report_of
+from batchctl.commands.submit import Submission, tell_what_is_left, use_moved_input
+from batchctl.domain.errors import Stopped
+from batchctl.domain.model import Job
+from batchctl.files.inputs import STDIN
+from batchctl.render.screen import Screen
+
+
+def run(
+    common: Common, wanted: Submission, *, output: str, output_dir: Path | None, max_rounds: int, yes: bool
+) -> NoReturn:
+    def command(tools: Equipment, screen: Screen) -> int:
+        job, is_new = _job(tools, wanted, yes=yes)
+        job = use_moved_input(tools, submitting.resumed(tools, job, yes=yes), wanted.moved_to)
+        if not is_new:
+            tell_what_is_left(tools, job)
+        files = output_of(job, output, output_dir)
+        screen.watch(report_of(tools, job))
+        try:
+            fetched = running.run(tools, job, files, max_rounds=max_rounds)
+        except Stopped:
+            screen.come_back(f"batchctl run {job.name}")
+            raise
+        return shown(fetched, screen)
+
+    run_command(common, command)
+
+
+def _job(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job, bool]:
+    """The job that a path or a word means, and whether it is new."""
+    if wanted.path != STDIN and not Path(wanted.path).exists() and tools.ledger.jobs():
+        return find_job(tools.ledger, wanted.path), False
+    return submitting.job_to_send(tools, replace(wanted, goes_on=True), yes=yes)

@@ -1,0 +1,32 @@
+"""`cancel JOB`: nothing more is sent, what runs is ended early, and what was answered until then is brought home.
+
+1. record   from here on no process sends anything of the job
+2. settle   what is in doubt may be a batch: found, it is canceled, too
+3. ask      each running batch is asked to end; it goes on until what has begun is finished
+4. fetch    as always
+A stop between any two of them is continued by the same command.
+"""
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.fetch import Fetched, brought_home, forget_what_is_gone, take_steps
+from batchctl.commands.loop import Verb
+from batchctl.commands.merging import Output
+from batchctl.domain.model import Job, State
+from batchctl.domain.steps import Arrow
+
+ARROWS = frozenset({Arrow.SETTLE, Arrow.CANCEL, Arrow.LOOK, Arrow.DOWNLOAD})
+OPEN = frozenset({State.PLANNED, State.SUBMITTING, State.IN_PROGRESS, State.CANCELING})
+
+
+def is_left(tools: Equipment, job: Job) -> bool:
+    """Whether there is anything to cancel, or a cancel to be finished."""
+    return any(b.state in OPEN for b in tools.ledger.batches(job))
+
+
+def cancel(tools: Equipment, job: Job, output: Output, *, waits: bool) -> Fetched:
+    """Raises as `Loop.run` does."""
+    forget_what_is_gone(tools, job)
+    if job.canceled_at is None:
+        tools.ledger.record_canceled(job, tools.now())
+    problem = take_steps(tools, job, Verb(arrows=ARROWS, waits=waits))
+    return brought_home(tools, job, output, problem)

@@ -1,0 +1,48 @@
+"""Asks the API to end a batch early. What was answered by then is billed, and comes home like any other result.
+
+Safe to repeat, so a stop at any instant is continued by asking again.
+"""
+
+from datetime import timedelta
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.looking import raise_unless_passing
+from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.errors import ApiFailure
+from batchctl.domain.events import CancelAsked, LookFailed
+from batchctl.domain.model import Batch, MessageBatch, ProcessingStatus
+from batchctl.domain.polling import backoff
+
+
+def cancel(tools: Equipment, batch: Batch) -> None:
+    """Raises AccountProblem and ServiceProblem; what passes is asked again after a while."""
+    assert batch.message_batch_id is not None, "what runs has a name"
+    try:
+        seen = _asked(tools, batch.message_batch_id)
+    except ApiFailure as failure:
+        if after_read(failure) is AfterRead.GONE:
+            tools.ledger.record_missing(batch, tools.now())
+        _again(tools, batch, failure)
+        return
+    tools.ledger.record_seen([(batch, seen)], tools.now())
+    tools.tell(CancelAsked(*tools.place(batch)))
+
+
+def _asked(tools: Equipment, message_batch_id: str) -> MessageBatch:
+    try:
+        return tools.transport.cancel(message_batch_id).batch
+    except ApiFailure as failure:
+        if after_read(failure) is not AfterRead.FAIL:
+            raise
+        # What has ended by itself meanwhile may be refused: there is nothing left to cancel.
+        seen = tools.transport.retrieve(message_batch_id).batch
+        if seen.processing_status is not ProcessingStatus.ENDED:
+            raise
+        return seen
+
+
+def _again(tools: Equipment, batch: Batch, failure: ApiFailure) -> None:
+    raise_unless_passing(failure)
+    pause = backoff(1, failure.retry_after, tools.clock.draw())
+    tools.ledger.record_rest(batch, not_before=tools.now() + timedelta(seconds=pause), note=str(failure))
+    tools.tell(LookFailed(str(failure), 1, pause))

@@ -1,0 +1,62 @@
+"""`run INPUT|JOB`: everything, until nothing is left that can succeed.
+
+Send, watch, download as batches end, merge, and send again what failed for a passing reason, for so many rounds. There is
+nothing here that the other verbs do not do: a stop at any instant is continued by any of them.
+"""
+
+from dataclasses import replace
+
+from batchctl.commands import retry
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.fetch import Fetched, brought_home, forget_what_is_gone, take_steps
+from batchctl.commands.loop import Verb
+from batchctl.commands.merging import Output
+from batchctl.commands.submit import OPEN_STATES
+from batchctl.domain.choosing import Choice
+from batchctl.domain.errors import AccountProblem, ServiceProblem
+from batchctl.domain.model import Job
+from batchctl.domain.steps import Arrow
+
+ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE, Arrow.LOOK, Arrow.DOWNLOAD})
+
+
+def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int) -> Fetched:
+    """Rounds are counted over the whole life of the job. Raises as `Loop.run` does."""
+    forget_what_is_gone(tools, job)
+    while True:
+        tools.ledger.record_pause(job, "")
+        problem = _go_through(tools, job)
+        fetched = brought_home(tools, job, output, problem)
+        try:
+            again = _next_round(tools, fetched.report.job, max_rounds) if problem is None else None
+        except AccountProblem as account:
+            return replace(fetched, problem=account)
+        if again is None:
+            return fetched
+        job = again
+
+
+def _go_through(tools: Equipment, job: Job) -> ServiceProblem | None:
+    """Every step there is. What the API refuses ends the sending; what was sent is brought home all the same."""
+    problem = take_steps(tools, job, Verb(arrows=ARROWS))
+    if problem is not None:
+        take_steps(tools, job, Verb(arrows=ARROWS - {Arrow.SEND}))
+    return problem
+
+
+def _next_round(tools: Equipment, job: Job, max_rounds: int) -> Job | None:
+    """The job with another round to send; None where there is none."""
+    with tools.workspace.planning():
+        job = tools.ledger.job(job.name)
+        batches = tools.ledger.batches(job)
+        if any(b.state in OPEN_STATES for b in batches):
+            # Another process planned it meanwhile.
+            return job if job.canceled_at is None else None
+        if len(job.rounds) >= max_rounds or any(b.state not in retry.SETTLED for b in batches):
+            return None
+        rebuilt = retry.rebuild(tools, job, Choice())
+        if not rebuilt.chosen.requests or retry.account_is_cause(rebuilt.chosen, Choice()):
+            retry.discard(tools, job, rebuilt, keeps_file=False)
+            retry.pause_for_account(tools, job, rebuilt.chosen, Choice())
+            return None
+        return retry.record(tools, job, rebuilt)
