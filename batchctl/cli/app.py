@@ -246,6 +246,28 @@ def cancel(
 
 
 @app.command()
+def resolve(
+    job: o.JobWord = None,
+    adopt: o.Adopt = "",
+    resend: o.Resend = False,
+    cancel_: o.CancelSurplus = "",
+    batch: o.BatchNumber = None,
+    yes: o.YesToResend = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Show what is in doubt and what speaks for each side; decide it."""
+    from batchctl.cli.resolve import Decision  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.resolve import resolve as run  # noqa: PLC0415
+
+    common = _common(workspace, base_url, as_json, quiet, verbose)
+    run(common, job, Decision(adopt=adopt, resend=resend, cancel=cancel_, number=batch, yes=yes))
+
+
+@app.command()
 def emulator(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is a free one.")] = 0,
     speed: Annotated[float, typer.Option(help="Seconds of its clock per second.")] = 1.0,

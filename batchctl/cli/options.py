@@ -97,6 +97,20 @@ DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]
 NoWaitForEnd = Annotated[bool, typer.Option("--no-wait", help="Ask for the cancel and leave before it is done.")]
 YesToCancel = Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking.")]
+Adopt = Annotated[
+    str,
+    typer.Option("--adopt", metavar="ID", help="The batch in doubt is this one of the API.", show_default=False),
+]
+Resend = Annotated[bool, typer.Option("--resend", help="The API does not have it: plan it again, to be sent.")]
+CancelSurplus = Annotated[
+    str,
+    typer.Option("--cancel", metavar="ID", help="End a batch that holds requests twice.", show_default=False),
+]
+BatchNumber = Annotated[
+    int | None,
+    typer.Option("--batch", min=1, metavar="N", help="Decide about this batch alone.", show_default=False),
+]
+YesToResend = Annotated[bool, typer.Option("--yes", "-y", help="Send again without asking, and perhaps pay twice.")]
 MaxRounds = Annotated[
     int,
     typer.Option("--max-rounds", min=1, metavar="N", help="Sendings in all: the input, and what failed again."),

@@ -6,6 +6,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import look, raise_unless_passing, report_of
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output, merge
+from batchctl.commands.surplus import notice_surplus
 from batchctl.domain.errors import ApiFailure, BatchctlError, ServiceProblem
 from batchctl.domain.model import Job, Merged, State
 from batchctl.domain.progress import JobReport
@@ -53,6 +54,7 @@ def take_steps(tools: Equipment, job: Job, verb: Verb) -> ServiceProblem | None:
 
 def brought_home(tools: Equipment, job: Job, output: Output, problem: ServiceProblem | None) -> Fetched:
     """Merged from what is on the disk."""
+    notice_surplus(tools, job)
     merged = merge(tools, tools.ledger.job(job.name), output)
     return Fetched(report=report_of(tools, job), merged=merged, output=output, problem=problem)
 

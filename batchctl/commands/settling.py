@@ -4,7 +4,7 @@ Nothing here is undone by a stop: each finding is a transaction of its own, and 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing
@@ -36,7 +36,7 @@ class Settler:
             return True
         try:
             # 2. What the API has, newest first, back to before the oldest intent.
-            verdict = settle(doubts, _list_since(tools, job, doubts), now=tools.server.now(), grace=tools.grace)
+            verdict = settle(doubts, listing_for(tools, job, doubts), now=tools.server.now(), grace=tools.grace)
             # 3. What can be said of each.
             has_come_on = _carry_out(tools, verdict)
         except ApiFailure as failure:
@@ -46,7 +46,7 @@ class Settler:
             _look_again(tools, doubts, "in doubt", 0.0)
             raise
         self._failures = 0
-        return has_come_on or not verdict.candidates or _is_in_grace(tools, verdict.wait)
+        return has_come_on or not verdict.candidates or is_in_grace(tools, verdict.wait)
 
     def _failed(self, doubts: Sequence[Batch], failure: ApiFailure) -> None:
         self._failures += 1
@@ -56,23 +56,30 @@ class Settler:
         self._tools.tell(LookFailed(str(failure), self._failures, pause))
 
 
-def _list_since(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
+def listing_for(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
+    """What the API has, back to before the oldest intent. Raises ApiFailure, and DoubtProblem for another account's key."""
+    oldest = min(d.intent_at for d in doubts if d.intent_at)
+    found = list_since(tools, oldest, doubts)
+    return Listing(
+        batches=found,
+        known=tools.ledger.known_message_batches(job),
+        guessed={g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id},
+        contested={b.count for d in doubts for b in tools.ledger.contenders(d.count) if b.job_id != job.id},
+    )
+
+
+def list_since(tools: Equipment, oldest: datetime, doubts: Sequence[Batch] = ()) -> list[MessageBatch]:
+    """Newest first, and some older ones. Raises as `listing_for` does."""
     found: list[MessageBatch] = []
-    oldest = min(d.intent_at for d in doubts if d.intent_at) - 2 * CLOCK_MARGIN
     after = ""
     while True:
         page = tools.transport.page(after)
         tools.server.learn(page)
         refuse_other_account(tools, doubts)
         found.extend(page.batches)
-        is_past = bool(page.batches) and page.batches[-1].created_at < oldest
+        is_past = bool(page.batches) and page.batches[-1].created_at < oldest - 2 * CLOCK_MARGIN
         if is_past or not page.after:
-            return Listing(
-                batches=found,
-                known=tools.ledger.known_message_batches(job),
-                guessed={g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id},
-                contested={b.count for d in doubts for b in tools.ledger.contenders(d.count) if b.job_id != job.id},
-            )
+            return found
         after = page.after
 
 
@@ -105,7 +112,7 @@ def _carry_out(tools: Equipment, verdict: Verdict) -> bool:
 
 def _pause(tools: Equipment, verdict: Verdict) -> float:
     """Seconds until the next look."""
-    if verdict.candidates and not _is_in_grace(tools, verdict.wait):
+    if verdict.candidates and not is_in_grace(tools, verdict.wait):
         return WAIT_FOR_END.total_seconds()
     return tools.grace.total_seconds() / MIN_LOOKS
 
@@ -114,10 +121,10 @@ def _identify(tools: Equipment, candidate: MessageBatch, verdict: Verdict) -> bo
     """Reads some ids of an ended batch and gives it to the one whose they are. False when that stays open."""
     contenders = tools.ledger.contenders(candidate.counts.total)
     try:
-        shares = _shares(tools, candidate, contenders)
+        shares = shares_of(tools, candidate, contenders)
         if not any(share for _, share in shares):
             # Once more before it is disowned for good: an odd answer must not make ours a stranger's.
-            shares = _shares(tools, candidate, contenders)
+            shares = shares_of(tools, candidate, contenders)
     except NotWhole:
         return False
     owners = [b for b, share in shares if share == 1]
@@ -136,8 +143,11 @@ def _identify(tools: Equipment, candidate: MessageBatch, verdict: Verdict) -> bo
     return True
 
 
-def _shares(tools: Equipment, candidate: MessageBatch, contenders: Sequence[Batch]) -> list[tuple[Batch, float]]:
-    """Each contender, and which part of some of the candidate's ids it holds."""
+def shares_of(tools: Equipment, candidate: MessageBatch, contenders: Sequence[Batch]) -> list[tuple[Batch, float]]:
+    """Each contender, and which part of some of the candidate's ids it holds; the candidate must have ended.
+
+    Raises ApiFailure, and NotWhole where its results are none.
+    """
     answered = _sample(tools, candidate)
     return [(b, sum(i in ids for i in answered) / len(answered)) for b in contenders for ids in [_ids(tools, b)]]
 
@@ -177,6 +187,6 @@ def _look_again(tools: Equipment, doubts: Sequence[Batch], note: str, seconds: f
         tools.ledger.record_doubt(doubt, not_before=until, note=note, looks=doubt.looks + looked)
 
 
-def _is_in_grace(tools: Equipment, doubts: Sequence[Batch]) -> bool:
+def is_in_grace(tools: Equipment, doubts: Sequence[Batch]) -> bool:
     now = tools.server.now()
     return any(d.intent_at is not None and (now - d.intent_at < tools.grace or d.looks + 1 < MIN_LOOKS) for d in doubts)

@@ -62,7 +62,7 @@ def settle(doubts: Sequence[Batch], listing: Listing, *, now: datetime, grace: t
 
 def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace: timedelta) -> Verdict:
     doubts = sorted(doubts, key=_intent)
-    candidates = _candidates(doubts, listing)
+    candidates = candidates_of(doubts, listing)
     ended = tuple(c for c in candidates if c.processing_status is ProcessingStatus.ENDED)
     if ended:
         return Verdict(wait=tuple(doubts), identify=ended, candidates=tuple(candidates))
@@ -75,8 +75,8 @@ def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace:
     return Verdict(wait=tuple(doubts), candidates=tuple(candidates))
 
 
-def _candidates(doubts: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
-    """Of their size, created after the first intent and before the last answer was missed, oldest first."""
+def candidates_of(doubts: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
+    """Of the size that all of them have, created after the first intent and before the last answer was missed, oldest first."""
     since = min(_intent(d) for d in doubts) - CLOCK_MARGIN
     lost = [d.lost_at for d in doubts if d.lost_at is not None]
     # Who died over a create never saw it fail: the server may have gone on with it for a while.
@@ -90,6 +90,13 @@ def _candidates(doubts: Sequence[Batch], listing: Listing) -> list[MessageBatch]
         and (until is None or b.created_at <= until)
     ]
     return sorted(found, key=lambda b: b.created_at)
+
+
+def may_be_surplus(given_up: Batch, seen: MessageBatch, known: Collection[str]) -> bool:
+    """Whether a batch of the API may be what was taken for never created, and sent again since."""
+    assert given_up.given_up_at is not None
+    is_in_time = seen.created_at <= given_up.given_up_at + LATE_MARGIN
+    return is_in_time and seen.id not in known and seen.counts.total == given_up.count
 
 
 def _intent(batch: Batch) -> datetime:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from batchctl.domain.choosing import Chosen
+from batchctl.domain.doubts import OpenDoubt
 from batchctl.domain.errors import BatchctlError
-from batchctl.domain.model import Batch, Failures, Merged
+from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
 from batchctl.domain.plans import Problem, Scan
 from batchctl.domain.progress import JobReport
 
@@ -127,6 +128,41 @@ def chosen_shape(job: str, round_: int, chosen: Chosen, path: Path) -> dict[str,
             {"type": kind, "class": cls, "why": why, "requests": n} for (kind, cls, why), n in chosen.left.items()
         ],
         "request_file": str(path),
+    }
+
+
+def doubts_shape(
+    job: str, opened: Sequence[OpenDoubt], surplus: Sequence[str], suspects: Sequence[MessageBatch]
+) -> dict[str, Any]:
+    return {
+        "type": "doubts",
+        "job": job,
+        "doubts": [
+            {
+                "batch": d.number,
+                "round": d.batch.round,
+                "requests": d.batch.count,
+                "message_batch_id": d.batch.message_batch_id,
+                "known_to_the_api": not d.is_lost,
+                "list_may_be_behind": d.is_early,
+                "intent_at": d.batch.intent_at,
+                "missing_since": d.batch.missing_since,
+                "note": d.batch.note or None,
+                "candidates": [{**_seen_shape(c.seen), "share_of_ids": c.share} for c in d.candidates],
+            }
+            for d in opened
+        ],
+        "surplus": list(surplus),
+        "may_be_surplus": [_seen_shape(s) for s in suspects],
+    }
+
+
+def _seen_shape(seen: MessageBatch) -> dict[str, Any]:
+    return {
+        "id": seen.id,
+        "processing_status": seen.processing_status,
+        "requests": seen.counts.total,
+        "created_at": seen.created_at,
     }
 
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.choosing import Chosen
-from batchctl.domain.model import Batch, FailureClass, Failures, Merged, State
+from batchctl.domain.doubts import OpenDoubt
+from batchctl.domain.model import Batch, FailureClass, Failures, Merged, MessageBatch, State
 from batchctl.domain.progress import JobReport, RoundReport, Stage
 from batchctl.render.lines import Line
 from batchctl.render.text import clean, duration, moment, number, plural, size
@@ -160,6 +161,71 @@ def _batches(batches: Sequence[Batch], now: datetime) -> Table:
         name = f"{one.message_batch_id or one.note}{' ?' if one.provisional else ''}"
         cells = (number(one.cut.first + 1), number(one.count), size(one.cut.body_bytes), one.state.value)
         table.add_row(str(one.round), *cells, Text(clean(name, 80)), age)
+    return table
+
+
+def doubts(
+    job: str, opened: Sequence[OpenDoubt], surplus: Sequence[str], suspects: Sequence[MessageBatch], now: datetime
+) -> RenderableType:
+    """Each doubt with what speaks for each side, then what a person can type."""
+    parts: list[RenderableType] = []
+    for one in opened:
+        parts += [_doubt(one, now), Padding(_candidates(one, now), (0, 0, 0, 2), expand=False), Text("")]
+    if surplus or suspects:
+        parts += [Padding(_surplus(surplus, suspects), (0, 0, 0, 2), expand=False), Text("")]
+    known = [c.seen.id for d in opened for c in d.candidates if c.share in {None, 1}]
+    if known:
+        parts.append(_choice(f"batchctl resolve {job} --adopt {known[0]}", "it is this one"))
+    if opened:
+        parts.append(_choice(f"batchctl resolve {job} --resend", "the API does not have it: plan it again"))
+        if len(opened) > 1:
+            parts.append(Text("  --batch N decides about one of them", style="dim"))
+    parts += [_choice(f"batchctl resolve {job} --cancel {name}", "end what is there twice") for name in surplus]
+    return Group(*parts)
+
+
+def _choice(command: str, meaning: str) -> Text:
+    return Text.assemble(("  ", ""), (clean(command, 200), "bold"), (f"   {meaning}", "dim"))
+
+
+def _doubt(one: OpenDoubt, now: datetime) -> Text:
+    place = f"batch {one.number} of {one.total}, round {one.batch.round}: {plural(one.batch.count, 'request')}"
+    if one.is_lost:
+        since = duration(now - one.batch.missing_since) if one.batch.missing_since else "a while"
+        name = clean(one.batch.message_batch_id or "")
+        return Text.assemble(("not known  ", "bold red"), f"{place}; the API answers 404 for {name} since {since}")
+    asked = f"; its create began at {one.batch.intent_at:%Y-%m-%d %H:%M:%S} UTC" if one.batch.intent_at else ""
+    return Text.assemble(("in doubt   ", "bold yellow"), f"{place}{asked}")
+
+
+def _candidates(one: OpenDoubt, now: datetime) -> RenderableType:
+    if one.is_lost:
+        return Text("deleted there, or this key belongs to another API workspace", style="dim")
+    if not one.candidates:
+        late = "; its list may still be behind" if one.is_early else ""
+        return Text(f"the API's list shows no batch that it could be{late}", style="dim")
+    table = _table("it may be", "status", "requests", "created", "its custom_ids", left=("status", "its custom_ids"))
+    for found in one.candidates:
+        seen = found.seen
+        if found.share is None:
+            ids = "not known before it has ended"
+        else:
+            ids = "are this batch's" if found.share == 1 else "are others'" if not found.share else "are partly others'"
+        ago = f"{duration(now - seen.created_at)} ago"
+        table.add_row(Text(clean(seen.id, 80)), seen.processing_status.value, number(seen.counts.total), ago, ids)
+    return table
+
+
+def _surplus(surplus: Sequence[str], suspects: Sequence[MessageBatch]) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for name in surplus:
+        table.add_row(
+            Text(clean(name, 80), style="bold red"), "holds requests that another batch of the job holds, too"
+        )
+    for seen in suspects:
+        table.add_row(
+            Text(clean(seen.id, 80), style="yellow"), "may hold requests twice: its ids tell once it has ended"
+        )
     return table
 
 

@@ -15,8 +15,9 @@ from rich.text import Text
 from batchctl.clock import Clock
 from batchctl.domain import events
 from batchctl.domain.choosing import Chosen
+from batchctl.domain.doubts import OpenDoubt
 from batchctl.domain.errors import BatchctlError
-from batchctl.domain.model import Merged
+from batchctl.domain.model import Merged, MessageBatch
 from batchctl.domain.plans import Scan
 from batchctl.domain.progress import ENDED, JobReport
 from batchctl.render import lines, machine, reports
@@ -164,6 +165,19 @@ class Screen:
             _print(self._err, reports.chosen(chosen))
         if is_last and chosen.requests:
             sys.stdout.write(f"{path}\n")
+
+    def doubts(
+        self, job: str, opened: Sequence[OpenDoubt], surplus: Sequence[str], suspects: Sequence[MessageBatch]
+    ) -> None:
+        """What a person may decide, and how."""
+        self._stop_live()
+        if self._json:
+            machine.write(sys.stdout, machine.doubts_shape(job, opened, surplus, suspects))
+            return
+        if not opened and not surplus and not suspects:
+            self._note(f"{job}: nothing is in doubt")
+            return
+        self._print(reports.doubts(job, opened, surplus, suspects, self._clock.now()))
 
     def dry_run(self, scan: Scan, batches: Sequence[tuple[int, int]]) -> None:
         """What would be sent: requests and body bytes of each batch."""

@@ -1,0 +1,171 @@
+"""`resolve JOB`: what is in doubt, what speaks for each side, and a person's decision. It sends nothing itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.looking import raise_unless_passing
+from batchctl.commands.settling import Settler, is_in_grace, listing_for, refuse_other_account, shares_of
+from batchctl.commands.surplus import notice_surplus
+from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.doubts import Candidate, OpenDoubt, adopting_problem, meant, resending_problem, resending_risks
+from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, UsageProblem
+from batchctl.domain.events import DoubtSettled
+from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
+from batchctl.domain.reconciling import candidates_of
+from batchctl.files.results import NotWhole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """What is open. `surplus`: batches of the API that hold requests twice; `suspects`: those that may."""
+
+    job: Job
+    doubts: tuple[OpenDoubt, ...]
+    surplus: tuple[str, ...]
+    suspects: tuple[MessageBatch, ...]
+
+
+def doubts_of(tools: Equipment, job: Job) -> Doubts:
+    """After one more look, which settles what it can. Raises ServiceProblem where the API cannot be asked."""
+    try:
+        tools.server.meet()
+        found = _in_doubt(tools, job)
+        if found:
+            Settler(tools).settle(job, found)
+        suspects = notice_surplus(tools, job)
+        still = _in_doubt(tools, job)
+        opened = _opened(tools, job, still)
+    except ApiFailure as failure:
+        raise_unless_passing(failure)
+        raise ServiceProblem(f"the API cannot be reached: {failure}", hint="run the same command again") from failure
+    now = tools.now()
+    lost = [b for b in tools.ledger.batches(job) if b.is_lost(now)]
+    opened += [_open_doubt(tools, b, is_lost=True) for b in lost]
+    fresh = tools.ledger.job(job.name)
+    return Doubts(job=fresh, doubts=tuple(opened), surplus=fresh.surplus, suspects=tuple(suspects))
+
+
+def _in_doubt(tools: Equipment, job: Job) -> list[Batch]:
+    """Raises Refused while another process is sending one of them."""
+    tools.ledger.release_dead(tools.now())
+    sending = [b for b in tools.ledger.batches(job) if b.state is State.SUBMITTING]
+    if any(b.claim is not None for b in sending):
+        raise Refused(f"another process is sending {job.name}", hint="run the same command again when it is done")
+    return sending
+
+
+def _opened(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> list[OpenDoubt]:
+    if not doubts:
+        return []
+    listing = listing_for(tools, job, doubts)
+    return [
+        _open_doubt(tools, doubt, [_candidate(tools, seen, doubt) for seen in candidates_of([doubt], listing)])
+        for doubt in doubts
+    ]
+
+
+def _open_doubt(
+    tools: Equipment, batch: Batch, candidates: Sequence[Candidate] = (), *, is_lost: bool = False
+) -> OpenDoubt:
+    _, number, total = tools.place(batch)
+    is_early = not is_lost and is_in_grace(tools, [batch])
+    return OpenDoubt(
+        batch=batch, number=number, total=total, is_lost=is_lost, is_early=is_early, candidates=tuple(candidates)
+    )
+
+
+def _candidate(tools: Equipment, seen: MessageBatch, doubt: Batch) -> Candidate:
+    if seen.processing_status is not ProcessingStatus.ENDED:
+        return Candidate(seen=seen, share=None)
+    try:
+        ((_, share),) = shares_of(tools, seen, [doubt])
+    except NotWhole:
+        return Candidate(seen=seen, share=None)
+    return Candidate(seen=seen, share=share)
+
+
+def chosen(found: Doubts, number: int | None) -> list[OpenDoubt]:
+    """The doubts that a person means: all, or the one at a place of its round. Raises UsageProblem, Refused."""
+    if not found.doubts:
+        raise Refused(f"{found.job.name}: nothing is in doubt", hint=f"batchctl status {found.job.name}")
+    numbered = [d for d in found.doubts if number is None or d.number == number]
+    if not numbered:
+        numbers = ", ".join(str(d.number) for d in found.doubts)
+        raise UsageProblem(f"--batch {number}: in doubt are {numbers}")
+    return numbered
+
+
+def adopt(tools: Equipment, found: Doubts, message_batch_id: str, number: int | None) -> None:
+    """Binds a batch of the API to the doubt it can be. Raises UsageProblem and Refused where that is not one."""
+    seen = _retrieved(tools, message_batch_id)
+    mine = []
+    for doubt in chosen(found, number):
+        candidate = _candidate(tools, seen, doubt.batch)
+        problem = adopting_problem(doubt, candidate)
+        if problem and number is not None:
+            raise Refused(f"{seen.id} {problem}")
+        mine += [(d, candidate) for d in meant([doubt], candidate)]
+    if not mine:
+        raise Refused(f"{seen.id} is none of the batches in doubt: its size or its custom_ids say so")
+    if len(mine) > 1:
+        numbers = " or ".join(str(d.number) for d, _ in mine)
+        raise UsageProblem(f"{seen.id} may be batch {numbers}", hint=f"say which: --adopt {seen.id} --batch N")
+    ((doubt, candidate),) = mine
+    _make_free(tools, doubt.batch, seen.id)
+    if not tools.ledger.record_adopted(doubt.batch, seen, tools.now(), identified=candidate.share == 1):
+        raise Refused(f"{seen.id} was taken by another process meanwhile", hint=f"batchctl status {found.job.name}")
+    tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, seen.id))
+
+
+def _make_free(tools: Equipment, doubt: Batch, message_batch_id: str) -> None:
+    """Whoever was given it as a guess gives it back. Raises Refused where it is surely another batch."""
+    job_id = tools.ledger.job_id_of_message_batch(message_batch_id)
+    if job_id is None:
+        return
+    holder = next((g for g in tools.ledger.guesses() if g.message_batch_id == message_batch_id), None)
+    if holder is None or holder.id == doubt.id:
+        name = next(job.name for job in tools.ledger.jobs() if job.id == job_id)
+        raise Refused(f"{message_batch_id} is another batch, of {name}")
+    tools.ledger.record_wrong_adoption(holder, tools.now())
+
+
+def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:
+    try:
+        return tools.transport.retrieve(message_batch_id).batch
+    except ApiFailure as failure:
+        if after_read(failure) is AfterRead.GONE:
+            raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
+        raise_unless_passing(failure)
+        raise ServiceProblem(f"the API cannot be reached: {failure}", hint="run the same command again") from failure
+
+
+def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callable[[str], None]) -> None:
+    """Plans them again; `confirm` asks a person where that could pay twice. Raises Refused where it surely would."""
+    wanted = chosen(found, number)
+    refuse_other_account(tools, [d.batch for d in wanted])
+    for doubt in wanted:
+        if problem := resending_problem(doubt):
+            raise Refused(problem, hint=f"batchctl resolve {found.job.name} --adopt ID")
+    risks = resending_risks(wanted)
+    if risks:
+        confirm(f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?")
+    for doubt in wanted:
+        note = "sent again at a person's word"
+        tools.ledger.record_given_up(doubt.batch, tools.now(), given_up_at=tools.server.now(), note=note)
+        tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, ""))
+
+
+def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> None:
+    """Ends a batch that holds requests twice. Raises Refused for any other."""
+    names = {*found.surplus, *(s.id for s in found.suspects)}
+    if message_batch_id not in names:
+        raise Refused(f"{message_batch_id} is not known to hold requests of {found.job.name} twice: it is not canceled")
+    seen = _retrieved(tools, message_batch_id)
+    if seen.processing_status is ProcessingStatus.IN_PROGRESS:
+        try:
+            tools.transport.cancel(message_batch_id)
+        except ApiFailure as failure:
+            raise ServiceProblem(f"{message_batch_id} could not be canceled: {failure}", hint="try again") from failure
+    tools.ledger.record_stranger(found.job.id, message_batch_id, tools.now())
+    tools.ledger.record_no_surplus(found.job.id, message_batch_id)

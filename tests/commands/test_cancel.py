@@ -1,0 +1,118 @@
+"""`cancel`: asked first, then nothing more is sent, and what was answered comes home."""
+
+import json
+from typing import Any
+
+import pytest
+from program import Person, ids, requests
+
+from batchctl.emulator.running import Running
+
+CREATE = "POST /v1/messages/batches"
+CANCEL = "POST /v1/messages/batches/{id}/cancel"
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(person: Person) -> None:
+    person.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+
+
+def _running(emulator: Running, **more: Any) -> None:
+    emulator.set_scenario({"batch_seconds": 600, "cancel_seconds": 0.1, **more})
+
+
+def test_nobody_there_to_say_yes_cancels_nothing(person: Person, emulator: Running) -> None:
+    _running(emulator)
+    person.submitted("in.jsonl", requests(4))
+    ran = person.run("cancel")
+    assert ran.status == 6
+    assert "--yes" in ran.err
+    assert [b["processing_status"] for b in emulator.batches()] == ["in_progress"]
+
+
+def test_what_was_finished_is_fetched_and_the_rest_is_canceled(person: Person, emulator: Running) -> None:
+    _running(emulator, finished_at_cancel=0.5)
+    job = person.submitted("in.jsonl", requests(20), "--max-requests", "5")
+    ran = person.run("cancel", "--yes", "--poll", "100ms")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("canceling") == 4
+    outcomes = [r["result"]["type"] for r in person.results(job)]
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(20)]
+    assert {"succeeded", "canceled"} == set(outcomes)
+    assert {e["outcome"] for e in person.errors(job)} == {"canceled"}
+    assert person.run("cancel", "--yes").status == 6
+    # What a person canceled goes again at their word only.
+    assert person.run("retry").status == 3
+    assert emulator.requests()[CREATE] == 4
+
+
+def test_what_was_not_sent_stays_unsent_until_a_person_wants_it(person: Person, emulator: Running) -> None:
+    _running(emulator)
+    emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 3, "times": 1, "retry_after": 1})
+    path = person.write("in.jsonl", requests(8))
+    ran = person.run("submit", path, "--max-requests", "2", "--parallel", "1", "--no-wait")
+    assert ran.status == 8
+    ran = person.run("cancel", "--yes", "--poll", "100ms")
+    assert ran.status == 0, ran.err
+    assert "2 batches were not sent" in ran.err
+    assert len(emulator.batches()) == 2
+    job = person.run("status", "--json").json["jobs"][0]["job"]
+    assert {e["outcome"] for e in person.errors(job)} == {"canceled", "unanswered"}
+    for words in (("submit", path), ("run", job)):
+        again = person.run(*words)
+        assert again.status == 6
+        assert "was canceled" in again.err
+    emulator.set_scenario({"batch_seconds": 0})
+    resumed = person.run("submit", path, "--yes")
+    assert resumed.status == 0, resumed.err
+    assert len(emulator.batches()) == 4
+
+
+def test_a_batch_in_doubt_is_looked_for_and_canceled_too(person: Person, emulator: Running) -> None:
+    _running(emulator)
+    emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
+    ran = person.run("submit", person.write("in.jsonl", requests(4)), "--no-wait")
+    assert ran.status == 8
+    ran = person.run("cancel", "--yes", "--poll", "100ms")
+    assert ran.status == 0, ran.err
+    assert [b["processing_status"] for b in emulator.batches()] == ["ended"]
+    assert emulator.requests()[CREATE] == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "status", "status": 529},
+        {"fault": "drop_after_accept"},
+        {"fault": "drop_before_accept"},
+        {"fault": "html_status"},
+        {"fault": "not_found"},
+        {"fault": "garbage_answer"},
+    ],
+    ids=lambda f: f["fault"],
+)
+def test_a_cancel_that_got_no_answer_is_asked_again(person: Person, emulator: Running, fault: dict[str, Any]) -> None:
+    _running(emulator)
+    person.submitted("in.jsonl", requests(4))
+    emulator.add_fault({"on": "cancel", **fault})
+    ran = person.run("cancel", "--yes", "--poll", "100ms")
+    assert ran.status == 0, ran.err
+    assert [b["processing_status"] for b in emulator.batches()] == ["ended"]
+
+
+def test_a_batch_that_ended_by_itself_meanwhile_is_simply_fetched(person: Person, emulator: Running) -> None:
+    _running(emulator, cancel_ended=400)
+    job = person.submitted("in.jsonl", requests(4))
+    emulator.advance(600)
+    ran = person.run("cancel", "--yes", "--poll", "100ms")
+    assert ran.status == 0, ran.err
+    assert {r["result"]["type"] for r in person.results(job)} == {"succeeded"}
+
+
+def test_no_wait_asks_and_leaves_and_the_same_command_ends_it(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 600, "cancel_seconds": 0.5})
+    person.submitted("in.jsonl", requests(4))
+    assert person.run("cancel", "--yes", "--no-wait").status == 8
+    ran = person.run("cancel", "--poll", "100ms", "--json")
+    assert ran.status == 0, ran.err
+    assert json.loads(ran.out)["answers"]["canceled"] == 4
