@@ -57,10 +57,19 @@ def job(report: JobReport, *, wide: bool = False) -> RenderableType:
         parts += [Text(""), Padding(failures(report.failures), (0, 0, 0, 2), expand=False)]
     if wide:
         parts += [Text(""), Padding(_batches(report.batches, report.now), (0, 0, 0, 2), expand=False)]
-    parts += [Text(f"  ! {clean(w)}", style="yellow") for w in report.warnings]
+    parts += [Padding(warning(w), (0, 0, 0, 2), expand=False) for w in report.warnings]
     if report.next_command:
         parts += [Text(""), next_line(report.next_command)]
     return Group(*parts)
+
+
+def warning(text: str) -> Table:
+    """What does not fit goes on under the text."""
+    table = Table.grid()
+    table.add_column(no_wrap=True, width=2)
+    table.add_column(overflow="fold")
+    table.add_row(Text("!", style="yellow"), Text(clean(text), style="yellow"))
+    return table
 
 
 def next_line(command: str) -> Text:
