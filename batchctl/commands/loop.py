@@ -15,7 +15,19 @@ from batchctl.commands.settling import Settler, refuse_other_account
 from batchctl.domain.errors import AccountProblem, ApiFailure, DoubtProblem, Stopped
 from batchctl.domain.events import Stopping, Waiting
 from batchctl.domain.model import Batch, Job, State
-from batchctl.domain.steps import Arrow, Cancel, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
+from batchctl.domain.steps import (
+    Arrow,
+    Cancel,
+    Download,
+    Look,
+    Send,
+    Settle,
+    Snapshot,
+    Step,
+    WaitUntil,
+    is_all_else_done,
+    next_steps,
+)
 
 RENEW_SECONDS = 30.0
 
@@ -87,9 +99,7 @@ class Loop:
         job = self._tools.ledger.job(self._name)
         batches = self._tools.ledger.batches(job)
         doubts = [b for b in batches if b.state is State.SUBMITTING]
-        now = self._tools.now()
-        goes_on = Arrow.LOOK in self._verb.arrows and any(b.is_running and not b.is_lost(now) for b in batches)
-        if doubts and not goes_on and not any(b.state is State.PLANNED for b in batches):
+        if doubts and is_all_else_done(job, batches, self._verb.arrows, self._tools.now()):
             raise DoubtProblem(
                 f"{len(doubts)} of {len(batches)} batches are {doubts[0].note}",
                 hint=f"nothing is sent twice; once they have ended, their ids may tell: batchctl resolve {self._name}",

@@ -58,11 +58,11 @@ def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
 
 
 def _widen(tools: Equipment, sent: Batch) -> None:
-    """The queue took one more than it was known to take."""
+    """The queue took more than it was known to take: one more is tried, until it refuses again."""
     job = tools.ledger.job_of(sent)
     taken = under_way(tools.ledger.batches(job)) if job.window is not None else 0
     if job.window is not None and taken > job.window:
-        tools.ledger.record_window(job, taken, tools.now())
+        tools.ledger.record_window(job, taken + sent.count, tools.now())
 
 
 def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:

@@ -89,6 +89,16 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
     return tuple(steps) or _waits(snapshot, allowed, now)
 
 
+def is_all_else_done(job: Job, batches: Iterable[Batch], allowed: frozenset[Arrow], now: datetime) -> bool:
+    """Whether doubts are all that this verb still waits for. One that neither sends nor cancels never waits for them."""
+    if not {Arrow.SEND, Arrow.CANCEL} & allowed:
+        return False
+    moving: set[State] = {State.PLANNED} if _may_send(job, allowed) else set()
+    moving |= {State.IN_PROGRESS, State.CANCELING} if Arrow.LOOK in allowed else set()
+    moving |= {State.ENDED} if Arrow.DOWNLOAD in allowed else set()
+    return not any(b.state in moving and not b.is_lost(now) for b in batches)
+
+
 def _is_due(batch: Batch, now: datetime) -> bool:
     return batch.not_before is None or batch.not_before <= now
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, State
 from batchctl.ledger import owners
-from batchctl.ledger.schema import batch
+from batchctl.ledger.schema import batch, job
 from batchctl.ledger.store import Store, advance
 
 LEASE = timedelta(minutes=2)
@@ -30,11 +30,14 @@ class Claims(Store):
     def claim_send(self, wanted: Batch, owner: str, now: datetime, *, intent_at: datetime, api: str) -> bool:
         """The claim that is also the intent: from here until an answer is recorded, the batch may exist.
 
-        `intent_at` is the server's time; `api` says where the create goes.
+        `intent_at` is the server's time; `api` says where the create goes. False for a job that was canceled meanwhile, too.
         """
         fresh = {"intent_at": intent_at, "api": api, "lost_at": None, "looks": 0, "not_before": None}
         with self._write() as db:
             if wanted.state is not State.PLANNED or not _claim(db, wanted, owner, now):
+                return False
+            if db.scalar(sa.select(job.c.canceled_at).where(job.c.id == wanted.job_id)) is not None:
+                db.rollback()
                 return False
             advance(db, wanted.id, State.SUBMITTING, now, "", **fresh)
             return True

@@ -7,7 +7,19 @@ import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_job
 
 from batchctl.domain.model import Batch, Claim, State
-from batchctl.domain.steps import Arrow, Cancel, Download, Look, Send, Settle, Snapshot, Step, WaitUntil, next_steps
+from batchctl.domain.steps import (
+    Arrow,
+    Cancel,
+    Download,
+    Look,
+    Send,
+    Settle,
+    Snapshot,
+    Step,
+    WaitUntil,
+    is_all_else_done,
+    next_steps,
+)
 
 S = State
 SUBMIT = frozenset({Arrow.SEND, Arrow.SETTLE})
@@ -274,3 +286,25 @@ def test_what_the_api_no_longer_knows_is_looked_at_and_never_waited_for() -> Non
     assert in_words(steps(results)) == []
     fresh = a_batch(S.IN_PROGRESS, id=3, missing_since=NOW - MINUTE)
     assert in_words(steps(fresh, look_due=LATER)) == ["wait 60"]
+
+
+@pytest.mark.parametrize(
+    ("batches", "job", "verb", "is_done"),
+    [
+        ([DOUBT], {}, "submit", True),
+        ([DOUBT], {}, "run", True),
+        ([DOUBT], {}, "fetch", False),
+        ([DOUBT, PLANNED], {}, "submit", False),
+        ([DOUBT, PLANNED], {"paused": "no credit"}, "submit", True),
+        ([DOUBT, PLANNED], {"canceled_at": NOW}, "run", True),
+        ([DOUBT, RUNNING], {}, "submit", True),
+        ([DOUBT, RUNNING], {}, "run", False),
+        ([DOUBT, ENDED], {}, "run", False),
+        ([DOUBT, a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR)], {}, "run", True),
+        ([DOUBT, FETCHED, REFUSED], {}, "run", True),
+    ],
+)
+def test_a_doubt_is_a_persons_once_all_else_is_done(
+    batches: list[Batch], job: dict[str, Any], verb: str, *, is_done: bool
+) -> None:
+    assert is_all_else_done(a_job(**job), batches, VERBS[verb], NOW) is is_done

@@ -700,3 +700,83 @@ def test_an_answer_whose_place_was_taken_is_told_and_never_adopted(ledger: Ledge
     assert ledger.record_created(batch, a_message_batch("msgbatch_1", batch.count), NOW)
     assert ledger.batches(job)[0].message_batch_id == "msgbatch_1"
     assert "msgbatch_2" in ledger.known_message_batches(job)
+
+
+# ---------------------------------------------------------------- a person's decisions, a full queue, a batch too many
+
+
+def test_a_canceled_job_is_not_sent_not_even_by_who_has_not_heard_of_it(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    ledger.record_canceled(job, NOW)
+    assert ledger.job(job.name).canceled_at == NOW
+    assert not ledger.claim_send(batches[0], "1-aa", NOW, intent_at=NOW, api=API)
+    assert now_of(ledger, batches[0]) == batches[0]
+    ledger.record_canceled(job, None)
+    sending(ledger, batches[0])
+
+
+def test_what_the_queue_took_is_kept_with_its_time(ledger: Ledger, job: Job) -> None:
+    ledger.record_window(job, 20_000, NOW)
+    assert (ledger.job(job.name).window, ledger.job(job.name).window_at) == (20_000, NOW)
+
+
+def test_a_doubt_that_is_given_up_is_planned_again_and_says_when(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    doubt = sending(ledger, batches[0])
+    ledger.record_doubt(doubt, not_before=LATER, note="lost", lost_at=NOW)
+    ledger.record_given_up(now_of(ledger, doubt), LATER, given_up_at=NOW, note="the API does not have it")
+    planned = now_of(ledger, doubt)
+    assert (planned.state, planned.given_up_at, planned.intent_at) == (S.PLANNED, NOW, None)
+    assert (planned.not_before, planned.claim, planned.note) == (None, None, "the API does not have it")
+
+
+def test_a_batch_the_api_forgot_is_planned_again_and_its_old_name_never_adopted(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    lost = running(ledger, batches[0])
+    ledger.record_missing(lost, NOW)
+    ledger.record_given_up(now_of(ledger, lost), LATER, given_up_at=LATER, note="a person's word")
+    planned = now_of(ledger, lost)
+    assert (planned.state, planned.message_batch_id, planned.missing_since) == (S.PLANNED, None, None)
+    assert "msgbatch_1" in ledger.known_message_batches(job)
+
+
+def test_what_was_settled_meanwhile_is_not_given_up(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    doubt = sending(ledger, batches[0])
+    ledger.record_adopted(doubt, named("msgbatch_1"), NOW, identified=True)
+    ledger.record_given_up(doubt, LATER, given_up_at=LATER, note="too late")
+    assert now_of(ledger, doubt).state is S.IN_PROGRESS
+
+
+def test_a_batch_too_many_is_told_with_its_job_until_it_is_gone(ledger: Ledger, job: Job) -> None:
+    ledger.record_surplus(job.id, "msgbatch_2", NOW)
+    ledger.record_surplus(job.id, "msgbatch_2", LATER)
+    assert ledger.job(job.name).surplus == ("msgbatch_2",)
+    assert "msgbatch_2" in ledger.known_message_batches(job)
+    ledger.record_no_surplus(job.id, "msgbatch_2")
+    assert ledger.job(job.name).surplus == ()
+
+
+def test_an_answer_whose_place_was_taken_is_a_batch_too_many(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    sent = sending(ledger, batches[0])
+    ledger.record_adopted(sent, named("msgbatch_1"), NOW, identified=True)
+    assert not ledger.record_created(sent, named("msgbatch_2"), NOW)
+    assert ledger.job(job.name).surplus == ("msgbatch_2",)
+
+
+def test_what_was_deleted_at_the_api_is_not_downloaded_again(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    fetched = over(ledger, batches[0])
+    assert ledger.claim(fetched, "1-aa", NOW)
+    assert ledger.record_fetched(fetched, "1-aa", VERIFIED, NOW)
+    ledger.record_deleted(fetched, LATER)
+    ledger.record_gone(now_of(ledger, fetched), LATER)
+    assert (now_of(ledger, fetched).state, now_of(ledger, fetched).deleted_at) == (S.FETCHED, LATER)
+
+
+def test_a_rest_changes_nothing_but_the_time(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    sent = running(ledger, batches[0])
+    ledger.record_rest(sent, not_before=LATER, note="HTTP 529")
+    rested = now_of(ledger, sent)
+    assert (rested.state, rested.not_before, rested.note) == (S.IN_PROGRESS, LATER, "HTTP 529")
