@@ -10,7 +10,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import orjson
 
@@ -30,6 +30,7 @@ _STOP_WORDS = re.compile(rb'"(?:max_tokens|refusal|pause_turn|model_context_wind
 
 SAMPLES = 3
 IN_MEMORY_BYTES = 8 << 20
+PIECE_BYTES = 1 << 18
 
 
 class NotWhole(Exception):
@@ -111,7 +112,7 @@ def receive(pieces: Iterable[bytes], positions: dict[bytes, int], batch: Batch, 
         raise fault
     # The index first: a raw file under its name always has one.
     with replacing(index) as side:
-        check.write_index(side)
+        side.write(check.index())
     place(arriving, raw)
     unverified(raw).unlink(missing_ok=True)
     return check.verified()
@@ -130,25 +131,27 @@ def _fault(check: Callable[..., None], *piece: bytes) -> NotWhole | None:
     return None
 
 
-class _Check:
-    def __init__(self, positions: dict[bytes, int], batch: Batch) -> None:
+class Positions(Protocol):
+    """Where in its batch the request of a custom_id stands: a dict, or whatever else can say it."""
+
+    def get(self, custom_id: bytes, /) -> int | None: ...
+
+
+class Lines:
+    """The result lines of a batch, wherever their pieces end: what came for each request, and what belongs to none."""
+
+    def __init__(self, positions: Positions, count: int) -> None:
         self._positions = positions
-        self._batch = batch
-        self._offsets = array("Q", bytes(8 * batch.count))
-        self._sizes = array("I", bytes(4 * batch.count))
-        self._marks = bytearray(batch.count)
-        self._hash = hashlib.sha256()
-        self._size = 0
+        self.count = count
+        self.offsets = array("Q", bytes(8 * count))
+        self.sizes = array("I", bytes(4 * count))
+        self.marks = bytearray(count)
+        self.lines = self.foreign = self.repeated = 0
         self._rest: list[bytes] = []
         self._rest_at = 0
-        self._lines = self._foreign = self._repeated = 0
-        self._kinds: dict[tuple[Outcome, str, Mark], list[str]] = {}
-        self._kind_counts: dict[tuple[Outcome, str, Mark], int] = {}
-        self._messages: dict[tuple[Outcome, str, Mark], str] = {}
 
     def take(self, piece: bytes) -> None:
-        self._hash.update(piece)
-        self._size += len(piece)
+        """Raises NotWhole where a line is no result."""
         if b"\n" not in piece:
             self._rest.append(piece)
             return
@@ -158,21 +161,80 @@ class _Check:
             self._rest_at += len(line) + 1
         self._rest = [rest]
 
+    def end(self) -> None:
+        """Takes the last line, where no newline ended it. Raises as `take` does."""
+        last = b"".join(self._rest)
+        if last.strip():
+            # Without its newline it may be cut, and a head alone would not show that.
+            _parsed(last)
+            self._line(last, self._rest_at)
+
     def _line(self, line: bytes, offset: int) -> None:
         if not line.strip():
             return
-        self._lines += 1
+        self.lines += 1
         custom_id, reading = _read_line(line)
         position = self._positions.get(custom_id)
         if position is None:
-            self._foreign += 1
-        elif self._marks[position]:
-            self._repeated += 1
+            self.foreign += 1
+        elif self.marks[position]:
+            self.repeated += 1
         else:
-            self._offsets[position], self._sizes[position] = offset, len(line)
-            self._marks[position] = reading.mark
+            self.offsets[position], self.sizes[position] = offset, len(line)
+            self.marks[position] = reading.mark
             if reading.mark is not Mark.SUCCEEDED:
                 self._note(custom_id.decode(), reading)
+
+    def _note(self, custom_id: str, reading: Reading) -> None:
+        """Of a result that is no plain success."""
+
+    def index(self) -> bytes:
+        """As it stands beside the raw file."""
+        return pack(self.offsets) + pack(self.sizes) + self.marks
+
+    def differences(self, stored: bytes) -> list[int]:
+        """The positions of results that an index of the right length has otherwise."""
+        if stored == self.index():
+            return []
+        pairs = zip(_triples(stored, self.count), _triples(self.index(), self.count), strict=True)
+        return [position for position, (one, other) in enumerate(pairs) if other[2] and one != other]
+
+    def has_same_lines(self, stored: bytes) -> bool:
+        """Whether an index of the right length tells of the same lines, in whatever order."""
+        return sorted(_triples(stored, self.count)) == sorted(_triples(self.index(), self.count))
+
+    def disagreements(self, theirs: RequestCounts) -> list[str]:
+        """Where the lines and the API's counters differ."""
+        return _disagreements(self.counts(), self._tally(Mark.UNKNOWN), theirs)
+
+    def _tally(self, *marks: Mark) -> int:
+        return sum(self.marks.count(mark) for mark in marks)
+
+    def counts(self) -> RequestCounts:
+        return RequestCounts(
+            succeeded=self._tally(Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED),
+            errored=self._tally(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
+            canceled=self._tally(Mark.CANCELED),
+            expired=self._tally(Mark.EXPIRED),
+        )
+
+
+class _Check(Lines):
+    """The lines as they are downloaded: whole, or refused."""
+
+    def __init__(self, positions: dict[bytes, int], batch: Batch) -> None:
+        super().__init__(positions, batch.count)
+        self._batch = batch
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._kinds: dict[tuple[Outcome, str, Mark], list[str]] = {}
+        self._kind_counts: dict[tuple[Outcome, str, Mark], int] = {}
+        self._messages: dict[tuple[Outcome, str, Mark], str] = {}
+
+    def take(self, piece: bytes) -> None:
+        self._hash.update(piece)
+        self._size += len(piece)
+        super().take(piece)
 
     def _note(self, custom_id: str, reading: Reading) -> None:
         kind = (reading.outcome, reading.error_type, reading.mark)
@@ -184,47 +246,29 @@ class _Check:
 
     def finish(self) -> None:
         """Raises NotOurs or NotWhole with what is missing."""
-        last = b"".join(self._rest)
-        if last.strip():
-            # Without its newline it may be cut, and a head alone would not show that.
-            _parsed(last)
-            self._line(last, self._rest_at)
+        self.end()
         # A guess by size is no better than its ids. Where some of them were read and ours, a single odd line does not
         # make a batch that was paid for a stranger's.
-        most = 0 if not self._batch.identified else self._lines / 2
-        if self._batch.provisional and self._foreign > most:
-            raise NotOurs(f"{self._foreign:,} of {self._lines:,} results answer other requests")
-        missing = self._marks.count(0)
+        most = 0 if not self._batch.identified else self.lines / 2
+        if self._batch.provisional and self.foreign > most:
+            raise NotOurs(f"{self.foreign:,} of {self.lines:,} results answer other requests")
+        missing = self.marks.count(0)
         faults = [
-            (missing, f"{missing:,} of {self._batch.count:,} requests have no result"),
-            (self._foreign, f"{self._foreign:,} results have a custom_id that was not sent"),
-            (self._repeated, f"{self._repeated:,} results came twice"),
+            (missing, f"{missing:,} of {self.count:,} requests have no result"),
+            (self.foreign, f"{self.foreign:,} results have a custom_id that was not sent"),
+            (self.repeated, f"{self.repeated:,} results came twice"),
         ]
         found = [text for count, text in faults if count]
-        found += _disagreements(self._counts(), self._unknown(), self._batch.counts)
+        found += self.disagreements(self._batch.counts)
         if found:
             raise NotWhole("; ".join(found))
-
-    def _tally(self, *marks: Mark) -> int:
-        return sum(self._marks.count(mark) for mark in marks)
-
-    def _counts(self) -> RequestCounts:
-        return RequestCounts(
-            succeeded=self._tally(Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED),
-            errored=self._tally(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
-            canceled=self._tally(Mark.CANCELED),
-            expired=self._tally(Mark.EXPIRED),
-        )
-
-    def _unknown(self) -> int:
-        return self._tally(Mark.UNKNOWN)
 
     def verified(self) -> Verified:
         return Verified(
             bytes=self._size,
             sha256=self._hash.hexdigest(),
-            counts=self._counts(),
-            unknown=self._unknown(),
+            counts=self.counts(),
+            unknown=self._tally(Mark.UNKNOWN),
             truncated=self._tally(Mark.TRUNCATED),
             refusals=self._tally(Mark.REFUSAL),
             paused_turns=self._tally(Mark.PAUSED),
@@ -245,8 +289,46 @@ class _Check:
                     sample_message=self._messages[kind],
                 )
 
-    def write_index(self, side: BinaryIO) -> None:
-        side.write(pack(self._offsets) + pack(self._sizes) + self._marks)
+
+class Reread(Lines):
+    """The lines of a raw file, read again: what is odd is noted with its line, and reading goes on."""
+
+    def __init__(self, positions: Positions, count: int, note: Callable[[str, int, str], None]) -> None:
+        """`note`: what is odd, the line of the raw file from 1, and its custom_id, empty where it has none."""
+        super().__init__(positions, count)
+        self._tell = note
+        self._number = 0
+
+    def end(self) -> None:
+        try:
+            super().end()
+        except NotWhole as odd:
+            self._tell(str(odd), self._number + 1, "")
+
+    def _line(self, line: bytes, offset: int) -> None:
+        self._number += 1
+        known = self.foreign, self.repeated
+        try:
+            super()._line(line, offset)
+        except NotWhole as odd:
+            self._tell(str(odd), self._number, "")
+            return
+        if (self.foreign, self.repeated) != known:
+            what = "was not sent in this batch" if self.foreign > known[0] else "came twice"
+            self._tell(f"a result whose custom_id {what}", self._number, custom_id_of_result(line))
+
+
+class Arrivals:
+    """Positions by order of arrival, where it is not known which requests a batch holds."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._known: dict[bytes, int] = {}
+
+    def get(self, custom_id: bytes, /) -> int | None:
+        if custom_id not in self._known and len(self._known) < self._count:
+            self._known[custom_id] = len(self._known)
+        return self._known.get(custom_id)
 
 
 def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> list[str]:
@@ -267,6 +349,11 @@ def _read_line(line: bytes) -> tuple[bytes, Reading]:
     return _parsed(line)
 
 
+def custom_id_of_result(line: bytes) -> str:
+    """Raises NotWhole where it is no result."""
+    return _read_line(line)[0].decode("utf-8", "replace")
+
+
 def _parsed(line: bytes) -> tuple[bytes, Reading]:
     try:
         # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.
@@ -283,6 +370,19 @@ _SUCCEEDED = Reading(Mark.SUCCEEDED, Outcome.SUCCEEDED)
 _MARKS = frozenset(Mark)
 # An offset, a size and a mark for every request.
 INDEX_BYTES = 13
+
+
+def _triples(index: bytes, count: int) -> Iterator[tuple[int, int, int]]:
+    """Offset, size and mark of each position of an index."""
+    offsets, sizes = unpack("Q", index[: 8 * count]), unpack("I", index[8 * count : 12 * count])
+    return zip(offsets, sizes, index[12 * count :], strict=True)
+
+
+def pieces_of(raw: Path) -> Iterator[bytes]:
+    """A raw file from end to end. Raises DiskProblem."""
+    with disk(raw), raw.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
 
 
 def is_on_disk(raw: Path, index: Path, batch: Batch) -> bool:
