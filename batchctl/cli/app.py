@@ -224,6 +224,23 @@ def run(
 
 
 @app.command()
+def verify(
+    job: o.JobWord = None,
+    output: o.ResultsFile = "",
+    output_dir: o.OutputDir = None,
+    workspace: o.Workspace = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Prove from the disk alone that every line of the input has its one answer; asks nobody, writes nothing."""
+    from batchctl.cli.verify import verify as run  # noqa: PLC0415 - keeps --help quick
+
+    common = _common(workspace, None, as_json, quiet, verbose, takes_steps=False)
+    run(common, job, output=output, output_dir=output_dir)
+
+
+@app.command()
 def cancel(
     job: o.JobWord = None,
     output: o.Output = "",

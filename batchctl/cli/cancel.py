@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, NOT_FINISHED
-from batchctl.cli.fetch import output_of, shown
+from batchctl.cli.fetch import shown
+from batchctl.cli.outputs import output_of
 from batchctl.cli.wiring import Common, ask, run
 from batchctl.commands import cancel as canceling
 from batchctl.commands.equipment import Equipment

@@ -225,6 +225,12 @@ Output = Annotated[
         "--output", "-o", metavar="FILE", help="Where the results go; - is stdout.", show_default="JOB.results.jsonl"
     ),
 ]
+ResultsFile = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="The merged results, where they are.", show_default="JOB.results.jsonl"
+    ),
+]
 OutputDir = Annotated[
     Path | None,
     typer.Option(

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from batchctl.cli import submit as submitting
-from batchctl.cli.fetch import output_of, shown
+from batchctl.cli.fetch import shown
+from batchctl.cli.outputs import output_of
 from batchctl.cli.wiring import Common
 from batchctl.cli.wiring import run as run_command
 from batchctl.commands import run as running

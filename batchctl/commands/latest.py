@@ -29,7 +29,9 @@ class OpenBatch:
 
     def __init__(self, tools: Equipment, job: Job, batch: Batch) -> None:
         self.batch = batch
-        self._lines = LinesInOrder(request_file(tools.workspace, job, batch.round), batch)
+        self._tools = tools
+        self._job = job
+        self._lines: LinesInOrder | None = None
         self.answers: Answers | None = None
         if batch.state is State.FETCHED:
             self.answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch)
@@ -39,6 +41,8 @@ class OpenBatch:
 
     def request_line(self, position: int) -> bytes:
         """Ask by rising position only."""
+        if self._lines is None:
+            self._lines = LinesInOrder(request_file(self._tools.workspace, self._job, self.batch.round), self.batch)
         return self._lines.line(position)
 
     def close(self) -> None:
@@ -76,6 +80,11 @@ class Latest:
         assert source.batch.answers is not None
         return source.batch.answers.line(source.position)
 
+    def answers_of_later_rounds(self) -> Iterator[tuple[int, bytes]]:
+        """The positions whose answer is not the first round's, with that answer's line."""
+        for position in sorted(self._answered_by):
+            yield position, self.answer_line(position)
+
     def request_line(self, position: int) -> bytes:
         """As it was sent last. Ask by rising position only."""
         source = self._sent_by.get(position) or Source(self._first, position)
@@ -103,7 +112,8 @@ class _LaterRound:
 
     def __init__(self, tools: Equipment, job: Job, number: int, batches: Sequence[Batch]) -> None:
         self._opened: list[OpenBatch] = []
-        self._numbers = Numbers(tools.workspace.origins(request_file(tools.workspace, job, number)))
+        stored = next(r.request_file for r in job.rounds if r.number == number)
+        self._numbers = Numbers(tools.workspace.origins(tools.workspace.resolve(stored)))
         self._tools = tools
         self._job = job
         self._sources = self._all([b for b in batches if b.round == number])

@@ -9,6 +9,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import Latest, latest
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.events import Merging
+from batchctl.domain.merging import counted
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Mark, Merged, Outcome, State
 from batchctl.domain.progress import SAMPLES, joined
 from batchctl.files.durable import replacing
@@ -63,7 +64,7 @@ class _Merge:
         done = 0
         for found in latest(self._tools, self._job, self._batches):
             self._marks.update({Mark(code): n for code, n in Counter(found.marks).items()})
-            _write_answers(found, write)
+            write_answers(found, write)
             for failed in _unsuccessful(found):
                 self._note(failed)
                 yield failed
@@ -88,24 +89,12 @@ class _Merge:
         self._failures[key] = replace(known, count=known.count + 1, sample_ids=samples)
 
     def counts(self, tools: Equipment) -> Merged:
-        marks = self._marks
-        return Merged(
-            at=tools.now(),
-            batches=sum(b.state is State.FETCHED for b in self._batches),
-            succeeded=sum(n for mark, n in marks.items() if mark.is_success),
-            errored=marks[Mark.ERRORED_RETRY] + marks[Mark.ERRORED_FIX] + marks[Mark.ERRORED_ACCOUNT],
-            canceled=marks[Mark.CANCELED],
-            expired=marks[Mark.EXPIRED],
-            unknown=marks[Mark.UNKNOWN],
-            unanswered=marks[Mark.UNANSWERED],
-            truncated=marks[Mark.TRUNCATED],
-            refusals=marks[Mark.REFUSAL],
-            paused_turns=marks[Mark.PAUSED],
-            failures=joined(list(self._failures.values())),
-        )
+        fetched = sum(b.state is State.FETCHED for b in self._batches)
+        failures = joined(list(self._failures.values()))
+        return Merged(at=tools.now(), batches=fetched, failures=failures, **counted(self._marks))
 
 
-def _write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
+def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
     """The API's own lines, in input order; a request without an answer has no line."""
     held: list[bytes] = []
     size = 0

@@ -145,6 +145,14 @@ class Merging:
 
 
 @dataclass(frozen=True, slots=True)
+class Verifying:
+    """Requests read again so far: once for each round they are in, and once more for the sum."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """Ctrl-C: `in_flight` uploads are let finish."""
 
@@ -169,6 +177,7 @@ Event = (
     | BatchFetched
     | DownloadFailed
     | Merging
+    | Verifying
     | Stopping
 )
 

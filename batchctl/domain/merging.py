@@ -1,5 +1,7 @@
 """One answer per request: which of the results over all rounds counts."""
 
+from collections.abc import Mapping
+
 from batchctl.domain.model import Mark
 
 
@@ -8,3 +10,22 @@ def replaces(newer: Mark, older: Mark) -> bool:
     if newer is Mark.UNANSWERED:
         return False
     return newer.is_success or not older.is_success
+
+
+def counted(marks: Mapping[Mark, int]) -> dict[str, int]:
+    """Requests by the newest word on each, under the names that `Merged` gives them."""
+
+    def of(*wanted: Mark) -> int:
+        return sum(marks.get(mark, 0) for mark in wanted)
+
+    return {
+        "succeeded": sum(n for mark, n in marks.items() if mark.is_success),
+        "errored": of(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
+        "canceled": of(Mark.CANCELED),
+        "expired": of(Mark.EXPIRED),
+        "unknown": of(Mark.UNKNOWN),
+        "unanswered": of(Mark.UNANSWERED),
+        "truncated": of(Mark.TRUNCATED),
+        "refusals": of(Mark.REFUSAL),
+        "paused_turns": of(Mark.PAUSED),
+    }

@@ -1,17 +1,19 @@
 """The two files a person wants: results in input order, and what has no success, with its line and its cause."""
 
 import contextlib
+import hashlib
 import heapq
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 
-from batchctl.domain.errors import Refused
+from batchctl.domain.errors import DiskProblem, Refused
 from batchctl.files.durable import disk, replacing
 
 STDOUT = "-"
@@ -44,26 +46,33 @@ def error_line(of: Unsuccessful) -> bytes:
 
 
 def left_out_lines(path: Path) -> list[Unsuccessful]:
-    """The input lines that `--skip-bad` left out, in order, one for each, with the first thing that was wrong."""
+    """The input lines that `--skip-bad` left out, in order, one for each, with the first thing that was wrong.
+
+    Raises DiskProblem where the file is not as it was written.
+    """
     if not path.exists():
         return []
     found: dict[int, Unsuccessful] = {}
-    with disk(path), path.open("rb") as file:
-        for problem in map(orjson.loads, file):
-            if problem["severity"] == "error":
-                found.setdefault(
-                    problem["line"],
-                    Unsuccessful(
-                        line=problem["line"],
-                        custom_id=problem["custom_id"] or "",
-                        round=0,
-                        outcome="unanswered",
-                        failure_class="fix",
-                        error_type=problem["code"],
-                        message=problem["message"],
-                    ),
-                )
+    try:
+        with disk(path), path.open("rb") as file:
+            for problem in map(orjson.loads, file):
+                if problem["severity"] == "error":
+                    found.setdefault(int(problem["line"]), _left_out(problem))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DiskProblem(f"{path}: not as it was written", hint="put back a copy of it") from error
     return [found[line] for line in sorted(found)]
+
+
+def _left_out(problem: dict[str, Any]) -> Unsuccessful:
+    return Unsuccessful(
+        line=problem["line"],
+        custom_id=problem["custom_id"] or "",
+        round=0,
+        outcome="unanswered",
+        failure_class="fix",
+        error_type=problem["code"],
+        message=problem["message"],
+    )
 
 
 def in_line_order(*streams: Iterable[Unsuccessful]) -> Iterator[Unsuccessful]:
@@ -95,3 +104,38 @@ def refuse_to_overwrite(output: Path, precious: Iterable[Path]) -> None:
                     f"{output} is a request file of this job: results are not written over it",
                     hint="name another file with --output",
                 )
+
+
+class Held:
+    """A results file that is there, held against what would be written in its place; nothing is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.lines = 0
+        self.expected: bytes | None = None
+
+    def take(self, piece: bytes) -> None:
+        """Whole lines, as they would be written; nothing is read on after the first that differs."""
+        if self.expected is not None:
+            return
+        found = self._file.read(len(piece))
+        if found == piece:
+            self._hash.update(piece)
+            self.lines += piece.count(b"\n")
+            return
+        for wanted, there in zip_longest(piece.split(b"\n"), found.split(b"\n")):
+            if wanted != there:
+                self.expected = wanted or b""
+                return
+            self.lines += 1
+
+    def end(self) -> None:
+        """Of all that would be written."""
+        if self.expected is None and self._file.read(1):
+            self.expected = b""
+
+    @property
+    def sha256(self) -> str:
+        """Of what is equal."""
+        return self._hash.hexdigest()

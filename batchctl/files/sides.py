@@ -1,7 +1,9 @@
 """Numbers kept beside a file, eight bytes each, by position: line numbers of round 1, origins of a retry."""
 
+import os
 import sys
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +11,7 @@ from batchctl.domain.errors import DiskProblem
 from batchctl.files.durable import disk
 
 _BYTES = 8
+_RUN_BYTES = 1 << 18
 
 
 class Numbers:
@@ -34,6 +37,16 @@ class Numbers:
         if len(numbers) != count:
             raise DiskProblem(f"{self._file.name}: shorter than the batches it belongs to")
         return numbers
+
+
+def runs(path: Path, count: int) -> "Iterator[array[int]]":
+    """All numbers of a file that holds `count`, piece by piece. Raises DiskProblem where it holds more or fewer."""
+    with disk(path), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size != count * _BYTES:
+            raise DiskProblem(f"{path}: {size:,} bytes, not the {count * _BYTES:,} of {count:,} numbers")
+        while piece := file.read(_RUN_BYTES):
+            yield unpack("Q", piece)
 
 
 def pack(numbers: "array[int]") -> bytes:

@@ -100,10 +100,10 @@ class Workspace:
         return self.job_folder(name) / f"round-{number}{owner and '.'}{owner}.requests.jsonl"
 
     def lines(self, name: str) -> Path:
-        return self.job_folder(name) / "round-1.lines"
+        return self.root / "jobs" / name / "round-1.lines"
 
     def left_out(self, name: str) -> Path:
-        return self.job_folder(name) / "left-out.jsonl"
+        return self.root / "jobs" / name / "left-out.jsonl"
 
     def origins(self, request_file: Path) -> Path:
         return request_file.with_name(request_file.name.replace(".requests.jsonl", ".origins"))

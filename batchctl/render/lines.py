@@ -43,7 +43,14 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
         case events.Stopping(in_flight):
             text = f"stopping   {plural(in_flight, 'upload')} in flight are let finish; Ctrl-C again stops at once"
             return Line(text, WARN)
-        case events.Looked() | events.Reading() | events.Merging() | events.SendingBegun() | events.DownloadBegun():
+        case (
+            events.Looked()
+            | events.Reading()
+            | events.Merging()
+            | events.Verifying()
+            | events.SendingBegun()
+            | events.DownloadBegun()
+        ):
             return None
 
 

@@ -59,6 +59,8 @@ class Live:
                     )
                 case events.Merging(done, total):
                     self._move_on("merging", done, total, f"{number(done)} requests")
+                case events.Verifying(done, total):
+                    self._move_on("verifying", done, total, f"{number(done)} requests read")
                 case events.Waiting(until, why):
                     self._wait(until, why)
                 case events.Checked() | events.Planned():

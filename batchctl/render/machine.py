@@ -13,6 +13,7 @@ from batchctl.domain.errors import BatchctlError
 from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
 from batchctl.domain.plans import Problem, Scan
 from batchctl.domain.progress import JobReport
+from batchctl.domain.proving import Flaw, Part, Proof, hint
 
 SCHEMA_VERSION = 1
 
@@ -113,6 +114,53 @@ def fetched_shape(report: JobReport, merged: Merged, results: str, errors: Path)
         "answers": merged_shape(merged),
         "results_file": results,
         "errors_file": str(errors),
+    }
+
+
+def proof_shape(proof: Proof) -> dict[str, Any]:
+    """Of `verify`. `holds`: the disk is what the ledger says; `complete`: and every line of the input has its answer."""
+    output = proof.output
+    return {
+        "type": "verify",
+        "job": proof.job.name,
+        "holds": not proof.flaws,
+        "complete": proof.is_complete,
+        "requests": proof.job.count,
+        "left_out": proof.job.left_out,
+        "lines": proof.job.line_count,
+        "verdicts": {part.value: proof.verdict(part).value for part in Part},
+        "rounds": [
+            {
+                "round": one.number,
+                "requests": one.requests,
+                "requests_known": one.requests_known,
+                "batches": one.batches,
+                "fetched": one.fetched,
+                "results": one.results,
+            }
+            for one in proof.rounds
+        ],
+        "waiting": proof.waiting,
+        "answers": merged_shape(proof.answers) if proof.answers else None,
+        "results_file": output.path,
+        "results_file_lines": output.lines if output.is_there else None,
+        "results_file_sha256": output.sha256 or None,
+        "flaws": proof.flaws,
+        "first_flaws": [_flaw_shape(flaw, hint(flaw, proof.fetch_command)) for flaw in proof.first_flaws],
+        "next_command": proof.next_command or None,
+    }
+
+
+def _flaw_shape(flaw: Flaw, advice: str) -> dict[str, Any]:
+    return {
+        "part": flaw.part.value,
+        "message": flaw.message,
+        "round": flaw.round or None,
+        "batch": flaw.batch or None,
+        "line": flaw.line or None,
+        "custom_id": flaw.custom_id or None,
+        "path": flaw.path or None,
+        "hint": advice,
     }
 
 

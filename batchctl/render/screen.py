@@ -20,7 +20,8 @@ from batchctl.domain.errors import BatchctlError
 from batchctl.domain.model import Merged, MessageBatch
 from batchctl.domain.plans import Scan
 from batchctl.domain.progress import ENDED, JobReport
-from batchctl.render import lines, machine, reports
+from batchctl.domain.proving import Proof
+from batchctl.render import lines, machine, proofs, reports
 from batchctl.render.lines import Line, line_of
 from batchctl.render.live import Live
 from batchctl.render.text import clean, number, plural
@@ -153,6 +154,13 @@ class Screen:
         if report.failures or report.job.left_out:
             self._note(f"errors:  {errors}")
         self._end(report)
+
+    def verified(self, proof: Proof) -> None:
+        self._stop_live()
+        if self._json:
+            machine.write(sys.stdout, machine.proof_shape(proof))
+        else:
+            self._print(proofs.proof(proof))
 
     def chosen(self, job: str, round_: int, chosen: Chosen, path: Path, *, is_last: bool) -> None:
         """Before a retry is sent, or instead of it (`is_last`)."""

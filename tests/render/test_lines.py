@@ -124,6 +124,7 @@ SILENT: list[events.Event] = [
     events.SendingBegun(*PLACE),
     events.DownloadBegun(*PLACE),
     events.Merging(5, 10),
+    events.Verifying(5, 10),
     events.Looked(report(JOB, [BATCH], (), NOW)),
 ]
 

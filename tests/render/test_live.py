@@ -36,6 +36,7 @@ EVENTS: list[events.Event] = [
     events.DownloadBegun(BATCH, 1, 3),
     events.BatchFetched(BATCH, 1, 3, RequestCounts(succeeded=10), 100),
     events.Merging(5, 10),
+    events.Verifying(5, 10),
 ]
 
 
