@@ -263,6 +263,24 @@ def cancel(
 
 
 @app.command()
+def delete(
+    job: o.JobWord = None,
+    timeout: o.Timeout = None,
+    yes: o.YesToDelete = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Remove a job's batches at the API, once all of their results are proved to be on the disk."""
+    from batchctl.cli.delete import delete as run  # noqa: PLC0415 - keeps --help quick
+
+    common = _common(workspace, base_url, as_json, quiet, verbose, timeout=timeout)
+    run(common, job, yes=yes)
+
+
+@app.command()
 def resolve(
     job: o.JobWord = None,
     adopt: o.Adopt = "",

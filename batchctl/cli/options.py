@@ -96,6 +96,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to what would be
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]
 NoWaitForEnd = Annotated[bool, typer.Option("--no-wait", help="Ask for the cancel and leave before it is done.")]
+YesToDelete = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
 YesToCancel = Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking.")]
 Adopt = Annotated[
     str,

@@ -96,6 +96,15 @@ class CancelAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchDeleted:
+    """At the API; its results stay on the disk."""
+
+    batch: Batch
+    number: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     until: datetime
     why: str
@@ -170,6 +179,7 @@ Event = (
     | BatchInDoubt
     | DoubtSettled
     | CancelAsked
+    | BatchDeleted
     | Waiting
     | Looked
     | LookFailed

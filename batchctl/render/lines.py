@@ -32,6 +32,7 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             | events.BatchInDoubt()
             | events.DoubtSettled()
             | events.CancelAsked()
+            | events.BatchDeleted()
         ):
             return _of_sending(event, now)
         case events.BatchFetched() | events.DownloadFailed():
@@ -99,7 +100,12 @@ def _again(until: datetime | None, now: datetime) -> str:
 
 
 def _of_sending(
-    event: events.BatchSent | events.BatchNotSent | events.BatchInDoubt | events.DoubtSettled | events.CancelAsked,
+    event: events.BatchSent
+    | events.BatchNotSent
+    | events.BatchInDoubt
+    | events.DoubtSettled
+    | events.CancelAsked
+    | events.BatchDeleted,
     now: datetime,
 ) -> Line:
     place = _place(event.batch, event.number, event.total)
@@ -112,6 +118,8 @@ def _of_sending(
             return Line(f"in doubt   {place}: {clean(event.why)}; looking whether the API has it", WARN)
         case events.CancelAsked():
             return Line(f"canceling  {place} {clean(event.batch.message_batch_id or '')}", WARN)
+        case events.BatchDeleted():
+            return Line(f"deleted    {place} {clean(event.batch.message_batch_id or '')}", WARN)
         case events.DoubtSettled():
             if event.message_batch_id:
                 return Line(f"found      {place}: the API has it as {clean(event.message_batch_id)}", GOOD)

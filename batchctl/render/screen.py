@@ -24,7 +24,7 @@ from batchctl.domain.proving import Proof
 from batchctl.render import lines, machine, proofs, reports
 from batchctl.render.lines import Line, line_of
 from batchctl.render.live import Live
-from batchctl.render.text import clean, number, plural
+from batchctl.render.text import clean, number, plural, size
 
 # Off a terminal nothing is wrapped: a log and a grep want whole lines.
 PIPE_WIDTH = 10_000
@@ -187,13 +187,24 @@ class Screen:
             return
         self._print(reports.doubts(job, opened, surplus, suspects, self._clock.now()))
 
+    def deleted(self, job: str, batches: int, folder: Path, bytes_: int) -> None:
+        if self._json:
+            shape = {"type": "deleted", "job": job, "batches": batches, "folder": str(folder), "bytes": bytes_}
+            machine.write(sys.stdout, shape)
+            return
+        gone = f"{plural(batches, 'batch')} deleted at the API" if batches else "nothing of it is left at the API"
+        self._note(f"{job}: {gone}")
+        self._note(
+            f"what stays: {size(bytes_)} of results in {folder}, and the merged files, which `fetch` writes anew"
+        )
+
     def dry_run(self, scan: Scan, batches: Sequence[tuple[int, int]]) -> None:
         """What would be sent: requests and body bytes of each batch."""
         if self._json:
             machine.write(sys.stdout, machine.check_shape(scan, scan.first_problems, None))
             return
-        for position, (count, size) in enumerate(batches, 1):
-            sys.stdout.write(f"batch {position} of {len(batches)}: {plural(count, 'request')}, {size:,} bytes\n")
+        for position, (count, body_bytes) in enumerate(batches, 1):
+            sys.stdout.write(f"batch {position} of {len(batches)}: {plural(count, 'request')}, {body_bytes:,} bytes\n")
         self._note("nothing was sent")
 
     def payload(self, body: bytes) -> None:

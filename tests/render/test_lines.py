@@ -96,6 +96,7 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "settled    batch 2 of 12 (10,000 requests): the API does not have it; it is sent again",
     ),
     (events.CancelAsked(*PLACE), "warn", "canceling  batch 2 of 12 (10,000 requests) msgbatch_1"),
+    (events.BatchDeleted(*PLACE), "warn", "deleted    batch 2 of 12 (10,000 requests) msgbatch_1"),
     (events.Waiting(SOON, "the queue is full"), "dim", "waiting    1 m 30 s: the queue is full"),
     (events.LookFailed("HTTP 500", 1, 1.4), "warn", "no answer  HTTP 500 (1 time; again in 1 s)"),
     (

@@ -1,0 +1,103 @@
+"""`delete JOB`: removes its batches, and with them its results, at the API; what is on the disk stays.
+
+1. prove    every batch that the API ever took is on the disk, whole: read again, not believed
+2. ask      what is deleted there does not come back
+3. delete   one batch after the other, each written down at once: a stop is continued by the same command
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.looking import raise_unless_passing
+from batchctl.commands.verify import verify
+from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, Stopped
+from batchctl.domain.events import BatchDeleted, LookFailed
+from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.polling import backoff
+
+AT_THE_API = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """`batches` went this time. `folder`: what stays on the disk, `bytes` of results in it."""
+
+    job: Job
+    batches: int
+    folder: Path
+    bytes: int
+
+
+def delete(tools: Equipment, job: Job, confirm: Callable[[str], None]) -> Deleted:
+    """Raises Refused where something is not proved, or was sent with another key; AccountProblem, ServiceProblem."""
+    _prove(tools, job)
+    fetched = [b for b in tools.ledger.batches(job) if b.state is State.FETCHED]
+    left = [b for b in fetched if b.deleted_at is None]
+    if left:
+        _refuse_other_account(tools, left)
+        requests = sum(b.count for b in left)
+        confirm(f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?")
+    for batch in left:
+        _delete(tools, batch)
+        tools.ledger.record_deleted(batch, tools.now())
+        tools.tell(BatchDeleted(*tools.place(batch)))
+    return Deleted(
+        job=job,
+        batches=len(left),
+        folder=tools.workspace.job_folder(job.name),
+        bytes=sum(b.results_bytes or 0 for b in fetched),
+    )
+
+
+def _prove(tools: Equipment, job: Job) -> None:
+    still = [b for b in tools.ledger.batches(job) if b.state in AT_THE_API]
+    if still:
+        raise Refused(
+            f"{len(still)} batches of {job.name} are not on the disk yet: nothing was deleted",
+            hint=f"batchctl fetch {job.name}, or first batchctl cancel {job.name}",
+        )
+    # The merged file may have been moved or changed by a person: what was paid for lies in the workspace.
+    proof = verify(tools, job, tools.workspace.job_folder(job.name) / "no-output", is_named=False)
+    if proof.flaws:
+        raise Refused(
+            f"the disk does not prove that {job.name} is whole: nothing was deleted",
+            hint=f"batchctl verify {job.name} says what is wrong, and what to type",
+        )
+
+
+def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
+    """To another key they would be unknown, which is what deleted ones are, too."""
+    try:
+        tools.server.meet()
+    except ApiFailure as failure:
+        raise_unless_passing(failure)
+        raise ServiceProblem(f"the API cannot be reached: {failure}", hint="nothing was deleted") from failure
+    elsewhere = next((b.api for b in batches if b.api and b.api != tools.server.identity), "")
+    if elsewhere:
+        raise Refused(
+            f"they were sent to {elsewhere}; this key and URL ask {tools.server.identity}: nothing was deleted",
+            hint="run it again with the key and the --base-url that they were sent with",
+        )
+
+
+def _delete(tools: Equipment, batch: Batch) -> None:
+    assert batch.message_batch_id is not None, "what was fetched has a name"
+    failures = 0
+    while True:
+        try:
+            tools.transport.delete(batch.message_batch_id)
+        except ApiFailure as failure:
+            if after_read(failure) is AfterRead.GONE:
+                return
+            raise_unless_passing(failure)
+            failures += 1
+            pause = backoff(failures, failure.retry_after, tools.clock.draw())
+            tools.tell(LookFailed(str(failure), failures, pause))
+            if tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop):
+                raise Stopped from failure
+        else:
+            return

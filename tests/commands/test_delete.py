@@ -1,0 +1,104 @@
+"""`delete`: nothing is deleted at the API that is not proved to be on the disk."""
+
+import json
+from typing import Any
+
+import pytest
+from program import Person, requests
+
+from batchctl.emulator.running import Running
+
+DELETE = "DELETE /v1/messages/batches/{id}"
+
+
+def _left(emulator: Running) -> int:
+    return sum(not b["deleted"] for b in emulator.batches())
+
+
+def _fetched(person: Person, count: int = 9) -> str:
+    job = person.submitted("in.jsonl", requests(count), "--max-requests", "3")
+    assert person.run("fetch").status == 0
+    return job
+
+
+def test_a_job_that_is_on_the_disk_is_deleted_and_what_stays_is_said(person: Person, emulator: Running) -> None:
+    job = _fetched(person)
+    ran = person.run("delete", job, "--yes")
+    assert ran.status == 0, ran.err
+    assert _left(emulator) == 0
+    assert "3 batches deleted at the API" in ran.err
+    assert "what stays" in ran.err
+    (person.folder / f"{job}.results.jsonl").unlink()
+    assert person.run("fetch").status == 0
+    assert len(person.results(job)) == 9
+    assert person.run("verify").status == 0
+
+
+def test_without_a_yes_nothing_is_deleted(person: Person, emulator: Running) -> None:
+    _fetched(person)
+    ran = person.run("delete")
+    assert ran.status == 6
+    assert "--yes" in ran.err
+    assert _left(emulator) == 3
+
+
+@pytest.mark.parametrize("state", ["running", "ended"])
+def test_what_is_not_on_the_disk_is_not_deleted(person: Person, emulator: Running, state: str) -> None:
+    emulator.set_scenario({"batch_seconds": 600 if state == "running" else 0})
+    person.submitted("in.jsonl", requests(3))
+    ran = person.run("delete", "--yes")
+    assert ran.status == 6
+    assert "not on the disk yet" in ran.err
+    assert _left(emulator) == 1
+
+
+def test_what_is_damaged_on_the_disk_is_not_deleted(person: Person, emulator: Running) -> None:
+    job = _fetched(person)
+    raw = sorted((person.folder / ".batchctl" / "jobs" / job / "raw").glob("*.jsonl"))[1]
+    stored = bytearray(raw.read_bytes())
+    stored[40] ^= 1
+    raw.write_bytes(stored)
+    ran = person.run("delete", "--yes")
+    assert ran.status == 6
+    assert "batchctl verify" in ran.err
+    assert _left(emulator) == 3
+
+
+def test_with_another_key_nothing_is_taken_for_deleted(person: Person, emulator: Running) -> None:
+    _fetched(person)
+    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
+    ran = person.run("delete", "--yes")
+    assert ran.status == 6
+    assert "this key and URL ask" in ran.err
+    assert _left(emulator) == 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "status", "status": 529},
+        {"fault": "drop_before_accept"},
+        {"fault": "drop_after_accept"},
+        {"fault": "html_status"},
+    ],
+    ids=lambda f: f["fault"],
+)
+def test_a_delete_without_an_answer_is_asked_again(person: Person, emulator: Running, fault: dict[str, Any]) -> None:
+    _fetched(person)
+    emulator.add_fault({"on": "delete", "nth": 2, **fault})
+    ran = person.run("delete", "--yes", "--json")
+    assert ran.status == 0, ran.err
+    assert json.loads(ran.out)["batches"] == 3
+    assert _left(emulator) == 0
+    again = person.run("delete")
+    assert again.status == 0
+    assert "nothing of it is left at the API" in again.err
+
+
+def test_a_stop_in_between_is_gone_on_with(person: Person, emulator: Running) -> None:
+    _fetched(person)
+    emulator.add_fault({"on": "delete", "nth": 2, "fault": "status", "status": 401, "type": "authentication_error"})
+    assert person.run("delete", "--yes").status == 4
+    assert _left(emulator) == 2
+    assert person.run("delete", "--yes").status == 0
+    assert _left(emulator) == 0
