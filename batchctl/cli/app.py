@@ -303,6 +303,20 @@ def resolve(
 
 
 @app.command()
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Look at everything a job rests on: versions, key, API, workspace, ledger; safe to paste, no secret is shown."""
+    from batchctl.cli.doctor import doctor as run  # noqa: PLC0415 - keeps --help quick
+
+    run(workspace, base_url, offline=offline, as_json=as_json, quiet=quiet)
+
+
+@app.command()
 def emulator(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is a free one.")] = 0,
     speed: Annotated[float, typer.Option(help="Seconds of its clock per second.")] = 1.0,

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from batchctl.domain.choosing import Chosen
 from batchctl.domain.doubts import OpenDoubt
 from batchctl.domain.errors import BatchctlError
+from batchctl.domain.health import Checkup, Health
 from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
 from batchctl.domain.plans import Problem, Scan
 from batchctl.domain.progress import JobReport
@@ -161,6 +162,21 @@ def _flaw_shape(flaw: Flaw, advice: str) -> dict[str, Any]:
         "custom_id": flaw.custom_id or None,
         "path": flaw.path or None,
         "hint": advice,
+    }
+
+
+def checkup_shape(found: Checkup) -> dict[str, Any]:
+    """Of `doctor`."""
+    return {
+        "type": "doctor",
+        "ok": found.count(Health.OK),
+        "warn": found.count(Health.WARN),
+        "fail": found.count(Health.FAIL),
+        "findings": [
+            {"subject": one.subject, "health": one.health.value, "said": one.said, "advice": one.advice or None}
+            for one in found.findings
+        ],
+        "next_command": found.next_command,
     }
 
 

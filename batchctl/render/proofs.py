@@ -7,11 +7,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batchctl.domain.health import Checkup, Health
 from batchctl.domain.proving import Flaw, Part, Proof, RoundProof, Verdict, hint
 from batchctl.render.reports import answers, next_line
 from batchctl.render.text import clean, number, plural
 
 VERDICT_TONES = {Verdict.OK: "green", Verdict.OPEN: "yellow", Verdict.WRONG: "bold red", Verdict.NOT_TOLD: "dim"}
+HEALTH_TONES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
 HASH_DIGITS = 12
 
 
@@ -26,6 +28,17 @@ def proof(of: Proof) -> RenderableType:
     if of.next_command:
         parts += [Text(""), next_line(of.next_command)]
     return Group(*parts)
+
+
+def checkup(found: Checkup) -> RenderableType:
+    table = lines()
+    for one in found.findings:
+        table.add_row(Text(one.health, style=HEALTH_TONES[one.health]), Text(one.subject), Text(clean(one.said, 1000)))
+        if one.advice:
+            table.add_row("", "", Text.assemble(("try: ", "dim"), clean(one.advice, 1000)))
+    wrong = [(found.count(Health.FAIL), "fail"), (found.count(Health.WARN), "warn")]
+    said = ", ".join(f"{n} {word}" for n, word in ((found.count(Health.OK), "ok"), *reversed(wrong)) if n)
+    return Group(table, Text(said, style="dim"))
 
 
 def lines() -> Table:

@@ -17,6 +17,7 @@ from batchctl.domain import events
 from batchctl.domain.choosing import Chosen
 from batchctl.domain.doubts import OpenDoubt
 from batchctl.domain.errors import BatchctlError
+from batchctl.domain.health import Checkup
 from batchctl.domain.model import Merged, MessageBatch
 from batchctl.domain.plans import Scan
 from batchctl.domain.progress import ENDED, JobReport
@@ -161,6 +162,14 @@ class Screen:
             machine.write(sys.stdout, machine.proof_shape(proof))
         else:
             self._print(proofs.proof(proof))
+
+    def checkup(self, found: Checkup) -> None:
+        if self._json:
+            machine.write(sys.stdout, machine.checkup_shape(found))
+            return
+        self._print(proofs.checkup(found))
+        if not self._quiet:
+            self._err.print(reports.next_line(found.next_command), soft_wrap=True)
 
     def chosen(self, job: str, round_: int, chosen: Chosen, path: Path, *, is_last: bool) -> None:
         """Before a retry is sent, or instead of it (`is_last`)."""

@@ -21,6 +21,8 @@ from batchctl.domain.model import API_VERSION, MessageBatch
 if TYPE_CHECKING:
     import httpx2
 
+    from batchctl.transport.credentials import Credential
+
 PATH = "/v1/messages/batches"
 LIST_LIMIT = 1000  # the API's most, in one page
 RECEIVE_BYTES = 1 << 18
@@ -79,8 +81,10 @@ class Body:
 class Transport:
     """Opens nothing before the first request. Every method raises ApiFailure, or AccountProblem where no key is found."""
 
-    def __init__(self, base_url: str | None = None) -> None:
+    def __init__(self, base_url: str | None = None, *, patience: float = ANSWER_TIMEOUT_SECONDS) -> None:
+        """`patience`: seconds without a byte of an answer, an upload apart. Raises UsageProblem for a URL that would show the key."""
         self.base_url = checked_base_url(base_url or os.environ.get("ANTHROPIC_BASE_URL") or "")
+        self._patience = patience
         self._client: Any = None
         self._opening = threading.Lock()
 
@@ -134,6 +138,12 @@ class Transport:
         finally:
             response.close()
 
+    def credential(self) -> "Credential":
+        """Where it comes from, without asking anybody. Raises AccountProblem where what is there cannot be read."""
+        from batchctl.transport import credentials  # noqa: PLC0415 - as above
+
+        return credentials.credential(self._opened())
+
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
@@ -162,7 +172,7 @@ class Transport:
             # A followed redirect would send an empty body, or our key to another host.
             "follow_redirects": False,
             "headers": {"anthropic-version": API_VERSION, **headers},
-            "timeout": _timeout(UPLOAD_TIMEOUT_SECONDS if content is not None else ANSWER_TIMEOUT_SECONDS),
+            "timeout": _timeout(UPLOAD_TIMEOUT_SECONDS if content is not None else self._patience),
         }
         if query:
             options["params"] = query
@@ -207,6 +217,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_loopback_url(base_url: str) -> bool:
+    """Of one that was checked."""
+    return is_loopback(urlsplit(base_url).hostname or "")
+
+
 def _open_client(base_url: str) -> Any:
     import anthropic  # noqa: PLC0415 - as above
     import httpx2  # noqa: PLC0415
@@ -219,7 +234,7 @@ def _open_client(base_url: str) -> Any:
     settings: dict[str, Any] = {}
     if base_url:
         settings["base_url"] = base_url
-        if is_loopback(urlsplit(base_url).hostname or ""):
+        if is_loopback_url(base_url):
             # A proxy for the outside world cannot reach this machine's loopback. (The SDK's own client asks the
             # environment for one whatever `trust_env` says.)
             settings["http_client"] = httpx2.Client(trust_env=False)

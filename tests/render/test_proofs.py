@@ -1,4 +1,4 @@
-"""A proof as it is drawn, and as a program reads it."""
+"""A proof and a check-up as they are drawn, and as a program reads them."""
 
 import io
 import json
@@ -8,6 +8,7 @@ import pytest
 from builders import NOW, a_job, a_round
 from rich.console import Console, RenderableType
 
+from batchctl.domain.health import Checkup, fail, ok, warn
 from batchctl.domain.model import Merged
 from batchctl.domain.proving import Flaw, Mend, OutputProof, Part, Proof, RoundProof
 from batchctl.render import machine, proofs
@@ -161,3 +162,36 @@ def test_a_proof_is_json_with_every_key() -> None:
         }
     ]
     assert machine.proof_shape(a_proof(answers=None))["answers"] is None
+
+
+CHECKUP = Checkup(
+    findings=(
+        ok("clock", "within 5 s of the server's"),
+        warn("room", "60 MB free", "make room"),
+        fail("api", EVIL, EVIL),
+    ),
+    next_command="batchctl doctor",
+)
+
+
+def test_a_checkup_is_a_line_for_each_finding_and_what_to_try() -> None:
+    lines = drawn(proofs.checkup(CHECKUP))
+    assert lines[:3] == [
+        "ok    clock  within 5 s of the server's",
+        "warn  room   60 MB free",
+        "             try: make room",
+    ]
+    assert lines[-1] == "1 ok, 1 warn, 1 fail"
+    assert "".join(lines).isprintable()
+
+
+def test_a_checkup_is_json_with_every_key() -> None:
+    stream = io.StringIO()
+    machine.write(stream, machine.checkup_shape(CHECKUP))
+    found = json.loads(stream.getvalue())
+    assert list(found) == ["schema_version", "type", "ok", "warn", "fail", "findings", "next_command"]
+    assert found["findings"][:2] == [
+        {"subject": "clock", "health": "ok", "said": "within 5 s of the server's", "advice": None},
+        {"subject": "room", "health": "warn", "said": "60 MB free", "advice": "make room"},
+    ]
+    assert found["findings"][2]["said"] == EVIL

@@ -1,0 +1,211 @@
+"""What is well, what is worth a warning and what is not, as cases."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from builders import HOUR, MINUTE, NOW
+
+from batchctl.domain.health import (
+    Checkup,
+    Finding,
+    Health,
+    LedgerFacts,
+    Leftover,
+    custom_headers,
+    fail,
+    next_command,
+    of_ledger,
+    of_leftovers,
+    of_locks,
+    of_modes,
+    of_open_files,
+    of_room,
+    of_skew,
+    ok,
+    secrets,
+    shown_url,
+    warn,
+    without,
+)
+
+OK, WARN, FAIL = Health
+
+
+@pytest.mark.parametrize(
+    ("seconds", "health", "said"),
+    [
+        (None, OK, "did not tell"),
+        (0, OK, "within 5 s"),
+        (5.4, OK, "within 5 s"),
+        (-5, OK, "within 5 s"),
+        (6, WARN, "6 s ahead of the server's"),
+        (-86_400, WARN, "86,400 s behind the server's"),
+    ],
+)
+def test_a_clock_may_be_a_little_off(seconds: float | None, health: Health, said: str) -> None:
+    found = of_skew(None if seconds is None else timedelta(seconds=seconds))
+    assert found.health is health
+    assert said in found.said
+
+
+@pytest.mark.parametrize(
+    ("free", "health", "said"),
+    [
+        (0, FAIL, "0 MB free"),
+        (49_999_999, FAIL, "50 MB free"),
+        (50_000_000, WARN, "50 MB free"),
+        (999_999_999, WARN, "1000 MB free"),
+        (1_000_000_000, OK, "1.0 GB free"),
+    ],
+)
+def test_room_runs_out_by_degrees(free: int, health: Health, said: str) -> None:
+    found = of_room(free)
+    assert (found.health, found.said) == (health, said)
+
+
+@pytest.mark.parametrize(("limit", "health"), [(0, WARN), (255, WARN), (256, OK), (1_048_576, OK), (-1, OK)])
+def test_few_open_files_are_worth_a_warning(limit: int, health: Health) -> None:
+    assert of_open_files(limit).health is health
+
+
+@pytest.mark.parametrize(
+    ("folder", "ledger", "advice"),
+    [
+        (0o700, 0o600, ""),
+        (0o500, 0o400, ""),
+        (0o750, 0o600, "chmod 0700 w"),
+        (0o700, 0o640, "chmod 0600 w/l"),
+        (0o777, 0o666, "chmod 0700 w && chmod 0600 w/l"),
+    ],
+)
+def test_whatever_others_may_read_is_named_with_the_command(folder: int, ledger: int, advice: str) -> None:
+    found = of_modes({"w": (folder, 0o700), "w/l": (ledger, 0o600)})
+    assert (found.health, found.advice) == (WARN if advice else OK, advice)
+
+
+def test_no_locks_are_worth_a_warning() -> None:
+    assert (of_locks(has_locks=True).health, of_locks(has_locks=False).health) == (OK, WARN)
+
+
+def left(minutes: int) -> Leftover:
+    return Leftover(path=f"tmp/{minutes}", bytes=1_500_000, changed_at=NOW - minutes * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("found", "health", "said"),
+    [
+        ([], OK, "none"),
+        ([left(0), left(59)], OK, "none (2 in use right now)"),
+        ([left(61)], WARN, "tmp/61, 1.5 MB, of runs that were stopped"),
+        ([left(0), left(90), left(80)], WARN, "tmp/90 and 1 more, 3.0 MB, of runs that were stopped"),
+    ],
+)
+def test_what_is_old_was_left(found: list[Leftover], health: Health, said: str) -> None:
+    assert (of_leftovers(found, NOW).health, of_leftovers(found, NOW).said) == (health, said)
+    assert of_leftovers(found, NOW - 2 * HOUR).health is OK
+
+
+def facts(**more: Any) -> LedgerFacts:
+    given: dict[str, Any] = {
+        "bytes": 100_000,
+        "damage": (),
+        "revision": "0002",
+        "journal": "delete",
+        "jobs": 2,
+        "by_state": {"ended": 3, "fetched": 1_000},
+        "alive": 1,
+        "dead": 0,
+        "unknown": 0,
+    }
+    return LedgerFacts(**{**given, **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted", "odd"),
+    [
+        ({}, "TRUNCATE", {}),
+        ({"journal": "wal"}, "WAL", {}),
+        ({"journal": "delete"}, "WAL", {}),
+        ({"journal": "wal"}, "TRUNCATE", {"journal": WARN}),
+        ({"revision": "0001"}, "WAL", {}),
+        ({"revision": "0003"}, "WAL", {"schema": FAIL}),
+        ({"revision": None}, "WAL", {"schema": WARN}),
+        ({"dead": 2, "unknown": 1}, "WAL", {}),
+        ({"damage": ("row 1 missing",), "revision": "0003"}, "WAL", {"ledger": FAIL}),
+    ],
+)
+def test_a_ledger_is_judged_by_what_it_says_of_itself(
+    more: dict[str, Any], wanted: str, odd: dict[str, Health]
+) -> None:
+    found = of_ledger(facts(**more), ("0001", "0002"), wanted)
+    assert {one.subject: one.health for one in found if one.health is not OK} == odd
+
+
+def test_jobs_and_owners_are_counted() -> None:
+    said = {one.subject: one.said for one in of_ledger(facts(dead=2, unknown=1), ("0002",), "WAL")}
+    assert said["jobs"] == "2; batches: 3 ended, 1,000 fetched"
+    assert said["owners"].startswith("1 running, 1 on another machine or not to be asked, 2 dead with claims")
+
+
+JOBS = ok("jobs", "1")
+
+
+@pytest.mark.parametrize(
+    ("findings", "command"),
+    [
+        ([], "batchctl submit INPUT.jsonl"),
+        ([warn("room", "", "")], "batchctl submit INPUT.jsonl"),
+        ([JOBS], "batchctl status"),
+        ([JOBS, fail("reach", "", "")], "batchctl doctor"),
+    ],
+)
+def test_the_next_command_is_doctor_again_until_nothing_fails(findings: Sequence[Finding], command: str) -> None:
+    assert next_command(findings) == command
+
+
+def test_an_account_is_at_fault_when_a_finding_of_it_fails() -> None:
+    def at_fault(*findings: Finding) -> bool:
+        return Checkup(findings=findings, next_command="").is_account_at_fault
+
+    assert at_fault(JOBS, fail("credential", "", "", is_account=True))
+    assert not at_fault(JOBS, fail("room", "", ""))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://api.anthropic.com", "https://api.anthropic.com"),
+        ("https://gateway.example:8443/v2/?key=x#y", "https://gateway.example:8443/v2"),
+        ("http://me:word@proxy:80", "http://proxy:80"),
+        ("me:word@proxy:80", "proxy:80"),
+        ("proxy", "proxy"),
+        ("http://[::1]:99", "http://[::1]:99"),
+        ("http://[::1", "not a URL"),
+        ("http://h:port", "not a URL"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret(url: str, said: str) -> None:
+    assert shown_url(url) == said
+
+
+def test_secrets_are_found_wherever_they_stand() -> None:
+    environment = {
+        "ANTHROPIC_API_KEY": "key-1\n",
+        "ANTHROPIC_AUTH_TOKEN": "token-2",
+        "ANTHROPIC_IDENTITY_TOKEN_FILE": "/path",
+        "ANTHROPIC_BASE_URL": "https://me:word-3@gateway",
+        "ANTHROPIC_CUSTOM_HEADERS": "X-Mine: mine-4\nAuthorization: Bearer bearer-5\nodd",
+        "HOME": "/home/me",
+    }
+    found = secrets(environment, "http://you:word-6@h")
+    assert found >= {"key-1", "token-2", "word-3", "mine-4", "bearer-5", "word-6"}
+    assert not found & {"/path", "/home/me", "", "odd"}
+    assert custom_headers(environment) == {"X-Mine": "mine-4", "Authorization": "Bearer bearer-5"}
+
+
+def test_no_secret_stays_in_a_finding() -> None:
+    said = without(fail("reach", "key-1-long and key-1", "not key-1"), {"key-1", "key-1-long", "no", ""})
+    assert (said.said, said.advice) == ("... and ...", "not ...")
