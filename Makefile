@@ -58,7 +58,7 @@ schema: $(SETUP) ## Write the schema of params anew, from the SDK's types
 	$(BIN)/python -m batchctl.transport.params_schema > $(VENV)/params.schema.json
 	mv $(VENV)/params.schema.json batchctl/files/params.schema.json
 
-docs: $(SETUP) ## Paste into README.md and samples/README.md what the program says today
+docs: $(SETUP) ## Paste into the documents what the program says today
 	$(BIN)/python tests/docs/pasted.py
 
 samples: $(SETUP) ## Build the sample inputs anew from samples/raw

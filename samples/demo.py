@@ -33,6 +33,7 @@ STORY: tuple[tuple[str, int], ...] = (
     ("batchctl retry", 0),
     ("batchctl status --watch --poll 1s", 0),
     ("batchctl fetch", 0),
+    ("batchctl verify", 0),
 )
 
 

@@ -182,9 +182,11 @@ def doubts(
         parts += [_doubt(one, now), Padding(_candidates(one, now), (0, 0, 0, 2), expand=False), Text("")]
     if surplus or suspects:
         parts += [Padding(_surplus(surplus, suspects), (0, 0, 0, 2), expand=False), Text("")]
-    known = [c.seen.id for d in opened for c in d.candidates if c.share in {None, 1}]
-    if known:
-        parts.append(_choice(f"batchctl resolve {job} --adopt {known[0]}", "it is this one"))
+    possible = {c.seen.id for d in opened for c in d.candidates if c.share in {None, 1}}
+    if possible:
+        # One among several is not put into anybody's mouth.
+        name = next(iter(possible)) if len(possible) == 1 else "ID"
+        parts.append(_choice(f"batchctl resolve {job} --adopt {name}", "it is this one"))
     if opened:
         parts.append(_choice(f"batchctl resolve {job} --resend", "the API does not have it: plan it again"))
         if len(opened) > 1:
@@ -213,7 +215,9 @@ def _candidates(one: OpenDoubt, now: datetime) -> RenderableType:
     if not one.candidates:
         late = "; its list may still be behind" if one.is_early else ""
         return Text(f"the API's list shows no batch that it could be{late}", style="dim")
-    table = _table("it may be", "status", "requests", "created", "its custom_ids", left=("status", "its custom_ids"))
+    table = _table(
+        "it may be", "status", "requests", "created", "its custom_ids", left=("it may be", "status", "its custom_ids")
+    )
     for found in one.candidates:
         seen = found.seen
         if found.share is None:

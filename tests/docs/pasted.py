@@ -20,7 +20,7 @@ from batchctl.cli.app import app
 from batchctl.cli.exit_status import MEANINGS
 
 PROJECT = Path(__file__).parents[2]
-DOCUMENTS = (PROJECT / "README.md", PROJECT / "samples" / "README.md")
+DOCUMENTS = (PROJECT / "README.md", PROJECT / "docs" / "commands.md", PROJECT / "samples" / "README.md")
 PART = re.compile(r"(<!-- pasted: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 COLUMNS = "100"
 
