@@ -47,5 +47,8 @@ class StopSign:
     def is_signaled(self) -> bool:
         return self._is_set
 
+    def is_timed_out(self) -> bool:
+        return not self._is_set and self.is_set()
+
     def is_set(self) -> bool:
         return self._is_set or (self._until is not None and self._clock.now() >= self._until)

@@ -317,6 +317,37 @@ def doctor(
 
 
 @app.command()
+def attach(
+    batches: o.MessageBatches,
+    input_: o.InputOfBatches = "",
+    name: o.Name = "",
+    label: o.Labels = None,
+    beta: o.Betas = None,
+    api_version: o.VersionOfBatches = None,
+    parallel: o.Parallel = 4,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Make a job of batches that were made elsewhere; with their input, retry works on it, too."""
+    from batchctl.cli.attach import attach as run  # noqa: PLC0415 - keeps --help quick
+    from batchctl.commands.attach import Attachment  # noqa: PLC0415
+
+    wanted = Attachment(
+        words=tuple(batches),
+        path=input_,
+        name=name,
+        api_version=api_version,
+        betas=tuple(beta or ()),
+        labels=o.labels_of(label or []),
+    )
+    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, makes_workspace=True)
+    run(common, wanted)
+
+
+@app.command()
 def emulator(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is a free one.")] = 0,
     speed: Annotated[float, typer.Option(help="Seconds of its clock per second.")] = 1.0,

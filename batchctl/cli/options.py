@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from batchctl.domain.model import API_VERSIONS
+from batchctl.domain.model import API_VERSION, API_VERSIONS
 from batchctl.domain.plans import Depth
 
 
@@ -191,6 +191,33 @@ ApiVersion = Annotated[
         parser=_version,
         metavar="DATE",
         help=f"The anthropic-version header: {' or '.join(API_VERSIONS)}.",
+    ),
+]
+
+MessageBatches = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID",
+        help="Ids like msgbatch_...; - reads them from stdin, one a line; with --input also a job that was attached without.",
+    ),
+]
+InputOfBatches = Annotated[
+    str,
+    typer.Option(
+        "--input",
+        metavar="FILE",
+        help="The JSONL that the batches were made of; .gz and .zst are unpacked; - is stdin.",
+        show_default=False,
+    ),
+]
+VersionOfBatches = Annotated[
+    str | None,
+    typer.Option(
+        "--api-version",
+        parser=_version,
+        metavar="DATE",
+        help=f"The anthropic-version header for what is sent again: {' or '.join(API_VERSIONS)}.",
+        show_default=API_VERSION,
     ),
 ]
 

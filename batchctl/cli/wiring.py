@@ -77,7 +77,7 @@ def _in_time(command: Callable[[Equipment, Screen], int], tools: Equipment, scre
     try:
         return command(tools, screen)
     except Stopped:
-        if tools.stop.is_signaled():
+        if not tools.stop.is_timed_out():
             raise
         raise TimedOut(
             "not finished within the --timeout; nothing was canceled, and nothing is lost",

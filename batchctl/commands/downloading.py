@@ -15,7 +15,7 @@ from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.polling import GIVE_UP_AFTER, backoff
 from batchctl.files.requests import request_file
-from batchctl.files.results import NotOurs, NotWhole, ids_of_range, receive, unverified
+from batchctl.files.results import NotOurs, NotWhole, OrderOfArrival, Positions, ids_of_range, receive, unverified
 
 
 def download(tools: Equipment, job: Job, batch: Batch) -> None:
@@ -26,7 +26,7 @@ def download(tools: Equipment, job: Job, batch: Batch) -> None:
     tools.tell(DownloadBegun(*tools.place(batch)))
     try:
         # 2. What must come back: the ids of this batch's range.
-        positions = ids_of_range(request_file(tools.workspace, job, batch.round), batch)
+        positions = _positions(tools, job, batch)
         # 3. The raw bytes beside their place, checked line by line, then renamed.
         raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
         with tools.transport.results(batch.message_batch_id) as pieces:
@@ -47,6 +47,12 @@ def download(tools: Equipment, job: Job, batch: Batch) -> None:
         # 4. The row last: a stop before it downloads again, never forgets.
         tools.ledger.record_fetched(batch, tools.owner, verified, tools.now())
         tools.tell(BatchFetched(*tools.place(batch), verified.counts, verified.bytes))
+
+
+def _positions(tools: Equipment, job: Job, batch: Batch) -> Positions:
+    if not job.has_requests:
+        return OrderOfArrival(batch.count)
+    return ids_of_range(request_file(tools.workspace, job, batch.round), batch)
 
 
 def _until_stopped(tools: Equipment, pieces: Iterator[bytes]) -> Iterator[bytes]:

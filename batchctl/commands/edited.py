@@ -35,14 +35,17 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
     path = tools.workspace.requests(job.name, number, tools.owner)
     with replacing(path) as requests, replacing(tools.workspace.origins(path)) as numbers:
         cuts = Cuts(job.settings, CleanCopy(requests=requests, numbers=numbers))
-        for origin in sorted(lines):
+        for origin in (known for known in origins.values() if known in lines):
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()
     return path, done, len(lines)
 
 
 def _origins_without_success(tools: Equipment, job: Job) -> dict[bytes, int]:
-    """As many entries as there are requests without plain success; truncated and refused ones may be edited, too."""
+    """As many entries as there are requests without plain success, in the order in which a round has them.
+
+    Truncated and refused ones may be edited, too.
+    """
     origins: dict[bytes, int] = {}
     for found in latest(tools, job, tools.ledger.batches(job)):
         for position, mark in enumerate(found.marks):

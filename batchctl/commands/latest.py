@@ -1,7 +1,7 @@
 """The latest answer to every request, in input order, over all rounds; one batch of round 1 in hand at a time.
 
-A batch's results answer only its own range, and every later round keeps the order of the input: so the rounds are read
-side by side, and no request is ever looked up.
+A batch's results answer only its own range, and every later round keeps the order in which these are read: so the rounds
+are read side by side, and no request is ever looked up.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ class OpenBatch:
         self._tools = tools
         self._job = job
         self._lines: LinesInOrder | None = None
+        self.has_requests = job.has_requests
         self.answers: Answers | None = None
         if batch.state is State.FETCHED:
             self.answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch)
@@ -40,7 +41,7 @@ class OpenBatch:
         return self.answers.marks[position] if self.answers else Mark.UNANSWERED
 
     def request_line(self, position: int) -> bytes:
-        """Ask by rising position only."""
+        """Ask by rising position only, and where the job has its requests."""
         if self._lines is None:
             self._lines = LinesInOrder(request_file(self._tools.workspace, self._job, self.batch.round), self.batch)
         return self._lines.line(position)
@@ -58,6 +59,7 @@ class Latest:
         self.lines = lines
         self.count = first.batch.count
         self.origin = first.batch.cut.first
+        self.has_requests = first.has_requests
         self.marks = bytearray(first.answers.marks) if first.answers else bytearray(self.count)
         self._answered_by: dict[int, Source] = {}
         self._sent_by: dict[int, Source] = {}
@@ -94,12 +96,14 @@ class Latest:
 def latest(tools: Equipment, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
     """Round 1, batch by batch. What is given is good until the next is asked for."""
     with contextlib.ExitStack() as stack:
-        lines = Numbers(tools.workspace.lines(job.name), base=1)
+        # Without requests there are no lines: what lies there is of an input whose way here was stopped.
+        lines = Numbers(tools.workspace.lines(job.name) if job.has_requests else None, base=1)
         stack.callback(lines.close)
         later = [_LaterRound(tools, job, r.number, batches) for r in job.rounds[1:]]
         for one in later:
             stack.callback(one.close)
-        for batch in (b for b in batches if b.round == 1):
+        # Batches made elsewhere may have been created in another order than that of the input.
+        for batch in sorted((b for b in batches if b.round == 1), key=lambda b: lines.run(b.cut.first, 1)[0]):
             with contextlib.closing(OpenBatch(tools, job, batch)) as first:
                 found = Latest(first, lines.run(batch.cut.first, batch.count))
                 for one in later:
@@ -108,7 +112,7 @@ def latest(tools: Equipment, job: Job, batches: Sequence[Batch]) -> Iterator[Lat
 
 
 class _LaterRound:
-    """The requests of a retry, in the order of the input."""
+    """The requests of a retry, in the order in which those of round 1 are read."""
 
     def __init__(self, tools: Equipment, job: Job, number: int, batches: Sequence[Batch]) -> None:
         self._opened: list[OpenBatch] = []
@@ -133,7 +137,7 @@ class _LaterRound:
             done.close()
         del self._opened[:-1]
         end = found.origin + found.count
-        while self._next is not None and self._next[0] < end:
+        while self._next is not None and found.origin <= self._next[0] < end:
             origin, source = self._next
             found.take(source, origin)
             self._next = next(self._sources, None)

@@ -26,6 +26,7 @@ from batchctl.files.requests import request_file
 from batchctl.files.results import custom_id_of
 
 WRITE_BYTES = 1 << 18
+NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,14 @@ class Output:
 def merge(tools: Equipment, job: Job, output: Output) -> Merged:
     """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
     batches = tools.ledger.batches(job)
-    precious = [*(request_file(tools.workspace, job, r.number) for r in job.rounds), Path(job.input_path)]
+    precious = []
+    if job.has_requests:
+        precious = [*(request_file(tools.workspace, job, r.number) for r in job.rounds), Path(job.input_path)]
     for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
         refuse_to_overwrite(path, precious)
     written = _Merge(tools, job, batches)
     with replacing(output.errors.resolve(), mode=0o644) as errors, results_file(output.results) as results:
-        left_out = left_out_lines(tools.workspace.left_out(job.name))
+        left_out = left_out_lines(tools.workspace.left_out(job.name)) if job.left_out else ()
         for failed in in_line_order(written.run(results.write), left_out):
             errors.write(error_line(failed))
     merged = written.counts(tools)
@@ -81,11 +84,12 @@ class _Merge:
                 error_type=failed.error_type,
                 failure_class=FailureClass(failed.failure_class),
                 count=1,
-                sample_ids=(failed.custom_id,),
+                sample_ids=(failed.custom_id,) if failed.custom_id else (),
                 sample_message=failed.message,
             )
             return
-        samples = known.sample_ids if len(known.sample_ids) >= SAMPLES else (*known.sample_ids, failed.custom_id)
+        is_enough = len(known.sample_ids) >= SAMPLES or not failed.custom_id
+        samples = known.sample_ids if is_enough else (*known.sample_ids, failed.custom_id)
         self._failures[key] = replace(known, count=known.count + 1, sample_ids=samples)
 
     def counts(self, tools: Equipment) -> Merged:
@@ -120,14 +124,16 @@ def _unsuccessful(found: Latest) -> Iterator[Unsuccessful]:
 
 
 def _unanswered(found: Latest, position: int) -> Unsuccessful:
+    """Where the requests are not known, nor is the id: it comes with the result."""
+    custom_id = custom_id_of(found.request_line(position)).decode() if found.has_requests else ""
     return Unsuccessful(
         line=found.lines[position],
-        custom_id=custom_id_of(found.request_line(position)).decode(),
+        custom_id=custom_id,
         round=0,
         outcome="unanswered",
         failure_class=FailureClass.RETRY.value,
         error_type="unanswered",
-        message="no result yet",
+        message="no result yet" if found.has_requests else NOT_KNOWN,
     )
 
 

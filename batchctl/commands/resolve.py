@@ -143,6 +143,11 @@ def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:
 def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callable[[str], None]) -> None:
     """Plans them again; `confirm` asks a person where that could pay twice. Raises Refused where it surely would."""
     wanted = chosen(found, number)
+    if not found.job.has_requests:
+        raise Refused(
+            f"{found.job.name} was made elsewhere: its requests are not known here",
+            hint=f"batchctl attach {found.job.name} --input FILE gives them to it",
+        )
     refuse_other_account(tools, [d.batch for d in wanted])
     for doubt in wanted:
         if problem := resending_problem(doubt):

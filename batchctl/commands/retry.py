@@ -37,7 +37,12 @@ class Rebuilt:
 
 
 def open_round(tools: Equipment, job: Job) -> bool:
-    """Whether the newest round still has batches to send. Raises Refused while results are outstanding."""
+    """Whether the newest round still has batches to send. Raises Refused while results or requests are outstanding."""
+    if not job.has_requests:
+        raise Refused(
+            f"{job.name} was attached without its input: what its requests were is not known",
+            hint=f"batchctl attach {job.name} --input FILE",
+        )
     batches = tools.ledger.batches(job)
     if any(b.state in OPEN_STATES for b in batches):
         return True

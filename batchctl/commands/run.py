@@ -46,6 +46,8 @@ def _go_through(tools: Equipment, job: Job) -> ServiceProblem | None:
 
 def _next_round(tools: Equipment, job: Job, max_rounds: int) -> Job | None:
     """The job with another round to send; None where there is none."""
+    if not job.has_requests:
+        return None
     with tools.workspace.planning():
         job = tools.ledger.job(job.name)
         batches = tools.ledger.batches(job)

@@ -81,6 +81,10 @@ def same_input(tools: Equipment, wanted: Submission, scan: Scan) -> Job | None:
 
 
 def already_sent(job: Job) -> Refused:
+    if not job.has_requests:
+        return Refused(
+            f"{job.name} was made elsewhere and attached: there is nothing to send", hint=f"batchctl status {job.name}"
+        )
     return Refused(
         f"this input is already job {job.name}: nothing of it is left to send",
         hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
@@ -125,6 +129,11 @@ def use_moved_input(tools: Equipment, job: Job, path: str) -> Job:
     """
     if not path:
         return job
+    if not job.has_requests:
+        raise UsageProblem(
+            f"{job.name} was attached without its input: none is to be found again",
+            hint=f"batchctl attach {job.name} --input {path}",
+        )
     if tools.workspace.lines(job.name).exists() or is_spooled(job.input_path):
         raise UsageProblem(f"{job.name} sends from its own copy of the input: --input is not needed")
     moved = Path(absolute(path))

@@ -39,8 +39,8 @@ from batchctl.files.durable import disk
 from batchctl.files.merged import Held, left_out_lines
 from batchctl.files.requests import request_file
 from batchctl.files.results import (
-    Arrivals,
     Lines,
+    OrderOfArrival,
     Reread,
     custom_id_of_result,
     ids_of_range,
@@ -201,7 +201,7 @@ class _Verification:
     def _left_out(self) -> None:
         path = self._tools.workspace.left_out(self._job.name)
         try:
-            told = len(left_out_lines(path))
+            told = sum(1 for _ in left_out_lines(path))
             said = "" if told == self._job.left_out else f"tells {told:,} lines, {self._job.left_out:,} were left out"
         except DiskProblem as problem:
             said = problem.message
@@ -357,7 +357,7 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     """Every line of a raw file, held against the requests, the index and the ledger; how many there are."""
     digest = hashlib.sha256()
     # Made elsewhere, or sent from bytes that are gone: a batch of so many requests whose ids nobody can tell.
-    found = Reread(Arrivals(batch.count) if positions is None else positions, batch.count, odd.note)
+    found = Reread(OrderOfArrival(batch.count) if positions is None else positions, batch.count, odd.note)
     for piece in pieces_of(raw):
         digest.update(piece)
         found.take(piece)

@@ -43,6 +43,22 @@ class Continued:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """Batches made elsewhere are a job from here on."""
+
+    job: Job
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """It is known which line of the job's input went into which of its batches."""
+
+    job: Job
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
 class SendingBegun:
     batch: Batch
     number: int
@@ -173,6 +189,8 @@ Event = (
     | Checked
     | Planned
     | Continued
+    | Attached
+    | Paired
     | SendingBegun
     | BatchSent
     | BatchNotSent

@@ -141,6 +141,11 @@ class Cut:
         """Length of the request body: every newline inside becomes one comma."""
         return self.end - self.start + ENVELOPE_BYTES
 
+    @property
+    def has_requests(self) -> bool:
+        """As `Job.has_requests`: without them the bytes mean nothing, and positions are the order of arrival."""
+        return bool(self.sha256)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
@@ -295,6 +300,11 @@ class Job:
     def count(self) -> int:
         """Requests of the input that were planned: the lines left out are not among them."""
         return self.rounds[0].count if self.rounds else 0
+
+    @property
+    def has_requests(self) -> bool:
+        """False where batches made elsewhere were attached without their input: only their results can be known."""
+        return all(r.request_file for r in self.rounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

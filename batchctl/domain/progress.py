@@ -167,6 +167,9 @@ def next_command(job: Job, stage: Stage, failures: Sequence[Failures]) -> str:
 
 def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
     classes = {f.failure_class for f in failures}
+    if not job.has_requests:
+        # What failed can be sent again once it is known what it was.
+        return f"batchctl attach {job.name} --input FILE" if classes - {FailureClass.POLICY} else ""
     if FailureClass.RETRY in classes:
         return f"batchctl retry {job.name}"
     if FailureClass.ACCOUNT in classes:

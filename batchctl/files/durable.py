@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +42,12 @@ def place(source: Path, target: Path) -> None:
     with disk(target):
         source.replace(target)
         sync_folder(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """With all that is in it. Raises DiskProblem."""
+    with disk(folder):
+        shutil.rmtree(folder)
 
 
 def sync_folder(folder: Path) -> None:

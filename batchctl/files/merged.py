@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import heapq
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -45,34 +46,69 @@ def error_line(of: Unsuccessful) -> bytes:
     return orjson.dumps(shape, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def left_out_lines(path: Path) -> list[Unsuccessful]:
-    """The input lines that `--skip-bad` left out, in order, one for each, with the first thing that was wrong.
+def left_out_lines(path: Path) -> Iterator[Unsuccessful]:
+    """The input lines that were left out, in order, one for each, with the first thing that was wrong.
 
-    Raises DiskProblem where the file is not as it was written.
+    They may be as many as the input has lines, so they are never held: the file is read as the runs it was written in,
+    what the check found and then what it found to repeat. Raises DiskProblem where it is not as it was written.
     """
     if not path.exists():
-        return []
-    found: dict[int, Unsuccessful] = {}
+        return
+    last = 0
+    for problem in heapq.merge(*_runs(path), key=lambda problem: problem["line"]):
+        if problem["line"] > last:
+            last = problem["line"]
+            yield _left_out(path, problem)
+
+
+def _runs(path: Path) -> list[Iterator[dict[str, Any]]]:
+    """The errors of a problem file, as runs of rising line numbers."""
+    starts, at, last = [0], 0, 0
+    with disk(path), path.open("rb") as file:
+        for written in file:
+            number = _problem(path, written)["line"]
+            if number < last:
+                starts.append(at)
+            last = number
+            at += len(written)
+    return [_errors(path, start, end) for start, end in itertools.pairwise((*starts, at))]
+
+
+def _errors(path: Path, start: int, end: int) -> Iterator[dict[str, Any]]:
+    with disk(path), path.open("rb") as file:
+        file.seek(start)
+        while file.tell() < end:
+            problem = _problem(path, file.readline())
+            if problem["severity"] == "error":
+                yield problem
+
+
+def _problem(path: Path, written: bytes) -> dict[str, Any]:
     try:
-        with disk(path), path.open("rb") as file:
-            for problem in map(orjson.loads, file):
-                if problem["severity"] == "error":
-                    found.setdefault(int(problem["line"]), _left_out(problem))
+        found: dict[str, Any] = orjson.loads(written)
+        int(found["line"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DiskProblem(f"{path}: not as it was written", hint="put back a copy of it") from error
-    return [found[line] for line in sorted(found)]
+        raise _not_as_written(path) from error
+    return found
 
 
-def _left_out(problem: dict[str, Any]) -> Unsuccessful:
-    return Unsuccessful(
-        line=problem["line"],
-        custom_id=problem["custom_id"] or "",
-        round=0,
-        outcome="unanswered",
-        failure_class="fix",
-        error_type=problem["code"],
-        message=problem["message"],
-    )
+def _left_out(path: Path, problem: dict[str, Any]) -> Unsuccessful:
+    try:
+        return Unsuccessful(
+            line=problem["line"],
+            custom_id=problem["custom_id"] or "",
+            round=0,
+            outcome="unanswered",
+            failure_class="fix",
+            error_type=problem["code"],
+            message=problem["message"],
+        )
+    except KeyError as error:
+        raise _not_as_written(path) from error
+
+
+def _not_as_written(path: Path) -> DiskProblem:
+    return DiskProblem(f"{path}: not as it was written", hint="put back a copy of it")
 
 
 def in_line_order(*streams: Iterable[Unsuccessful]) -> Iterator[Unsuccessful]:

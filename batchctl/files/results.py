@@ -41,6 +41,26 @@ class NotOurs(Exception):
     """The results answer requests that this batch never held."""
 
 
+class Positions(Protocol):
+    """Where in its batch a custom_id stands; None where it stands nowhere."""
+
+    def get(self, custom_id: bytes, /) -> int | None: ...
+
+
+class OrderOfArrival:
+    """Positions of a batch whose requests are not known: each new id takes the next, and there are only `count`."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._taken: dict[bytes, int] = {}
+
+    def get(self, custom_id: bytes, /) -> int | None:
+        position = self._taken.get(custom_id)
+        if position is None and len(self._taken) < self._count:
+            position = self._taken[custom_id] = len(self._taken)
+        return position
+
+
 def ids_of_range(path: Path, batch: Batch) -> dict[bytes, int]:
     """The custom_ids of a batch with their positions in it, read from its range of the request file."""
     positions: dict[bytes, int] = {}
@@ -93,7 +113,7 @@ def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
     return found
 
 
-def receive(pieces: Iterable[bytes], positions: dict[bytes, int], batch: Batch, raw: Path, index: Path) -> Verified:
+def receive(pieces: Iterable[bytes], positions: Positions, batch: Batch, raw: Path, index: Path) -> Verified:
     """Writes what comes to `raw`, checks it, and puts it and its index in place only when it is whole.
 
     What came to its end and is not whole is kept under another name, for a person: it was paid for. Raises NotWhole,
@@ -131,10 +151,23 @@ def _fault(check: Callable[..., None], *piece: bytes) -> NotWhole | None:
     return None
 
 
-class Positions(Protocol):
-    """Where in its batch the request of a custom_id stands: a dict, or whatever else can say it."""
+def reindex(positions: Positions, batch: Batch, raw: Path, index: Path) -> None:
+    """Gives downloaded results other positions, every line checked once more: their requests have become known.
 
-    def get(self, custom_id: bytes, /) -> int | None: ...
+    Raises DiskProblem where they are not the results that were verified when they came.
+    """
+    check = _Check(positions, batch)
+    with disk(raw), raw.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            check.take(piece)
+    try:
+        check.finish()
+    except NotWhole as odd:
+        raise _damaged(raw, str(odd)) from odd
+    if check.verified().sha256 != batch.results_sha256:
+        raise _damaged(raw, "not the bytes that were verified when they came")
+    with replacing(index) as side:
+        side.write(check.index())
 
 
 class Lines:
@@ -222,7 +255,7 @@ class Lines:
 class _Check(Lines):
     """The lines as they are downloaded: whole, or refused."""
 
-    def __init__(self, positions: dict[bytes, int], batch: Batch) -> None:
+    def __init__(self, positions: Positions, batch: Batch) -> None:
         super().__init__(positions, batch.count)
         self._batch = batch
         self._hash = hashlib.sha256()
@@ -255,13 +288,16 @@ class _Check(Lines):
         missing = self.marks.count(0)
         faults = [
             (missing, f"{missing:,} of {self.count:,} requests have no result"),
-            (self.foreign, f"{self.foreign:,} results have a custom_id that was not sent"),
+            (self.foreign, f"{self.foreign:,} results have a custom_id that {self._why_foreign()}"),
             (self.repeated, f"{self.repeated:,} results came twice"),
         ]
         found = [text for count, text in faults if count]
         found += self.disagreements(self._batch.counts)
         if found:
             raise NotWhole("; ".join(found))
+
+    def _why_foreign(self) -> str:
+        return "was not sent" if self._batch.cut.has_requests else "is one more than the batch has requests"
 
     def verified(self) -> Verified:
         return Verified(
@@ -316,19 +352,6 @@ class Reread(Lines):
         if (self.foreign, self.repeated) != known:
             what = "was not sent in this batch" if self.foreign > known[0] else "came twice"
             self._tell(f"a result whose custom_id {what}", self._number, custom_id_of_result(line))
-
-
-class Arrivals:
-    """Positions by order of arrival, where it is not known which requests a batch holds."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._known: dict[bytes, int] = {}
-
-    def get(self, custom_id: bytes, /) -> int | None:
-        if custom_id not in self._known and len(self._known) < self._count:
-            self._known[custom_id] = len(self._known)
-        return self._known.get(custom_id)
 
 
 def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> list[str]:
@@ -424,6 +447,9 @@ class Answers:
         if self._is_small:
             return self._whole[offset : offset + size]
         return os.pread(self._file.fileno(), size, offset)
+
+    def custom_id(self, position: int) -> bytes:
+        return _read_line(self.line(position))[0]
 
     def reading(self, position: int) -> Reading:
         return _read_line(self.line(position))[1]

@@ -17,10 +17,10 @@ _RUN_BYTES = 1 << 18
 class Numbers:
     """The number at each position; where no file was made, position `n` stands for `n + base`."""
 
-    def __init__(self, path: Path, base: int = 0) -> None:
+    def __init__(self, path: Path | None, base: int = 0) -> None:
         self._base = base
         self._file: BinaryIO | None = None
-        if path.exists():
+        if path is not None and path.exists():
             with disk(path):
                 self._file = path.open("rb")
 

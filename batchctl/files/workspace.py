@@ -7,9 +7,10 @@
 ├── problems/NAME.jsonl      what the check found in an input that was not sent
 ├── tmp/                     copies under way
 └── jobs/NAME/
-    ├── round-1.requests.jsonl      the input: a clone, copy or link of it, or the cleaned copy
+    ├── round-1.requests.jsonl      the input: a clone, copy or link of it, or the cleaned copy; for batches made
+    │                               elsewhere its lines by batch, once they are known
     ├── round-1.lines               line numbers, where they differ from the position
-    ├── left-out.jsonl              the lines that --skip-bad left out, with the reason
+    ├── left-out.jsonl              the lines that --skip-bad left out, or that no attached batch has, with the reason
     ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by this process
     ├── round-2.OWNER.origins         which request of round 1 each of them is
     └── raw/round-1.000000000.jsonl results as the API sent them, and their .index; .unverified: not what they should be

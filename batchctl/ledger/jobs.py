@@ -1,14 +1,16 @@
 """Jobs, their rounds, and the batches they were cut into."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import Batch, Cut, Job, Merged, Round
-from batchctl.ledger.rows import batch_of, cut_values, job_of, merged_values
-from batchctl.ledger.schema import batch, job, round_, surplus
+from batchctl.domain.attaching import may_be
+from batchctl.domain.model import Batch, Cut, Job, Merged, MessageBatch, Round, State
+from batchctl.domain.states import OF_STATUS
+from batchctl.ledger.rows import batch_of, cut_values, job_of, merged_values, seen_values
+from batchctl.ledger.schema import batch, failure, job, move, round_, stranger, surplus
 from batchctl.ledger.store import Store
 
 
@@ -20,6 +22,63 @@ class Jobs(Store):
             assert key is not None
             _insert_round(db, key[0], new.rounds[0], cuts)
         return self.job(new.name)
+
+    def record_attached(self, new: Job, found: Sequence[tuple[Cut, MessageBatch]], now: datetime) -> bool:
+        """A job of batches that were made elsewhere, all or nothing.
+
+        False where one of them is in a job already, or may be one that a job of this workspace is in doubt about.
+        """
+        with self._write() as db:
+            taken = set(db.scalars(sa.select(batch.c.message_batch_id)))
+            doubts = [batch_of(row) for row in db.execute(_DOUBTS)]
+            if any(seen.id in taken or any(may_be(doubt, seen) for doubt in doubts) for _, seen in found):
+                return False
+            key = db.execute(sa.insert(job).values(_job_values(new))).inserted_primary_key
+            assert key is not None
+            _insert_round(db, key[0], new.rounds[0], [cut for cut, _ in found])
+            for cut, seen in found:
+                mine = sa.and_(batch.c.job_id == key[0], batch.c.first == cut.first)
+                state = OF_STATUS[seen.processing_status].value
+                bound = {"message_batch_id": seen.id, "state": state, "note": "made elsewhere"}
+                db.execute(sa.update(batch).where(mine).values({**seen_values(seen, now), **bound}))
+        return True
+
+    def record_requests(self, known: Job, owner: str, cuts: Sequence[Cut]) -> bool:
+        """What the requests of an attached job were. Its results, and who holds which position among them, must fit by now.
+
+        False where `owner` does not hold all of its batches, downloaded as they are. The holds end with it.
+        """
+        with self._write() as db:
+            mine = sa.and_(batch.c.job_id == known.id, batch.c.owner == owner, batch.c.state == State.FETCHED.value)
+            if db.scalar(sa.select(sa.func.count()).where(mine)) != len(cuts):
+                return False
+            # Merged anew: the answers are in the order of the input from here on.
+            db.execute(sa.update(job).where(job.c.id == known.id).values({**_job_values(known), "merged": sa.null()}))
+            first = known.rounds[0]
+            values = {name: getattr(first, name) for name in ("request_file", "size", "mtime_ns")}
+            db.execute(sa.update(round_).where(round_.c.job_id == known.id).values(values))
+            for cut in cuts:
+                placed = sa.and_(mine, batch.c.first == cut.first)
+                values = {"start": cut.start, "end": cut.end, "sha256": cut.sha256}
+                db.execute(sa.update(batch).where(placed).values(**values, owner=None, lease_until=None))
+        return True
+
+    def record_detached(self, of: Job) -> bool:
+        """The job was attached for nothing: it is forgotten.
+
+        False where its requests are known by now, or somebody is taking a step on it.
+        """
+        mine = sa.select(batch.c.id).where(batch.c.job_id == of.id)
+        known = sa.select(round_.c.number).where(round_.c.job_id == of.id, round_.c.request_file != "")
+        with self._write() as db:
+            if db.scalar(sa.select(sa.or_(mine.where(batch.c.owner.is_not(None)).exists(), known.exists()))):
+                return False
+            for table in (failure, move):
+                db.execute(sa.delete(table).where(table.c.batch_id.in_(mine)))
+            for table in (stranger, batch, round_):
+                db.execute(sa.delete(table).where(table.c.job_id == of.id))
+            db.execute(sa.delete(job).where(job.c.id == of.id))
+        return True
 
     def record_round(self, of: Job, new: Round, cuts: Sequence[Cut]) -> bool:
         """A retry's round and its batches; False when another process was first with this number."""
@@ -66,6 +125,18 @@ class Jobs(Store):
         with self._read() as db:
             return db.scalar(sa.select(batch.c.job_id).where(batch.c.message_batch_id == message_batch_id))
 
+    def jobs_of_message_batches(self, message_batch_ids: Collection[str]) -> dict[str, str]:
+        """Those of the ids that are in a job of this workspace, with the name of that job."""
+        question = sa.select(batch.c.message_batch_id, job.c.name).join(job, job.c.id == batch.c.job_id)
+        with self._read() as db:
+            found = db.execute(question.where(batch.c.message_batch_id.is_not(None)))
+            return {row[0]: row[1] for row in found if row[0] in message_batch_ids}
+
+    def doubts(self) -> list[Batch]:
+        """Batches of all jobs that were or are being sent, and have no name yet."""
+        with self._read() as db:
+            return [batch_of(row) for row in db.execute(_DOUBTS)]
+
     def record_pause(self, of: Job, reason: str) -> None:
         """No batch is sent until a person comes back; an empty reason ends the pause."""
         self._update_job(of, paused=reason)
@@ -96,6 +167,9 @@ class Jobs(Store):
     def _update_job(self, of: Job, **values: Any) -> None:
         with self._write() as db:
             db.execute(sa.update(job).where(job.c.id == of.id).values(values))
+
+
+_DOUBTS = sa.select(batch).where(batch.c.state == State.SUBMITTING.value, batch.c.message_batch_id.is_(None))
 
 
 def _job_values(new: Job) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Every event as one plain line; the same words on a terminal and in a log."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from batchctl.domain import events
-from batchctl.domain.model import Batch
+from batchctl.domain.model import Batch, Job
 from batchctl.domain.plans import Problem, Scan
 from batchctl.render.text import clean, duration, number, plural, size
 
@@ -24,8 +26,8 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return checked(event)
         case events.Planned():
             return planned(event)
-        case events.Continued(job, left):
-            return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
+        case events.Attached() | events.Paired() | events.Continued():
+            return _of_a_job(event)
         case (
             events.BatchSent()
             | events.BatchNotSent()
@@ -89,6 +91,33 @@ def planned(event: events.Planned) -> Line:
     what = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
     parts = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
     return Line(f"planned    {what}: {parts}", GOOD)
+
+
+def _of_a_job(event: events.Attached | events.Paired | events.Continued) -> Line:
+    match event:
+        case events.Attached(job, batches):
+            return attached(job, batches)
+        case events.Paired(job, batches):
+            return paired(job, batches)
+        case events.Continued(job, left):
+            return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
+
+
+def attached(job: Job, batches: Sequence[Batch]) -> Line:
+    states = Counter(one.state.value.replace("_", " ") for one in batches)
+    told = ", ".join(f"{number(n)} {state}" for state, n in states.items())
+    return Line(
+        f"attached   {job.name}: {plural(job.count, 'request')} in {plural(len(batches), 'batch')}, {told}", GOOD
+    )
+
+
+def paired(job: Job, batches: int) -> Line:
+    path = clean(job.input_path)
+    said = f"{plural(job.count, 'line')} of {path} went into {plural(batches, 'batch')}"
+    if not job.left_out:
+        return Line(f"paired     {job.name}: {said}", GOOD)
+    verb = "is" if job.left_out == 1 else "are"
+    return Line(f"paired     {job.name}: {said}; {plural(job.left_out, 'line')} of it {verb} in none of these", WARN)
 
 
 def _place(batch: Batch, number_: int, total: int) -> str:

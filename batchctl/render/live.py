@@ -63,7 +63,7 @@ class Live:
                     self._move_on("verifying", done, total, f"{number(done)} requests read")
                 case events.Waiting(until, why):
                     self._wait(until, why)
-                case events.Checked() | events.Planned():
+                case events.Checked() | events.Planned() | events.Attached() | events.Paired():
                     self._stop_bar()
                 case _:
                     pass

@@ -97,7 +97,8 @@ def _facts(report: JobReport) -> Table:
 
 def _fact_rows(report: JobReport) -> Iterable[tuple[str, Text]]:
     left = f", {plural(report.job.left_out, 'line')} left out" if report.job.left_out else ""
-    yield "input", Text(f"{clean(report.job.input_path)}: {plural(report.job.count, 'request')}{left}")
+    source = clean(report.job.input_path) if report.job.has_requests else "made elsewhere, attached without its input"
+    yield "input", Text(f"{source}: {plural(report.job.count, 'request')}{left}")
     eta = f", about {duration(report.eta - report.now)} left" if report.eta else ""
     yield "started", Text(f"{moment(report.job.created_at)}, elapsed {duration(report.elapsed)}{eta}")
     yield "batches", _bar(report)
@@ -168,7 +169,8 @@ def _batches(batches: Sequence[Batch], now: datetime) -> Table:
     for one in batches:
         age = duration(now - one.created_at) if one.created_at else ""
         name = f"{one.message_batch_id or one.note}{' ?' if one.provisional else ''}"
-        cells = (number(one.cut.first + 1), number(one.count), size(one.cut.body_bytes), one.state.value)
+        body = size(one.cut.body_bytes) if one.cut.has_requests else ""
+        cells = (number(one.cut.first + 1), number(one.count), body, one.state.value)
         table.add_row(str(one.round), *cells, Text(clean(name, 80)), age)
     return table
 

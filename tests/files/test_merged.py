@@ -69,7 +69,7 @@ def test_each_line_that_was_left_out_comes_once_in_order_with_its_first_error(tm
     ]:
         problems.add(Problem(line, custom_id, Fault(code, f"it is {code}", severity)))
     problems.close()
-    found = left_out_lines(tmp_path / "left-out.jsonl")
+    found = list(left_out_lines(tmp_path / "left-out.jsonl"))
     assert [(of.line, of.custom_id, of.error_type, of.message) for of in found] == [
         (3, "r-3", "params_missing", "it is params_missing"),
         (9, "", "not_json", "it is not_json"),
@@ -77,8 +77,18 @@ def test_each_line_that_was_left_out_comes_once_in_order_with_its_first_error(tm
     assert {(of.outcome, of.failure_class, of.round) for of in found} == {("unanswered", "fix", 0)}
 
 
+def test_lines_that_were_left_out_are_never_all_in_hand(tmp_path: Path) -> None:
+    problems = ProblemFile(tmp_path / "left-out.jsonl")
+    for line in (*range(1, 3_000, 2), *range(2, 3_000, 2)):
+        problems.add(Problem(line, f"r-{line}", Fault("in_no_batch", "it is in none")))
+    problems.close()
+    told = left_out_lines(tmp_path / "left-out.jsonl")
+    assert next(told).line == 1
+    assert [of.line for of in told] == list(range(2, 3_000))
+
+
 def test_where_nothing_was_left_out_there_is_nothing(tmp_path: Path) -> None:
-    assert left_out_lines(tmp_path / "left-out.jsonl") == []
+    assert list(left_out_lines(tmp_path / "left-out.jsonl")) == []
 
 
 @pytest.mark.parametrize("how", ["itself", "a link", "a symbolic link"])

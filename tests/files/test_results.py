@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchctl.domain.errors import ApiFailure, DiskProblem
-from batchctl.domain.model import Batch, FailureClass, Mark, Outcome, RequestCounts, State, Verified
+from batchctl.domain.model import Batch, Cut, FailureClass, Mark, Outcome, RequestCounts, State, Verified
 from batchctl.files import results
-from batchctl.files.results import Answers, NotOurs, NotWhole, first_ids, is_on_disk, receive
+from batchctl.files.results import Answers, NotOurs, NotWhole, OrderOfArrival, first_ids, is_on_disk, receive, reindex
 
 IDS = [request_id(n) for n in range(8)]
 POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
@@ -486,3 +486,65 @@ def test_a_line_in_many_pieces_is_one_line(size: int) -> None:
     whole = joined([*GOOD[:2], result_line("long", succeeded(text="x" * 5000)), GOOD[3]])
     pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
     assert first_ids(pieces, 20) == [*ids_at(0, 1), b"long", *ids_at(3)]
+
+
+# ---------------------------------------------------------------- requests that are not known
+
+
+def unknown(counts: RequestCounts = COUNTS, **more: Any) -> Batch:
+    return ended(counts, cut=Cut(first=0, count=counts.total, start=0, end=0, sha256=""), **more)
+
+
+def arrived(folder: Path, data: bytes, counts: RequestCounts = COUNTS) -> tuple[Verified, Answers]:
+    raw, index = folder / "raw.jsonl", folder / "raw.index"
+    verified = receive([data], OrderOfArrival(counts.total), unknown(counts), raw, index)
+    return verified, Answers(raw, index, fetched(verified, counts))
+
+
+def test_without_requests_results_stand_in_the_order_of_arrival(tmp_path: Path) -> None:
+    _, answers = arrived(tmp_path, joined(GOOD))
+    assert [answers.line(n) for n in range(8)] == GOOD
+    assert [answers.custom_id(n).decode() for n in range(8)] == list(reversed(IDS))
+    answers.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (joined(GOOD[:7]), "1 of 8 requests have no result"),
+        (joined([*GOOD[:7], GOOD[0]]), "1 results came twice"),
+        (joined([*GOOD, result_line("more", succeeded())]), "is one more than the batch has requests"),
+        (joined([*GOOD[:7], result_line(IDS[0], EXPIRED)]), "7 succeeded, the API counted 8"),
+        (joined(GOOD)[:-5], "a line is no result"),
+    ],
+)
+def test_without_requests_it_is_whole_or_refused_all_the_same(tmp_path: Path, data: bytes, said: str) -> None:
+    with pytest.raises(NotWhole, match=said):
+        arrived(tmp_path, data)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"raw.unverified": data}
+
+
+def test_ids_that_never_end_take_no_memory() -> None:
+    positions = OrderOfArrival(2)
+    assert [positions.get(custom_id) for custom_id in (b"a", b"b", b"c", b"a", b"c")] == [0, 1, None, 0, None]
+
+
+def test_results_are_given_the_places_of_their_requests(tmp_path: Path) -> None:
+    verified, answers = arrived(tmp_path, joined(GOOD))
+    answers.close()
+    known = fetched(verified)
+    reindex(POSITIONS, known, tmp_path / "raw.jsonl", tmp_path / "raw.index")
+    answers = Answers(tmp_path / "raw.jsonl", tmp_path / "raw.index", known)
+    assert [answers.custom_id(n).decode() for n in range(8)] == IDS
+    answers.close()
+
+
+@pytest.mark.parametrize("change", [(b"r-00003", b"r-00099"), (b"Answer r-00003", b"Answer r-00004")])
+def test_results_that_are_not_what_came_are_given_no_places(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    verified, answers = arrived(tmp_path, joined(GOOD))
+    answers.close()
+    before = (tmp_path / "raw.index").read_bytes()
+    (tmp_path / "raw.jsonl").write_bytes(joined(GOOD).replace(*change))
+    with pytest.raises(DiskProblem, match=r"raw\.jsonl"):
+        reindex(POSITIONS, fetched(verified), tmp_path / "raw.jsonl", tmp_path / "raw.index")
+    assert (tmp_path / "raw.index").read_bytes() == before

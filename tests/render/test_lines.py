@@ -64,6 +64,24 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
     (events.Checked("-", a_scan(deep_checked=0), ""), "good", "checked    -: 1,000 requests, 530 KB, none in depth"),
     (events.Planned(JOB, 1, 1, 530, 2), "good", "planned    reviews-7f3a round 2: 1 request in 1 batch, 530 B"),
     (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches not sent yet, as it was planned"),
+    (
+        events.Attached(JOB, (a_batch(State.ENDED), a_batch(State.IN_PROGRESS), a_batch(State.ENDED))),
+        "good",
+        "attached   reviews-7f3a: 10 requests in 3 batches, 2 ended, 1 in progress",
+    ),
+    (
+        events.Paired(JOB, 3),
+        "good",
+        "paired     reviews-7f3a: 10 lines of /data/reviews.jsonl went into 3 batches",
+    ),
+    (
+        events.Paired(a_job(left_out=1_204), 1),
+        "warn",
+        (
+            "paired     reviews-7f3a: 10 lines of /data/reviews.jsonl went into 1 batch;"
+            " 1,204 lines of it are in none of these"
+        ),
+    ),
     (events.BatchSent(*PLACE, "msgbatch_1"), "good", "sent       batch 2 of 12 (10,000 requests) as msgbatch_1"),
     (
         events.BatchNotSent(*PLACE, "HTTP 429 slow\ndown", SOON),

@@ -1,0 +1,667 @@
+"""Batches made elsewhere, by the real SDK, become a job like any other."""
+
+import gzip
+import importlib
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+from program import KEY, Person, ids, request, requests, sent_lines
+
+from batchctl.clock import Clock
+from batchctl.domain.errors import Stopped
+from batchctl.domain.model import Job
+from batchctl.emulator.running import Running
+from batchctl.ledger import Ledger, Owner
+
+CREATE = "POST /v1/messages/batches"
+RETRIEVE = "GET /v1/messages/batches/{id}"
+LIST = "GET /v1/messages/batches"
+RESULTS = "GET /v1/messages/batches/{id}/results"
+
+
+def made(emulator: Running, *batches: Iterable[bytes]) -> list[str]:
+    """As a script makes them: every line read, and handed to the SDK. Their ids."""
+    with anthropic.Anthropic(api_key=KEY, base_url=emulator.base_url) as client:
+        return [client.messages.batches.create(requests=[json.loads(line) for line in one]).id for one in batches]
+
+
+def slices(lines: list[bytes], size: int) -> list[list[bytes]]:
+    return [lines[at : at + size] for at in range(0, len(lines), size)]
+
+
+def attached(person: Person, *words: str | Path) -> str:
+    ran = person.run("attach", *words)
+    assert ran.status == 0, ran.err
+    return ran.job
+
+
+def ids_of(lines: Iterable[bytes]) -> list[str]:
+    return [json.loads(line)["custom_id"] for line in lines]
+
+
+def nothing_recorded(person: Person) -> bool:
+    """No job, no file of one, and nothing left of the attempt."""
+    root = person.folder / ".batchctl"
+    left = [path for name in ("jobs", "tmp") for path in (root / name).rglob("*")]
+    ledger = Ledger(root / "ledger.db")
+    try:
+        return not ledger.jobs() and not left
+    finally:
+        ledger.close()
+
+
+# ---------------------------------------------------------------- without the input
+
+
+def test_batches_of_a_script_become_a_job_that_can_be_fetched(person: Person, emulator: Running) -> None:
+    lines = requests(25)
+    named = made(emulator, *slices(lines, 10))
+    ran = person.run("attach", *reversed(named))
+    assert ran.status == 0, ran.err
+    assert ran.job.startswith("attached-")
+    assert ran.out.count("\n") == 1
+    assert f"attached   {ran.job}: 25 requests in 3 batches, 3 ended" in ran.err
+    assert f"next: batchctl fetch {ran.job}" in ran.err
+    assert person.run("fetch").status == 0
+    results = person.results(ran.job)
+    assert sorted(ids(results)) == ids_of(lines)
+    assert [set(ids(one)) for one in (results[:10], results[10:20], results[20:])] == [
+        set(ids_of(one)) for one in slices(lines, 10)
+    ]
+    assert person.errors(ran.job) == []
+    assert emulator.requests()[CREATE] == 3
+
+
+def test_its_results_are_the_apis_own_bytes_in_the_order_of_arrival(person: Person, emulator: Running) -> None:
+    job = attached(person, *made(emulator, requests(20)))
+    assert person.run("fetch").status == 0
+    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    assert (person.folder / f"{job}.results.jsonl").read_bytes() == raw.read_bytes()
+
+
+def test_a_truncated_download_is_never_taken_for_whole(person: Person, emulator: Running) -> None:
+    job = attached(person, *made(emulator, requests(20)))
+    for fault in ("early_end_at_line", "early_end_mid_line", "duplicate_line", "missing_line"):
+        emulator.add_fault({"on": "results", "fault": fault})
+    ran = person.run("fetch")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("not whole") == 4
+    assert len(set(ids(person.results(job)))) == 20
+
+
+def test_what_is_unanswered_has_no_known_id(person: Person, emulator: Running) -> None:
+    first = made(emulator, requests(3))
+    emulator.set_scenario({"batch_seconds": 600})
+    job = attached(person, *first, *made(emulator, requests(2, "s")))
+    ran = person.run("fetch")
+    assert ran.status == 8, ran.err
+    assert len(person.results(job)) == 3
+    errors = person.errors(job)
+    assert [(e["line"], e["custom_id"], e["type"]) for e in errors] == [
+        (4, None, "unanswered"),
+        (5, None, "unanswered"),
+    ]
+    assert "without its input" in errors[0]["message"]
+
+
+def test_a_job_without_its_input_says_so_wherever_it_is_shown(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+    job = attached(person, *made(emulator, requests(4)), "--label", "team=evals")
+    told = person.run("status", job, "--batches")
+    assert "made elsewhere, attached without its input: 4 requests" in told.out
+    assert "15 B" not in told.out
+    assert "elapsed 0 s" in told.out
+    shape = person.run("status", job, "--json", "--batches").json
+    assert (shape["input"], shape["input_sha256"], shape["labels"]) == (None, None, {"team": "evals"})
+    assert (shape["message_batches"][0]["bytes"], shape["message_batches"][0]["sha256"]) == (None, None)
+    assert person.run("fetch").status == 3
+    assert f"next: batchctl attach {job} --input FILE" in person.run("status", job).out
+
+
+def test_verbs_that_need_requests_name_the_one_that_gives_them(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+    job = attached(person, *made(emulator, requests(4)))
+    assert person.run("fetch").status == 3
+    for words in (["retry"], ["retry", "--dry-run"], ["retry", "--edit"]):
+        ran = person.run(*words)
+        assert ran.status == 6
+        assert f"batchctl attach {job} --input FILE" in ran.err
+    moved = person.run("fetch", "--input", person.write("in.jsonl", requests(4)))
+    assert moved.status == 2
+    assert f"batchctl attach {job} --input" in moved.err
+    sent = person.run("submit", job)
+    assert sent.status == 6
+    assert "there is nothing to send" in sent.err
+    assert emulator.requests()[CREATE] == 1
+
+
+def test_its_input_submitted_here_is_another_job(person: Person, emulator: Running) -> None:
+    attached(person, *made(emulator, requests(4)))
+    person.submitted("in.jsonl", requests(4))
+    assert emulator.requests()[CREATE] == 2
+
+
+def test_a_batch_that_has_not_ended_is_followed_to_its_end(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 600})
+    ran = person.run("attach", *made(emulator, requests(2)))
+    assert "1 in progress" in ran.err
+    assert f"next: batchctl status {ran.job} --watch" in ran.err
+    emulator.set_scenario({"batch_seconds": 0.3})
+    job = attached(person, *made(emulator, requests(4), requests(4, "s")))
+    assert person.run("status", job, "--watch", "--poll", "200ms").status == 0
+    assert person.run("fetch", job).status == 0
+    assert len(person.results(job)) == 8
+
+
+# ---------------------------------------------------------------- which batches
+
+
+def test_ids_come_from_stdin_one_on_each_line(person: Person, emulator: Running) -> None:
+    named = made(emulator, requests(2), requests(3, "s"), requests(4, "t"))
+    ran = person.run("attach", "-", stdin="\n".join([named[0], "", f"  {named[2]}\r", named[1], ""]).encode())
+    assert ran.status == 0, ran.err
+    shape = person.run("status", ran.job, "--json", "--batches").json
+    assert [b["id"] for b in shape["message_batches"]] == named
+    assert [b["first"] for b in shape["message_batches"]] == [0, 2, 5]
+
+
+def test_many_batches_are_asked_for_with_one_list_page(person: Person, emulator: Running) -> None:
+    named = made(emulator, *([line] for line in requests(30)))
+    attached(person, *named[:20])
+    assert (emulator.requests()[LIST], emulator.requests().get(RETRIEVE, 0)) == (1, 0)
+    attached(person, *named[20:22])
+    assert (emulator.requests()[LIST], emulator.requests()[RETRIEVE]) == (1, 2)
+
+
+def test_a_batch_that_the_list_does_not_show_is_asked_for_by_name(person: Person, emulator: Running) -> None:
+    named = made(emulator, *([line] for line in requests(4)))
+    emulator.add_fault({"on": "list", "fault": "hide_from_list"})
+    attached(person, *named)
+    assert emulator.requests()[RETRIEVE] == 1
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again(person: Person, emulator: Running) -> None:
+    named = made(emulator, requests(2))
+    emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529, "type": "overloaded_error"})
+    ran = person.run("attach", *named)
+    assert ran.status == 0, ran.err
+    assert "no answer" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["msgbatch_"], 2, "'msgbatch_' is not the id of a Message Batch"),
+        (["batch_123"], 2, "'batch_123' is not the id"),
+        (["msgbatch_../up"], 2, "is not the id"),
+        ([f"msgbatch_{'x' * 120}"], 2, "at most 128"),
+        (["msgbatch_1", "msgbatch_2", "msgbatch_1"], 2, "named twice: msgbatch_1"),
+        (["msgbatch_nobody"], 2, "the API does not know msgbatch_nobody"),
+        ([f"msgbatch_{n}" for n in range(9)], 2, "msgbatch_0, msgbatch_1, msgbatch_2 and 6 more"),
+        (["-"], 2, "no id came from stdin"),
+        (["-", "--input", "-"], 2, "either the ids or the input"),
+        (["msgbatch_1", "--name", "../up"], 2, "--name"),
+        (["msgbatch_1", "--beta", "a b"], 2, "--beta"),
+        (["msgbatch_1", "--label", "novalue"], 2, "--label"),
+        (["msgbatch_1", "--api-version", "2020-01-01"], 2, "2026-10-21"),
+    ],
+)
+def test_words_that_name_no_batch_are_refused(person: Person, words: list[str], status: int, said: str) -> None:
+    ran = person.run("attach", *words)
+    assert (ran.status, said in ran.err) == (status, True), ran.err
+    assert "Traceback" not in ran.err
+    assert not (person.folder / ".batchctl").exists() or nothing_recorded(person)
+
+
+def test_another_api_workspace_is_named_as_a_cause(person: Person, emulator: Running) -> None:
+    named = made(emulator, requests(2))
+    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
+    ran = person.run("attach", *named)
+    assert ran.status == 2
+    assert "another API workspace" in ran.err
+    assert nothing_recorded(person)
+
+
+def test_an_archived_batch_is_refused_for_its_results_are_gone(person: Person, emulator: Running) -> None:
+    old = made(emulator, requests(2))
+    emulator.advance(30 * 24 * 3600)
+    ran = person.run("attach", *old, *made(emulator, requests(2)))
+    assert ran.status == 6
+    assert f"archived {old[0]}" in ran.err
+    assert nothing_recorded(person)
+
+
+def test_a_batch_of_a_job_stays_with_it(person: Person, emulator: Running) -> None:
+    job = person.submitted("in.jsonl", requests(4), "--max-requests", "2")
+    mine = [b["id"] for b in emulator.batches()]
+    other = made(emulator, requests(2, "s"))
+    ran = person.run("attach", *other, mine[1])
+    assert ran.status == 6
+    assert f"{mine[1]} in {job}" in ran.err
+    known = attached(person, *other)
+    for words in (other, [known], [*other, "--input", "in.jsonl", "--name", "else"], [*other, mine[0]]):
+        ran = person.run("attach", *words)
+        assert ran.status in {2, 6}
+        assert known in ran.err
+    assert person.run("attach", job).status == 6
+    assert len(person.run("status", "--json").json["jobs"]) == 2
+
+
+def test_a_batch_that_a_job_is_in_doubt_about_is_not_taken_from_it(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken, its own job would never find it, and pay for it again."""
+    monkeypatch.setenv("BATCHCTL_DOUBT_GRACE", "1")
+    emulator.set_scenario({"batch_seconds": 600})
+    emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
+    emulator.add_fault({"on": "list", "fault": "status", "status": 401, "type": "authentication_error", "nth": 2})
+    path = person.write("in.jsonl", requests(3))
+    assert person.run("submit", path).status != 0
+    lost = emulator.batches()[0]["id"]
+    ran = person.run("attach", lost)
+    assert ran.status == 6
+    assert "in doubt about" in ran.err
+    assert person.run("submit", path).status == 0
+    assert emulator.requests()[CREATE] == 1
+    assert "in-" in person.run("attach", lost).err
+
+
+# ---------------------------------------------------------------- with the input
+
+
+def test_slices_give_exactly_the_order_of_the_input(person: Person, emulator: Running) -> None:
+    lines = requests(25)
+    named = made(emulator, *reversed(slices(lines, 10)))
+    path = person.write("reviews.jsonl", lines)
+    ran = person.run("attach", *named, "--input", path)
+    assert ran.status == 0, ran.err
+    assert ran.job.startswith("reviews-")
+    assert "25 lines of" in ran.err
+    assert "went into 3 batches" in ran.err
+    assert person.run("fetch").status == 0
+    assert ids(person.results(ran.job)) == ids_of(lines)
+    assert person.errors(ran.job) == []
+    assert emulator.requests()[RESULTS] == 3
+    shape = person.run("status", ran.job, "--json").json
+    assert (shape["input"], shape["requests"], shape["left_out"]) == (str(path), 25, 0)
+
+
+def test_what_failed_goes_again_with_the_original_bytes(person: Person, emulator: Running) -> None:
+    lines = [line.replace(b'": ', b'":  ') for line in requests(30)]
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
+    named = made(emulator, lines[20:], lines[:20])
+    job = attached(person, *named, "--input", person.write("in.jsonl", lines), "--api-version", "2023-06-01")
+    assert person.run("fetch").status == 3
+    errors = person.errors(job)
+    assert errors
+    assert [ids_of(lines)[e["line"] - 1] for e in errors] == [e["custom_id"] for e in errors]
+    assert [e["line"] for e in errors] == sorted(e["line"] for e in errors)
+    (person.folder / "in.jsonl").unlink()
+    assert person.run("retry").status == 0
+    assert sent_lines(emulator)[-1] == [lines[e["line"] - 1] for e in errors]
+    assert emulator.batches()[-1]["api_version"] == "2023-06-01"
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+
+
+def test_an_edited_retry_finds_its_places_whatever_the_order_of_creation(person: Person, emulator: Running) -> None:
+    lines = requests(12)
+    lines[2] = request("bad-1", max_tokens=200_000)
+    lines[10] = request("bad-2", max_tokens=200_000)
+    named = made(emulator, lines[8:], lines[:4], lines[4:8])
+    job = attached(person, *named, "--input", person.write("in.jsonl", lines))
+    assert person.run("fetch").status == 3
+    assert person.run("retry", "--include-invalid", "--edit").status == 0
+    path = person.folder / f"{job}.round-2.requests.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"200000", b"64"))
+    assert person.run("retry", "--from", path).status == 0
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+
+
+def test_lines_dealt_out_in_turns_each_find_their_answer(person: Person, emulator: Running) -> None:
+    lines = requests(30)
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
+    job = attached(person, *made(emulator, lines[::3], lines[1::3], lines[2::3]), "--input", person.write("in", lines))
+    assert person.run("fetch").status == 3
+    assert ids(person.results(job)) == ids_of([*lines[::3], *lines[1::3], *lines[2::3]])
+    errors = person.errors(job)
+    assert all(e["custom_id"] == ids_of(lines)[e["line"] - 1] for e in errors)
+    assert person.run("retry").status == 0
+    assert sorted(sent_lines(emulator)[-1]) == sorted(lines[e["line"] - 1] for e in errors)
+    assert person.run("fetch").status == 0
+
+
+@pytest.mark.parametrize(
+    "kind", ["plain", "gzip", "stdin", "byte order mark", "blank lines", "crlf", "no final newline"]
+)
+def test_every_way_in_gives_the_same_requests(person: Person, emulator: Running, kind: str) -> None:
+    lines = requests(6)
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"expired": 1.0}})
+    named = made(emulator, lines[:3], lines[3:])
+    text = b"".join(line + b"\n" for line in lines)
+    path, stdin = person.folder / "in.jsonl", b""
+    match kind:
+        case "gzip":
+            path = person.folder / "in.jsonl.gz"
+            path.write_bytes(gzip.compress(text))
+        case "stdin":
+            path, stdin = Path("-"), text
+        case "byte order mark":
+            path.write_bytes(b"\xef\xbb\xbf" + text)
+        case "blank lines":
+            path.write_bytes(b"\n" + text.replace(b"\n", b"\n \n"))
+        case "crlf":
+            path.write_bytes(text.replace(b"\n", b"\r\n"))
+        case "no final newline":
+            path.write_bytes(text[:-1])
+        case _:
+            path.write_bytes(text)
+    ran = person.run("attach", *named, "--input", path, stdin=stdin)
+    assert ran.status == 0, ran.err
+    assert person.run("fetch").status == 3
+    if kind == "blank lines":
+        assert [e["line"] for e in person.errors(ran.job)] == [2, 4, 6, 8, 10, 12]
+    assert person.run("retry").status == 0
+    assert [line.strip() for line in sent_lines(emulator)[-1]] == lines
+
+
+def test_what_the_check_would_refuse_was_sent_already(person: Person, emulator: Running) -> None:
+    lines = [request("a", temperature=0.5), request("b", newer_parameter=1)]
+    job = attached(person, *made(emulator, lines), "--input", person.write("in.jsonl", lines))
+    assert person.run("fetch").status == 3
+    assert len(person.results(job)) == 2
+
+
+def test_lines_in_none_of_the_batches_stay_accounted_for(person: Person, emulator: Running) -> None:
+    lines = requests(12)
+    named = made(emulator, lines[4:8])
+    ran = person.run("attach", *named, "--input", person.write("in.jsonl", lines))
+    assert ran.status == 0, ran.err
+    assert "8 lines of it are in none of these" in ran.err
+    assert person.run("fetch").status == 3
+    assert ids(person.results(ran.job)) == ids_of(lines[4:8])
+    errors = person.errors(ran.job)
+    assert [(e["line"], e["custom_id"]) for e in errors] == [(n + 1, f"r-{n:05d}") for n in (0, 1, 2, 3, 8, 9, 10, 11)]
+    assert {(e["outcome"], e["type"], e["round"]) for e in errors} == {("unanswered", "in_no_batch", 0)}
+    assert person.run("status", ran.job, "--json").json["left_out"] == 8
+
+
+def test_the_input_is_known_again_and_not_paid_for_twice(person: Person, emulator: Running) -> None:
+    lines = requests(4)
+    path = person.write("in.jsonl", lines)
+    job = attached(person, *made(emulator, lines), "--input", path)
+    ran = person.run("submit", path)
+    assert ran.status == 6
+    assert job in ran.err
+    assert person.run("fetch", "--output", path).status == 6
+
+
+def test_batches_that_have_not_ended_cannot_be_paired_yet(person: Person, emulator: Running) -> None:
+    ended = made(emulator, requests(2))
+    emulator.set_scenario({"batch_seconds": 600})
+    running = made(emulator, requests(2, "s"))
+    path = person.write("in.jsonl", [*requests(2), *requests(2, "s")])
+    ran = person.run("attach", *ended, *running, "--input", path)
+    assert ran.status == 6
+    assert running[0] in ran.err
+    assert "without --input" in ran.err
+    assert nothing_recorded(person)
+    job = attached(person, *ended, *running)
+    again = person.run("attach", job, "--input", path)
+    assert again.status == 6
+    assert "--watch" in again.err
+
+
+# ---------------------------------------------------------------- an input that does not fit
+
+
+def _refused(person: Person, named: list[str], lines: Iterable[bytes]) -> str:
+    ran = person.run("attach", *named, "--input", person.write("in.jsonl", lines))
+    assert ran.status in {5, 6}, ran.err
+    assert "Traceback" not in ran.err
+    assert nothing_recorded(person)
+    return ran.err
+
+
+def test_an_id_that_is_no_line_of_the_input_is_named_with_its_batch(person: Person, emulator: Running) -> None:
+    named = made(emulator, requests(3), requests(3, "s"))
+    said = _refused(person, named, requests(3))
+    assert "3 results are of no line of it: s-00000 of " + named[1] in said
+    attached(person, *named)
+
+
+def test_an_id_that_two_batches_hold_is_named_with_both(person: Person, emulator: Running) -> None:
+    named = made(emulator, requests(3), requests(2))
+    said = _refused(person, named, requests(3))
+    assert f"2 custom_ids are in more than one of these batches: r-00000 in {named[0]} and {named[1]}" in said
+    attached(person, named[0], "--input", "in.jsonl")
+
+
+def test_an_id_on_two_lines_is_named_with_both(person: Person, emulator: Running) -> None:
+    lines = requests(3)
+    named = made(emulator, lines)
+    said = _refused(person, named, [*lines, lines[1]])
+    assert "r-00001 on 2 and 4" in said
+
+
+def test_a_repeated_id_that_was_never_sent_hurts_nobody(person: Person, emulator: Running) -> None:
+    lines = requests(3)
+    job = attached(
+        person,
+        *made(emulator, lines),
+        "--input",
+        person.write("in.jsonl", [*lines, request("twice"), request("twice")]),
+    )
+    assert person.run("fetch").status == 3
+    assert [e["line"] for e in person.errors(job)] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"custom_id": "a", "params": {}}\n{broken\n', "line 2"),
+        (b'{"custom_id": "a"}\n', "custom_id"),
+        (b'{"custom_id": 5, "params": {}}\n', "line 1"),
+        (b'{"custom_id": "a", "params": []}\n', "line 1"),
+        (b'{"custom_id": "a", "params": {}, "meta": 1}\n', "jq -c"),
+        (b'[{"custom_id": "a", "params": {}}]\n', "one JSON array"),
+        (b"", "holds no request"),
+        (b"\n\n", "holds no request"),
+        (b"PK\x03\x04", "zip"),
+    ],
+)
+def test_a_file_of_no_requests_is_refused(person: Person, emulator: Running, text: bytes, said: str) -> None:
+    named = made(emulator, requests(2))
+    (person.folder / "in.jsonl").write_bytes(text)
+    ran = person.run("attach", *named, "--input", "in.jsonl")
+    assert ran.status == 5, ran.err
+    assert said in ran.err
+    assert "in.jsonl" in ran.err
+    assert nothing_recorded(person)
+
+
+@pytest.mark.parametrize("path", ["nowhere.jsonl", ".", "nowhere.gz"])
+def test_a_file_that_is_not_there_is_said(person: Person, emulator: Running, path: str) -> None:
+    ran = person.run("attach", *made(emulator, requests(2)), "--input", path)
+    assert ran.status == 5, ran.err
+    assert nothing_recorded(person)
+
+
+# ---------------------------------------------------------------- the input later
+
+
+def test_a_job_is_given_its_input_later_and_keeps_what_was_fetched(person: Person, emulator: Running) -> None:
+    lines = requests(25)
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
+    named = made(emulator, *slices(lines, 10))
+    job = attached(person, *named, "--name", "mine")
+    assert person.run("fetch").status == 3
+    before = (person.folder / "mine.results.jsonl").read_bytes()
+    path = person.write("in.jsonl", [*lines, request("never-sent")])
+    ran = person.run("attach", *reversed(named), "--input", path)
+    assert ran.status == 0, ran.err
+    assert ran.job == job == "mine"
+    assert f"next: batchctl fetch {job}" in ran.err
+    assert emulator.requests()[RESULTS] == 3
+    assert person.run("fetch").status == 3
+    assert emulator.requests()[RESULTS] == 3
+    after = (person.folder / "mine.results.jsonl").read_bytes()
+    assert sorted(after.splitlines()) == sorted(before.splitlines())
+    assert ids(person.results(job)) == ids_of(lines)
+    assert person.run("retry").status == 0
+    assert person.run("fetch").status == 3
+    assert [e["type"] for e in person.errors(job)] == ["in_no_batch"]
+    assert person.run("attach", *named, "--input", path).status == 6
+
+
+def test_its_name_stands_for_its_ids(person: Person, emulator: Running) -> None:
+    lines = requests(5)
+    job = attached(person, *made(emulator, lines))
+    assert attached(person, job, "--input", person.write("in.jsonl", lines), "--label", "a=b", "--beta", "b-1") == job
+    assert person.run("status", job, "--json").json["labels"] == {"a": "b"}
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+
+
+def test_a_wrong_input_leaves_a_job_that_was_there_before_as_it_was(person: Person, emulator: Running) -> None:
+    lines = requests(5)
+    job = attached(person, *made(emulator, lines))
+    assert person.run("fetch").status == 0
+    before = (person.folder / f"{job}.results.jsonl").read_bytes()
+    assert person.run("attach", job, "--input", person.write("in.jsonl", lines[:4])).status == 5
+    assert person.run("fetch").status == 0
+    assert (person.folder / f"{job}.results.jsonl").read_bytes() == before
+    assert person.run("attach", job, "--input", person.write("in.jsonl", lines)).status == 0
+
+
+def test_results_that_the_disk_changed_are_not_given_places(person: Person, emulator: Running) -> None:
+    lines = requests(5)
+    job = attached(person, *made(emulator, lines))
+    assert person.run("fetch").status == 0
+    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    raw.write_bytes(raw.read_bytes().replace(b"r-0", b"x-0"))
+    ran = person.run("attach", job, "--input", person.write("in.jsonl", lines))
+    assert ran.status == 1
+    assert "delete it" in ran.err
+    raw.unlink()
+    assert person.run("attach", job, "--input", "in.jsonl").status == 0
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+
+
+# ---------------------------------------------------------------- stops
+
+
+def _stopping(*_: Any, **__: Any) -> None:
+    raise Stopped
+
+
+@pytest.mark.parametrize("with_input", [False, True])
+def test_a_stop_before_the_record_leaves_nothing(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, *, with_input: bool
+) -> None:
+    lines = requests(5)
+    words = [*made(emulator, lines), *(["--input", str(person.write("in.jsonl", lines))] if with_input else [])]
+    with monkeypatch.context() as stop:
+        stop.setattr("batchctl.ledger.jobs._insert_round", _stopping)
+        assert person.run("attach", *words).status == 130
+    ledger = Ledger(person.folder / ".batchctl" / "ledger.db")
+    assert ledger.jobs() == []
+    ledger.close()
+    assert not list((person.folder / ".batchctl" / "tmp").iterdir())
+    assert person.run("attach", *words).status == 0
+    assert person.run("fetch").status == 0
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "batchctl.commands.downloading.receive",
+        "batchctl.commands.pairing.lay_down",
+        "batchctl.commands.pairing.reindex",
+        "batchctl.commands.pairing.place",
+        "batchctl.ledger.ledger.Ledger.record_requests",
+    ],
+)
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_stop_on_the_way_to_its_input_is_continued_by_the_same_command(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, at: str, after: int
+) -> None:
+    lines = requests(20)
+    words = [*made(emulator, lines[10:15], lines[:5]), "--input", str(person.write("in.jsonl", lines))]
+    whole = _imported(at)
+    calls = 0
+
+    def stopping(*given: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise Stopped
+        return whole(*given, **more)
+
+    with monkeypatch.context() as stop:
+        stop.setattr(at, stopping)
+        ran = person.run("attach", *words)
+    assert ran.status == (130 if calls > after else 0)
+    if ran.status:
+        # What is there by then is whole, in some order.
+        found = person.run("fetch", "--output", "meanwhile.jsonl")
+        assert found.status == 0, found.err
+        told = (person.folder / "meanwhile.jsonl").read_bytes().splitlines()
+        assert sorted(ids(map(json.loads, told))) == sorted(ids_of([*lines[10:15], *lines[:5]]))
+        again = person.run("attach", *words)
+        assert again.status == 0, again.err
+    job = person.run("status", "@last", "--json").json["job"]
+    assert person.run("fetch").status == 3
+    assert ids(person.results(job)) == ids_of([*lines[:5], *lines[10:15]])
+    assert [e["line"] for e in person.errors(job)] == [*range(6, 11), *range(16, 21)]
+    assert not list((person.folder / ".batchctl" / "tmp").iterdir())
+
+
+def test_a_job_that_another_process_works_on_is_left_alone(person: Person, emulator: Running) -> None:
+    lines = requests(5)
+    job = attached(person, *made(emulator, lines))
+    assert person.run("fetch").status == 0
+    root = person.folder / ".batchctl"
+    ledger = Ledger(root / "ledger.db")
+    with Owner(root / "owners") as other:
+        batch = ledger.batches(ledger.job(job))[0]
+        assert ledger.claim(batch, other.name, Clock().now())
+        ran = person.run("attach", job, "--input", person.write("in.jsonl", lines))
+        assert (ran.status, "another process" in ran.err) == (6, True), ran.err
+    ledger.close()
+    assert person.run("attach", job, "--input", "in.jsonl").status == 0
+
+
+def test_a_batch_that_another_process_was_first_with_is_refused(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = made(emulator, requests(5))
+    whole = Ledger.record_attached
+
+    def late(ledger: Ledger, new: Job, *rest: Any) -> bool:
+        assert whole(ledger, replace(new, name="first"), *rest)
+        return whole(ledger, new, *rest)
+
+    monkeypatch.setattr(Ledger, "record_attached", late)
+    ran = person.run("attach", *named)
+    assert (ran.status, f"{named[0]} in first" in ran.err) == (6, True), ran.err
+
+
+def _imported(dotted: str) -> Any:
+    *rest, last = dotted.split(".")
+    for length in range(len(rest), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(rest[:length]))
+        except ModuleNotFoundError:
+            continue
+        for word in (*rest[length:], last):
+            found = getattr(found, word)
+        return found
+    raise AssertionError(dotted)

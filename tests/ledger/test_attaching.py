@@ -1,0 +1,122 @@
+"""Batches made elsewhere: bound from the first, without requests until those are given, or gone again without a trace."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
+
+from batchctl.domain.attaching import places_of
+from batchctl.domain.model import Cut, Job, Merged, MessageBatch, RequestCounts, State, Verified
+from batchctl.ledger import Ledger
+
+FOUND = [
+    a_message_batch("msgbatch_a", 10, ended_at=NOW + HOUR, created_at=NOW),
+    a_message_batch("msgbatch_b", 7, created_at=NOW + MINUTE),
+]
+NEW = a_job("attached-1a2b", [a_round(count=17, request_file="")], input_path="", input_sha256="1a2b-by-ids")
+VERIFIED = Verified(
+    bytes=99, sha256="a" * 64, counts=RequestCounts(), unknown=0, truncated=0, refusals=0, paused_turns=0, failures=()
+)
+
+
+def attached(ledger: Ledger, new: Job = NEW, found: list[MessageBatch] = FOUND) -> Job:
+    assert ledger.record_attached(new, list(zip(places_of(found), found, strict=True)), NOW)
+    return ledger.job(new.name)
+
+
+def fetched(ledger: Ledger, job: Job) -> None:
+    ledger.record_seen([(b, replace(FOUND[0], id=b.message_batch_id or "")) for b in ledger.batches(job)], NOW)
+    for batch in ledger.batches(job):
+        assert ledger.claim(batch, "me", NOW)
+        assert ledger.record_fetched(batch, "me", VERIFIED, NOW)
+
+
+def test_batches_are_bound_and_stand_where_the_api_has_them(ledger: Ledger) -> None:
+    job = attached(ledger)
+    assert not job.has_requests
+    one, other = ledger.batches(job)
+    assert (one.message_batch_id, one.state, one.count, one.ended_at) == ("msgbatch_a", State.ENDED, 10, NOW + HOUR)
+    assert (other.state, other.cut.first, other.created_at) == (State.IN_PROGRESS, 10, NOW + MINUTE)
+    assert not any(b.provisional or b.intent_at or b.cut.has_requests for b in (one, other))
+    assert ledger.known_message_batches(job) == {"msgbatch_a", "msgbatch_b"}
+    assert ledger.jobs_of_message_batches({"msgbatch_b", "msgbatch_z"}) == {"msgbatch_b": job.name}
+
+
+def test_a_batch_is_in_one_job_only(ledger: Ledger) -> None:
+    attached(ledger)
+    other = replace(NEW, name="other")
+    assert not ledger.record_attached(other, list(zip(places_of(FOUND), FOUND, strict=True)), NOW)
+    assert [job.name for job in ledger.jobs()] == [NEW.name]
+
+
+def test_a_batch_that_may_be_a_doubts_is_not_taken(ledger: Ledger) -> None:
+    job = ledger.record_job(a_job(), [a_cut(10)])
+    assert ledger.claim_send(ledger.batches(job)[0], "me", NOW, intent_at=NOW, api=API)
+    assert [b.id for b in ledger.doubts()] == [ledger.batches(job)[0].id]
+    assert not ledger.record_attached(NEW, list(zip(places_of(FOUND), FOUND, strict=True)), NOW)
+    attached(ledger, NEW, FOUND[1:])
+
+
+CUTS = [
+    Cut(first=0, count=10, start=0, end=100, sha256="b" * 64),
+    Cut(first=10, count=7, start=101, end=200, sha256="c" * 64),
+]
+
+
+def test_requests_become_known_at_once_and_what_was_merged_is_merged_anew(ledger: Ledger) -> None:
+    job = attached(ledger)
+    fetched(ledger, job)
+    ledger.record_merged(job, Merged(at=NOW, batches=2, succeeded=17))
+    assert ledger.claim_all(ledger.batches(job), "me", NOW)
+    known = replace(
+        job, input_path="/in.jsonl", input_sha256="d" * 64, left_out=3, line_count=20, rounds=(a_round(count=17),)
+    )
+    assert ledger.record_requests(known, "me", CUTS)
+    job = ledger.job(job.name)
+    assert job == replace(known, merged=None)
+    assert job.has_requests
+    batches = ledger.batches(job)
+    assert [b.cut for b in batches] == CUTS
+    assert [(b.state, b.claim, b.results_sha256) for b in batches] == [(State.FETCHED, None, "a" * 64)] * 2
+
+
+@pytest.mark.parametrize("why", ["not downloaded", "not held", "one is another's"])
+def test_requests_are_not_given_to_batches_that_are_not_in_hand(ledger: Ledger, why: str) -> None:
+    job = attached(ledger)
+    if why != "not downloaded":
+        fetched(ledger, job)
+    one, other = ledger.batches(job)
+    if why != "not held":
+        assert ledger.claim(one, "me", NOW)
+        assert ledger.claim(other, "other" if why == "one is another's" else "me", NOW)
+    assert not ledger.record_requests(replace(job, rounds=(a_round(count=17),)), "me", CUTS)
+    assert ledger.job(job.name) == job
+
+
+def test_a_job_that_was_attached_for_nothing_leaves_no_trace(ledger: Ledger) -> None:
+    before = _rows(ledger)
+    job = attached(ledger)
+    fetched(ledger, job)
+    assert ledger.record_detached(job)
+    assert _rows(ledger) == before
+    attached(ledger)
+
+
+def _rows(ledger: Ledger) -> Any:
+    with ledger._read() as db:
+        tables = ("job", "round", "batch", "failure", "move", "stranger")
+        return [db.exec_driver_sql(f"SELECT * FROM {table}").all() for table in tables]
+
+
+@pytest.mark.parametrize("why", ["held", "known by now"])
+def test_a_job_that_is_somebodys_work_is_not_forgotten(ledger: Ledger, why: str) -> None:
+    job = attached(ledger)
+    fetched(ledger, job)
+    if why == "held":
+        assert ledger.claim(ledger.batches(job)[0], "other", NOW)
+    else:
+        assert ledger.claim_all(ledger.batches(job), "other", NOW)
+        assert ledger.record_requests(replace(job, rounds=(a_round(count=17),)), "other", CUTS)
+    assert not ledger.record_detached(job)
+    assert len(ledger.jobs()) == 1
