@@ -21,7 +21,7 @@ class Part(StrEnum):
 
     REQUESTS = "requests"
     ORIGINS = "origins"
-    LEFT_OUT = "left out"
+    LEFT_OUT = "left_out"
     RESULTS = "results"
     SUM = "sum"
     OUTPUT = "output"
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     OK = "ok"
     OPEN = "open"
     WRONG = "wrong"
-    NOT_TOLD = "not told"
+    NOT_TOLD = "not_told"
 
 
 class Mend(StrEnum):

@@ -21,7 +21,7 @@ def proof(of: Proof) -> RenderableType:
     table = lines()
     for part in Part:
         verdict = of.verdict(part)
-        table.add_row(Text(verdict, style=VERDICT_TONES[verdict]), Text(part), _said(of, part))
+        table.add_row(Text(_words(verdict), style=VERDICT_TONES[verdict]), Text(_words(part)), _said(of, part))
     parts: list[RenderableType] = [_title(of), Padding(table, (0, 0, 0, 2), expand=False)]
     if of.first_flaws:
         parts += [Text(""), Padding(_flaws(of), (0, 0, 0, 2), expand=False)]
@@ -56,6 +56,10 @@ def summary(of: Proof) -> str:
     if of.flaws:
         return f"the proof does not hold: {plural(of.flaws, 'flaw')}"
     return "nothing is wrong, and not all of it is there"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _title(of: Proof) -> Text:
@@ -121,7 +125,7 @@ def _flaws(of: Proof) -> Table:
     table = Table.grid()
     table.add_column(overflow="fold")
     for flaw, advice in with_advice(of):
-        table.add_row(Text.assemble((f"{flaw.part}: ", "red"), f"{where(flaw)}{clean(flaw.message)}"))
+        table.add_row(Text.assemble((f"{_words(flaw.part)}: ", "red"), f"{where(flaw)}{clean(flaw.message)}"))
         table.add_row(Text.assemble(("  try: ", "dim"), clean(advice, 1000)))
     if of.flaws > len(of.first_flaws):
         table.add_row(Text(f"and {number(of.flaws - len(of.first_flaws))} more", style="dim"))

@@ -17,7 +17,7 @@ from program import Person, Ran, request, requests
 
 from batchctl.emulator.running import Running
 
-PARTS = ["requests", "origins", "left out", "results", "sum", "output"]
+PARTS = ["requests", "origins", "left_out", "results", "sum", "output"]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_the_proof_is_a_line_for_each_part(person: Person, job: str) -> None:
     assert ran.status == 0
     assert f"{job}  every line of the input has its one answer on the disk" in ran.out
     told = [re.split(r"  +", line.strip()) for line in ran.out.splitlines() if line.startswith("  ")]
-    assert [(verdict, part) for verdict, part, _ in told] == [("ok", part) for part in PARTS]
+    assert [(verdict, part) for verdict, part, _ in told] == [("ok", part.replace("_", " ")) for part in PARTS]
     assert "40 succeeded = 40 lines of the input" in ran.out
     assert "next:" not in ran.out
 
@@ -162,7 +162,7 @@ def test_batches_that_are_not_fetched_leave_it_open(person: Person, emulator: Ru
     shape = verified(person, status=3)
     assert (shape["holds"], shape["complete"], shape["waiting"]) == (True, False, 3)
     assert shape["verdicts"]["results"] == shape["verdicts"]["sum"] == "open"
-    assert (shape["answers"]["unanswered"], shape["verdicts"]["output"]) == (6, "not told")
+    assert (shape["answers"]["unanswered"], shape["verdicts"]["output"]) == (6, "not_told")
     assert shape["next_command"] == f"batchctl status {job} --watch"
 
 
@@ -189,7 +189,7 @@ def test_lines_left_out_are_told_and_leave_it_open(person: Person) -> None:
     assert person.run("fetch").status == 3
     shape = verified(person, status=3)
     assert (shape["left_out"], shape["requests"], shape["lines"], shape["flaws"]) == (1, 5, 6, 0)
-    assert shape["verdicts"]["left out"] == "open"
+    assert shape["verdicts"]["left_out"] == "open"
 
 
 def test_requests_that_the_api_refused_are_unanswered(person: Person, emulator: Running) -> None:
@@ -226,7 +226,7 @@ def test_damaged_results_are_found_and_what_is_told_mends_them(person: Person, j
             index.write_bytes(raw_of(person, job, first=0).with_suffix(".index").read_bytes())
     shape = verified(person, status=3)
     assert wrong(shape) == ["results"]
-    assert shape["verdicts"]["output"] == "not told"
+    assert shape["verdicts"]["output"] == "not_told"
     assert {(f["round"], f["batch"]) for f in shape["first_flaws"]} == {(1, 2)}
     assert shape["answers"]["unanswered"] > 0
     assert mended(person, job, shape["first_flaws"][0]["hint"]).status == 0
@@ -372,7 +372,7 @@ def test_origins_that_are_short_long_or_not_rising_are_wrong(
     changed(later(person, job, "origins"), change)
     shape = verified(person, status=3)
     assert (wrong(shape), shape["flaws"]) == (["origins"], 1)
-    assert shape["verdicts"]["output"] == "not told"
+    assert shape["verdicts"]["output"] == "not_told"
 
 
 def test_origins_that_are_gone_are_wrong(person: Person, job: str) -> None:
@@ -404,7 +404,7 @@ def test_a_file_of_left_out_lines_that_was_edited_is_wrong(person: Person, chang
     job = person.submitted("in.jsonl", lines, "--skip-bad")
     person.run("fetch")
     changed(folder_of(person, job) / "left-out.jsonl", change)
-    assert wrong(verified(person, status=3)) == ["left out"]
+    assert wrong(verified(person, status=3)) == ["left_out"]
 
 
 def test_line_numbers_that_were_lost_are_wrong(person: Person) -> None:
@@ -454,7 +454,7 @@ def test_merged_results_that_are_not_what_a_merge_writes_are_wrong(person: Perso
 
 def test_a_missing_file_is_no_flaw_unless_it_was_named(person: Person, job: str) -> None:
     (person.folder / f"{job}.results.jsonl").unlink()
-    assert verified(person, status=0)["verdicts"]["output"] == "not told"
+    assert verified(person, status=0)["verdicts"]["output"] == "not_told"
     shape = verified(person, "--output", "mine.jsonl", status=3)
     assert wrong(shape) == ["output"]
     assert shape["next_command"] == f"batchctl fetch {job} --output mine.jsonl"
