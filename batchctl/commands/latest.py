@@ -93,6 +93,11 @@ class Latest:
         return source.batch.request_line(source.position)
 
 
+def reading_order(batches: Sequence[Batch], lines: Numbers) -> list[Batch]:
+    """Those of round 1, by their first line: made elsewhere, they may have been created in another order than the input's."""
+    return sorted((b for b in batches if b.round == 1), key=lambda b: lines.run(b.cut.first, 1)[0])
+
+
 def latest(tools: Equipment, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
     """Round 1, batch by batch. What is given is good until the next is asked for."""
     with contextlib.ExitStack() as stack:
@@ -102,8 +107,7 @@ def latest(tools: Equipment, job: Job, batches: Sequence[Batch]) -> Iterator[Lat
         later = [_LaterRound(tools, job, r.number, batches) for r in job.rounds[1:]]
         for one in later:
             stack.callback(one.close)
-        # Batches made elsewhere may have been created in another order than that of the input.
-        for batch in sorted((b for b in batches if b.round == 1), key=lambda b: lines.run(b.cut.first, 1)[0]):
+        for batch in reading_order(batches, lines):
             with contextlib.closing(OpenBatch(tools, job, batch)) as first:
                 found = Latest(first, lines.run(batch.cut.first, batch.count))
                 for one in later:

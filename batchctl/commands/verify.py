@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.latest import Latest, latest
+from batchctl.commands.latest import Latest, latest, reading_order
 from batchctl.commands.looking import report_of
 from batchctl.commands.merging import write_answers
 from batchctl.domain.errors import DiskProblem, InputProblem
@@ -30,6 +30,8 @@ from batchctl.domain.proving import (
     Proof,
     RoundProof,
     next_command,
+    places_of,
+    reading_places,
     request_flaws,
     rising_flaw,
     sum_flaw,
@@ -47,7 +49,7 @@ from batchctl.files.results import (
     is_on_disk,
     pieces_of,
 )
-from batchctl.files.sides import runs
+from batchctl.files.sides import Numbers, runs
 
 SHOWN = 20
 
@@ -177,26 +179,41 @@ class _Verification:
         """Round 1 has none. Where its numbers of lines stand in a file, that is read, too."""
         workspace = self._tools.workspace
         if of.number > 1:
-            return self._are_numbers_good(
-                of, workspace.origins(workspace.resolve(of.request_file)), self._job.count - 1
-            )
-        lines = workspace.lines(self._job.name)
-        # Nobody knows how many blank lines stood between them.
-        return not lines.exists() or self._are_numbers_good(of, lines, (1 << 64) - 1)
-
-    def _are_numbers_good(self, of: Round, path: Path, most: int) -> bool:
-        after = -1
-        said = ""
-        try:
-            for numbers in runs(path, of.count):
-                said = said or rising_flaw(numbers, after, most)
-                after = numbers[-1]
-        except DiskProblem as problem:
-            said = problem.message
+            path = workspace.origins(workspace.resolve(of.request_file))
+            said = self._said_of(lambda: self._origins_flaw(path, of.count))
+        else:
+            path = workspace.lines(self._job.name)
+            said = self._said_of(lambda: self._lines_flaw(path, of)) if path.exists() else ""
         if said:
             flaw = Flaw(part=Part.ORIGINS, round=of.number, message=said, path=_shown(path), mend=Mend.PUT_BACK)
             self._flaws.add(flaw)
         return not said
+
+    def _said_of(self, look: Callable[[], str]) -> str:
+        try:
+            return look()
+        except DiskProblem as problem:
+            return problem.message
+
+    def _origins_flaw(self, path: Path, count: int) -> str:
+        with contextlib.closing(Numbers(self._tools.workspace.lines(self._job.name), base=1)) as lines:
+            places = reading_places([(b.cut.first, b.count) for b in reading_order(self._batches, lines)])
+        after, said = -1, ""
+        for origins in runs(path, count):
+            found = places_of(origins, places)
+            said = said or rising_flaw(found, after, self._job.count - 1)
+            after = found[-1]
+        return said
+
+    def _lines_flaw(self, path: Path, of: Round) -> str:
+        """Of batches made elsewhere, in whatever order, only the lines of each rise."""
+        for _ in runs(path, of.count):
+            pass
+        # Nobody knows how many blank lines stood between them.
+        most = (1 << 64) - 1
+        with contextlib.closing(Numbers(path)) as lines:
+            of_batches = (lines.run(b.cut.first, b.count) for b in self._batches if b.round == 1)
+            return next((said for numbers in of_batches if (said := rising_flaw(numbers, 0, most))), "")
 
     def _left_out(self) -> None:
         path = self._tools.workspace.left_out(self._job.name)

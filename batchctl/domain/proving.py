@@ -4,6 +4,7 @@ A flaw is one place where the disk is not what the ledger says. A job without fl
 disk, requests without an answer, lines left out.
 """
 
+import bisect
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,6 +142,27 @@ def request_flaws(of: Job, number: int, cuts: Sequence[Cut]) -> Iterator[str]:
         yield f"the batches hold {held:,} requests, the round has {planned.count:,}"
     if number == 1 and planned.count + of.left_out != of.line_count:
         yield f"{planned.count:,} requests and {of.left_out:,} left out are not the {of.line_count:,} lines of the input"
+
+
+def reading_places(batches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """By position: where a batch of round 1 begins, and its place in the order in which they are read.
+
+    `batches`: (first, count) of each, in that order.
+    """
+    at, places = 0, []
+    for first, count in batches:
+        places.append((first, at))
+        at += count
+    return sorted(places)
+
+
+def places_of(origins: Sequence[int], places: Sequence[tuple[int, int]]) -> Sequence[int]:
+    """Positions in round 1 as places in the order of reading; nearly always they are the same."""
+    if all(first == at for first, at in places):
+        return origins
+    firsts = [first for first, _ in places]
+    found = [places[bisect.bisect_right(firsts, origin) - 1] for origin in origins]
+    return [at + origin - first for origin, (first, at) in zip(origins, found, strict=True)]
 
 
 def rising_flaw(numbers: Sequence[int], after: int, most: int) -> str:

@@ -665,3 +665,31 @@ def _imported(dotted: str) -> Any:
             found = getattr(found, word)
         return found
     raise AssertionError(dotted)
+
+
+# ---------------------------------------------------------------- the other verbs on such a job
+
+
+def test_slices_sent_in_another_order_and_retried_are_proved_and_deleted(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
+    lines = requests(12)
+    one, two, three = slices(lines, 4)
+    path = person.write("in.jsonl", lines)
+    job = attached(person, *made(emulator, three, one, two), "--input", path)
+    assert person.run("run", job, "--poll", "50ms").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+    proved = person.run("verify", job)
+    assert proved.status == 0, proved.out
+    assert person.run("delete", job, "--yes").status == 0
+    assert person.run("verify", job).status == 0
+
+
+def test_without_the_input_a_job_is_proved_run_and_canceled_as_far_as_it_goes(
+    person: Person, emulator: Running
+) -> None:
+    emulator.set_scenario({"batch_seconds": 600, "cancel_seconds": 0.1})
+    job = attached(person, *made(emulator, requests(4)))
+    assert person.run("cancel", job, "--yes", "--poll", "50ms").status == 0
+    assert {r["result"]["type"] for r in person.results(job)} == {"canceled"}
+    assert person.run("run", job, "--poll", "50ms").status in {3, 6}
+    assert person.run("verify", job).status == 0

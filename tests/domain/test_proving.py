@@ -17,6 +17,8 @@ from batchctl.domain.proving import (
     Verdict,
     hint,
     next_command,
+    places_of,
+    reading_places,
     request_flaws,
     rising_flaw,
     sum_flaw,
@@ -82,6 +84,22 @@ def test_only_round_1_is_held_against_the_lines_of_the_input() -> None:
 )
 def test_origins_rise_within_round_1(numbers: list[int], after: int, most: int, said: str) -> None:
     assert rising_flaw(numbers, after, most) == said
+
+
+@pytest.mark.parametrize(
+    ("batches", "origins", "places"),
+    [
+        ([(0, 4), (4, 4)], [0, 3, 4, 7], [0, 3, 4, 7]),
+        ([(4, 4), (8, 2), (0, 4)], [4, 7, 8, 9, 0, 3], [0, 3, 4, 5, 6, 9]),
+        ([(2, 1), (0, 2)], [2, 0, 1], [0, 1, 2]),
+        # Beyond the last of them it stays beyond.
+        ([(2, 1), (0, 2)], [2, 9], [0, 7]),
+    ],
+)
+def test_origins_rise_in_the_order_in_which_round_1_is_read(
+    batches: list[tuple[int, int]], origins: list[int], places: list[int]
+) -> None:
+    assert list(places_of(origins, reading_places(batches))) == places
 
 
 @pytest.mark.parametrize(
