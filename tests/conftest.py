@@ -1,6 +1,7 @@
 """What every test starts from: no key, no settings, no proxy and no profile of this machine; warnings stay errors."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,3 +36,18 @@ def clean_environment(nobodys_home: Path) -> Iterator[None]:
         environment.setenv("HOME", str(nobodys_home))
         environment.setenv("ANTHROPIC_CONFIG_DIR", str(nobodys_home / "anthropic"))
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many stop points the sweeps of tests/crash tried, by scene and kind; each test says its own part of it."""
+    tried: Counter[tuple[str, str]] = Counter()
+    reports = [r for found in terminalreporter.stats.values() for r in found if isinstance(r, pytest.TestReport)]
+    for name, told in (given for report in reports if report.when == "call" for given in report.user_properties):
+        if name == "stops" and isinstance(told, dict):
+            tried[told["scene"], told["kind"]] += told["tried"]
+    if not tried:
+        return
+    terminalreporter.section("stop points tried")
+    for (scene, kind), count in sorted(tried.items()):
+        terminalreporter.line(f"{scene:20} {kind:8} {count:5}")
+    terminalreporter.line(f"{'in all':20} {'':8} {sum(tried.values()):5}")
