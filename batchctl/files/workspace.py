@@ -24,7 +24,7 @@ from pathlib import Path
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Job
-from batchctl.files.durable import disk
+from batchctl.files.durable import disk, place, replacing
 
 FOLDER = ".batchctl"
 _PRIVATE_FOLDER = 0o700
@@ -58,7 +58,11 @@ class Workspace:
                 folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
-                ignore.write_text("# prompts and answers are private\n*\n")
+                # Whole or not at all: an empty one would be taken for it ever after.
+                new = self.temporary(f"{os.getpid()}.gitignore")
+                with replacing(new) as file:
+                    file.write(b"# prompts and answers are private\n*\n")
+                place(new, ignore)
             if not self.ledger.exists():
                 os.close(os.open(self.ledger, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
