@@ -193,17 +193,19 @@ class Planner:
         """The good lines alone, to `target`, and their line numbers to `lines`."""
         workspace = self._tools.workspace
         again = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
-        with replacing(target) as requests, replacing(lines) as numbers:
-            order = Order(
-                settings=self._settings,
-                scratch=workspace.root / "tmp",
-                depth=self._depth,
-                repeats=given.repeats,
-                copy=CleanCopy(requests=requests, numbers=numbers),
-            )
-            cleaned, _ = scan(given.plain, order, again, self._progress("cleaning", stat(given.plain).st_size))
-        again.close()
-        again.path.unlink(missing_ok=True)
+        try:
+            with replacing(target) as requests, replacing(lines) as numbers:
+                order = Order(
+                    settings=self._settings,
+                    scratch=workspace.root / "tmp",
+                    depth=self._depth,
+                    repeats=given.repeats,
+                    copy=CleanCopy(requests=requests, numbers=numbers),
+                )
+                cleaned, _ = scan(given.plain, order, again, self._progress("cleaning", stat(given.plain).st_size))
+        finally:
+            again.close()
+            again.path.unlink(missing_ok=True)
         if (cleaned.sha256, cleaned.count) != (given.scan.sha256, given.scan.count):
             raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
         return cleaned.cuts

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from program import Person, requests
 from stops import Pulled, Stops
 
+from batchctl.emulator.running import Running, running
 from batchctl.files.workspace import Workspace
 
 
@@ -20,3 +22,24 @@ def test_a_workspace_that_was_half_made_still_keeps_prompts_out_of_git(tmp_path:
         workspace.make()
         assert (workspace.root / ".gitignore").read_text() == (whole.root / ".gitignore").read_text()
         assert not list(workspace.temporary("").glob("*"))
+
+
+def test_a_stop_while_an_input_is_cleaned_leaves_no_file_open_and_no_second_list_of_problems(tmp_path: Path) -> None:
+    with running({"batch_seconds": 0}) as emulator:
+        points = _submitted(tmp_path / "whole", emulator, 0)
+        at = 1 + next(
+            n for n, point in enumerate(points) if point.startswith("before fsync") and ".lines.part" in point
+        )
+        with pytest.raises(Pulled):
+            _submitted(tmp_path / "stopped", emulator, at)
+    assert not list((tmp_path / "stopped" / ".batchctl" / "tmp").iterdir())
+
+
+def _submitted(folder: Path, emulator: Running, at: int) -> list[str]:
+    folder.mkdir()
+    person = Person(folder, emulator.base_url)
+    path = person.write("in.jsonl", [*requests(3), b"no request", *requests(3, "s")])
+    stops = Stops(folder, at)
+    with stops.watching():
+        assert person.run("submit", path, "--skip-bad").status == 0
+    return stops.passed
