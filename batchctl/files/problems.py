@@ -60,9 +60,11 @@ class ProblemFile:
             return {problem["line"] for problem in written if problem["severity"] == Severity.ERROR}
 
     def close(self) -> None:
-        if self._file is not None:
-            with disk(self.path):
-                self._file.close()
+        """On the disk from here on: it may become the only word on the lines that were left out."""
+        if self._file is not None and not self._file.closed:
+            with disk(self.path), self._file as file:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def _line(problem: Problem) -> bytes:
