@@ -1,0 +1,56 @@
+"""Every step, every stop: whatever a command was doing when it was stopped, the same command again ends in the same files.
+
+For each scene the command is stopped at its first stop point, at its second, and so on until it comes to its end: once by
+an exception, once by SIGKILL. Each time the batches at the API and the bytes of the merged files must be those of a job
+that nobody disturbed.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from crash.scenes import FETCHED, SCENES, SUBMIT, Scene
+from crash.sweeping import Kills, Pulls, sweep
+from nursery import Nursery
+
+# A sweep is long: each test has a part of it, so that they can run side by side.
+PARTS = 4
+# For a machine that has other things to do.
+LONG = pytest.mark.timeout(600)
+EVERY_SCENE = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+EVERY_PART = pytest.mark.parametrize("part", range(1, PARTS + 1))
+
+Recorder = Callable[[str, object], None]
+
+
+def _swept(scene: Scene, way: Pulls | Kills, folder: Path, record_property: Recorder, *, first: int, step: int) -> None:
+    tried = sweep(scene, way, folder, first=first, step=step)
+    assert tried
+    record_property("stops", {"scene": scene.name, "kind": way.name, "tried": len(tried)})
+
+
+@pytest.mark.parametrize("scene", [SUBMIT, FETCHED], ids=lambda scene: scene.name)
+def test_a_command_that_is_stopped_here_and_there_ends_as_if_nothing_had_been(
+    scene: Scene, tmp_path: Path, record_property: Recorder
+) -> None:
+    _swept(scene, Pulls(), tmp_path, record_property, first=1, step=7)
+
+
+@pytest.mark.slow
+@LONG
+@EVERY_SCENE
+@EVERY_PART
+def test_a_command_that_raises_at_any_step_ends_as_if_nothing_had_been(
+    scene: Scene, part: int, tmp_path: Path, record_property: Recorder
+) -> None:
+    _swept(scene, Pulls(), tmp_path, record_property, first=part, step=PARTS)
+
+
+@pytest.mark.slow
+@LONG
+@EVERY_SCENE
+@EVERY_PART
+def test_a_command_that_is_killed_at_any_step_ends_as_if_nothing_had_been(
+    scene: Scene, part: int, cradle: Nursery, tmp_path: Path, record_property: Recorder
+) -> None:
+    _swept(scene, Kills(cradle), tmp_path, record_property, first=part, step=PARTS)
