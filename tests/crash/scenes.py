@@ -111,10 +111,9 @@ RETRIED = Scene(
     outcomes=MIXED,
 )
 
-# For verbs that are not there yet. To add one: put its name into SCENES, below.
 RUN = Scene(
     name="run",
-    words=("run", "in.jsonl", *CUT),
+    words=("run", "in.jsonl", *CUT, "--poll", "50ms"),
     least=120,
     after=(),
     again=frozenset({0, 3}),
@@ -123,7 +122,7 @@ RUN = Scene(
 )
 CANCEL = Scene(
     name="cancel",
-    words=("cancel", "@last", "--yes"),
+    words=("cancel", "@last", "--yes", "--poll", "50ms"),
     least=10,
     before=(SENT,),
     after=(FETCH,),
@@ -141,4 +140,4 @@ DELETE = Scene(
     lines=SIX,
 )
 
-SCENES = (SUBMIT, SUBMIT_PACKED, SUBMIT_SKIP_BAD, SUBMIT_LOST, FETCHED, FETCHED_AGAIN, RETRIED)
+SCENES = (SUBMIT, SUBMIT_PACKED, SUBMIT_SKIP_BAD, SUBMIT_LOST, FETCHED, FETCHED_AGAIN, RETRIED, RUN, CANCEL, DELETE)
