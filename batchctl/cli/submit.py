@@ -44,14 +44,14 @@ def job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job
             raise submitting.already_sent(known)
         return known, False
     planner, given = submitting.check(tools, wanted, stdin())
-    if given.scan.warnings and not yes and submitting.same_input(tools, wanted, given.scan) is None:
-        ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
-    with tools.workspace.planning():
-        same = submitting.same_input(tools, wanted, given.scan)
-        if same is None:
-            return submitting.record(tools, planner, wanted, given), True
-    planner.discard(given)
-    return same, False
+    try:
+        if given.scan.warnings and not yes and submitting.same_input(tools, wanted, given.scan) is None:
+            ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
+        with tools.workspace.planning():
+            same = submitting.same_input(tools, wanted, given.scan)
+            return (same, False) if same else (submitting.record(tools, planner, wanted, given), True)
+    finally:
+        planner.discard(given)
 
 
 def _dry_run(tools: Equipment, screen: Screen, wanted: Submission, show: int | None) -> int:

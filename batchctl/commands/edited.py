@@ -20,7 +20,7 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
     if is_spooled(str(edited)):
         raise UsageProblem(f"--from {edited}: name the plain file that was edited")
     planner = Planner(tools, job.settings, skip_bad=False, depth=Depth.FULL)
-    planner.read(str(edited), stdin=None)
+    planner.discard(planner.read(str(edited), stdin=None))
     origins = _origins_without_success(tools, job)
     lines: dict[int, bytes] = {}
     for line_number, line in whole_lines(edited):

@@ -22,7 +22,7 @@ from batchctl.domain.events import Checked, Planned, Reading
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.plans import Depth, Problem, Scan
 from batchctl.files.cuts import CleanCopy
-from batchctl.files.durable import place, replacing
+from batchctl.files.durable import place, replacing, share
 from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, keep, spool, stat
 from batchctl.files.problems import ProblemFile
 from batchctl.files.scanning import Order, repeated_lines, scan
@@ -68,17 +68,24 @@ class Planner:
             spool(path, copied, stdin, self._progress("copying", 0))
         plain = copied if spooled else Path(absolute(path))
         found = stat(plain) if path == STDIN else stat(Path(path))
-        problems = ProblemFile(workspace.problems(input_name(path)))
+        # A list of our own: another process may check an input of the same name.
+        problems = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
+        listed = workspace.problems(input_name(path))
         try:
             seen, repeats = self._check(plain, problems)
-            self._tools.tell(Checked(path, seen, str(problems.path)))
-            self._refuse(path, seen, problems)
-        except InputProblem as problem:
-            if spooled:
-                copied.unlink(missing_ok=True)
-            raise InputProblem(problem.message.replace(str(plain), path), hint=problem.hint) from problem
-        finally:
             problems.close()
+            listed.unlink(missing_ok=True)
+            if problems.path.exists():
+                share(problems.path, listed)
+            self._tools.tell(Checked(path, seen, str(listed)))
+            self._refuse(path, seen, listed)
+        except BaseException as stopped:
+            problems.close()
+            for left in (problems.path, *((copied,) if spooled else ())):
+                left.unlink(missing_ok=True)
+            if isinstance(stopped, InputProblem):
+                raise InputProblem(stopped.message.replace(str(plain), path), hint=stopped.hint) from stopped
+            raise
         return Input(
             path=path,
             plain=plain,
@@ -135,7 +142,8 @@ class Planner:
             lines.unlink(missing_ok=True)
 
     def discard(self, given: Input) -> None:
-        """Removes the copy of an input that is not planned after all."""
+        """Removes what was made of an input that is not planned after all."""
+        given.problems.path.unlink(missing_ok=True)
         if given.is_ours:
             given.plain.unlink(missing_ok=True)
 
@@ -161,15 +169,15 @@ class Planner:
             )
         return seen, frozenset(repeats)
 
-    def _refuse(self, path: str, seen: Scan, problems: ProblemFile) -> None:
+    def _refuse(self, path: str, seen: Scan, listed: Path) -> None:
         """Raises InputProblem where an error stands, unless bad lines are left out and a good one remains."""
         if seen.errors and not self._skip_bad:
             raise InputProblem(
                 f"{path}: {seen.left_out:,} of {seen.lines:,} lines cannot be sent; nothing was sent",
-                hint=f"mend them, or leave them out with --skip-bad; all of them: {problems.path}",
+                hint=f"mend them, or leave them out with --skip-bad; all of them: {listed}",
             )
         if not seen.count:
-            raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {problems.path}")
+            raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {listed}")
 
     def _lay_down(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
         """The request file in the job's folder, and its cuts."""
@@ -179,6 +187,8 @@ class Planner:
             left.unlink(missing_ok=True)
         if given.scan.left_out:
             place(given.problems.path, workspace.left_out(name))
+        else:
+            given.problems.path.unlink(missing_ok=True)
         if not given.scan.is_clean:
             cuts = self._clean(given, target, workspace.lines(name))
             self.discard(given)
@@ -192,7 +202,7 @@ class Planner:
     def _clean(self, given: Input, target: Path, lines: Path) -> tuple[Cut, ...]:
         """The good lines alone, to `target`, and their line numbers to `lines`."""
         workspace = self._tools.workspace
-        again = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
+        again = ProblemFile(workspace.temporary(f"{os.getpid()}.cleaning"))
         try:
             with replacing(target) as requests, replacing(lines) as numbers:
                 order = Order(

@@ -4,7 +4,7 @@
 2. rebuild   the request file and the origins, beside their place, renamed
 3. record    the round and its batches, all or nothing
 4. send      as every round is sent
-A stop before 3 leaves files that the next try writes anew; a stop after it is continued by `retry` or `submit`.
+A stop before 3 leaves files that the next try removes; a stop after it is continued by `retry` or `submit`.
 """
 
 from collections import Counter
@@ -23,6 +23,7 @@ from batchctl.domain.events import Planned
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.durable import replacing
+from batchctl.ledger.owners import is_alive
 
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
 SETTLED = frozenset({State.FETCHED, State.REFUSED})
@@ -58,6 +59,7 @@ def open_round(tools: Equipment, job: Job) -> bool:
 def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = None) -> Rebuilt:
     """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder."""
     number = job.rounds[-1].number + 1
+    _clear_up_after_the_dead(tools, job, number)
     path = target or tools.workspace.requests(job.name, number, tools.owner)
     origins = tools.workspace.origins(tools.workspace.requests(job.name, number, tools.owner))
     chooser = _Chooser(choice)
@@ -72,6 +74,13 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
             cuts.flush()
         done = cuts.close()
     return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done))
+
+
+def _clear_up_after_the_dead(tools: Equipment, job: Job, number: int) -> None:
+    """Whoever was stopped before the round was recorded has left files that nobody will ever name."""
+    for left, owner in tools.workspace.rebuilt(job.name, number):
+        if is_alive(tools.workspace.owners, owner) is False:
+            left.unlink(missing_ok=True)
 
 
 def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Job
-from batchctl.files.durable import disk, place, replacing
+from batchctl.files.durable import disk, place, replacing, sync_folder
 
 FOLDER = ".batchctl"
 _PRIVATE_FOLDER = 0o700
@@ -91,7 +91,9 @@ class Workspace:
         folder = self.root / "jobs" / name
         with disk(folder):
             for made in (folder, folder / "raw"):
-                made.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+                if not made.exists():
+                    made.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+                    sync_folder(made.parent)
         return folder
 
     def temporary(self, name: str) -> Path:
@@ -109,6 +111,11 @@ class Workspace:
 
     def left_out(self, name: str) -> Path:
         return self.root / "jobs" / name / "left-out.jsonl"
+
+    def rebuilt(self, name: str, number: int) -> Iterator[tuple[Path, str]]:
+        """What was rebuilt for a round, whether or not it came to be one: each file with its owner."""
+        for path in self.job_folder(name).glob(f"round-{number}.*.*"):
+            yield path, path.name.split(".")[1]
 
     def origins(self, request_file: Path) -> Path:
         return request_file.with_name(request_file.name.replace(".requests.jsonl", ".origins"))

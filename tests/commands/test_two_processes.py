@@ -25,6 +25,7 @@ from batchctl.commands.submit import ARROWS
 from batchctl.domain.errors import DoubtProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.emulator.running import Running
+from batchctl.files.durable import place
 from batchctl.files.workspace import Workspace
 from batchctl.ledger import Ledger, Owner
 from batchctl.transport.client import Transport
@@ -211,3 +212,27 @@ def test_two_real_processes_continue_one_job_and_create_each_batch_once(person: 
     assert person.run("fetch").status == 0
     assert emulator.requests()[CREATE] == 4
     _assert_each_sent_once(emulator, lines)
+
+
+def test_two_inputs_of_one_name_keep_their_own_left_out_lines(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in "ab":
+        (person.folder / folder).mkdir()
+    first = person.write("a/in.jsonl", [*requests(3, "a"), b"bad of a", *requests(2, "A")])
+    second = person.write("b/in.jsonl", [b"bad of b", *requests(3, "b"), b"bad of b"])
+
+    def place_late(source: Path, target: Path) -> None:
+        # The other comes by at the worst moment: checked, and not recorded yet.
+        monkeypatch.setattr("batchctl.commands.planning.place", place)
+        shell = Shell(person.folder, {**os.environ, **person.variables})
+        other = shell.run("submit", second, "--skip-bad", "--dry-run")
+        assert other.returncode == 0, other.stderr
+        place(source, target)
+
+    monkeypatch.setattr("batchctl.commands.planning.place", place_late)
+    ran = person.run("submit", first, "--skip-bad")
+    assert ran.status == 0, ran.err
+    assert person.run("fetch").status == 3
+    assert [e["line"] for e in person.errors(ran.job)] == [4]
+    assert not list((person.folder / ".batchctl" / "tmp").iterdir())

@@ -1,5 +1,6 @@
 """What a stop must not leave behind, found by stopping everywhere."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,18 @@ def _submitted(folder: Path, emulator: Running, at: int) -> list[str]:
     with stops.watching():
         assert person.run("submit", path, "--skip-bad").status == 0
     return stops.passed
+
+
+def test_a_retry_that_was_stopped_before_its_round_was_recorded_leaves_no_files(tmp_path: Path) -> None:
+    with running({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}}) as emulator:
+        person = Person(tmp_path, emulator.base_url)
+        job = person.submitted("in.jsonl", requests(9))
+        assert person.run("fetch").status == 3
+        folder = tmp_path / ".batchctl" / "jobs" / job
+        for at in count(1):
+            with pytest.raises(Pulled), Stops(tmp_path, at).watching():
+                person.run("retry")
+            if list(folder.glob("round-2.*.requests.jsonl")):
+                break
+        assert person.run("retry").status == 0
+    assert len(list(folder.glob("round-2.*"))) == 2
