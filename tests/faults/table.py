@@ -1,0 +1,1036 @@
+"""The failure table: what can go wrong, what batchctl makes of it, and in which words a person reads of it.
+
+A row is tried for each of its verbs with each of its troubles (test_table.py) and stands as one row in
+docs/failures.md, which is pasted from here. To add a verb, say in `REACHES` which endpoints it asks and in
+`world.World.prepare` how its job stands; the coverage test then names what is missing.
+"""
+
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of the emulator, shaped as an entry of `[[faults]]`."""
+
+    shape: Mapping[str, Any]
+
+    @property
+    def kind_of(self) -> str:
+        return f"{self.shape['on']} {self.shape['fault']}"
+
+    def __str__(self) -> str:
+        more = [str(v) for k, v in self.shape.items() if k not in {"on", "fault", "type", "message", "times"}]
+        return "-".join([str(self.shape["on"]), str(self.shape["fault"]), *more])
+
+
+@dataclass(frozen=True)
+class Network:
+    """No connection is made: `refused`, `name` (DNS), `unreachable`, `silent`; the first `times` (0: until mended)."""
+
+    kind: str
+    times: int = 2
+
+    @property
+    def kind_of(self) -> str:
+        return self.kind
+
+    def __str__(self) -> str:
+        return f"network-{self.kind}"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Calls of the operating system under the person's folder fail, from the `at`-th on."""
+
+    number: int
+    calls: frozenset[str] | None = None
+    at: int = 1
+    times: int = 0
+
+    @property
+    def kind_of(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"disk-{errno.errorcode[self.number]}{'-' + '-'.join(sorted(self.calls)) if self.calls else ''}"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Commits of the ledger fail with SQLite's own words, from the `at`-th on."""
+
+    said: str
+    at: int = 2
+    times: int = 0
+
+    @property
+    def kind_of(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"ledger-{self.said.replace(' ', '-')}"
+
+
+@dataclass(frozen=True)
+class Key:
+    """Another key than the job's, or none."""
+
+    value: str
+
+    @property
+    def kind_of(self) -> str:
+        return "key"
+
+    def __str__(self) -> str:
+        return f"key-{self.value.strip()[-7:] if self.value else 'none'}"
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Somebody else sends as many requests as our batch has, with the same key, at the same moment."""
+
+    @property
+    def kind_of(self) -> str:
+        return "stranger"
+
+    def __str__(self) -> str:
+        return "stranger"
+
+
+Trouble = Fault | Network | Disk | Ledger | Key | Stranger
+
+# ---------------------------------------------------------------- a row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of docs/failures.md, and how it is tried.
+
+    `happens`, `does` and `you` are the document's words. `troubles`: alternatives, each of which is one trouble or
+    several at once. `made`: batches the API has more of when the command ends, by verb where they differ; None for as many
+    as without any trouble. `again`: what the same command ends with once the trouble is over; None for its usual end. `final`: what `run` ends
+    with then. `hours`: how much later that is.
+    """
+
+    group: str
+    happens: str
+    verbs: Sequence[str]
+    troubles: Sequence[Sequence[Trouble]]
+    does: str
+    status: int
+    you: str
+    says: Sequence[str] = ()
+    never_says: Sequence[str] = ()
+    options: Sequence[str] = ()
+    made: int | Mapping[str, int] | None = None
+    again: int | Mapping[str, int] | None = None
+    final: int = 0
+    hours: int = 0
+    per_batch: int | None = None
+    is_large: bool = False
+    scene: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ends(self) -> str:
+        return f"{self.status}{' with `--timeout`' if '--timeout' in self.options else ''}"
+
+
+@dataclass(frozen=True)
+class Case:
+    row: Row
+    number: int
+    verb: str
+    troubles: Sequence[Trouble]
+    is_first: bool
+
+    def __str__(self) -> str:
+        return f"{self.number}-{self.verb.replace(' ', '')}-{'+'.join(map(str, self.troubles))}"
+
+
+def cases() -> Iterator[Case]:
+    """Every row with every verb: the first verb meets every trouble, the others one of each kind."""
+    for number, row in enumerate(ROWS, 1):
+        for verb in row.verbs:
+            met: set[str] = set()
+            for place, troubles in enumerate(row.troubles):
+                kind = "+".join(trouble.kind_of for trouble in troubles)
+                if verb == row.verbs[0] or kind not in met:
+                    met.add(kind)
+                    yield Case(row, number, verb, troubles, is_first=verb == row.verbs[0] and not place)
+
+# ---------------------------------------------------------------- the words that make it short
+
+SENDING, ACCOUNT, WATCHING, DOWNLOADING = "Sending", "The account", "Watching", "Downloading"
+CANCELING, MACHINE = "Canceling", "The disk and the machine"
+GROUPS = (SENDING, ACCOUNT, WATCHING, DOWNLOADING, CANCELING, MACHINE)
+
+SENDERS = ("submit", "retry", "run")
+EVERY_VERB = ("submit", "retry", "run", "status", "status --watch", "fetch", "cancel", "resolve")
+# Which endpoints a verb asks, as this table means them.
+REACHES: Mapping[str, Sequence[str]] = {
+    "submit": ("list", "create", "results"),
+    "retry": ("list", "create", "results"),
+    "run": ("list", "create", "retrieve", "results"),
+    "status": ("retrieve", "list"),
+    "status --watch": ("retrieve", "list"),
+    "fetch": ("retrieve", "list", "results"),
+    "cancel": ("cancel", "retrieve", "results"),
+    "resolve": ("list", "results"),
+}
+NOTHING = "nothing"
+SAME = "the same command again"
+
+
+def _one(on: str, fault: str, **more: Any) -> tuple[Fault]:
+    return (Fault({"on": on, "fault": fault, **more}),)
+
+
+def _each(on: str, kinds: Sequence[tuple[str, Mapping[str, Any]]], **more: Any) -> list[tuple[Trouble, ...]]:
+    return [_one(on, fault, **options, **more) for fault, options in kinds]
+
+
+def _with(first: Trouble, others: Sequence[Sequence[Trouble]]) -> list[tuple[Trouble, ...]]:
+    return [(first, *other) for other in others]
+
+
+LOST = Fault({"on": "create", "fault": "drop_after_accept"})
+# The work was done, and the answer did not say so.
+UNTOLD: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("drop_after_accept", {}),
+    ("truncated_answer", {}),
+    ("error_after_accept", {"status": 500}),
+    ("error_after_accept", {"status": 529}),
+    ("error_after_accept", {"status": 504, "html": True}),
+    ("error_after_accept", {"status": 408}),
+    ("truncated_answer", {"framing": "close"}),
+    ("garbage_answer", {}),
+    ("html_answer", {}),
+    ("stall_after_accept", {"seconds": 1.0}),
+)
+# No answer to a question that changes nothing.
+UNANSWERED: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("status", {"status": 529}),
+    ("html_status", {}),
+    ("drop_before_accept", {}),
+    ("status", {"status": 500}),
+    ("status", {"status": 408}),
+    ("status", {"status": 429, "retry_after": 7}),
+    ("status", {"status": 429}),
+    *UNTOLD,
+)
+NO_ACCOUNT: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("status", {"status": 401, "type": "authentication_error", "message": "API key is invalid."}),
+    ("spend_limit_429", {}),
+    ("spend_limit_400", {}),
+    ("status", {"status": 402, "type": "billing_error", "message": "payment is due"}),
+    ("status", {"status": 403, "type": "permission_error", "message": "this key may not"}),
+    ("on_hold", {}),
+)
+BROKEN: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("reset", {}),
+    ("short_content_length", {}),
+    ("early_end_at_line", {}),
+    ("early_end_mid_line", {}),
+    ("stall", {"seconds": 1.0}),
+)
+WRONG: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("early_end_at_line", {}),
+    ("missing_line", {}),
+    ("foreign_id", {}),
+    ("duplicate_line", {}),
+    ("early_end_mid_line", {}),
+    ("garbage_answer", {}),
+    ("html_answer", {}),
+)
+ODD_BUT_WHOLE: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("crlf", {}),
+    ("line_separator", {}),
+    ("huge_line", {}),
+    ("blank_line", {}),
+    ("no_final_newline", {}),
+    ("extra_keys", {}),
+    ("stall", {"seconds": 0.05}),
+    ("stall_after_accept", {"seconds": 0.05}),
+)
+WRITES, SYNCS, RENAMES = frozenset({"write"}), frozenset({"fsync"}), frozenset({"rename"})
+ALL_NETWORKS = ("refused", "name", "unreachable", "silent")
+
+# ---------------------------------------------------------------- the table
+
+ROWS: Sequence[Row] = (
+    # ------------------------------------------------------------ sending
+    Row(
+        group=SENDING,
+        happens="A batch is created, and the answer gets lost: the connection breaks, half of it comes, a page of a"
+        " proxy, an error, or nothing for ten minutes",
+        verbs=SENDERS,
+        troubles=_each("create", UNTOLD),
+        does="Does not send it again. Looks for it in the API's list, takes it over, and has the ids of its results"
+        " confirm that",
+        says=("in doubt   batch 1 of 2", "the API has it as msgbatch_"),
+        never_says=("sent again",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="The answer gets lost, and the API's list does not show the batch for a while",
+        verbs=SENDERS,
+        troubles=[
+            (LOST, *_one("list", "hide_from_list", nth=2, times=2)),
+            (*_one("create", "hide_from_list", lists=3), *_one("create", "drop_after_accept", nth=2)),
+        ],
+        does="Looks again, several times over a minute, before it believes that the batch is not there",
+        says=("in doubt   batch ", "the API has it as msgbatch_"),
+        never_says=("sent again",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="The API fails over a create (500, 529, a page of its edge), and no batch is made",
+        verbs=SENDERS,
+        troubles=[
+            *_each("create", [("status", {"status": 529}), ("html_status", {}), ("drop_before_accept", {})]),
+            *_each("create", [("status", {"status": 500}), ("status", {"status": 408})]),
+            *_each("create", [("html_status", {"status": 400}), ("status", {"status": 529, "retry_after": 5})]),
+        ],
+        does="Cannot know that, so it looks for it over a minute, and then sends it again",
+        says=("in doubt   batch 1 of 2", "the API does not have it; it is sent again"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="The API fails over every create",
+        verbs=SENDERS,
+        troubles=_each("create", [("status", {"status": 529}), ("html_status", {})], times=0),
+        options=("--timeout", "10m"),
+        does="Goes on looking and sending, without limit but for `--timeout`",
+        says=("in doubt   batch 1 of 2", "not finished within the --timeout", "next|same command continues"),
+        status=8,
+        made=0,
+        you=SAME,
+    ),
+    Row(
+        group=SENDING,
+        happens="The connection breaks while an upload is on its way",
+        verbs=SENDERS,
+        troubles=[_one("create", "drop_before_accept", bytes=100)],
+        is_large=True,
+        does="Knows that the API has not had all of it, and sends it again after a moment",
+        says=("not sent   batch 1 of 2", "again in"),
+        never_says=("in doubt",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="The API says that the upload was cut (400)",
+        verbs=SENDERS,
+        troubles=[_one("create", "invalid_json_400")],
+        does="Sends it again after a moment",
+        says=("not sent   batch 1 of 2", "not valid JSON"),
+        never_says=("in doubt",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="A rate limit (429)",
+        verbs=SENDERS,
+        troubles=_each("create", [("status", {"status": 429, "retry_after": 40}), ("status", {"status": 429})]),
+        does="Waits as long as the API asks, all batches with it; else a little longer each time",
+        says=("not sent   batch 1 of 2", "HTTP 429", "again in"),
+        never_says=("in doubt",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="The API's queue is full",
+        verbs=SENDERS,
+        troubles=[_one("create", "queue_full", nth=2)],
+        does="Learns how much the queue takes, and sends the rest as batches end",
+        says=("not sent   batch 2 of 2", "HTTP 429"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="The API's queue is full, and `--no-wait` is given",
+        verbs=("submit", "retry"),
+        troubles=[_one("create", "queue_full", nth=2)],
+        options=("--no-wait",),
+        does="Sends what there is room for, and leaves the rest planned",
+        says=("not sent   batch 2 of 2",),
+        status=8,
+        made=1,
+        hours=1,
+        you="the same command, later",
+    ),
+    Row(
+        group=SENDING,
+        happens="A batch is too large for the API or a gateway (413, also as a page)",
+        verbs=SENDERS,
+        troubles=_each("create", [("html_413", {}), ("status", {"status": 413, "type": "request_too_large"})]),
+        does="Cuts it in two and sends both halves",
+        says=("not sent   batch 1 of 3", "cut in two"),
+        status=0,
+        made=3,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="A single request is too large (413)",
+        verbs=("submit", "run"),
+        per_batch=1,
+        troubles=_each("create", [("html_413", {}), ("status", {"status": 413, "type": "request_too_large"})]),
+        does="Says which; nothing was created for it, and the requests of later batches are still to be sent",
+        says=("the API refused batch 1 of 6", "retry in-.* --edit"),
+        status=1,
+        made=0,
+        again={"submit": 3},
+        you="mend it with `retry --edit`; the same command sends the others",
+    ),
+    Row(
+        group=SENDING,
+        happens="The API refuses a batch for what is in it, or a gateway does (400, 404, 422; 403 as a page)",
+        verbs=("submit", "retry", "run"),
+        troubles=[
+            *_each("create", [("status", {"status": 400, "message": "requests.1.custom_id: String should match"})]),
+            *_each("create", [("status", {"status": 404}), ("status", {"status": 422})]),
+            *_each("create", [("html_status", {"status": 403})]),
+        ],
+        does="Says what the API said, and of which line; nothing was created for it",
+        says=("the API refused batch 1 of 2: HTTP 4",),
+        status=1,
+        made=0,
+        again={"submit": 3, "retry": 3},
+        you="mend the cause; the same command sends the others, `run` or `retry` these",
+    ),
+    Row(
+        group=SENDING,
+        happens="An answer comes late, or counts requests wrongly",
+        verbs=SENDERS,
+        troubles=[
+            *_each("create", [("stall_after_accept", {"seconds": 0.1}), ("wrong_counts", {})]),
+            *_each("list", [("stall_after_accept", {"seconds": 0.1}), ("wrong_counts", {}), ("hide_from_list", {})]),
+        ],
+        does="Goes on: counts are believed at the end alone",
+        never_says=("in doubt",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="The API gives no answer when it is asked for the time and the account, before the first upload",
+        verbs=SENDERS,
+        troubles=_each("list", UNANSWERED),
+        does="Asks again, a little later each time; nothing was uploaded",
+        says=("no answer  ", "again in"),
+        never_says=("in doubt",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="There is no network: nobody listens, no name is found, no way leads there, nothing answers",
+        verbs=SENDERS,
+        troubles=[(Network(kind),) for kind in ALL_NETWORKS],
+        does="Waits, a little longer each time, and goes on as soon as it is back",
+        says=("no answer  ", "again in"),
+        never_says=("in doubt",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="There is no network for longer than a person waits",
+        verbs=SENDERS,
+        troubles=[(Network(kind, times=0),) for kind in ALL_NETWORKS],
+        options=("--timeout", "2h"),
+        does="Leaves when the time is over; nothing was sent, and the plan is kept",
+        says=("no answer  ", "not finished within the --timeout"),
+        status=8,
+        made=0,
+        you=SAME,
+    ),
+    Row(
+        group=SENDING,
+        happens="A batch is in doubt, and the API gives no answer when its list is asked for",
+        verbs=SENDERS,
+        troubles=_with(LOST, _each("list", UNANSWERED, nth=2)),
+        does="Asks again, a little later each time; sends nothing of the doubt meanwhile",
+        says=("in doubt   batch 1 of 2", "no answer  ", "the API has it as msgbatch_"),
+        never_says=("sent again",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="A batch is in doubt and has ended, and its results break, are odd, or are not there at first",
+        verbs=SENDERS,
+        scene={"batch_seconds": 0},
+        troubles=_with(
+            LOST,
+            [
+                *_each("results", UNANSWERED),
+                *_each("results", BROKEN),
+                *_each("results", [("not_found", {}), ("foreign_id", {}), ("duplicate_line", {}), ("missing_line", {})]),
+                *_each("results", [*ODD_BUT_WHOLE, ("unknown_result_type", {})]),
+            ],
+        ),
+        does="Reads its ids, again where it has to: they alone say for certain that it is ours",
+        says=("in doubt   batch 1 of 2", "the API has it as msgbatch_"),
+        never_says=("sent again",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="A batch is in doubt, and another of the same size was sent with the same key at the same moment",
+        verbs=("submit", "run"),
+        scene={"batch_seconds": 7200},
+        troubles=[(Stranger(), LOST)],
+        does="Adopts neither and sends nothing: as long as both run, nobody can tell which is which",
+        says=("in doubt: may be one of msgbatch_", "nothing is sent twice"),
+        status=7,
+        made=3,
+        hours=3,
+        you="wait until they have ended, then the same command: their ids tell. Or decide: `resolve`",
+    ),
+    # ------------------------------------------------------------ the account
+    Row(
+        group=ACCOUNT,
+        happens="The key, its permission, the payment or a spend limit stops a create (401, 402, 403; limits as 429 or"
+        " 400 with their text; an organization on hold)",
+        verbs=SENDERS,
+        troubles=_each("create", NO_ACCOUNT),
+        does="Pauses the job with the API's words; nothing was created",
+        says=("the account stops this job: HTTP 4", "mend the cause"),
+        status=4,
+        made=0,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The same, before the first upload",
+        verbs=SENDERS,
+        troubles=_each("list", NO_ACCOUNT),
+        does="Stops with the API's words; nothing was uploaded",
+        says=("the account stops this: HTTP 4",),
+        status=4,
+        made=0,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The same, while a batch in doubt is looked for",
+        verbs=SENDERS,
+        scene={"batch_seconds": 0},
+        troubles=_with(LOST, [*_each("list", NO_ACCOUNT, nth=2), *_each("results", NO_ACCOUNT)]),
+        does="Stops with the API's words; the doubt stays a doubt, and is looked for the next time",
+        says=("in doubt   batch 1 of 2", "the account stops this: HTTP 4"),
+        status=4,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The same, while batches are watched or fetched",
+        verbs=("status --watch", "status", "run", "fetch", "cancel"),
+        troubles=_each("retrieve", NO_ACCOUNT),
+        does="Stops with the API's words; the batches go on without us",
+        says=("the account stops this: HTTP 4",),
+        status=4,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The same, of the list that answers for many batches at once",
+        verbs=("status --watch", "status", "fetch"),
+        per_batch=2,
+        troubles=_each("list", NO_ACCOUNT),
+        does="Stops with the API's words; the batches go on without us",
+        says=("the account stops this: HTTP 4",),
+        status=4,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The same, while results are downloaded",
+        verbs=("fetch", "run"),
+        troubles=_each("results", NO_ACCOUNT),
+        does="Stops with the API's words; what came whole is kept",
+        says=("the account stops this: HTTP 4",),
+        status=4,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The same, when a doubt is shown",
+        verbs=("resolve",),
+        scene={"batch_seconds": 0},
+        troubles=[
+            *_each("list", NO_ACCOUNT),
+            *_each("list", NO_ACCOUNT, nth=2),
+            *_each("results", NO_ACCOUNT),
+        ],
+        does="Stops with the API's words; nothing was decided",
+        says=("the account stops this: HTTP 4",),
+        status=4,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="No key is set, a wrong one, or one with a newline in it",
+        verbs=EVERY_VERB,
+        troubles=[(Key(""),), (Key("sk-ant-wrong"),), (Key("sk-ant-tests\n"),)],
+        does="Says what is missing or wrong, and never shows the key; nothing was sent",
+        says=("credentials cannot be used|no API key|the account stops this|a character that no header may hold",),
+        status=4,
+        made=0,
+        you="set the key, then the same command",
+    ),
+    # ------------------------------------------------------------ watching
+    Row(
+        group=WATCHING,
+        happens="A look gets no answer (500, 529, 429, a page, half an answer, a broken connection)",
+        verbs=("status --watch", "run", "cancel"),
+        troubles=[*_each("retrieve", UNANSWERED, nth=3, times=2)],
+        does="Shows it and looks again, a little later each time; it says nothing about the job",
+        says=("no answer  ", "again in"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=WATCHING,
+        happens="The same, of the list that answers for many batches at once",
+        verbs=("status --watch",),
+        per_batch=2,
+        troubles=[*_each("list", UNANSWERED, nth=2, times=2)],
+        does="Shows it and looks again",
+        says=("no answer  ", "again in"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=WATCHING,
+        happens="Looks get no answer for longer than a person waits, or there is no network",
+        verbs=("status --watch", "cancel"),
+        troubles=[
+            *_each("retrieve", [("status", {"status": 529}), ("html_status", {})], times=0),
+            *[(Network(kind, times=0),) for kind in ALL_NETWORKS],
+        ],
+        options=("--timeout", "2h"),
+        does="Leaves when the time is over",
+        says=("no answer  ", "not finished within the --timeout"),
+        status=8,
+        you=SAME,
+    ),
+    Row(
+        group=WATCHING,
+        happens="The one look of a `status` or `fetch` gets no answer, or there is no network",
+        verbs=("status", "fetch"),
+        troubles=[*_each("retrieve", UNANSWERED), *[(Network(kind),) for kind in ALL_NETWORKS]],
+        does="Shows what the ledger knows, and says so; the batches go on without us",
+        says=("the API cannot be reached",),
+        status=1,
+        you=SAME,
+    ),
+    Row(
+        group=WATCHING,
+        happens="The same, of the list that answers for many batches at once",
+        verbs=("status", "fetch"),
+        per_batch=2,
+        troubles=_each("list", UNANSWERED),
+        does="Shows what the ledger knows, and says so; the batches go on without us",
+        says=("the API cannot be reached",),
+        status=1,
+        you=SAME,
+    ),
+    Row(
+        group=WATCHING,
+        happens="The API refuses a look (400)",
+        verbs=("status --watch", "status", "run", "fetch"),
+        troubles=[_one("retrieve", "status", status=400, message="no such version")],
+        does="Says what the API said; nothing was changed",
+        says=("the API refused: HTTP 400 .*no such version",),
+        status=1,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=WATCHING,
+        happens="The API says for a while that it does not know a batch (404)",
+        verbs=("status --watch", "status", "run", "cancel"),
+        troubles=[_one("retrieve", "not_found"), _one("retrieve", "status", status=404)],
+        does="Notes it and looks again: it is believed only when it stays",
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=WATCHING,
+        happens="The list leaves a batch out, counts it wrongly, or an answer comes late",
+        verbs=("status --watch", "status", "fetch"),
+        per_batch=2,
+        troubles=_each("list", [("hide_from_list", {}), ("wrong_counts", {}), ("stall_after_accept", {"seconds": 0.1})]),
+        does="Asks for the batch by its name; counts are held against the results alone",
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=WATCHING,
+        happens="The one look of a `fetch` is told that a batch is not known (404)",
+        verbs=("fetch",),
+        troubles=[_one("retrieve", "not_found")],
+        does="Brings home the others and says so",
+        says=("not known to the API",),
+        status=8,
+        you=SAME,
+    ),
+    Row(
+        group=WATCHING,
+        happens="The API does not know a batch any more (404 for good): deleted there, or the key belongs to another"
+        " API workspace",
+        verbs=("run",),
+        troubles=[_one("retrieve", "not_found", times=0)],
+        does="Brings home the others, and sends nothing again by itself",
+        says=("not known to the API", "next: batchctl resolve"),
+        status=7,
+        you="take the right key; or `resolve --resend`, which pays again",
+    ),
+    Row(
+        group=WATCHING,
+        happens="A batch is counted wrongly, or its answer comes late",
+        verbs=("status --watch", "status", "run", "fetch", "cancel"),
+        troubles=_each("retrieve", [("wrong_counts", {}), ("stall_after_accept", {"seconds": 0.1})]),
+        does="Goes on; counts are held against the results, and asked for again where they differ",
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=WATCHING,
+        happens="A doubt is to be shown, and the API gives no answer, or there is no network",
+        verbs=("resolve",),
+        troubles=[
+            *_each("list", UNANSWERED),
+            *[(Network(kind),) for kind in ALL_NETWORKS],
+        ],
+        does="Says so; nothing was decided",
+        says=("the API cannot be reached",),
+        status=1,
+        you=SAME,
+    ),
+    Row(
+        group=WATCHING,
+        happens="A doubt is to be shown, and the list leaves out its newest batch",
+        verbs=("resolve",),
+        troubles=[_one("list", "hide_from_list")],
+        does="Looks once more",
+        says=("the API has it as msgbatch_",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=WATCHING,
+        happens="A doubt is to be shown, and the list counts a batch wrongly",
+        verbs=("resolve",),
+        troubles=[_one("list", "wrong_counts", nth=2)],
+        does="Does not take it for ours: shows the doubt, and decides nothing",
+        says=("in doubt   batch 1 of 2",),
+        status=7,
+        you=SAME,
+    ),
+    # ------------------------------------------------------------ downloading
+    Row(
+        group=DOWNLOADING,
+        happens="A download breaks: the connection is reset or stands still, or ends before the length that was said",
+        verbs=("fetch", "run", "cancel"),
+        troubles=_each("results", BROKEN),
+        does="Throws away what came and downloads it again",
+        says=("not whole  batch 1 of 2", "again in"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="A download comes to a clean end and is wrong: lines are missing, come twice or answer requests nobody"
+        " sent; it ends within a line; it is a page",
+        verbs=("fetch", "run", "cancel"),
+        troubles=_each("results", WRONG),
+        does="Holds ids and counts against what was sent, and downloads it again",
+        says=("not whole  batch 1 of 2", "again in"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="It is wrong six times in a row",
+        verbs=("fetch", "run"),
+        troubles=_each("results", WRONG, times=0, batch=1),
+        does="Brings home the other batches, says what is missing, and keeps what came last as `.unverified`: never as a"
+        " result",
+        says=("the results of batch 1 of 2 .* cannot be had whole", "unverified, in .*\\.unverified"),
+        status=1,
+        you=SAME,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="The counts of a batch do not agree with its results, six times in a row",
+        verbs=("fetch", "run"),
+        per_batch=6,
+        troubles=[_one("retrieve", "wrong_counts", times=0)],
+        does="The same: somebody is wrong, and it is not said to be whole",
+        made={"run": 1},
+        says=("the API counted 7", "cannot be had whole"),
+        status=1,
+        you=SAME,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="The API fails over a download (500, 529, 429, a page, no answer)",
+        verbs=("fetch", "run", "cancel"),
+        troubles=_each("results", [one for one in UNANSWERED if one not in (("garbage_answer", {}), ("html_answer", {}))]),
+        does="Asks again, a little later each time",
+        says=("not whole  batch 1 of 2", "again in"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="Downloads fail or break for longer than a person waits, or there is no network",
+        verbs=("fetch",),
+        scene={"batch_seconds": 0},
+        troubles=[
+            *_each("results", [("status", {"status": 529}), ("reset", {}), ("short_content_length", {})], times=0),
+            *[(Network(kind, times=0),) for kind in ALL_NETWORKS],
+        ],
+        options=("--timeout", "2h"),
+        does="Leaves when the time is over; what came whole is kept",
+        says=("not whole  batch 1 of 2", "not finished within the --timeout"),
+        status=8,
+        you=SAME,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="The API has no results of a batch any more (404 for good)",
+        verbs=("fetch", "run"),
+        scene={"batch_seconds": 0},
+        troubles=[_one("results", "not_found", times=0)],
+        does="Brings home the others, and sends nothing again by itself",
+        says=("not whole  batch 1 of 2", "not known to the API"),
+        status=7,
+        hours=1,
+        you="take the right key; or `resolve --resend`, which pays again",
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="The API says for a while that it has no results of a batch that has ended (404)",
+        verbs=("fetch", "run", "cancel"),
+        troubles=[_one("results", "not_found"), _one("results", "status", status=404)],
+        does="Asks again: it is believed only when it stays",
+        says=("not whole  batch 1 of 2", "HTTP 404"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="The API refuses a download (400)",
+        verbs=("fetch", "run"),
+        troubles=[_one("results", "status", status=400, message="no such version")],
+        does="Says what the API said; what came whole is merged",
+        says=("the API refused: HTTP 400 .*no such version",),
+        status=1,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="Results are odd and whole: CR LF, a blank line, no newline at the end, U+2028 within a text, a line of"
+        " 10 MB, keys nobody heard of, a pause",
+        verbs=("fetch", "run", "cancel"),
+        troubles=_each("results", ODD_BUT_WHOLE),
+        does="Takes them as they are",
+        never_says=("not whole",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="A result is of a type that nobody heard of",
+        verbs=("fetch", "run", "cancel"),
+        troubles=[_one("results", "unknown_result_type")],
+        does="Keeps it, counts it apart, and does not pay for it again by itself",
+        says=("1 of unknown type",),
+        status=3,
+        again=3,
+        final=3,
+        you="look at it; `retry --only unknown` sends it again",
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="A doubt is to be shown, and the results of a batch that has ended cannot be read",
+        verbs=("resolve",),
+        scene={"batch_seconds": 0},
+        troubles=[
+            *_each("results", UNANSWERED),
+            *_each("results", [*BROKEN[:2], ("stall", {"seconds": 1.0}), ("early_end_mid_line", {}), ("not_found", {})]),
+            *_each("results", [("foreign_id", {})]),
+        ],
+        does="Shows the doubt as far as it is known, and decides nothing",
+        says=("in doubt   batch 1 of 2",),
+        status=7,
+        you=SAME,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="A doubt is to be shown, and the results are odd, but their first ids can be read",
+        verbs=("resolve",),
+        scene={"batch_seconds": 0},
+        troubles=[
+            *_each("results", ODD_BUT_WHOLE),
+            *_each("results", [(name, {}) for name in ("early_end_at_line", "duplicate_line", "missing_line")]),
+            *_each("results", [("unknown_result_type", {})]),
+        ],
+        does="Takes the batch over: its ids say that it is ours",
+        says=("the API has it as msgbatch_",),
+        status=0,
+        you=NOTHING,
+    ),
+    # ------------------------------------------------------------ canceling
+    Row(
+        group=CANCELING,
+        happens="A cancel gets no answer, or its answer gets lost",
+        verbs=("cancel",),
+        troubles=_each("cancel", UNANSWERED),
+        does="Asks for it again: to ask twice does no harm",
+        says=("no answer  ", "again in"),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=CANCELING,
+        happens="The API says for a while that it does not know the batch (404), or counts it wrongly, or is late",
+        verbs=("cancel",),
+        troubles=[
+            *_each("cancel", [("not_found", {}), ("wrong_counts", {}), ("stall_after_accept", {"seconds": 0.1})]),
+        ],
+        does="Asks again where it has to",
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=CANCELING,
+        happens="The account stops a cancel or the download after it (401, 402, 403, limits, on hold)",
+        verbs=("cancel",),
+        troubles=[*_each("cancel", NO_ACCOUNT), *_each("results", NO_ACCOUNT)],
+        does="Stops with the API's words; nothing more is sent for this job all the same",
+        says=("the account stops this: HTTP 4",),
+        status=4,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=CANCELING,
+        happens="The API refuses a cancel (400) of a batch that still runs",
+        verbs=("cancel",),
+        troubles=[_one("cancel", "status", status=400, message="it cannot be canceled")],
+        does="Says what the API said; nothing more is sent for this job all the same",
+        says=("the API refused: HTTP 400 .*it cannot be canceled",),
+        status=1,
+        you=SAME,
+    ),
+    # ------------------------------------------------------------ the disk and the machine
+    Row(
+        group=MACHINE,
+        happens="The disk is full, or the quota used up",
+        verbs=("fetch", "submit", "retry", "run"),
+        troubles=[(Disk(errno.ENOSPC),), (Disk(errno.EDQUOT),)],
+        does="Says so before anything is asked of the API",
+        says=("No space left on device|[Dd]isk quota exceeded",),
+        status=1,
+        made=0,
+        you="make room, then the same command",
+    ),
+    Row(
+        group=MACHINE,
+        happens="The disk becomes full, breaks (input/output error), or a limit is met (`ulimit -f`), while results or"
+        " a retry are written",
+        verbs=("fetch", "retry", "run"),
+        troubles=[
+            (Disk(errno.ENOSPC, WRITES),),
+            (Disk(errno.EDQUOT, WRITES),),
+            (Disk(errno.EIO, WRITES),),
+            (Disk(errno.EFBIG, WRITES),),
+            (Disk(errno.ENOSPC, SYNCS, at=2),),
+            (Disk(errno.EIO, SYNCS, at=2),),
+            (Disk(errno.EIO, RENAMES, at=2),),
+        ],
+        does="Stops with the name of the file; none is left half-written under its name, and what came whole is kept",
+        says=("error: /.*: (No space left|[Dd]isk quota|Input/output error|File too large)", "try: "),
+        status=1,
+        made={"run": 2, "retry": 0},
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=MACHINE,
+        happens="The disk is full, or breaks, when the ledger is written",
+        verbs=("submit", "retry", "run", "fetch", "cancel", "status --watch"),
+        troubles=[(Ledger("database or disk is full"),), (Ledger("disk I/O error"),)],
+        does="Stops; the ledger stays as it was, and what the API has is found again",
+        says=("the ledger .* cannot be used: (database or disk is full|disk I/O error)", "run the same command again"),
+        status=1,
+        made={"submit": 0, "retry": 0, "run": 0},
+        you="make room, then the same command",
+    ),
+    Row(
+        group=MACHINE,
+        happens="The folder or the file system cannot be written",
+        verbs=("fetch", "submit", "retry", "run"),
+        troubles=[(Disk(errno.EROFS),)],
+        does="Says so before anything is asked of the API",
+        says=("Read-only file system",),
+        status=1,
+        made=0,
+        you="make it writable, or name another with `--workspace` or `--output-dir`",
+    ),
+    Row(
+        group=MACHINE,
+        happens="Too many files are open (`ulimit -n`)",
+        verbs=("fetch", "submit", "retry", "run"),
+        troubles=[(Disk(errno.EMFILE),)],
+        does="Says so before anything is asked of the API",
+        says=("Too many open files",),
+        status=1,
+        made=0,
+        you="raise the limit, then the same command",
+    ),
+)
+
+
+# ---------------------------------------------------------------- the document
+
+
+def document() -> str:
+    """The table in words."""
+    parts = []
+    for group in GROUPS:
+        rows = [row for row in ROWS if row.group == group]
+        head = f"## {group}\n\n| what happens | what batchctl does | ends with | what you do |\n|---|---|---|---|\n"
+        parts.append(head + "".join(_row(row) for row in rows))
+    return "\n".join(parts)
+
+
+def _row(row: Row) -> str:
+    verbs = ", ".join(f"`{verb}`" for verb in row.verbs)
+    return f"| {row.happens} ({verbs}) | {row.does} | {row.ends} | {row.you} |\n"
+
+
+def numbers() -> str:
+    """What the tests of this table try."""
+    tried = list(cases())
+    faults = {str(t.shape["fault"]) for case in tried for t in case.troubles if isinstance(t, Fault)}
+    return f"{len(ROWS)} rows, {len(faults)} faults of the emulator, {len(tried)} cases"

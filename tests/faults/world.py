@@ -1,0 +1,232 @@
+"""What goes wrong, acted out: a person with a job at each point of its life, an API, a network, a disk, and a clock that
+does not wait.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import socket
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.disk import PlayedDisk, PlayedLedger, played, played_ledger
+from faults.table import Case, Disk, Fault, Key, Ledger, Network, Row, Stranger
+from program import KEY, Person, Ran, request, requests, sent_lines
+
+from batchctl.clock import Clock, StopSign
+from batchctl.emulator.running import Running
+
+# Batches take a minute of the clock that does not wait; answers repeat the question, so that a wrong one shows.
+SCENE: Mapping[str, Any] = {"batch_seconds": 60, "retry_after": 65, "cancel_seconds": 1, "finished_at_cancel": 0.5, "answers": {"echo": True}}
+COUNT, PER_BATCH = 6, 3
+INPUT = "in.jsonl"
+LOST = {"on": "create", "fault": "drop_after_accept"}
+# What the verb ends with when it is typed once more after all went well.
+DONE_ALREADY = {"submit": 6, "retry": 6, "cancel": 6}
+
+
+class World:
+    """One person, one job of six requests in two batches, and everything around them."""
+
+    def __init__(self, person: Person, emulator: Running, system: pytest.MonkeyPatch) -> None:
+        self.person, self.emulator, self._system = person, emulator, system
+        self.lines = requests(COUNT)
+        self._ahead = timedelta()
+        self._stack = contextlib.ExitStack()
+        self._played: list[PlayedDisk | PlayedLedger | PlayedNetwork] = []
+        self._let_time_leap()
+
+    # ------------------------------------------------------------------ time
+
+    def leap(self, by: timedelta) -> None:
+        self._ahead += by
+        self.emulator.advance(by.total_seconds())
+
+    def _let_time_leap(self) -> None:
+        """Nobody waits: whoever would finds that the time has passed, here and at the API."""
+        now, monotonic = Clock.now, Clock.monotonic
+
+        def wait_until(clock: Clock, at: datetime, stop: StopSign) -> bool:
+            if not stop.is_set() and (left := at - clock.now()) > timedelta():
+                self.leap(left)
+            return stop.is_set()
+
+        self._system.setattr(Clock, "now", lambda clock: now(clock) + self._ahead)
+        self._system.setattr(Clock, "monotonic", lambda clock: monotonic(clock) + self._ahead.total_seconds())
+        self._system.setattr(Clock, "wait_until", wait_until)
+
+    # ------------------------------------------------------------------ before
+
+    def prepare(self, verb: str, row: Row) -> list[str]:
+        """The job as the verb finds it; gives the command."""
+        if row.is_large:
+            self.lines = [request(f"r-{n:05d}", f"{n} {'x' * 1_500_000}") for n in range(COUNT)]
+        per_batch = str(row.per_batch or PER_BATCH)
+        cut = ["--max-requests", per_batch, "--parallel", "1"]
+        self.person.write(INPUT, self.lines)
+        command: list[str]
+        match verb:
+            case "submit" | "run":
+                command = [verb, INPUT, *cut]
+            case "retry":
+                self._scene({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+                self._ran(0, "submit", INPUT, *cut)
+                self._ran(3, "fetch")
+                command = [verb, "--parallel", "1"]
+            case "resolve":
+                self._scene(row.scene)
+                self.emulator.add_fault(LOST)
+                self._ran(8, "submit", INPUT, *cut, "--no-wait")
+                command = [verb]
+            case _:
+                self._scene(row.scene)
+                self._ran(0, "submit", INPUT, *cut)
+                command = {
+                    "fetch": ["fetch", "--parallel", "1"],
+                    "status": ["status", "@last"],
+                    "status --watch": ["status", "@last", "--watch"],
+                    "cancel": ["cancel", "--yes"],
+                }[verb]
+        if verb == "fetch":
+            self.leap(timedelta(seconds=60))
+        self._scene(row.scene)
+        return [*command, *row.options]
+
+    def _scene(self, more: Mapping[str, Any]) -> None:
+        self.emulator.set_scenario({**SCENE, **more})
+
+    def _ran(self, status: int, *words: str) -> Ran:
+        ran = self.person.run(*words)
+        assert ran.status == status, ran.err
+        return ran
+
+    # ------------------------------------------------------------------ trouble
+
+    def trouble(self, case: Case) -> None:
+        for one in case.troubles:
+            match one:
+                case Fault(shape):
+                    self.emulator.add_fault(shape)
+                    if float(shape.get("seconds", 0)) >= 1:
+                        self._system.setattr("batchctl.transport.client.ANSWER_TIMEOUT_SECONDS", 0.4)
+                        self._system.setattr("batchctl.transport.client.UPLOAD_TIMEOUT_SECONDS", 0.4)
+                case Network(kind, times):
+                    network = PlayedNetwork(kind, times)
+                    self._system.setattr(socket, "create_connection", network.create_connection)
+                    self._play(network)
+                case Disk(number, calls, at, times):
+                    disk = PlayedDisk(self.person.folder, number, at=at, times=times, calls=calls)
+                    self._play(self._stack.enter_context(played(disk)))
+                case Ledger(said, at, times):
+                    ledger = PlayedLedger(said, at=at, times=times)
+                    self._play(self._stack.enter_context(played_ledger(ledger)))
+                case Key(value):
+                    self.person.variables.pop("ANTHROPIC_API_KEY", None)
+                    if value:
+                        self.person.variables["ANTHROPIC_API_KEY"] = value
+                case Stranger():
+                    self._somebody_else_sends_as_many()
+
+    def _play(self, one: "PlayedDisk | PlayedLedger | PlayedNetwork") -> None:
+        self._played.append(one)
+
+    def _somebody_else_sends_as_many(self) -> None:
+        folder = self.person.folder.parent / f"{self.person.folder.name}-stranger"
+        folder.mkdir()
+        stranger = Person(folder, self.emulator.base_url)
+        stranger.submitted("theirs.jsonl", requests(PER_BATCH, prefix="theirs"))
+
+    def all_struck(self) -> bool:
+        """Whether everything that was to go wrong did."""
+        return not self.emulator.unfired() and all(one.struck for one in self._played)
+
+    def mend_machine(self) -> None:
+        """So that a test may read what is on the disk."""
+        for one in self._played:
+            one.mend()
+
+    def mend(self) -> None:
+        self.mend_machine()
+        self._stack.close()
+        self.person.variables["ANTHROPIC_API_KEY"] = KEY
+        self._scene({})
+
+    # ------------------------------------------------------------------ afterwards
+
+    def received(self) -> Counter[bytes]:
+        """How often the API has each line; a stranger's are left out."""
+        return Counter(line for batch in sent_lines(self.emulator) for line in batch if b'"theirs-' not in line)
+
+    def held(self) -> int:
+        return len(self.emulator.batches())
+
+    def finish(self, verb: str, row: Row) -> Ran:
+        """With `run`, as a person does; what was canceled is fetched."""
+        words = ["fetch"] if verb == "cancel" else ["run", INPUT, "--max-requests", str(row.per_batch or PER_BATCH)]
+        ran = self.person.run(*words)
+        for _ in range(5):
+            if ran.status not in {7, 8}:
+                break
+            self.leap(timedelta(hours=1))
+            ran = self.person.run(*words)
+        return ran
+
+    def job(self) -> str:
+        (job,) = self.person.run("status", "--json", "--offline").json["jobs"]
+        return str(job["job"])
+
+    def shows_the_key(self, *texts: str) -> list[str]:
+        """Where a key stands that must not."""
+        found = [text for text in texts if re.search(rf"{KEY}|sk-ant-\w", text)]
+        files = [p for p in self.person.folder.rglob("*") if p.is_file()]
+        return found + [str(p) for p in files if b"sk-ant-" in p.read_bytes()]
+
+    def ledger_check(self) -> str:
+        path = self.person.folder / ".batchctl" / "ledger.db"
+        if not path.exists() or not path.stat().st_size:
+            return "ok"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            return str(db.execute("pragma integrity_check").fetchone()[0])
+
+
+NETWORK: Mapping[str, Callable[[], OSError]] = {
+    "refused": lambda: ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)),
+    "name": lambda: socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+    "unreachable": lambda: OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)),
+    "silent": lambda: TimeoutError("timed out"),
+}
+
+
+class PlayedNetwork:
+    """Connections that are not made: the first `times` of them (0: all, until `mend`)."""
+
+    def __init__(self, kind: str, times: int) -> None:
+        self._error, self._times = NETWORK[kind], times
+        self._connects = socket.create_connection
+        self._is_mended = False
+        self.struck = 0
+
+    def create_connection(self, *given: Any, **named: Any) -> socket.socket:
+        if not self._is_mended and (not self._times or self.struck < self._times):
+            self.struck += 1
+            raise self._error()
+        return self._connects(*given, **named)
+
+    def mend(self) -> None:
+        self._is_mended = True
+
+
+@contextlib.contextmanager
+def world(folder: Path, emulator: Running) -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as system:
+        made = World(Person(folder, emulator.base_url), emulator, system)
+        try:
+            yield made
+        finally:
+            made.mend()
