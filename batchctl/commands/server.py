@@ -8,7 +8,7 @@ import threading
 from datetime import datetime, timedelta
 
 from batchctl.clock import Clock
-from batchctl.transport.client import Page, Transport
+from batchctl.transport.client import Page, Transport, shown_url
 
 
 class Server:
@@ -29,7 +29,7 @@ class Server:
                 self.learn(self._transport.page(limit=1))
 
     def learn(self, page: Page) -> None:
-        self.identity = f"{self._transport.base_url or 'default'} {page.account}".strip()
+        self.identity = f"{shown_url(self._transport.base_url) or 'default'} {page.account}".strip()
         if page.server_time is not None:
             self._met = page.server_time, self._clock.monotonic()
 

@@ -8,6 +8,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ RECEIVE_BYTES = 1 << 18
 UPLOAD_TIMEOUT_SECONDS = 600.0
 ANSWER_TIMEOUT_SECONDS = 120.0
 CONNECT_TIMEOUT_SECONDS = 10.0
+_USER = re.compile(r"(?<=//)[^/?#]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,13 +203,18 @@ def checked_base_url(base_url: str) -> str:
     except ValueError:
         host = None
     if not host:
-        raise UsageProblem(f"--base-url {base_url!r} is not a URL", hint="like https://api.anthropic.com")
+        raise UsageProblem(f"--base-url {shown_url(base_url)!r} is not a URL", hint="like https://api.anthropic.com")
     if not base_url.lower().startswith("https:") and not is_loopback(host):
         raise UsageProblem(
-            f"{base_url}: a key is not sent over plain http, except to this machine",
+            f"{shown_url(base_url)}: a key is not sent over plain http, except to this machine",
             hint="use https",
         )
     return base_url
+
+
+def shown_url(base_url: str) -> str:
+    """As it may be shown and remembered: without a user and a password."""
+    return _USER.sub("", base_url)
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,7 @@ from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_
 from batchctl.domain.errors import ApiFailure, UsageProblem
 from batchctl.domain.model import ProcessingStatus, RequestCounts
 from batchctl.emulator.running import Running
-from batchctl.transport.client import Body, Transport, checked_base_url, is_loopback
+from batchctl.transport.client import Body, Transport, checked_base_url, is_loopback, shown_url
 
 BATCHES = "/v1/messages/batches"
 
@@ -469,6 +469,30 @@ def test_a_key_is_not_sent_over_plain_http_to_another_machine(url: str) -> None:
 )
 def test_https_and_this_machine_are_fine(url: str) -> None:
     assert checked_base_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://ann:secret@example.com/v1", "https://example.com/v1"),
+        ("https://secret@example.com:8443", "https://example.com:8443"),
+        ("https://a@b:secret@example.com", "https://example.com"),
+        ("ftp://ann:secret@", "ftp://"),
+        ("https://example.com/@home", "https://example.com/@home"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["http://ann:secret@example.com", "ftp://ann:secret@example.com", "https://ann:secret@"]
+)
+def test_a_url_that_is_refused_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(UsageProblem) as raised:
+        Transport(url)
+    assert "secret" not in raised.value.message + raised.value.hint
 
 
 @pytest.mark.parametrize("url", ["example.com", "ftp://example.com", "https://", "file:///etc/passwd", "//x"])
