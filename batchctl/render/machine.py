@@ -15,13 +15,27 @@ from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
 from batchctl.domain.plans import Problem, Scan
 from batchctl.domain.progress import JobReport
 from batchctl.domain.proving import Flaw, Part, Proof, hint
+from batchctl.render.text import is_harmless
 
 SCHEMA_VERSION = 1
 
 
 def write(stream: TextIO, shape: dict[str, Any]) -> None:
-    stream.write(json.dumps({"schema_version": SCHEMA_VERSION, **shape}, default=_plain, ensure_ascii=False) + "\n")
+    said = json.dumps({"schema_version": SCHEMA_VERSION, **shape}, default=_plain, ensure_ascii=False)
+    stream.write(_escaped(said) + "\n")
     stream.flush()
+
+
+def _escaped(said: str) -> str:
+    """The same JSON: JSON itself escapes the oldest of the characters that a terminal obeys, here are the others."""
+    if said.isascii() and "\x7f" not in said:
+        return said
+    return "".join(c if is_harmless(c) else _escape(c) for c in said)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def _plain(value: object) -> str:

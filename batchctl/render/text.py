@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 def clean(text: str, limit: int = 500) -> str:
     """Text from outside on one line, without anything that could move the terminal."""
-    kept = "".join(c if _is_harmless(c) else c.encode("unicode_escape").decode() for c in text[: limit + 1])
+    kept = "".join(c if is_harmless(c) else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return kept if len(text) <= limit else kept[:limit] + "…"
 
 
-def _is_harmless(character: str) -> bool:
+def is_harmless(character: str) -> bool:
+    """Whether a terminal shows it, and does nothing else about it."""
     return character == " " or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp", "Co"}
 
 

@@ -27,6 +27,7 @@ from batchctl.domain.model import (
 from batchctl.domain.plans import Problem, Scan
 from batchctl.domain.progress import JobReport, Stage, report
 from batchctl.render import machine, reports
+from batchctl.render.text import is_harmless
 
 S = State
 EVIL = "[red]\x1b[31m[/]\u202e [link=file:///etc/passwd]x[/link] :boom: [/nothing]"
@@ -276,6 +277,15 @@ def test_text_from_outside_is_data_in_json() -> None:
     job = a_job(input_path=EVIL, paused=EVIL)
     found = written(machine.job_shape(report(job, [a_batch(S.PLANNED)], failures(EVIL), NOW)))
     assert (found["input"], found["failures"][0]["sample_message"]) == (EVIL, EVIL)
+
+
+@pytest.mark.parametrize("text", ["\x9b31m", "\x7f", "\u202egnp", "a\u2028b", "\U000e0041", "half \ud800", "日本 é 😀"])
+def test_json_on_a_terminal_moves_nothing_and_says_the_same(text: str) -> None:
+    stream = io.StringIO()
+    machine.write(stream, {"type": "error", "message": text})
+    said = stream.getvalue().rstrip("\n")
+    assert all(is_harmless(c) for c in said)
+    assert json.loads(said)["message"] == text
 
 
 def test_the_other_shapes_are_json_too(tmp_path: Path) -> None:
