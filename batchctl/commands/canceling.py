@@ -43,6 +43,7 @@ def _asked(tools: Equipment, message_batch_id: str) -> MessageBatch:
 
 def _again(tools: Equipment, batch: Batch, failure: ApiFailure) -> None:
     raise_unless_passing(failure)
-    pause = backoff(1, failure.retry_after, tools.clock.draw())
+    failures = batch.tries + 1
+    pause = backoff(failures, failure.retry_after, tools.clock.draw())
     tools.ledger.record_rest(batch, not_before=tools.now() + timedelta(seconds=pause), note=str(failure))
-    tools.tell(LookFailed(str(failure), 1, pause))
+    tools.tell(LookFailed(str(failure), failures, pause))

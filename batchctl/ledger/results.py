@@ -69,9 +69,10 @@ class Results(Store):
                 advance(db, downloaded.id, State.ENDED, now, "its files are gone", tries=0, not_before=None)
 
     def record_rest(self, of: Batch, *, not_before: datetime, note: str) -> None:
-        """No step on it before a time; its state and its claim stay."""
+        """A step that got no answer: none on it before a time; its state and its claim stay."""
         with self._write() as db:
-            db.execute(sa.update(batch).where(batch.c.id == of.id).values(not_before=not_before, note=note))
+            later = {"not_before": not_before, "note": note, "tries": batch.c.tries + 1}
+            db.execute(sa.update(batch).where(batch.c.id == of.id).values(later))
 
     def record_deleted(self, of: Batch, now: datetime) -> None:
         """The API no longer has it: what is on the disk is all there is."""

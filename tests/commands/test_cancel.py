@@ -116,3 +116,15 @@ def test_no_wait_asks_and_leaves_and_the_same_command_ends_it(person: Person, em
     ran = person.run("cancel", "--poll", "100ms", "--json")
     assert ran.status == 0, ran.err
     assert json.loads(ran.out)["answers"]["canceled"] == 4
+
+
+def test_a_cancel_that_was_stopped_before_its_download_is_ended_by_the_same_command(
+    person: Person, emulator: Running
+) -> None:
+    _running(emulator, finished_at_cancel=0.5)
+    job = person.submitted("in.jsonl", requests(4))
+    emulator.add_fault({"on": "results", "fault": "on_hold"})
+    assert person.run("cancel", "--yes", "--poll", "100ms").status == 4
+    ran = person.run("cancel", "--poll", "100ms")
+    assert ran.status == 0, ran.err
+    assert len(person.results(job)) == 4
