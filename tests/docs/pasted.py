@@ -20,7 +20,12 @@ from batchctl.cli.app import app
 from batchctl.cli.exit_status import MEANINGS
 
 PROJECT = Path(__file__).parents[2]
-DOCUMENTS = (PROJECT / "README.md", PROJECT / "docs" / "commands.md", PROJECT / "samples" / "README.md")
+DOCUMENTS = (
+    PROJECT / "README.md",
+    PROJECT / "docs" / "commands.md",
+    PROJECT / "docs" / "failures.md",
+    PROJECT / "samples" / "README.md",
+)
 PART = re.compile(r"(<!-- pasted: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 COLUMNS = "100"
 
@@ -37,6 +42,8 @@ def sources(text: str) -> list[str]:
 def _part(source: str) -> str:
     if source == "exit statuses":
         return _exit_statuses()
+    if source.startswith("failures"):
+        return _failures(source)
     if source == "make":
         return _block(_targets())
     if source.endswith("--help"):
@@ -51,6 +58,15 @@ def _block(text: str) -> str:
 def _exit_statuses() -> str:
     rows = [f"| {number} | {meaning} |\n" for number, meaning in MEANINGS.items()]
     return "".join(("| status | meaning |\n", "|---|---|\n", *rows))
+
+
+def _failures(source: str) -> str:
+    """The table of tests/faults in words, or what it tries in numbers."""
+    if str(PROJECT / "tests") not in sys.path:
+        sys.path.append(str(PROJECT / "tests"))
+    from faults import table
+
+    return table.document() if source == "failures" else table.tried_in_words()
 
 
 def _targets() -> str:

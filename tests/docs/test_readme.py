@@ -22,7 +22,7 @@ def _anchors(text: str) -> set[str]:
     return {WORD.sub("", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/commands.md", "samples/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/commands.md", "docs/failures.md", "samples/README.md"])
 def test_what_is_pasted_is_what_the_program_says_today(pasted: ModuleType, name: str) -> None:
     text = (PROJECT / name).read_text("utf-8")
     assert pasted.renewed(text) == text, "run `make docs`"

@@ -60,7 +60,7 @@ class PlayedDisk:
 
 def _of_handle(handle: int) -> str:
     with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/self/fd/{handle}")
+        return str(Path(f"/proc/self/fd/{handle}").readlink())
     return ""
 
 

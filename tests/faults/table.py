@@ -37,7 +37,7 @@ class Network:
 
     @property
     def kind_of(self) -> str:
-        return self.kind
+        return "network"
 
     def __str__(self) -> str:
         return f"network-{self.kind}"
@@ -54,7 +54,7 @@ class Disk:
 
     @property
     def kind_of(self) -> str:
-        return str(self)
+        return f"disk {sorted(self.calls or ())}"
 
     def __str__(self) -> str:
         return f"disk-{errno.errorcode[self.number]}{'-' + '-'.join(sorted(self.calls)) if self.calls else ''}"
@@ -70,7 +70,7 @@ class Ledger:
 
     @property
     def kind_of(self) -> str:
-        return str(self)
+        return "ledger"
 
     def __str__(self) -> str:
         return f"ledger-{self.said.replace(' ', '-')}"
@@ -102,7 +102,22 @@ class Stranger:
         return "stranger"
 
 
-Trouble = Fault | Network | Disk | Ledger | Key | Stranger
+@dataclass(frozen=True)
+class Signal:
+    """The process gets these signals, one after the other, while a call of `during` is under way."""
+
+    during: str
+    names: tuple[str, ...]
+
+    @property
+    def kind_of(self) -> str:
+        return f"{self.during} {self.names}"
+
+    def __str__(self) -> str:
+        return "-".join((self.during, *self.names))
+
+
+Trouble = Fault | Network | Disk | Ledger | Key | Stranger | Signal
 
 # ---------------------------------------------------------------- a row
 
@@ -137,7 +152,14 @@ class Row:
 
     @property
     def ends(self) -> str:
+        if self.status < 0:
+            return "the signal"
         return f"{self.status}{' with `--timeout`' if '--timeout' in self.options else ''}"
+
+    @property
+    def has_process(self) -> bool:
+        """Whether it is tried in a process of its own."""
+        return any(isinstance(one, Signal) for troubles in self.troubles for one in troubles)
 
 
 @dataclass(frozen=True)
@@ -153,21 +175,31 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Every row with every verb: the first verb meets every trouble, the others one of each kind."""
+    """Every row with every verb: the first verb meets every trouble, the others one of each kind that no row had yet.
+
+    One of each ending that a group has for a verb is tried in the fast tests.
+    """
+    met: set[tuple[str, str]] = set()
+    endings: set[tuple[str, str, int]] = set()
     for number, row in enumerate(ROWS, 1):
+        ending = (row.group, row.verbs[0], row.status)
+        is_first = not row.has_process and ending not in endings
+        endings.add(ending)
         for verb in row.verbs:
-            met: set[str] = set()
+            is_new = False
             for place, troubles in enumerate(row.troubles):
-                kind = "+".join(trouble.kind_of for trouble in troubles)
-                if verb == row.verbs[0] or kind not in met:
+                kind = (verb, "+".join(trouble.kind_of for trouble in troubles))
+                if verb == row.verbs[0] or kind not in met or not (is_new or place):
+                    is_new = True
                     met.add(kind)
-                    yield Case(row, number, verb, troubles, is_first=verb == row.verbs[0] and not place)
+                    yield Case(row, number, verb, troubles, is_first=is_first and verb == row.verbs[0] and not place)
+
 
 # ---------------------------------------------------------------- the words that make it short
 
 SENDING, ACCOUNT, WATCHING, DOWNLOADING = "Sending", "The account", "Watching", "Downloading"
-CANCELING, MACHINE = "Canceling", "The disk and the machine"
-GROUPS = (SENDING, ACCOUNT, WATCHING, DOWNLOADING, CANCELING, MACHINE)
+CANCELING, MACHINE, PROCESS = "Canceling", "The disk and the machine", "The process"
+GROUPS = (SENDING, ACCOUNT, WATCHING, DOWNLOADING, CANCELING, MACHINE, PROCESS)
 
 SENDERS = ("submit", "retry", "run")
 EVERY_VERB = ("submit", "retry", "run", "status", "status --watch", "fetch", "cancel", "resolve")
@@ -212,7 +244,18 @@ UNTOLD: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("html_answer", {}),
     ("stall_after_accept", {"seconds": 1.0}),
 )
-# No answer to a question that changes nothing.
+# No answer to a question that changes nothing: one of each kind, and all of them.
+NO_ANSWER: Sequence[tuple[str, Mapping[str, Any]]] = (
+    ("status", {"status": 529}),
+    ("html_status", {}),
+    ("drop_before_accept", {}),
+    ("drop_after_accept", {}),
+    ("error_after_accept", {"status": 500}),
+    ("truncated_answer", {}),
+    ("garbage_answer", {}),
+    ("html_answer", {}),
+    ("stall_after_accept", {"seconds": 1.0}),
+)
 UNANSWERED: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("status", {"status": 529}),
     ("html_status", {}),
@@ -431,7 +474,7 @@ ROWS: Sequence[Row] = (
         group=SENDING,
         happens="The API gives no answer when it is asked for the time and the account, before the first upload",
         verbs=SENDERS,
-        troubles=_each("list", UNANSWERED),
+        troubles=_each("list", NO_ANSWER),
         does="Asks again, a little later each time; nothing was uploaded",
         says=("no answer  ", "again in"),
         never_says=("in doubt",),
@@ -464,8 +507,8 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="A batch is in doubt, and the API gives no answer when its list is asked for",
-        verbs=SENDERS,
-        troubles=_with(LOST, _each("list", UNANSWERED, nth=2)),
+        verbs=("submit", "run"),
+        troubles=_with(LOST, _each("list", NO_ANSWER, nth=2)),
         does="Asks again, a little later each time; sends nothing of the doubt meanwhile",
         says=("in doubt   batch 1 of 2", "no answer  ", "the API has it as msgbatch_"),
         never_says=("sent again",),
@@ -475,14 +518,16 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="A batch is in doubt and has ended, and its results break, are odd, or are not there at first",
-        verbs=SENDERS,
+        verbs=("submit", "retry"),
         scene={"batch_seconds": 0},
         troubles=_with(
             LOST,
             [
-                *_each("results", UNANSWERED),
+                *_each("results", NO_ANSWER),
                 *_each("results", BROKEN),
-                *_each("results", [("not_found", {}), ("foreign_id", {}), ("duplicate_line", {}), ("missing_line", {})]),
+                *_each(
+                    "results", [("not_found", {}), ("foreign_id", {}), ("duplicate_line", {}), ("missing_line", {})]
+                ),
                 *_each("results", [*ODD_BUT_WHOLE, ("unknown_result_type", {})]),
             ],
         ),
@@ -495,7 +540,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="A batch is in doubt, and another of the same size was sent with the same key at the same moment",
-        verbs=("submit", "run"),
+        verbs=("submit", "retry"),
         scene={"batch_seconds": 7200},
         troubles=[(Stranger(), LOST)],
         does="Adopts neither and sends nothing: as long as both run, nobody can tell which is which",
@@ -602,7 +647,7 @@ ROWS: Sequence[Row] = (
         group=WATCHING,
         happens="A look gets no answer (500, 529, 429, a page, half an answer, a broken connection)",
         verbs=("status --watch", "run", "cancel"),
-        troubles=[*_each("retrieve", UNANSWERED, nth=3, times=2)],
+        troubles=_each("retrieve", UNANSWERED, nth=3, times=2),
         does="Shows it and looks again, a little later each time; it says nothing about the job",
         says=("no answer  ", "again in"),
         status=0,
@@ -613,7 +658,7 @@ ROWS: Sequence[Row] = (
         happens="The same, of the list that answers for many batches at once",
         verbs=("status --watch",),
         per_batch=2,
-        troubles=[*_each("list", UNANSWERED, nth=2, times=2)],
+        troubles=_each("list", NO_ANSWER, nth=2, times=2),
         does="Shows it and looks again",
         says=("no answer  ", "again in"),
         status=0,
@@ -637,7 +682,7 @@ ROWS: Sequence[Row] = (
         group=WATCHING,
         happens="The one look of a `status` or `fetch` gets no answer, or there is no network",
         verbs=("status", "fetch"),
-        troubles=[*_each("retrieve", UNANSWERED), *[(Network(kind),) for kind in ALL_NETWORKS]],
+        troubles=[*_each("retrieve", NO_ANSWER), *[(Network(kind),) for kind in ALL_NETWORKS]],
         does="Shows what the ledger knows, and says so; the batches go on without us",
         says=("the API cannot be reached",),
         status=1,
@@ -648,7 +693,7 @@ ROWS: Sequence[Row] = (
         happens="The same, of the list that answers for many batches at once",
         verbs=("status", "fetch"),
         per_batch=2,
-        troubles=_each("list", UNANSWERED),
+        troubles=_each("list", NO_ANSWER),
         does="Shows what the ledger knows, and says so; the batches go on without us",
         says=("the API cannot be reached",),
         status=1,
@@ -678,7 +723,9 @@ ROWS: Sequence[Row] = (
         happens="The list leaves a batch out, counts it wrongly, or an answer comes late",
         verbs=("status --watch", "status", "fetch"),
         per_batch=2,
-        troubles=_each("list", [("hide_from_list", {}), ("wrong_counts", {}), ("stall_after_accept", {"seconds": 0.1})]),
+        troubles=_each(
+            "list", [("hide_from_list", {}), ("wrong_counts", {}), ("stall_after_accept", {"seconds": 0.1})]
+        ),
         does="Asks for the batch by its name; counts are held against the results alone",
         status=0,
         you=NOTHING,
@@ -718,7 +765,7 @@ ROWS: Sequence[Row] = (
         happens="A doubt is to be shown, and the API gives no answer, or there is no network",
         verbs=("resolve",),
         troubles=[
-            *_each("list", UNANSWERED),
+            *_each("list", NO_ANSWER),
             *[(Network(kind),) for kind in ALL_NETWORKS],
         ],
         does="Says so; nothing was decided",
@@ -753,7 +800,7 @@ ROWS: Sequence[Row] = (
         verbs=("fetch", "run", "cancel"),
         troubles=_each("results", BROKEN),
         does="Throws away what came and downloads it again",
-        says=("not whole  batch 1 of 2", "again in"),
+        says=("not whole  batch . of 2", "again in"),
         status=0,
         you=NOTHING,
     ),
@@ -764,7 +811,7 @@ ROWS: Sequence[Row] = (
         verbs=("fetch", "run", "cancel"),
         troubles=_each("results", WRONG),
         does="Holds ids and counts against what was sent, and downloads it again",
-        says=("not whole  batch 1 of 2", "again in"),
+        says=("not whole  batch . of 2", "again in"),
         status=0,
         you=NOTHING,
     ),
@@ -795,9 +842,11 @@ ROWS: Sequence[Row] = (
         group=DOWNLOADING,
         happens="The API fails over a download (500, 529, 429, a page, no answer)",
         verbs=("fetch", "run", "cancel"),
-        troubles=_each("results", [one for one in UNANSWERED if one not in (("garbage_answer", {}), ("html_answer", {}))]),
+        troubles=_each(
+            "results", [one for one in UNANSWERED if one not in (("garbage_answer", {}), ("html_answer", {}))]
+        ),
         does="Asks again, a little later each time",
-        says=("not whole  batch 1 of 2", "again in"),
+        says=("not whole  batch . of 2", "again in"),
         status=0,
         you=NOTHING,
     ),
@@ -834,7 +883,7 @@ ROWS: Sequence[Row] = (
         verbs=("fetch", "run", "cancel"),
         troubles=[_one("results", "not_found"), _one("results", "status", status=404)],
         does="Asks again: it is believed only when it stays",
-        says=("not whole  batch 1 of 2", "HTTP 404"),
+        says=("not whole  batch . of 2", "HTTP 404"),
         status=0,
         you=NOTHING,
     ),
@@ -862,7 +911,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=DOWNLOADING,
         happens="A result is of a type that nobody heard of",
-        verbs=("fetch", "run", "cancel"),
+        verbs=("fetch", "run"),
         troubles=[_one("results", "unknown_result_type")],
         does="Keeps it, counts it apart, and does not pay for it again by itself",
         says=("1 of unknown type",),
@@ -877,8 +926,10 @@ ROWS: Sequence[Row] = (
         verbs=("resolve",),
         scene={"batch_seconds": 0},
         troubles=[
-            *_each("results", UNANSWERED),
-            *_each("results", [*BROKEN[:2], ("stall", {"seconds": 1.0}), ("early_end_mid_line", {}), ("not_found", {})]),
+            *_each("results", NO_ANSWER),
+            *_each(
+                "results", [*BROKEN[:2], ("stall", {"seconds": 1.0}), ("early_end_mid_line", {}), ("not_found", {})]
+            ),
             *_each("results", [("foreign_id", {})]),
         ],
         does="Shows the doubt as far as it is known, and decides nothing",
@@ -906,7 +957,7 @@ ROWS: Sequence[Row] = (
         group=CANCELING,
         happens="A cancel gets no answer, or its answer gets lost",
         verbs=("cancel",),
-        troubles=_each("cancel", UNANSWERED),
+        troubles=_each("cancel", NO_ANSWER),
         does="Asks for it again: to ask twice does no harm",
         says=("no answer  ", "again in"),
         status=0,
@@ -942,6 +993,16 @@ ROWS: Sequence[Row] = (
         says=("the API refused: HTTP 400 .*it cannot be canceled",),
         status=1,
         you=SAME,
+    ),
+    Row(
+        group=CANCELING,
+        happens="A result of what was finished is of a type that nobody heard of",
+        verbs=("cancel",),
+        troubles=[_one("results", "unknown_result_type")],
+        does="Keeps it and counts it apart",
+        says=("1 of unknown type",),
+        status=0,
+        you="look at it",
     ),
     # ------------------------------------------------------------ the disk and the machine
     Row(
@@ -1008,6 +1069,57 @@ ROWS: Sequence[Row] = (
         made=0,
         you="raise the limit, then the same command",
     ),
+    # ------------------------------------------------------------ the process
+    Row(
+        group=PROCESS,
+        happens="It is killed, or the power fails, while an upload is under way",
+        verbs=SENDERS,
+        troubles=[(Signal("create", ("SIGKILL",)),)],
+        does="The intent is on the disk: the next command looks for the batch before it sends anything",
+        status=-9,
+        made=1,
+        you=SAME,
+    ),
+    Row(
+        group=PROCESS,
+        happens="It is killed while results are downloaded",
+        verbs=("fetch", "run"),
+        troubles=[(Signal("results", ("SIGKILL",)),)],
+        does="What came whole is kept; the rest is downloaded again",
+        status=-9,
+        you=SAME,
+    ),
+    Row(
+        group=PROCESS,
+        happens="Ctrl-C, or the SIGTERM of a scheduler, while an upload is under way",
+        verbs=SENDERS,
+        troubles=[(Signal("create", ("SIGINT",)),), (Signal("create", ("SIGTERM",)),)],
+        does="Lets the upload finish, begins no other, cancels nothing",
+        says=("1 upload in flight", "stopped; nothing was canceled"),
+        status=130,
+        made=1,
+        you=SAME,
+    ),
+    Row(
+        group=PROCESS,
+        happens="Ctrl-C twice, while an upload is under way",
+        verbs=SENDERS,
+        troubles=[(Signal("create", ("SIGINT", "SIGINT")),)],
+        does="Leaves at once; whether the batch was created is found out by the next command",
+        status=130,
+        made=1,
+        you=SAME,
+    ),
+    Row(
+        group=PROCESS,
+        happens="Ctrl-C while batches are watched or results are downloaded",
+        verbs=("fetch", "run"),
+        troubles=[(Signal("results", ("SIGINT",)),)],
+        does="Stops; nothing is canceled at the API",
+        says=("stopped; nothing was canceled",),
+        status=130,
+        you=SAME,
+    ),
 )
 
 
@@ -1016,7 +1128,7 @@ ROWS: Sequence[Row] = (
 
 def document() -> str:
     """The table in words."""
-    parts = []
+    parts: list[str] = []
     for group in GROUPS:
         rows = [row for row in ROWS if row.group == group]
         head = f"## {group}\n\n| what happens | what batchctl does | ends with | what you do |\n|---|---|---|---|\n"
@@ -1029,8 +1141,8 @@ def _row(row: Row) -> str:
     return f"| {row.happens} ({verbs}) | {row.does} | {row.ends} | {row.you} |\n"
 
 
-def numbers() -> str:
+def tried_in_words() -> str:
     """What the tests of this table try."""
     tried = list(cases())
     faults = {str(t.shape["fault"]) for case in tried for t in case.troubles if isinstance(t, Fault)}
-    return f"{len(ROWS)} rows, {len(faults)} faults of the emulator, {len(tried)} cases"
+    return f"{len(ROWS)} rows, {len(faults)} faults of the emulator among them; {len(tried)} cases, by row, command and fault.\n"

@@ -6,24 +6,34 @@ import contextlib
 import errno
 import os
 import re
+import signal
 import socket
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from faults.disk import PlayedDisk, PlayedLedger, played, played_ledger
-from faults.table import Case, Disk, Fault, Key, Ledger, Network, Row, Stranger
+from faults.table import Case, Disk, Fault, Key, Ledger, Network, Row, Signal, Stranger
+from processes import Shell
 from program import KEY, Person, Ran, request, requests, sent_lines
 
 from batchctl.clock import Clock, StopSign
 from batchctl.emulator.running import Running
+from batchctl.transport import client
 
 # Batches take a minute of the clock that does not wait; answers repeat the question, so that a wrong one shows.
-SCENE: Mapping[str, Any] = {"batch_seconds": 60, "retry_after": 65, "cancel_seconds": 1, "finished_at_cancel": 0.5, "answers": {"echo": True}}
+SCENE: Mapping[str, Any] = {
+    "batch_seconds": 60,
+    "retry_after": 65,
+    "cancel_seconds": 1,
+    "finished_at_cancel": 0.5,
+    "answers": {"echo": True},
+}
 COUNT, PER_BATCH = 6, 3
 INPUT = "in.jsonl"
 LOST = {"on": "create", "fault": "drop_after_accept"}
@@ -95,6 +105,9 @@ class World:
                 }[verb]
         if verb == "fetch":
             self.leap(timedelta(seconds=60))
+        if verb == "fetch" and row.scene.get("batch_seconds") == 0:
+            # The ledger knows that they have ended: nothing is left but to download them.
+            self._ran(0, "status", "@last")
         self._scene(row.scene)
         return [*command, *row.options]
 
@@ -114,8 +127,7 @@ class World:
                 case Fault(shape):
                     self.emulator.add_fault(shape)
                     if float(shape.get("seconds", 0)) >= 1:
-                        self._system.setattr("batchctl.transport.client.ANSWER_TIMEOUT_SECONDS", 0.4)
-                        self._system.setattr("batchctl.transport.client.UPLOAD_TIMEOUT_SECONDS", 0.4)
+                        self._lose_patience()
                 case Network(kind, times):
                     network = PlayedNetwork(kind, times)
                     self._system.setattr(socket, "create_connection", network.create_connection)
@@ -130,8 +142,37 @@ class World:
                     self.person.variables.pop("ANTHROPIC_API_KEY", None)
                     if value:
                         self.person.variables["ANTHROPIC_API_KEY"] = value
+                case Signal(during, _):
+                    fault = "stall_after_accept" if during == "create" else "stall"
+                    self.emulator.add_fault({"on": during, "fault": fault, "seconds": 1.5})
                 case Stranger():
                     self._somebody_else_sends_as_many()
+
+    def run(self, command: Sequence[str], case: Case) -> Ran:
+        """The command; in a process of its own where it gets signals."""
+        signals = [one for one in case.troubles if isinstance(one, Signal)]
+        if not signals:
+            return self.person.run(*command)
+        (signal_,) = signals
+        shell = Shell(self.person.folder, {**os.environ, **self.person.variables})
+        with shell.start(*command) as process:
+            self.wait_until_struck()
+            for name in signal_.names:
+                process.send_signal(getattr(signal, name))
+                time.sleep(0.2)  # noqa: TID251 - two signals at the same instant are one
+            out, err = process.communicate(timeout=100)
+        return Ran(process.returncode, out, err)
+
+    def wait_until_struck(self) -> None:
+        until = time.monotonic() + 60
+        while self.emulator.unfired():
+            assert time.monotonic() < until, "the process never came so far"
+            time.sleep(0.02)  # noqa: TID251 - for a process that has a clock of its own
+
+    def _lose_patience(self) -> None:
+        """Whoever waits for a byte gives up after a moment."""
+        timeout = client._timeout
+        self._system.setattr(client, "_timeout", lambda _: timeout(0.4))
 
     def _play(self, one: "PlayedDisk | PlayedLedger | PlayedNetwork") -> None:
         self._played.append(one)

@@ -1,0 +1,398 @@
+"""What must stay secret stays so over a whole job; what comes from outside is shown and not obeyed, and is never a path."""
+
+import json
+import os
+import pty
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.world import SCENE, World
+from processes import Shell
+from program import KEY, Person, Ran, ids, request, requests
+
+BATCHES = "/v1/messages/batches"
+# A terminal would clear itself, turn red, set its title, ring, or read this from right to left; rich would make it bold.
+EVIL = "\x1b[2J\x1b[31mred\x1b]0;title\x07\x9b1m[bold]loud[/bold]\u202egnp\u2028next\r\nerror: forged\ttab\x00"
+
+
+def _cannot_move(text: str) -> list[str]:
+    """Characters that a terminal would obey."""
+    return [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}]
+
+
+# ---------------------------------------------------------------- the key, and the folder
+
+
+@pytest.fixture
+def a_whole_job(here: World) -> tuple[World, list[Ran]]:
+    """Everything that leaves something behind: bad lines left out, a download that was wrong, failures, an edit, a doubt,
+    a retry, a cancel.
+    """
+    person, emulator = here.person, here.emulator
+    emulator.set_scenario({**SCENE, "batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
+    emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
+    emulator.add_fault({"on": "results", "fault": "missing_line", "times": 6, "batch": 2})
+    person.write("in.jsonl", [*requests(12), b'{"custom_id": "no params"}'])
+    said = [
+        person.run("submit", "in.jsonl", "--skip-bad", "--max-requests", "6", "--parallel", "1", "-v"),
+        person.run("fetch", "--parallel", "1", "-v"),
+        person.run("fetch", "--parallel", "1", "-v"),
+        person.run("retry", "--edit"),
+        person.run("status", "--watch", "--json"),
+        person.run("run", "in.jsonl", "--json"),
+        person.run("status", "@last", "--batches"),
+    ]
+    emulator.set_scenario({**SCENE, "batch_seconds": 600})
+    person.write("other.jsonl", requests(3, prefix="other"))
+    said += [person.run("submit", "other.jsonl", "-v"), person.run("cancel", "--yes", "-v"), person.run("resolve")]
+    assert [ran.status for ran in said] == [0, 1, 3, 0, 0, 3, 0, 0, 0, 0], [ran.err for ran in said]
+    return here, said
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    """A machine where new files are open to everybody unless one says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_after_a_whole_job_every_file_of_the_workspace_is_its_owners_alone(
+    a_whole_job: tuple[World, list[Ran]],
+) -> None:
+    root = a_whole_job[0].person.folder / ".batchctl"
+    modes = {p: stat.S_IMODE(p.stat().st_mode) for p in (root, *root.rglob("*")) if p.name != ".gitignore"}
+    assert len(modes) > 15
+    assert {p: oct(mode) for p, mode in modes.items() if mode != (0o700 if p.is_dir() else 0o600)} == {}
+
+
+def test_after_a_whole_job_the_key_stands_nowhere(a_whole_job: tuple[World, list[Ran]]) -> None:
+    here, said = a_whole_job
+    assert here.shows_the_key(*(text for ran in said for text in (ran.out, ran.err))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_key_is_not_in_the_command_line_of_a_running_process_nor_of_its_children(here: World) -> None:
+    here.emulator.add_fault({"on": "create", "fault": "stall_after_accept", "seconds": 1.5})
+    here.person.write("in.jsonl", requests(2))
+    with Shell(here.person.folder, {**os.environ, **here.person.variables}).start("submit", "in.jsonl") as process:
+        here.wait_until_struck()
+        found = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _is_of(process.pid, path.parent)]
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert found
+    assert not any(KEY.encode() in line for line in found)
+
+
+def _is_of(pid: int, folder: Path) -> bool:
+    """Whether this is the process or a child of it; processes come and go while one looks."""
+    try:
+        words = (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return folder.name == str(pid) or words[1] == str(pid)
+
+
+# ---------------------------------------------------------------- where the key may go
+
+
+class Elsewhere(ThreadingHTTPServer):
+    """A server on this machine that keeps what it is asked; `answer` says what it answers to method and path."""
+
+    def __init__(self, answer: Callable[[str, str], tuple[int, Mapping[str, str], bytes]]) -> None:
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                status, headers, body = answer(self.command, self.path)
+                self.send_response(status)
+                for name, value in {**headers, "content-length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815 - the server's own name
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def serving(answer: Callable[[str, str], tuple[int, Mapping[str, str], bytes]]) -> Iterator[Elsewhere]:
+    with Elsewhere(answer) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join(timeout=10)
+
+
+def _json(shape: Any) -> tuple[int, Mapping[str, str], bytes]:
+    return 200, {"content-type": "application/json"}, json.dumps(shape).encode()
+
+
+def test_results_that_lie_at_another_host_are_not_fetched_from_there(here: World) -> None:
+    with serving(lambda *_: _json({})) as elsewhere:
+        # From here on every results_url that the API names leads to the other one.
+        here.emulator._state.base_url = elsewhere.url
+        here.person.write("in.jsonl", requests(6))
+        ran = here.person.run("run", "in.jsonl", "--max-requests", "3")
+        assert elsewhere.asked == []
+    assert ran.status == 0, ran.err
+    assert len(here.person.results(here.job())) == 6
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("only", ["POST", "GET"])
+def test_a_redirect_to_another_host_takes_neither_key_nor_requests_there(here: World, only: str, status: int) -> None:
+    with serving(lambda *_: _json({})) as elsewhere:
+
+        def redirecting(method: str, path: str) -> tuple[int, Mapping[str, str], bytes]:
+            if method == only:
+                return status, {"location": f"{elsewhere.url}{path}"}, b""
+            return _json({"data": [], "has_more": False, "first_id": None, "last_id": None})
+
+        with serving(redirecting) as server:
+            here.person.variables["ANTHROPIC_BASE_URL"] = server.url
+            here.person.write("in.jsonl", requests(2))
+            ran = here.person.run("submit", "in.jsonl", "--timeout", "5m")
+        assert elsewhere.asked == []
+    # A redirected create may have been carried out for all we know.
+    assert ran.status == (8 if only == "POST" else 1), ran.err
+    assert f"HTTP {status}" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "http://10.0.0.7:8080", "http://user:secret-word@example.com"])
+@pytest.mark.parametrize("verb", [["submit", "in.jsonl"], ["run", "in.jsonl"], ["status", "@last"], ["fetch"]])
+@pytest.mark.parametrize("by", ["variable", "option"])
+def test_no_command_sends_a_key_over_plain_http_to_another_machine(
+    here: World, monkeypatch: pytest.MonkeyPatch, url: str, verb: list[str], by: str
+) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise AssertionError("somebody was called")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    here.person.write("in.jsonl", requests(2))
+    if by == "variable":
+        here.person.variables["ANTHROPIC_BASE_URL"] = url
+    ran = here.person.run(*verb, *(["--base-url", url] if by == "option" else []))
+    assert ran.status == 2, ran.err
+    assert "not sent over plain http" in ran.err
+    assert "secret-word" not in ran.err
+    assert not (here.person.folder / ".batchctl").exists()
+
+
+def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: World) -> None:
+    accounts = iter(["org_1"] * 2 + ["org_2"] * 50)
+
+    def busy(method: str, _: str) -> tuple[int, Mapping[str, str], bytes]:
+        if method == "POST":
+            return 529, {}, b""
+        status, headers, body = _json({"data": [], "has_more": False, "first_id": None, "last_id": None})
+        return status, {**headers, "anthropic-organization-id": next(accounts)}, body
+
+    here.person.write("in.jsonl", requests(2))
+    with serving(busy) as server:
+        here.person.variables["ANTHROPIC_BASE_URL"] = server.url.replace("//", "//ann:secret-word@")
+        # In doubt, then asked for with another account: the message names where the batch was sent.
+        said = [here.person.run("submit", "in.jsonl", "--no-wait", "-v"), here.person.run("submit", "in.jsonl", "-v")]
+        said.append(here.person.run("submit", "in.jsonl", "-v"))
+    assert [ran.status for ran in said] == [8, 7, 7], [ran.err for ran in said]
+    assert "in doubt at http://127.0.0.1" in said[-1].err
+    assert not any("secret-word" in ran.err + ran.out for ran in said)
+    files = [p for p in here.person.folder.rglob("*") if p.is_file()]
+    assert not [p for p in files if b"secret-word" in p.read_bytes()]
+
+
+# ---------------------------------------------------------------- text from outside
+
+
+@pytest.mark.parametrize(
+    ("on", "verb", "status"),
+    [
+        ("create", ["submit", "in.jsonl"], 1),
+        ("create", ["run", "in.jsonl", "-v"], 1),
+        ("list", ["submit", "in.jsonl", "-v"], 1),
+        ("retrieve", ["run", "in.jsonl"], 1),
+        ("results", ["run", "in.jsonl", "-v"], 1),
+    ],
+)
+def test_what_the_api_says_stays_on_its_line(here: World, on: str, verb: list[str], status: int) -> None:
+    here.emulator.set_scenario(SCENE)
+    here.emulator.add_fault({"on": on, "fault": "status", "status": 400, "message": EVIL, "times": 1})
+    here.person.write("in.jsonl", requests(2))
+    ran = here.person.run(*verb)
+    assert ran.status == status, ran.err
+    assert _cannot_move(ran.err + ran.out) == []
+    assert "[bold]loud[/bold]" in ran.err
+    assert not any(line.startswith("error: forged") for line in ran.err.splitlines())
+    shown = here.person.run("status", "@last", "--offline", "--batches")
+    assert _cannot_move(shown.out + shown.err) == []
+
+
+def test_ids_and_types_in_results_that_nobody_sent_stay_on_their_line(here: World) -> None:
+    here.emulator.set_scenario({**SCENE, "batch_seconds": 0})
+    here.emulator.add_fault({"on": "results", "fault": "foreign_id", "custom_id": EVIL, "times": 0})
+    here.person.write("in.jsonl", requests(3))
+    ran = here.person.run("run", "in.jsonl", "-v")
+    assert ran.status == 1, ran.err
+    assert _cannot_move(ran.err + ran.out) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        request(EVIL),
+        request("../../../escaped"),
+        json.dumps({"custom_id": "a", EVIL: 1, "params": {}}).encode(),
+        request("a", model=EVIL),
+        json.dumps({"custom_id": "a", "params": {EVIL: 1}}).encode(),
+        b'{"custom_id": "' + EVIL.replace("\n", "").encode(),
+    ],
+    ids=["custom_id", "path", "key", "model", "param", "not-json"],
+)
+def test_what_an_input_holds_stays_on_its_line_and_in_its_folder(here: World, line: bytes) -> None:
+    here.person.write("in.jsonl", [*requests(2), line])
+    said = [
+        here.person.run("submit", "in.jsonl", "--dry-run"),
+        here.person.run("submit", "in.jsonl", "--skip-bad", "-v"),
+    ]
+    said.append(here.person.run("run", "in.jsonl"))
+    for ran in said:
+        assert _cannot_move(ran.err + ran.out) == []
+        assert not any(told.startswith("error: forged") for told in ran.err.splitlines())
+    assert not list(here.person.folder.parent.rglob("escaped*"))
+
+
+@pytest.mark.parametrize("name", [EVIL.replace("\x00", "").replace("/", "") + ".jsonl", "[bold]x[bold].jsonl"])
+def test_the_name_of_an_input_stays_on_its_line_and_makes_a_harmless_job(here: World, name: str) -> None:
+    here.emulator.set_scenario({**SCENE, "batch_seconds": 0})
+    here.person.write(name, requests(2))
+    ran = here.person.run("run", name)
+    assert ran.status == 0, ran.err
+    shown = [here.person.run(*words) for words in (("status",), ("status", "@last"), ("status", "@last", "--json"))]
+    for one in (ran, *shown):
+        assert _cannot_move(one.err + one.out) == []
+    missing = here.person.run("submit", f"not-{name}")
+    assert missing.status == 5
+    assert _cannot_move(missing.err) == []
+
+
+@pytest.mark.parametrize("option", [["--name", EVIL[:-1]], ["--label", f"team={EVIL[:-1]}"], ["--beta", EVIL[:-1]]])
+def test_what_is_typed_with_codes_in_it_is_refused_or_shown_as_it_is(here: World, option: list[str]) -> None:
+    here.emulator.set_scenario({**SCENE, "batch_seconds": 0})
+    here.person.write("in.jsonl", requests(2))
+    ran = here.person.run("submit", "in.jsonl", *option)
+    assert ran.status in {0, 2}, ran.err
+    shown = [here.person.run(*words) for words in (("status",), ("status", "@last"), ("status", "@last", "--json"))]
+    for one in (ran, *shown):
+        assert _cannot_move(one.err + one.out) == []
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "..", ".hidden/../../escaped"])
+def test_a_name_that_looks_like_a_path_is_no_name(here: World, name: str) -> None:
+    here.person.write("in.jsonl", requests(2))
+    ran = here.person.run("submit", "in.jsonl", "--name", name)
+    assert ran.status == 2, ran.err
+    assert here.held() == 0
+    assert not list(here.person.folder.parent.rglob("escaped*"))
+
+
+@pytest.mark.slow
+def test_on_a_terminal_what_the_api_says_is_shown_and_not_obeyed(here: World) -> None:
+    here.emulator.add_fault({"on": "create", "fault": "status", "status": 400, "message": EVIL})
+    here.person.write("in.jsonl", requests(2))
+    shown = _on_a_terminal(here.person, "submit", "in.jsonl")
+    assert "loud" in shown
+    for sequence in ("\x1b[2J", "\x1b]0;", "\x9b", "\x07", "\u202e", "\u2028", "\x1b[31mred"):
+        assert sequence not in shown, repr(shown)
+    assert "[bold]" in shown
+
+
+def _on_a_terminal(person: Person, *words: str) -> str:
+    master, slave = pty.openpty()
+    environment = {**os.environ, **person.variables, "TERM": "xterm-256color", "COLUMNS": "200"}
+    command = [sys.executable, "-m", "batchctl", *words]
+    with subprocess.Popen(
+        command, cwd=person.folder, env=environment, stdin=slave, stdout=slave, stderr=slave
+    ) as process:
+        os.close(slave)
+        shown = b""
+        while piece := _read(master):
+            shown += piece
+        process.wait(60)
+    os.close(master)
+    return shown.decode()
+
+
+def _read(handle: int) -> bytes:
+    try:
+        return os.read(handle, 1 << 16)
+    except OSError:
+        return b""  # the other end was closed: Linux says EIO
+
+
+# ---------------------------------------------------------------- what looks like a path
+
+NAMED = "../../../escaped"
+
+
+def _api_with_odd_names(method: str, path: str) -> tuple[int, Mapping[str, str], bytes]:
+    """One batch of two requests, ended, whose id and answers look like paths."""
+    shape = {
+        "id": NAMED,
+        "type": "message_batch",
+        "processing_status": "ended",
+        "request_counts": {"processing": 0, "succeeded": 2, "errored": 0, "canceled": 0, "expired": 0},
+        "created_at": "2026-11-21T12:00:00Z",
+        "expires_at": "2026-11-22T12:00:00Z",
+        "ended_at": "2026-11-21T12:00:01Z",
+        "archived_at": None,
+        "results_url": "file:///etc/passwd",
+    }
+    if path.endswith("/results"):
+        message = {"id": NAMED, "type": "message", "stop_reason": "end_turn", "content": []}
+        lines = [{"custom_id": f"r-{n:05d}", "result": {"type": "succeeded", "message": message}} for n in range(2)]
+        return 200, {"content-type": "application/x-jsonl"}, b"".join(json.dumps(x).encode() + b"\n" for x in lines)
+    if method == "GET" and path.partition("?")[0] == BATCHES:
+        return _json({"data": [], "has_more": False, "first_id": None, "last_id": None})
+    return _json(shape)
+
+
+def test_an_id_of_the_api_that_looks_like_a_path_is_none(here: World) -> None:
+    here.person.write("in.jsonl", requests(2))
+    before = {p for p in here.person.folder.parent.rglob("*") if not p.is_relative_to(here.person.folder)}
+    with serving(_api_with_odd_names) as server:
+        here.person.variables["ANTHROPIC_BASE_URL"] = server.url
+        ran = here.person.run("run", "in.jsonl")
+        paths = {path.split("?")[0] for _, path, _ in server.asked}
+    assert ran.status == 0, ran.err
+    assert ids(here.person.results(here.job())) == ["r-00000", "r-00001"]
+    # It stays one part of a path, too, where the API is asked for it.
+    assert paths == {BATCHES, f"{BATCHES}/..%2F..%2F..%2Fescaped/results"}
+    assert {p for p in here.person.folder.parent.rglob("*") if not p.is_relative_to(here.person.folder)} == before
+    assert not [p for p in here.person.folder.rglob("*") if "escaped" in p.name]
