@@ -12,7 +12,7 @@ from batchctl.domain.errors import ApiFailure, DoubtProblem
 from batchctl.domain.events import DoubtSettled, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff
-from batchctl.domain.reconciling import CLOCK_MARGIN, MIN_LOOKS, Listing, Verdict, settle
+from batchctl.domain.reconciling import CLOCK_MARGIN, MIN_LOOKS, Listing, Verdict, missed_at, settle
 from batchctl.files.requests import request_file
 from batchctl.files.results import NotWhole, first_ids, ids_of_range
 
@@ -106,7 +106,7 @@ def _carry_out(tools: Equipment, verdict: Verdict) -> bool:
     names = ", ".join(c.id for c in verdict.candidates[:3])
     note = f"in doubt: may be one of {names}" if names else "in doubt: the API's list does not show it so far"
     # What was adopted above is no doubt any more: the ledger passes over it.
-    _look_again(tools, verdict.wait, note, 0.0 if has_come_on else _pause(tools, verdict), looked=True)
+    _look_again(tools, verdict.wait, note, 0.0 if has_come_on else _pause(tools, verdict), looked=not has_come_on)
     return has_come_on
 
 
@@ -182,11 +182,16 @@ def _adopt(tools: Equipment, doubt: Batch, seen: MessageBatch, *, identified: bo
 
 
 def _look_again(tools: Equipment, doubts: Sequence[Batch], note: str, seconds: float, *, looked: bool = False) -> None:
-    until = tools.now() + timedelta(seconds=seconds)
+    """`looked`: this look counts, where it came after its pause: looks in a row say nothing of a list that lags behind."""
+    now = tools.now()
     for doubt in doubts:
-        tools.ledger.record_doubt(doubt, not_before=until, note=note, looks=doubt.looks + looked)
+        counts = looked and (doubt.not_before is None or doubt.not_before <= now)
+        until = now + timedelta(seconds=seconds)
+        tools.ledger.record_doubt(doubt, not_before=until, note=note, looks=doubt.looks + counts)
 
 
 def is_in_grace(tools: Equipment, doubts: Sequence[Batch]) -> bool:
     now = tools.server.now()
-    return any(d.intent_at is not None and (now - d.intent_at < tools.grace or d.looks + 1 < MIN_LOOKS) for d in doubts)
+    return any(
+        d.intent_at is not None and (now - missed_at(d) < tools.grace or d.looks + 1 < MIN_LOOKS) for d in doubts
+    )

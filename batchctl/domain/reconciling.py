@@ -69,7 +69,7 @@ def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace:
     is_free = doubts[0].count not in listing.contested and not any(c.id in listing.guessed for c in candidates)
     if is_free and len(candidates) == len(doubts):
         return Verdict(adopt=tuple(zip(doubts, candidates, strict=True)), candidates=tuple(candidates))
-    is_over = all(now - _intent(d) >= grace and d.looks >= MIN_LOOKS for d in doubts)
+    is_over = all(now - missed_at(d) >= grace and d.looks >= MIN_LOOKS for d in doubts)
     if not candidates and is_over:
         return Verdict(replan=tuple(doubts))
     return Verdict(wait=tuple(doubts), candidates=tuple(candidates))
@@ -97,6 +97,14 @@ def may_be_surplus(given_up: Batch, seen: MessageBatch, known: Collection[str]) 
     assert given_up.given_up_at is not None
     is_in_time = seen.created_at <= given_up.given_up_at + LATE_MARGIN
     return is_in_time and seen.id not in known and seen.counts.total == given_up.count
+
+
+def missed_at(doubt: Batch) -> datetime:
+    """Since when the list should show it: an upload may take minutes, and the batch is created at its end.
+
+    Of a create that nobody saw fail only the intent is known: there the looks, each after a pause, make up the grace.
+    """
+    return doubt.lost_at or _intent(doubt)
 
 
 def _intent(batch: Batch) -> datetime:

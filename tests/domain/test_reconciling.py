@@ -62,6 +62,17 @@ def test_without_a_candidate_it_is_planned_again_only_after_the_grace_and_severa
     assert bool(verdict.wait) is not is_over
 
 
+@pytest.mark.parametrize(("after", "is_over"), [(GRACE, True), (GRACE - SECOND, False)])
+def test_the_grace_begins_when_the_answer_was_missed_not_when_the_upload_began(
+    after: timedelta, *, is_over: bool
+) -> None:
+    """An upload may take longer than the whole grace, and the batch is created at its end."""
+    missed = NOW + HOUR
+    verdict = judged([doubt(lost_at=missed)], [], missed + after)
+    assert bool(verdict.replan) is is_over
+    assert bool(verdict.wait) is not is_over
+
+
 def test_one_young_doubt_keeps_the_others_of_its_size_waiting() -> None:
     verdict = judged([doubt(1), doubt(2, OVER)], [], OVER)
     assert [b.id for b in verdict.wait] == [1, 2]
@@ -246,7 +257,7 @@ def test_whatever_the_list_says_nothing_is_adopted_twice_and_nothing_sent_again_
     assert not any(seen.ended_at for _, seen in verdict.adopt)
     for batch in verdict.replan:
         assert batch.intent_at is not None
-        assert now - batch.intent_at >= GRACE
+        assert now - (batch.lost_at or batch.intent_at) >= GRACE
         assert batch.looks >= MIN_LOOKS
         fits = [seen for seen in listing.batches if may_be(seen, batch, doubts, listing)]
         assert not fits, "a batch that fits, guessed for another or not, is never ignored"
