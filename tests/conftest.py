@@ -1,6 +1,7 @@
 """What every test starts from: no key, no settings, no proxy and no profile of this machine; warnings stay errors."""
 
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,17 @@ def clean_environment(nobodys_home: Path) -> Iterator[None]:
         environment.setenv("HOME", str(nobodys_home))
         environment.setenv("ANTHROPIC_CONFIG_DIR", str(nobodys_home / "anthropic"))
         yield
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where the machine has such a place: for thousands of commits, and no power that fails."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared) as made:
+        yield Path(made)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -54,6 +54,13 @@ REFUSALS = {
 }
 
 
+# What is heard of those that say neither yes nor no.
+OPEN_ANSWERS = {
+    Fate.LATE: ApiFailure("gateway timeout", status=504),
+    Fate.NEVER: ApiFailure("overloaded", status=529, error_type="overloaded_error", has_envelope=True),
+}
+
+
 class End(Enum):
     """What becomes of the requests of a batch, one after the other and again from the first."""
 
@@ -189,7 +196,7 @@ class ModelTransport(Transport):
             made = self._api.create(custom_ids, late=LATENESS if fate is Fate.LATE else timedelta())
         self._stop_before(ANSWER)
         if made is None or fate in {Fate.LOST, Fate.LATE} or self._api.is_down:
-            raise ApiFailure("the connection broke")
+            raise OPEN_ANSWERS.get(fate) or ApiFailure("the connection broke")
         return self._seen(made)
 
     def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:

@@ -1,5 +1,6 @@
 """What every kind of result line says about its request, and what may be done about it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ from builders import CANCELED, EXPIRED, errored, succeeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.classifying import CLASS_OF_MARK, KNOWN_TYPES, failure_class, read_result
+from batchctl.domain.answers import CREDIT_TEXT, SPEND_TEXT
+from batchctl.domain.classifying import CLASS_OF_MARK, FIX_TYPES, KNOWN_TYPES, RETRY_TYPES, failure_class, read_result
 from batchctl.domain.model import FailureClass, Mark, Outcome
 
 RETRY, FIX, ACCOUNT, POLICY = FailureClass.RETRY, FailureClass.FIX, FailureClass.ACCOUNT, FailureClass.POLICY
@@ -117,6 +119,40 @@ def test_no_result_whatever_its_shape_raises(result: Any) -> None:
     assert reading.mark.is_success == (reading.outcome is Outcome.SUCCEEDED)
     assert reading.mark.is_success or reading.error_type
     assert len(reading.error_type) <= 80
+
+
+OUTCOME_OF = {
+    **dict.fromkeys([Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED], Outcome.SUCCEEDED),
+    **dict.fromkeys(MARK_OF.values(), Outcome.ERRORED),
+    Mark.EXPIRED: Outcome.EXPIRED,
+    Mark.CANCELED: Outcome.CANCELED,
+    Mark.UNKNOWN: Outcome.UNKNOWN,
+}
+
+
+@given(RESULTS)
+def test_a_result_has_the_outcome_of_its_type_and_one_mark_of_that_outcome(result: Any) -> None:
+    reading = read_result(result)
+    assert OUTCOME_OF[reading.mark] is reading.outcome
+    said = result.get("type") if isinstance(result, dict) else None
+    known = [o for o in Outcome if o in OUTCOME_OF.values() and o is not Outcome.UNKNOWN]
+    assert reading.outcome is (Outcome(said) if said in known else Outcome.UNKNOWN)
+
+
+@given(
+    st.sampled_from([*SPEND_TEXT, *CREDIT_TEXT]),
+    st.sampled_from([str.lower, str.upper, str.title]),
+    st.text(max_size=9),
+    st.text(max_size=9),
+)
+def test_a_text_about_money_is_about_the_account_where_the_request_is_blamed_and_nowhere_else(
+    text: str, written: Callable[[str], str], before: str, after: str
+) -> None:
+    message = f"{before}{written(text)}{after}"
+    for error_type in FIX_TYPES:
+        assert read_result(errored(error_type, message)).mark is Mark.ERRORED_ACCOUNT
+    for error_type in RETRY_TYPES:
+        assert read_result(errored(error_type, message)).mark is Mark.ERRORED_RETRY
 
 
 def test_two_long_types_cannot_be_two_rows_of_one_name() -> None:

@@ -51,6 +51,27 @@ def test_no_cut_could_have_taken_the_next_line_too(sizes: list[int], max_request
         assert is_full or one.end + 1 + first_of_next - one.start + ENVELOPE_BYTES > max_bytes
 
 
+@given(st.lists(st.integers(2, 300), min_size=1, max_size=40), st.integers(1, 12), st.integers(20, 200))
+def test_lines_that_fit_alone_are_cut_within_the_limit_and_no_other_line_could_be(
+    sizes: list[int], max_requests: int, max_bytes: int
+) -> None:
+    cutter = Cutter(max_requests, max_bytes)
+    fitting = [size for size in sizes if cutter.fits_alone(size)]
+    assert all(e.end - e.start + ENVELOPE_BYTES <= max_bytes for e in cut(fitting, max_requests, max_bytes))
+    for size in set(sizes) - set(fitting):
+        (alone,) = cut([size], max_requests, max_bytes)
+        assert alone.end - alone.start + ENVELOPE_BYTES > max_bytes
+
+
+@given(st.lists(st.integers(2, 80), max_size=40), st.integers(1, 12), st.integers(95, 400))
+def test_a_cut_does_not_depend_on_what_comes_after_it(sizes: list[int], max_requests: int, max_bytes: int) -> None:
+    """So an input may be cut while it is read, and the same beginning is cut the same."""
+    whole = cut(sizes, max_requests, max_bytes)
+    for known in range(1, len(sizes)):
+        *closed, _ = cut(sizes[:known], max_requests, max_bytes)
+        assert closed == whole[: len(closed)]
+
+
 def test_a_body_of_exactly_the_limit_is_one_batch() -> None:
     assert len(cut([10, 10], 100, 21 + ENVELOPE_BYTES)) == 1
     assert len(cut([10, 10], 100, 20 + ENVELOPE_BYTES)) == 2

@@ -1,11 +1,15 @@
 """How much of a job is sent into a queue that has been full."""
 
+from datetime import timedelta
+
 import pytest
 from builders import MINUTE, NOW, a_batch, a_job
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.model import State
-from batchctl.domain.pacing import admitted, is_queue_full, under_way
+from batchctl.domain.pacing import TRY_MORE_AFTER, admitted, is_queue_full, under_way
 
 S = State
 PLANNED = [a_batch(S.PLANNED, id=n, count=10) for n in (1, 2, 3)]
@@ -61,3 +65,25 @@ def test_the_order_is_kept_and_a_small_one_does_not_overtake() -> None:
     planned = [a_batch(S.PLANNED, id=1, count=20), a_batch(S.PLANNED, id=2, count=1)]
     running = a_batch(S.IN_PROGRESS, count=10)
     assert admitted(a_job(window=15, window_at=NOW), planned, [*planned, running], NOW) == []
+
+
+@given(
+    st.lists(st.integers(1, 12), max_size=6),
+    st.lists(st.tuples(st.sampled_from(S), st.integers(1, 12)), max_size=6),
+    st.integers(0, 40),
+    st.sampled_from([timedelta(), TRY_MORE_AFTER - MINUTE, TRY_MORE_AFTER]),
+)
+def test_the_window_is_never_passed_but_by_one_that_is_tried(
+    counts: list[int], others: list[tuple[State, int]], window: int, since: timedelta
+) -> None:
+    planned = [a_batch(S.PLANNED, count, id=n) for n, count in enumerate(counts)]
+    batches = [*planned, *(a_batch(state, count) for state, count in others)]
+    chosen = admitted(a_job(window=window, window_at=NOW - since), planned, batches, NOW)
+    assert chosen == planned[: len(chosen)], "in order, and none is passed over"
+    taken = under_way(batches)
+    room = window - taken
+    if chosen and sum(b.count for b in chosen) > room:
+        assert len(chosen) == 1
+        assert since >= TRY_MORE_AFTER or not taken
+    rest = planned[len(chosen) :]
+    assert not rest or sum(b.count for b in chosen) + rest[0].count > room, "what there is room for is sent"

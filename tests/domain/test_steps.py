@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_job
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from batchctl.domain.model import Batch, Claim, State
+from batchctl.domain.model import Batch, Claim, Job, State
+from batchctl.domain.pacing import TRY_MORE_AFTER, under_way
 from batchctl.domain.steps import (
     Arrow,
     Cancel,
@@ -308,3 +311,127 @@ def test_a_doubt_is_a_persons_once_all_else_is_done(
     batches: list[Batch], job: dict[str, Any], verb: str, *, is_done: bool
 ) -> None:
     assert is_all_else_done(a_job(**job), batches, VERBS[verb], NOW) is is_done
+
+
+# ---------------------------------------------------------------- whatever the snapshot
+
+WHENS = st.none() | st.sampled_from([NOW - HOUR, NOW - SECOND, NOW, LATER, NOW + HOUR])
+SEVERAL = st.frozensets(st.sampled_from(Arrow), min_size=1)
+
+
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    batches = tuple(
+        a_batch(
+            draw(st.sampled_from(S)),
+            draw(st.integers(1, 3)),
+            id=number,
+            claim=draw(st.sampled_from([None, None, MINE])),
+            not_before=draw(WHENS),
+            missing_since=draw(st.sampled_from([None, None, NOW - HOUR, NOW])),
+        )
+        for number in range(draw(st.integers(0, 7)))
+    )
+    job = a_job(
+        paused=draw(st.sampled_from(["", "", "no credit"])),
+        hold_until=draw(WHENS),
+        canceled_at=draw(st.sampled_from([None, None, NOW - HOUR])),
+        window=draw(st.none() | st.integers(0, 9)),
+        window_at=draw(st.sampled_from([NOW, NOW - TRY_MORE_AFTER])),
+    )
+    busy = draw(st.frozensets(st.integers(1, 3), max_size=2))
+    return Snapshot(job=job, batches=batches, busy_counts=busy, look_due=draw(WHENS))
+
+
+def of_kind(found: tuple[Step, ...], kind: type[Send | Download | Cancel]) -> list[Batch]:
+    return [step.batch for step in found if isinstance(step, kind)]
+
+
+@settings(max_examples=200)
+@given(snapshots(), SEVERAL)
+def test_whatever_the_snapshot_no_batch_is_in_two_hands(snapshot: Snapshot, verb: frozenset[Arrow]) -> None:
+    """A look at a batch is no hand on it."""
+    found = next_steps(snapshot, verb, NOW)
+    settled = [b for step in found if isinstance(step, Settle) for b in step.batches]
+    taken = [*of_kind(found, Send), *of_kind(found, Download), *of_kind(found, Cancel), *settled]
+    assert len({b.id for b in taken}) == len(taken)
+    assert not any(b.claim for b in (*of_kind(found, Send), *of_kind(found, Download), *settled))
+    assert sum(isinstance(step, Look) for step in found) <= 1
+    assert all(b.is_running for step in found if isinstance(step, Look) for b in step.batches)
+    assert all(b.state is S.ENDED for b in of_kind(found, Download))
+    assert all(b.state is S.IN_PROGRESS for b in of_kind(found, Cancel))
+
+
+def may_be_sent(job: Job) -> bool:
+    is_held = job.hold_until is not None and job.hold_until > NOW
+    return not (job.paused or job.canceled_at or is_held)
+
+
+@settings(max_examples=200)
+@given(snapshots(), SEVERAL)
+def test_whatever_the_snapshot_only_what_may_be_sent_is(snapshot: Snapshot, verb: frozenset[Arrow]) -> None:
+    found = next_steps(snapshot, verb, NOW)
+    sent, job = of_kind(found, Send), snapshot.job
+    assert not sent or (Arrow.SEND in verb and may_be_sent(job))
+    assert all(b.state is S.PLANNED and (b.not_before is None or b.not_before <= NOW) for b in sent)
+    assert not of_kind(found, Cancel) or (Arrow.CANCEL in verb and job.canceled_at)
+    taken = under_way(snapshot.batches)
+    if job.window is not None and taken + sum(b.count for b in sent) > job.window:
+        assert len(sent) <= 1
+        assert not sent or not taken or job.window_at == NOW - TRY_MORE_AFTER
+
+
+@settings(max_examples=200)
+@given(snapshots(), SEVERAL)
+def test_whatever_the_snapshot_doubts_are_settled_alone_and_all_but_those_of_a_size_in_flight(
+    snapshot: Snapshot, verb: frozenset[Arrow]
+) -> None:
+    found = next_steps(snapshot, verb, NOW)
+    doubts = {b for b in snapshot.batches if b.state is S.SUBMITTING and not b.claim}
+    in_flight = {b.count for b in snapshot.batches if b.state is S.SUBMITTING and b.claim} | snapshot.busy_counts
+    can_be_told = {b for b in doubts if b.count not in in_flight}
+    match found:
+        case (Settle(batches),):
+            assert Arrow.SETTLE in verb
+            assert set(batches) == can_be_told
+        case _:
+            assert not any(isinstance(step, Settle) for step in found)
+            is_due = any(b.not_before is None or b.not_before <= NOW for b in can_be_told)
+            assert not (is_due and Arrow.SETTLE in verb)
+
+
+@settings(max_examples=200)
+@given(snapshots(), SEVERAL)
+def test_whatever_the_snapshot_a_wait_stands_alone_and_is_for_a_time_to_come(
+    snapshot: Snapshot, verb: frozenset[Arrow]
+) -> None:
+    found = next_steps(snapshot, verb, NOW)
+    waits = [step for step in found if isinstance(step, WaitUntil)]
+    assert not waits or len(found) == 1
+    assert all(wait.at > NOW for wait in waits)
+
+
+@settings(max_examples=200)
+@given(snapshots(), SEVERAL)
+def test_whatever_the_snapshot_a_verb_ends_only_where_it_has_nothing_left(
+    snapshot: Snapshot, verb: frozenset[Arrow]
+) -> None:
+    left = [b for b in snapshot.batches if is_left(b, snapshot.job, verb)]
+    assert next_steps(snapshot, verb, NOW) or not left
+
+
+def is_left(batch: Batch, job: Job, verb: frozenset[Arrow]) -> bool:
+    """Whether a verb has something to do for a batch, or to wait for."""
+    match batch.state:
+        case S.PLANNED:
+            return Arrow.SEND in verb and not job.paused and not job.canceled_at
+        case S.SUBMITTING if batch.claim:
+            return bool({Arrow.SEND, Arrow.CANCEL} & verb) and not job.paused
+        case S.SUBMITTING:
+            return Arrow.SETTLE in verb and bool({Arrow.SEND, Arrow.CANCEL} & verb)
+        case S.IN_PROGRESS | S.CANCELING:
+            return Arrow.LOOK in verb and not batch.is_lost(NOW)
+        case S.ENDED:
+            return Arrow.DOWNLOAD in verb and not batch.is_lost(NOW)
+        case _:
+            return False

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,6 +154,24 @@ def test_two_halves_hold_the_same_lines_as_the_whole(
     assert (first.start, second.end, second.start) == (cut.start, cut.end, first.end + 1)
     sent = [json.loads(b"".join(body_pieces(path, half)))["requests"] for half in (first, second)]
     assert [r["custom_id"] for half in sent for r in half] == [request_id(n) for n in range(len(texts))]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=12))
+def test_cut_in_two_again_and_again_it_ends_as_its_lines(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
+) -> None:
+    data = b"".join(request_line(request_id(n), "x" * size) + b"\n" for n, size in enumerate(sizes))
+    path = written(tmp_path_factory.mktemp("halves") / "in", data)
+    (whole,) = cuts_of(data, len(sizes))
+    assert tuple(_halved(path, whole)) == cuts_of(data, 1)
+
+
+def _halved(path: Path, cut: Cut) -> Iterator[Cut]:
+    if cut.count == 1:
+        yield cut
+        return
+    for half in halves(path, a_batch(cut=cut)):
+        yield from _halved(path, half)
 
 
 def test_halves_of_a_range_longer_than_a_piece(tmp_path: Path) -> None:
