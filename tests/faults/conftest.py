@@ -6,22 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.world import World, world
-
-from batchctl.emulator.running import Running, running
+from faults.world import SLOWLY, World, world
 
 
 @pytest.fixture
-def emulator() -> Iterator[Running]:
-    with running() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def here(emulator: Running, tmp_path: Path) -> Iterator[World]:
+def here(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Processes of their own have clocks of their own: where a case has one, time goes as it goes."""
     folder = tmp_path / "here"
     folder.mkdir()
-    with world(folder, emulator) as made:
+    case = getattr(request.node, "callspec", None) and request.node.callspec.params.get("case")
+    with world(folder, pace=1.0 if case and case.row.has_process else SLOWLY) as made:
         yield made
 
 

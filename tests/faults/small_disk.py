@@ -17,8 +17,6 @@ from faults.table import Row
 from faults.world import PER_BATCH, World, world
 from program import request
 
-from batchctl.emulator.running import running
-
 ROOM = "64m"
 COUNT = 40
 ROW = Row(
@@ -32,7 +30,7 @@ def main(folder: Path, what: str, verb: str, steps: Sequence[int]) -> None:
     for step in steps:
         here = folder / "here"
         here.mkdir()
-        with running() as emulator, world(here, emulator) as made:
+        with world(here) as made:
             print(json.dumps({"step": step, **_tried(made, folder, what, verb, step)}), flush=True)
         shutil.rmtree(here)
 

@@ -20,8 +20,6 @@ from faults.world import World, world
 from processes import Shell
 from program import Ran, requests
 
-from batchctl.emulator.running import running
-
 PROJECT = Path(__file__).parents[2]
 VERBS = ("submit", "fetch", "retry", "run", "cancel")
 ROW = Row(group="", happens="", verbs=(), troubles=(), does="", status=1, you="", scene={"batch_seconds": 0})
@@ -35,7 +33,7 @@ TIDYING = frozenset({"unlink"})
 def fresh(folder: Path, number: int) -> Iterator[World]:
     here = folder / str(number)
     here.mkdir(parents=True)
-    with running() as emulator, world(here, emulator) as made:
+    with world(here) as made:
         yield made
 
 

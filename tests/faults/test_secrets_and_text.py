@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.world import SCENE, World
+from faults.world import World
 from processes import Shell
 from program import KEY, Person, Ran, ids, request, requests
 
@@ -34,12 +34,20 @@ def _cannot_move(text: str) -> list[str]:
 
 
 @pytest.fixture
-def a_whole_job(here: World) -> tuple[World, list[Ran]]:
+def no_umask() -> Iterator[None]:
+    """A machine where new files are open to everybody unless one says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def a_whole_job(no_umask: None, here: World) -> tuple[World, list[Ran]]:
     """Everything that leaves something behind: bad lines left out, a download that was wrong, failures, an edit, a doubt,
     a retry, a cancel.
     """
     person, emulator = here.person, here.emulator
-    emulator.set_scenario({**SCENE, "batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
+    here.scene({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
     emulator.add_fault({"on": "results", "fault": "missing_line", "times": 6, "batch": 2})
     person.write("in.jsonl", [*requests(12), b'{"custom_id": "no params"}'])
@@ -52,33 +60,21 @@ def a_whole_job(here: World) -> tuple[World, list[Ran]]:
         person.run("run", "in.jsonl", "--json"),
         person.run("status", "@last", "--batches"),
     ]
-    emulator.set_scenario({**SCENE, "batch_seconds": 600})
+    here.scene({"batch_seconds": 600})
     person.write("other.jsonl", requests(3, prefix="other"))
     said += [person.run("submit", "other.jsonl", "-v"), person.run("cancel", "--yes", "-v"), person.run("resolve")]
     assert [ran.status for ran in said] == [0, 1, 3, 0, 0, 3, 0, 0, 0, 0], [ran.err for ran in said]
     return here, said
 
 
-@pytest.fixture
-def no_umask() -> Iterator[None]:
-    """A machine where new files are open to everybody unless one says otherwise."""
-    before = os.umask(0)
-    yield
-    os.umask(before)
-
-
-@pytest.mark.usefixtures("no_umask")
-def test_after_a_whole_job_every_file_of_the_workspace_is_its_owners_alone(
+def test_after_a_whole_job_every_file_is_its_owners_alone_and_the_key_stands_nowhere(
     a_whole_job: tuple[World, list[Ran]],
 ) -> None:
-    root = a_whole_job[0].person.folder / ".batchctl"
+    here, said = a_whole_job
+    root = here.person.folder / ".batchctl"
     modes = {p: stat.S_IMODE(p.stat().st_mode) for p in (root, *root.rglob("*")) if p.name != ".gitignore"}
     assert len(modes) > 15
     assert {p: oct(mode) for p, mode in modes.items() if mode != (0o700 if p.is_dir() else 0o600)} == {}
-
-
-def test_after_a_whole_job_the_key_stands_nowhere(a_whole_job: tuple[World, list[Ran]]) -> None:
-    here, said = a_whole_job
     assert here.shows_the_key(*(text for ran in said for text in (ran.out, ran.err))) == []
 
 
@@ -242,7 +238,7 @@ def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: World) 
     ],
 )
 def test_what_the_api_says_stays_on_its_line(here: World, on: str, verb: list[str], status: int) -> None:
-    here.emulator.set_scenario(SCENE)
+    here.scene({})
     here.emulator.add_fault({"on": on, "fault": "status", "status": 400, "message": EVIL, "times": 1})
     here.person.write("in.jsonl", requests(2))
     ran = here.person.run(*verb)
@@ -255,7 +251,7 @@ def test_what_the_api_says_stays_on_its_line(here: World, on: str, verb: list[st
 
 
 def test_ids_and_types_in_results_that_nobody_sent_stay_on_their_line(here: World) -> None:
-    here.emulator.set_scenario({**SCENE, "batch_seconds": 0})
+    here.scene({"batch_seconds": 0})
     here.emulator.add_fault({"on": "results", "fault": "foreign_id", "custom_id": EVIL, "times": 0})
     here.person.write("in.jsonl", requests(3))
     ran = here.person.run("run", "in.jsonl", "-v")
@@ -290,7 +286,7 @@ def test_what_an_input_holds_stays_on_its_line_and_in_its_folder(here: World, li
 
 @pytest.mark.parametrize("name", [EVIL.replace("\x00", "").replace("/", "") + ".jsonl", "[bold]x[bold].jsonl"])
 def test_the_name_of_an_input_stays_on_its_line_and_makes_a_harmless_job(here: World, name: str) -> None:
-    here.emulator.set_scenario({**SCENE, "batch_seconds": 0})
+    here.scene({"batch_seconds": 0})
     here.person.write(name, requests(2))
     ran = here.person.run("run", name)
     assert ran.status == 0, ran.err
@@ -304,7 +300,7 @@ def test_the_name_of_an_input_stays_on_its_line_and_makes_a_harmless_job(here: W
 
 @pytest.mark.parametrize("option", [["--name", EVIL[:-1]], ["--label", f"team={EVIL[:-1]}"], ["--beta", EVIL[:-1]]])
 def test_what_is_typed_with_codes_in_it_is_refused_or_shown_as_it_is(here: World, option: list[str]) -> None:
-    here.emulator.set_scenario({**SCENE, "batch_seconds": 0})
+    here.scene({"batch_seconds": 0})
     here.person.write("in.jsonl", requests(2))
     ran = here.person.run("submit", "in.jsonl", *option)
     assert ran.status in {0, 2}, ran.err

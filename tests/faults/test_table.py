@@ -102,7 +102,7 @@ def _without_timeout(command: Sequence[str]) -> list[str]:
 
 @pytest.mark.slow
 def test_a_cancel_that_gets_no_answer_is_asked_for_less_and_less_often(here: World) -> None:
-    here.emulator.set_scenario({"batch_seconds": 7200})
+    here.scene({"batch_seconds": 7200})
     here.person.submitted("in.jsonl", here.lines)
     here.emulator.add_fault({"on": "cancel", "fault": "status", "status": 529, "times": 0})
     ran = here.person.run("cancel", "--yes", "--poll", "1h", "--timeout", "1h")

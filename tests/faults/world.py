@@ -23,7 +23,7 @@ from processes import Shell
 from program import KEY, Person, Ran, request, requests, sent_lines
 
 from batchctl.clock import Clock, StopSign
-from batchctl.emulator.running import Running
+from batchctl.emulator.running import Running, running
 from batchctl.transport import client
 
 # Batches take a minute of the clock that does not wait; answers repeat the question, so that a wrong one shows.
@@ -35,6 +35,8 @@ SCENE: Mapping[str, Any] = {
     "answers": {"echo": True},
 }
 COUNT, PER_BATCH = 6, 3
+# Seconds of both clocks per second of the wall's: a machine that is busy does not make anything late.
+SLOWLY = 0.01
 INPUT = "in.jsonl"
 LOST = {"on": "create", "fault": "drop_after_accept"}
 # What the verb ends with when it is typed once more after all went well.
@@ -44,8 +46,9 @@ DONE_ALREADY = {"submit": 6, "retry": 6, "cancel": 6}
 class World:
     """One person, one job of six requests in two batches, and everything around them."""
 
-    def __init__(self, person: Person, emulator: Running, system: pytest.MonkeyPatch) -> None:
+    def __init__(self, person: Person, emulator: Running, system: pytest.MonkeyPatch, pace: float) -> None:
         self.person, self.emulator, self._system = person, emulator, system
+        self._pace = pace
         self.lines = requests(COUNT)
         self._ahead = timedelta()
         self._stack = contextlib.ExitStack()
@@ -59,16 +62,20 @@ class World:
         self.emulator.advance(by.total_seconds())
 
     def _let_time_leap(self) -> None:
-        """Nobody waits: whoever would finds that the time has passed, here and at the API."""
-        now, monotonic = Clock.now, Clock.monotonic
+        """Nobody waits: whoever would finds that the time has passed, here and at the API. Else it goes slowly."""
+        began, began_monotonic = Clock().now(), Clock().monotonic()
+        monotonic = Clock.monotonic
+
+        def passed(clock: Clock) -> float:
+            return (monotonic(clock) - began_monotonic) * self._pace + self._ahead.total_seconds()
 
         def wait_until(clock: Clock, at: datetime, stop: StopSign) -> bool:
             if not stop.is_set() and (left := at - clock.now()) > timedelta():
                 self.leap(left)
             return stop.is_set()
 
-        self._system.setattr(Clock, "now", lambda clock: now(clock) + self._ahead)
-        self._system.setattr(Clock, "monotonic", lambda clock: monotonic(clock) + self._ahead.total_seconds())
+        self._system.setattr(Clock, "now", lambda clock: began + timedelta(seconds=passed(clock)))
+        self._system.setattr(Clock, "monotonic", lambda clock: began_monotonic + passed(clock))
         self._system.setattr(Clock, "wait_until", wait_until)
 
     # ------------------------------------------------------------------ before
@@ -85,17 +92,20 @@ class World:
             case "submit" | "run":
                 command = [verb, INPUT, *cut]
             case "retry":
-                self._scene({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+                self.scene({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
                 self._ran(0, "submit", INPUT, *cut)
                 self._ran(3, "fetch")
                 command = [verb, "--parallel", "1"]
             case "resolve":
-                self._scene(row.scene)
+                self.scene(row.scene)
                 self.emulator.add_fault(LOST)
-                self._ran(8, "submit", INPUT, *cut, "--no-wait")
+                with pytest.MonkeyPatch.context() as later:
+                    # Else a slow machine has looked for it already.
+                    later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=60))
+                    self._ran(8, "submit", INPUT, *cut, "--no-wait")
                 command = [verb]
             case _:
-                self._scene(row.scene)
+                self.scene(row.scene)
                 self._ran(0, "submit", INPUT, *cut)
                 command = {
                     "fetch": ["fetch", "--parallel", "1"],
@@ -108,11 +118,14 @@ class World:
         if verb == "fetch" and row.scene.get("batch_seconds") == 0:
             # The ledger knows that they have ended: nothing is left but to download them.
             self._ran(0, "status", "@last")
-        self._scene(row.scene)
+        self.scene(row.scene)
         return [*command, *row.options]
 
-    def _scene(self, more: Mapping[str, Any]) -> None:
-        self.emulator.set_scenario({**SCENE, **more})
+    def scene(self, more: Mapping[str, Any]) -> None:
+        """Seconds as both clocks show them."""
+        wanted = {**SCENE, **more}
+        real = {name: wanted[name] / self._pace for name in ("batch_seconds", "cancel_seconds")}
+        self.emulator.set_scenario({**wanted, **real})
 
     def _ran(self, status: int, *words: str) -> Ran:
         ran = self.person.run(*words)
@@ -196,7 +209,7 @@ class World:
         self.mend_machine()
         self._stack.close()
         self.person.variables["ANTHROPIC_API_KEY"] = KEY
-        self._scene({})
+        self.scene({})
 
     # ------------------------------------------------------------------ afterwards
 
@@ -264,9 +277,10 @@ class PlayedNetwork:
 
 
 @contextlib.contextmanager
-def world(folder: Path, emulator: Running) -> Iterator[World]:
-    with pytest.MonkeyPatch.context() as system:
-        made = World(Person(folder, emulator.base_url), emulator, system)
+def world(folder: Path, *, pace: float = SLOWLY) -> Iterator[World]:
+    """With an emulator of its own, whose clock goes as ours does."""
+    with running(speed=pace) as emulator, pytest.MonkeyPatch.context() as system:
+        made = World(Person(folder, emulator.base_url), emulator, system, pace)
         try:
             yield made
         finally:
