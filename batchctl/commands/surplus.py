@@ -26,7 +26,9 @@ def notice_surplus(tools: Equipment, job: Job) -> list[MessageBatch]:
     if not given_up:
         return []
     with contextlib.suppress(ApiFailure):
-        known = tools.ledger.known_message_batches(job)
+        # A guess is some batch's own as long as its ids do not say otherwise: canceled as one too many, it would be lost.
+        guessed = {g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id}
+        known = tools.ledger.known_message_batches(job) | guessed
         oldest = min(job.created_at, *(b.given_up_at for b in given_up if b.given_up_at)) - BEFORE
         seen = [s for s in list_since(tools, oldest) if any(may_be_surplus(b, s, known) for b in given_up)]
         return [one for one in seen if not _is_settled(tools, job, one, given_up)]

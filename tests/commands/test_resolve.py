@@ -132,6 +132,24 @@ def test_a_batch_that_may_be_there_twice_can_be_canceled_while_it_runs(
     assert states[theirs] == "in_progress"
 
 
+def test_a_batch_of_our_own_that_was_found_after_a_create_was_given_up_is_not_there_twice(
+    person: Person, emulator: Running
+) -> None:
+    emulator.set_scenario({"batch_seconds": 600})
+    emulator.add_fault(NEVER_MADE)
+    emulator.add_fault({**LOST, "nth": 2})
+    assert person.run("submit", person.write("in.jsonl", requests(4))).status == 0
+    shown = person.run("resolve")
+    assert shown.status == 0, shown.out
+    assert "twice" not in shown.out
+    (ours,) = emulator.batches()
+    assert person.run("resolve", "--cancel", ours["id"]).status == 6
+    emulator.advance(600)
+    ran = person.run("fetch")
+    assert ran.status == 0, ran.err
+    assert "paid for unless" not in ran.err
+
+
 def test_what_its_ids_name_as_ours_is_never_sent_again(person: Person, emulator: Running) -> None:
     emulator.add_fault(LOST)
     emulator.add_fault({"on": "results", "fault": "status", "status": 500, "times": 1})
