@@ -157,7 +157,11 @@ def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callabl
         confirm(f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?")
     for doubt in wanted:
         note = "sent again at a person's word"
-        tools.ledger.record_given_up(doubt.batch, tools.now(), given_up_at=tools.server.now(), note=note)
+        if not tools.ledger.record_given_up(doubt.batch, tools.now(), given_up_at=tools.server.now(), note=note):
+            raise Refused(
+                f"batch {doubt.number} of {found.job.name} has come on meanwhile: it is not sent again",
+                hint=f"batchctl resolve {found.job.name} shows what is left",
+            )
         tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, ""))
 
 

@@ -99,8 +99,8 @@ def _carry_out(tools: Equipment, verdict: Verdict) -> bool:
         _adopt(tools, doubt, seen, identified=False)
     for doubt in verdict.replan:
         note = "the API does not have it"
-        tools.ledger.record_given_up(doubt, tools.now(), given_up_at=tools.server.now(), note=note)
-        tools.tell(DoubtSettled(*tools.place(doubt), ""))
+        if tools.ledger.record_given_up(doubt, tools.now(), given_up_at=tools.server.now(), note=note):
+            tools.tell(DoubtSettled(*tools.place(doubt), ""))
     found_out = [_identify(tools, candidate, verdict) for candidate in verdict.identify]
     has_come_on = bool(verdict.adopt or verdict.replan) or any(found_out)
     names = ", ".join(c.id for c in verdict.candidates[:3])

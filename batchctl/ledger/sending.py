@@ -65,21 +65,21 @@ class Sending(Store):
         with self._write() as db:
             advance(db, sent.id, State.PLANNED, now, note, not_before=not_before, tries=sent.tries + 1, intent_at=None)
 
-    def record_given_up(self, doubt: Batch, now: datetime, *, given_up_at: datetime, note: str) -> None:
+    def record_given_up(self, doubt: Batch, now: datetime, *, given_up_at: datetime, note: str) -> bool:
         """The end of a doubt, or of a batch that the API no longer knows: it is planned again.
 
-        Nothing, where another process was first. `given_up_at` is the server's time: what its list shows later may be the
+        False where another process was first, or the API knows it again by now. `given_up_at` is the server's time: what its list shows later may be the
         same requests once more.
         """
         with self._write() as db:
-            state = state_of(db, doubt.id)
-            if state is State.PLANNED or not _is_same(db, doubt):
-                return
+            if doubt.state is State.PLANNED or not _is_same(db, doubt):
+                return False
             if doubt.message_batch_id is not None:
                 _disown(db, doubt.job_id, doubt.message_batch_id, now)
                 advance(db, doubt.id, State.SUBMITTING, now, "not known to the API any more", **_NOTHING_SEEN)
             ended = {"given_up_at": given_up_at, "intent_at": None, "not_before": None, "tries": doubt.tries + 1}
             advance(db, doubt.id, State.PLANNED, now, note, **ended)
+            return True
 
     def record_doubt(
         self, sent: Batch, *, not_before: datetime, note: str, looks: int = 0, lost_at: datetime | None = None
@@ -185,9 +185,23 @@ def _note_surplus(db: sa.Connection, job_id: int, message_batch_id: str, now: da
 
 
 def _is_same(db: sa.Connection, seen: Batch) -> bool:
-    """Whether nothing has become of a batch since it was seen: the same requests, intent and name."""
-    columns = (batch.c.id, batch.c.sha256, batch.c.intent_at, batch.c.message_batch_id)
-    values = (seen.id, seen.cut.sha256, seen.intent_at, seen.message_batch_id)
+    """Whether nothing has become of a batch since it was seen: the same requests, intent, name and state."""
+    columns = (
+        batch.c.id,
+        batch.c.sha256,
+        batch.c.intent_at,
+        batch.c.message_batch_id,
+        batch.c.state,
+        batch.c.missing_since,
+    )
+    values = (
+        seen.id,
+        seen.cut.sha256,
+        seen.intent_at,
+        seen.message_batch_id,
+        seen.state.value,
+        seen.missing_since,
+    )
     same = [column.is_not_distinct_from(value) for column, value in zip(columns, values, strict=True)]
     return db.scalar(sa.select(batch.c.id).where(*same)) is not None
 

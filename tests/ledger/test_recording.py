@@ -780,3 +780,21 @@ def test_a_rest_changes_nothing_but_the_time(ledger: Ledger, batches: tuple[Batc
     ledger.record_rest(sent, not_before=LATER, note="HTTP 529")
     rested = now_of(ledger, sent)
     assert (rested.state, rested.not_before, rested.note) == (S.IN_PROGRESS, LATER, "HTTP 529")
+
+
+@pytest.mark.parametrize("became", [S.IN_PROGRESS, S.ENDED, S.FETCHED])
+def test_a_batch_that_the_api_knows_again_is_not_given_up_by_who_saw_it_missing(
+    ledger: Ledger, batches: tuple[Batch, ...], became: State, me: str
+) -> None:
+    known = running(ledger, batches[0])
+    ledger.record_missing(known, NOW)
+    missing = now_of(ledger, known)
+    seen = named("msgbatch_1") if became is S.IN_PROGRESS else ended("msgbatch_1", RequestCounts(succeeded=10))
+    ledger.record_seen([(known, seen)], LATER)
+    if became is S.FETCHED:
+        assert ledger.claim(now_of(ledger, known), me, LATER)
+        assert ledger.record_fetched(known, me, VERIFIED, LATER)
+    before = now_of(ledger, known)
+    assert not ledger.record_given_up(missing, LATER, given_up_at=LATER, note="a person's word")
+    assert now_of(ledger, known) == before
+    assert before.state is became
