@@ -33,6 +33,7 @@ def doubts_of(tools: Equipment, job: Job) -> Doubts:
         found = _in_doubt(tools, job)
         if found:
             Settler(tools).settle(job, found)
+        _seek_lost(tools, job)
         suspects = notice_surplus(tools, job)
         still = _in_doubt(tools, job)
         opened = _opened(tools, job, still)
@@ -44,6 +45,30 @@ def doubts_of(tools: Equipment, job: Job) -> Doubts:
     opened += [_open_doubt(tools, b, is_lost=True) for b in lost]
     fresh = tools.ledger.job(job.name)
     return Doubts(job=fresh, doubts=tuple(opened), surplus=fresh.surplus, suspects=tuple(suspects))
+
+
+def _seek_lost(tools: Equipment, job: Job) -> None:
+    """Whoever noted the 404 may have had another key, or a bad hour: what is there again needs no decision."""
+    lost = [b for b in tools.ledger.batches(job) if b.is_lost(tools.now())]
+    for batch in lost:
+        try:
+            seen = _seen_whole(tools, batch)
+        except ApiFailure as failure:
+            if after_read(failure) is not AfterRead.GONE:
+                raise
+            tools.ledger.record_missing(batch, tools.now())
+        else:
+            tools.ledger.record_seen([(batch, seen)], tools.now())
+
+
+def _seen_whole(tools: Equipment, batch: Batch) -> MessageBatch:
+    """The batch, and for one that has ended its results, too. Raises ApiFailure."""
+    assert batch.message_batch_id is not None, "what was lost had a name"
+    seen = tools.transport.retrieve(batch.message_batch_id).batch
+    if batch.state is State.ENDED:
+        with tools.transport.results(batch.message_batch_id):
+            pass
+    return seen
 
 
 def _in_doubt(tools: Equipment, job: Job) -> list[Batch]:

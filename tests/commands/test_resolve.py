@@ -262,3 +262,23 @@ def test_with_another_key_nothing_is_sent_again(person: Person, emulator: Runnin
     assert ran.status == 7, ran.err
     assert "this key and URL ask" in ran.err
     assert emulator.requests()[CREATE] == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "on", "verb"),
+    [(0.1, "retrieve", ["status", "@last"]), (0, "results", ["fetch", "--timeout", "700ms"])],
+)
+def test_what_the_api_knows_again_needs_no_decision(
+    person: Person, emulator: Running, seconds: float, on: str, verb: list[str]
+) -> None:
+    emulator.set_scenario({"batch_seconds": seconds})
+    path = person.write("in.jsonl", requests(3))
+    assert person.run("submit", path).status == 0
+    emulator.add_fault({"on": on, "fault": "not_found"})
+    person.run(*verb)
+    _ledger(person, "update batch set missing_since = '2026-01-01T00:00:00.000000Z'")
+    ran = person.run("resolve", "--resend", "--yes")
+    assert ran.status == 6, ran.err
+    assert "nothing is in doubt" in ran.err
+    assert person.run("run", path, "--poll", "50ms").status == 0
+    assert emulator.requests()[CREATE] == 1
