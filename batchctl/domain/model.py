@@ -201,9 +201,13 @@ class Batch:
         return self.state in {State.IN_PROGRESS, State.CANCELING}
 
     def is_lost(self, now: datetime) -> bool:
-        """The API has answered 404 for too long to be a passing one: deleted there, or this key cannot see it."""
+        """The API has answered 404 for too long to be a passing one: deleted there, or this key cannot see it.
+
+        From the first such answer to the last: while nobody could ask, nothing was said.
+        """
         is_wanted = self.is_running or self.state is State.ENDED
-        return is_wanted and self.missing_since is not None and now - self.missing_since >= LOST_AFTER
+        last = self.looked_at or now
+        return is_wanted and self.missing_since is not None and last - self.missing_since >= LOST_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

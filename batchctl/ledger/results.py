@@ -52,6 +52,7 @@ class Results(Store):
                 now,
                 "",
                 provisional=False,
+                missing_since=None,
                 results_bytes=verified.bytes,
                 results_sha256=verified.sha256,
                 **values,

@@ -282,3 +282,16 @@ def test_what_the_api_knows_again_needs_no_decision(
     assert "nothing is in doubt" in ran.err
     assert person.run("run", path, "--poll", "50ms").status == 0
     assert emulator.requests()[CREATE] == 1
+
+
+def test_a_single_404_before_a_long_time_without_an_answer_loses_nothing(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0.1})
+    path = person.write("in.jsonl", requests(3))
+    assert person.run("submit", path).status == 0
+    emulator.add_fault({"on": "retrieve", "fault": "not_found"})
+    assert person.run("status", "@last").status == 0
+    # A laptop was closed over night; opened again, it has no network yet.
+    _ledger(person, "update batch set missing_since = ?1, looked_at = ?1", "2026-01-01T00:00:00.000000Z")
+    emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529})
+    ran = person.run("run", path, "--poll", "50ms")
+    assert ran.status == 0, ran.err

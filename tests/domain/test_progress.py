@@ -28,6 +28,7 @@ ENDED, FETCHED, REFUSED = a_batch(S.ENDED), a_batch(S.FETCHED), a_batch(S.REFUSE
 
 LOST = a_batch(S.IN_PROGRESS, missing_since=NOW - 5 * MINUTE)
 LOST_RESULTS = a_batch(S.ENDED, missing_since=NOW - HOUR)
+ASKED_ONCE = a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR, looked_at=NOW - HOUR)
 
 ALL_GOOD = Merged(at=NOW, batches=1, succeeded=10)
 SOME_BAD = Merged(at=NOW, batches=1, succeeded=9, errored=1)
@@ -61,6 +62,7 @@ def kind(failure_class: FailureClass, count: int = 1, error_type: str = "api_err
         ([LOST, RUNNING], a_job(), Stage.RUNNING),
         ([LOST, FETCHED], a_job(merged=ALL_GOOD), Stage.LOST),
         ([LOST_RESULTS], a_job(), Stage.LOST),
+        ([ASKED_ONCE], a_job(), Stage.RUNNING),
         ([PLANNED, RUNNING], a_job(canceled_at=NOW), Stage.RUNNING),
         ([PLANNED, FETCHED], a_job(canceled_at=NOW, merged=SOME_BAD), Stage.INCOMPLETE),
     ],
