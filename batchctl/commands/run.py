@@ -16,6 +16,7 @@ from batchctl.domain.choosing import Choice
 from batchctl.domain.errors import AccountProblem, ServiceProblem
 from batchctl.domain.model import Job
 from batchctl.domain.steps import Arrow
+from batchctl.files.merged import STDOUT
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE, Arrow.LOOK, Arrow.DOWNLOAD})
 
@@ -26,13 +27,14 @@ def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int) -> Fetch
     while True:
         tools.ledger.record_pause(job, "")
         problem = _go_through(tools, job)
-        fetched = brought_home(tools, job, output, problem)
+        # What went to stdout cannot be taken back: there, only the last word on every request is written.
+        fetched = None if output.results == STDOUT else brought_home(tools, job, output, problem)
         try:
-            again = _next_round(tools, fetched.report.job, max_rounds) if problem is None else None
+            again = _next_round(tools, job, max_rounds) if problem is None else None
         except AccountProblem as account:
-            return replace(fetched, problem=account)
+            return replace(fetched or brought_home(tools, job, output, None), problem=account)
         if again is None:
-            return fetched
+            return fetched or brought_home(tools, job, output, problem)
         job = again
 
 

@@ -44,6 +44,7 @@ class Screen:
         is_live = self._err.is_terminal and not self._err.is_dumb_terminal and not self._quiet
         self._live = Live(self._err, clock) if is_live else None
         self._last_watched = ""
+        self._looks_to = sys.stdout
         self._waited_for = ""
 
     def tell(self, event: events.Event) -> None:
@@ -68,9 +69,13 @@ class Screen:
         before, self._waited_for = self._waited_for, event.why
         return event.why != before and not self._last_watched
 
-    def watch(self, report: JobReport) -> None:
-        """From here on every look is shown: drawn anew on a terminal, a line per change elsewhere."""
+    def watch(self, report: JobReport, results: str = "") -> None:
+        """From here on every look is shown: drawn anew on a terminal, a line per change elsewhere.
+
+        `results`: where the answers go; where that is stdout, nothing else does.
+        """
         self._last_watched = "nothing yet"
+        self._looks_to = sys.stderr if results == "-" else sys.stdout
         if self._live is not None:
             self._live.watch(report)
         else:
@@ -80,7 +85,7 @@ class Screen:
         if not self._last_watched:
             return
         if self._json:
-            machine.write(sys.stdout, {**machine.job_shape(report), "type": "status"})
+            machine.write(self._looks_to, {**machine.job_shape(report), "type": "status"})
             return
         if self._live is not None:
             self._live.watch(report)

@@ -156,3 +156,13 @@ def test_two_runs_of_one_input_at_once_are_one_job(person: Person, emulator: Run
         thread.join()
     assert {one.returncode for one in ran} == {0}, [one.stderr for one in ran]
     assert len(emulator.batches()) == 5
+
+
+def test_on_stdout_every_answer_comes_once_and_nothing_else(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0.1, "outcomes": {"overloaded_error": 0.4}})
+    path = person.write("in.jsonl", requests(10))
+    ran = person.run("run", path, "--poll", "50ms", "-o", "-", "--json")
+    assert ran.status == 0, ran.err
+    assert emulator.requests()[CREATE] == 2
+    assert ids(json.loads(line) for line in ran.out.splitlines()) == [f"r-{n:05d}" for n in range(10)]
+    assert json.loads(ran.err.splitlines()[-1])["type"] == "fetch"
