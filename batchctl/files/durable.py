@@ -51,13 +51,14 @@ def remove_folder(folder: Path) -> None:
 
 
 def share(source: Path, target: Path) -> None:
-    """Gives a file a second name, whole on the disk; a copy, where the file system knows no links."""
-    with disk(target):
-        beside = target.with_name(f"{target.name}.{os.getpid()}.part")
-        try:
-            os.link(source, beside)
-        except OSError:
-            shutil.copyfile(source, beside)
+    """Gives a file that is whole on the disk a second name; a copy, where the file system knows no links."""
+    beside = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        os.link(source, beside)
+    except OSError:
+        with disk(source), source.open("rb") as one, replacing(target) as other:
+            shutil.copyfileobj(one, other)
+    else:
         place(beside, target)
 
 

@@ -28,8 +28,10 @@ def test_nothing_gets_its_name_before_it_is_on_the_disk_and_the_name_follows(sce
 
 
 def _is_synced(points: list[str], name: str) -> bool:
-    """Since it was made; what got its name by a rename was on the disk under its last one."""
-    for point in reversed(points):
+    """Since it was made; what got its name by a rename or a link was on the disk under its last one."""
+    for at, point in reversed(list(enumerate(points))):
+        if point.startswith("after link") and point.endswith(f" to {name}"):
+            return _is_synced(points[:at], point.split()[2])
         if point == f"after fsync {name}" or (point.startswith("after re") and point.endswith(f" to {name}")):
             return True
         if point == f"before making {name}":
