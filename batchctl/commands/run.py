@@ -13,7 +13,7 @@ from batchctl.commands.loop import Verb
 from batchctl.commands.merging import Output
 from batchctl.domain.choosing import Choice
 from batchctl.domain.errors import AccountProblem, ServiceProblem
-from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.model import Job
 from batchctl.domain.steps import Arrow
 from batchctl.files.merged import STDOUT
 
@@ -52,11 +52,13 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int) -> Job | None:
     with tools.workspace.planning():
         job = tools.ledger.job(job.name)
         batches = tools.ledger.batches(job)
-        unsettled = [b for b in batches if b.state not in retry.SETTLED]
-        if any(_is_moving(job, b) and not b.is_lost(tools.now()) for b in unsettled):
-            # Another process planned the next round meanwhile, and is at it.
+        if job.canceled_at is not None:
+            return None
+        now = tools.now()
+        if any(b.state not in retry.SETTLED and not b.is_lost(now) for b in batches):
+            # Another process planned it meanwhile, or has sent it already.
             return job
-        if len(job.rounds) >= max_rounds or unsettled:
+        if len(job.rounds) >= max_rounds or any(b.state not in retry.SETTLED for b in batches):
             return None
         rebuilt = retry.rebuild(tools, job, Choice())
         if not rebuilt.chosen.requests or retry.account_is_cause(rebuilt.chosen, Choice()):
@@ -64,8 +66,3 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int) -> Job | None:
             retry.pause_for_account(tools, job, rebuilt.chosen, Choice())
             return None
         return retry.record(tools, job, rebuilt)
-
-
-def _is_moving(job: Job, batch: Batch) -> bool:
-    """What was not sent before a cancel moves no more."""
-    return job.canceled_at is None or batch.state is not State.PLANNED

@@ -6,11 +6,15 @@ import re
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import Shell
 from program import Person, ids, request, requests, sent_lines
 
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.fetch import Fetched, brought_home
+from batchctl.domain.model import Job
 from batchctl.emulator.running import Running
 
 CREATE = "POST /v1/messages/batches"
@@ -166,3 +170,40 @@ def test_on_stdout_every_answer_comes_once_and_nothing_else(person: Person, emul
     assert emulator.requests()[CREATE] == 2
     assert ids(json.loads(line) for line in ran.out.splitlines()) == [f"r-{n:05d}" for n in range(10)]
     assert json.loads(ran.err.splitlines()[-1])["type"] == "fetch"
+
+
+def test_a_job_that_another_process_cancels_gets_no_further_round(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0.2, "outcomes": {"overloaded_error": 0.5}})
+    path = person.write("in.jsonl", requests(12))
+
+    def home_late(tools: Equipment, job: Job, *more: Any) -> Fetched:
+        tools.ledger.record_canceled(job, tools.now())
+        return brought_home(tools, job, *more)
+
+    monkeypatch.setattr("batchctl.commands.run.brought_home", home_late)
+    ran = person.run("run", path, "--poll", "50ms")
+    assert ran.status == 3, ran.err
+    assert "round 2" not in ran.err
+    assert person.run("cancel", "--yes").status == 6
+
+
+def test_a_round_that_another_process_has_sent_is_waited_for(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0.2, "outcomes": {"overloaded_error": 0.5}})
+    path = person.write("in.jsonl", requests(12))
+
+    def home_late(*given: Any) -> Fetched:
+        monkeypatch.setattr("batchctl.commands.run.brought_home", brought_home)
+        fetched = brought_home(*given)
+        emulator.set_scenario({"batch_seconds": 1})
+        other = Shell(person.folder, {**os.environ, **person.variables}).run("retry")
+        assert other.returncode == 0, other.stderr
+        return fetched
+
+    monkeypatch.setattr("batchctl.commands.run.brought_home", home_late)
+    ran = person.run("run", path, "--poll", "50ms")
+    assert ran.status == 0, ran.err
+    assert emulator.requests()[CREATE] == 2
