@@ -62,6 +62,11 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
                 f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
                 hint=f"batchctl retry {job.name}, without options, sends the rest of it",
             )
+        if job.canceled_at is not None:
+            raise Refused(
+                f"{job.name} was canceled: what was not sent then goes only after a yes",
+                hint=f"batchctl submit {job.name} --yes",
+            )
         return job, DONE
     path = _path_to_keep(job, wanted)
     rebuilt = (
@@ -76,6 +81,8 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
         retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
     retrying.pause_for_account(tools, job, chosen, wanted.choice)
     if not is_last:
+        # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
+        tools.ledger.record_canceled(job, None)
         return retrying.record(tools, job, rebuilt), DONE
     if not chosen.requests:
         screen.note(f"{job.name}: nothing to send again")

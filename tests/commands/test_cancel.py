@@ -128,3 +128,26 @@ def test_a_cancel_that_was_stopped_before_its_download_is_ended_by_the_same_comm
     ran = person.run("cancel", "--poll", "100ms")
     assert ran.status == 0, ran.err
     assert len(person.results(job)) == 4
+
+
+def test_what_was_canceled_goes_again_with_a_retry_that_names_it(person: Person, emulator: Running) -> None:
+    _running(emulator)
+    job = person.submitted("in.jsonl", requests(4))
+    assert person.run("cancel", "--yes", "--poll", "100ms").status == 0
+    emulator.set_scenario({"batch_seconds": 0})
+    ran = person.run("retry", "--include-canceled")
+    assert ran.status == 0, ran.err
+    assert person.run("fetch").status == 0
+    assert {r["result"]["type"] for r in person.results(job)} == {"succeeded"}
+
+
+def test_a_retry_of_what_was_not_sent_before_the_cancel_says_how_it_is_sent(person: Person, emulator: Running) -> None:
+    _running(emulator)
+    emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "times": 1, "retry_after": 1})
+    path = person.write("in.jsonl", requests(4))
+    assert person.run("submit", path, "--max-requests", "2", "--parallel", "1", "--no-wait").status == 8
+    assert person.run("cancel", "--yes", "--poll", "100ms").status == 0
+    ran = person.run("retry")
+    assert ran.status == 6
+    assert "--yes" in ran.err
+    assert len(emulator.batches()) == 1
