@@ -109,7 +109,7 @@ CALLED: dict[int | str, tuple[str, ...]] = {
     "merge": ("record_round", "record_merged"),
 }
 Stop = int | str
-STOPS: st.SearchStrategy[Stop] = st.integers(1, 12) | st.sampled_from(sorted(map(str, CALLED)))
+STOPS: st.SearchStrategy[Stop] = st.sampled_from([*map(str, CALLED), "create", "claim", 1, 2, 3])
 
 
 class Machine(RuleBasedStateMachine):
@@ -129,9 +129,12 @@ class Machine(RuleBasedStateMachine):
         fates=st.lists(FATES, max_size=12),
         lag=st.sampled_from([0, 10, LONGEST_LAG]),
         ahead=st.sampled_from([0, -600, 600]),
+        verbs=st.lists(st.sampled_from(["submit", "run"]), max_size=2),
         may_cancel=st.sampled_from([False, False, True]),
     )
-    def a_workspace(self, jobs: Jobs, fates: list[Fate], lag: int, ahead: int, *, may_cancel: bool) -> None:
+    def a_workspace(
+        self, jobs: Jobs, fates: list[Fate], verbs: list[str], lag: int, ahead: int, *, may_cancel: bool
+    ) -> None:
         COUNTED["examples"] += 1
         self._folder = Path(tempfile.mkdtemp(dir=self.base)) / "workspace"
         shutil.copytree(_template(self.base, jobs), self._folder)
@@ -139,6 +142,8 @@ class Machine(RuleBasedStateMachine):
         self._scene = Scene(self._folder, self._api, ahead * SECOND)
         self._jobs = self._scene.ledger.jobs()
         self._may_cancel = may_cancel
+        for verb in verbs:
+            self._start(verb, self._jobs[0])
 
     # ---------------------------------------------------------------- commands
 
@@ -157,35 +162,39 @@ class Machine(RuleBasedStateMachine):
         self._commands.append(Command(self._scene, job, VERBS[verb]))
         return self._commands[-1]
 
-    def _awake(self, which: int) -> Command | None:
-        awake = [c for c in self._commands if c.can_go_on]
-        return awake[which % len(awake)] if awake else None
-
     @precondition(lambda self: self._commands)
     @rule(which=ANY, stop=STOPS)
     def one_goes_on(self, which: int, stop: Stop) -> None:
         self._go_on(which, stop)
 
     @precondition(lambda self: self._commands)
-    @rule(which=ANY)
-    def one_goes_on_as_far_as_it_can(self, which: int) -> None:
-        self._go_on(which, SPINS_AFTER)
+    @rule(which=ANY, naps=st.integers(0, 6))
+    def one_goes_on_as_far_as_it_can(self, which: int, naps: int) -> None:
+        """And time passes while it waits, so many times, however long the others are held."""
+        self._go_on(which, SPINS_AFTER, naps)
+
+    @precondition(lambda self: len(self._commands) > 1)
+    @rule(which=ANY, stop=STOPS, naps=st.integers(0, 6))
+    def one_stands_still_while_another_goes_on(self, which: int, stop: Stop, naps: int) -> None:
+        command = self._go_on(which, stop)
+        others = [n for n, other in enumerate(self._commands) if other is not command]
+        self._go_on(others[which % len(others)], SPINS_AFTER, naps)
 
     @precondition(lambda self: self._commands)
     @rule(which=ANY, stop=st.just(0) | STOPS)
     def one_goes_on_and_is_killed(self, which: int, stop: Stop) -> None:
         self._kill(self._go_on(which, stop))
 
-    def _go_on(self, which: int, stop: Stop) -> Command:
-        """For a number of calls, or to before the next of that name; less far where it is over or has to wait.
-
-        Where all of them wait, time passes until one of them wakes.
-        """
-        if not self._awake(0):
-            self._sleep()
-        command = self._awake(which) or self._commands[which % len(self._commands)]
+    def _go_on(self, which: int, stop: Stop, naps: int = 1) -> Command:
+        """For a number of calls, or to before the next of that name; less far where it is over or has to wait once more."""
+        command = self._commands[which % len(self._commands)]
         made = 0
-        while command.can_go_on and not (made == stop or (made and command.at in CALLED.get(stop, ()))):
+        while not (made == stop or (made and command.at in CALLED.get(stop, ()))):
+            if not command.can_go_on:
+                if command.wakes_at is None or not naps:
+                    break
+                naps -= 1
+                self._api.now = max(self._api.now, command.wakes_at - self._scene.ahead)
             assert made < SPINS_AFTER, f"{command.at} again and again"
             command.go_on()
             made += 1
@@ -201,11 +210,6 @@ class Machine(RuleBasedStateMachine):
 
     def _clear_up(self) -> None:
         self._commands = [c for c in self._commands if not c.is_over]
-
-    def _sleep(self) -> None:
-        wakes = [c.wakes_at for c in self._commands if c.wakes_at is not None]
-        if wakes:
-            self._api.now = max(self._api.now, min(wakes) - self._scene.ahead)
 
     # ---------------------------------------------------------------- the world
 
@@ -336,8 +340,9 @@ class Machine(RuleBasedStateMachine):
         self._api.calm()
         starts = 0
         for _ in range(MOST_TURNS):
-            if self._awake(0):
-                self._go_on(0, SPINS_AFTER)
+            awake = [n for n, command in enumerate(self._commands) if command.can_go_on]
+            if awake:
+                self._go_on(awake[0], SPINS_AFTER, naps=0)
             elif self._commands:
                 self._sleep()
             elif open_jobs := [job for job in self._jobs if self._is_open(job)]:
@@ -350,6 +355,11 @@ class Machine(RuleBasedStateMachine):
                 return
             self._end_what_is_old()
         raise AssertionError("never finished")
+
+    def _sleep(self) -> None:
+        """Until the first of them wakes."""
+        wakes = [command.wakes_at for command in self._commands if command.wakes_at is not None]
+        self._api.now = max(self._api.now, min(wakes) - self._scene.ahead)
 
     def _end_what_is_old(self) -> None:
         for held in self._api.running:
@@ -374,7 +384,7 @@ class Machine(RuleBasedStateMachine):
         assert canceled <= guessed, "a stranger's was canceled"
         for job in self._jobs:
             self._start("fetch", job)
-            self._go_on(0, SPINS_AFTER)
+            self._go_on(0, SPINS_AFTER, naps=6)
             assert not self._commands
             self._is_each_request_accounted_for(self._scene.ledger.job(job.name))
 
@@ -423,8 +433,7 @@ def _hurried() -> None:
 def test_what_comes_and_goes_meanwhile_does_not_shorten_the_wait_for_a_create(memory: Path, *, is_killed: bool) -> None:
     """An upload that took longer than the grace, and a list that lags behind its end: it is looked for, and found."""
     machine = _machine(memory)()
-    machine.a_workspace((("a", 2, 2),), [Fate.LOST], LONGEST_LAG, 0, may_cancel=False)
-    machine.a_person_starts("submit", 0)
+    machine.a_workspace((("a", 2, 2),), [Fate.LOST], ["submit"], LONGEST_LAG, 0, may_cancel=False)
     machine.one_goes_on(0, "create")
     machine.time_passes(400)
     if is_killed:
@@ -456,5 +465,6 @@ def test_whatever_comes_between_each_request_is_paid_for_once_and_answered(memor
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_whatever_comes_between_each_request_is_paid_for_once_and_answered_many_times(memory: Path) -> None:
     _explored(memory, 150, 50)
