@@ -184,9 +184,9 @@ def _adopt(tools: Equipment, doubt: Batch, seen: MessageBatch, *, identified: bo
 def _look_again(tools: Equipment, doubts: Sequence[Batch], note: str, seconds: float, *, looked: bool = False) -> None:
     """`looked`: this look counts, where it came after its pause: looks in a row say nothing of a list that lags behind."""
     now = tools.now()
+    until = now + timedelta(seconds=seconds)
     for doubt in doubts:
         counts = looked and (doubt.not_before is None or doubt.not_before <= now)
-        until = now + timedelta(seconds=seconds)
         tools.ledger.record_doubt(doubt, not_before=until, note=note, looks=doubt.looks + counts)
 
 

@@ -25,10 +25,8 @@ CALL = SECOND / 8
 PAGE = 4
 LATENESS = 5 * SECOND
 
-CREATE, ANSWER, LIST, RETRIEVE, CANCEL, RESULTS, PIECE = (
-    *("create", "answer to a create", "list", "retrieve", "cancel", "results", "piece of results"),
-)
-CALLS = (CREATE, ANSWER, LIST, RETRIEVE, CANCEL, RESULTS, PIECE)
+CREATE, ANSWER, LIST, RETRIEVE = "create", "answer to a create", "list", "retrieve"
+CANCEL, RESULTS, PIECE = "cancel", "results", "piece of results"
 
 
 class Fate(Enum):

@@ -58,13 +58,12 @@ class Scene:
 class Command:
     """A verb on a job, in a process of its own, as far as the ledger and the API can tell.
 
-    `at`: the call it is held before. `calls`: how many it was let make.
+    `at`: the call it is held before. `problem`: what it ended with, if not well.
     """
 
     def __init__(self, scene: Scene, job: Job, verb: Callable[[Equipment, Job], object]) -> None:
         self.job = job
         self.at = ""
-        self.calls = 0
         self.is_over = False
         self.wakes_at: datetime | None = None
         self.problem: BatchctlError | None = None
@@ -84,7 +83,6 @@ class Command:
 
     def go_on(self) -> None:
         """One call further. Raises what must never come out of a command."""
-        self.calls += 1
         self._go.release()
         self._wait_until_held()
 
