@@ -6,6 +6,7 @@ locks cannot be asked (some network drives).
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -15,6 +16,12 @@ from types import TracebackType
 from typing import Self
 
 from batchctl.domain.errors import LedgerProblem
+
+_HINTS = {
+    errno.ENOSPC: "make room on the disk, then run the same command again: nothing is lost",
+    errno.EDQUOT: "the disk quota is used up: make room, then run the same command again",
+    errno.EMFILE: "too many files are open: raise `ulimit -n`",
+}
 
 
 class Owner:
@@ -38,7 +45,7 @@ class Owner:
         except OSError as error:
             raise LedgerProblem(
                 f"cannot write in the workspace: {self._folder}: {error.strerror}",
-                hint="make the folder writable, or name another one with --workspace",
+                hint=_HINTS.get(error.errno or 0, "make the folder writable, or name another one with --workspace"),
             ) from error
         for other in self._folder.glob("*.lock"):
             is_alive(self._folder, other.stem)
