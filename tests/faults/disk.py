@@ -55,7 +55,9 @@ class PlayedDisk:
         self.met[call] += 1
         if self.count >= self._at and (not self._times or self.struck < self._times):
             self.struck += 1
-            raise OSError(self._number, os.strerror(self._number), where)
+            # Who was given a handle and no path is told of none.
+            named = () if call in {"write", "fsync"} else (where,)
+            raise OSError(self._number, os.strerror(self._number), *named)
 
 
 def _of_handle(handle: int) -> str:

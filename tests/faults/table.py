@@ -202,11 +202,13 @@ CANCELING, MACHINE, PROCESS = "Canceling", "The disk and the machine", "The proc
 GROUPS = (SENDING, ACCOUNT, WATCHING, DOWNLOADING, CANCELING, MACHINE, PROCESS)
 
 SENDERS = ("submit", "retry", "run")
+# A retry sends as a submit does; what is asked around the sending is tried without it.
+ASKERS = ("submit", "run")
 EVERY_VERB = ("submit", "retry", "run", "status", "status --watch", "fetch", "cancel", "resolve")
 # Which endpoints a verb asks, as this table means them.
 REACHES: Mapping[str, Sequence[str]] = {
     "submit": ("list", "create", "results"),
-    "retry": ("list", "create", "results"),
+    "retry": ("create", "results"),
     "run": ("list", "create", "retrieve", "results"),
     "status": ("retrieve", "list"),
     "status --watch": ("retrieve", "list"),
@@ -323,7 +325,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="The answer gets lost, and the API's list does not show the batch for a while",
-        verbs=SENDERS,
+        verbs=ASKERS,
         troubles=[
             (LOST, *_one("list", "hide_from_list", nth=2, times=2)),
             (*_one("create", "hide_from_list", lists=3), *_one("create", "drop_after_accept", nth=2)),
@@ -473,7 +475,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="The API gives no answer when it is asked for the time and the account, before the first upload",
-        verbs=SENDERS,
+        verbs=ASKERS,
         troubles=_each("list", NO_ANSWER),
         does="Asks again, a little later each time; nothing was uploaded",
         says=("no answer  ", "again in"),
@@ -484,7 +486,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="There is no network: nobody listens, no name is found, no way leads there, nothing answers",
-        verbs=SENDERS,
+        verbs=ASKERS,
         troubles=[(Network(kind),) for kind in ALL_NETWORKS],
         does="Waits, a little longer each time, and goes on as soon as it is back",
         says=("no answer  ", "again in"),
@@ -495,7 +497,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="There is no network for longer than a person waits",
-        verbs=SENDERS,
+        verbs=ASKERS,
         troubles=[(Network(kind, times=0),) for kind in ALL_NETWORKS],
         options=("--timeout", "30m"),
         does="Leaves when the time is over; nothing was sent, and the plan is kept",
@@ -566,7 +568,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=ACCOUNT,
         happens="The same, before the first upload",
-        verbs=SENDERS,
+        verbs=ASKERS,
         troubles=_each("list", NO_ACCOUNT),
         does="Stops with the API's words; nothing was uploaded",
         says=("the account stops this: HTTP 4",),
@@ -1011,7 +1013,7 @@ ROWS: Sequence[Row] = (
         verbs=("fetch", "submit", "retry", "run"),
         troubles=[(Disk(errno.ENOSPC),), (Disk(errno.EDQUOT),)],
         does="Says so before anything is asked of the API",
-        says=("No space left on device|[Dd]isk quota exceeded",),
+        says=("No space left on device|[Dd]isk quota exceeded", "make room"),
         status=1,
         made=0,
         you="make room, then the same command",
@@ -1020,7 +1022,7 @@ ROWS: Sequence[Row] = (
         group=MACHINE,
         happens="The disk becomes full, breaks (input/output error), or a limit is met (`ulimit -f`), while results or"
         " a retry are written",
-        verbs=("fetch", "retry", "run"),
+        verbs=("fetch", "retry"),
         troubles=[
             (Disk(errno.ENOSPC, WRITES),),
             (Disk(errno.EDQUOT, WRITES),),
@@ -1033,7 +1035,7 @@ ROWS: Sequence[Row] = (
         does="Stops with the name of the file; none is left half-written under its name, and what came whole is kept",
         says=("error: /.*: (No space left|[Dd]isk quota|Input/output error|File too large)", "try: "),
         status=1,
-        made={"run": 2, "retry": 0},
+        made=0,
         you="mend the cause, then the same command",
     ),
     Row(
@@ -1064,7 +1066,7 @@ ROWS: Sequence[Row] = (
         verbs=("fetch", "submit", "retry", "run"),
         troubles=[(Disk(errno.EMFILE),)],
         does="Says so before anything is asked of the API",
-        says=("Too many open files",),
+        says=("Too many open files", "ulimit -n"),
         status=1,
         made=0,
         you="raise the limit, then the same command",
@@ -1084,6 +1086,7 @@ ROWS: Sequence[Row] = (
         group=PROCESS,
         happens="It is killed while results are downloaded",
         verbs=("fetch", "run"),
+        scene={"batch_seconds": 0},
         troubles=[(Signal("results", ("SIGKILL",)),)],
         does="What came whole is kept; the rest is downloaded again",
         status=-9,
@@ -1114,6 +1117,7 @@ ROWS: Sequence[Row] = (
         group=PROCESS,
         happens="Ctrl-C while batches are watched or results are downloaded",
         verbs=("fetch", "run"),
+        scene={"batch_seconds": 0},
         troubles=[(Signal("results", ("SIGINT",)),)],
         does="Stops; nothing is canceled at the API",
         says=("stopped; nothing was canceled",),
