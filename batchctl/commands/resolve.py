@@ -1,6 +1,7 @@
 """`resolve JOB`: what is in doubt, what speaks for each side, and a person's decision. It sends nothing itself."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from batchctl.commands.equipment import Equipment
@@ -28,7 +29,7 @@ class Doubts:
 
 def doubts_of(tools: Equipment, job: Job) -> Doubts:
     """After one more look, which settles what it can. Raises ServiceProblem where the API cannot be asked."""
-    try:
+    with _reachable():
         tools.server.meet()
         found = _in_doubt(tools, job)
         if found:
@@ -37,9 +38,6 @@ def doubts_of(tools: Equipment, job: Job) -> Doubts:
         suspects = notice_surplus(tools, job)
         still = _in_doubt(tools, job)
         opened = _opened(tools, job, still)
-    except ApiFailure as failure:
-        raise_unless_passing(failure)
-        raise ServiceProblem(f"the API cannot be reached: {failure}", hint="run the same command again") from failure
     now = tools.now()
     lost = [b for b in tools.ledger.batches(job) if b.is_lost(now)]
     opened += [_open_doubt(tools, b, is_lost=True) for b in lost]
@@ -126,7 +124,8 @@ def adopt(tools: Equipment, found: Doubts, message_batch_id: str, number: int | 
     seen = _retrieved(tools, message_batch_id)
     mine = []
     for doubt in chosen(found, number):
-        candidate = _candidate(tools, seen, doubt.batch)
+        with _reachable():
+            candidate = _candidate(tools, seen, doubt.batch)
         problem = adopting_problem(doubt, candidate)
         if problem and number is not None:
             raise Refused(f"{seen.id} {problem}")
@@ -161,6 +160,16 @@ def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
+        with _reachable():
+            raise
+
+
+@contextlib.contextmanager
+def _reachable() -> Iterator[None]:
+    """Raises AccountProblem, and ServiceProblem where the API cannot be asked."""
+    try:
+        yield
+    except ApiFailure as failure:
         raise_unless_passing(failure)
         raise ServiceProblem(f"the API cannot be reached: {failure}", hint="run the same command again") from failure
 

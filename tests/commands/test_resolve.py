@@ -189,6 +189,19 @@ def test_a_word_that_cannot_be_right_changes_nothing(
     assert all(b["processing_status"] == "in_progress" for b in emulator.batches())
 
 
+def test_results_that_cannot_be_read_for_a_word_are_said(person: Person, stranger: Person, emulator: Running) -> None:
+    _, _, ours = _stuck(person, stranger, emulator)
+    emulator.set_scenario({"batch_seconds": 0})
+    stranger.submitted("more.jsonl", requests(4, prefix="more"))
+    theirs = next(b["id"] for b in emulator.batches() if b["processing_status"] == "ended")
+    # The look before the word reads them well, and finds that they are not ours.
+    emulator.add_fault({"on": "results", "fault": "status", "status": 500, "nth": 3})
+    ran = person.run("resolve", "--adopt", theirs)
+    assert ran.status == 1, ran.err
+    assert "cannot be reached" in ran.err
+    assert person.run("resolve", "--adopt", ours).status == 0
+
+
 def test_of_two_doubts_one_is_named_by_its_number(person: Person, stranger: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600})
     emulator.add_fault({**LOST, "times": 2})
