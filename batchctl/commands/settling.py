@@ -187,7 +187,8 @@ def _look_again(tools: Equipment, doubts: Sequence[Batch], note: str, seconds: f
     until = now + timedelta(seconds=seconds)
     for doubt in doubts:
         counts = looked and (doubt.not_before is None or doubt.not_before <= now)
-        tools.ledger.record_doubt(doubt, not_before=until, note=note, looks=doubt.looks + counts)
+        looks = doubt.looks + counts
+        tools.ledger.record_doubt(doubt, not_before=until, note=note, looks=looks, owner=tools.owner)
 
 
 def is_in_grace(tools: Equipment, doubts: Sequence[Batch]) -> bool:

@@ -82,17 +82,27 @@ class Sending(Store):
             return True
 
     def record_doubt(
-        self, sent: Batch, *, not_before: datetime, note: str, looks: int = 0, lost_at: datetime | None = None
+        self,
+        sent: Batch,
+        *,
+        not_before: datetime,
+        note: str,
+        looks: int = 0,
+        lost_at: datetime | None = None,
+        owner: str | None = None,
     ) -> None:
         """Nobody is sending it and nobody knows: it stays `submitting`, without a claim, looked for `looks` times.
 
-        `lost_at`: when its answer was missed, by the server's clock; None leaves what is known of that.
+        `lost_at`: when its answer was missed, by the server's clock; None leaves what is known of that. `owner`: who says so; nothing,
+        where another has it by now: sent once more, it is no doubt yet.
         """
         values = {"owner": None, "lease_until": None, "not_before": not_before, "note": note, "looks": looks}
         if lost_at is not None:
             values["lost_at"] = lost_at
         with self._write() as db:
             is_doubt = sa.and_(batch.c.id == sent.id, batch.c.state == State.SUBMITTING.value)
+            if owner is not None:
+                is_doubt = sa.and_(is_doubt, sa.or_(batch.c.owner.is_(None), batch.c.owner == owner))
             db.execute(sa.update(batch).where(is_doubt).values(values))
 
     def record_refused(self, sent: Batch, now: datetime, note: str) -> None:

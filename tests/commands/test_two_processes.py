@@ -28,7 +28,7 @@ from batchctl.emulator.running import Running
 from batchctl.files.durable import place
 from batchctl.files.workspace import Workspace
 from batchctl.ledger import Ledger, Owner
-from batchctl.transport.client import Transport
+from batchctl.transport.client import Page, Transport
 
 # Forced interleavings, one after the other: tests/ledger holds the rules, test_stops.py has real processes.
 pytestmark = pytest.mark.slow
@@ -236,3 +236,28 @@ def test_two_inputs_of_one_name_keep_their_own_left_out_lines(
     assert person.run("fetch").status == 3
     assert [e["line"] for e in person.errors(ran.job)] == [4]
     assert not list((person.folder / ".batchctl" / "tmp").iterdir())
+
+
+def test_a_look_that_ends_after_a_person_decided_leaves_the_new_create_to_its_sender(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in_doubt(person, emulator, [NEVER_MADE])
+    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
+    with _process(person) as looks, _process(person) as sends:
+        (job,) = looks.ledger.jobs()
+        (doubt,) = looks.ledger.batches(job)
+        real = looks.transport.page
+
+        def slow_page(*given: Any, **more: Any) -> Page:
+            # While the list is on its way, a person has it sent again, and another process begins to.
+            now = sends.now()
+            assert sends.ledger.record_given_up(doubt, now, given_up_at=now, note="a person's word")
+            (planned,) = sends.ledger.batches(job)
+            assert sends.ledger.claim_send(planned, sends.owner, now, intent_at=now, api="here")
+            return real(*given, **more)
+
+        monkeypatch.setattr(looks.transport, "page", slow_page)
+        Settler(looks).settle(job, [doubt])
+        (sending,) = sends.ledger.batches(job)
+        assert sending.claim is not None
+        assert sending.claim.owner == sends.owner
