@@ -1,5 +1,6 @@
 """Which job a person means."""
 
+from batchctl.domain.attaching import is_id
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
 from batchctl.ledger import Ledger
@@ -20,7 +21,7 @@ def find_job(ledger: Ledger, word: str | None) -> Job:
     if len(found) > 1:
         names = ", ".join(job.name for job in found[-5:])
         raise UsageProblem(f"{word!r} may be any of {len(found)} jobs: {names}", hint="type more of the name")
-    job_id = ledger.job_id_of_message_batch(word)
+    job_id = ledger.job_id_of_message_batch(word) if is_id(word) else None
     by_batch = next((job for job in jobs if job.id == job_id), None)
     if by_batch is None:
         raise UsageProblem(f"no job is called {word!r}", hint="batchctl status shows the jobs of this workspace")

@@ -9,6 +9,7 @@ from batchctl.commands.looking import raise_unless_passing
 from batchctl.commands.settling import Settler, is_in_grace, listing_for, refuse_other_account, shares_of
 from batchctl.commands.surplus import notice_surplus
 from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.attaching import ids_problem
 from batchctl.domain.doubts import Candidate, OpenDoubt, adopting_problem, meant, resending_problem, resending_risks
 from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, UsageProblem
 from batchctl.domain.events import DoubtSettled
@@ -155,6 +156,8 @@ def _make_free(tools: Equipment, doubt: Batch, message_batch_id: str) -> None:
 
 
 def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:
+    if problem := ids_problem([message_batch_id]):
+        raise UsageProblem(problem)
     try:
         return tools.transport.retrieve(message_batch_id).batch
     except ApiFailure as failure:

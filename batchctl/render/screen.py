@@ -283,7 +283,9 @@ def _print(console: Console, what: RenderableType) -> None:
         return
     with console.capture() as capture:
         console.print(what)
-    console.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+    text = "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+    # A path that is no UTF-8 cannot be written as it is.
+    console.file.write(text.encode("utf-8", "backslashreplace").decode())
     console.file.flush()
 
 

@@ -121,6 +121,9 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(person: Pe
         ("batchctl fetch -o - >&-", 2, "stdout is closed"),
         ("batchctl retry --from -", 2, "plain file"),
         ("batchctl submit .", 5, "is a folder"),
+        ("batchctl submit in.jsonl -q; batchctl cancel $'\\xff'", 2, "no job is called"),
+        ("batchctl submit in.jsonl -q; batchctl run $'\\xff'", 2, "no job is called"),
+        ("batchctl submit in.jsonl -q; batchctl verify -o $'\\xff'", 3, ""),
     ],
 )
 def test_an_odd_command_line_is_one_message_and_no_traceback(person: Person, line: str, status: int, said: str) -> None:

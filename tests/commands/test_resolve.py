@@ -168,6 +168,7 @@ def test_what_its_ids_name_as_ours_is_never_sent_again(person: Person, emulator:
     ("words", "said"),
     [
         (["--adopt", "msgbatch_nobody"], "knows no batch"),
+        (["--adopt", "\udcff"], "not the id"),
         (["--adopt", "OTHER-SIZE"], "is none of the batches in doubt"),
         (["--adopt", "OTHER-SIZE", "--batch", "1"], "holds 5 requests, and batch 1 has 4"),
         (["--adopt", "OURS", "--batch", "7"], "in doubt are 1"),
