@@ -1,5 +1,6 @@
 """`cancel`: asked first, because what is canceled does not come back."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,7 +36,7 @@ def cancel(
             return NOT_FINISHED
         return DONE if fetched.report.stage in {Stage.DONE, Stage.INCOMPLETE} else status
 
-    run(common, command)
+    run(replace(common, cancels=True), command)
 
 
 def _question(tools: Equipment, job: Job) -> str:

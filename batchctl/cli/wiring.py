@@ -43,6 +43,12 @@ class Common:
     timeout: float | None = None
     makes_workspace: bool = False
     takes_steps: bool = True
+    cancels: bool = False
+
+    @property
+    def standing(self) -> str:
+        """What a stop leaves at the API."""
+        return "what was canceled so far stays canceled" if self.cancels else "nothing was canceled"
 
 
 def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn:
@@ -53,13 +59,13 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
     stop = StopSign(clock, until)
     try:
         with opened(common, clock, screen, stop) as tools:
-            status = _in_time(command, tools, screen)
+            status = _in_time(common, command, tools, screen)
     except BatchctlError as problem:
         status = OF_PROBLEM[type(problem)]
         screen.problem(problem, status)
     except (Stopped, KeyboardInterrupt):
         status = INTERRUPTED
-        screen.note("stopped; nothing was canceled: the same command continues")
+        screen.note(f"stopped; {common.standing}: the same command continues")
     except BrokenPipeError:
         leave_quietly()
     except OSError as error:
@@ -72,7 +78,7 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
     raise typer.Exit(status)
 
 
-def _in_time(command: Callable[[Equipment, Screen], int], tools: Equipment, screen: Screen) -> int:
+def _in_time(common: Common, command: Callable[[Equipment, Screen], int], tools: Equipment, screen: Screen) -> int:
     """Raises TimedOut where it was the time that stopped it, and not a person."""
     try:
         return command(tools, screen)
@@ -80,7 +86,7 @@ def _in_time(command: Callable[[Equipment, Screen], int], tools: Equipment, scre
         if not tools.stop.is_timed_out():
             raise
         raise TimedOut(
-            "not finished within the --timeout; nothing was canceled, and nothing is lost",
+            f"not finished within the --timeout; {common.standing}, and nothing is lost",
             hint="the same command continues",
         ) from None
 

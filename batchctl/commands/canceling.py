@@ -25,6 +25,9 @@ def cancel(tools: Equipment, batch: Batch) -> None:
         _again(tools, batch, failure)
         return
     tools.ledger.record_seen([(batch, seen)], tools.now())
+    if seen.processing_status is ProcessingStatus.IN_PROGRESS:
+        # Taken, and not to be seen yet: without a pause it would be asked for as fast as answers come.
+        _rest(tools, batch, "the API does not show the cancel yet", None)
     tools.tell(CancelAsked(*tools.place(batch)))
 
 
@@ -43,7 +46,12 @@ def _asked(tools: Equipment, message_batch_id: str) -> MessageBatch:
 
 def _again(tools: Equipment, batch: Batch, failure: ApiFailure) -> None:
     raise_unless_passing(failure)
-    failures = batch.tries + 1
-    pause = backoff(failures, failure.retry_after, tools.clock.draw())
-    tools.ledger.record_rest(batch, not_before=tools.now() + timedelta(seconds=pause), note=str(failure))
-    tools.tell(LookFailed(str(failure), failures, pause))
+    pause = _rest(tools, batch, str(failure), failure.retry_after)
+    tools.tell(LookFailed(str(failure), batch.tries + 1, pause))
+
+
+def _rest(tools: Equipment, batch: Batch, note: str, retry_after: float | None) -> float:
+    """Seconds until it is asked again."""
+    pause = backoff(batch.tries + 1, retry_after, tools.clock.draw())
+    tools.ledger.record_rest(batch, not_before=tools.now() + timedelta(seconds=pause), note=note)
+    return pause

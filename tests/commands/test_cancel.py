@@ -7,6 +7,7 @@ import pytest
 from program import Person, ids, requests
 
 from batchctl.emulator.running import Running
+from batchctl.transport.client import Seen, Transport
 
 CREATE = "POST /v1/messages/batches"
 CANCEL = "POST /v1/messages/batches/{id}/cancel"
@@ -151,3 +152,30 @@ def test_a_retry_of_what_was_not_sent_before_the_cancel_says_how_it_is_sent(pers
     assert ran.status == 6
     assert "--yes" in ran.err
     assert len(emulator.batches()) == 1
+
+
+def test_a_cancel_that_does_not_show_yet_is_asked_again_after_a_while(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _running(emulator)
+    person.submitted("in.jsonl", requests(4))
+    asked = []
+
+    def taken(self: Transport, message_batch_id: str) -> Seen:
+        asked.append(message_batch_id)
+        return self.retrieve(message_batch_id)
+
+    monkeypatch.setattr(Transport, "cancel", taken)
+    ran = person.run("cancel", "--yes", "--poll", "100ms", "--timeout", "2s")
+    assert ran.status == 8
+    assert len(asked) < 5
+
+
+def test_a_cancel_that_is_stopped_does_not_say_that_nothing_was_canceled(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 600, "cancel_seconds": 600})
+    person.submitted("in.jsonl", requests(4))
+    ran = person.run("cancel", "--yes", "--timeout", "1s")
+    assert ran.status == 8
+    assert emulator.requests()[CANCEL] == 1
+    assert "nothing was canceled" not in ran.err
+    assert "stays canceled" in ran.err
