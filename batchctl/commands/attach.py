@@ -146,6 +146,8 @@ def _asked_for(tools: Equipment, ids: Sequence[str]) -> list[MessageBatch]:
     _refuse_unknown([one for one in ids if one not in found])
     _refuse_archived([seen for seen in found.values() if seen.archived_at is not None])
     _refuse_doubted(tools, list(found.values()))
+    # To another key they will be unknown, which is what deleted ones are, too.
+    _patiently(tools, tools.server.meet)
     empty = [seen.id for seen in found.values() if not seen.counts.total]
     if empty:
         raise Refused(f"the API counts no requests in {some_of(empty)}", hint="run the same command again later")
@@ -233,7 +235,8 @@ def _record(tools: Equipment, wanted: Attachment, found: Sequence[MessageBatch],
     with tools.workspace.planning():
         job = _job(tools, wanted, found, given)
         tools.workspace.job_folder(job.name)
-        if not tools.ledger.record_attached(job, list(zip(places, found, strict=True)), tools.now()):
+        api = tools.server.identity
+        if not tools.ledger.record_attached(job, list(zip(places, found, strict=True)), tools.now(), api=api):
             _without_input(tools, Attachment(words=()), [seen.id for seen in found])
             _refuse_doubted(tools, found)
             raise Refused("another process took one of these batches", hint="run the same command again")

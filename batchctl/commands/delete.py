@@ -91,7 +91,7 @@ def _delete(tools: Equipment, batch: Batch) -> None:
         try:
             tools.transport.delete(batch.message_batch_id)
         except ApiFailure as failure:
-            if after_read(failure) is AfterRead.GONE:
+            if after_read(failure) is AfterRead.GONE and _is_gone(tools, batch.message_batch_id):
                 return
             raise_unless_passing(failure)
             failures += 1
@@ -101,3 +101,12 @@ def _delete(tools: Equipment, batch: Batch) -> None:
                 raise Stopped from failure
         else:
             return
+
+
+def _is_gone(tools: Equipment, message_batch_id: str) -> bool:
+    """Whether a 404 was meant: one that passes would be taken for deleted for good. What cannot be asked counts as there."""
+    try:
+        tools.transport.retrieve(message_batch_id)
+    except ApiFailure as failure:
+        return after_read(failure) is AfterRead.GONE
+    return False

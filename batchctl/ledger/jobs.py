@@ -23,8 +23,10 @@ class Jobs(Store):
             _insert_round(db, key[0], new.rounds[0], cuts)
         return self.job(new.name)
 
-    def record_attached(self, new: Job, found: Sequence[tuple[Cut, MessageBatch]], now: datetime) -> bool:
-        """A job of batches that were made elsewhere, all or nothing.
+    def record_attached(
+        self, new: Job, found: Sequence[tuple[Cut, MessageBatch]], now: datetime, *, api: str = ""
+    ) -> bool:
+        """A job of batches that were made elsewhere, all or nothing. `api`: where they were found.
 
         False where one of them is in a job already, or may be one that a job of this workspace is in doubt about.
         """
@@ -39,7 +41,7 @@ class Jobs(Store):
             for cut, seen in found:
                 mine = sa.and_(batch.c.job_id == key[0], batch.c.first == cut.first)
                 state = OF_STATUS[seen.processing_status].value
-                bound = {"message_batch_id": seen.id, "state": state, "note": "made elsewhere"}
+                bound = {"message_batch_id": seen.id, "state": state, "api": api, "note": "made elsewhere"}
                 db.execute(sa.update(batch).where(mine).values({**seen_values(seen, now), **bound}))
         return True
 

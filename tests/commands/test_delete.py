@@ -80,6 +80,7 @@ def test_with_another_key_nothing_is_taken_for_deleted(person: Person, emulator:
         {"fault": "drop_before_accept"},
         {"fault": "drop_after_accept"},
         {"fault": "html_status"},
+        {"fault": "not_found"},
     ],
     ids=lambda f: f["fault"],
 )
@@ -100,5 +101,21 @@ def test_a_stop_in_between_is_gone_on_with(person: Person, emulator: Running) ->
     emulator.add_fault({"on": "delete", "nth": 2, "fault": "status", "status": 401, "type": "authentication_error"})
     assert person.run("delete", "--yes").status == 4
     assert _left(emulator) == 2
+    assert person.run("delete", "--yes").status == 0
+    assert _left(emulator) == 0
+
+
+def test_with_another_key_what_was_attached_is_not_taken_for_deleted(
+    person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    Person(tmp_path_factory.mktemp("elsewhere"), emulator.base_url).submitted("in.jsonl", requests(3))
+    assert person.run("attach", emulator.batches()[0]["id"]).status == 0
+    assert person.run("fetch").status == 0
+    key = person.variables["ANTHROPIC_API_KEY"]
+    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
+    ran = person.run("delete", "--yes")
+    assert ran.status == 6
+    assert "this key and URL ask" in ran.err
+    person.variables["ANTHROPIC_API_KEY"] = key
     assert person.run("delete", "--yes").status == 0
     assert _left(emulator) == 0
