@@ -160,6 +160,7 @@ def _listed(tools: Equipment, ids: Collection[str]) -> dict[str, MessageBatch]:
     after, pages = "", 0
     while len(ids) - len(found) > max(RETRIEVE_UP_TO, pages):
         page = _patiently(tools, partial(tools.transport.page, after))
+        tools.server.learn(page)
         found.update((seen.id, seen) for seen in page.batches if seen.id in ids)
         after, pages = page.after, pages + 1
         if not after:
