@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.answers import AfterRead, after_read
-from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem
+from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import Looked, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff, look_pause
@@ -77,13 +77,14 @@ def _listed(tools: Equipment, wanted: dict[str, Batch]) -> list[MessageBatch]:
     oldest = min((b.created_at for b in wanted.values() if b.created_at), default=None)
     found: dict[str, MessageBatch] = {}
     after = ""
-    while True:
+    while not tools.stop.is_set():
         page = tools.transport.page(after)
         found.update((b.id, b) for b in page.batches if b.id in wanted)
         is_past = oldest is not None and bool(page.batches) and page.batches[-1].created_at < oldest
         if len(found) == len(wanted) or is_past or not page.after:
             return list(found.values())
         after = page.after
+    raise Stopped
 
 
 def _retrieved(tools: Equipment, batch: Batch, message_batch_id: str) -> Seen | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing
-from batchctl.domain.errors import ApiFailure, DoubtProblem
+from batchctl.domain.errors import ApiFailure, DoubtProblem, Stopped
 from batchctl.domain.events import DoubtSettled, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff
@@ -72,7 +72,7 @@ def list_since(tools: Equipment, oldest: datetime, doubts: Sequence[Batch] = ())
     """Newest first, and some older ones. Raises as `listing_for` does."""
     found: list[MessageBatch] = []
     after = ""
-    while True:
+    while not tools.stop.is_set():
         page = tools.transport.page(after)
         tools.server.learn(page)
         refuse_other_account(tools, doubts)
@@ -81,6 +81,7 @@ def list_since(tools: Equipment, oldest: datetime, doubts: Sequence[Batch] = ())
         if is_past or not page.after:
             return found
         after = page.after
+    raise Stopped
 
 
 def refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:

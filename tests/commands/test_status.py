@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 from program import Person, requests
 
 from batchctl.emulator.running import Running
+from batchctl.transport.client import Page, Transport
 
 
 def test_without_a_job_all_jobs_stand_in_a_table(person: Person) -> None:
@@ -112,3 +114,20 @@ def test_every_batch_has_a_row_when_asked(person: Person, emulator: Running) -> 
         out = person.run("status", "@last", *options).out
         assert all(b["id"] in out for b in emulator.batches())
     assert len(person.run("status", "@last", "--batches", "--json").json["message_batches"]) == 3
+
+
+def test_a_list_without_an_end_is_read_no_longer_than_a_person_allows(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.set_scenario({"batch_seconds": 600})
+    person.submitted("in.jsonl", requests(6), "--max-requests", "2")
+    real, asked = Transport.page, []
+
+    def page(self: Transport, after: str = "", limit: int = 1000) -> Page:
+        asked.append(after)
+        assert len(asked) < 1000
+        return replace(real(self, limit=limit), batches=(), after="msgbatch_again")
+
+    monkeypatch.setattr(Transport, "page", page)
+    ran = person.run("status", "@last", "--watch", "--timeout", "300ms")
+    assert ran.status == 8
