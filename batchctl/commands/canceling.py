@@ -15,7 +15,7 @@ from batchctl.domain.polling import backoff
 
 
 def cancel(tools: Equipment, batch: Batch) -> None:
-    """Raises AccountProblem and ServiceProblem; what passes is asked again after a while."""
+    """Raises AccountProblem; what passes, or is refused, is asked again after a while."""
     assert batch.message_batch_id is not None, "what runs has a name"
     try:
         seen = _asked(tools, batch.message_batch_id)
@@ -45,7 +45,9 @@ def _asked(tools: Equipment, message_batch_id: str) -> MessageBatch:
 
 
 def _again(tools: Equipment, batch: Batch, failure: ApiFailure) -> None:
-    raise_unless_passing(failure)
+    if after_read(failure) is not AfterRead.FAIL:
+        raise_unless_passing(failure)
+    # One that refuses to be canceled keeps none of the others from it; it ends by itself, too.
     pause = _rest(tools, batch, str(failure), failure.retry_after)
     tools.tell(LookFailed(str(failure), batch.tries + 1, pause))
 

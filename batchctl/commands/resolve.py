@@ -203,9 +203,12 @@ def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callabl
 
 
 def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> None:
-    """Ends a batch that holds requests twice. Raises Refused for any other."""
-    names = {*found.surplus, *(s.id for s in found.suspects)}
-    if message_batch_id not in names:
+    """Ends a batch that holds requests twice, or of a canceled job one that was found by size and time alone.
+
+    Raises Refused for any other.
+    """
+    guesses = {g.message_batch_id for g in tools.ledger.guesses() if found.job.canceled_at and g.job_id == found.job.id}
+    if message_batch_id not in {*found.surplus, *(s.id for s in found.suspects), *guesses}:
         raise Refused(f"{message_batch_id} is not known to hold requests of {found.job.name} twice: it is not canceled")
     seen = _retrieved(tools, message_batch_id)
     if seen.processing_status is ProcessingStatus.IN_PROGRESS:
@@ -213,5 +216,7 @@ def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> No
             tools.transport.cancel(message_batch_id)
         except ApiFailure as failure:
             raise ServiceProblem(f"{message_batch_id} could not be canceled: {failure}", hint="try again") from failure
+    if message_batch_id in guesses:
+        return
     tools.ledger.record_stranger(found.job.id, message_batch_id, tools.now())
     tools.ledger.record_no_surplus(found.job.id, message_batch_id)

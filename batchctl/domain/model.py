@@ -200,6 +200,11 @@ class Batch:
     def is_running(self) -> bool:
         return self.state in {State.IN_PROGRESS, State.CANCELING}
 
+    @property
+    def is_guess(self) -> bool:
+        """Found by its size and time alone: it may be somebody else's."""
+        return self.provisional and not self.identified
+
     def is_lost(self, now: datetime) -> bool:
         """The API has answered 404 for too long to be a passing one: deleted there, or this key cannot see it.
 

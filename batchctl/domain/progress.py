@@ -232,6 +232,12 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
             f"{', '.join(job.surplus)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
             f" batchctl resolve {job.name} --cancel {job.surplus[0]}"
         )
+    guesses = [b.message_batch_id for b in batches if job.canceled_at and b.state is State.IN_PROGRESS and b.is_guess]
+    if guesses:
+        found.append(
+            f"{guesses[0]} was found by its size and time alone and is not canceled; if it is yours:"
+            f" batchctl resolve {job.name} --cancel {guesses[0]}"
+        )
     unsent = sum(b.state is State.PLANNED for b in batches)
     if job.canceled_at and unsent:
         found.append(f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC: {unsent} batches were not sent")

@@ -134,7 +134,8 @@ def _may_send(job: Job, allowed: frozenset[Arrow]) -> bool:
 def _cancelable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
     if Arrow.CANCEL not in allowed or snapshot.job.canceled_at is None:
         return []
-    return [b for b in snapshot.batches if b.state is State.IN_PROGRESS]
+    # What may be somebody else's is not canceled: that cannot be taken back.
+    return [b for b in snapshot.batches if b.state is State.IN_PROGRESS and not b.is_guess]
 
 
 def _looks(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Look]:
@@ -188,8 +189,7 @@ def _queue_is_full(job: Job) -> str:
 
 def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
     if _may_look(snapshot, allowed) and any(b.is_running and not b.is_lost(now) for b in snapshot.batches):
-        why = "batches are in progress" if Arrow.LOOK in allowed else _queue_is_full(snapshot.job)
-        yield WaitUntil(_later(snapshot.look_due, now), why)
+        yield WaitUntil(_later(snapshot.look_due, now), _why_looking(snapshot, allowed))
     for batch in (b for b in _cancelable(snapshot, allowed) if not b.is_lost(now)):
         yield WaitUntil(_later(batch.not_before, now), batch.note)
     if Arrow.DOWNLOAD not in allowed:
@@ -199,6 +199,18 @@ def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -
             yield WaitUntil(now + OTHERS_PAUSE, "another process is downloading")
         elif batch.state is State.ENDED and not batch.is_lost(now):
             yield WaitUntil(_later(batch.not_before, now), batch.note)
+
+
+def _why_looking(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
+    if Arrow.LOOK not in allowed:
+        return _queue_is_full(snapshot.job)
+    guess = next((b.message_batch_id for b in snapshot.batches if b.state is State.IN_PROGRESS and b.is_guess), None)
+    if Arrow.CANCEL not in allowed or guess is None:
+        return "batches are in progress"
+    return (
+        f"{guess} was found by its size and time alone, may be somebody else's, and is not canceled; if it is yours:"
+        f" batchctl resolve {snapshot.job.name} --cancel {guess}"
+    )
 
 
 def _later(at: datetime | None, now: datetime) -> datetime:

@@ -69,15 +69,48 @@ def test_what_was_not_sent_stays_unsent_until_a_person_wants_it(person: Person, 
     assert len(emulator.batches()) == 4
 
 
-def test_a_batch_in_doubt_is_looked_for_and_canceled_too(person: Person, emulator: Running) -> None:
+def test_a_batch_in_doubt_is_looked_for_and_canceled_at_a_persons_word(person: Person, emulator: Running) -> None:
+    """By its size and time alone it may be somebody else's, and a cancel cannot be taken back."""
     _running(emulator)
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
     ran = person.run("submit", person.write("in.jsonl", requests(4)), "--no-wait")
     assert ran.status == 8
+    ran = person.run("cancel", "--yes", "--poll", "100ms", "--timeout", "3s")
+    assert ran.status == 8, ran.err
+    (found,) = emulator.batches()
+    assert found["processing_status"] == "in_progress"
+    assert f"--cancel {found['id']}" in ran.err
+    assert person.run("resolve", "--cancel", str(found["id"])).status == 0
     ran = person.run("cancel", "--yes", "--poll", "100ms")
     assert ran.status == 0, ran.err
     assert [b["processing_status"] for b in emulator.batches()] == ["ended"]
     assert emulator.requests()[CREATE] == 1
+
+
+def test_a_strangers_batch_that_looks_like_ours_is_not_canceled(
+    person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    _running(emulator)
+    emulator.add_fault({"on": "create", "fault": "status", "status": 529})
+    assert person.run("submit", person.write("in.jsonl", requests(4)), "--no-wait").status == 8
+    Person(tmp_path_factory.mktemp("stranger"), emulator.base_url).submitted("theirs.jsonl", requests(4, "theirs"))
+    person.run("cancel", "--yes", "--poll", "100ms", "--timeout", "2s")
+    assert [b["processing_status"] for b in emulator.batches()] == ["in_progress"]
+
+
+def test_one_batch_that_refuses_to_be_canceled_keeps_none_of_the_others_from_it(
+    person: Person, emulator: Running
+) -> None:
+    _running(emulator)
+    job = person.submitted("in.jsonl", requests(24), "--max-requests", "2", "--parallel", "1")
+    refusal = {"fault": "status", "status": 400, "type": "invalid_request_error", "message": "not this one"}
+    emulator.add_fault({"on": "cancel", "batch": 1, "times": 0, **refusal})
+    ran = person.run("cancel", "--yes", "--poll", "100ms", "--timeout", "4s")
+    assert ran.status == 8, ran.err
+    assert "not this one" in ran.err
+    assert sorted(b["processing_status"] for b in emulator.batches()) == ["ended"] * 11 + ["in_progress"]
+    emulator.advance(600)
+    assert person.run("cancel", job, "--yes", "--poll", "100ms").status == 0
 
 
 @pytest.mark.parametrize(

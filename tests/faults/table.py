@@ -325,7 +325,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=SENDING,
         happens="The answer gets lost, and the API's list does not show the batch for a while",
-        verbs=ASKERS,
+        verbs=SENDERS,
         troubles=[
             (LOST, *_one("list", "hide_from_list", nth=2, times=2)),
             (*_one("create", "hide_from_list", lists=3), *_one("create", "drop_after_accept", nth=2)),
@@ -991,10 +991,10 @@ ROWS: Sequence[Row] = (
         happens="The API refuses a cancel (400) of a batch that still runs",
         verbs=("cancel",),
         troubles=[_one("cancel", "status", status=400, message="it cannot be canceled")],
-        does="Says what the API said; nothing more is sent for this job all the same",
-        says=("the API refused: HTTP 400 .*it cannot be canceled",),
-        status=1,
-        you=SAME,
+        does="Shows what the API said and asks again later; the other batches are canceled all the same",
+        says=("no answer  HTTP 400 .*it cannot be canceled",),
+        status=0,
+        you=NOTHING,
     ),
     Row(
         group=CANCELING,
