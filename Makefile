@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # Newer than the lock and the settings: what is installed is what they say.
 SETUP := $(VENV)/.installed-as-locked
-PYTEST := $(BIN)/pytest -n 2
+# More than the cores: tests wait for servers and files, too.
+PYTEST := $(BIN)/pytest -n 3
 
 export UV_PYTHON_DOWNLOADS := never
 

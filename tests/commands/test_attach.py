@@ -84,6 +84,7 @@ def test_its_results_are_the_apis_own_bytes_in_the_order_of_arrival(person: Pers
     assert (person.folder / f"{job}.results.jsonl").read_bytes() == raw.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_truncated_download_is_never_taken_for_whole(person: Person, emulator: Running) -> None:
     job = attached(person, *made(emulator, requests(20)))
     for fault in ("early_end_at_line", "early_end_mid_line", "duplicate_line", "missing_line"):
@@ -186,6 +187,7 @@ def test_a_batch_that_the_list_does_not_show_is_asked_for_by_name(person: Person
     assert emulator.requests()[RETRIEVE] == 1
 
 
+@pytest.mark.slow
 def test_an_answer_that_does_not_come_is_asked_for_again(person: Person, emulator: Running) -> None:
     named = made(emulator, requests(2))
     emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529, "type": "overloaded_error"})
@@ -253,6 +255,7 @@ def test_a_batch_of_a_job_stays_with_it(person: Person, emulator: Running) -> No
     assert len(person.run("status", "--json").json["jobs"]) == 2
 
 
+@pytest.mark.slow
 def test_a_batch_that_a_job_is_in_doubt_about_is_not_taken_from_it(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +313,7 @@ def test_what_failed_goes_again_with_the_original_bytes(person: Person, emulator
     assert ids(person.results(job)) == ids_of(lines)
 
 
+@pytest.mark.slow
 def test_an_edited_retry_finds_its_places_whatever_the_order_of_creation(person: Person, emulator: Running) -> None:
     lines = requests(12)
     lines[2] = request("bad-1", max_tokens=200_000)
@@ -325,6 +329,7 @@ def test_an_edited_retry_finds_its_places_whatever_the_order_of_creation(person:
     assert ids(person.results(job)) == ids_of(lines)
 
 
+@pytest.mark.slow
 def test_lines_dealt_out_in_turns_each_find_their_answer(person: Person, emulator: Running) -> None:
     lines = requests(30)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
@@ -338,6 +343,7 @@ def test_lines_dealt_out_in_turns_each_find_their_answer(person: Person, emulato
     assert person.run("fetch").status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["plain", "gzip", "stdin", "byte order mark", "blank lines", "crlf", "no final newline"]
 )
@@ -463,6 +469,7 @@ def test_a_repeated_id_that_was_never_sent_hurts_nobody(person: Person, emulator
     assert [e["line"] for e in person.errors(job)] == [4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -580,6 +587,7 @@ def test_a_stop_before_the_record_leaves_nothing(
     assert person.run("fetch").status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "at",
     [
@@ -625,6 +633,7 @@ def test_a_stop_on_the_way_to_its_input_is_continued_by_the_same_command(
     assert not list((person.folder / ".batchctl" / "tmp").iterdir())
 
 
+@pytest.mark.slow
 def test_a_job_that_another_process_works_on_is_left_alone(person: Person, emulator: Running) -> None:
     lines = requests(5)
     job = attached(person, *made(emulator, lines))

@@ -154,6 +154,7 @@ def test_a_key_with_a_newline_is_named_as_the_cause(person: Person) -> None:
     assert findings["credential"]["said"] == "ANTHROPIC_API_KEY begins or ends with white space"
 
 
+@pytest.mark.slow
 def test_a_broken_profile_is_a_line_of_the_report(person: Person, tmp_path: Path) -> None:
     del person.variables["ANTHROPIC_API_KEY"]
     person.variables |= {"ANTHROPIC_PROFILE": "work", "ANTHROPIC_CONFIG_DIR": str(tmp_path / "none")}
@@ -172,11 +173,13 @@ def test_an_api_that_cannot_be_reached_ends_with_1(person: Person, job: str) -> 
     assert "jobs" in findings
 
 
+@pytest.mark.slow
 def test_trouble_of_the_api_ends_with_1(person: Person, emulator: Running) -> None:
     emulator.add_fault({"on": "list", "fault": "status", "status": 529, "type": "overloaded_error", "message": "busy"})
     assert "overloaded_error" in examined(person, status=1)["reach"]["said"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["http://example.org", "nonsense", "http://me:hunter22@example.org"])
 def test_a_url_that_cannot_be_used_is_a_line_of_the_report(person: Person, url: str) -> None:
     findings = examined(person, "--base-url", url, status=1)
@@ -216,6 +219,7 @@ def test_permissions_that_are_too_wide_are_a_warning_with_the_command(person: Pe
     assert unwell(examined(person, status=0)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["no database", "cut", "page", "empty", "gone", "a folder"])
 def test_a_ledger_that_is_damaged_hides_nothing_else(person: Person, job: str, harm: str) -> None:
     ledger = workspace_of(person) / "ledger.db"
@@ -252,6 +256,7 @@ def test_a_ledger_of_a_newer_batchctl_is_named_and_not_touched(person: Person, j
     assert ledger.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_ledger_that_somebody_keeps_locked_is_a_line_of_the_report(
     person: Person, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +303,7 @@ def _few_files(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, kept)
 
 
+@pytest.mark.slow
 def test_few_open_files_are_a_warning(person: Person) -> None:
     with _few_files(200):
         findings = examined(person, "--offline", status=0)
@@ -317,6 +323,7 @@ def _on_a_disk(person: Person, script: str) -> "subprocess.CompletedProcess[str]
     return ran
 
 
+@pytest.mark.slow
 def test_a_workspace_that_cannot_be_written_is_a_line_of_the_report(person: Person, job: str) -> None:
     folder = person.folder
     mounted = f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && cd {folder}"
@@ -328,6 +335,7 @@ def test_a_workspace_that_cannot_be_written_is_a_line_of_the_report(person: Pers
     assert "Read-only file system" in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_a_line_of_the_report(person: Person) -> None:
     ran = _on_a_disk(
         person,
@@ -337,6 +345,7 @@ def test_a_disk_without_room_is_a_line_of_the_report(person: Person) -> None:
     assert "make room" in ran.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["~nosuchuser/x", "in.jsonl"])
 def test_a_workspace_that_cannot_be_one_is_a_line_of_the_report(person: Person, named: str) -> None:
     person.write("in.jsonl", requests(1))
@@ -345,6 +354,7 @@ def test_a_workspace_that_cannot_be_one_is_a_line_of_the_report(person: Person, 
     assert findings["credential"]["health"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_deleted_under_us_is_a_line_of_the_report(person: Person) -> None:
     script = f"mkdir d && cd d && rmdir ../d && {sys.executable} -m batchctl doctor --offline"
     environment = {**os.environ, **person.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -418,6 +428,7 @@ def test_no_secret_is_ever_shown(tmp_path: Path, key: str, api: str) -> None:
             assert "zebra" not in ran.out + ran.err
 
 
+@pytest.mark.slow
 def test_a_stdout_that_is_full_is_one_message(person: Person) -> None:
     environment = {**os.environ, **person.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
     script = f"{sys.executable} -m batchctl doctor --offline >/dev/full"

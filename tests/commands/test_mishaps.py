@@ -102,6 +102,7 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(person: Pe
     assert (person.folder / "real.jsonl").read_bytes().count(b"\n") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [

@@ -164,6 +164,7 @@ def test_what_its_ids_name_as_ours_is_never_sent_again(person: Person, emulator:
     assert emulator.requests()[CREATE] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -203,6 +204,7 @@ def test_results_that_cannot_be_read_for_a_word_are_said(person: Person, strange
     assert person.run("resolve", "--adopt", ours).status == 0
 
 
+@pytest.mark.slow
 def test_of_two_doubts_one_is_named_by_its_number(person: Person, stranger: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600})
     emulator.add_fault({**LOST, "times": 2})

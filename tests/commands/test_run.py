@@ -147,6 +147,7 @@ def test_a_queue_that_is_full_is_sent_into_as_batches_end(person: Person, emulat
     assert emulator.requests()[CREATE] <= len(batches) + 3
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_input_at_once_are_one_job(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0.3, "outcomes": {"overloaded_error": 0.3}})
     path = person.write("in.jsonl", requests(12))

@@ -114,6 +114,7 @@ def test_a_request_without_success_has_its_answer_too(person: Person, emulator: 
     assert f"next: batchctl retry {job} --include-invalid --edit" in ran.out
 
 
+@pytest.mark.slow
 def test_results_with_a_blank_line_or_without_the_last_newline_are_read_as_they_were(person: Person) -> None:
     job = person.submitted("in.jsonl", requests(3))
     assert person.run("fetch").status == 0
@@ -135,6 +136,7 @@ def _stored_anew(person: Person, raw: Path, data: bytes) -> None:
     ledger.close()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_enough(person: Person, job: str) -> None:
     script = f"""
     mount --bind {person.folder} {person.folder} && mount -o remount,bind,ro {person.folder} &&
@@ -166,12 +168,14 @@ def test_batches_that_are_not_fetched_leave_it_open(person: Person, emulator: Ru
     assert shape["next_command"] == f"batchctl status {job} --watch"
 
 
+@pytest.mark.slow
 def test_what_has_ended_is_to_be_fetched(person: Person) -> None:
     job = person.submitted("in.jsonl", requests(3))
     person.run("status", job)
     assert verified(person, status=3)["next_command"] == f"batchctl fetch {job}"
 
 
+@pytest.mark.slow
 def test_a_round_under_way_leaves_it_open_however_many_answers_there_are(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     person.submitted("in.jsonl", requests(10))
@@ -192,6 +196,7 @@ def test_lines_left_out_are_told_and_leave_it_open(person: Person) -> None:
     assert shape["verdicts"]["left_out"] == "open"
 
 
+@pytest.mark.slow
 def test_requests_that_the_api_refused_are_unanswered(person: Person, emulator: Running) -> None:
     emulator.add_fault(
         {"on": "create", "fault": "status", "status": 400, "type": "invalid_request_error", "message": "odd"}
@@ -233,6 +238,7 @@ def test_damaged_results_are_found_and_what_is_told_mends_them(person: Person, j
     assert verified(person, status=0)["complete"]
 
 
+@pytest.mark.slow
 def test_damage_in_a_large_raw_file_is_found_and_mended_too(
     person: Person, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +250,7 @@ def test_damage_in_a_large_raw_file_is_found_and_mended_too(
     assert verified(person, status=0)["complete"]
 
 
+@pytest.mark.slow
 def test_the_raw_file_stays_until_a_whole_download_takes_its_place(
     person: Person, emulator: Running, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +263,7 @@ def test_the_raw_file_stays_until_a_whole_download_takes_its_place(
     assert raw.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -285,6 +293,7 @@ def test_lines_that_are_odd_are_named_one_by_one(
     assert wrong(shape) == ["results"]
 
 
+@pytest.mark.slow
 def test_an_odd_line_is_told_with_its_number_and_id(person: Person) -> None:
     job = person.submitted("in.jsonl", requests(12))
     assert person.run("fetch").status == 0
@@ -299,6 +308,7 @@ def test_an_odd_line_is_told_with_its_number_and_id(person: Person) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_mark_that_the_line_does_not_bear_out_is_named_by_its_request(person: Person, job: str) -> None:
     index = raw_of(person, job).with_suffix(".index")
     stored = bytearray(index.read_bytes())
@@ -311,6 +321,7 @@ def test_a_mark_that_the_line_does_not_bear_out_is_named_by_its_request(person: 
     assert "mark" in flaw["message"]
 
 
+@pytest.mark.slow
 def test_counts_that_are_not_the_ledgers_are_wrong(person: Person, job: str) -> None:
     with sqlite3.connect(person.folder / ".batchctl" / "ledger.db") as ledger:
         ledger.execute("UPDATE batch SET succeeded = succeeded + 1 WHERE round = 1 AND first = 12")
@@ -319,6 +330,7 @@ def test_counts_that_are_not_the_ledgers_are_wrong(person: Person, job: str) -> 
     assert "the API counted" in shape["first_flaws"][0]["message"]
 
 
+@pytest.mark.slow
 def test_all_flaws_are_counted_and_the_first_are_shown(person: Person) -> None:
     job = person.submitted("in.jsonl", requests(100))
     assert person.run("fetch").status == 0
@@ -332,6 +344,7 @@ def test_all_flaws_are_counted_and_the_first_are_shown(person: Person) -> None:
 # ---------------------------------------------------------------- requests, origins, lines left out
 
 
+@pytest.mark.slow
 def test_requests_that_changed_are_named_and_the_answers_still_summed(person: Person, job: str) -> None:
     changed(
         folder_of(person, job) / "round-1.requests.jsonl", lambda data: data.replace(b"What is 13 ", b"What is 99 ")
@@ -344,6 +357,7 @@ def test_requests_that_changed_are_named_and_the_answers_still_summed(person: Pe
     assert shape["answers"]["succeeded"] == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("round_", [1, 2])
 def test_requests_that_are_gone_are_one_flaw_and_the_answers_still_summed(
     person: Person, job: str, round_: int
@@ -355,6 +369,7 @@ def test_requests_that_are_gone_are_one_flaw_and_the_answers_still_summed(
     assert (wrong(shape), shape["flaws"], shape["answers"]["succeeded"]) == (["requests"], 1, 40)
 
 
+@pytest.mark.slow
 def test_an_input_that_is_elsewhere_can_be_named_and_mends_it(person: Person, job: str) -> None:
     (folder_of(person, job) / "round-1.requests.jsonl").unlink()
     hint = verified(person, status=3)["first_flaws"][0]["hint"]
@@ -363,6 +378,7 @@ def test_an_input_that_is_elsewhere_can_be_named_and_mends_it(person: Person, jo
     assert verified(person, status=0)["complete"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [lambda data: data[:-8], lambda data: data + bytes(8), lambda data: bytes(len(data))]
 )
@@ -375,11 +391,13 @@ def test_origins_that_are_short_long_or_not_rising_are_wrong(
     assert shape["verdicts"]["output"] == "not_told"
 
 
+@pytest.mark.slow
 def test_origins_that_are_gone_are_wrong(person: Person, job: str) -> None:
     later(person, job, "origins", 3).unlink()
     assert wrong(verified(person, status=3)) == ["origins"]
 
 
+@pytest.mark.slow
 def test_origins_that_rise_and_lead_to_other_requests_are_found_by_the_ids(person: Person, job: str) -> None:
     path = later(person, job, "origins", 3)
     count = len(path.read_bytes()) // 8
@@ -392,11 +410,13 @@ def test_origins_that_rise_and_lead_to_other_requests_are_found_by_the_ids(perso
     assert shape["first_flaws"][0]["line"] > 0
 
 
+@pytest.mark.slow
 def test_origins_beyond_round_1_are_wrong(person: Person, job: str) -> None:
     changed(later(person, job, "origins"), lambda data: data[:-8] + struct.pack("<Q", 40))
     assert "more than 39" in verified(person, status=3)["first_flaws"][0]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda data: b"", lambda data: b"{]" + data, lambda data: b"[]\n"])
 def test_a_file_of_left_out_lines_that_was_edited_is_wrong(person: Person, change: Callable[[bytes], bytes]) -> None:
     lines = requests(6)
@@ -407,6 +427,7 @@ def test_a_file_of_left_out_lines_that_was_edited_is_wrong(person: Person, chang
     assert wrong(verified(person, status=3)) == ["left_out"]
 
 
+@pytest.mark.slow
 def test_line_numbers_that_were_lost_are_wrong(person: Person) -> None:
     job = person.submitted("in.jsonl", [*requests(3), b"", *requests(3, "s")])
     assert person.run("fetch").status == 0
@@ -416,6 +437,7 @@ def test_line_numbers_that_were_lost_are_wrong(person: Person) -> None:
     assert (wrong(shape), shape["answers"]) == (["origins"], None)
 
 
+@pytest.mark.slow
 def test_a_ledger_whose_batches_leave_a_gap_is_no_proof(person: Person, job: str) -> None:
     with sqlite3.connect(person.folder / ".batchctl" / "ledger.db") as ledger:
         ledger.execute("PRAGMA foreign_keys=OFF")
@@ -452,6 +474,7 @@ def test_merged_results_that_are_not_what_a_merge_writes_are_wrong(person: Perso
     assert verified(person, status=0)["complete"]
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_no_flaw_unless_it_was_named(person: Person, job: str) -> None:
     (person.folder / f"{job}.results.jsonl").unlink()
     assert verified(person, status=0)["verdicts"]["output"] == "not_told"
@@ -462,6 +485,7 @@ def test_a_missing_file_is_no_flaw_unless_it_was_named(person: Person, job: str)
     assert verified(person, "-o", "mine.jsonl", status=0)["verdicts"]["output"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_output_is_looked_for_where_fetch_was_told_to_put_it(person: Person, job: str) -> None:
     (person.folder / "out").mkdir()
     assert person.run("fetch", "--output-dir", "out").status == 0

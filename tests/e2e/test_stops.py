@@ -57,7 +57,8 @@ def test_a_submit_killed_at_a_random_moment_is_continued_and_pays_once(server: S
     assert len(sent) == len(set(sent)) == REQUESTS // 100 or len(sent) == len(set(sent)) == 1
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 10))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 10))
 def test_a_fetch_killed_at_a_random_moment_ends_in_the_same_files(server: Server, shell: Shell, seed: int) -> None:
     lines = _input(shell)
     assert shell.run("submit", "in.jsonl", "--max-requests", "100").returncode == 0

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from processes import Server, Shell
 from program import request
 
@@ -14,6 +15,7 @@ def _line(position: int) -> bytes:
     return request(f"row-{position:05d}", f"Question {position}")
 
 
+@pytest.mark.slow
 def test_25000_requests_with_failures_of_every_kind_end_as_one_answer_each(server: Server, shell: Shell) -> None:
     lines = [_line(n) for n in range(LINES)]
     (shell.folder / "in.jsonl").write_bytes(b"\n".join(lines) + b"\n")
