@@ -1,7 +1,7 @@
 """`cancel JOB`: nothing more is sent, what runs is ended early, and what was answered until then is brought home.
 
 1. record   from here on no process sends anything of the job
-2. settle   what is in doubt may be a batch: found, it is canceled, too
+2. settle   what is in doubt may be a batch; one that only its size and time name is left to a person
 3. ask      each running batch is asked to end; it goes on until what has begun is finished
 4. fetch    as always
 A stop between any two of them is continued by the same command.
