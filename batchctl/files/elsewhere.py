@@ -12,13 +12,11 @@ from typing import BinaryIO
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import CEILING_MAX_BYTES, Cut
-from batchctl.files.decoding import BYTE_ORDER_MARK, LineFault, decode_line, describe_opening
+from batchctl.files.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.files.durable import replacing
-from batchctl.files.inputs import opened, stat
+from batchctl.files.inputs import opened, refuse_wrong_file, stat
 from batchctl.files.pairing import Line, Pairing
 from batchctl.files.sides import pack
-
-OPENING_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +35,7 @@ def read(path: str, plain: Path, pairing: Pairing, tell: Callable[[int], None]) 
     """Reads the whole input into `pairing`. Raises InputProblem with the first line that no batch can hold."""
     found = stat(plain)
     with opened(plain) as file:
-        _refuse_wrong_file(path, file)
+        refuse_wrong_file(path, file)
         reading = _Reading(path, file, tell)
         pairing.add_lines(reading)
     return Given(
@@ -48,15 +46,6 @@ def read(path: str, plain: Path, pairing: Pairing, tell: Callable[[int], None]) 
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
     )
-
-
-def _refuse_wrong_file(path: str, file: BinaryIO) -> None:
-    head = file.read(OPENING_BYTES)
-    file.seek(0)
-    if not head.strip():
-        raise InputProblem(f"{path}: holds no request", hint="one JSON object per line: custom_id and params")
-    if fault := describe_opening(head):
-        raise InputProblem(f"{path}: {fault.message}")
 
 
 class _Reading:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.errors import DiskProblem, InputProblem
+from batchctl.files.decoding import describe_opening
 from batchctl.files.durable import disk, replacing, sync_folder
 
 if sys.version_info >= (3, 14):
@@ -22,6 +23,7 @@ else:
 
 STDIN = "-"
 PIECE_BYTES = 1 << 18
+OPENING_BYTES = 1 << 16
 COPY_UP_TO_BYTES = 64 << 20
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file
 
@@ -65,6 +67,16 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise DiskProblem(f"{path}: {error.strerror}", hint="see that the path is right") from error
     with file, disk(path):
         yield file
+
+
+def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
+    """Raises InputProblem where the file, to be read from its beginning, is no JSONL at all. `path`: as a person knows it."""
+    head = file.read(OPENING_BYTES)
+    file.seek(0)
+    if not head.strip():
+        raise InputProblem(f"{path}: holds no request", hint="one JSON object per line: custom_id and params")
+    if fault := describe_opening(head):
+        raise InputProblem(f"{path}: {fault.message}")
 
 
 def spool(path: str, target: Path, stdin: BinaryIO | None, tell: Callable[[int], None]) -> None:

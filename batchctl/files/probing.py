@@ -12,9 +12,8 @@ from pathlib import Path
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.health import Leftover
 from batchctl.files.durable import PRIVATE, disk, replacing
-from batchctl.files.workspace import Workspace
+from batchctl.files.workspace import PRIVATE_FOLDER, Workspace
 
-PRIVATE_FOLDER = 0o700
 _PROBE = "doctor.probe"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Batch, Cut, Job
+from batchctl.files.decoding import BYTE_ORDER_MARK
 from batchctl.files.inputs import opened
 from batchctl.files.results import lines_of_range
 from batchctl.files.workspace import Workspace
@@ -70,6 +71,6 @@ def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Every line of a checked file that holds something, with its number, a BOM and the newline left out."""
     with opened(path) as file:
         for number, line in enumerate(file, 1):
-            text = (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).rstrip(b"\n")
+            text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).rstrip(b"\n")
             if text.strip():
                 yield number, text

@@ -12,18 +12,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.checking import Fault, Severity, envelope_faults
-from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Settings
 from batchctl.domain.plans import Depth, Problem, Scan, is_deep_checked
 from batchctl.files.cuts import CleanCopy, Cuts
-from batchctl.files.decoding import LineFault, decode_line, describe_opening
-from batchctl.files.inputs import PIECE_BYTES, opened
+from batchctl.files.decoding import BYTE_ORDER_MARK, LineFault, decode_line
+from batchctl.files.inputs import PIECE_BYTES, opened, refuse_wrong_file
 from batchctl.files.problems import ProblemFile
 from batchctl.files.structure import structure_faults
 from batchctl.files.uniqueness import SeenIds
-
-BOM = b"\xef\xbb\xbf"
-OPENING_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +39,7 @@ def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], 
     Raises InputProblem where it is no JSONL of requests at all.
     """
     with opened(path) as file, SeenIds(order.scratch) as seen:
-        _refuse_wrong_file(path, file)
+        refuse_wrong_file(path, file)
         scanner = _Scanner(order, problems, seen)
         for block in _blocks(file, order.settings.max_bytes, scanner.skip):
             scanner.take(block)
@@ -70,21 +66,11 @@ def repeated_lines(path: Path, hashes: set[int], bad: Collection[int]) -> Iterat
 
 def _id_of(line: bytes, *, is_first: bool) -> str | None:
     try:
-        request = decode_line(line.rstrip(b"\n").removeprefix(BOM) if is_first else line.rstrip(b"\n"))
+        request = decode_line(line.rstrip(b"\n").removeprefix(BYTE_ORDER_MARK) if is_first else line.rstrip(b"\n"))
     except LineFault:
         return None
     custom_id = request.get("custom_id") if isinstance(request, dict) else None
     return custom_id if isinstance(custom_id, str) else None
-
-
-def _refuse_wrong_file(path: Path, file: BinaryIO) -> None:
-    head = file.read(OPENING_BYTES)
-    file.seek(0)
-    if not head.strip():
-        raise InputProblem(f"{path}: holds no request", hint="one JSON object per line: custom_id and params")
-    fault = describe_opening(head)
-    if fault is not None:
-        raise InputProblem(f"{path}: {fault.message}")
 
 
 def _blocks(file: BinaryIO, longest: int, skip: Callable[[bytes], None]) -> Iterator[bytes]:
@@ -120,9 +106,9 @@ class _Scanner:
         self._whole.update(block)
         offset = self.size
         self.size += len(block)
-        if offset == 0 and block.startswith(BOM):
+        if offset == 0 and block.startswith(BYTE_ORDER_MARK):
             self._has_bom, self._is_clean = True, False
-            block, offset = block[len(BOM) :], len(BOM)
+            block, offset = block[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
         lines = block.split(b"\n")
         if not lines[-1]:
             lines.pop()

@@ -27,7 +27,7 @@ from batchctl.domain.model import Batch, Job
 from batchctl.files.durable import disk, place, replacing, sync_folder
 
 FOLDER = ".batchctl"
-_PRIVATE_FOLDER = 0o700
+PRIVATE_FOLDER = 0o700
 
 
 def find_workspace(named: Path | None, start: Path) -> Path:
@@ -55,7 +55,7 @@ class Workspace:
         with disk(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self.root, self.root / "jobs", self.root / "tmp", self.root / "problems"):
-                folder.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+                folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 # Whole or not at all: an empty one would be taken for it ever after.
@@ -92,7 +92,7 @@ class Workspace:
         with disk(folder):
             for made in (folder, folder / "raw"):
                 if not made.exists():
-                    made.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+                    made.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
                     sync_folder(made.parent)
         return folder
 
