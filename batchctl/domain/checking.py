@@ -7,10 +7,11 @@ is inside `params` it checks hours later, line by line. Here both are checked be
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any, cast
 
 CUSTOM_ID_PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
 MAX_CUSTOM_ID_CHARACTERS = 64
@@ -79,23 +80,35 @@ _SUSPECT_SINCE = _SUSPECT | SAMPLING_PARAMS
 
 def envelope_faults(request: object, *, api_version: str) -> list[Fault]:
     """`request` is one decoded line; [] when nothing is wrong with its envelope and the params every request needs."""
-    if _is_plainly_good(request, _SUSPECT_SINCE if api_version >= NO_SAMPLING_SINCE else _SUSPECT):
-        return []
-    return list(_request_faults(request, api_version))
+    return [] if _is_plainly_good(request, api_version) else list(_request_faults(request, api_version))
 
 
-def _is_plainly_good(request: object, suspect: frozenset[str]) -> bool:
-    """The whole check for nearly every line; False only means that a closer look is needed."""
+def are_params_plainly_good(many: Sequence[object], *, api_version: str) -> bool:
+    """The whole check of the params of nearly every input, many at once; False only means that a closer look is needed."""
+    if set(map(type, many)) != {dict}:
+        return False
+    params = cast("Sequence[dict[str, Any]]", many)
+    try:
+        models, limits, messages = ([one[name] for one in params] for name in REQUIRED_PARAMS)
+    except KeyError:
+        return False
+    # By exact type: to Python, true is the number 1 and equals it.
+    if (set(map(type, models)), set(map(type, limits)), set(map(type, messages))) != ({str}, {int}, {list}):
+        return False
+    if not all(models) or not all(messages) or min(limits) < 1 or max(limits) > MAX_TOKENS_CEILING:
+        return False
+    suspect = _SUSPECT_SINCE if api_version >= NO_SAMPLING_SINCE else _SUSPECT
+    return suspect.isdisjoint(set().union(*params))
+
+
+def _is_plainly_good(request: object, api_version: str) -> bool:
     if type(request) is not dict or len(request) != 2:
         return False
-    custom_id, params = request.get("custom_id"), request.get("params")
+    custom_id = request.get("custom_id")
     # fullmatch, as `$` alone would let a trailing newline pass.
-    if type(custom_id) is not str or type(params) is not dict or _is_custom_id(custom_id) is None:
+    if type(custom_id) is not str or _is_custom_id(custom_id) is None:
         return False
-    model, max_tokens, messages = params.get("model"), params.get("max_tokens"), params.get("messages")
-    if type(model) is not str or type(max_tokens) is not int or type(messages) is not list:
-        return False
-    return bool(model and messages) and 1 <= max_tokens <= MAX_TOKENS_CEILING and suspect.isdisjoint(params)
+    return are_params_plainly_good([request.get("params")], api_version=api_version)
 
 
 def _request_faults(request: object, api_version: str) -> Iterator[Fault]:

@@ -38,6 +38,15 @@ class Cutter:
         self._end = end
         return closed
 
+    def add_run(self, count: int, start: int, end: int) -> bool:
+        """Takes `count` lines at once where the cut under way, or a new one, has room for all of them."""
+        begin = self._start if self._count else start
+        if self._count + count > self._max_requests or end - begin > self._max_span:
+            return False
+        self._start, self._end = begin, end
+        self._count += count
+        return True
+
     def close(self) -> Extent | None:
         """The cut under way, ended here; None when it holds nothing."""
         if not self._count:

@@ -1,5 +1,6 @@
 """What checking and cutting an input found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -19,11 +20,12 @@ class Depth(StrEnum):
     ENVELOPE = "envelope"
 
 
-def is_deep_checked(line: int, depth: Depth) -> bool:
-    """By line number, which stays the same however many lines before it are left out."""
-    if depth is Depth.AUTO:
-        return line <= DEEP_CHECK_ALL_BELOW or line % DEEP_CHECK_EVERY == 0
-    return depth is Depth.FULL
+def deep_checked(first: int, count: int, depth: Depth) -> Sequence[int]:
+    """Which of `count` lines from `first` on: by line number, which stays the same however many lines are left out."""
+    every = range(first, first + count)
+    if depth is Depth.AUTO and every[-1] > DEEP_CHECK_ALL_BELOW:
+        return [line for line in every if line <= DEEP_CHECK_ALL_BELOW or line % DEEP_CHECK_EVERY == 0]
+    return every[:0] if depth is Depth.ENVELOPE else every
 
 
 @dataclass(frozen=True, slots=True)

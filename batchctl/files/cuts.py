@@ -2,6 +2,7 @@
 
 import hashlib
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -47,20 +48,37 @@ class Cuts:
         self._lines.append(line)
         self.count += 1
 
+    def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        """Takes `lines` that stand one after the other, `run` being their bytes without the last newline."""
+        start = offset if self._copy is None else self._written
+        if not self._cutter.add_run(len(lines), start, start + len(run)):
+            for line in lines:
+                self.add(line, offset, number)
+                offset += len(line) + 1
+                number += 1
+            self.flush()
+            return
+        self._written += len(run) + 1
+        self.count += len(lines)
+        self._numbers.extend(range(number, number + len(lines)) if self._copy is not None else ())
+        self._take(run)
+
     def flush(self) -> None:
         """Hashes and writes what the block in hand added: a join per block costs less than a call per line."""
-        if not self._lines:
-            return
-        piece = b"\n".join(self._lines)
+        if self._lines:
+            self._take(b"\n".join(self._lines))
+            self._lines.clear()
+
+    def _take(self, run: bytes) -> None:
         if self._is_open:
             self._hash.update(b"\n")
-        self._hash.update(piece)
+        self._hash.update(run)
         self._is_open = True
         if self._copy is not None:
-            self._copy.requests.write(piece + b"\n")
+            self._copy.requests.write(run)
+            self._copy.requests.write(b"\n")
             self._copy.numbers.write(pack(self._numbers))
             del self._numbers[:]
-        self._lines.clear()
 
     def close(self) -> tuple[Cut, ...]:
         """All cuts."""

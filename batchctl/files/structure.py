@@ -8,7 +8,7 @@ wrong shape is an error.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from importlib import resources
 from itertools import islice
@@ -42,6 +42,11 @@ OPENAI_TYPES = frozenset(
 )
 
 Schema = dict[str, Any]
+
+
+def are_structures_good(many: Sequence[Any]) -> bool:
+    """Whether `structure_faults` finds nothing in any of these params, every one an object with a model that is text."""
+    return all(map(_validator().is_valid, many)) and not any(map(_model_faults, {params["model"] for params in many}))
 
 
 def structure_faults(params: object) -> list[Fault]:

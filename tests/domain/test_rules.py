@@ -11,7 +11,7 @@ from batchctl.domain.classifying import CLASS_OF_MARK, KNOWN_TYPES
 from batchctl.domain.merging import replaces
 from batchctl.domain.model import Mark
 from batchctl.domain.names import NAME_PATTERN, job_name, name_problem
-from batchctl.domain.plans import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, is_deep_checked
+from batchctl.domain.plans import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, deep_checked
 from batchctl.domain.polling import (
     BACKOFF_SECONDS,
     FIRST_LOOK_SECONDS,
@@ -44,19 +44,21 @@ def test_a_name_that_could_be_a_path_or_an_option_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "is_checked"),
+    ("first", "count", "checked"),
     [
-        (0, True),
-        (DEEP_CHECK_ALL_BELOW - 1, True),
-        (DEEP_CHECK_ALL_BELOW, DEEP_CHECK_ALL_BELOW % DEEP_CHECK_EVERY == 0),
-        (DEEP_CHECK_ALL_BELOW + 1, False),
-        (DEEP_CHECK_ALL_BELOW + DEEP_CHECK_EVERY, True),
+        (1, 4, [1, 2, 3, 4]),
+        (DEEP_CHECK_ALL_BELOW - 1, 2, [DEEP_CHECK_ALL_BELOW - 1, DEEP_CHECK_ALL_BELOW]),
+        (DEEP_CHECK_ALL_BELOW, 22, [DEEP_CHECK_ALL_BELOW, DEEP_CHECK_ALL_BELOW + DEEP_CHECK_EVERY]),
+        (DEEP_CHECK_ALL_BELOW + 1, 1, []),
+        (DEEP_CHECK_ALL_BELOW + DEEP_CHECK_EVERY, 1, [DEEP_CHECK_ALL_BELOW + DEEP_CHECK_EVERY]),
     ],
 )
-def test_small_inputs_are_checked_in_depth_whole_and_large_ones_by_sample(position: int, *, is_checked: bool) -> None:
-    assert is_deep_checked(position, Depth.AUTO) is is_checked
-    assert is_deep_checked(position, Depth.FULL)
-    assert not is_deep_checked(position, Depth.ENVELOPE)
+def test_small_inputs_are_checked_in_depth_whole_and_large_ones_by_sample(
+    first: int, count: int, checked: list[int]
+) -> None:
+    assert list(deep_checked(first, count, Depth.AUTO)) == checked
+    assert list(deep_checked(first, count, Depth.FULL)) == list(range(first, first + count))
+    assert not deep_checked(first, count, Depth.ENVELOPE)
 
 
 # ---------------------------------------------------------------- merging

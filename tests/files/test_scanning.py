@@ -2,56 +2,22 @@
 
 import gzip
 import hashlib
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from builders import request_id, request_line, written
+from builders import request_id, request_line
 from hypothesis import given
 from hypothesis import strategies as st
+from scans import scanned
 
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.model import ENVELOPE_BYTES, Cut, Settings
-from batchctl.domain.plans import Depth, Scan
-from batchctl.files.cuts import CleanCopy
+from batchctl.domain.model import ENVELOPE_BYTES, Cut
 from batchctl.files.inputs import PIECE_BYTES
-from batchctl.files.problems import ProblemFile
-from batchctl.files.scanning import Order, repeated_lines, scan
-from batchctl.files.sides import unpack
+from batchctl.files.scanning import repeated_lines
 
 BOM = b"\xef\xbb\xbf"
 GOOD = [request_line(request_id(n), "x" * (7 * n % 50)) for n in range(12)]
 BAD = b'{"custom_id": "bad id", "params": 1}'
-
-
-@dataclass
-class Scanned:
-    scan: Scan
-    hashes: set[int]
-    problems: list[dict[str, Any]]
-    copy: bytes
-    numbers: list[int]
-
-
-def scanned(folder: Path, data: bytes, *, copy: bool = False, repeats: tuple[int, ...] = (), **limits: int) -> Scanned:
-    path = written(folder / "in.jsonl", data)
-    problems = ProblemFile(folder / "problems.jsonl")
-    requests, numbers = (folder / "copy").open("wb"), (folder / "numbers").open("wb")
-    with requests, numbers:
-        order = Order(
-            settings=Settings(**limits),  # type: ignore[arg-type]  # numbers only
-            scratch=folder,
-            depth=Depth.FULL,
-            repeats=frozenset(repeats),
-            copy=CleanCopy(requests=requests, numbers=numbers) if copy else None,
-        )
-        found, hashes = scan(path, order, problems, lambda _: None)
-    problems.close()
-    told = [json.loads(line) for line in problems.path.read_bytes().splitlines()] if problems.path.exists() else []
-    stored = list(unpack("Q", (folder / "numbers").read_bytes())) if copy else []
-    return Scanned(found, hashes, told, (folder / "copy").read_bytes(), stored)
 
 
 def held(data: bytes, cut: Cut) -> list[bytes]:

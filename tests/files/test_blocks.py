@@ -1,0 +1,150 @@
+"""The quick reading of many lines says yes only to what a full reading of each would find, and finds the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from builders import request_line
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scans import scanned
+
+from batchctl.files.blocks import read_requests
+from batchctl.files.decoding import LineFault, decode_line
+
+GOOD = [request_line(f"id-{n}", "a text") for n in range(3)]
+HELLO = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hello"}]}'
+
+
+def line(custom_id: bytes, params: bytes = HELLO) -> bytes:
+    return b'{"custom_id":"%b","params":%b}' % (custom_id, params)
+
+
+# Odd and legal, or odd and not: each is a whole line, or the beginning or the end of one.
+ODD = [
+    b"",
+    b" ",
+    b"\r",
+    b"[]",
+    b"null",
+    b'"{}"',
+    b"{}",
+    b'{"params":%b,"custom_id":"last"}' % HELLO,
+    b'{"custom_id": "spaced", "params": %b}' % HELLO,
+    b' {"custom_id":"early","params":%b}' % HELLO,
+    line(b"late") + b" \t",
+    line(b"windows") + b"\r",
+    line(b"escaped-\\u0061"),
+    line(b"with space"),
+    line(b""),
+    line(b"x" * 64),
+    line(b"x" * 65),
+    line("é".encode()),
+    line(b"no-object", b"[]"),
+    line(b"no-value", b""),
+    line(b"nul", b'{"a":"\0"}'),
+    line(b"not-utf8", b'{"a":"\xff"}'),
+    line(b"surrogate", b'{"a":"\\ud800"}'),
+    line(b"huge", b'{"a":1e999}'),
+    line(b"large", b'{"a":123456789012345678901234567890}'),
+    line(b"nan", b'{"a":NaN}'),
+    line(b"deep", b'{"a":' + b"[" * 1100 + b"]" * 1100 + b"}"),
+    line(b"not-so-deep", b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"),
+    line(b"wide", "{“a”: “é”}".encode()),
+    line(b"text", '{"a":"日本 \U0001f600","b":"\\u00e9"}'.encode()),
+    line(b"decoy", b'{"custom_id":"inner","params":{}}'),
+    line(b"decoy-text", b'{"a":"\\",\\"params\\":{}}\\n{\\"custom_id\\":\\"x\\""}'),
+    line(b"twice")[:-1] + b',"custom_id":"second"}',
+    line(b"twice")[:-1] + b',"params":{}}',
+    line(b"twice")[:-1] + b',"params":{"model":"other"}}',
+    line(b"twice")[:-1] + b',"p\\u0061rams":{}}',
+    line(b"twice")[:-1] + b',"custom\\u005fid":"second"}',
+    b'{"custom_id":"a","custom_id":"b","params":{}}',
+    b'{"custom_id":"a","params":1,"params":{}}',
+    line(b"third-key")[:-1] + b',"a":1}',
+    line(b"empty-key")[:-1] + b',"":1}',
+    line(b"two") + line(b"objects"),
+    line(b"comma") + b",",
+    line(b"two") + b"," + line(b"objects"),
+    line(b"cut")[:-1],
+    line(b"bracket") + b"}",
+    # One object, or two, over two lines.
+    b'{"custom_id":"a","params":{"messages":[{}',
+    b"{}]}}",
+    b'{"custom_id":"a","params":{"b":[{}}',
+    b'{"custom_id":"b","params":{}}]}}',
+    line(b"first") + b',{"custom_id":"a","params":{"b":[{}',
+    b'{"custom_id":"a","params":{"b":"',
+    b'"}}',
+]
+lines = st.lists(st.one_of(st.sampled_from(GOOD), st.sampled_from(ODD)), min_size=1, max_size=4)
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> list[bytes]:
+    """Good lines with a piece of them taken out, or put elsewhere."""
+    text = bytearray(b"\n".join(draw(lines)))
+    for _ in range(draw(st.integers(0, 2))):
+        start = draw(st.integers(0, len(text)))
+        piece = bytes(text[start : start + draw(st.integers(0, 40))])
+        if draw(st.booleans()):
+            del text[start : start + len(piece)]
+        at = draw(st.integers(0, len(text)))
+        text[at:at] = draw(st.sampled_from([piece, b"\n", b'"', b"}", b"{", b",", b"\\", b'"custom_id":"x",']))
+    return bytes(text).split(b"\n")
+
+
+@given(st.one_of(lines, broken()))
+@example([line(b"a", b'{"b":[{}'), b'{"c":{}}]}}'])
+def test_what_is_read_quickly_is_what_a_full_parse_finds(given_lines: list[bytes]) -> None:
+    found = read_requests(given_lines)
+    if found is None:
+        return
+    for one, custom_id, params in zip(given_lines, *found, strict=True):
+        keys = json.loads(one, object_pairs_hook=list)
+        assert [key for key, _ in keys] == ["custom_id", "params"]
+        assert orjson.loads(one) == {"custom_id": custom_id.decode(), "params": params}
+
+
+@given(st.one_of(lines, broken()))
+def test_the_quick_look_and_the_close_look_tell_the_same(
+    tmp_path_factory: pytest.TempPathFactory, given_lines: list[bytes]
+) -> None:
+    data = GOOD[0] + b"\n" + b"\n".join(given_lines)
+    # A line said to be a repeat, which does not exist: every line is looked at closely.
+    quick, close = (scanned(tmp_path_factory.mktemp("scan"), data, repeats=r, max_requests=2) for r in ((), (99,)))
+    assert (quick.scan, quick.hashes, quick.problems) == (close.scan, close.hashes, close.problems)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_every_line_is_refused_or_read_as_a_full_parse_reads_it(odd: bytes) -> None:
+    try:
+        found: Any = decode_line(odd)
+    except LineFault:
+        return
+    pairs = json.loads(odd, object_pairs_hook=list)
+    assert found == orjson.loads(odd)
+    assert len(pairs) == len(found)
+
+
+@pytest.mark.parametrize("space", [b"", b" "])
+@pytest.mark.parametrize("end", [b"", b"\r"])
+def test_what_people_write_is_read_quickly(space: bytes, end: bytes) -> None:
+    written = [b'{"custom_id":%b"id-%d",%b"params":%b%b}%b' % (space, n, space, space, HELLO, end) for n in range(300)]
+    found = read_requests(written)
+    assert found is not None
+    assert found[0] == [b"id-%d" % n for n in range(300)]
+    assert found[1] == [json.loads(HELLO)] * 300
+
+
+def test_a_file_of_many_blocks_is_cut_the_same_either_way(tmp_path: Path) -> None:
+    data = b"".join(line(b"id-%d" % n, HELLO) + b"\n" for n in range(5000))
+    choices: list[dict[str, Any]] = [{}, {"max_requests": 999}, {"max_bytes": 50_000}]
+    for limits in choices:
+        quick = scanned(tmp_path, data, **limits)
+        close = scanned(tmp_path, data, repeats=(10**6,), **limits)
+        copied = scanned(tmp_path, data, copy=True, **limits)
+        assert quick.scan == close.scan == copied.scan
+        assert (copied.copy, copied.numbers) == (data, list(range(1, 5001)))

@@ -1,0 +1,43 @@
+"""An input, scanned: what is found, what is told of it, and the copy if one is made."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builders import written
+
+from batchctl.domain.model import Settings
+from batchctl.domain.plans import Depth, Scan
+from batchctl.files.cuts import CleanCopy
+from batchctl.files.problems import ProblemFile
+from batchctl.files.scanning import Order, scan
+from batchctl.files.sides import unpack
+
+
+@dataclass
+class Scanned:
+    scan: Scan
+    hashes: set[int]
+    problems: list[dict[str, Any]]
+    copy: bytes
+    numbers: list[int]
+
+
+def scanned(folder: Path, data: bytes, *, copy: bool = False, repeats: tuple[int, ...] = (), **limits: int) -> Scanned:
+    path = written(folder / "in.jsonl", data)
+    problems = ProblemFile(folder / "problems.jsonl")
+    requests, numbers = (folder / "copy").open("wb"), (folder / "numbers").open("wb")
+    with requests, numbers:
+        order = Order(
+            settings=Settings(**limits),  # type: ignore[arg-type]  # numbers only
+            scratch=folder,
+            depth=Depth.FULL,
+            repeats=frozenset(repeats),
+            copy=CleanCopy(requests=requests, numbers=numbers) if copy else None,
+        )
+        found, hashes = scan(path, order, problems, lambda _: None)
+    problems.close()
+    told = [json.loads(line) for line in problems.path.read_bytes().splitlines()] if problems.path.exists() else []
+    stored = list(unpack("Q", (folder / "numbers").read_bytes())) if copy else []
+    return Scanned(found, hashes, told, (folder / "copy").read_bytes(), stored)
