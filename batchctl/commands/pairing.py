@@ -10,7 +10,7 @@ A stop before 6 leaves a job without its input, whose results are whole in any o
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -18,41 +18,32 @@ from typing import BinaryIO
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import look, raise_unless_passing
 from batchctl.commands.loop import Loop, Verb
+from batchctl.commands.reading import plain_file, progress
 from batchctl.domain.attaching import some_of
 from batchctl.domain.checking import Fault
 from batchctl.domain.errors import ApiFailure, InputProblem, Refused
-from batchctl.domain.events import Paired, Reading
+from batchctl.domain.events import Paired
 from batchctl.domain.model import Batch, Cut, Job, State
 from batchctl.domain.plans import Problem
 from batchctl.domain.steps import Arrow
 from batchctl.files.durable import place, remove_folder
 from batchctl.files.elsewhere import Given, lay_down, read
-from batchctl.files.inputs import STDIN, absolute, is_spooled, spool, stat
+from batchctl.files.inputs import STDIN, absolute, stat
 from batchctl.files.pairing import Odd, Pairing
 from batchctl.files.problems import ProblemFile
 from batchctl.files.results import Answers, ids_of_range, is_on_disk, reindex
 
-PROGRESS_BYTES = 8 << 20
 LEFT = Fault("in_no_batch", "it is in none of the batches that were attached")
 
 
 @contextlib.contextmanager
 def reading(tools: Equipment, path: str, stdin: BinaryIO | None) -> Iterator[tuple[Given, Pairing]]:
     """Step 1. The scratch files live as long as the block. Raises InputProblem."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise InputProblem(f"{path}: a path that is not UTF-8", hint="rename the file") from None
     copied = tools.workspace.temporary(f"{tools.owner}.input")
-    is_copied = is_spooled(path)
     try:
-        if is_copied:
-            if path == STDIN and stdin is None:
-                raise InputProblem("stdin is closed: there is nothing to read from it")
-            spool(path, copied, stdin, _progress(tools, "copying", 0))
-        plain = copied if is_copied else Path(absolute(path))
+        plain = plain_file(tools, path, copied, stdin)
         with Pairing(tools.workspace.temporary(f"{tools.owner}.pairing")) as pairing:
-            yield read(path, plain, pairing, _progress(tools, "checking", stat(plain).st_size)), pairing
+            yield read(path, plain, pairing, progress(tools, "checking", stat(plain).st_size)), pairing
     finally:
         copied.unlink(missing_ok=True)
 
@@ -168,7 +159,7 @@ def _laid_down(
     """The job as it will be, and its cuts."""
     workspace = tools.workspace
     target = workspace.requests(job.name, 1)
-    tell = _progress(tools, "copying", given.size)
+    tell = progress(tools, "copying", given.size)
     cuts = lay_down(given, pairing, places, target, workspace.lines(job.name), tell)
     left_out = _left_out(tools, job, pairing)
     found = target.stat()
@@ -209,15 +200,3 @@ def _index(tools: Equipment, job: Job, batches: Sequence[Batch], cuts: Sequence[
         positions = ids_of_range(path, replace(batch, cut=cut))
         reindex(positions, batch, tools.workspace.raw(job, batch), tools.workspace.index(job, batch))
         tools.ledger.renew(tools.owner, tools.now())
-
-
-def _progress(tools: Equipment, what: str, total: int) -> Callable[[int], None]:
-    last = 0
-
-    def tell(done: int) -> None:
-        nonlocal last
-        if done - last >= PROGRESS_BYTES:
-            last = done
-            tools.tell(Reading(what, done, total))
-
-    return tell

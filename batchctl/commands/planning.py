@@ -10,24 +10,23 @@ A stop before 5 leaves nothing but files that the next try writes anew.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.reading import plain_file, progress
 from batchctl.domain.checking import Fault
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.events import Checked, Planned, Reading
+from batchctl.domain.events import Checked, Planned
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.plans import Depth, Problem, Scan
 from batchctl.files.cuts import CleanCopy
 from batchctl.files.durable import place, replacing, share
-from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, keep, spool, stat
+from batchctl.files.inputs import STDIN, absolute, input_name, keep, stat
 from batchctl.files.problems import ProblemFile
 from batchctl.files.scanning import Order, repeated_lines, scan
-
-PROGRESS_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +52,9 @@ class Planner:
 
     def read(self, path: str, stdin: BinaryIO | None) -> Input:
         """Steps 1 and 2. Raises InputProblem where the input has an error, after telling of all of them."""
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise InputProblem(
-                f"{path}: a path that is not UTF-8", hint="rename the file, or hand it in as stdin: -"
-            ) from None
         workspace = self._tools.workspace
         copied = workspace.temporary(f"{os.getpid()}.input")
-        spooled = is_spooled(path)
-        if path == STDIN and stdin is None:
-            raise InputProblem("stdin is closed: there is nothing to read from it")
-        if spooled:
-            spool(path, copied, stdin, self._progress("copying", 0))
-        plain = copied if spooled else Path(absolute(path))
+        plain = plain_file(self._tools, path, copied, stdin)
         found = stat(plain) if path == STDIN else stat(Path(path))
         # A list of our own: another process may check an input of the same name.
         problems = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
@@ -81,7 +69,7 @@ class Planner:
             self._refuse(path, seen, listed)
         except BaseException as stopped:
             problems.close()
-            for left in (problems.path, *((copied,) if spooled else ())):
+            for left in (problems.path, copied):
                 left.unlink(missing_ok=True)
             if isinstance(stopped, InputProblem):
                 raise InputProblem(stopped.message.replace(str(plain), path), hint=stopped.hint) from stopped
@@ -89,7 +77,7 @@ class Planner:
         return Input(
             path=path,
             plain=plain,
-            is_ours=spooled,
+            is_ours=plain == copied,
             size=0 if path == STDIN else found.st_size,
             mtime_ns=0 if path == STDIN else found.st_mtime_ns,
             scan=seen,
@@ -149,7 +137,7 @@ class Planner:
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
         order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", depth=self._depth)
-        seen, hashes = scan(plain, order, problems, self._progress("checking", stat(plain).st_size))
+        seen, hashes = scan(plain, order, problems, progress(self._tools, "checking", stat(plain).st_size))
         repeats: set[int] = set()
         for line, custom_id, first in repeated_lines(plain, hashes, problems.error_lines()) if hashes else ():
             repeats.add(line)
@@ -212,21 +200,11 @@ class Planner:
                     repeats=given.repeats,
                     copy=CleanCopy(requests=requests, numbers=numbers),
                 )
-                cleaned, _ = scan(given.plain, order, again, self._progress("cleaning", stat(given.plain).st_size))
+                tell = progress(self._tools, "cleaning", stat(given.plain).st_size)
+                cleaned, _ = scan(given.plain, order, again, tell)
         finally:
             again.close()
             again.path.unlink(missing_ok=True)
         if (cleaned.sha256, cleaned.count) != (given.scan.sha256, given.scan.count):
             raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
         return cleaned.cuts
-
-    def _progress(self, what: str, total: int) -> Callable[[int], None]:
-        last = 0
-
-        def tell(done: int) -> None:
-            nonlocal last
-            if done - last >= PROGRESS_BYTES:
-                last = done
-                self._tools.tell(Reading(what, done, total))
-
-        return tell
