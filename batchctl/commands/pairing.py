@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import look, raise_unless_passing
+from batchctl.commands.fetch import forget_what_is_gone, look_once
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.reading import plain_file, progress
 from batchctl.domain.attaching import some_of
 from batchctl.domain.checking import Fault
-from batchctl.domain.errors import ApiFailure, InputProblem, Refused
+from batchctl.domain.errors import InputProblem, Refused
 from batchctl.domain.events import Paired
-from batchctl.domain.model import Batch, Cut, Job, State
+from batchctl.domain.model import Batch, Cut, Job
 from batchctl.domain.plans import Problem
 from batchctl.domain.steps import Arrow
 from batchctl.files.durable import place, remove_folder
@@ -31,7 +31,7 @@ from batchctl.files.elsewhere import Given, lay_down, read
 from batchctl.files.inputs import STDIN, absolute, stat
 from batchctl.files.pairing import Odd, Pairing
 from batchctl.files.problems import ProblemFile
-from batchctl.files.results import Answers, ids_of_range, is_on_disk, reindex
+from batchctl.files.results import Answers, ids_of_range, reindex
 
 LEFT = Fault("in_no_batch", "it is in none of the batches that were attached")
 
@@ -83,26 +83,16 @@ def _busy(job: Job) -> Refused:
 
 def _download(tools: Equipment, job: Job) -> None:
     """Every batch to the disk. Raises Refused where one has not ended, and ServiceProblem where one cannot be had."""
-    for batch in tools.ledger.batches(job):
-        raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
-        if batch.state is State.FETCHED and not is_on_disk(raw, index, batch):
-            tools.ledger.record_gone(batch, tools.now())
-    if running := _running(tools, job):
-        try:
-            look(tools, job, running)
-        except ApiFailure as failure:
-            raise_unless_passing(failure)
-    if running := _running(tools, job):
+    forget_what_is_gone(tools, job)
+    # Where that got no answer, what the ledger says counts.
+    look_once(tools, job)
+    if running := [b for b in tools.ledger.batches(job) if b.is_running]:
         names = some_of([b.message_batch_id or "" for b in running])
         raise Refused(
             f"{len(running)} batches of {job.name} have not ended: {names}; which line went into which is read from results",
             hint=f"batchctl status {job.name} --watch, then the same command again",
         )
     Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD}))).run()
-
-
-def _running(tools: Equipment, job: Job) -> list[Batch]:
-    return [b for b in tools.ledger.batches(job) if b.is_running]
 
 
 # ---------------------------------------------------------------- 3. pair
