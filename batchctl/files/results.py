@@ -157,10 +157,9 @@ def reindex(positions: Positions, batch: Batch, raw: Path, index: Path) -> None:
     Raises DiskProblem where they are not the results that were verified when they came.
     """
     check = _Check(positions, batch)
-    with disk(raw), raw.open("rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            check.take(piece)
     try:
+        for piece in pieces_of(raw):
+            check.take(piece)
         check.finish()
     except NotWhole as odd:
         raise _damaged(raw, str(odd)) from odd
@@ -433,6 +432,7 @@ class Answers:
         self.marks = stored[12 * count :]
         self._offsets = unpack("Q", stored[: 8 * count])
         self._sizes = unpack("I", stored[8 * count : 12 * count])
+        self._raw = raw
         with disk(raw):
             self._file = raw.open("rb")
             self._is_small = os.fstat(self._file.fileno()).st_size <= IN_MEMORY_BYTES
@@ -449,10 +449,18 @@ class Answers:
         return os.pread(self._file.fileno(), size, offset)
 
     def custom_id(self, position: int) -> bytes:
-        return _read_line(self.line(position))[0]
+        """Raises DiskProblem where the line is no result any more."""
+        return self._read(position)[0]
 
     def reading(self, position: int) -> Reading:
-        return _read_line(self.line(position))[1]
+        """Raises as `custom_id` does."""
+        return self._read(position)[1]
+
+    def _read(self, position: int) -> tuple[bytes, Reading]:
+        try:
+            return _read_line(self.line(position))
+        except NotWhole as odd:
+            raise _damaged(self._raw, str(odd)) from odd
 
     def close(self) -> None:
         self._file.close()

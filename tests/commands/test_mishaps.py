@@ -78,6 +78,49 @@ def test_results_that_a_disk_changed_are_never_merged(person: Person, file: str)
     assert person.run("fetch").status == 0
 
 
+def _flip_a_byte_of_a_head(raw: Path, head: bytes) -> None:
+    """The second letter of it, where it stands first."""
+    harmed = bytearray(raw.read_bytes())
+    harmed[harmed.index(head) + 1] ^= 0x40
+    raw.write_bytes(harmed)
+
+
+@pytest.mark.parametrize("verb", ["fetch", "retry"])
+def test_a_large_file_of_results_with_a_line_that_a_disk_changed_is_one_message(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr("batchctl.files.results.IN_MEMORY_BYTES", 100)
+    job = _failed_job(person, emulator)
+    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    _flip_a_byte_of_a_head(raw, b'"result":{"type":"errored"')
+    ran = person.run(verb)
+    assert ran.status == 1
+    assert f"{raw}: a line is no result" in ran.err
+    assert "delete it" in ran.err
+    assert "Traceback" not in ran.err
+    raw.unlink()
+    assert person.run("fetch").status == 3
+    assert person.run("retry").status == 0
+
+
+def test_an_input_is_not_paired_with_a_large_file_of_results_that_a_disk_changed(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchctl.files.results.IN_MEMORY_BYTES", 100)
+    person.submitted("in.jsonl", requests(6), "--workspace", "elsewhere")
+    job = person.run("attach", emulator.batches()[0]["id"]).job
+    assert person.run("fetch").status == 0
+    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    _flip_a_byte_of_a_head(raw, b'"custom_id":"r-00003"')
+    ran = person.run("attach", job, "--input", "in.jsonl")
+    assert ran.status == 1
+    assert f"{raw}: a line is no result" in ran.err
+    assert "Traceback" not in ran.err
+    raw.unlink()
+    assert person.run("attach", job, "--input", "in.jsonl").status == 0
+    assert person.run("fetch").status == 0
+
+
 def test_a_key_with_a_newline_is_named_as_the_cause_and_never_shown(person: Person, emulator: Running) -> None:
     person.variables["ANTHROPIC_API_KEY"] = "sk-ant-SECRET\n"
     ran = person.run("submit", person.write("in.jsonl", requests(2)))

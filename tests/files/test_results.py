@@ -304,6 +304,25 @@ def test_large_files_are_read_by_position_as_small_ones_are(
     answers.close()
 
 
+@pytest.mark.parametrize("read", [Answers.reading, Answers.custom_id])
+def test_a_line_of_a_large_file_that_is_no_result_any_more_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Answers, int], object]
+) -> None:
+    """A large file is not read whole before its lines are."""
+    monkeypatch.setattr(results, "IN_MEMORY_BYTES", 0)
+    verified, answers = received(tmp_path, joined(GOOD))
+    answers.close()
+    raw = tmp_path / "raw.jsonl"
+    raw.write_bytes(joined(GOOD).replace(b'{"custom_id":"r-00003"', b'{"custom_id:"r-000003"'))
+    answers = Answers(raw, tmp_path / "raw.index", fetched(verified))
+    assert answers.custom_id(2) == b"r-00002"
+    with pytest.raises(DiskProblem, match="a line is no result") as raised:
+        read(answers, 3)
+    answers.close()
+    assert str(raw) in raised.value.message
+    assert "fetch" in raised.value.hint
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -539,7 +558,15 @@ def test_results_are_given_the_places_of_their_requests(tmp_path: Path) -> None:
     answers.close()
 
 
-@pytest.mark.parametrize("change", [(b"r-00003", b"r-00099"), (b"Answer r-00003", b"Answer r-00004")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b"r-00003", b"r-00099"),
+        (b"Answer r-00003", b"Answer r-00004"),
+        (b'"custom_id":"r-00003"', b'"custom_id:"r-000003"'),
+    ],
+    ids=["an id", "a text", "no result"],
+)
 def test_results_that_are_not_what_came_are_given_no_places(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
     verified, answers = arrived(tmp_path, joined(GOOD))
     answers.close()
