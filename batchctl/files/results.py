@@ -226,9 +226,10 @@ class Lines:
 
     def differences(self, stored: bytes) -> list[int]:
         """The positions of results that an index of the right length has otherwise."""
-        if stored == self.index():
+        found = self.index()
+        if stored == found:
             return []
-        pairs = zip(_triples(stored, self.count), _triples(self.index(), self.count), strict=True)
+        pairs = zip(_triples(stored, self.count), _triples(found, self.count), strict=True)
         return [position for position, (one, other) in enumerate(pairs) if other[2] and one != other]
 
     def has_same_lines(self, stored: bytes) -> bool:
