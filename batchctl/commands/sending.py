@@ -60,8 +60,10 @@ def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
 def _widen(tools: Equipment, sent: Batch) -> None:
     """The queue took more than it was known to take: one more is tried, until it refuses again."""
     job = tools.ledger.job_of(sent)
-    taken = under_way(tools.ledger.batches(job)) if job.window is not None else 0
-    if job.window is not None and taken > job.window:
+    if job.window is None:
+        return
+    taken = under_way(tools.ledger.batches(job))
+    if taken > job.window:
         tools.ledger.record_window(job, taken + sent.count, tools.now())
 
 
