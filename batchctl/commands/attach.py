@@ -210,7 +210,7 @@ def _refuse_doubted(tools: Equipment, found: Sequence[MessageBatch]) -> None:
     """A batch in doubt whose own Message Batch were taken by another job would be sent, and paid for, again."""
     for doubt in tools.ledger.doubts():
         if seen := next((seen for seen in found if may_be(doubt, seen)), None):
-            job = next(job for job in tools.ledger.jobs() if job.id == doubt.job_id)
+            job = tools.ledger.job_of(doubt)
             raise Refused(
                 f"{seen.id} may be a batch that {job.name} is sending, or in doubt about",
                 hint=f"that is settled first: batchctl submit {job.name}",

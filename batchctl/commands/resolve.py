@@ -145,13 +145,12 @@ def adopt(tools: Equipment, found: Doubts, message_batch_id: str, number: int | 
 
 def _make_free(tools: Equipment, doubt: Batch, message_batch_id: str) -> None:
     """Whoever was given it as a guess gives it back. Raises Refused where it is surely another batch."""
-    job_id = tools.ledger.job_id_of_message_batch(message_batch_id)
-    if job_id is None:
+    held = tools.ledger.jobs_of_message_batches({message_batch_id})
+    if not held:
         return
     holder = next((g for g in tools.ledger.guesses() if g.message_batch_id == message_batch_id), None)
     if holder is None or holder.id == doubt.id:
-        name = next(job.name for job in tools.ledger.jobs() if job.id == job_id)
-        raise Refused(f"{message_batch_id} is another batch, of {name}")
+        raise Refused(f"{message_batch_id} is another batch, of {held[message_batch_id]}")
     tools.ledger.record_wrong_adoption(holder, tools.now())
 
 
