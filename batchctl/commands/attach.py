@@ -7,18 +7,17 @@ A stop before 2 leaves nothing; one after it leaves a job without its input, and
 that is not the one of these batches takes 2 back.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import RETRIEVE_UP_TO, Looker, report_of
+from batchctl.commands.looking import RETRIEVE_UP_TO, patiently, report_of
 from batchctl.commands.pairing import detach, give_input, reading
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
-from batchctl.domain.errors import ApiFailure, InputProblem, Refused, Stopped, UsageProblem
+from batchctl.domain.errors import ApiFailure, InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Attached
 from batchctl.domain.model import API_VERSION, Job, MessageBatch, ProcessingStatus, Round, Settings
 from batchctl.domain.names import beta_problem, job_name, name_problem
@@ -27,7 +26,6 @@ from batchctl.files.elsewhere import Given
 from batchctl.files.inputs import STDIN, input_name
 
 STEM = "attached"
-Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,13 +139,13 @@ def _asked_for(tools: Equipment, ids: Sequence[str]) -> list[MessageBatch]:
     if len(ids) > RETRIEVE_UP_TO:
         found = _listed(tools, set(ids))
     for one in ids:
-        if one not in found and (seen := _patiently(tools, partial(_retrieved, tools, one))):
+        if one not in found and (seen := patiently(tools, partial(_retrieved, tools, one))):
             found[one] = seen
     _refuse_unknown([one for one in ids if one not in found])
     _refuse_archived([seen for seen in found.values() if seen.archived_at is not None])
     _refuse_doubted(tools, list(found.values()))
     # To another key they will be unknown, which is what deleted ones are, too.
-    _patiently(tools, tools.server.meet)
+    patiently(tools, tools.server.meet)
     empty = [seen.id for seen in found.values() if not seen.counts.total]
     if empty:
         raise Refused(f"the API counts no requests in {some_of(empty)}", hint="run the same command again later")
@@ -159,7 +157,7 @@ def _listed(tools: Equipment, ids: Collection[str]) -> dict[str, MessageBatch]:
     found: dict[str, MessageBatch] = {}
     after, pages = "", 0
     while len(ids) - len(found) > max(RETRIEVE_UP_TO, pages):
-        page = _patiently(tools, partial(tools.transport.page, after))
+        page = patiently(tools, partial(tools.transport.page, after))
         tools.server.learn(page)
         found.update((seen.id, seen) for seen in page.batches if seen.id in ids)
         after, pages = page.after, pages + 1
@@ -175,18 +173,6 @@ def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch | None:
         if after_read(failure) is AfterRead.GONE:
             return None
         raise
-
-
-def _patiently(tools: Equipment, question: Callable[[], Told]) -> Told:
-    """Asks until an answer comes. Raises AccountProblem, and ServiceProblem after too many failures in a row."""
-    looker = Looker(tools)
-    while True:
-        try:
-            return question()
-        except ApiFailure as failure:
-            pause = looker.failed(failure)
-        if tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop):
-            raise Stopped
 
 
 def _refuse_unknown(ids: Sequence[str]) -> None:

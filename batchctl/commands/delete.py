@@ -7,17 +7,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import raise_unless_passing
+from batchctl.commands.looking import patiently, reachable
 from batchctl.commands.verify import verify
 from batchctl.domain.answers import AfterRead, after_read
-from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, Stopped
-from batchctl.domain.events import BatchDeleted, LookFailed
+from batchctl.domain.errors import ApiFailure, Refused
+from batchctl.domain.events import BatchDeleted
 from batchctl.domain.model import Batch, Job, State
-from batchctl.domain.polling import backoff
 
 AT_THE_API = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
 
@@ -42,7 +41,7 @@ def delete(tools: Equipment, job: Job, confirm: Callable[[str], None]) -> Delete
         requests = sum(b.count for b in left)
         confirm(f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?")
     for batch in left:
-        _delete(tools, batch)
+        patiently(tools, partial(_delete, tools, batch))
         tools.ledger.record_deleted(batch, tools.now())
         tools.tell(BatchDeleted(*tools.place(batch)))
     return Deleted(
@@ -71,11 +70,8 @@ def _prove(tools: Equipment, job: Job) -> None:
 
 def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
     """To another key they would be unknown, which is what deleted ones are, too."""
-    try:
+    with reachable("nothing was deleted"):
         tools.server.meet()
-    except ApiFailure as failure:
-        raise_unless_passing(failure)
-        raise ServiceProblem(f"the API cannot be reached: {failure}", hint="nothing was deleted") from failure
     elsewhere = next((b.api for b in batches if b.api and b.api != tools.server.identity), "")
     if elsewhere:
         raise Refused(
@@ -85,22 +81,13 @@ def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
 
 
 def _delete(tools: Equipment, batch: Batch) -> None:
+    """Where it is gone already, too. Raises ApiFailure."""
     assert batch.message_batch_id is not None, "what was fetched has a name"
-    failures = 0
-    while True:
-        try:
-            tools.transport.delete(batch.message_batch_id)
-        except ApiFailure as failure:
-            if after_read(failure) is AfterRead.GONE and _is_gone(tools, batch.message_batch_id):
-                return
-            raise_unless_passing(failure)
-            failures += 1
-            pause = backoff(failures, failure.retry_after, tools.clock.draw())
-            tools.tell(LookFailed(str(failure), failures, pause))
-            if tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop):
-                raise Stopped from failure
-        else:
-            return
+    try:
+        tools.transport.delete(batch.message_batch_id)
+    except ApiFailure as failure:
+        if after_read(failure) is not AfterRead.GONE or not _is_gone(tools, batch.message_batch_id):
+            raise
 
 
 def _is_gone(tools: Equipment, message_batch_id: str) -> bool:

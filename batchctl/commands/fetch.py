@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import look, raise_unless_passing, report_of
+from batchctl.commands.looking import look, raise_unless_passing, report_of, unreachable
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output, merge
 from batchctl.commands.surplus import notice_surplus
@@ -12,6 +12,8 @@ from batchctl.domain.model import Job, Merged, State
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
 from batchctl.files.results import is_on_disk
+
+BY_THEMSELVES = "the batches go on without us: run the same command again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
     forget_what_is_gone(tools, job)
     failure = look_once(tools, job)
     if failure is not None and not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
-        raise unreachable(failure)
+        raise unreachable(failure, BY_THEMSELVES)
     # A doubt is looked for once more, never waited for and never sent from here.
     problem = take_steps(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE})))
     return brought_home(tools, job, output, problem)
@@ -70,10 +72,3 @@ def look_once(tools: Equipment, job: Job) -> ApiFailure | None:
         raise_unless_passing(failure)
         return failure
     return None
-
-
-def unreachable(failure: ApiFailure) -> ServiceProblem:
-    return ServiceProblem(
-        f"the API cannot be reached: {failure}",
-        hint="the batches go on without us: run the same command again",
-    )

@@ -1,6 +1,9 @@
 """Arrow c: what the API says of the batches under way. One list page answers for a thousand of them."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import TypeVar
 
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.answers import AfterRead, after_read
@@ -13,6 +16,7 @@ from batchctl.transport.client import Seen
 
 # Up to this many are asked for one by one: that answer says when to ask again, the list does not.
 RETRIEVE_UP_TO = 2
+Told = TypeVar("Told")
 
 
 class Looker:
@@ -53,6 +57,32 @@ def raise_unless_passing(failure: ApiFailure) -> None:
             )
         case AfterRead.AGAIN | AfterRead.GONE:
             return
+
+
+def patiently(tools: Equipment, question: Callable[[], Told]) -> Told:
+    """Asks until an answer comes. Raises Stopped, AccountProblem, and ServiceProblem where asking again cannot help."""
+    looker = Looker(tools)
+    while True:
+        try:
+            return question()
+        except ApiFailure as failure:
+            pause = looker.failed(failure)
+        if tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop):
+            raise Stopped
+
+
+@contextlib.contextmanager
+def reachable(hint: str = "run the same command again") -> Iterator[None]:
+    """What is asked in the block is asked once. Raises AccountProblem, and ServiceProblem where no answer comes."""
+    try:
+        yield
+    except ApiFailure as failure:
+        raise_unless_passing(failure)
+        raise unreachable(failure, hint) from failure
+
+
+def unreachable(failure: ApiFailure, hint: str) -> ServiceProblem:
+    return ServiceProblem(f"the API cannot be reached: {failure}", hint=hint)
 
 
 def look(tools: Equipment, job: Job, batches: Sequence[Batch]) -> float | None:

@@ -1,11 +1,10 @@
 """`resolve JOB`: what is in doubt, what speaks for each side, and a person's decision. It sends nothing itself."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import raise_unless_passing
+from batchctl.commands.looking import reachable
 from batchctl.commands.settling import Settler, is_in_grace, listing_for, refuse_other_account, shares_of
 from batchctl.commands.surplus import notice_surplus
 from batchctl.domain.answers import AfterRead, after_read
@@ -30,7 +29,7 @@ class Doubts:
 
 def doubts_of(tools: Equipment, job: Job) -> Doubts:
     """After one more look, which settles what it can. Raises ServiceProblem where the API cannot be asked."""
-    with _reachable():
+    with reachable():
         tools.server.meet()
         found = _in_doubt(tools, job)
         if found:
@@ -125,7 +124,7 @@ def adopt(tools: Equipment, found: Doubts, message_batch_id: str, number: int | 
     seen = _retrieved(tools, message_batch_id)
     mine = []
     for doubt in chosen(found, number):
-        with _reachable():
+        with reachable():
             candidate = _candidate(tools, seen, doubt.batch)
         problem = adopting_problem(doubt, candidate)
         if problem and number is not None:
@@ -162,18 +161,8 @@ def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
-        with _reachable():
+        with reachable():
             raise
-
-
-@contextlib.contextmanager
-def _reachable() -> Iterator[None]:
-    """Raises AccountProblem, and ServiceProblem where the API cannot be asked."""
-    try:
-        yield
-    except ApiFailure as failure:
-        raise_unless_passing(failure)
-        raise ServiceProblem(f"the API cannot be reached: {failure}", hint="run the same command again") from failure
 
 
 def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callable[[str], None]) -> None:

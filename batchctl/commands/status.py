@@ -1,8 +1,8 @@
 """`status [JOB]`: what there is to know, from the API and the ledger, or from the ledger alone."""
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.fetch import look_once, unreachable
-from batchctl.commands.looking import report_of
+from batchctl.commands.fetch import BY_THEMSELVES, look_once
+from batchctl.commands.looking import report_of, unreachable
 from batchctl.commands.loop import Loop, Verb
 from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.model import Job
@@ -13,7 +13,7 @@ from batchctl.domain.steps import Arrow
 def status(tools: Equipment, job: Job, *, offline: bool) -> tuple[JobReport, ServiceProblem | None]:
     """The job, and why it may be older than now: a failed look is told, and is no state."""
     failure = None if offline else look_once(tools, job)
-    return report_of(tools, job), unreachable(failure) if failure else None
+    return report_of(tools, job), unreachable(failure, BY_THEMSELVES) if failure else None
 
 
 def watch(tools: Equipment, job: Job) -> JobReport:
