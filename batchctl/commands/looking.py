@@ -12,7 +12,7 @@ from batchctl.domain.events import Looked, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff, look_pause
 from batchctl.domain.progress import JobReport, report
-from batchctl.transport.client import Seen
+from batchctl.transport.client import Page, Seen
 
 # Up to this many are asked for one by one: that answer says when to ask again, the list does not.
 RETRIEVE_UP_TO = 2
@@ -106,13 +106,22 @@ def _listed(tools: Equipment, wanted: dict[str, Batch]) -> list[MessageBatch]:
     """Those of `wanted` that the list shows, read no further back than the oldest of them."""
     oldest = min((b.created_at for b in wanted.values() if b.created_at), default=None)
     found: dict[str, MessageBatch] = {}
+    for page in pages(tools):
+        found.update((b.id, b) for b in page.batches if b.id in wanted)
+        is_past = oldest is not None and bool(page.batches) and page.batches[-1].created_at < oldest
+        if len(found) == len(wanted) or is_past:
+            break
+    return list(found.values())
+
+
+def pages(tools: Equipment) -> Iterator[Page]:
+    """The API's list, newest first, read as far as pages are asked for. Raises ApiFailure, Stopped."""
     after = ""
     while not tools.stop.is_set():
         page = tools.transport.page(after)
-        found.update((b.id, b) for b in page.batches if b.id in wanted)
-        is_past = oldest is not None and bool(page.batches) and page.batches[-1].created_at < oldest
-        if len(found) == len(wanted) or is_past or not page.after:
-            return list(found.values())
+        yield page
+        if not page.after:
+            return
         after = page.after
     raise Stopped
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import raise_unless_passing
-from batchctl.domain.errors import ApiFailure, DoubtProblem, Stopped
+from batchctl.commands.looking import pages, raise_unless_passing
+from batchctl.domain.errors import ApiFailure, DoubtProblem
 from batchctl.domain.events import DoubtSettled, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff
@@ -71,17 +71,13 @@ def listing_for(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
 def list_since(tools: Equipment, oldest: datetime, doubts: Sequence[Batch] = ()) -> list[MessageBatch]:
     """Newest first, and some older ones. Raises as `listing_for` does."""
     found: list[MessageBatch] = []
-    after = ""
-    while not tools.stop.is_set():
-        page = tools.transport.page(after)
+    for page in pages(tools):
         tools.server.learn(page)
         refuse_other_account(tools, doubts)
         found.extend(page.batches)
-        is_past = bool(page.batches) and page.batches[-1].created_at < oldest - 2 * CLOCK_MARGIN
-        if is_past or not page.after:
-            return found
-        after = page.after
-    raise Stopped
+        if page.batches and page.batches[-1].created_at < oldest - 2 * CLOCK_MARGIN:
+            break
+    return found
 
 
 def refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:
