@@ -157,7 +157,7 @@ def _listed(tools: Equipment, ids: Collection[str]) -> dict[str, MessageBatch]:
     found: dict[str, MessageBatch] = {}
     after, pages = "", 0
     while len(ids) - len(found) > max(RETRIEVE_UP_TO, pages):
-        page = patiently(tools, partial(tools.transport.page, after))
+        page = patiently(tools, partial(tools.server.page, after))
         tools.server.learn(page)
         found.update((seen.id, seen) for seen in page.batches if seen.id in ids)
         after, pages = page.after, pages + 1

@@ -115,10 +115,10 @@ def _listed(tools: Equipment, wanted: dict[str, Batch]) -> list[MessageBatch]:
 
 
 def pages(tools: Equipment) -> Iterator[Page]:
-    """The API's list, newest first, read as far as pages are asked for. Raises ApiFailure, Stopped."""
+    """The API's list, newest first, read as far as pages are asked for. Raises Stopped, and as `Server.page` does."""
     after = ""
     while not tools.stop.is_set():
-        page = tools.transport.page(after)
+        page = tools.server.page(after)
         yield page
         if not page.after:
             return

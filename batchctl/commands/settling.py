@@ -57,7 +57,7 @@ class Settler:
 
 
 def listing_for(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
-    """What the API has, back to before the oldest intent. Raises ApiFailure, and DoubtProblem for another account's key."""
+    """What the API has, back to before the oldest intent. Raises as `pages` does, and DoubtProblem for another key."""
     oldest = min(d.intent_at for d in doubts if d.intent_at)
     found = list_since(tools, oldest, doubts)
     return Listing(

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.settling import list_since, shares_of
-from batchctl.domain.errors import ApiFailure
+from batchctl.domain.errors import ApiFailure, ServiceProblem
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus
 from batchctl.domain.reconciling import may_be_surplus
 from batchctl.files.results import NotWhole
@@ -25,7 +25,7 @@ def notice_surplus(tools: Equipment, job: Job) -> list[MessageBatch]:
     given_up = [b for b in tools.ledger.batches(job) if b.given_up_at is not None]
     if not given_up:
         return []
-    with contextlib.suppress(ApiFailure):
+    with contextlib.suppress(ApiFailure, ServiceProblem):
         # A guess is some batch's own as long as its ids do not say otherwise: canceled as one too many, it would be lost.
         guessed = {g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id}
         known = tools.ledger.known_message_batches(job) | guessed

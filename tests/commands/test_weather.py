@@ -1,12 +1,18 @@
 """What the network and the account do to sending: never a second batch, never a traceback."""
 
 import re
+from contextlib import closing
 from typing import Any
 
 import pytest
 from program import Person, ids, requests, sent_lines
 
+from batchctl.clock import Clock
+from batchctl.commands.server import Server
+from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.errors import ApiFailure
 from batchctl.emulator.running import Running
+from batchctl.transport.client import Transport
 
 CREATE = "POST /v1/messages/batches"
 
@@ -188,6 +194,38 @@ def test_no_network_is_waited_out_as_long_as_a_person_allows(person: Person, emu
     person.variables["ANTHROPIC_BASE_URL"] = there
     assert person.run("submit", path).status == 0
     assert len(emulator.batches()) == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["submit in.jsonl", "run in.jsonl", "status @last", "attach msgbatch_1 msgbatch_2 msgbatch_3"]
+)
+def test_a_url_that_knows_no_list_is_named_and_not_waited_for(person: Person, emulator: Running, words: str) -> None:
+    there = person.variables["ANTHROPIC_BASE_URL"]
+    person.write("in.jsonl", requests(3))
+    if words.startswith("status"):
+        person.submitted("in.jsonl", requests(3), "--max-requests", "1")
+    made = len(emulator.batches())
+    person.variables["ANTHROPIC_BASE_URL"] = f"{there}/elsewhere"
+    ran = person.run(*words.split())
+    assert ran.status == 1, ran.err
+    assert f"error: {there}/elsewhere knows no list of Message Batches: HTTP 404" in ran.err
+    assert "--base-url" in ran.err
+    assert "again in" not in ran.err
+    assert len(emulator.batches()) == made
+
+
+def test_a_list_that_was_there_may_be_away_for_a_moment(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
+    with closing(Transport(emulator.base_url)) as transport:
+        server = Server(transport, Clock())
+        server.meet()
+        emulator.add_fault({"on": "list", "fault": "status", "status": 404, "type": "not_found_error"})
+        with pytest.raises(ApiFailure) as raised:
+            server.page()
+        assert after_read(raised.value) is AfterRead.GONE
+        assert server.page().batches == ()
 
 
 def test_an_input_that_changes_before_it_is_sent_stops_the_job(person: Person, emulator: Running) -> None:
