@@ -29,7 +29,7 @@ def run(
         if not is_new:
             tell_what_is_left(tools, job)
         files = output_of(job, output, output_dir)
-        screen.watch(report_of(tools, job), files.results)
+        screen.watch(report_of(tools, job), files.results, has_looked=False)
         try:
             fetched = running.run(tools, job, files, max_rounds=max_rounds)
         except Stopped:

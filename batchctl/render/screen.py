@@ -69,16 +69,17 @@ class Screen:
         before, self._waited_for = self._waited_for, event.why
         return event.why != before and not self._last_watched
 
-    def watch(self, report: JobReport, results: str = "") -> None:
+    def watch(self, report: JobReport, results: str = "", *, has_looked: bool = True) -> None:
         """From here on every look is shown: drawn anew on a terminal, a line per change elsewhere.
 
-        `results`: where the answers go; where that is stdout, nothing else does.
+        `results`: where the answers go; where that is stdout, nothing else does. `has_looked`: whether `report` is of a
+        look; what the ledger alone says is no line.
         """
         self._last_watched = "nothing yet"
         self._looks_to = sys.stderr if results == "-" else sys.stdout
         if self._live is not None:
             self._live.watch(report)
-        else:
+        elif has_looked or self._json:
             self._looked(report)
 
     def _looked(self, report: JobReport) -> None:
