@@ -7,16 +7,13 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from faults.world import World
+from loopback import Answer, always, answering, as_json
 from processes import Shell
 from program import KEY, Person, Ran, ids, request, requests
 
@@ -104,54 +101,8 @@ def _is_of(pid: int, folder: Path) -> bool:
 # ---------------------------------------------------------------- where the key may go
 
 
-class Elsewhere(ThreadingHTTPServer):
-    """A server on this machine that keeps what it is asked; `answer` says what it answers to method and path."""
-
-    def __init__(self, answer: Callable[[str, str], tuple[int, Mapping[str, str], bytes]]) -> None:
-        self.asked: list[tuple[str, str, dict[str, str]]] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                server.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                status, headers, body = answer(self.command, self.path)
-                self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_POST = do_GET  # noqa: N815 - the server's own name
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-@contextmanager
-def serving(answer: Callable[[str, str], tuple[int, Mapping[str, str], bytes]]) -> Iterator[Elsewhere]:
-    with Elsewhere(answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join(timeout=10)
-
-
-def _json(shape: Any) -> tuple[int, Mapping[str, str], bytes]:
-    return 200, {"content-type": "application/json"}, json.dumps(shape).encode()
-
-
 def test_results_that_lie_at_another_host_are_not_fetched_from_there(here: World) -> None:
-    with serving(lambda *_: _json({})) as elsewhere:
+    with answering(always(as_json({}))) as elsewhere:
         # From here on every results_url that the API names leads to the other one.
         here.emulator._state.base_url = elsewhere.url
         here.person.write("in.jsonl", requests(6))
@@ -164,14 +115,14 @@ def test_results_that_lie_at_another_host_are_not_fetched_from_there(here: World
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("only", ["POST", "GET"])
 def test_a_redirect_to_another_host_takes_neither_key_nor_requests_there(here: World, only: str, status: int) -> None:
-    with serving(lambda *_: _json({})) as elsewhere:
+    with answering(always(as_json({}))) as elsewhere:
 
-        def redirecting(method: str, path: str) -> tuple[int, Mapping[str, str], bytes]:
+        def redirecting(method: str, path: str) -> Answer:
             if method == only:
                 return status, {"location": f"{elsewhere.url}{path}"}, b""
-            return _json({"data": [], "has_more": False, "first_id": None, "last_id": None})
+            return as_json({"data": [], "has_more": False, "first_id": None, "last_id": None})
 
-        with serving(redirecting) as server:
+        with answering(redirecting) as server:
             here.person.variables["ANTHROPIC_BASE_URL"] = server.url
             here.person.write("in.jsonl", requests(2))
             ran = here.person.run("submit", "in.jsonl", "--timeout", "5m")
@@ -205,14 +156,14 @@ def test_no_command_sends_a_key_over_plain_http_to_another_machine(
 def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: World) -> None:
     accounts = iter(["org_1"] * 2 + ["org_2"] * 50)
 
-    def busy(method: str, _: str) -> tuple[int, Mapping[str, str], bytes]:
+    def busy(method: str, _: str) -> Answer:
         if method == "POST":
             return 529, {}, b""
-        status, headers, body = _json({"data": [], "has_more": False, "first_id": None, "last_id": None})
+        status, headers, body = as_json({"data": [], "has_more": False, "first_id": None, "last_id": None})
         return status, {**headers, "anthropic-organization-id": next(accounts)}, body
 
     here.person.write("in.jsonl", requests(2))
-    with serving(busy) as server:
+    with answering(busy) as server:
         here.person.variables["ANTHROPIC_BASE_URL"] = server.url.replace("//", "//ann:secret-word@")
         # In doubt, then asked for with another account: the message names where the batch was sent.
         said = [here.person.run("submit", "in.jsonl", "--no-wait", "-v"), here.person.run("submit", "in.jsonl", "-v")]
@@ -357,7 +308,7 @@ def _read(handle: int) -> bytes:
 NAMED = "../../../escaped"
 
 
-def _api_with_odd_names(method: str, path: str) -> tuple[int, Mapping[str, str], bytes]:
+def _api_with_odd_names(method: str, path: str) -> Answer:
     """One batch of two requests, ended, whose id and answers look like paths."""
     shape = {
         "id": NAMED,
@@ -375,14 +326,14 @@ def _api_with_odd_names(method: str, path: str) -> tuple[int, Mapping[str, str],
         lines = [{"custom_id": f"r-{n:05d}", "result": {"type": "succeeded", "message": message}} for n in range(2)]
         return 200, {"content-type": "application/x-jsonl"}, b"".join(json.dumps(x).encode() + b"\n" for x in lines)
     if method == "GET" and path.partition("?")[0] == BATCHES:
-        return _json({"data": [], "has_more": False, "first_id": None, "last_id": None})
-    return _json(shape)
+        return as_json({"data": [], "has_more": False, "first_id": None, "last_id": None})
+    return as_json(shape)
 
 
 def test_an_id_of_the_api_that_looks_like_a_path_is_none(here: World) -> None:
     here.person.write("in.jsonl", requests(2))
     before = {p for p in here.person.folder.parent.rglob("*") if not p.is_relative_to(here.person.folder)}
-    with serving(_api_with_odd_names) as server:
+    with answering(_api_with_odd_names) as server:
         here.person.variables["ANTHROPIC_BASE_URL"] = server.url
         ran = here.person.run("run", "in.jsonl")
         paths = {path.split("?")[0] for _, path, _ in server.asked}

@@ -3,14 +3,12 @@
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from builders import request_id, request_line
+from loopback import always, answering, as_json
 
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read
 from batchctl.domain.errors import ApiFailure, UsageProblem
@@ -195,76 +193,12 @@ def test_a_refused_download_is_judged_like_any_read(emulator: Running, transport
 # ---------------------------------------------------------------- where the key may go
 
 
-class Recorder(HTTPServer):
-    """Answers every call the same way and keeps what it was asked."""
-
-    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        recorder = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                recorder.asked.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                answer(self)
-
-            do_POST = do_GET  # noqa: N815 - the server's own name
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-@contextmanager
-def recording(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Recorder]:
-    with Recorder(answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join(timeout=10)
-
-
-def _empty(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("content-length", "2")
-    handler.end_headers()
-    handler.wfile.write(b"{}")
-
-
-def saying(answer: bytes, headers: Mapping[str, str] | None = None) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answers 200 with these bytes as JSON."""
-
-    def said(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        for name, value in {"content-type": "application/json", **(headers or {})}.items():
-            handler.send_header(name, value)
-        handler.send_header("content-length", str(len(answer)))
-        handler.end_headers()
-        handler.wfile.write(answer)
-
-    return said
-
-
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("what", ["create", "retrieve", "page", "results"])
 def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, status: int) -> None:
-    with recording(_empty) as elsewhere:
-
-        def redirect(handler: BaseHTTPRequestHandler) -> None:
-            handler.send_response(status)
-            handler.send_header("location", f"{elsewhere.url}{BATCHES}")
-            handler.send_header("content-length", "0")
-            handler.end_headers()
-
-        with recording(redirect) as server:
+    with answering(always(as_json({}))) as elsewhere:
+        redirect = status, {"location": f"{elsewhere.url}{BATCHES}"}, b""
+        with answering(always(redirect)) as server:
             transport = connect(server.url)
             calls: dict[str, Callable[[], object]] = {
                 "create": lambda: created(transport),
@@ -288,13 +222,7 @@ def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, s
 def test_when_to_come_back_is_read_where_it_can_be(
     connect: Callable[..., Transport], retry_after: str, seconds: float | None
 ) -> None:
-    def busy(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(429)
-        handler.send_header("retry-after", retry_after)
-        handler.send_header("content-length", "0")
-        handler.end_headers()
-
-    with recording(busy) as server:
+    with answering(always((429, {"retry-after": retry_after}, b""))) as server:
         transport = connect(server.url)
         assert failure_of(transport.page).retry_after == seconds
         transport.close()
@@ -304,13 +232,7 @@ def test_when_to_come_back_is_read_where_it_can_be(
 def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
     connect: Callable[..., Transport], retry_after: str
 ) -> None:
-    def busy(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(429)
-        handler.send_header("retry-after", retry_after)
-        handler.send_header("content-length", "0")
-        handler.end_headers()
-
-    with recording(busy) as server:
+    with answering(always((429, {"retry-after": retry_after}, b""))) as server:
         transport = connect(server.url)
         seconds = failure_of(transport.page).retry_after
         transport.close()
@@ -337,7 +259,7 @@ def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
     ],
 )
 def test_an_answer_of_another_shape_is_no_batch_and_no_crash(connect: Callable[..., Transport], answer: bytes) -> None:
-    with recording(saying(answer)) as server:
+    with answering(always(as_json(answer))) as server:
         transport = connect(server.url)
         calls: tuple[Callable[[], object], ...] = (
             transport.page,
@@ -389,18 +311,18 @@ def test_a_batch_of_a_list_that_cannot_be_read_hides_none_of_the_others(
     """It may be somebody else's, of a kind yet to come; ours stand before and behind it."""
     listed = [odd, SHAPE, odd, {**SHAPE, "id": "msgbatch_2"}, odd]
     shape = {"data": listed, "has_more": True, "first_id": "msgbatch_1", "last_id": "msgbatch_0"}
-    with recording(saying(json.dumps(shape).encode())) as server:
+    with answering(always(as_json(shape))) as server:
         page = connect(server.url).page()
     assert [b.id for b in page.batches] == ["msgbatch_1", "msgbatch_2"]
     assert page.after == "msgbatch_0", "the cursor is the API's, not that of the last that could be read"
-    with recording(saying(json.dumps({"data": [odd], "has_more": False}).encode())) as server:
+    with answering(always(as_json({"data": [odd], "has_more": False}))) as server:
         page = connect(server.url).page()
     assert (page.batches, page.after) == ((), "")
 
 
 @pytest.mark.parametrize("odd", UNREADABLE)
 def test_a_batch_asked_for_by_its_name_must_be_readable(connect: Callable[..., Transport], odd: object) -> None:
-    with recording(saying(json.dumps(odd).encode())) as server:
+    with answering(always(as_json(odd))) as server:
         failure = failure_of(lambda: connect(server.url).retrieve("msgbatch_1"))
     assert (failure.status, after_read(failure)) == (200, AfterRead.AGAIN)
 
@@ -420,9 +342,9 @@ def test_a_status_nobody_heard_of_is_no_end(
     connect: Callable[..., Transport], said: str, status: ProcessingStatus
 ) -> None:
     shape = {**SHAPE, "processing_status": said}
-    with recording(saying(json.dumps(shape).encode())) as server:
+    with answering(always(as_json(shape))) as server:
         assert connect(server.url).retrieve("msgbatch_1").batch.processing_status is status
-    with recording(saying(json.dumps({"data": [shape], "has_more": False}).encode())) as server:
+    with answering(always(as_json({"data": [shape], "has_more": False}))) as server:
         (batch,) = connect(server.url).page().batches
     assert (batch.processing_status, batch.counts) == (status, RequestCounts(processing=3))
 
@@ -441,7 +363,7 @@ def test_the_account_is_what_the_headers_name_of_it(
     connect: Callable[..., Transport], headers: dict[str, str], account: str
 ) -> None:
     """A proxy may take them out: then nothing is made up."""
-    with recording(saying(b'{"data": [], "has_more": false}', headers)) as server:
+    with answering(always(as_json(b'{"data": [], "has_more": false}', headers))) as server:
         assert connect(server.url).page().account == account
 
 
