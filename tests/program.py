@@ -5,13 +5,21 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from batchctl.cli.app import app
+from batchctl.clock import Clock
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.server import Server
+from batchctl.domain.reconciling import GRACE
 from batchctl.emulator.running import Running
+from batchctl.files.workspace import Workspace
+from batchctl.ledger import Ledger, Owner
+from batchctl.transport.client import Transport
 
 KEY = "sk-ant-tests"
 
@@ -77,6 +85,23 @@ class Person:
 
     def errors(self, job: str) -> list[dict[str, Any]]:
         return _objects(self.folder / f"{job}.errors.jsonl")
+
+
+@contextmanager
+def equipped(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Equipment]:
+    """What a process of its own would open at a workspace that is there: a ledger, a lock and a connection."""
+    workspace, transport, clock = Workspace(root), Transport(base_url), Clock()
+    with closing(Ledger(workspace.ledger)) as ledger, closing(transport), Owner(workspace.owners) as owner:
+        yield Equipment(
+            workspace=workspace,
+            ledger=ledger,
+            transport=transport,
+            server=Server(transport, clock),
+            clock=clock,
+            tell=lambda _: None,
+            owner=owner.name,
+            grace=grace,
+        )
 
 
 @contextmanager

@@ -310,12 +310,24 @@ def test_few_open_files_are_a_warning(person: Person) -> None:
     assert findings["open files"]["advice"] == "raise it: ulimit -n 1024"
 
 
+def _in_a_shell(person: Person, script: str, *within: str) -> "subprocess.CompletedProcess[str]":
+    """`within`: the command that runs the shell, if not the shell alone."""
+    environment = {**os.environ, **person.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        [*within, "sh", "-c", script],
+        cwd=person.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def _on_a_disk(person: Person, script: str) -> "subprocess.CompletedProcess[str]":
     """In a mount namespace of its own; the test is skipped where none can be had."""
-    words = ["unshare", "--mount", "--map-root-user", "sh", "-c", f"cd {person.folder} && {script}"]
-    environment = {**os.environ, **person.variables}
     try:
-        ran = subprocess.run(words, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        ran = _in_a_shell(person, script, "unshare", "--mount", "--map-root-user")
     except OSError:
         pytest.skip("no unshare here")
     if "unshare:" in ran.stderr or "mount:" in ran.stderr:
@@ -356,17 +368,7 @@ def test_a_workspace_that_cannot_be_one_is_a_line_of_the_report(person: Person, 
 
 @pytest.mark.slow
 def test_a_folder_that_was_deleted_under_us_is_a_line_of_the_report(person: Person) -> None:
-    script = f"mkdir d && cd d && rmdir ../d && {sys.executable} -m batchctl doctor --offline"
-    environment = {**os.environ, **person.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
-    ran = subprocess.run(
-        ["sh", "-c", script],
-        cwd=person.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ran = _in_a_shell(person, f"mkdir d && cd d && rmdir ../d && {sys.executable} -m batchctl doctor --offline")
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert "No such file" in ran.stdout
@@ -430,17 +432,7 @@ def test_no_secret_is_ever_shown(tmp_path: Path, key: str, api: str) -> None:
 
 @pytest.mark.slow
 def test_a_stdout_that_is_full_is_one_message(person: Person) -> None:
-    environment = {**os.environ, **person.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
-    script = f"{sys.executable} -m batchctl doctor --offline >/dev/full"
-    ran = subprocess.run(
-        ["sh", "-c", script],
-        cwd=person.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ran = _in_a_shell(person, f"{sys.executable} -m batchctl doctor --offline >/dev/full")
     assert ran.returncode == 1
     assert "No space left" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -4,7 +4,6 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -29,20 +28,16 @@ from builders import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from program import equipped
 
-from batchctl.clock import Clock
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.merging import Output, merge
-from batchctl.commands.server import Server
 from batchctl.domain.model import Batch, Job, Outcome, RequestCounts, Round
 from batchctl.files.requests import request_file
 from batchctl.files.results import ids_of_range, receive
 from batchctl.files.sides import pack
 from batchctl.files.workspace import Workspace
-from batchctl.ledger import Ledger
-from batchctl.transport.client import Transport
 
-ME = "1-aa"
 NUMBERS = count(1)
 RESULTS: list[dict[str, Any]] = [
     succeeded(),
@@ -87,19 +82,10 @@ def jobs(draw: st.DrawFn) -> list[Sending]:
 
 @pytest.fixture
 def tools(memory: Path) -> Iterator[Equipment]:
-    workspace, clock = Workspace(memory / ".batchctl"), Clock()
+    workspace = Workspace(memory / ".batchctl")
     workspace.make()
-    transport = Transport("https://api.example")
-    with closing(Ledger(workspace.ledger)) as ledger:
-        yield Equipment(
-            workspace=workspace,
-            ledger=ledger,
-            transport=transport,
-            server=Server(transport, clock),
-            clock=clock,
-            tell=lambda _: None,
-            owner=ME,
-        )
+    with equipped(workspace.root, "https://api.example") as tools:
+        yield tools
 
 
 def a_recorded(tools: Equipment, rounds: list[Sending]) -> Job:
@@ -124,11 +110,11 @@ def _fetch(tools: Equipment, job: Job, planned: Round, sending: Sending) -> None
         batch = batches[number]
         results = sending.results[batch.cut.first : batch.cut.first + batch.count]
         seen = a_message_batch(f"msgbatch_{job.name}_{batch.id}", counts=_counts(results), ended_at=NOW)
-        assert tools.ledger.claim_send(batch, ME, NOW, intent_at=NOW, api=API)
+        assert tools.ledger.claim_send(batch, tools.owner, NOW, intent_at=NOW, api=API)
         assert tools.ledger.record_created(batch, seen, NOW)
         ended = next(b for b in tools.ledger.batches(job) if b.id == batch.id)
-        assert tools.ledger.claim(ended, ME, NOW)
-        assert tools.ledger.record_fetched(ended, ME, _received(tools, job, ended, results), NOW)
+        assert tools.ledger.claim(ended, tools.owner, NOW)
+        assert tools.ledger.record_fetched(ended, tools.owner, _received(tools, job, ended, results), NOW)
 
 
 def _counts(results: list[dict[str, Any]]) -> RequestCounts:

@@ -5,30 +5,26 @@ import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import Shell
-from program import Person, requests, sent_lines
+from program import Person, equipped, requests, sent_lines
 
-from batchctl.clock import Clock
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.fetch import fetch
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output
-from batchctl.commands.server import Server
 from batchctl.commands.settling import Settler
 from batchctl.commands.submit import ARROWS
 from batchctl.domain.errors import DoubtProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.emulator.running import Running
 from batchctl.files.durable import place
-from batchctl.files.workspace import Workspace
-from batchctl.ledger import Ledger, Owner
-from batchctl.transport.client import Page, Transport
+from batchctl.transport.client import Page
 
 # Forced interleavings, one after the other: tests/ledger holds the rules, test_stops.py has real processes.
 pytestmark = pytest.mark.slow
@@ -60,26 +56,8 @@ def _in_doubt(person: Person, emulator: Running, faults: Sequence[dict[str, Any]
     return path, lines
 
 
-@contextlib.contextmanager
-def _process(person: Person) -> Iterator[Equipment]:
-    """What a process of its own would open: a ledger, a lock and a connection."""
-    workspace = Workspace(person.folder / ".batchctl")
-    transport = Transport(person.variables["ANTHROPIC_BASE_URL"])
-    clock = Clock()
-    with contextlib.ExitStack() as stack:
-        ledger = Ledger(workspace.ledger)
-        stack.callback(ledger.close)
-        stack.callback(transport.close)
-        yield Equipment(
-            workspace=workspace,
-            ledger=ledger,
-            transport=transport,
-            server=Server(transport, clock),
-            clock=clock,
-            tell=lambda _: None,
-            owner=stack.enter_context(Owner(workspace.owners)).name,
-            grace=GRACE,
-        )
+def _process(person: Person) -> contextlib.AbstractContextManager[Equipment]:
+    return equipped(person.folder / ".batchctl", person.variables["ANTHROPIC_BASE_URL"], GRACE)
 
 
 def _submits(tools: Equipment) -> None:
