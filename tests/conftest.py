@@ -1,11 +1,13 @@
 """What every test starts from: no key, no settings, no proxy and no profile of this machine; warnings stay errors."""
 
+import functools
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpcore2
 import pytest
 from hypothesis import settings
 
@@ -36,6 +38,16 @@ def clean_environment(nobodys_home: Path) -> Iterator[None]:
         environment.setenv("no_proxy", LOOPBACK)
         environment.setenv("HOME", str(nobodys_home))
         environment.setenv("ANTHROPIC_CONFIG_DIR", str(nobodys_home / "anthropic"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities_read_once() -> Iterator[None]:
+    """Every client reads all the certificates of this machine anew, though nothing here speaks TLS: it takes longer than
+    most commands do.
+    """
+    with pytest.MonkeyPatch.context() as once:
+        once.setattr(httpcore2, "default_ssl_context", functools.cache(httpcore2.default_ssl_context))
         yield
 
 

@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from typer.main import get_command
+
 from batchctl.cli.app import app
 from batchctl.clock import Clock
 from batchctl.commands.equipment import Equipment
@@ -22,6 +24,8 @@ from batchctl.ledger import Ledger, Owner
 from batchctl.transport.client import Transport
 
 KEY = "sk-ant-tests"
+# As `app()` makes it anew for each call, from the annotations of every verb.
+COMMAND = get_command(app)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Person:
     def run(self, *words: str | Path, stdin: bytes = b"") -> Ran:
         with self._in_place(), _streams(stdin) as (out, err):
             try:
-                app([str(word) for word in words], prog_name="batchctl")
+                COMMAND([str(word) for word in words], prog_name="batchctl")
                 status = 0
             except SystemExit as leaving:
                 status = int(leaving.code or 0)
