@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger as it is made, once: its tables take longer to make than most tests take."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    Ledger(path).close()
+    return path
+
+
 @pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
+def ledger(path: Path, empty: Path) -> Iterator[Ledger]:
+    shutil.copy(empty, path)
     made = Ledger(path)
     yield made
     made.close()
