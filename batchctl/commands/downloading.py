@@ -14,8 +14,10 @@ from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.polling import GIVE_UP_AFTER, backoff
+from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
-from batchctl.files.results import NotOurs, NotWhole, OrderOfArrival, Positions, ids_of_range, receive, unverified
+from batchctl.files.result_lines import NotWhole, OrderOfArrival, Positions
+from batchctl.files.results import NotOurs, receive, unverified
 
 
 def download(tools: Equipment, job: Job, batch: Batch) -> None:

@@ -11,8 +11,8 @@ from batchctl.domain.plans import Depth
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.durable import replacing
 from batchctl.files.inputs import is_spooled
+from batchctl.files.ranges import custom_id_of
 from batchctl.files.requests import whole_lines
-from batchctl.files.results import custom_id_of
 
 
 def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int]:

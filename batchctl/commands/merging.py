@@ -22,8 +22,8 @@ from batchctl.files.merged import (
     refuse_to_overwrite,
     results_file,
 )
+from batchctl.files.ranges import custom_id_of
 from batchctl.files.requests import request_file
-from batchctl.files.results import custom_id_of
 
 WRITE_BYTES = 1 << 18
 NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
@@ -140,10 +140,10 @@ def _unanswered(found: Latest, position: int) -> Unsuccessful:
 def _failed(found: Latest, position: int) -> Unsuccessful:
     source = found.answer(position)
     assert source.batch.answers is not None
-    reading = source.batch.answers.reading(source.position)
+    custom_id, reading = source.batch.answers.read(source.position)
     return Unsuccessful(
         line=found.lines[position],
-        custom_id=custom_id_of(found.answer_line(position)).decode(),
+        custom_id=custom_id.decode(),
         round=source.batch.batch.round,
         outcome=reading.outcome.value,
         failure_class=CLASS_OF_MARK[reading.mark].value,

@@ -31,7 +31,8 @@ from batchctl.files.elsewhere import Given, lay_down, read
 from batchctl.files.inputs import STDIN, absolute, stat
 from batchctl.files.pairing import Odd, Pairing
 from batchctl.files.problems import ProblemFile
-from batchctl.files.results import Answers, ids_of_range, reindex
+from batchctl.files.ranges import ids_of_range
+from batchctl.files.results import Answers, reindex
 
 LEFT = Fault("in_no_batch", "it is in none of the batches that were attached")
 
@@ -101,7 +102,7 @@ def _download(tools: Equipment, job: Job) -> None:
 def _pair(tools: Equipment, job: Job, batches: Sequence[Batch], given: Given, pairing: Pairing) -> None:
     for number, batch in enumerate(batches):
         with contextlib.closing(_answers(tools, job, batch)) as answers:
-            pairing.add_batch(number, (answers.custom_id(n).decode(errors="replace") for n in range(batch.count)))
+            pairing.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
     pairing.finish()
     names = [b.message_batch_id or "" for b in batches]
     _refuse_held_twice(pairing.held_twice(), names)

@@ -14,7 +14,7 @@ from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, UsagePro
 from batchctl.domain.events import DoubtSettled
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
 from batchctl.domain.reconciling import candidates_of
-from batchctl.files.results import NotWhole
+from batchctl.files.result_lines import NotWhole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,5 +168,5 @@ def _error_type(found: Latest, position: int, mark: Mark) -> str:
     if mark in ERRORED:
         source = found.answer(position)
         assert source.batch.answers is not None
-        return source.batch.answers.reading(source.position).error_type
+        return source.batch.answers.read(source.position)[1].error_type
     return Outcome.UNANSWERED.value if mark is Mark.UNANSWERED else mark.name.lower()

@@ -13,8 +13,9 @@ from batchctl.domain.events import DoubtSettled, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff
 from batchctl.domain.reconciling import CLOCK_MARGIN, MIN_LOOKS, Listing, Verdict, missed_at, settle
+from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
-from batchctl.files.results import NotWhole, first_ids, ids_of_range
+from batchctl.files.result_lines import NotWhole, first_ids
 
 WAIT_FOR_END = timedelta(seconds=60)
 # Enough to tell one input from another, few enough to read from any batch.

@@ -11,7 +11,7 @@ from batchctl.commands.settling import list_since, shares_of
 from batchctl.domain.errors import ApiFailure, ServiceProblem
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus
 from batchctl.domain.reconciling import may_be_surplus
-from batchctl.files.results import NotWhole
+from batchctl.files.result_lines import NotWhole
 
 # The job's own time is ours, the list's is the server's; and a create is given up some minutes after it was made.
 BEFORE = timedelta(hours=1)

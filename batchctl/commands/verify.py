@@ -39,16 +39,10 @@ from batchctl.domain.proving import (
 )
 from batchctl.files.durable import disk
 from batchctl.files.merged import Held, left_out_lines
+from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
-from batchctl.files.results import (
-    Lines,
-    OrderOfArrival,
-    Reread,
-    custom_id_of_result,
-    ids_of_range,
-    is_on_disk,
-    pieces_of,
-)
+from batchctl.files.result_lines import Lines, OrderOfArrival, Reread, custom_id_of_result
+from batchctl.files.results import is_on_disk, pieces_of
 from batchctl.files.sides import Numbers, runs
 
 SHOWN = 20

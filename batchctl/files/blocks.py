@@ -24,11 +24,9 @@ def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | Non
     like = _HEAD(lines[0])
     if like is None:
         return None
-    opening, between = like.groups()
-    heads, _, ends = zip(*[line.partition(between) for line in lines], strict=True)
-    size = len(opening)
-    ids = [head[size:] for head in heads]
-    if {head[:size] for head in heads} != {opening} or not _are_ids(ids):
+    heads, _, ends = zip(*[line.partition(like[2]) for line in lines], strict=True)
+    ids = _ids(heads, like[1])
+    if ids is None:
         return None
     try:
         objects = orjson.loads(b"[%b%b]" % (_OPEN, _NEXT.join(ends)))
@@ -38,6 +36,18 @@ def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | Non
     if len(params) != len(ids) or set(map(len, objects)) != {1}:
         return None
     return ids, params
+
+
+def read_ids(lines: Sequence[bytes]) -> list[bytes] | None:
+    """The custom_ids of lines that were found good before; None as above."""
+    like = _HEAD(lines[0])
+    return None if like is None else _ids([line.partition(like[2])[0] for line in lines], like[1])
+
+
+def _ids(heads: Sequence[bytes], opening: bytes) -> list[bytes] | None:
+    size = len(opening)
+    ids = [head[size:] for head in heads]
+    return ids if {head[:size] for head in heads} == {opening} and _are_ids(ids) else None
 
 
 def _are_ids(ids: Sequence[bytes]) -> bool:

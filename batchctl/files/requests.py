@@ -8,7 +8,7 @@ from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Batch, Cut, Job
 from batchctl.files.decoding import BYTE_ORDER_MARK
 from batchctl.files.inputs import opened
-from batchctl.files.results import lines_of_range
+from batchctl.files.ranges import lines_of_range
 from batchctl.files.workspace import Workspace
 
 

@@ -4,113 +4,24 @@ What is on the disk under its name is whole: the number of lines, the set of ids
 """
 
 import hashlib
-import json
 import os
-import re
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
 
-import orjson
-
-from batchctl.domain.classifying import CLASS_OF_MARK, Reading, read_result
+from batchctl.domain.classifying import CLASS_OF_MARK, Reading
 from batchctl.domain.errors import DiskProblem
-from batchctl.domain.model import Batch, Failures, Mark, Outcome, RequestCounts, Verified
+from batchctl.domain.model import Batch, Failures, Mark, Outcome, Verified
 from batchctl.files.durable import disk, place, replacing
-from batchctl.files.sides import pack, unpack
-from batchctl.files.splice import changed, range_pieces
-
-# How the API writes the head of a line. A line that does not match is parsed whole: slower, never wrong.
-_HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
-_TAILS = (b"}}", b"}}\r")
-_REQUEST_HEAD = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"\s*,').match
-# A success that may be less than one: only a line that holds one of these words is parsed for its stop_reason.
-_STOP_WORDS = re.compile(rb'"(?:max_tokens|refusal|pause_turn|model_context_window_exceeded)"').search
+from batchctl.files.result_lines import Lines, NotWhole, Positions, read_line
+from batchctl.files.sides import unpack
 
 SAMPLES = 3
 IN_MEMORY_BYTES = 8 << 20
 PIECE_BYTES = 1 << 18
 
 
-class NotWhole(Exception):
-    """The download does not hold what the batch should; asking again may help."""
-
-
 class NotOurs(Exception):
     """The results answer requests that this batch never held."""
-
-
-class Positions(Protocol):
-    """Where in its batch a custom_id stands; None where it stands nowhere."""
-
-    def get(self, custom_id: bytes, /) -> int | None: ...
-
-
-class OrderOfArrival:
-    """Positions of a batch whose requests are not known: each new id takes the next, and there are only `count`."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._taken: dict[bytes, int] = {}
-
-    def get(self, custom_id: bytes, /) -> int | None:
-        position = self._taken.get(custom_id)
-        if position is None and len(self._taken) < self._count:
-            position = self._taken[custom_id] = len(self._taken)
-        return position
-
-
-def ids_of_range(path: Path, batch: Batch) -> dict[bytes, int]:
-    """The custom_ids of a batch with their positions in it, read from its range of the request file."""
-    positions: dict[bytes, int] = {}
-    for line in lines_of_range(path, batch):
-        positions[custom_id_of(line)] = len(positions)
-    return positions
-
-
-def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
-    """The request lines of a batch, without their newlines.
-
-    Raises InputProblem, after the last of them, where they are not the bytes that were planned.
-    """
-    digest = hashlib.sha256()
-    rest = b""
-    for piece in range_pieces(path, batch.cut.start, batch.cut.end):
-        digest.update(piece)
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from lines
-    yield rest
-    if digest.hexdigest() != batch.cut.sha256:
-        raise changed(path, batch.cut)
-
-
-def custom_id_of(line: bytes) -> bytes:
-    """Of a request line that was checked when it was planned; empty when it no longer is one."""
-    match = _REQUEST_HEAD(line)
-    if match and line.count(b'"custom_id"') == 1:
-        return match.group(1)
-    try:
-        return str(orjson.loads(line)["custom_id"]).encode()
-    except (ValueError, KeyError, TypeError):
-        return b""
-
-
-def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
-    """The custom_ids of the first result lines, at least one. Raises NotWhole where a line is no result, or none comes."""
-    found: list[bytes] = []
-    rest = b""
-    for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in filter(bytes.strip, lines):
-            found.append(_read_line(line)[0])
-            if len(found) == most:
-                return found
-    if rest.strip():
-        found.append(_parsed(rest)[0])
-    if not found:
-        raise NotWhole("no result came")
-    return found
 
 
 def receive(pieces: Iterable[bytes], positions: Positions, batch: Batch, raw: Path, index: Path) -> Verified:
@@ -167,89 +78,6 @@ def reindex(positions: Positions, batch: Batch, raw: Path, index: Path) -> None:
         raise _damaged(raw, "not the bytes that were verified when they came")
     with replacing(index) as side:
         side.write(check.index())
-
-
-class Lines:
-    """The result lines of a batch, wherever their pieces end: what came for each request, and what belongs to none."""
-
-    def __init__(self, positions: Positions, count: int) -> None:
-        self._positions = positions
-        self.count = count
-        self.offsets = array("Q", bytes(8 * count))
-        self.sizes = array("I", bytes(4 * count))
-        self.marks = bytearray(count)
-        self.lines = self.foreign = self.repeated = 0
-        self._rest: list[bytes] = []
-        self._rest_at = 0
-
-    def take(self, piece: bytes) -> None:
-        """Raises NotWhole where a line is no result."""
-        if b"\n" not in piece:
-            self._rest.append(piece)
-            return
-        *lines, rest = b"".join((*self._rest, piece)).split(b"\n")
-        for line in lines:
-            self._line(line, self._rest_at)
-            self._rest_at += len(line) + 1
-        self._rest = [rest]
-
-    def end(self) -> None:
-        """Takes the last line, where no newline ended it. Raises as `take` does."""
-        last = b"".join(self._rest)
-        if last.strip():
-            # Without its newline it may be cut, and a head alone would not show that.
-            _parsed(last)
-            self._line(last, self._rest_at)
-
-    def _line(self, line: bytes, offset: int) -> None:
-        if not line.strip():
-            return
-        self.lines += 1
-        custom_id, reading = _read_line(line)
-        position = self._positions.get(custom_id)
-        if position is None:
-            self.foreign += 1
-        elif self.marks[position]:
-            self.repeated += 1
-        else:
-            self.offsets[position], self.sizes[position] = offset, len(line)
-            self.marks[position] = reading.mark
-            if reading.mark is not Mark.SUCCEEDED:
-                self._note(custom_id.decode(), reading)
-
-    def _note(self, custom_id: str, reading: Reading) -> None:
-        """Of a result that is no plain success."""
-
-    def index(self) -> bytes:
-        """As it stands beside the raw file."""
-        return pack(self.offsets) + pack(self.sizes) + self.marks
-
-    def differences(self, stored: bytes) -> list[int]:
-        """The positions of results that an index of the right length has otherwise."""
-        found = self.index()
-        if stored == found:
-            return []
-        pairs = zip(_triples(stored, self.count), _triples(found, self.count), strict=True)
-        return [position for position, (one, other) in enumerate(pairs) if other[2] and one != other]
-
-    def has_same_lines(self, stored: bytes) -> bool:
-        """Whether an index of the right length tells of the same lines, in whatever order."""
-        return sorted(_triples(stored, self.count)) == sorted(_triples(self.index(), self.count))
-
-    def disagreements(self, theirs: RequestCounts) -> list[str]:
-        """Where the lines and the API's counters differ."""
-        return _disagreements(self.counts(), self._tally(Mark.UNKNOWN), theirs)
-
-    def _tally(self, *marks: Mark) -> int:
-        return sum(self.marks.count(mark) for mark in marks)
-
-    def counts(self) -> RequestCounts:
-        return RequestCounts(
-            succeeded=self._tally(Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED),
-            errored=self._tally(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
-            canceled=self._tally(Mark.CANCELED),
-            expired=self._tally(Mark.EXPIRED),
-        )
 
 
 class _Check(Lines):
@@ -326,79 +154,9 @@ class _Check(Lines):
                 )
 
 
-class Reread(Lines):
-    """The lines of a raw file, read again: what is odd is noted with its line, and reading goes on."""
-
-    def __init__(self, positions: Positions, count: int, note: Callable[[str, int, str], None]) -> None:
-        """`note`: what is odd, the line of the raw file from 1, and its custom_id, empty where it has none."""
-        super().__init__(positions, count)
-        self._tell = note
-        self._number = 0
-
-    def end(self) -> None:
-        try:
-            super().end()
-        except NotWhole as odd:
-            self._tell(str(odd), self._number + 1, "")
-
-    def _line(self, line: bytes, offset: int) -> None:
-        self._number += 1
-        known = self.foreign, self.repeated
-        try:
-            super()._line(line, offset)
-        except NotWhole as odd:
-            self._tell(str(odd), self._number, "")
-            return
-        if (self.foreign, self.repeated) != known:
-            what = "was not sent in this batch" if self.foreign > known[0] else "came twice"
-            self._tell(f"a result whose custom_id {what}", self._number, custom_id_of_result(line))
-
-
-def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> list[str]:
-    """Where the lines and the API's counters differ. A type we do not know may be counted there as any of its own."""
-    pairs = [
-        (name, getattr(ours, name), getattr(theirs, name)) for name in ("succeeded", "errored", "canceled", "expired")
-    ]
-    wrong = [f"{have:,} {name}, the API counted {want:,}" for name, have, want in pairs if have != want]
-    if unknown and sum(want - have for _, have, want in pairs if want > have) <= unknown:
-        wrong = [f"{have:,} {name}, the API counted {want:,}" for name, have, want in pairs if have > want]
-    return wrong
-
-
-def _read_line(line: bytes) -> tuple[bytes, Reading]:
-    match = _HEAD(line)
-    if match and match.group(2) == b"succeeded" and line.endswith(_TAILS) and not _STOP_WORDS(line):
-        return match.group(1), _SUCCEEDED
-    return _parsed(line)
-
-
-def custom_id_of_result(line: bytes) -> str:
-    """Raises NotWhole where it is no result."""
-    return _read_line(line)[0].decode("utf-8", "replace")
-
-
-def _parsed(line: bytes) -> tuple[bytes, Reading]:
-    try:
-        # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.
-        try:
-            parsed = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            parsed = json.loads(line)
-        return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
-
-
-_SUCCEEDED = Reading(Mark.SUCCEEDED, Outcome.SUCCEEDED)
 _MARKS = frozenset(Mark)
 # An offset, a size and a mark for every request.
 INDEX_BYTES = 13
-
-
-def _triples(index: bytes, count: int) -> Iterator[tuple[int, int, int]]:
-    """Offset, size and mark of each position of an index."""
-    offsets, sizes = unpack("Q", index[: 8 * count]), unpack("I", index[8 * count : 12 * count])
-    return zip(offsets, sizes, index[12 * count :], strict=True)
 
 
 def pieces_of(raw: Path) -> Iterator[bytes]:
@@ -449,17 +207,10 @@ class Answers:
             return self._whole[offset : offset + size]
         return os.pread(self._file.fileno(), size, offset)
 
-    def custom_id(self, position: int) -> bytes:
-        """Raises DiskProblem where the line is no result any more."""
-        return self._read(position)[0]
-
-    def reading(self, position: int) -> Reading:
-        """Raises as `custom_id` does."""
-        return self._read(position)[1]
-
-    def _read(self, position: int) -> tuple[bytes, Reading]:
+    def read(self, position: int) -> tuple[bytes, Reading]:
+        """The custom_id, and what the line says. Raises DiskProblem where it is no result any more."""
         try:
-            return _read_line(self.line(position))
+            return read_line(self.line(position))
         except NotWhole as odd:
             raise _damaged(self._raw, str(odd)) from odd
 

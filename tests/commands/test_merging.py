@@ -33,8 +33,9 @@ from program import equipped
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.merging import Output, merge
 from batchctl.domain.model import Batch, Job, Outcome, RequestCounts, Round
+from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
-from batchctl.files.results import ids_of_range, receive
+from batchctl.files.results import receive
 from batchctl.files.sides import pack
 from batchctl.files.workspace import Workspace
 

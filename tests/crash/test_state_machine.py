@@ -39,8 +39,9 @@ from batchctl.commands.status import watch
 from batchctl.commands.submit import send_rest
 from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.states import may_follow
+from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
-from batchctl.files.results import ids_of_range, is_on_disk
+from batchctl.files.results import is_on_disk
 from batchctl.files.workspace import Workspace
 from batchctl.ledger import Ledger
 

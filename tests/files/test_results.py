@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from batchctl.domain.errors import ApiFailure, DiskProblem
 from batchctl.domain.model import Batch, Cut, FailureClass, Mark, Outcome, RequestCounts, State, Verified
 from batchctl.files import results
-from batchctl.files.results import Answers, NotOurs, NotWhole, OrderOfArrival, first_ids, is_on_disk, receive, reindex
+from batchctl.files.result_lines import NotWhole, OrderOfArrival, first_ids
+from batchctl.files.results import Answers, NotOurs, is_on_disk, receive, reindex
 
 IDS = [request_id(n) for n in range(8)]
 POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
@@ -125,7 +126,7 @@ def test_every_outcome_is_counted_and_failures_keep_a_few_samples(tmp_path: Path
     verified, answers = received(tmp_path, joined(lines), counts)
     assert verified.counts == counts
     assert (verified.truncated, verified.refusals, verified.paused_turns, verified.unknown) == (2, 1, 1, 0)
-    assert [answers.reading(n).mark for n in range(len(shapes))] == [mark for _, mark in shapes]
+    assert [answers.read(n)[1].mark for n in range(len(shapes))] == [mark for _, mark in shapes]
     assert marks(answers) == [mark for _, mark in shapes]
     kinds = {(f.outcome, f.error_type, f.failure_class): f for f in verified.failures}
     assert {kind: f.count for kind, f in kinds.items()} == {
@@ -300,13 +301,12 @@ def test_large_files_are_read_by_position_as_small_ones_are(
     monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
     _, answers = received(tmp_path, joined(GOOD))
     assert [answers.line(n) for n in (5, 0, 7)] == [GOOD[2], GOOD[7], GOOD[0]]
-    assert answers.reading(3).mark is Mark.SUCCEEDED
+    assert answers.read(3)[1].mark is Mark.SUCCEEDED
     answers.close()
 
 
-@pytest.mark.parametrize("read", [Answers.reading, Answers.custom_id])
 def test_a_line_of_a_large_file_that_is_no_result_any_more_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Answers, int], object]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large file is not read whole before its lines are."""
     monkeypatch.setattr(results, "IN_MEMORY_BYTES", 0)
@@ -315,9 +315,9 @@ def test_a_line_of_a_large_file_that_is_no_result_any_more_is_refused(
     raw = tmp_path / "raw.jsonl"
     raw.write_bytes(joined(GOOD).replace(b'{"custom_id":"r-00003"', b'{"custom_id:"r-000003"'))
     answers = Answers(raw, tmp_path / "raw.index", fetched(verified))
-    assert answers.custom_id(2) == b"r-00002"
+    assert answers.read(2)[0] == b"r-00002"
     with pytest.raises(DiskProblem, match="a line is no result") as raised:
-        read(answers, 3)
+        answers.read(3)
     answers.close()
     assert str(raw) in raised.value.message
     assert "fetch" in raised.value.hint
@@ -523,7 +523,7 @@ def arrived(folder: Path, data: bytes, counts: RequestCounts = COUNTS) -> tuple[
 def test_without_requests_results_stand_in_the_order_of_arrival(tmp_path: Path) -> None:
     _, answers = arrived(tmp_path, joined(GOOD))
     assert [answers.line(n) for n in range(8)] == GOOD
-    assert [answers.custom_id(n).decode() for n in range(8)] == list(reversed(IDS))
+    assert [answers.read(n)[0].decode() for n in range(8)] == list(reversed(IDS))
     answers.close()
 
 
@@ -554,7 +554,7 @@ def test_results_are_given_the_places_of_their_requests(tmp_path: Path) -> None:
     known = fetched(verified)
     reindex(POSITIONS, known, tmp_path / "raw.jsonl", tmp_path / "raw.index")
     answers = Answers(tmp_path / "raw.jsonl", tmp_path / "raw.index", known)
-    assert [answers.custom_id(n).decode() for n in range(8)] == IDS
+    assert [answers.read(n)[0].decode() for n in range(8)] == IDS
     answers.close()
 
 

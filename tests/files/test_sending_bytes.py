@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Cut
+from batchctl.files.ranges import custom_id_of, ids_of_range, lines_of_range
 from batchctl.files.requests import LinesInOrder, halves, request_file, whole_lines
-from batchctl.files.results import custom_id_of, ids_of_range, lines_of_range
 from batchctl.files.splice import PIECE_BYTES, body_pieces, single_request_body
 from batchctl.files.workspace import Workspace
 

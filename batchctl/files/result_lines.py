@@ -1,0 +1,260 @@
+"""The lines of a batch's results: whose they are, what they say, and where they lie.
+
+How the API writes the head of a success is known, and most lines are one. A line that looks otherwise is parsed whole:
+slower, never wrong.
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import orjson
+
+from batchctl.domain.classifying import Reading, read_result
+from batchctl.domain.model import Mark, Outcome, RequestCounts
+from batchctl.files.sides import pack, unpack
+
+BLOCK_BYTES = 1 << 17
+
+_HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
+_OPENING = b'{"custom_id":"'
+_OPENING_BYTES = len(_OPENING)
+_SUCCEEDED_HEAD = b'","result":{"type":"succeeded",'
+_TAILS = (b"}}}", b"}}}\r")
+_STOP_REASON = b'"stop_reason"'
+_PLAIN_STOPS = (b'"stop_reason":"end_turn"', b'"stop_reason":"tool_use"', b'"stop_reason":"stop_sequence"')
+_SUCCEEDED = Reading(Mark.SUCCEEDED, Outcome.SUCCEEDED)
+_PLAIN = Mark.SUCCEEDED.value
+
+
+class NotWhole(Exception):
+    """The download does not hold what the batch should; asking again may help."""
+
+
+class Positions(Protocol):
+    """Where in its batch a custom_id stands; None where it stands nowhere."""
+
+    def get(self, custom_id: bytes, /) -> int | None: ...
+
+
+class OrderOfArrival:
+    """Positions of a batch whose requests are not known: each new id takes the next, and there are only `count`."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._taken: dict[bytes, int] = {}
+
+    def get(self, custom_id: bytes, /) -> int | None:
+        position = self._taken.get(custom_id)
+        if position is None and len(self._taken) < self._count:
+            position = self._taken[custom_id] = len(self._taken)
+        return position
+
+
+def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
+    """The custom_ids of the first result lines, at least one. Raises NotWhole where a line is no result, or none comes."""
+    found: list[bytes] = []
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in filter(bytes.strip, lines):
+            found.append(read_line(line)[0])
+            if len(found) == most:
+                return found
+    if rest.strip():
+        found.append(_parsed(rest)[0])
+    if not found:
+        raise NotWhole("no result came")
+    return found
+
+
+class Lines:
+    """The result lines of a batch, wherever their pieces end: what came for each request, and what belongs to none."""
+
+    def __init__(self, positions: Positions, count: int) -> None:
+        self._positions = positions
+        self.count = count
+        self.offsets = array("Q", bytes(8 * count))
+        self.sizes = array("I", bytes(4 * count))
+        self.marks = bytearray(count)
+        self.number = self.lines = self.foreign = self.repeated = 0
+        self._rest: list[bytes] = []
+        self._rest_size = 0
+        self._rest_at = 0
+
+    def take(self, piece: bytes) -> None:
+        """Raises NotWhole where a line is no result."""
+        self._rest.append(piece)
+        self._rest_size += len(piece)
+        if self._rest_size < BLOCK_BYTES or b"\n" not in piece:
+            return
+        self._take_rest()
+
+    def end(self) -> None:
+        """Takes the last line, where no newline ended it. Raises as `take` does."""
+        self._take_rest()
+        last = b"".join(self._rest)
+        if last.strip():
+            # Without its newline it may be cut, and a head alone would not show that.
+            _parsed(last)
+            self._line(last, self._rest_at)
+
+    def _take_rest(self) -> None:
+        """The whole lines of what is in hand."""
+        block = b"".join(self._rest)
+        *lines, rest = block.split(b"\n")
+        if lines:
+            self._take_lines(lines, are_plain=_ends_plainly(block))
+        self._rest, self._rest_size = [rest], len(rest)
+
+    def _take_lines(self, lines: list[bytes], *, are_plain: bool) -> None:
+        """A success that is plainly one, for a request that had none so far, is noted here; all else line by line."""
+        parts = [line.partition(_SUCCEEDED_HEAD) for line in lines]
+        # Where the requests are not known, an id is looked at closely before it takes a position.
+        known = self._positions if isinstance(self._positions, dict) else {}
+        found = map(known.get, [head[_OPENING_BYTES:] for head, _, _ in parts])
+        marks, offsets, sizes, at = self.marks, self.offsets, self.sizes, self._rest_at
+        first, plain = self.number, 0
+        for number, (line, (head, _, end), position) in enumerate(zip(lines, parts, found, strict=True), first):
+            size = len(line)
+            is_success = head[:_OPENING_BYTES] == _OPENING and end[-3:] == b"}}}" and (are_plain or _ends_plainly(end))
+            if is_success and position is not None and not marks[position]:
+                offsets[position], sizes[position], marks[position] = at, size, _PLAIN
+                plain += 1
+            else:
+                self.number = number
+                self._line(line, at)
+            at += size + 1
+        self.number = first + len(lines)
+        self.lines += plain
+        self._rest_at = at
+
+    def _line(self, line: bytes, offset: int) -> None:
+        self.number += 1
+        if not line.strip():
+            return
+        self.lines += 1
+        custom_id, reading = read_line(line)
+        position = self._positions.get(custom_id)
+        if position is None:
+            self.foreign += 1
+        elif self.marks[position]:
+            self.repeated += 1
+        else:
+            self.offsets[position], self.sizes[position] = offset, len(line)
+            self.marks[position] = reading.mark
+            if reading.mark is not Mark.SUCCEEDED:
+                self._note(custom_id.decode(), reading)
+
+    def _note(self, custom_id: str, reading: Reading) -> None:
+        """Of a result that is no plain success."""
+
+    def index(self) -> bytes:
+        """As it stands beside the raw file."""
+        return pack(self.offsets) + pack(self.sizes) + self.marks
+
+    def differences(self, stored: bytes) -> list[int]:
+        """The positions of results that an index of the right length has otherwise."""
+        found = self.index()
+        if stored == found:
+            return []
+        pairs = zip(_triples(stored, self.count), _triples(found, self.count), strict=True)
+        return [position for position, (one, other) in enumerate(pairs) if other[2] and one != other]
+
+    def has_same_lines(self, stored: bytes) -> bool:
+        """Whether an index of the right length tells of the same lines, in whatever order."""
+        return sorted(_triples(stored, self.count)) == sorted(_triples(self.index(), self.count))
+
+    def disagreements(self, theirs: RequestCounts) -> list[str]:
+        """Where the lines and the API's counters differ."""
+        return _disagreements(self.counts(), self._tally(Mark.UNKNOWN), theirs)
+
+    def _tally(self, *marks: Mark) -> int:
+        return sum(self.marks.count(mark) for mark in marks)
+
+    def counts(self) -> RequestCounts:
+        return RequestCounts(
+            succeeded=self._tally(Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED),
+            errored=self._tally(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
+            canceled=self._tally(Mark.CANCELED),
+            expired=self._tally(Mark.EXPIRED),
+        )
+
+
+class Reread(Lines):
+    """The lines of a raw file, read again: what is odd is noted with its line, and reading goes on."""
+
+    def __init__(self, positions: Positions, count: int, note: Callable[[str, int, str], None]) -> None:
+        """`note`: what is odd, the line of the raw file from 1, and its custom_id, empty where it has none."""
+        super().__init__(positions, count)
+        self._tell = note
+
+    def end(self) -> None:
+        try:
+            super().end()
+        except NotWhole as odd:
+            self._tell(str(odd), self.number + 1, "")
+
+    def _line(self, line: bytes, offset: int) -> None:
+        known = self.foreign, self.repeated
+        try:
+            super()._line(line, offset)
+        except NotWhole as odd:
+            self._tell(str(odd), self.number, "")
+            return
+        if (self.foreign, self.repeated) != known:
+            what = "was not sent in this batch" if self.foreign > known[0] else "came twice"
+            self._tell(f"a result whose custom_id {what}", self.number, custom_id_of_result(line))
+
+
+def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> list[str]:
+    """Where the lines and the API's counters differ. A type we do not know may be counted there as any of its own."""
+    pairs = [
+        (name, getattr(ours, name), getattr(theirs, name)) for name in ("succeeded", "errored", "canceled", "expired")
+    ]
+    wrong = [f"{have:,} {name}, the API counted {want:,}" for name, have, want in pairs if have != want]
+    if unknown and sum(want - have for _, have, want in pairs if want > have) <= unknown:
+        wrong = [f"{have:,} {name}, the API counted {want:,}" for name, have, want in pairs if have > want]
+    return wrong
+
+
+def read_line(line: bytes) -> tuple[bytes, Reading]:
+    match = _HEAD(line)
+    if match and match.group(2) == b"succeeded" and line.endswith(_TAILS) and _ends_plainly(line):
+        return match.group(1), _SUCCEEDED
+    return _parsed(line)
+
+
+def custom_id_of_result(line: bytes) -> str:
+    """Raises NotWhole where it is no result."""
+    return read_line(line)[0].decode("utf-8", "replace")
+
+
+def _parsed(line: bytes) -> tuple[bytes, Reading]:
+    try:
+        # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.
+        try:
+            parsed = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            parsed = json.loads(line)
+        return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
+
+
+def _ends_plainly(text: bytes) -> bool:
+    """Whether no answer in `text` stopped before its end: every `stop_reason` in it, wherever it stands, is a plain one."""
+    left = text.count(_STOP_REASON)
+    for plain in _PLAIN_STOPS:
+        if not left:
+            break
+        left -= text.count(plain)
+    return not left
+
+
+def _triples(index: bytes, count: int) -> Iterator[tuple[int, int, int]]:
+    """Offset, size and mark of each position of an index."""
+    offsets, sizes = unpack("Q", index[: 8 * count]), unpack("I", index[8 * count : 12 * count])
+    return zip(offsets, sizes, index[12 * count :], strict=True)
