@@ -6,7 +6,8 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import latest
 from batchctl.commands.planning import Planner
 from batchctl.domain.errors import InputProblem, UsageProblem
-from batchctl.domain.model import Cut, Job, Mark
+from batchctl.domain.merging import without_plain_success
+from batchctl.domain.model import Cut, Job
 from batchctl.domain.plans import Depth
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.durable import replacing
@@ -48,7 +49,6 @@ def _origins_without_success(tools: Equipment, job: Job) -> dict[bytes, int]:
     """
     origins: dict[bytes, int] = {}
     for found in latest(tools, job, tools.ledger.batches(job)):
-        for position, mark in enumerate(found.marks):
-            if mark != Mark.SUCCEEDED:
-                origins[custom_id_of(found.request_line(position))] = found.origin + position
+        for position in without_plain_success(found.marks):
+            origins[custom_id_of(found.request_line(position))] = found.origin + position
     return origins

@@ -5,8 +5,12 @@ are read side by side, and no request is ever looked up.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.merging import replaces
@@ -14,6 +18,8 @@ from batchctl.domain.model import Batch, Job, Mark, State
 from batchctl.files.requests import LinesInOrder, request_file
 from batchctl.files.results import Answers
 from batchctl.files.sides import Numbers
+
+LINES_BYTES = 1 << 18
 
 
 @dataclass(slots=True)
@@ -82,6 +88,19 @@ class Latest:
         assert source.batch.answers is not None
         return source.batch.answers.line(source.position)
 
+    def answer_lines(self) -> Iterator[list[bytes]]:
+        """The lines of all requests that have an answer, in input order, about `LINES_BYTES` at a time."""
+        answers = self._first.answers
+        later = sorted(self._answered_by)
+        step = max(1, LINES_BYTES // max(1, answers.line_bytes if answers else 0))
+        for first in range(0, self.count, step):
+            end = min(first + step, self.count)
+            lines = answers.lines(first, end) if answers else [b""] * (end - first)
+            for position in later[bisect_left(later, first) : bisect_left(later, end)]:
+                lines[position - first] = self.answer_line(position)
+            if found := list(filter(None, lines)):
+                yield found
+
     def answers_of_later_rounds(self) -> Iterator[tuple[int, bytes]]:
         """The positions whose answer is not the first round's, with that answer's line."""
         for position in sorted(self._answered_by):
@@ -107,12 +126,28 @@ def latest(tools: Equipment, job: Job, batches: Sequence[Batch]) -> Iterator[Lat
         later = [_LaterRound(tools, job, r.number, batches) for r in job.rounds[1:]]
         for one in later:
             stack.callback(one.close)
-        for batch in reading_order(batches, lines):
-            with contextlib.closing(OpenBatch(tools, job, batch)) as first:
-                found = Latest(first, lines.run(batch.cut.first, batch.count))
-                for one in later:
-                    one.hand_over(found)
-                yield found
+        for first in _opened_ahead(reading_order(batches, lines), partial(OpenBatch, tools, job)):
+            found = Latest(first, lines.run(first.batch.cut.first, first.batch.count))
+            for one in later:
+                one.hand_over(found)
+            yield found
+
+
+def _opened_ahead(batches: Sequence[Batch], opened: Callable[[Batch], OpenBatch]) -> Iterator[OpenBatch]:
+    """Each in its turn, closed after it; the next is read and hashed meanwhile, which needs no Python."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = deque(pool.submit(opened, batch) for batch in batches[:1])
+        try:
+            for following in (*batches[1:], None):
+                with contextlib.closing(coming[0].result()) as batch:
+                    if following is not None:
+                        coming.append(pool.submit(opened, following))
+                    yield batch
+                coming.popleft()
+        finally:
+            for left in coming:
+                if left.exception() is None:
+                    left.result().close()
 
 
 class _LaterRound:

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import Latest, latest
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.events import Merging
-from batchctl.domain.merging import counted
+from batchctl.domain.merging import counted, without_plain_success
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Mark, Merged, Outcome, State
 from batchctl.domain.progress import SAMPLES, joined
 from batchctl.files.durable import replacing
@@ -25,7 +25,6 @@ from batchctl.files.merged import (
 from batchctl.files.ranges import custom_id_of
 from batchctl.files.requests import request_file
 
-WRITE_BYTES = 1 << 18
 NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
 
 
@@ -61,7 +60,8 @@ class _Merge:
         self._job = job
         self._batches = batches
         self._marks: Counter[Mark] = Counter()
-        self._failures: dict[tuple[str, str], Failures] = {}
+        self._failures: dict[tuple[str, str], list[Unsuccessful]] = {}
+        self._failed: Counter[tuple[str, str]] = Counter()
 
     def run(self, write: Callable[[bytes], object]) -> Iterator[Unsuccessful]:
         done = 0
@@ -75,49 +75,41 @@ class _Merge:
             self._tools.tell(Merging(done, self._job.count))
 
     def _note(self, failed: Unsuccessful) -> None:
-        key = (failed.error_type, failed.failure_class)
-        known = self._failures.get(key)
-        if known is None:
-            self._failures[key] = Failures(
-                round=failed.round,
-                outcome=Outcome(failed.outcome),
-                error_type=failed.error_type,
-                failure_class=FailureClass(failed.failure_class),
-                count=1,
-                sample_ids=(failed.custom_id,) if failed.custom_id else (),
-                sample_message=failed.message,
-            )
-            return
-        is_enough = len(known.sample_ids) >= SAMPLES or not failed.custom_id
-        samples = known.sample_ids if is_enough else (*known.sample_ids, failed.custom_id)
-        self._failures[key] = replace(known, count=known.count + 1, sample_ids=samples)
+        kind = (failed.error_type, failed.failure_class)
+        self._failed[kind] += 1
+        samples = self._failures.setdefault(kind, [])
+        if not samples or (failed.custom_id and len(samples) < SAMPLES):
+            samples.append(failed)
 
     def counts(self, tools: Equipment) -> Merged:
         fetched = sum(b.state is State.FETCHED for b in self._batches)
-        failures = joined(list(self._failures.values()))
+        failures = joined([_failures(samples, self._failed[kind]) for kind, samples in self._failures.items()])
         return Merged(at=tools.now(), batches=fetched, failures=failures, **counted(self._marks))
+
+
+def _failures(samples: Sequence[Unsuccessful], count: int) -> Failures:
+    first = samples[0]
+    return Failures(
+        round=first.round,
+        outcome=Outcome(first.outcome),
+        error_type=first.error_type,
+        failure_class=FailureClass(first.failure_class),
+        count=count,
+        sample_ids=tuple(one.custom_id for one in samples if one.custom_id),
+        sample_message=first.message,
+    )
 
 
 def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
     """The API's own lines, in input order; a request without an answer has no line."""
-    held: list[bytes] = []
-    size = 0
-    for position in range(found.count):
-        if not found.marks[position]:
-            continue
-        line = found.answer_line(position)
-        held.append(line)
-        size += len(line)
-        if size > WRITE_BYTES:
-            write(b"\n".join(held) + b"\n")
-            held, size = [], 0
-    if held:
-        write(b"\n".join(held) + b"\n")
+    for lines in found.answer_lines():
+        write(b"\n".join(lines))
+        write(b"\n")
 
 
 def _unsuccessful(found: Latest) -> Iterator[Unsuccessful]:
-    for position, code in enumerate(found.marks):
-        mark = Mark(code)
+    for position in without_plain_success(found.marks):
+        mark = Mark(found.marks[position])
         if mark.is_success:
             continue
         yield _unanswered(found, position) if mark is Mark.UNANSWERED else _failed(found, position)

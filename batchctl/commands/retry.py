@@ -20,6 +20,7 @@ from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.errors import AccountProblem, Refused
 from batchctl.domain.events import Planned
+from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
 from batchctl.files.cuts import CleanCopy, Cuts
 from batchctl.files.durable import replacing
@@ -141,10 +142,8 @@ class _Chooser:
         self._left: Counter[tuple[str, str, str]] = Counter()
 
     def positions(self, found: Latest) -> Iterator[int]:
-        for position, code in enumerate(found.marks):
-            mark = Mark(code)
-            if mark is Mark.SUCCEEDED:
-                continue
+        for position in without_plain_success(found.marks):
+            mark = Mark(found.marks[position])
             error_type = _error_type(found, position, mark)
             failure_class = CLASS_OF_MARK.get(mark)
             kind = (error_type, failure_class.value if failure_class else "succeeded")

@@ -1,8 +1,11 @@
 """One answer per request: which of the results over all rounds counts."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from batchctl.domain.model import Mark
+
+_NOT_SUCCEEDED = re.compile(b"[^%c]" % Mark.SUCCEEDED, re.DOTALL).finditer
 
 
 def replaces(newer: Mark, older: Mark) -> bool:
@@ -10,6 +13,11 @@ def replaces(newer: Mark, older: Mark) -> bool:
     if newer is Mark.UNANSWERED:
         return False
     return newer.is_success or not older.is_success
+
+
+def without_plain_success(marks: bytes | bytearray) -> Iterator[int]:
+    """The positions, in order, of every other mark: few among very many."""
+    return (found.start() for found in _NOT_SUCCEEDED(marks))
 
 
 def counted(marks: Mapping[Mark, int]) -> dict[str, int]:

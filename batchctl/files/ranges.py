@@ -42,6 +42,15 @@ def blocks_of_range(path: Path, batch: Batch) -> Iterator[list[bytes]]:
         raise changed(path, batch.cut)
 
 
+def check_range(path: Path, batch: Batch) -> None:
+    """Raises InputProblem where the bytes of the range are not those that were planned."""
+    digest = hashlib.sha256()
+    for piece in range_pieces(path, batch.cut.start, batch.cut.end):
+        digest.update(piece)
+    if digest.hexdigest() != batch.cut.sha256:
+        raise changed(path, batch.cut)
+
+
 def ids_of(lines: list[bytes]) -> list[bytes]:
     """The custom_ids of request lines that were checked when they were planned; empty for one that no longer is one."""
     return read_ids(lines) or [_parsed_id(line) for line in lines]

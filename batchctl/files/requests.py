@@ -8,7 +8,7 @@ from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Batch, Cut, Job
 from batchctl.files.decoding import BYTE_ORDER_MARK
 from batchctl.files.inputs import opened
-from batchctl.files.ranges import lines_of_range
+from batchctl.files.ranges import blocks_of_range, check_range, lines_of_range
 from batchctl.files.workspace import Workspace
 
 
@@ -50,21 +50,27 @@ def halves(path: Path, batch: Batch) -> tuple[Cut, Cut]:
 
 
 class LinesInOrder:
-    """The request lines of one batch, asked for by rising position; the range is read once, and only if asked."""
+    """The request lines of one batch, asked for by rising position; its range is read only if asked.
+
+    Checked as a whole before the first is given: what is taken from them may be sent before the last is reached.
+    """
 
     def __init__(self, path: Path, batch: Batch) -> None:
-        self._lines = enumerate(_checked_lines(path, batch))
+        self._path = path
+        self._batch = batch
+        self._blocks: Iterator[list[bytes]] | None = None
+        self._lines: list[bytes] = []
+        self._first = 0
 
     def line(self, position: int) -> bytes:
         """Raises InputProblem where the range is not the one that was planned."""
-        return next(line for at, line in self._lines if at == position)
-
-
-def _checked_lines(path: Path, batch: Batch) -> Iterator[bytes]:
-    """Checked as a whole before the first is given: what is taken from them may be sent before the last is reached."""
-    for _ in lines_of_range(path, batch):
-        pass
-    yield from lines_of_range(path, batch)
+        if self._blocks is None:
+            check_range(self._path, self._batch)
+            self._blocks = blocks_of_range(self._path, self._batch)
+        while position >= self._first + len(self._lines):
+            self._first += len(self._lines)
+            self._lines = next(self._blocks)
+        return self._lines[position - self._first]
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:

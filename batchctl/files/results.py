@@ -180,7 +180,10 @@ def _damaged(path: Path, why: str) -> DiskProblem:
 
 
 class Answers:
-    """A downloaded batch, by position: its marks, and its lines as the API sent them."""
+    """A downloaded batch, by position: its marks, and its lines as the API sent them.
+
+    `line_bytes`: how long a line is on average.
+    """
 
     def __init__(self, raw: Path, index: Path, batch: Batch) -> None:
         count = batch.count
@@ -192,6 +195,7 @@ class Answers:
         self._offsets = unpack("Q", stored[: 8 * count])
         self._sizes = unpack("I", stored[8 * count : 12 * count])
         self._raw = raw
+        self.line_bytes = sum(self._sizes) // max(1, count)
         with disk(raw):
             self._file = raw.open("rb")
             self._is_small = os.fstat(self._file.fileno()).st_size <= IN_MEMORY_BYTES
@@ -206,6 +210,14 @@ class Answers:
         if self._is_small:
             return self._whole[offset : offset + size]
         return os.pread(self._file.fileno(), size, offset)
+
+    def lines(self, first: int, end: int) -> list[bytes]:
+        """Of the positions from `first` to before `end`; empty for one that has none."""
+        places = zip(self._offsets[first:end], self._sizes[first:end], strict=True)
+        if self._is_small:
+            whole = self._whole
+            return [whole[offset : offset + size] for offset, size in places]
+        return [os.pread(self._file.fileno(), size, offset) for offset, size in places]
 
     def read(self, position: int) -> tuple[bytes, Reading]:
         """The custom_id, and what the line says. Raises DiskProblem where it is no result any more."""
