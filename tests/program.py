@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.main import get_command
 
 from batchctl.cli.app import app
@@ -83,6 +85,16 @@ class Person:
         ran = self.run("submit", self.write(name, lines), *options)
         assert ran.status == 0, ran.err
         return ran.job
+
+    def left_in_doubt(self, path: Path, *options: str) -> None:
+        """A job with a create that got no answer; nobody has looked for it so far, and whoever comes next will."""
+        with pytest.MonkeyPatch.context() as later:
+            # Else a slow machine has looked for it already.
+            later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=60))
+            ran = self.run("submit", path, "--no-wait", *options)
+        assert ran.status == 8, ran.err
+        with closing(sqlite3.connect(self.folder / ".batchctl" / "ledger.db")) as db, db:
+            db.execute("update batch set not_before = null where state = 'submitting'")
 
     def results(self, job: str) -> list[dict[str, Any]]:
         return _objects(self.folder / f"{job}.results.jsonl")

@@ -7,6 +7,15 @@ from program import Person
 from batchctl.emulator.running import Running, running
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a second where nothing but the wait would be seen; what the API asks for is waited out all the same.
+
+    How pauses grow is held in tests/domain.
+    """
+    monkeypatch.setattr("batchctl.domain.polling.BACKOFF_SECONDS", 0.05)
+
+
 @pytest.fixture
 def emulator() -> Iterator[Running]:
     """Batches end at once. A scripted fault that never fired is a test that tested nothing."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from program import Person, ids, requests
 
+from batchctl.domain.polling import BACKOFF_SECONDS
 from batchctl.emulator.running import Running
 from batchctl.transport.client import Seen, Transport
 
@@ -73,8 +74,7 @@ def test_a_batch_in_doubt_is_looked_for_and_canceled_at_a_persons_word(person: P
     """By its size and time alone it may be somebody else's, and a cancel cannot be taken back."""
     _running(emulator)
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
-    ran = person.run("submit", person.write("in.jsonl", requests(4)), "--no-wait")
-    assert ran.status == 8
+    person.left_in_doubt(person.write("in.jsonl", requests(4)))
     ran = person.run("cancel", "--yes", "--poll", "100ms", "--timeout", "3s")
     assert ran.status == 8, ran.err
     (found,) = emulator.batches()
@@ -92,7 +92,7 @@ def test_a_strangers_batch_that_looks_like_ours_is_not_canceled(
 ) -> None:
     _running(emulator)
     emulator.add_fault({"on": "create", "fault": "status", "status": 529})
-    assert person.run("submit", person.write("in.jsonl", requests(4)), "--no-wait").status == 8
+    person.left_in_doubt(person.write("in.jsonl", requests(4)))
     Person(tmp_path_factory.mktemp("stranger"), emulator.base_url).submitted("theirs.jsonl", requests(4, "theirs"))
     person.run("cancel", "--yes", "--poll", "100ms", "--timeout", "2s")
     assert [b["processing_status"] for b in emulator.batches()] == ["in_progress"]
@@ -199,6 +199,7 @@ def test_a_cancel_that_does_not_show_yet_is_asked_again_after_a_while(
         return self.retrieve(message_batch_id)
 
     monkeypatch.setattr(Transport, "cancel", taken)
+    monkeypatch.setattr("batchctl.domain.polling.BACKOFF_SECONDS", BACKOFF_SECONDS)
     ran = person.run("cancel", "--yes", "--poll", "100ms", "--timeout", "2s")
     assert ran.status == 8
     assert len(asked) < 5

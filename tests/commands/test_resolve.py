@@ -38,7 +38,7 @@ def _stuck(person: Person, stranger: Person, emulator: Running) -> tuple[Path, s
     emulator.set_scenario({"batch_seconds": 600})
     emulator.add_fault(LOST)
     path = person.write("in.jsonl", requests(4))
-    assert person.run("submit", path, "--no-wait").status == 8
+    person.left_in_doubt(path)
     stranger.submitted("theirs.jsonl", requests(4, prefix="theirs"))
     ran = person.run("submit", path)
     assert ran.status == 7, ran.err
@@ -154,7 +154,7 @@ def test_what_its_ids_name_as_ours_is_never_sent_again(person: Person, emulator:
     emulator.add_fault(LOST)
     emulator.add_fault({"on": "results", "fault": "status", "status": 500, "times": 1})
     path = person.write("in.jsonl", requests(4))
-    assert person.run("submit", path, "--no-wait").status == 8
+    person.left_in_doubt(path)
     ran = person.run("resolve", "--resend", "--yes")
     while ran.status == 1:
         ran = person.run("resolve", "--resend", "--yes")
@@ -209,7 +209,7 @@ def test_of_two_doubts_one_is_named_by_its_number(person: Person, stranger: Pers
     emulator.set_scenario({"batch_seconds": 600})
     emulator.add_fault({**LOST, "times": 2})
     path = person.write("in.jsonl", requests(4))
-    assert person.run("submit", path, "--max-requests", "2", "--parallel", "2", "--no-wait").status == 8
+    person.left_in_doubt(path, "--max-requests", "2", "--parallel", "2")
     stranger.submitted("theirs.jsonl", requests(2, prefix="theirs"))
     assert person.run("submit", path).status == 7
     by_first_id = {sent[0]: b["id"] for sent, b in zip(sent_lines(emulator), emulator.batches(), strict=True)}

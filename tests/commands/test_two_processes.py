@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -48,11 +47,7 @@ def _in_doubt(person: Person, emulator: Running, faults: Sequence[dict[str, Any]
         emulator.add_fault({**fault, "nth": number})
     lines = requests(2 * len(faults))
     path = person.write("in.jsonl", lines)
-    with pytest.MonkeyPatch.context() as later:
-        later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=60))
-        assert person.run("submit", path, "--no-wait", "--max-requests", "2").status == 8
-    with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
-        db.execute("update batch set not_before = null")
+    person.left_in_doubt(path, "--max-requests", "2")
     return path, lines
 
 

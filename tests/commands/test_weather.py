@@ -2,6 +2,7 @@
 
 import re
 from contextlib import closing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ CREATE = "POST /v1/messages/batches"
 
 
 @pytest.fixture(autouse=True)
-def _short_grace(person: Person) -> None:
+def _soon(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    monkeypatch.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=0.05))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_no_network_is_waited_out_as_long_as_a_person_allows(person: Person, emu
     there = person.variables["ANTHROPIC_BASE_URL"]
     person.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
     path = person.write("in.jsonl", requests(2))
-    ran = person.run("submit", path, "--timeout", "2s")
+    ran = person.run("submit", path, "--timeout", "1s")
     assert ran.status == 8
     assert re.search(r"no answer  cannot connect.*again in", ran.err)
     assert "not finished within the --timeout" in ran.err
