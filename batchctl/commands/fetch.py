@@ -1,9 +1,10 @@
 """`fetch [JOB]`: every ended batch to the disk, verified; then the merged answers. Re-running brings only what is missing."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import look, raise_unless_passing, report_of, unreachable
+from batchctl.commands.looking import look, patiently, raise_unless_passing, report_of
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output, merge
 from batchctl.commands.surplus import notice_surplus
@@ -12,8 +13,6 @@ from batchctl.domain.model import Job, Merged, State
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
 from batchctl.files.results import is_on_disk
-
-BY_THEMSELVES = "the batches go on without us: run the same command again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +28,17 @@ class Fetched:
 def fetch(tools: Equipment, job: Job, output: Output) -> Fetched:
     """Downloads and merges. Results that cannot be had do not keep the others from the merged files."""
     forget_what_is_gone(tools, job)
-    failure = look_once(tools, job)
-    if failure is not None and not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
-        raise unreachable(failure, BY_THEMSELVES)
+    patiently(tools, partial(_look_if_need_be, tools, job))
     # A doubt is looked for once more, never waited for and never sent from here.
     problem = take_steps(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.SETTLE})))
     return brought_home(tools, job, output, problem)
+
+
+def _look_if_need_be(tools: Equipment, job: Job) -> None:
+    """No answer is none only where nothing is known to have ended: what has can be brought home meanwhile."""
+    failure = look_once(tools, job)
+    if failure is not None and not any(b.state is State.ENDED for b in tools.ledger.batches(job)):
+        raise failure
 
 
 def forget_what_is_gone(tools: Equipment, job: Job) -> None:

@@ -1,13 +1,15 @@
 """`status [JOB]`: what there is to know, from the API and the ledger, or from the ledger alone."""
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.fetch import BY_THEMSELVES, look_once
+from batchctl.commands.fetch import look_once
 from batchctl.commands.looking import report_of, unreachable
 from batchctl.commands.loop import Loop, Verb
 from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.model import Job
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
+
+BY_THEMSELVES = "the batches go on without us: run the same command again"
 
 
 def status(tools: Equipment, job: Job, *, offline: bool) -> tuple[JobReport, ServiceProblem | None]:

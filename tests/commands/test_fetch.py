@@ -116,6 +116,28 @@ def test_what_the_api_archived_or_forgot_is_said(person: Person, emulator: Runni
     assert "not known to the API" in ran.err
 
 
+def test_a_look_without_an_answer_is_made_again(person: Person, emulator: Running) -> None:
+    job = person.submitted("in.jsonl", requests(3))
+    emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529, "type": "overloaded_error"})
+    ran = person.run("fetch")
+    assert ran.status == 0, ran.err
+    assert "no answer  HTTP 529" in ran.err
+    assert len(person.results(job)) == 3
+
+
+def test_what_has_ended_comes_home_while_looks_get_no_answer(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
+    path = person.write("in.jsonl", requests(4))
+    assert person.run("submit", path, "--max-requests", "2", "--parallel", "1", "--no-wait").status == 8
+    assert person.run("status", "@last").status == 0
+    emulator.set_scenario({"batch_seconds": 600})
+    assert person.run("submit", path).status == 0
+    emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529, "type": "overloaded_error", "times": 0})
+    ran = person.run("fetch", "@last")
+    assert ran.status == 8, ran.err
+    assert "2 succeeded, 2 unanswered" in ran.err
+
+
 def test_all_of_it_again_is_the_same_bytes(person: Person, emulator: Running) -> None:
     job = person.submitted("in.jsonl", requests(9), "--max-requests", "4")
     assert person.run("fetch").status == 0
