@@ -212,7 +212,7 @@ def _child(folder: Path, asked: dict[str, Any]) -> int:
 def _belongings() -> dict[str, Any]:
     from sqlalchemy.engine import Engine
 
-    from batchctl.ledger import Ledger
+    from batchctl.ledger.ledger import Ledger
     from batchctl.transport.client import Transport
 
     files = []

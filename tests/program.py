@@ -22,7 +22,8 @@ from batchctl.commands.server import Server
 from batchctl.domain.reconciling import GRACE
 from batchctl.emulator.running import Running
 from batchctl.files.workspace import Workspace
-from batchctl.ledger import Ledger, Owner
+from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.owners import Owner
 from batchctl.transport.client import Transport
 
 KEY = "sk-ant-tests"

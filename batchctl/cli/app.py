@@ -63,8 +63,7 @@ def submit(
     verbose: o.Verbose = False,
 ) -> None:
     """Check INPUT, cut it into batches and send them; the same input again continues."""
-    from batchctl.cli.submit import submit as run  # noqa: PLC0415 - keeps --help quick
-    from batchctl.commands.submit import Submission  # noqa: PLC0415
+    from batchctl.commands.submission import Submission  # noqa: PLC0415 - keeps --help quick
 
     wanted = Submission(
         path=input_,
@@ -79,7 +78,13 @@ def submit(
     common = _common(
         workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout, makes_workspace=True
     )
-    run(common, wanted, dry_run=dry_run or show is not None, show=show, yes=yes)
+    if dry_run or show is not None:
+        from batchctl.cli.dry_run import dry_run as rehearse  # noqa: PLC0415
+
+        rehearse(common, wanted, show=show)
+    from batchctl.cli.submit import submit as run  # noqa: PLC0415
+
+    run(common, wanted, yes=yes)
 
 
 @app.command()
@@ -198,7 +203,7 @@ def run(
 ) -> None:
     """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
     from batchctl.cli.run import run as run_all  # noqa: PLC0415 - keeps --help quick
-    from batchctl.commands.submit import Submission  # noqa: PLC0415
+    from batchctl.commands.submission import Submission  # noqa: PLC0415
 
     wanted = Submission(
         path=input_,

@@ -12,8 +12,9 @@ from batchctl.cli.wiring import run as run_command
 from batchctl.commands import run as running
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
-from batchctl.commands.looking import report_of
-from batchctl.commands.submit import Submission, tell_what_is_left, use_moved_input
+from batchctl.commands.picture import report_of
+from batchctl.commands.submission import Submission
+from batchctl.commands.submit import tell_what_is_left, use_moved_input
 from batchctl.domain.errors import Stopped
 from batchctl.domain.model import Job
 from batchctl.files.inputs import STDIN

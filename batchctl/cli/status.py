@@ -3,21 +3,29 @@
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, OF_STAGE
-from batchctl.cli.wiring import Common, run
-from batchctl.commands import status as looking
-from batchctl.commands.equipment import Equipment
+from batchctl.cli.wiring import Common, run, run_light
+from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.commands.finding import find_job
+from batchctl.commands.picture import all_jobs, report_of
 from batchctl.render.screen import Screen
 
 
 def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide: bool, exit_status: bool) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
-        if word is None and not watch and not exit_status and not wide:
-            screen.jobs(looking.all_jobs(tools))
-            return DONE
+    def table(tools: LightEquipment, screen: Screen) -> int:
+        screen.jobs(all_jobs(tools))
+        return DONE
+
+    def remembered(tools: LightEquipment, screen: Screen) -> int:
+        report = report_of(tools, find_job(tools.ledger, word))
+        screen.status(report, wide=wide)
+        return OF_STAGE[report.stage] if exit_status else DONE
+
+    def asked(tools: Equipment, screen: Screen) -> int:
+        from batchctl.commands import status as looking  # noqa: PLC0415 - keeps --offline quick
+
         job = find_job(tools.ledger, word)
-        report, unreachable = looking.status(tools, job, offline=offline)
-        if watch and not offline:
+        report, unreachable = looking.status(tools, job)
+        if watch:
             screen.watch(report)
             report, unreachable = looking.watch(tools, job), None
         screen.status(report, wide=wide)
@@ -25,4 +33,8 @@ def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide
             raise unreachable
         return OF_STAGE[report.stage] if exit_status else DONE
 
-    run(common, command)
+    if word is None and not watch and not exit_status and not wide:
+        run_light(common, table)
+    if offline:
+        run_light(common, remembered)
+    run(common, asked)

@@ -2,21 +2,17 @@
 
 from typing import NoReturn
 
-from batchctl.cli.exit_status import DONE, status_of_sending
+from batchctl.cli.exit_status import status_of_sending
 from batchctl.cli.wiring import Common, ask, run, stdin
 from batchctl.commands import submit as submitting
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.submit import Submission
-from batchctl.domain.errors import UsageProblem
+from batchctl.commands.submission import Submission, check
 from batchctl.domain.model import Job
-from batchctl.files.splice import single_request_body
 from batchctl.render.screen import Screen
 
 
-def submit(common: Common, wanted: Submission, *, dry_run: bool, show: int | None, yes: bool) -> NoReturn:
+def submit(common: Common, wanted: Submission, *, yes: bool) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
-        if dry_run:
-            return _dry_run(tools, screen, wanted, show)
         job, is_new = job_to_send(tools, wanted, yes=yes)
         job = resumed(tools, job, yes=yes)
         report = submitting.proceed(tools, job, wanted, is_new=is_new)
@@ -43,7 +39,7 @@ def job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job
         if not wanted.goes_on and not submitting.is_open(tools, known):
             raise submitting.already_sent(known)
         return known, False
-    planner, given = submitting.check(tools, wanted, stdin())
+    planner, given = check(tools, wanted, stdin())
     try:
         if given.scan.warnings and not yes and submitting.same_input(tools, wanted, given.scan) is None:
             ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
@@ -52,18 +48,3 @@ def job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job
             return (same, False) if same else (submitting.record(tools, planner, wanted, given), True)
     finally:
         planner.discard(given)
-
-
-def _dry_run(tools: Equipment, screen: Screen, wanted: Submission, show: int | None) -> int:
-    planner, given = submitting.check(tools, wanted, stdin())
-    if show is not None and show > given.scan.count:
-        raise UsageProblem(f"--show {show:,}: the input has {given.scan.count:,} requests")
-    try:
-        with planner.rehearsed(given) as (plain, cuts):
-            if show is None:
-                screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts])
-            else:
-                screen.payload(single_request_body(plain, cuts, show - 1))
-    finally:
-        planner.discard(given)
-    return DONE

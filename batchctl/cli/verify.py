@@ -5,16 +5,16 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, SOME_FAILED
 from batchctl.cli.outputs import output_of
-from batchctl.cli.wiring import Common, run
+from batchctl.cli.wiring import Common, run_light
 from batchctl.commands import verify as verifying
-from batchctl.commands.equipment import Equipment
+from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.finding import find_job
 from batchctl.domain.errors import UsageProblem
 from batchctl.render.screen import Screen
 
 
 def verify(common: Common, word: str | None, *, output: str, output_dir: Path | None) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
+    def command(tools: LightEquipment, screen: Screen) -> int:
         if output == "-":
             raise UsageProblem("-o -: what went to stdout cannot be read again", hint="name the file it was written to")
         job = find_job(tools.ledger, word)
@@ -23,4 +23,4 @@ def verify(common: Common, word: str | None, *, output: str, output_dir: Path | 
         screen.verified(proof)
         return DONE if proof.is_complete else SOME_FAILED
 
-    run(common, command)
+    run_light(common, command)

@@ -7,26 +7,26 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, TypeVar
 
 import typer
 
 from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.server import Server
+from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut, UsageProblem
 from batchctl.domain.reconciling import GRACE
 from batchctl.files.workspace import Workspace, find_workspace
-from batchctl.ledger import Ledger, Owner
+from batchctl.ledger.questions import Questions, for_reading
 from batchctl.render.screen import Screen
-from batchctl.transport.client import Transport
 
 GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
 LEFTOVERS_AFTER = timedelta(days=2)
+Tools = TypeVar("Tools", bound=LightEquipment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +53,27 @@ class Common:
 
 def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn:
     """Runs a command and leaves with its status."""
+    _run(common, command, opened)
+
+
+def run_light(
+    common: Common, command: Callable[[LightEquipment, Screen], int], ledger: Callable[[Path], Questions] = for_reading
+) -> NoReturn:
+    """The same for a command that only reads. `ledger` opens it."""
+    _run(common, command, partial(opened_light, ledger))
+
+
+def _run(
+    common: Common,
+    command: Callable[[Tools, Screen], int],
+    opens: Callable[[Common, Clock, Screen, StopSign], contextlib.AbstractContextManager[Tools]],
+) -> NoReturn:
     clock = Clock()
     screen = Screen(clock, as_json=common.as_json, quiet=common.quiet, verbose=common.verbose)
     until = None if common.timeout is None else clock.now() + timedelta(seconds=common.timeout)
     stop = StopSign(clock, until)
     try:
-        with opened(common, clock, screen, stop) as tools:
+        with opens(common, clock, screen, stop) as tools:
             status = _in_time(common, command, tools, screen)
     except BatchctlError as problem:
         status = OF_PROBLEM[type(problem)]
@@ -78,7 +93,7 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
     raise typer.Exit(status)
 
 
-def _in_time(common: Common, command: Callable[[Equipment, Screen], int], tools: Equipment, screen: Screen) -> int:
+def _in_time(common: Common, command: Callable[[Tools, Screen], int], tools: Tools, screen: Screen) -> int:
     """Raises TimedOut where it was the time that stopped it, and not a person."""
     try:
         return command(tools, screen)
@@ -93,13 +108,13 @@ def _in_time(common: Common, command: Callable[[Equipment, Screen], int], tools:
 
 @contextlib.contextmanager
 def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iterator[Equipment]:
-    workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
+    from batchctl.commands.server import Server  # noqa: PLC0415 - who only reads does without all of these
+    from batchctl.ledger.ledger import Ledger  # noqa: PLC0415
+    from batchctl.ledger.owners import Owner  # noqa: PLC0415
+    from batchctl.transport.client import Transport  # noqa: PLC0415
+
     transport = Transport(common.base_url)
-    if common.makes_workspace:
-        workspace.make()
-        workspace.sweep((clock.now() - LEFTOVERS_AFTER).timestamp())
-    else:
-        workspace.need()
+    workspace = _workspace(common, clock)
     with contextlib.ExitStack() as stack:
         ledger = Ledger(workspace.ledger)
         stack.callback(ledger.close)
@@ -120,6 +135,25 @@ def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iter
             poll=common.poll,
             grace=_grace(),
         )
+
+
+@contextlib.contextmanager
+def opened_light(
+    ledger: Callable[[Path], Questions], common: Common, clock: Clock, screen: Screen, stop: StopSign
+) -> Iterator[LightEquipment]:
+    workspace = _workspace(common, clock)
+    with contextlib.closing(ledger(workspace.ledger)) as questions, _stopping(stop):
+        yield LightEquipment(workspace=workspace, ledger=questions, clock=clock, tell=screen.tell, stop=stop)
+
+
+def _workspace(common: Common, clock: Clock) -> Workspace:
+    workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
+    if common.makes_workspace:
+        workspace.make()
+        workspace.sweep((clock.now() - LEFTOVERS_AFTER).timestamp())
+    else:
+        workspace.need()
+    return workspace
 
 
 @contextlib.contextmanager

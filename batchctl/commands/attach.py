@@ -13,8 +13,9 @@ from functools import partial
 from typing import BinaryIO
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import RETRIEVE_UP_TO, patiently, report_of
+from batchctl.commands.looking import RETRIEVE_UP_TO, patiently
 from batchctl.commands.pairing import detach, give_input, reading
+from batchctl.commands.picture import report_of
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
 from batchctl.domain.errors import ApiFailure, InputProblem, Refused, UsageProblem

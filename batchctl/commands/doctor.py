@@ -34,8 +34,7 @@ from batchctl.domain.health import (
 from batchctl.files import probing
 from batchctl.files.workspace import Workspace, find_workspace
 from batchctl.ledger import checkup as ledger_checkup
-from batchctl.ledger.engine import WAL_IS_SAFE_SINCE, journal_mode
-from batchctl.ledger.schema import REVISIONS
+from batchctl.ledger.opening import REVISIONS, WAL_IS_SAFE_SINCE, journal_mode
 from batchctl.transport.client import Transport, is_loopback_url
 
 PATIENCE_SECONDS = 30.0

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import look, patiently, raise_unless_passing, report_of
+from batchctl.commands.looking import look, patiently, raise_unless_passing
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output, merge
+from batchctl.commands.picture import report_of
 from batchctl.commands.surplus import notice_surplus
 from batchctl.domain.errors import ApiFailure, BatchctlError, ServiceProblem
 from batchctl.domain.model import Job, Merged, State

@@ -3,12 +3,12 @@
 from batchctl.domain.attaching import is_id
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
-from batchctl.ledger import Ledger
+from batchctl.ledger.questions import Questions
 
 LAST = "@last"
 
 
-def find_job(ledger: Ledger, word: str | None) -> Job:
+def find_job(ledger: Questions, word: str | None) -> Job:
     """By name, unique prefix of one, `@last` or nothing for the latest, or the id of one of its batches."""
     jobs = ledger.jobs()
     if not jobs:

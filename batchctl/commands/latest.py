@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from batchctl.commands.equipment import Equipment
+from batchctl.commands.equipment import LightEquipment
 from batchctl.domain.merging import replaces
 from batchctl.domain.model import Batch, Job, Mark, State
 from batchctl.files.requests import LinesInOrder, request_file
@@ -33,7 +33,7 @@ class Source:
 class OpenBatch:
     """A batch with its answers, if it has any, and its request lines, if they are asked for."""
 
-    def __init__(self, tools: Equipment, job: Job, batch: Batch) -> None:
+    def __init__(self, tools: LightEquipment, job: Job, batch: Batch) -> None:
         self.batch = batch
         self._tools = tools
         self._job = job
@@ -117,7 +117,7 @@ def reading_order(batches: Sequence[Batch], lines: Numbers) -> list[Batch]:
     return sorted((b for b in batches if b.round == 1), key=lambda b: lines.run(b.cut.first, 1)[0])
 
 
-def latest(tools: Equipment, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
+def latest(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
     """Round 1, batch by batch. What is given is good until the next is asked for."""
     with contextlib.ExitStack() as stack:
         # Without requests there are no lines: what lies there is of an input whose way here was stopped.
@@ -153,7 +153,7 @@ def _opened_ahead(batches: Sequence[Batch], opened: Callable[[Batch], OpenBatch]
 class _LaterRound:
     """The requests of a retry, in the order in which those of round 1 are read."""
 
-    def __init__(self, tools: Equipment, job: Job, number: int, batches: Sequence[Batch]) -> None:
+    def __init__(self, tools: LightEquipment, job: Job, number: int, batches: Sequence[Batch]) -> None:
         self._opened: list[OpenBatch] = []
         stored = next(r.request_file for r in job.rounds if r.number == number)
         self._numbers = Numbers(tools.workspace.origins(tools.workspace.resolve(stored)))

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.picture import report_of
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import Looked, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff, look_pause
-from batchctl.domain.progress import JobReport, report
 from batchctl.transport.client import Page, Seen
 
 # Up to this many are asked for one by one: that answer says when to ask again, the list does not.
@@ -135,9 +135,3 @@ def _retrieved(tools: Equipment, batch: Batch, message_batch_id: str) -> Seen | 
         # A fresh id may answer 404 for a while, and an old one now and then: it is noted, and believed only when it stays.
         tools.ledger.record_missing(batch, tools.now())
         return None
-
-
-def report_of(tools: Equipment, job: Job) -> JobReport:
-    """The job as the ledger has it now."""
-    current = tools.ledger.job(job.name)
-    return report(current, tools.ledger.batches(current), tools.ledger.failures(current), tools.now())

@@ -13,9 +13,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from batchctl.commands.equipment import Equipment
+from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.reading import plain_file, progress
 from batchctl.domain.checking import Fault
 from batchctl.domain.errors import InputProblem
@@ -27,6 +27,9 @@ from batchctl.files.durable import place, replacing, share
 from batchctl.files.inputs import STDIN, absolute, input_name, keep, stat
 from batchctl.files.problems import ProblemFile
 from batchctl.files.scanning import Order, repeated_lines, scan
+
+if TYPE_CHECKING:
+    from batchctl.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ class Input:
 
 
 class Planner:
-    def __init__(self, tools: Equipment, settings: Settings, *, skip_bad: bool, depth: Depth) -> None:
+    def __init__(self, tools: LightEquipment, settings: Settings, *, skip_bad: bool, depth: Depth) -> None:
         self._tools = tools
         self._settings = settings
         self._skip_bad = skip_bad
@@ -85,7 +88,7 @@ class Planner:
             repeats=repeats,
         )
 
-    def record(self, name: str, given: Input) -> Job:
+    def record(self, ledger: "Ledger", name: str, given: Input) -> Job:
         """Steps 3 to 5."""
         request_file, cuts = self._lay_down(name, given)
         found = request_file.stat()
@@ -110,7 +113,7 @@ class Planner:
             created_at=self._tools.now(),
             rounds=(first,),
         )
-        recorded = self._tools.ledger.record_job(job, cuts)
+        recorded = ledger.record_job(job, cuts)
         self._tools.tell(
             Planned(recorded, len(cuts), given.scan.count, sum(cut.body_bytes for cut in cuts), first.number)
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from batchctl.commands.equipment import Equipment
+from batchctl.commands.equipment import LightEquipment
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Reading
 from batchctl.files.inputs import STDIN, absolute, is_spooled, spool
@@ -12,7 +12,7 @@ from batchctl.files.inputs import STDIN, absolute, is_spooled, spool
 PROGRESS_BYTES = 8 << 20
 
 
-def plain_file(tools: Equipment, path: str, copied: Path, stdin: BinaryIO | None) -> Path:
+def plain_file(tools: LightEquipment, path: str, copied: Path, stdin: BinaryIO | None) -> Path:
     """The file of an input's bytes: its own, or `copied`, where it cannot be read by range. Raises InputProblem."""
     try:
         path.encode()
@@ -28,7 +28,7 @@ def plain_file(tools: Equipment, path: str, copied: Path, stdin: BinaryIO | None
     return copied
 
 
-def progress(tools: Equipment, what: str, total: int) -> Callable[[int], None]:
+def progress(tools: LightEquipment, what: str, total: int) -> Callable[[int], None]:
     """Tells of the bytes done now and then. `total`: how many there are, 0 where nobody knows."""
     last = 0
 

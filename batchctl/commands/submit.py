@@ -1,51 +1,23 @@
 """`submit INPUT`: check, cut, record the plan, send. The same input again continues its job."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import report_of
 from batchctl.commands.loop import Loop, Verb
+from batchctl.commands.picture import report_of
 from batchctl.commands.planning import Input, Planner
-from batchctl.domain.cutting import limits_problem
+from batchctl.commands.submission import Submission
 from batchctl.domain.errors import InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Continued
-from batchctl.domain.model import Job, Settings, State
-from batchctl.domain.names import beta_problem, job_name, name_problem
-from batchctl.domain.plans import Depth, Scan
+from batchctl.domain.model import Job, State
+from batchctl.domain.names import job_name
+from batchctl.domain.plans import Scan
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
 from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, sha256_of, stat
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE})
 OPEN_STATES = frozenset({State.PLANNED, State.SUBMITTING})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What a person asked for. `goes_on`: a job that is all sent is not refused; there is more to do than to send."""
-
-    path: str
-    settings: Settings
-    name: str = ""
-    skip_bad: bool = False
-    depth: Depth = Depth.AUTO
-    again: bool = False
-    waits: bool = True
-    goes_on: bool = False
-    moved_to: str = ""
-
-
-def check(tools: Equipment, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
-    """Everything up to the plan: nothing is recorded and nothing is sent."""
-    settings = wanted.settings
-    problem = limits_problem(settings.max_requests, settings.max_bytes) or name_problem(wanted.name)
-    problem = problem or beta_problem(settings.betas)
-    if problem:
-        raise UsageProblem(problem)
-    planner = Planner(tools, wanted.settings, skip_bad=wanted.skip_bad, depth=wanted.depth)
-    return planner, planner.read(wanted.path, stdin)
 
 
 def known_job(tools: Equipment, wanted: Submission) -> Job | None:
@@ -100,7 +72,7 @@ def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input)
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
-    return planner.record(name, given)
+    return planner.record(tools.ledger, name, given)
 
 
 def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> JobReport:

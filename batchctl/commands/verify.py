@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from batchctl.commands.equipment import Equipment
+from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.latest import Latest, latest, reading_order
-from batchctl.commands.looking import report_of
 from batchctl.commands.merging import write_answers
+from batchctl.commands.picture import report_of
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.events import Verifying
 from batchctl.domain.merging import counted
@@ -48,7 +48,7 @@ from batchctl.files.sides import Numbers, runs
 SHOWN = 20
 
 
-def verify(tools: Equipment, job: Job, output: Path, *, is_named: bool) -> Proof:
+def verify(tools: LightEquipment, job: Job, output: Path, *, is_named: bool) -> Proof:
     """The proof, with all that speaks against it. `output`: the merged results; whether a person named them."""
     return _Verification(tools, job, output, is_named=is_named).run()
 
@@ -81,7 +81,7 @@ class _Flaws:
 
 
 class _Verification:
-    def __init__(self, tools: Equipment, job: Job, output: Path, *, is_named: bool) -> None:
+    def __init__(self, tools: LightEquipment, job: Job, output: Path, *, is_named: bool) -> None:
         self._tools = tools
         self._job = job
         self._output = output

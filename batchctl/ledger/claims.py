@@ -58,10 +58,8 @@ class Claims(Store):
 
     def release_dead(self, now: datetime) -> int:
         """Takes the claims of owners that no longer run; their half-sent batches become doubts. How many."""
-        held = sa.select(batch.c.owner, sa.func.max(batch.c.lease_until)).where(batch.c.owner.is_not(None))
-        with self._read() as db:
-            rows = db.execute(held.group_by(batch.c.owner)).all()
-        dead = [owner for owner, until in rows if not _lives(owners.is_alive(self._owners, owner), until, now)]
+        held = self.holders().items()
+        dead = [owner for owner, until in held if not _lives(owners.is_alive(self._owners, owner), until, now)]
         if not dead:
             return 0
         with self._write() as db:

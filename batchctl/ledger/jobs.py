@@ -1,16 +1,17 @@
-"""Jobs, their rounds, and the batches they were cut into."""
+"""What a job is made of, and what becomes of it as a whole."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchctl.domain.attaching import may_be
-from batchctl.domain.model import Batch, Cut, Job, Merged, MessageBatch, Round, State
+from batchctl.domain.model import Cut, Job, Merged, MessageBatch, Round, State
 from batchctl.domain.states import OF_STATUS
-from batchctl.ledger.rows import batch_of, cut_values, job_of, merged_values, seen_values
-from batchctl.ledger.schema import batch, failure, job, move, round_, stranger, surplus
+from batchctl.ledger.questions import IN_DOUBT
+from batchctl.ledger.rows import batch_of, cut_values, merged_values, seen_values
+from batchctl.ledger.schema import batch, failure, job, move, round_, stranger
 from batchctl.ledger.store import Store
 
 
@@ -32,7 +33,7 @@ class Jobs(Store):
         """
         with self._write() as db:
             taken = set(db.scalars(sa.select(batch.c.message_batch_id)))
-            doubts = [batch_of(row) for row in db.execute(_DOUBTS)]
+            doubts = [batch_of(row) for row in db.exec_driver_sql(IN_DOUBT)]
             if any(seen.id in taken or any(may_be(doubt, seen) for doubt in doubts) for _, seen in found):
                 return False
             key = db.execute(sa.insert(job).values(_job_values(new))).inserted_primary_key
@@ -91,54 +92,6 @@ class Jobs(Store):
             _insert_round(db, of.id, new, cuts)
         return True
 
-    def job(self, name: str) -> Job:
-        return next(found for found in self.jobs() if found.name == name)
-
-    def job_of(self, of: Batch) -> Job:
-        return next(found for found in self.jobs() if found.id == of.job_id)
-
-    def jobs(self) -> list[Job]:
-        """Oldest first."""
-        with self._read() as db:
-            rounds: dict[int, list[Any]] = {}
-            for row in db.execute(sa.select(round_).order_by(round_.c.number)):
-                rounds.setdefault(row.job_id, []).append(row)
-            extra: dict[int, list[str]] = {}
-            for row in db.execute(sa.select(surplus).order_by(surplus.c.at)):
-                extra.setdefault(row.job_id, []).append(row.message_batch_id)
-            found = db.execute(sa.select(job).order_by(job.c.id))
-            return [job_of(row, rounds.get(row.id, []), extra.get(row.id, [])) for row in found]
-
-    def batches(self, of: Job) -> tuple[Batch, ...]:
-        """In the order of rounds, and of the input within a round."""
-        question = sa.select(batch).where(batch.c.job_id == of.id).order_by(batch.c.round, batch.c.first)
-        with self._read() as db:
-            return tuple(batch_of(row) for row in db.execute(question))
-
-    def place(self, of: Batch) -> tuple[int, int]:
-        """A batch's number in its round, from 1, and how many the round has."""
-        mine = sa.and_(batch.c.job_id == of.job_id, batch.c.round == of.round)
-        before = sa.func.count().filter(batch.c.first <= of.cut.first)
-        with self._read() as db:
-            number, total = db.execute(sa.select(before, sa.func.count()).where(mine)).one()
-            return int(number), int(total)
-
-    def job_id_of_message_batch(self, message_batch_id: str) -> int | None:
-        with self._read() as db:
-            return db.scalar(sa.select(batch.c.job_id).where(batch.c.message_batch_id == message_batch_id))
-
-    def jobs_of_message_batches(self, message_batch_ids: Collection[str]) -> dict[str, str]:
-        """Those of the ids that are in a job of this workspace, with the name of that job."""
-        question = sa.select(batch.c.message_batch_id, job.c.name).join(job, job.c.id == batch.c.job_id)
-        with self._read() as db:
-            found = db.execute(question.where(batch.c.message_batch_id.is_not(None)))
-            return {row[0]: row[1] for row in found if row[0] in message_batch_ids}
-
-    def doubts(self) -> list[Batch]:
-        """Batches of all jobs that were or are being sent, and have no name yet."""
-        with self._read() as db:
-            return [batch_of(row) for row in db.execute(_DOUBTS)]
-
     def record_pause(self, of: Job, reason: str) -> None:
         """No batch is sent until a person comes back; an empty reason ends the pause."""
         self._update_job(of, paused=reason)
@@ -169,9 +122,6 @@ class Jobs(Store):
     def _update_job(self, of: Job, **values: Any) -> None:
         with self._write() as db:
             db.execute(sa.update(job).where(job.c.id == of.id).values(values))
-
-
-_DOUBTS = sa.select(batch).where(batch.c.state == State.SUBMITTING.value, batch.c.message_batch_id.is_(None))
 
 
 def _job_values(new: Job) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The ledger: what is true of every job. A write that returned is on the disk.
 
-`record_...` says what has happened; the other methods answer questions. Methods that take a step return whether it was
+`record_...` says what has happened; the other methods answer questions (`questions`). Methods that take a step return whether it was
 there to be taken.
 """
 

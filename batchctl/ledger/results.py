@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import Batch, Failures, Job, MessageBatch, State, Verified
+from batchctl.domain.model import Batch, Failures, MessageBatch, State, Verified
 from batchctl.domain.states import OF_STATUS, may_follow
-from batchctl.ledger.rows import COUNTERS, failures_of, seen_values
-from batchctl.ledger.schema import batch, failure, move
+from batchctl.ledger.rows import COUNTERS, UNREAD, seen_values
+from batchctl.ledger.schema import batch, failure
 from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 
 
@@ -44,7 +44,7 @@ class Results(Store):
             held = sa.select(batch.c.owner).where(batch.c.id == downloaded.id)
             if db.scalar(held) != owner:
                 return False
-            values = {name: getattr(verified, name) for name in ("unknown", "truncated", "refusals", "paused_turns")}
+            values = {name: getattr(verified, name) for name in UNREAD}
             advance(
                 db,
                 downloaded.id,
@@ -88,24 +88,6 @@ class Results(Store):
                 .where(batch.c.id == downloaded.id, batch.c.owner == owner)
                 .values(owner=None, lease_until=None, not_before=not_before, note=note, tries=batch.c.tries + 1)
             )
-
-    def failures(self, of: Job) -> list[Failures]:
-        """What came back without success, by batch and kind."""
-        question = (
-            sa.select(failure, batch.c.round)
-            .join(batch, batch.c.id == failure.c.batch_id)
-            .where(batch.c.job_id == of.id)
-            .order_by(batch.c.round, batch.c.first)
-        )
-        with self._read() as db:
-            return [failures_of(row) for row in db.execute(question)]
-
-    def moves(self, of: Job) -> list[tuple[int, datetime, str, str, str]]:
-        """Every change of state with its time: (batch, at, before, after, note), oldest first."""
-        question = sa.select(move).join(batch, batch.c.id == move.c.batch_id).where(batch.c.job_id == of.id)
-        with self._read() as db:
-            rows = db.execute(question.order_by(move.c.id))
-            return [(row.batch_id, row.at, row.before, row.after, row.note) for row in rows]
 
 
 def _failure_values(of: Batch, kind: Failures) -> dict[str, Any]:

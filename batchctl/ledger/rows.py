@@ -1,11 +1,10 @@
-"""Rows to words and back."""
+"""Rows to words and back. A row is a tuple of what SQLite holds, in the order of the columns that are named here."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
-
-import sqlalchemy as sa
 
 from batchctl.domain.model import (
     Batch,
@@ -23,72 +22,86 @@ from batchctl.domain.model import (
     State,
 )
 
+Row = Sequence[Any]
+
 COUNTERS = ("processing", "succeeded", "errored", "canceled", "expired")
+# What was counted in the results stands in the merge and in `failure`: nobody asks the batch for it.
+UNREAD = ("unknown", "truncated", "refusals", "paused_turns")
+
+_CUT = ("first", "count", "start", "end", "sha256")
+_PLAIN = (
+    "id", "job_id", "round", "message_batch_id", "tries", "looks", "api", "results_bytes", "results_sha256", "note",
+)  # fmt: skip
+_FLAGS = ("provisional", "identified")
+_INSTANTS = (
+    "intent_at", "lost_at", "given_up_at", "not_before", "missing_since", "deleted_at", "created_at", "expires_at",
+    "ended_at", "looked_at",
+)  # fmt: skip
+BATCH = ("state", "owner", "lease_until", *_CUT, *COUNTERS, *_PLAIN, *_FLAGS, *_INSTANTS)
+ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at")
+JOB = (
+    "id", "name", "input_path", "input_sha256", "input_size", "input_mtime_ns", "line_count", "left_out", "api_version",
+    "betas", "max_requests", "max_bytes", "labels", "created_at", "paused", "hold_until", "hold_reason", "canceled_at",
+    "window", "window_at", "merged",
+)  # fmt: skip
+FAILURE = ("batch_id", "outcome", "error_type", "failure_class", "count", "sample_ids", "sample_message")
 
 
-def job_of(row: sa.Row[Any], rounds: Sequence[sa.Row[Any]], surplus: Sequence[str]) -> Job:
-    return Job(
-        id=row.id,
-        name=row.name,
-        input_path=row.input_path,
-        input_sha256=row.input_sha256,
-        input_size=row.input_size,
-        input_mtime_ns=row.input_mtime_ns,
-        line_count=row.line_count,
-        left_out=row.left_out,
-        settings=Settings(
-            api_version=row.api_version,
-            betas=tuple(row.betas),
-            max_requests=row.max_requests,
-            max_bytes=row.max_bytes,
-            labels=dict(row.labels),
-        ),
-        created_at=row.created_at,
-        rounds=tuple(round_of(r) for r in rounds),
-        paused=row.paused,
-        hold_until=row.hold_until,
-        hold_reason=row.hold_reason,
-        canceled_at=row.canceled_at,
-        window=row.window,
-        window_at=row.window_at,
-        merged=merged_of(row.merged),
-        surplus=tuple(surplus),
+def columns(table: str, names: Iterable[str]) -> str:
+    # With its table: a name in quotes that is no column would be a text to SQLite.
+    return ", ".join(f'{table}."{name}"' for name in names)
+
+
+def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[str]) -> Job:
+    of = dict(zip(JOB, row, strict=True))
+    settings = Settings(
+        api_version=of.pop("api_version"),
+        betas=tuple(json.loads(of.pop("betas"))),
+        max_requests=of.pop("max_requests"),
+        max_bytes=of.pop("max_bytes"),
+        labels=json.loads(of.pop("labels")),
     )
+    for name in ("created_at", "hold_until", "canceled_at", "window_at"):
+        of[name] = instant(of[name])
+    of["merged"] = merged_of(of["merged"])
+    return Job(**of, settings=settings, rounds=tuple(rounds), surplus=tuple(surplus))
 
 
-def round_of(row: sa.Row[Any]) -> Round:
-    columns = row._mapping  # noqa: SLF001 - its public name; `count` and `index` are methods of a row
-    names = ("number", "request_file", "size", "mtime_ns", "count", "created_at")
-    return Round(**{name: columns[name] for name in names})
+def round_of(row: Row) -> Round:
+    of = dict(zip(ROUND, row, strict=True))
+    del of["job_id"]
+    return Round(**{**of, "created_at": instant(of["created_at"])})
 
 
-def batch_of(row: sa.Row[Any]) -> Batch:
-    columns = row._mapping  # noqa: SLF001 - as above
-    claim = Claim(owner=columns["owner"], until=columns["lease_until"]) if columns["owner"] else None
-    names = (
-        "id job_id round message_batch_id provisional identified tries looks intent_at lost_at given_up_at api not_before"
-        " missing_since deleted_at created_at expires_at ended_at looked_at results_bytes results_sha256 note"
-    )
+def batch_of(row: Row) -> Batch:
+    # A thousand of them make one picture: from left to right, each value touched once.
+    values = iter(row)
+    state, owner, lease_until = next(values), next(values), next(values)
     return Batch(
-        cut=Cut(**{name: columns[name] for name in ("first", "count", "start", "end", "sha256")}),
-        state=State(columns["state"]),
-        claim=claim,
-        counts=RequestCounts(**{name: columns[name] for name in COUNTERS}),
-        **{name: columns[name] for name in names.split()},
+        state=State(state),
+        claim=Claim(owner=owner, until=datetime.fromisoformat(lease_until)) if owner else None,
+        cut=Cut(**_taken(_CUT, values)),
+        counts=RequestCounts(**_taken(COUNTERS, values)),
+        **_taken(_PLAIN, values),
+        **_taken(_FLAGS, map(bool, values)),
+        **_taken(_INSTANTS, map(instant, values)),
     )
 
 
-def failures_of(row: sa.Row[Any]) -> Failures:
-    columns = row._mapping  # noqa: SLF001 - as above
-    return Failures(
-        round=columns["round"],
-        outcome=Outcome(columns["outcome"]),
-        error_type=columns["error_type"],
-        failure_class=FailureClass(columns["failure_class"]),
-        count=columns["count"],
-        sample_ids=tuple(columns["sample_ids"]),
-        sample_message=columns["sample_message"],
-    )
+def _taken(names: Sequence[str], values: Iterator[Any]) -> dict[str, Any]:
+    """As many of the values as there are names."""
+    return dict(zip(names, values, strict=False))
+
+
+def failures_of(row: Row) -> Failures:
+    """Of a row of FAILURE, and the round of its batch."""
+    of = dict(zip((*FAILURE, "round"), row, strict=True))
+    del of["batch_id"]
+    return _failures(of, json.loads(of["sample_ids"]))
+
+
+def instant(stored: str | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored)
 
 
 def cut_values(cut: Cut) -> dict[str, Any]:
@@ -102,7 +115,7 @@ def cut_values(cut: Cut) -> dict[str, Any]:
         "tries": 0,
         "looks": 0,
         "note": "",
-        **dict.fromkeys((*COUNTERS, "unknown", "truncated", "refusals", "paused_turns"), 0),
+        **dict.fromkeys((*COUNTERS, *UNREAD), 0),
     }
 
 
@@ -122,13 +135,14 @@ def merged_values(merged: Merged) -> dict[str, Any]:
     return {**asdict(merged), "at": merged.at.isoformat()}
 
 
-def merged_of(stored: dict[str, Any] | None) -> Merged | None:
-    if not stored:
+def merged_of(stored: str | None) -> Merged | None:
+    of = json.loads(stored) if stored is not None else None
+    if not of:
         return None
-    failures = tuple(_failure_of(one) for one in stored["failures"])
-    return Merged(**{**stored, "at": datetime.fromisoformat(stored["at"]), "failures": failures})
+    failures = tuple(_failures(one, one["sample_ids"]) for one in of["failures"])
+    return Merged(**{**of, "at": datetime.fromisoformat(of["at"]), "failures": failures})
 
 
-def _failure_of(stored: dict[str, Any]) -> Failures:
-    words = {"outcome": Outcome(stored["outcome"]), "failure_class": FailureClass(stored["failure_class"])}
-    return Failures(**{**stored, **words, "sample_ids": tuple(stored["sample_ids"])})
+def _failures(of: dict[str, Any], sample_ids: Sequence[str]) -> Failures:
+    words = {"outcome": Outcome(of["outcome"]), "failure_class": FailureClass(of["failure_class"])}
+    return Failures(**{**of, **words, "sample_ids": tuple(sample_ids)})

@@ -8,9 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-HEAD = "0002"
-REVISIONS = ("0001", "0002")
-
 
 class Instant(sa.types.TypeDecorator[datetime]):
     """An aware UTC datetime, stored as sortable text with microseconds."""

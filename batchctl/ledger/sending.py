@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import Batch, Cut, Job, MessageBatch, State
+from batchctl.domain.model import Batch, Cut, MessageBatch, State
 from batchctl.domain.states import OF_STATUS, may_follow
-from batchctl.ledger.rows import COUNTERS, batch_of, cut_values, seen_values
+from batchctl.ledger.rows import COUNTERS, cut_values, seen_values
 from batchctl.ledger.schema import batch, stranger, surplus
 from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 
@@ -153,35 +153,6 @@ class Sending(Store):
         with self._write() as db:
             is_still = sa.and_(batch.c.id == adopted.id, batch.c.message_batch_id == adopted.message_batch_id)
             db.execute(sa.update(batch).where(is_still).values(identified=True))
-
-    def known_message_batches(self, of: Job) -> set[str]:
-        """Every id that is no candidate for the job's doubts: surely another batch's, or a stranger's."""
-        bound = sa.select(batch.c.message_batch_id).where(
-            batch.c.message_batch_id.is_not(None),
-            sa.or_(batch.c.provisional.is_(False), batch.c.identified.is_(True)),
-        )
-        strangers = sa.select(stranger.c.message_batch_id).where(stranger.c.job_id == of.id)
-        with self._read() as db:
-            return {*db.scalars(bound).all(), *db.scalars(strangers).all()}
-
-    def guesses(self) -> list[Batch]:
-        """Batches of all jobs that were adopted by size and time alone."""
-        question = sa.select(batch).where(batch.c.provisional.is_(True), batch.c.identified.is_(False))
-        with self._read() as db:
-            return [batch_of(row) for row in db.execute(question)]
-
-    def contenders(self, count: int) -> list[Batch]:
-        """Batches of all jobs, `count` requests each, that a found batch may belong to: doubts, and all that were adopted."""
-        is_open = sa.or_(batch.c.state == State.SUBMITTING.value, batch.c.provisional.is_(True))
-        question = sa.select(batch).where(is_open, batch.c["count"] == count).order_by(batch.c.intent_at)
-        with self._read() as db:
-            return [batch_of(row) for row in db.execute(question)]
-
-    def counts_being_sent(self, but: Job) -> frozenset[int]:
-        """Sizes of the batches that other jobs of this workspace are sending or doubt right now."""
-        question = sa.select(batch.c["count"]).where(batch.c.job_id != but.id, batch.c.state == State.SUBMITTING.value)
-        with self._read() as db:
-            return frozenset(db.scalars(question.where(batch.c.owner.is_not(None))).all())
 
 
 def _disown(db: sa.Connection, job_id: int, message_batch_id: str, now: datetime) -> None:

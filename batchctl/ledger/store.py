@@ -10,19 +10,24 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import State
 from batchctl.domain.states import may_follow
-from batchctl.ledger.engine import open_engine, translated
+from batchctl.ledger.engine import migrate, open_engine, translated
+from batchctl.ledger.opening import HEAD
+from batchctl.ledger.questions import Questions
 from batchctl.ledger.schema import batch, move
 
 
-class Store:
+class Store(Questions):
     """Opens the ledger at `path`, making it if it is not there. Raises LedgerProblem."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
         self._engine = open_engine(path)
         self._owners = path.parent / "owners"
+        if self.revision != HEAD:
+            self._bring_up_to_date()
 
     def close(self) -> None:
+        super().close()
         self._engine.dispose()
 
     @contextlib.contextmanager
@@ -30,10 +35,14 @@ class Store:
         with translated(self._path), self._engine.connect().execution_options(write=True) as db, db.begin():
             yield db
 
-    @contextlib.contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with translated(self._path), self._engine.connect() as db:
-            yield db
+    def _bring_up_to_date(self) -> None:
+        try:
+            with translated(self._path):
+                migrate(self._engine)
+        except BaseException:
+            self.close()
+            raise
+        self.revision = HEAD
 
 
 def state_of(db: sa.Connection, batch_id: int) -> State:

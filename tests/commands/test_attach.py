@@ -16,7 +16,8 @@ from batchctl.clock import Clock
 from batchctl.domain.errors import Stopped
 from batchctl.domain.model import Job
 from batchctl.emulator.running import Running
-from batchctl.ledger import Ledger, Owner
+from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.owners import Owner
 
 CREATE = "POST /v1/messages/batches"
 RETRIEVE = "GET /v1/messages/batches/{id}"

@@ -16,8 +16,8 @@ import pytest
 from program import KEY, Person, requests
 
 from batchctl.emulator.running import Running, running
-from batchctl.ledger import Owner
-from batchctl.ledger.schema import HEAD
+from batchctl.ledger.opening import HEAD
+from batchctl.ledger.owners import Owner
 
 WITHOUT_A_WORKSPACE = [
     "versions",

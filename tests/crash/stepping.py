@@ -21,7 +21,8 @@ from batchctl.commands.server import Server
 from batchctl.domain.errors import BatchctlError, Stopped
 from batchctl.domain.model import Job
 from batchctl.files.workspace import Workspace
-from batchctl.ledger import Ledger, Owner
+from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.owners import Owner
 
 HANGS_AFTER = 60.0
 # A sign of life is given from the side, by real time, and moves nothing.

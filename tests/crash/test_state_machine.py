@@ -43,7 +43,7 @@ from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
 from batchctl.files.results import is_on_disk
 from batchctl.files.workspace import Workspace
-from batchctl.ledger import Ledger
+from batchctl.ledger.ledger import Ledger
 
 MOST_COMMANDS = 3
 # A command that makes so many calls without waiting for anything spins.

@@ -6,7 +6,8 @@ import pytest
 from builders import a_cut, a_job, a_round
 
 from batchctl.domain.model import Batch, Job
-from batchctl.ledger import Ledger, Owner
+from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.owners import Owner
 
 COUNTS = (10, 10, 7)
 

@@ -8,7 +8,7 @@ from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_ro
 
 from batchctl.domain.attaching import places_of
 from batchctl.domain.model import Cut, Job, Merged, MessageBatch, RequestCounts, State, Verified
-from batchctl.ledger import Ledger
+from batchctl.ledger.ledger import Ledger
 
 FOUND = [
     a_message_batch("msgbatch_a", 10, ended_at=NOW + HOUR, created_at=NOW),
@@ -106,7 +106,7 @@ def test_a_job_that_was_attached_for_nothing_leaves_no_trace(ledger: Ledger) -> 
 def _rows(ledger: Ledger) -> Any:
     with ledger._read() as db:
         tables = ("job", "round", "batch", "failure", "move", "stranger")
-        return [db.exec_driver_sql(f"SELECT * FROM {table}").all() for table in tables]
+        return [db.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
 
 
 @pytest.mark.parametrize("why", ["held", "known by now"])

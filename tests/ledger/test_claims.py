@@ -15,9 +15,9 @@ from builders import API, MINUTE, NOW, a_cut, a_job, a_message_batch
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Job, State
-from batchctl.ledger import Ledger, Owner
 from batchctl.ledger.claims import LEASE
-from batchctl.ledger.owners import is_alive
+from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.owners import Owner, is_alive
 
 # This machine, as it stands in the names of its owners.
 HERE = Owner(Path()).name.rsplit("-", 2)[0]
@@ -25,7 +25,7 @@ HERE = Owner(Path()).name.rsplit("-", 2)[0]
 LIVES = """
 import sys
 from pathlib import Path
-from batchctl.ledger import Owner
+from batchctl.ledger.owners import Owner
 with Owner(Path(sys.argv[1])) as owner:
     print(owner.name, flush=True)
     sys.stdin.read()
@@ -36,7 +36,7 @@ CLAIMS = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from batchctl.ledger import Ledger
+from batchctl.ledger.ledger import Ledger
 ledger = Ledger(Path(sys.argv[1]))
 (job,) = ledger.jobs()
 batches = ledger.batches(job)

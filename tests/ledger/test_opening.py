@@ -11,7 +11,7 @@ import pytest
 from builders import a_cut, a_job
 
 from batchctl.domain.errors import LedgerProblem
-from batchctl.ledger import Ledger
+from batchctl.ledger.ledger import Ledger
 
 
 def opened(path: Path) -> Ledger:
@@ -115,7 +115,7 @@ def test_a_writer_that_does_not_let_go_is_named(path: Path, monkeypatch: pytest.
 OPENS = """
 import sys
 from pathlib import Path
-from batchctl.ledger import Ledger
+from batchctl.ledger.ledger import Ledger
 sys.stdin.readline()
 ledger = Ledger(Path(sys.argv[1]))
 print(len(ledger.jobs()))

@@ -22,8 +22,8 @@ from batchctl.domain.model import (
     State,
     Verified,
 )
-from batchctl.ledger import Ledger
 from batchctl.ledger.claims import LEASE
+from batchctl.ledger.ledger import Ledger
 
 S = State
 LATER = NOW + MINUTE

@@ -10,8 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from batchctl.ledger import Ledger, engine, schema
-from batchctl.ledger.engine import journal_mode
+from batchctl.ledger import engine, schema
+from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.opening import HEAD, REVISIONS, journal_mode
 
 SCRIPTS = ScriptDirectory(str(Path(engine.__file__).parent / "migrations"))
 
@@ -35,8 +36,8 @@ def test_the_migrations_make_exactly_todays_tables(path: Path) -> None:
 
 def test_the_known_revisions_are_the_scripts_in_their_order() -> None:
     revisions = [script.revision for script in SCRIPTS.walk_revisions()]
-    assert tuple(reversed(revisions)) == schema.REVISIONS
-    assert SCRIPTS.get_current_head() == schema.HEAD
+    assert tuple(reversed(revisions)) == REVISIONS
+    assert SCRIPTS.get_current_head() == HEAD
 
 
 @pytest.mark.parametrize("column", [c for t in schema.metadata.sorted_tables for c in t.columns], ids=str)
@@ -65,23 +66,18 @@ def test_the_journal_is_the_one_this_sqlite_keeps_safe(version: tuple[int, ...],
     assert journal_mode(version) == mode
 
 
-def test_a_connection_is_opened_the_safe_way(ledger: Ledger) -> None:
+def test_every_connection_is_opened_the_safe_way(ledger: Ledger) -> None:
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    safe = [journal_mode().lower(), 2, 1, 30_000]
     with ledger._read() as db:
-        asked = {
-            name: db.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        }
-    assert asked == {
-        "journal_mode": journal_mode().lower(),
-        "synchronous": 2,
-        "foreign_keys": 1,
-        "busy_timeout": 30_000,
-    }
+        assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in names] == safe
+    with ledger._write() as db:
+        assert [db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names] == safe
 
 
 def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(path: Path) -> None:
     Ledger(path).close()
-    code = "import sys; from pathlib import Path; from batchctl.ledger import Ledger; Ledger(Path(sys.argv[1])).jobs(); print('alembic' in sys.modules)"
+    code = "import sys; from pathlib import Path; from batchctl.ledger.ledger import Ledger; Ledger(Path(sys.argv[1])).jobs(); print('alembic' in sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30, check=True
     )

@@ -1,0 +1,38 @@
+"""An input that a person wants sent, checked: all that `submit` does before it asks the ledger or the API for anything."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from batchctl.commands.equipment import LightEquipment
+from batchctl.commands.planning import Input, Planner
+from batchctl.domain.cutting import limits_problem
+from batchctl.domain.errors import UsageProblem
+from batchctl.domain.model import Settings
+from batchctl.domain.names import beta_problem, name_problem
+from batchctl.domain.plans import Depth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a person asked for. `goes_on`: a job that is all sent is not refused; there is more to do than to send."""
+
+    path: str
+    settings: Settings
+    name: str = ""
+    skip_bad: bool = False
+    depth: Depth = Depth.AUTO
+    again: bool = False
+    waits: bool = True
+    goes_on: bool = False
+    moved_to: str = ""
+
+
+def check(tools: LightEquipment, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
+    """Everything up to the plan: nothing is recorded and nothing is sent."""
+    settings = wanted.settings
+    problem = limits_problem(settings.max_requests, settings.max_bytes) or name_problem(wanted.name)
+    problem = problem or beta_problem(settings.betas)
+    if problem:
+        raise UsageProblem(problem)
+    planner = Planner(tools, wanted.settings, skip_bad=wanted.skip_bad, depth=wanted.depth)
+    return planner, planner.read(wanted.path, stdin)

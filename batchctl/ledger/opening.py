@@ -1,0 +1,76 @@
+"""How a ledger is opened, without SQLAlchemy: the pragmas of every connection, its revision, errors as a person needs them."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchctl.domain.errors import LedgerProblem
+
+HEAD = "0002"
+REVISIONS = ("0001", "0002")
+
+# SQLite before 3.51.3 can corrupt a WAL database when two connections checkpoint at the same instant (the WAL-reset bug).
+WAL_IS_SAFE_SINCE = (3, 51, 3)
+
+
+def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
+    return "WAL" if version >= WAL_IS_SAFE_SINCE else "TRUNCATE"
+
+
+def connected(path: Path) -> sqlite3.Connection:
+    """A connection that several threads may use in turn."""
+    # For writing where it may be: a transaction that a crash left half-way is rolled back before anything is read.
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        set_up(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def set_up(connection: sqlite3.Connection) -> None:
+    # The driver must not open transactions of its own: ours begin with BEGIN IMMEDIATE.
+    connection.isolation_level = None
+    for pragma in (
+        "busy_timeout=30000",
+        f"journal_mode={journal_mode()}",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def stored_revision(connection: sqlite3.Connection) -> str | None:
+    """None for a ledger that is not made yet."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+        return None
+    found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if found is None else str(found[0])
+
+
+def refuse_newer(path: Path, revision: str | None) -> None:
+    if revision not in {None, *REVISIONS}:
+        raise LedgerProblem(
+            f"the ledger {path} was written by a newer batchctl (schema {revision}, this one knows {HEAD})",
+            hint="upgrade batchctl; nothing was changed",
+        )
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as a person needs them."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise problem(path, str(error)) from error
+
+
+def problem(path: Path, reason: str) -> LedgerProblem:
+    hint = "see that the file is readable and writable and the disk has room, then run the same command again"
+    if "not a database" in reason or "malformed" in reason:
+        hint = f"the file is damaged: put back a copy, or move {path.parent} away to start anew"
+    elif "locked" in reason:
+        hint = "another batchctl is writing; run the same command again"
+    return LedgerProblem(f"the ledger {path} cannot be used: {reason}", hint=hint)

@@ -1,0 +1,187 @@
+"""What can be asked of the ledger: plain SQL, over `sqlite3` alone. SQLAlchemy takes longer to import than an answer takes."""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from batchctl.domain.errors import LedgerProblem
+from batchctl.domain.model import Batch, Failures, Job, Round, State
+from batchctl.ledger.opening import HEAD, connected, refuse_newer, stored_revision, translated
+from batchctl.ledger.rows import (
+    BATCH,
+    FAILURE,
+    JOB,
+    ROUND,
+    batch_of,
+    columns,
+    failures_of,
+    job_of,
+    round_of,
+)
+
+_BATCHES = " ".join(("SELECT", columns("batch", BATCH), "FROM batch"))
+_JOBS = " ".join(("SELECT", columns("job", JOB), "FROM job"))
+_ROUNDS = " ".join(("SELECT", columns("round", ROUND), "FROM round JOIN job ON job.id = round.job_id"))
+_SURPLUS = "SELECT job_id, message_batch_id FROM surplus JOIN job ON job.id = surplus.job_id"
+_FAILURES = " ".join(("SELECT", columns("failure", FAILURE), ", batch.round FROM failure"))
+
+IN_DOUBT = f"{_BATCHES} WHERE state = '{State.SUBMITTING}' AND message_batch_id IS NULL"
+
+
+def for_reading(path: Path) -> "Questions":
+    """The ledger to be asked and nothing else; one that is new or old is brought up to date first. Raises LedgerProblem."""
+    light = Questions(path)
+    if light.revision == HEAD:
+        return light
+    light.close()
+    from batchctl.ledger.ledger import Ledger  # noqa: PLC0415 - half a second of import, for what is rarely due
+
+    return Ledger(path)
+
+
+class Questions:
+    """The ledger at `path`, to be asked. Raises LedgerProblem where it was written by a newer program.
+
+    `revision` is how far it was brought; None where nothing was made yet, and then there is nothing to ask.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # One connection for all threads, in turn: an answer takes less than another connection would.
+        self._turn = threading.Lock()
+        with translated(path):
+            self._connection = connected(path)
+            try:
+                self.revision = stored_revision(self._connection)
+                refuse_newer(path, self.revision)
+            except (sqlite3.DatabaseError, LedgerProblem):
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        with self._turn:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        """All that is asked within is answered from one instant."""
+        with translated(self._path), self._turn:
+            try:
+                self._connection.execute("BEGIN")
+                yield self._connection
+            finally:
+                self._connection.rollback()
+
+    # ---------------------------------------------------------------- jobs
+
+    def jobs(self) -> list[Job]:
+        """Oldest first."""
+        return self._jobs("")
+
+    def job(self, name: str) -> Job:
+        (found,) = self._jobs("WHERE job.name = ?", name)
+        return found
+
+    def job_of(self, of: Batch) -> Job:
+        (found,) = self._jobs("WHERE job.id = ?", of.job_id)
+        return found
+
+    def _jobs(self, which: str, *given: str | int) -> list[Job]:
+        rounds: dict[int, list[Round]] = {}
+        surplus: dict[int, list[str]] = {}
+        with self._read() as db:
+            for row in db.execute(f"{_ROUNDS} {which} ORDER BY number", given):
+                rounds.setdefault(row[0], []).append(round_of(row))
+            for job_id, name in db.execute(f"{_SURPLUS} {which} ORDER BY at", given):
+                surplus.setdefault(job_id, []).append(name)
+            found = db.execute(f"{_JOBS} {which} ORDER BY id", given)
+            return [job_of(row, rounds.get(row[0], ()), surplus.get(row[0], ())) for row in found]
+
+    # ---------------------------------------------------------------- batches of a job
+
+    def batches(self, of: Job) -> tuple[Batch, ...]:
+        """In the order of rounds, and of the input within a round."""
+        with self._read() as db:
+            found = db.execute(f"{_BATCHES} WHERE job_id = ? ORDER BY round, first", (of.id,))
+            return tuple(map(batch_of, found))
+
+    def place(self, of: Batch) -> tuple[int, int]:
+        """A batch's number in its round, from 1, and how many the round has."""
+        question = "SELECT count(*) FILTER (WHERE first <= ?), count(*) FROM batch WHERE job_id = ? AND round = ?"
+        with self._read() as db:
+            number, total = db.execute(question, (of.cut.first, of.job_id, of.round)).fetchone()
+            return number, total
+
+    def failures(self, of: Job) -> list[Failures]:
+        """What came back without success, by batch and kind."""
+        question = f"{_FAILURES} JOIN batch ON batch.id = failure.batch_id WHERE batch.job_id = ?"
+        with self._read() as db:
+            return [failures_of(row) for row in db.execute(f"{question} ORDER BY batch.round, batch.first", (of.id,))]
+
+    def moves(self, of: Job) -> list[tuple[int, datetime, str, str, str]]:
+        """Every change of state with its time: (batch, at, before, after, note), oldest first."""
+        question = (
+            "SELECT batch_id, at, before, after, move.note FROM move JOIN batch ON batch.id = move.batch_id"
+            " WHERE batch.job_id = ? ORDER BY move.id"
+        )
+        with self._read() as db:
+            return [(row[0], datetime.fromisoformat(row[1]), *row[2:]) for row in db.execute(question, (of.id,))]
+
+    # ---------------------------------------------------------------- batches of all jobs
+
+    def doubts(self) -> list[Batch]:
+        """Batches of all jobs that were or are being sent, and have no name yet."""
+        return self._batches(IN_DOUBT)
+
+    def guesses(self) -> list[Batch]:
+        """Batches of all jobs that were adopted by size and time alone."""
+        return self._batches(f"{_BATCHES} WHERE provisional AND NOT identified")
+
+    def contenders(self, count: int) -> list[Batch]:
+        """Batches of all jobs, `count` requests each, that a found batch may belong to: doubts, and all that were adopted."""
+        is_open = f"(state = '{State.SUBMITTING}' OR provisional)"
+        return self._batches(f"{_BATCHES} WHERE {is_open} AND count = ? ORDER BY intent_at", count)
+
+    def _batches(self, question: str, *given: int) -> list[Batch]:
+        with self._read() as db:
+            return [batch_of(row) for row in db.execute(question, given)]
+
+    def counts_being_sent(self, but: Job) -> frozenset[int]:
+        """Sizes of the batches that other jobs of this workspace are sending or doubt right now."""
+        question = "SELECT DISTINCT count FROM batch WHERE job_id != ? AND state = ? AND owner IS NOT NULL"
+        with self._read() as db:
+            return frozenset(row[0] for row in db.execute(question, (but.id, State.SUBMITTING.value)))
+
+    def holders(self) -> dict[str, datetime]:
+        """Owners that hold a claim, and until when the last of their claims is believed."""
+        question = "SELECT owner, max(lease_until) FROM batch WHERE owner IS NOT NULL GROUP BY owner"
+        with self._read() as db:
+            return {owner: datetime.fromisoformat(until) for owner, until in db.execute(question)}
+
+    # ---------------------------------------------------------------- ids of the API
+
+    def job_id_of_message_batch(self, message_batch_id: str) -> int | None:
+        with self._read() as db:
+            found = db.execute("SELECT job_id FROM batch WHERE message_batch_id = ?", (message_batch_id,)).fetchone()
+            return None if found is None else int(found[0])
+
+    def jobs_of_message_batches(self, message_batch_ids: Collection[str]) -> dict[str, str]:
+        """Those of the ids that are in a job of this workspace, with the name of that job."""
+        question = (
+            "SELECT message_batch_id, job.name FROM batch JOIN job ON job.id = batch.job_id"
+            " WHERE message_batch_id IS NOT NULL"
+        )
+        with self._read() as db:
+            return {row[0]: row[1] for row in db.execute(question) if row[0] in message_batch_ids}
+
+    def known_message_batches(self, of: Job) -> set[str]:
+        """Every id that is no candidate for the job's doubts: surely another batch's, or a stranger's."""
+        bound = (
+            "SELECT message_batch_id FROM batch WHERE message_batch_id IS NOT NULL AND (NOT provisional OR identified)"
+        )
+        strangers = "SELECT message_batch_id FROM stranger WHERE job_id = ?"
+        with self._read() as db:
+            return {row[0] for row in db.execute(f"{bound} UNION ALL {strangers}", (of.id,))}
