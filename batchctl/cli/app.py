@@ -7,10 +7,11 @@ import typer
 
 from batchctl import __version__
 from batchctl.cli import options as o
-from batchctl.domain.model import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS, Settings
+from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
 
 if TYPE_CHECKING:
     from batchctl.cli.wiring import Common
+    from batchctl.domain.model import Settings
 
 app = typer.Typer(
     help="Run a JSONL of Messages requests through Anthropic's Message Batches API as one job.",
@@ -368,7 +369,9 @@ def emulator(
 
 def _settings(
     api_version: str, betas: list[str] | None, max_requests: int, max_bytes: int, labels: list[str] | None
-) -> Settings:
+) -> "Settings":
+    from batchctl.domain.model import Settings  # noqa: PLC0415 - keeps --help quick
+
     return Settings(
         api_version=api_version,
         betas=tuple(betas or ()),

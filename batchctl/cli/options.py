@@ -1,12 +1,14 @@
 """Every option once. The same flag means the same in every command."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchctl.domain.model import API_VERSION, API_VERSIONS
-from batchctl.domain.plans import Depth
+from batchctl.domain.limits import API_VERSION, API_VERSIONS
+
+if TYPE_CHECKING:
+    from batchctl.domain.plans import Depth
 
 
 def _size(given: str | int) -> int:
@@ -56,7 +58,9 @@ def is_wide(word: str) -> bool:
     return word == "wide"
 
 
-def depth_of(word: str) -> Depth:
+def depth_of(word: str) -> "Depth":
+    from batchctl.domain.plans import Depth  # noqa: PLC0415 - keeps --help quick
+
     if word not in list(Depth):
         raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")
     return Depth(word)

@@ -20,7 +20,8 @@ from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
 from batchctl.domain.errors import ApiFailure, InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Attached
-from batchctl.domain.model import API_VERSION, Job, MessageBatch, ProcessingStatus, Round, Settings
+from batchctl.domain.limits import API_VERSION
+from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Settings
 from batchctl.domain.names import beta_problem, job_name, name_problem
 from batchctl.domain.progress import JobReport
 from batchctl.files.elsewhere import Given

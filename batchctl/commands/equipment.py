@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batchctl.clock import Clock, StopSign
-from batchctl.domain.events import Tell
 from batchctl.domain.model import Batch
 from batchctl.domain.reconciling import GRACE
 from batchctl.files.workspace import Workspace
@@ -13,6 +12,7 @@ from batchctl.ledger.questions import Questions
 
 if TYPE_CHECKING:
     from batchctl.commands.server import Server
+    from batchctl.domain.events import Tell
     from batchctl.ledger.ledger import Ledger
     from batchctl.transport.client import Transport
 
@@ -24,7 +24,7 @@ class LightEquipment:
     workspace: Workspace
     ledger: Questions
     clock: Clock
-    tell: Tell
+    tell: "Tell"
     stop: StopSign = field(default_factory=StopSign)
 
     def now(self) -> datetime:

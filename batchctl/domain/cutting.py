@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from batchctl.domain.model import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS, ENVELOPE_BYTES
+from batchctl.domain.limits import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS
+from batchctl.domain.model import ENVELOPE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

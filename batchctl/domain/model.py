@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
-API_VERSION = "2026-10-21"
-API_VERSIONS = ("2023-06-01", "2026-10-21")
+from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
 
 # Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
 EXPIRY = timedelta(hours=24)
@@ -17,11 +16,6 @@ RETENTION = timedelta(days=29)
 
 # A 404 for a batch of our own passes, within minutes (seen by users of the SDK); one that stays is the truth.
 LOST_AFTER = timedelta(minutes=5)
-
-DEFAULT_MAX_REQUESTS = 10_000
-CEILING_MAX_REQUESTS = 100_000
-# The API says 256 MB and not whether that is MB or MiB, so the ceiling keeps a margin below the smaller of the two.
-CEILING_MAX_BYTES = 250_000_000
 
 ENVELOPE_OPEN = b'{"requests":['
 ENVELOPE_CLOSE = b"]}"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.model import CEILING_MAX_BYTES, Cut
+from batchctl.domain.limits import CEILING_MAX_BYTES
+from batchctl.domain.model import Cut
 from batchctl.files.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.files.durable import replacing
 from batchctl.files.inputs import opened, refuse_wrong_file, stat

@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from batchctl.domain.choosing import Chosen
-from batchctl.domain.doubts import OpenDoubt
 from batchctl.domain.errors import BatchctlError
-from batchctl.domain.health import Checkup, Health
 from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
-from batchctl.domain.plans import Problem, Scan
 from batchctl.domain.progress import JobReport
-from batchctl.domain.proving import Flaw, Part, Proof, hint
 from batchctl.render.text import is_harmless
+
+if TYPE_CHECKING:
+    from batchctl.domain.choosing import Chosen
+    from batchctl.domain.doubts import OpenDoubt
+    from batchctl.domain.health import Checkup
+    from batchctl.domain.plans import Problem, Scan
+    from batchctl.domain.proving import Flaw, Proof
 
 SCHEMA_VERSION = 1
 
@@ -132,7 +134,9 @@ def fetched_shape(report: JobReport, merged: Merged, results: str, errors: Path)
     }
 
 
-def proof_shape(proof: Proof) -> dict[str, Any]:
+def proof_shape(proof: "Proof") -> dict[str, Any]:
+    from batchctl.domain.proving import Part, hint  # noqa: PLC0415 - of one verb
+
     """Of `verify`. `holds`: the disk is what the ledger says; `complete`: and every line of the input has its answer."""
     output = proof.output
     return {
@@ -166,7 +170,7 @@ def proof_shape(proof: Proof) -> dict[str, Any]:
     }
 
 
-def _flaw_shape(flaw: Flaw, advice: str) -> dict[str, Any]:
+def _flaw_shape(flaw: "Flaw", advice: str) -> dict[str, Any]:
     return {
         "part": flaw.part.value,
         "message": flaw.message,
@@ -179,7 +183,9 @@ def _flaw_shape(flaw: Flaw, advice: str) -> dict[str, Any]:
     }
 
 
-def checkup_shape(found: Checkup) -> dict[str, Any]:
+def checkup_shape(found: "Checkup") -> dict[str, Any]:
+    from batchctl.domain.health import Health  # noqa: PLC0415 - of one verb
+
     """Of `doctor`."""
     return {
         "type": "doctor",
@@ -194,7 +200,7 @@ def checkup_shape(found: Checkup) -> dict[str, Any]:
     }
 
 
-def chosen_shape(job: str, round_: int, chosen: Chosen, path: Path) -> dict[str, Any]:
+def chosen_shape(job: str, round_: int, chosen: "Chosen", path: Path) -> dict[str, Any]:
     return {
         "type": "retry",
         "job": job,
@@ -210,7 +216,7 @@ def chosen_shape(job: str, round_: int, chosen: Chosen, path: Path) -> dict[str,
 
 
 def doubts_shape(
-    job: str, opened: Sequence[OpenDoubt], surplus: Sequence[str], suspects: Sequence[MessageBatch]
+    job: str, opened: "Sequence[OpenDoubt]", surplus: Sequence[str], suspects: Sequence[MessageBatch]
 ) -> dict[str, Any]:
     return {
         "type": "doubts",
@@ -244,7 +250,7 @@ def _seen_shape(seen: MessageBatch) -> dict[str, Any]:
     }
 
 
-def check_shape(scan: Scan, problems: Sequence[Problem], problems_file: str | None) -> dict[str, Any]:
+def check_shape(scan: "Scan", problems: "Sequence[Problem]", problems_file: str | None) -> dict[str, Any]:
     return {
         "type": "check",
         "requests": scan.count,

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from batchctl.domain.choosing import Chosen
-from batchctl.domain.doubts import OpenDoubt
 from batchctl.domain.model import Batch, FailureClass, Failures, Merged, MessageBatch, State
 from batchctl.domain.progress import JobReport, RoundReport, Stage
-from batchctl.render.lines import Line
 from batchctl.render.text import clean, duration, moment, number, plural, size
+
+if TYPE_CHECKING:
+    from batchctl.domain.choosing import Chosen
+    from batchctl.domain.doubts import OpenDoubt
+    from batchctl.render.lines import Line
 
 TONES = {
     "good": "green",
@@ -176,7 +179,7 @@ def _batches(batches: Sequence[Batch], now: datetime) -> Table:
 
 
 def doubts(
-    job: str, opened: Sequence[OpenDoubt], surplus: Sequence[str], suspects: Sequence[MessageBatch], now: datetime
+    job: str, opened: "Sequence[OpenDoubt]", surplus: Sequence[str], suspects: Sequence[MessageBatch], now: datetime
 ) -> RenderableType:
     """Each doubt with what speaks for each side, then what a person can type."""
     parts: list[RenderableType] = []
@@ -201,7 +204,7 @@ def _choice(command: str, meaning: str) -> Text:
     return Text.assemble(("  ", ""), (clean(command, 200), "bold"), (f"   {meaning}", "dim"))
 
 
-def _doubt(one: OpenDoubt, now: datetime) -> Text:
+def _doubt(one: "OpenDoubt", now: datetime) -> Text:
     place = f"batch {one.number} of {one.total}, round {one.batch.round}: {plural(one.batch.count, 'request')}"
     if one.is_lost:
         since = duration(now - one.batch.missing_since) if one.batch.missing_since else "a while"
@@ -211,7 +214,7 @@ def _doubt(one: OpenDoubt, now: datetime) -> Text:
     return Text.assemble(("in doubt   ", "bold yellow"), f"{place}{asked}")
 
 
-def _candidates(one: OpenDoubt, now: datetime) -> RenderableType:
+def _candidates(one: "OpenDoubt", now: datetime) -> RenderableType:
     if one.is_lost:
         return Text("deleted there, or this key belongs to another API workspace", style="dim")
     if not one.candidates:
@@ -263,7 +266,7 @@ def jobs(reports: Sequence[JobReport]) -> Table:
     return table
 
 
-def problems(told: Sequence[Line]) -> Table:
+def problems(told: "Sequence[Line]") -> Table:
     """What the check found, on a terminal: the line numbers stand out, the rest is for reading."""
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", no_wrap=True)
@@ -274,7 +277,7 @@ def problems(told: Sequence[Line]) -> Table:
     return table
 
 
-def chosen(of: Chosen) -> Table:
+def chosen(of: "Chosen") -> Table:
     """What goes again and what stays, and why."""
     table = Table.grid(padding=(0, 2))
     table.add_column(width=9)

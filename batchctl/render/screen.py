@@ -2,30 +2,30 @@
 
 import os
 import sys
-from collections import Counter
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from batchctl.clock import Clock
-from batchctl.domain import events
-from batchctl.domain.choosing import Chosen
-from batchctl.domain.doubts import OpenDoubt
 from batchctl.domain.errors import BatchctlError
-from batchctl.domain.health import Checkup
 from batchctl.domain.model import Merged, MessageBatch
-from batchctl.domain.plans import Scan
-from batchctl.domain.progress import ENDED, JobReport
-from batchctl.domain.proving import Proof
-from batchctl.render import lines, machine, proofs, reports
-from batchctl.render.lines import Line, line_of
-from batchctl.render.live import Live
-from batchctl.render.text import clean, number, plural, size
+from batchctl.domain.progress import JobReport
+from batchctl.render import machine, reports
+from batchctl.render.text import clean, plural, size
+
+if TYPE_CHECKING:
+    from batchctl.domain.choosing import Chosen
+    from batchctl.domain.doubts import OpenDoubt
+    from batchctl.domain.events import Event
+    from batchctl.domain.health import Checkup
+    from batchctl.domain.plans import Scan
+    from batchctl.domain.proving import Proof
+    from batchctl.render.telling import Telling
 
 # Off a terminal nothing is wrapped: a log and a grep want whole lines.
 PIPE_WIDTH = 10_000
@@ -41,79 +41,26 @@ class Screen:
         self._verbose = verbose
         self._out = _console(sys.stdout)
         self._err = _console(sys.stderr)
-        is_live = self._err.is_terminal and not self._err.is_dumb_terminal and not self._quiet
-        self._live = Live(self._err, clock) if is_live else None
-        self._last_watched = ""
-        self._looks_to = sys.stdout
-        self._waited_for = ""
+        self._opening = threading.Lock()
+        self._opened: Telling | None = None
 
-    def tell(self, event: events.Event) -> None:
-        if isinstance(event, events.Looked):
-            self._looked(event.report)
-        if self._quiet:
-            return
-        line = line_of(event, self._clock.now()) if self._is_news(event) else None
-        if self._live is not None:
-            self._live.move(event)
-            if not line or not (self._verbose or self._live.is_worth_a_line(event)):
-                return
-        if line:
-            self._say(line)
-        if isinstance(event, events.Checked):
-            self._show_problems(event.scan, event.problems)
-
-    def _is_news(self, event: events.Event) -> bool:
-        """Of waiting, a line per reason: the loop wakes up more often than a person wants to read."""
-        if self._verbose or not isinstance(event, events.Waiting):
-            return True
-        before, self._waited_for = self._waited_for, event.why
-        return event.why != before and not self._last_watched
+    def tell(self, event: "Event") -> None:
+        """From any thread."""
+        self._telling().tell(event)
 
     def watch(self, report: JobReport, results: str = "", *, has_looked: bool = True) -> None:
-        """From here on every look is shown: drawn anew on a terminal, a line per change elsewhere.
+        """As `Telling.watch`."""
+        self._telling().watch(report, results, has_looked=has_looked)
 
-        `results`: where the answers go; where that is stdout, nothing else does. `has_looked`: whether `report` is of a
-        look; what the ledger alone says is no line.
-        """
-        self._last_watched = "nothing yet"
-        self._looks_to = sys.stderr if results == "-" else sys.stdout
-        if self._live is not None:
-            self._live.watch(report)
-        elif has_looked or self._json:
-            self._looked(report)
+    def _telling(self) -> "Telling":
+        from batchctl.render.telling import Telling  # noqa: PLC0415 - a picture from the ledger tells of no event
 
-    def _looked(self, report: JobReport) -> None:
-        if not self._last_watched:
-            return
-        if self._json:
-            machine.write(self._looks_to, {**machine.job_shape(report), "type": "status"})
-            return
-        if self._live is not None:
-            self._live.watch(report)
-            return
-        rest = Counter(b.state.value for b in report.batches if b.state not in ENDED)
-        others = "".join(f", {n} {state}" for state, n in rest.items())
-        seen = f"{report.ended} of {plural(len(report.batches), 'batch')} ended{others}"
-        if seen != self._last_watched and not self._quiet:
-            self._last_watched = seen
-            self._say(Line(f"looked     {report.job.name}: {seen}"))
-
-    def _say(self, line: Line) -> None:
-        if self._live is not None:
-            self._live.say(_hanging(line))
-        else:
-            self._err.print(_styled(line), soft_wrap=True)
-
-    def _show_problems(self, scan: Scan, problems_file: str) -> None:
-        told = [lines.problem(problem) for problem in scan.first_problems]
-        if self._live is not None and told:
-            self._live.say(reports.problems(told))
-        else:
-            for line in told:
-                self._err.print(Text(f"  {line.text}", style=reports.TONES[line.tone]), soft_wrap=True)
-        left = scan.errors + scan.warnings - len(told)
-        if left > 0:
-            self._say(Line(f"  and {number(left)} more: {problems_file}", lines.DIM))
+        with self._opening:
+            if self._opened is None:
+                self._opened = Telling(
+                    self._err, self._clock, as_json=self._json, quiet=self._quiet, verbose=self._verbose
+                )
+            return self._opened
 
     # ------------------------------------------------------------------ what a verb ends with
 
@@ -162,14 +109,18 @@ class Screen:
             self._note(f"errors:  {errors}")
         self._end(report)
 
-    def verified(self, proof: Proof) -> None:
+    def verified(self, proof: "Proof") -> None:
+        from batchctl.render import proofs  # noqa: PLC0415 - of two verbs
+
         self._stop_live()
         if self._json:
             machine.write(sys.stdout, machine.proof_shape(proof))
         else:
             self._print(proofs.proof(proof))
 
-    def checkup(self, found: Checkup) -> None:
+    def checkup(self, found: "Checkup") -> None:
+        from batchctl.render import proofs  # noqa: PLC0415 - of two verbs
+
         if self._json:
             machine.write(sys.stdout, machine.checkup_shape(found))
             return
@@ -177,7 +128,7 @@ class Screen:
         if not self._quiet:
             self._err.print(reports.next_line(found.next_command), soft_wrap=True)
 
-    def chosen(self, job: str, round_: int, chosen: Chosen, path: Path, *, is_last: bool) -> None:
+    def chosen(self, job: str, round_: int, chosen: "Chosen", path: Path, *, is_last: bool) -> None:
         """Before a retry is sent, or instead of it (`is_last`)."""
         if self._json:
             if is_last:
@@ -190,7 +141,7 @@ class Screen:
             sys.stdout.write(f"{path}\n")
 
     def doubts(
-        self, job: str, opened: Sequence[OpenDoubt], surplus: Sequence[str], suspects: Sequence[MessageBatch]
+        self, job: str, opened: "Sequence[OpenDoubt]", surplus: Sequence[str], suspects: Sequence[MessageBatch]
     ) -> None:
         """What a person may decide, and how."""
         self._stop_live()
@@ -213,7 +164,7 @@ class Screen:
             f"what stays: {size(bytes_)} of results in {folder}, and the merged files, which `fetch` writes anew"
         )
 
-    def dry_run(self, scan: Scan, batches: Sequence[tuple[int, int]]) -> None:
+    def dry_run(self, scan: "Scan", batches: Sequence[tuple[int, int]]) -> None:
         """What would be sent: requests and body bytes of each batch."""
         if self._json:
             machine.write(sys.stdout, machine.check_shape(scan, scan.first_problems, None))
@@ -251,8 +202,8 @@ class Screen:
         self._stop_live()
 
     def _stop_live(self) -> None:
-        if self._live is not None:
-            self._live.stop()
+        if self._opened is not None:
+            self._opened.stop_live()
 
     def _note(self, text: str) -> None:
         self._stop_live()
@@ -288,27 +239,3 @@ def _print(console: Console, what: RenderableType) -> None:
     # A path that is no UTF-8 cannot be written as it is.
     console.file.write(text.encode("utf-8", "backslashreplace").decode())
     console.file.flush()
-
-
-def _styled(line: Line) -> Text:
-    """The first word carries the colour; the rest is for reading."""
-    tone = reports.TONES[line.tone]
-    word, rest = _halves(line)
-    return Text.assemble((word, tone), rest) if rest else Text(line.text, style=tone)
-
-
-def _hanging(line: Line) -> RenderableType:
-    """For a terminal: what does not fit goes on under the text, not under the first word."""
-    word, rest = _halves(line)
-    if not rest:
-        return Text(line.text, style=reports.TONES[line.tone])
-    table = Table.grid()
-    table.add_column(no_wrap=True, width=len(word) + len(rest) - len(rest.lstrip()))
-    table.add_column(overflow="fold")
-    table.add_row(Text(word, style=reports.TONES[line.tone]), rest.strip())
-    return table
-
-
-def _halves(line: Line) -> tuple[str, str]:
-    word, gap, rest = line.text.partition("  ")
-    return (word, gap + rest) if gap and word.strip() else (line.text, "")

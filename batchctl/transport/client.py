@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from batchctl.domain.errors import BatchctlError, UsageProblem
-from batchctl.domain.model import API_VERSION, MessageBatch
+from batchctl.domain.limits import API_VERSION
+from batchctl.domain.model import MessageBatch
 
 if TYPE_CHECKING:
     import httpx2

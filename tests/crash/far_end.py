@@ -16,7 +16,8 @@ from typing import Any
 from builders import CANCELED, EXPIRED, NOW, errored, result_line, succeeded
 
 from batchctl.domain.errors import ApiFailure
-from batchctl.domain.model import API_VERSION, EXPIRY, MessageBatch, ProcessingStatus, RequestCounts
+from batchctl.domain.limits import API_VERSION
+from batchctl.domain.model import EXPIRY, MessageBatch, ProcessingStatus, RequestCounts
 from batchctl.transport.client import LIST_LIMIT, Body, Page, Seen, Transport
 
 SECOND = timedelta(seconds=1)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.cutting import Cutter, Extent, limits_problem
-from batchctl.domain.model import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS, ENVELOPE_BYTES
+from batchctl.domain.limits import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS
+from batchctl.domain.model import ENVELOPE_BYTES
 
 
 def cut(sizes: list[int], max_requests: int, max_bytes: int, *, start: int = 0) -> list[Extent]:

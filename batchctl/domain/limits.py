@@ -1,0 +1,9 @@
+"""What the API takes, and what is taken where nobody says otherwise. Plain numbers, so that a help text loads nothing more."""
+
+API_VERSION = "2026-10-21"
+API_VERSIONS = ("2023-06-01", "2026-10-21")
+
+DEFAULT_MAX_REQUESTS = 10_000
+CEILING_MAX_REQUESTS = 100_000
+# The API says 256 MB and not whether that is MB or MiB, so the ceiling keeps a margin below the smaller of the two.
+CEILING_MAX_BYTES = 250_000_000
