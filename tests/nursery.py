@@ -212,14 +212,14 @@ def _child(folder: Path, asked: dict[str, Any]) -> int:
 def _belongings() -> dict[str, Any]:
     from sqlalchemy.engine import Engine
 
-    from batchctl.ledger.ledger import Ledger
+    from batchctl.ledger.questions import Questions
     from batchctl.transport.client import Transport
 
     files = []
     for opened in list(Path("/proc/self/fd").iterdir()):
         with contextlib.suppress(OSError):
             files.append(str(opened.readlink()))
-    things = sum(isinstance(each, Ledger | Transport | Engine) for each in gc.get_objects())
+    things = sum(isinstance(each, Questions | Transport | Engine) for each in gc.get_objects())
     return {"files": files, "things": things, "threads": threading.active_count()}
 
 

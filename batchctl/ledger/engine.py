@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from batchctl.ledger.opening import problem, set_up
+from batchctl.ledger.opening import TO_WRITE, problem, set_up
 
 
 def open_engine(path: Path) -> sa.Engine:
@@ -31,7 +31,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _on_connect(connection: Any, _: Any) -> None:
-    set_up(connection)
+    set_up(connection, TO_WRITE)
 
 
 def _on_begin(connection: sa.Connection) -> None:

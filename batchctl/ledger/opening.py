@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
@@ -18,27 +18,27 @@ def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
     return "WAL" if version >= WAL_IS_SAFE_SINCE else "TRUNCATE"
 
 
-def connected(path: Path) -> sqlite3.Connection:
+# Whoever reads takes the journal as it is: to change it would be to write, in a folder that may only be read.
+TO_READ = ("busy_timeout=30000",)
+TO_WRITE = (*TO_READ, f"journal_mode={journal_mode()}", "synchronous=FULL", "foreign_keys=ON")
+
+
+def connected(path: Path, pragmas: Iterable[str]) -> sqlite3.Connection:
     """A connection that several threads may use in turn."""
     # For writing where it may be: a transaction that a crash left half-way is rolled back before anything is read.
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
-        set_up(connection)
+        set_up(connection, pragmas)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def set_up(connection: sqlite3.Connection) -> None:
+def set_up(connection: sqlite3.Connection, pragmas: Iterable[str]) -> None:
     # The driver must not open transactions of its own: ours begin with BEGIN IMMEDIATE.
     connection.isolation_level = None
-    for pragma in (
-        "busy_timeout=30000",
-        f"journal_mode={journal_mode()}",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
 

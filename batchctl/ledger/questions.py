@@ -3,13 +3,13 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Failures, Job, Round, State
-from batchctl.ledger.opening import HEAD, connected, refuse_newer, stored_revision, translated
+from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, stored_revision, translated
 from batchctl.ledger.rows import (
     BATCH,
     FAILURE,
@@ -48,12 +48,12 @@ class Questions:
     `revision` is how far it was brought; None where nothing was made yet, and then there is nothing to ask.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pragmas: Iterable[str] = TO_READ) -> None:
         self._path = path
         # One connection for all threads, in turn: an answer takes less than another connection would.
         self._turn = threading.Lock()
         with translated(path):
-            self._connection = connected(path)
+            self._connection = connected(path, pragmas)
             try:
                 self.revision = stored_revision(self._connection)
                 refuse_newer(path, self.revision)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from batchctl.domain.model import State
 from batchctl.domain.states import may_follow
 from batchctl.ledger.engine import migrate, open_engine, translated
-from batchctl.ledger.opening import HEAD
+from batchctl.ledger.opening import HEAD, TO_WRITE
 from batchctl.ledger.questions import Questions
 from batchctl.ledger.schema import batch, move
 
@@ -20,7 +20,8 @@ class Store(Questions):
     """Opens the ledger at `path`, making it if it is not there. Raises LedgerProblem."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        # First of all the journal: while another connection reads, it cannot be changed.
+        super().__init__(path, TO_WRITE)
         self._engine = open_engine(path)
         self._owners = path.parent / "owners"
         if self.revision != HEAD:

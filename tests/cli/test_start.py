@@ -1,7 +1,10 @@
 """What a command loads, and which number each problem leaves with."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from program import Person, requests
@@ -11,33 +14,88 @@ from batchctl.domain import errors
 from batchctl.domain.progress import Stage
 from batchctl.emulator.running import running
 
-HEAVY = ("anthropic", "httpx2", "sqlalchemy", "alembic", "rich", "uvicorn", "starlette", "jsonschema_rs", "orjson")
+# What takes long to import, and what of our own leads to it.
+HEAVY = (
+    "anthropic", "httpx2", "sqlalchemy", "alembic", "starlette", "uvicorn", "orjson", "jsonschema_rs", "sqlite3",
+    "rich", "rich.live", "rich.progress", "batchctl.emulator", "batchctl.transport.client", "batchctl.ledger.ledger",
+    "batchctl.commands.loop", "batchctl.domain.model", "batchctl.domain.events",
+)  # fmt: skip
+LEDGER = {"sqlite3", "batchctl.domain.model"}
+PICTURE = {*LEDGER, "rich"}
+CHECK = {*PICTURE, "orjson", "jsonschema_rs", "batchctl.domain.events"}
+
+COMPLETING = {"_BATCHCTL_COMPLETE": "complete_bash", "COMP_WORDS": "batchctl status --off", "COMP_CWORD": "2"}
 
 
-def _loaded(*words: str, folder: str = ".") -> set[str]:
+def _loaded(*words: str, folder: Path = Path(), variables: Mapping[str, str] | None = None) -> set[str]:
+    """Of HEAVY, all that a command has imported when it ends well."""
     code = (
         "import sys\n"
-        "from batchctl.cli.app import app\n"
-        "try:\n    app(sys.argv[1:], prog_name='batchctl')\n"
-        "except SystemExit:\n    pass\n"
-        f"print('loaded', *(name for name in {HEAVY!r} if name in sys.modules))"
+        "from batchctl.cli import main\n"
+        "sys.argv[0] = 'batchctl'\n"
+        "try:\n    main()\n"
+        "except SystemExit as leaving:\n    assert leaving.code in {None, 0, 3}, leaving.code\n"
+        f"print('\\nloaded', *(name for name in {HEAVY!r} if name in sys.modules))"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=folder, check=True, timeout=60
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, **(variables or {})},
+        check=False,
+        timeout=60,
     )
+    assert not ran.returncode, ran.stderr
     return set(ran.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("words", [["--help"], ["submit", "--help"], ["--version"]])
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of somebody who has a job that is fetched, with a request without success, and one that is under way."""
+    made = tmp_path_factory.mktemp("work")
+    with running({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}}) as emulator:
+        person = Person(made, emulator.base_url)
+        person.submitted("one.jsonl", requests(20))
+        assert person.run("fetch").status == 3
+        emulator.set_scenario({"batch_seconds": 600})
+        person.submitted("two.jsonl", requests(4), "--max-requests", "2")
+    person.write("three.jsonl", requests(3, "other"))
+    return made
+
+
+@pytest.mark.parametrize("words", [["--help"], ["submit", "--help"], ["status", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert _loaded(*words) == set()
 
 
-def test_offline_status_never_loads_the_sdk(tmp_path) -> None:
-    with running({"batch_seconds": 0}) as emulator:
-        Person(tmp_path, emulator.base_url).submitted("in.jsonl", requests(2))
-    loaded = _loaded("status", "@last", "--offline", folder=str(tmp_path))
-    assert not loaded & {"anthropic", "httpx2", "alembic", "uvicorn", "jsonschema_rs"}
+def test_completion_loads_nothing_heavy() -> None:
+    assert _loaded(variables=COMPLETING) == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "loaded"),
+    [
+        ("status", PICTURE),
+        ("status --json", PICTURE),
+        ("status one --offline", PICTURE),
+        ("status @last --offline --batches", PICTURE),
+        ("status @last --offline --json", PICTURE),
+        ("submit three.jsonl --dry-run", CHECK),
+        ("submit three.jsonl --show 2", CHECK),
+        ("submit three.jsonl --dry-run --json", CHECK),
+        ("verify one", CHECK - {"jsonschema_rs"}),
+    ],
+)
+def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, command: str, loaded: set[str]) -> None:
+    assert _loaded(*command.split(), folder=folder) == loaded
+
+
+def test_a_dry_run_in_a_new_folder_makes_no_ledger_to_ask_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(requests(3)))
+    assert _loaded("submit", "in.jsonl", "--dry-run", folder=tmp_path) == CHECK
+    assert (tmp_path / ".batchctl" / "ledger.db").stat().st_size == 0
+    assert "sqlalchemy" in _loaded("status", folder=tmp_path), "whoever asks it has it made"
 
 
 def test_every_kind_of_problem_has_its_number() -> None:
