@@ -1,0 +1,110 @@
+"""Whole processes, measured from outside; and the sink that they talk to."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.report import Run
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+PROJECT = Path(__file__).parents[1]
+BATCHCTL = (sys.executable, "-m", "batchctl")
+LINKED = (".jsonl",)
+
+
+class Failed(Exception):
+    """A command did not end as it must."""
+
+
+def surroundings(folder: Path, base_url: str = "", *, key: bool = True) -> dict[str, str]:
+    """The environment without anybody's key, address, profile or workspace; with the sink's where there is one."""
+    # What is said to Python here, as to write no bytecode, would be measured too.
+    others = ("ANTHROPIC_", "BATCHCTL_", "PYTHON")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+    # A home of its own: no profile of the SDK, no settings of curl. This checkout: what is measured lies in it.
+    clean |= {"HOME": str(folder), "PYTHONPATH": str(PROJECT)}
+    if base_url:
+        clean["ANTHROPIC_BASE_URL"] = base_url
+    return clean | ({"ANTHROPIC_API_KEY": "sk-ant-bench"} if key else {})
+
+
+def measured(
+    command: Sequence[str | Path], folder: Path, env: dict[str, str], expected: Sequence[int] = (0,)
+) -> tuple[Run, str]:
+    """Runs it in `folder`; gives what it took and what it wrote to stdout. Raises Failed."""
+    with tempfile.TemporaryDirectory(prefix="measured-") as kept:
+        said, out, err = (Path(kept) / name for name in ("said", "out", "err"))
+        # What an earlier command left to be written is not to be waited for by this one.
+        os.sync()
+        words = [sys.executable, "-I", "-S", LAUNCHER, said, out, err, *command]
+        subprocess.run([str(word) for word in words], cwd=folder, env=env, check=True)
+        found = json.loads(said.read_bytes())
+        status = found.pop("status")
+        if status not in expected:
+            told = (err.read_text("utf-8", "replace") + out.read_text("utf-8", "replace"))[-2000:]
+            raise Failed(f"{' '.join(map(str, command))}: exit status {status}, expected {expected[0]}\n{told}")
+        return Run(**found), out.read_text("utf-8", "replace")
+
+
+def cloned(source: Path, target: Path) -> Path:
+    """A folder again, as it was: large files, which are only ever replaced, by hard link."""
+
+    def copy(one: str, other: str) -> str:
+        if one.endswith(LINKED):
+            os.link(one, other)
+            return other
+        return shutil.copy2(one, other)
+
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, copy_function=copy)
+    return target
+
+
+def emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+class Far:
+    """The sink, in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def requests(self) -> Counter[str]:
+        """By kind, since the last reset."""
+        return self._asked("requests")
+
+    def reset(self) -> None:
+        self._asked("reset")
+
+    def _asked(self, what: str) -> Counter[str]:
+        with urllib.request.urlopen(f"{self.url}/sink/{what}") as answer:
+            return Counter(json.load(answer))
+
+
+@contextlib.contextmanager
+def sinking(*results: Path) -> Iterator[Far]:
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-m", "benchmarks.sink", *map(str, results)]
+    sink = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    try:
+        assert sink.stdout is not None
+        url = sink.stdout.readline().strip()
+        if not url:
+            raise Failed("the sink did not start")
+        yield Far(url)
+    finally:
+        sink.terminate()
+        sink.wait(10)
+        if sink.stdout is not None:
+            sink.stdout.close()

@@ -1,0 +1,226 @@
+"""What is run, in which order. Each function measures one stage; what its commands took lies in the bench by label.
+
+"X, one request" is the same command for an input of one request: what it takes to start, to import and to say hello.
+"""
+
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.inputs import Shape, Shelf
+from benchmarks.measuring import BATCHCTL, Far, cloned, emptied, measured, surroundings
+from benchmarks.report import Run
+
+NAIVE = Path(__file__).with_name("naive.py")
+SMALL, DOCUMENT, IDS = Shape(), Shape(kind="document"), Shape(kind="ids")
+ODD = (Shape(unordered=True), Shape(id_last=True), Shape(spaced=True), Shape(crlf=True))
+SUCCESS, SOME_FAILED, NO_KEY = 0, 3, 4
+PYTHON = sys.executable
+
+
+@dataclass
+class Bench:
+    """`count` requests, `times` rounds. `runs` by label; `facts` are single numbers, `whys` say what could not be had."""
+
+    shelf: Shelf
+    far: Far
+    folder: Path
+    count: int
+    documents: int
+    ids: int
+    times: int
+    tell: Callable[[str], None]
+    runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    facts: dict[str, float] = field(default_factory=dict)
+    whys: dict[str, str] = field(default_factory=dict)
+
+    def run(
+        self, label: str, *command: str | Path, cwd: Path | None = None, expected: Sequence[int] = (SUCCESS,)
+    ) -> str:
+        """Runs and remembers; gives stdout. Raises Failed."""
+        env = surroundings(self.folder, self.far.url)
+        taken, said = measured(command, cwd or self.folder, env, expected)
+        self.runs[label].append(taken)
+        self.tell(f"{label}: {taken.wall:.3f} s, {taken.cpu:.3f} s CPU, {taken.peak_bytes / 1e6:.0f} MB")
+        return said
+
+    def program(
+        self, label: str, *words: str | Path, cwd: Path, expected: Sequence[int] = (SUCCESS, SOME_FAILED)
+    ) -> str:
+        return self.run(label, *BATCHCTL, *words, "-q", cwd=cwd, expected=expected)
+
+    def place(self, name: str) -> Path:
+        return self.folder / name
+
+    def copy(self, label: str, source: Path) -> None:
+        target = self.place("copied")
+        target.unlink(missing_ok=True)
+        self.run(label, "cp", source, target)
+        target.unlink()
+
+    @property
+    def small(self) -> Path:
+        return self.shelf.requests(SMALL, self.count)
+
+    @property
+    def one(self) -> Path:
+        return self.shelf.requests(SMALL, 1)
+
+
+def one_of(label: str) -> str:
+    return f"{label}, one request"
+
+
+# ---------------------------------------------------------------- start-up
+
+
+def startup(bench: Bench) -> None:
+    home = emptied(bench.place("startup"))
+    bench.program("", "run", bench.one, cwd=home)
+    bench.runs.pop("")
+    for _ in range(max(bench.times, 9)):
+        bench.run("python -c pass", PYTHON, "-c", "pass")
+        bench.run("--help", *BATCHCTL, "--help")
+        bench.run("status --offline", *BATCHCTL, "status", "@last", "--offline", cwd=home)
+        bench.run("import anthropic", PYTHON, "-c", "import anthropic")
+
+
+# ---------------------------------------------------------------- check and cut
+
+
+def plan(bench: Bench) -> None:
+    inputs = {"small": bench.small, "documents": bench.shelf.requests(DOCUMENT, bench.documents)}
+    inputs |= {shape.name: bench.shelf.requests(shape, bench.count) for shape in ODD}
+    for _ in range(bench.times):
+        for name, source in inputs.items():
+            bench.copy(f"cp {name}", source)
+            dry_run(bench, f"check and cut {name}", source)
+        dry_run(bench, one_of("check and cut"), bench.one)
+
+
+def dry_run(bench: Bench, label: str, source: Path) -> None:
+    bench.program(label, "submit", source, "--dry-run", cwd=emptied(bench.place("planning")))
+
+
+# ---------------------------------------------------------------- send; fetch, merge, retry
+
+
+def planned(bench: Bench, source: Path, folder: Path, *options: str) -> Path:
+    """A folder with a job that is planned and not sent: without a key, `submit` comes as far as that."""
+    env = surroundings(bench.folder, bench.far.url, key=False)
+    measured([*BATCHCTL, "submit", source, *options], emptied(folder), env, (NO_KEY,))
+    return folder
+
+
+def stages(bench: Bench) -> None:
+    """A job in steps, each a command of its own, beginning from a copy of the folder in which the step before ended."""
+    plans = {"": planned(bench, bench.small, bench.place("planned"))}
+    plans[one_of("")] = planned(bench, bench.one, bench.place("planned-one"))
+    sources = {"": bench.small, one_of(""): bench.one}
+    for _ in range(bench.times):
+        bench.far.reset()
+        bench.run("curl -T", "curl", "-sS", "-T", bench.small, "-o", os.devnull, f"{bench.far.url}/sink/swallow")
+        download(bench)
+        bench.copy("cp small (retry)", bench.small)
+        for suffix, folder in plans.items():
+            home = cloned(folder, bench.place("home"))
+            bench.program(f"send{suffix}", "submit", sources[suffix], cwd=home)
+            bench.program(f"fetch{suffix}", "fetch", cwd=home)
+            (results,) = home.glob("*.results.jsonl")
+            if not suffix:
+                bench.copy("cp results", results)
+            for written in home.glob("*.jsonl"):
+                written.unlink()
+            bench.program(f"merge{suffix}", "fetch", cwd=home)
+            bench.program(f"retry file{suffix}", "retry", "--include-invalid", "--dry-run", cwd=home)
+
+
+def download(bench: Bench) -> None:
+    target = bench.place("downloaded")
+    target.unlink(missing_ok=True)
+    bench.run("curl -o", "curl", "-sS", "-o", target, f"{bench.far.url}/sink/all")
+    target.unlink()
+
+
+# ---------------------------------------------------------------- the whole job
+
+
+def whole(bench: Bench) -> None:
+    for _ in range(bench.times):
+        naive(bench, "naive script", bench.small)
+        whole_job(bench, "whole job", bench.small)
+        whole_job(bench, one_of("whole job"), bench.one)
+        bench.run(
+            "curl -T (whole)", "curl", "-sS", "-T", bench.small, "-o", os.devnull, f"{bench.far.url}/sink/swallow"
+        )
+        download(bench)
+        bench.runs["curl -o (whole)"].append(bench.runs["curl -o"].pop())
+        bench.far.reset()
+        bench.program("run, all rounds", "run", bench.small, cwd=emptied(bench.place("job")))
+        note_ledger(bench, bench.place("job"))
+
+
+def naive(bench: Bench, label: str, source: Path) -> None:
+    bench.far.reset()
+    bench.run(label, PYTHON, NAIVE, source, ".", cwd=emptied(bench.place("naive")))
+
+
+def whole_job(bench: Bench, label: str, source: Path) -> None:
+    """One round, and the retry file of all that failed: what the naive script does, and merged in input order as well."""
+    bench.far.reset()
+    home = emptied(bench.place("job"))
+    bench.program(label, "run", source, "--max-rounds", "1", cwd=home)
+    bench.program(f"{label}: retry file", "retry", "--include-invalid", "--dry-run", cwd=home)
+
+
+def note_ledger(bench: Bench, home: Path) -> None:
+    bench.facts["ledger bytes"] = sum(path.stat().st_size for path in (home / ".batchctl").glob("ledger.db*"))
+
+
+# ---------------------------------------------------------------- many batches
+
+
+def looks(bench: Bench) -> None:
+    """A job of 1,000 batches, looked at. Counted at the far end."""
+    bench.far.reset()
+    source = bench.shelf.requests(SMALL, 10_000)
+    folder = planned(bench, source, bench.place("many"), "--max-requests", "10")
+    bench.program("send 1,000 batches", "submit", source, cwd=folder)
+    asked = []
+    for _ in range(bench.times):
+        home = cloned(folder, bench.place("home"))
+        before = bench.far.requests()
+        bench.run("status of 1,000 batches", *BATCHCTL, "status", "@last", cwd=home)
+        asked.append((bench.far.requests() - before).total())
+    bench.facts["requests of a status"] = max(asked)
+
+
+# ---------------------------------------------------------------- growth
+
+
+def growth(bench: Bench) -> None:
+    for count in (10_000, 100_000):
+        if count > bench.count:
+            continue
+        source = bench.shelf.requests(SMALL, count)
+        for number in range(bench.times):
+            dry_run(bench, f"check and cut small, {count:,}", source)
+            whole_job(bench, f"whole job, {count:,}", source)
+            if not number:
+                naive(bench, f"naive script, {count:,}", source)
+    for shape in (IDS, Shape(kind="ids", unordered=True)):
+        source = bench.shelf.requests(shape, bench.ids)
+        dry_run(bench, f"check {shape.name}, {bench.ids:,}", source)
+
+
+STAGES: Mapping[str, Callable[[Bench], None]] = {
+    "startup": startup,
+    "plan": plan,
+    "stages": stages,
+    "whole": whole,
+    "looks": looks,
+    "growth": growth,
+}
