@@ -1,43 +1,105 @@
-"""`make bench`: python -m benchmarks [--quick] [--only STAGE,STAGE] [--requests N] [--times N] [--folder FOLDER]."""
+"""How fast, how large, how often: `make bench` measures all of it and writes docs/performance.md."""
 
 import argparse
+import compileall
+import contextlib
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 
+from benchmarks import machine, rows
 from benchmarks.inputs import Shelf
-from benchmarks.measuring import sinking
-from benchmarks.report import run_table
+from benchmarks.measuring import PROJECT, Failed, sinking
+from benchmarks.peer import peer
+from benchmarks.report import between, row_table, run_table, table
+from benchmarks.rows import Findings
 from benchmarks.stages import SMALL, STAGES, Bench
+
+DOCUMENT = PROJECT / "docs" / "performance.md"
+OPENING, CLOSING = "<!-- measured: make bench -->\n", "<!-- end -->"
+MEASURERS = {**STAGES, "peer": peer}
+# Requests and rounds.
+WHOLE, QUICK = (1_000_000, 5), (40_000, 3)
+QUICK_STAGES = ("startup", "plan", "stages", "whole", "ids")
 
 
 def main() -> int:
-    wanted = argparse.ArgumentParser(description=__doc__)
-    wanted.add_argument("--only", default=",".join(STAGES))
-    wanted.add_argument("--requests", type=int, default=1_000_000)
-    wanted.add_argument("--times", type=int, default=5)
+    given = _given()
+    count, times = QUICK if given.quick else WHOLE
+    names = given.only.split(",") if given.only else QUICK_STAGES if given.quick else tuple(MEASURERS)
+    with _bench(given.folder.resolve(), given.requests or count, given.times or times, quiet=given.quick) as bench:
+        machine_now = list(machine.described(bench.folder))
+        _measure(bench, names)
+        found = Findings(dict(bench.runs), bench.facts, bench.whys, bench.count, bench.ids)
+    aims = rows.aims(found)
+    said = _said(found, [*machine_now, ("rounds", str(given.times or times))])
+    print(said)
+    if given.write:
+        DOCUMENT.write_text(between(DOCUMENT.read_text("utf-8"), OPENING, CLOSING, said), "utf-8")
+    is_part = given.quick or given.only
+    failing = [row.work for row in aims if row.fails and not (is_part and row.why)]
+    for work in failing:
+        print(f"bench: does not hold: {work}", file=sys.stderr)
+    return 1 if failing else 0
+
+
+def _given() -> argparse.Namespace:
+    wanted = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    wanted.add_argument("--quick", action="store_true", help="fewer requests, fewer rounds, no peer: under two minutes")
+    wanted.add_argument("--write", action="store_true", help=f"the table into {DOCUMENT.relative_to(PROJECT)}")
+    wanted.add_argument("--only", metavar="STAGES", help=f"of {','.join(MEASURERS)}")
+    wanted.add_argument("--requests", type=int, metavar="N", help="in the input; ids alone: ten times as many")
+    wanted.add_argument("--times", type=int, metavar="N", help="rounds, in each of which everything is run once")
     wanted.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "batchctl-bench")
-    given = wanted.parse_args()
-    folder = given.folder.resolve()
+    return wanted.parse_args()
+
+
+@contextlib.contextmanager
+def _bench(folder: Path, count: int, times: int, *, quiet: bool) -> Iterator[Bench]:
+    """Inputs, results and a sink. `folder` keeps what was made for the next time; all else goes again."""
+    # The first to start would compile, and nobody installs a program without that.
+    compileall.compile_dir(PROJECT / "batchctl", quiet=2)
     shelf = Shelf(folder)
-    count = given.requests
     results = shelf.results(SMALL, count, shelf.requests(SMALL, count))
-    with sinking(results) as far, tempfile.TemporaryDirectory(dir=folder) as place:
-        bench = Bench(
-            shelf,
-            far,
-            Path(place),
-            count,
-            count // 10,
-            count * 10,
-            given.times,
-            lambda line: print(line, file=sys.stderr),
+    with tempfile.TemporaryDirectory(prefix="at-work-", dir=folder) as place, sinking(results) as far:
+        yield Bench(
+            shelf=shelf,
+            far=far,
+            folder=Path(place),
+            count=count,
+            documents=count // 10,
+            ids=count * 10,
+            times=times,
+            tell=(lambda _: None) if quiet else _tell,
         )
-        for name in given.only.split(","):
-            STAGES[name](bench)
-        print(run_table(bench.runs))
-        print(bench.facts)
-    return 0
+
+
+def _measure(bench: Bench, names: tuple[str, ...] | list[str]) -> None:
+    for name in names:
+        begun = perf_counter()
+        try:
+            MEASURERS[name](bench)
+        except Failed as problem:
+            # Whatever else can be measured is; the rows that needed this one say that they were not.
+            _tell(f"bench: {name}: {problem}")
+        _tell(f"bench: {name} took {perf_counter() - begun:.0f} s")
+
+
+def _said(found: Findings, machine_now: list[tuple[str, str]]) -> str:
+    parts = (
+        table(("", ""), machine_now),
+        row_table(rows.aims(found)),
+        row_table(rows.others(found)),
+        table(rows.GROWTH_HEADS, rows.growth(found)),
+        run_table(found.runs),
+    )
+    return "\n".join(("", *parts, ""))
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """From measurements to a table: pure arithmetic, and Markdown."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -37,28 +37,46 @@ class Bound:
         return f"{'≥' if self.at_least else '≤'} {self.limit:g}{unit}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table. `judged`: what must and moonshot are about; `whole`: the same with start-up in it.
+    """One line of the table. `whole`: of whole processes; `net`: without what they take to start.
 
-    `why`: why there is no value.
+    Must and moonshot are about `net` where `is_net`, else about `whole`; and about this size only where `is_held`.
+    `why`: why neither was measured.
     """
 
     work: str
-    must: Bound
-    moonshot: Bound
-    judged: Spread | None
-    unit: str = "x"
     whole: Spread | None = None
+    net: Spread | None = None
+    is_net: bool = False
+    must: Bound | None = None
+    moonshot: Bound | None = None
+    unit: str = "x"
+    is_held: bool = True
     why: str = ""
 
     @property
-    def holds(self) -> bool:
-        return self.judged is not None and self.must.holds(self.judged.median)
+    def judged(self) -> Spread | None:
+        return self.net if self.is_net else self.whole
 
     @property
-    def reaches(self) -> bool:
-        return self.judged is not None and self.moonshot.holds(self.judged.median)
+    def fails(self) -> bool:
+        """Whether a must does not hold. What was not measured does not hold."""
+        if self.must is None or not self.is_held:
+            return False
+        return self.judged is None or not self.must.holds(self.judged.median)
+
+    @property
+    def verdict(self) -> str:
+        if self.must is None:
+            return ""
+        if not self.is_held:
+            return "of 1,000,000 only"
+        if self.judged is None:
+            return "not measured"
+        if self.fails:
+            return "**no**"
+        return "moonshot" if self.moonshot is not None and self.moonshot.holds(self.judged.median) else "must"
 
 
 def spread(values: Iterable[float]) -> Spread:
@@ -78,9 +96,9 @@ def walls(runs: Sequence[Run]) -> list[float]:
     return [run.wall for run in runs]
 
 
-def less(whole: Sequence[float], part: Sequence[float]) -> list[float]:
-    """What is left of each when its part is taken out; never less than nothing."""
-    return [max(0.0, one - other) for one, other in zip(whole, part, strict=True)]
+def less(whole: Sequence[float], part: float) -> list[float]:
+    """What is left of each when a part is taken out; never less than nothing."""
+    return [max(0.0, one - part) for one in whole]
 
 
 def total(first: Sequence[float], second: Sequence[float]) -> list[float]:
@@ -106,23 +124,25 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def target_table(rows: Sequence[Row]) -> str:
-    heads = ("work", "measured", "with start-up", "must", "moonshot", "holds")
-    return table(heads, (_target_cells(row) for row in rows))
+def row_table(rows: Sequence[Row]) -> str:
+    """With must and moonshot, where a row of it has them."""
+    heads = ["work", "net of start-up", "whole processes"]
+    if not any(row.must for row in rows):
+        return table(heads, (_measured_cells(row) for row in rows))
+    return table([*heads, "must", "moonshot", "holds"], ([*_measured_cells(row), *_aims(row)] for row in rows))
 
 
-def _target_cells(row: Row) -> Sequence[str]:
-    if row.judged is None:
-        return row.work, f"not measured: {row.why}", "-", row.must.shown(row.unit), row.moonshot.shown(row.unit), "-"
-    word = "moonshot" if row.reaches else "must" if row.holds else "**no**"
-    return (
-        row.work,
-        f"**{shown(row.judged, row.unit)}**",
-        shown(row.whole, row.unit),
-        row.must.shown(row.unit),
-        row.moonshot.shown(row.unit),
-        word,
-    )
+def _measured_cells(row: Row) -> list[str]:
+    if row.why:
+        return [row.work, f"not measured: {row.why}", "-"]
+    net, whole = shown(row.net, row.unit), shown(row.whole, row.unit)
+    judged_net = row.is_net and row.must is not None
+    judged_whole = not row.is_net and row.must is not None
+    return [row.work, f"**{net}**" if judged_net else net, f"**{whole}**" if judged_whole else whole]
+
+
+def _aims(row: Row) -> list[str]:
+    return [*(bound.shown(row.unit) if bound else "-" for bound in (row.must, row.moonshot)), row.verdict]
 
 
 def run_table(measured: Mapping[str, Sequence[Run]]) -> str:
@@ -141,10 +161,10 @@ def _run_cells(runs: Sequence[Run]) -> Sequence[str]:
     )
 
 
-def between(text: str, opening: str, closing: str, renewed: Callable[[], str]) -> str:
+def between(text: str, opening: str, closing: str, renewed: str) -> str:
     """The text with what stands between two markers renewed. Raises ValueError where they are not there."""
     before, found, rest = text.partition(opening)
     _, ended, after = rest.partition(closing)
     if not (found and ended):
         raise ValueError(f"no {opening} ... {closing}")
-    return f"{before}{opening}{renewed()}{closing}{after}"
+    return f"{before}{opening}{renewed}{closing}{after}"
