@@ -12,10 +12,10 @@ PYTEST := $(BIN)/pytest -n 3
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all check fmt lock schema docs samples emulator clean
+.PHONY: help setup demo test test-slow test-all bench bench-quick check fmt lock schema docs samples emulator clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## Make .venv with exactly the locked packages, and batchctl itself, editable
 
@@ -40,6 +40,12 @@ test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, 
 
 test-all: $(SETUP) ## Run every test
 	$(PYTEST)
+
+bench: $(SETUP) ## Measure all of it against cp, curl and others, some 25 minutes; write docs/performance.md
+	$(BIN)/python -m benchmarks --write
+
+bench-quick: $(SETUP) ## The same for fewer requests, under two minutes; write nothing
+	@$(BIN)/python -m benchmarks --quick
 
 check: $(SETUP) ## Look over the code and change nothing: ruff, mypy, the import contracts
 	$(BIN)/ruff check
@@ -70,4 +76,4 @@ emulator: $(SETUP) ## Serve the emulator with the demo's scenario until Ctrl-C
 
 clean: ## Remove what can be made again: .venv, caches, the demo's files
 	rm -rf $(VENV) .demo build dist .hypothesis .mypy_cache .ruff_cache .import_linter_cache
-	find batchctl tests samples -name __pycache__ -type d -prune -exec rm -rf {} +
+	find batchctl benchmarks tests samples -name __pycache__ -type d -prune -exec rm -rf {} +

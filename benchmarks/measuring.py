@@ -11,6 +11,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import Run
 
@@ -18,6 +19,8 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 PROJECT = Path(__file__).parents[1]
 BATCHCTL = (sys.executable, "-m", "batchctl")
 LINKED = (".jsonl",)
+# A proxy for the outside world cannot reach this machine's loopback.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Failed(Exception):
@@ -30,7 +33,7 @@ def surroundings(folder: Path, base_url: str = "", *, key: bool = True) -> dict[
     others = ("ANTHROPIC_", "BATCHCTL_", "PYTHON")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     # A home of its own: no profile of the SDK, no settings of curl. This checkout: what is measured lies in it.
-    clean |= {"HOME": str(folder), "PYTHONPATH": str(PROJECT)}
+    clean |= {"HOME": str(folder), "PYTHONPATH": str(PROJECT), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     if base_url:
         clean["ANTHROPIC_BASE_URL"] = base_url
     return clean | ({"ANTHROPIC_API_KEY": "sk-ant-bench"} if key else {})
@@ -90,14 +93,19 @@ class Far:
 
     def requests(self) -> Counter[str]:
         """By kind, since the last reset."""
-        return self._asked("requests")
+        return Counter(self._asked("sink/requests"))
 
     def reset(self) -> None:
-        self._asked("reset")
+        self._asked("sink/reset")
 
-    def _asked(self, what: str) -> Counter[str]:
-        with urllib.request.urlopen(f"{self.url}/sink/{what}") as answer:
-            return Counter(json.load(answer))
+    def newest(self) -> str:
+        """The id of the batch that was created last."""
+        return str(self._asked("v1/messages/batches?limit=1")["data"][0]["id"])
+
+    def _asked(self, path: str) -> dict[str, Any]:
+        with DIRECT.open(f"{self.url}/{path}") as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
 
 
 @contextlib.contextmanager

@@ -4,10 +4,8 @@ It is installed on demand, into an environment of its own. Where that cannot be 
 """
 
 import hashlib
-import json
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 from benchmarks.measuring import Failed, cloned, emptied, measured, surroundings
@@ -63,7 +61,7 @@ def _fetch(bench: Bench, instructor: Path, label: str, count: int) -> None:
     plan = planned(bench, source, bench.place("peer-plan"))
     env = surroundings(bench.folder, bench.far.url)
     measured([PYTHON, "-m", "batchctl", "submit", source], plan, env)
-    newest = _newest(bench)
+    newest = bench.far.newest()
     out = emptied(bench.place("peer")) / "results.jsonl"
     words = ("batch", "results", "--batch-id", newest, "--output-file", out, "--model", MODEL)
     _instructed(bench, instructor, f"instructor: {label}", *words, says="Results saved")
@@ -77,8 +75,3 @@ def _instructed(bench: Bench, instructor: Path, label: str, *words: str | Path, 
     said = bench.run(label, "env", "OPENAI_API_KEY=none", instructor, *words)
     if says not in said:
         raise Failed(f"{label}: {said}")
-
-
-def _newest(bench: Bench) -> str:
-    with urllib.request.urlopen(f"{bench.far.url}/v1/messages/batches?limit=1") as answer:
-        return str(json.load(answer)["data"][0]["id"])

@@ -7,7 +7,7 @@ other body, as of a retry, is read whole, and each of its requests succeeds. Eve
     PUT  /sink/swallow      for `curl -T`: reads and drops what it is sent
     GET  /sink/all          for `curl -o`: all results of the first folder, in one stream
     GET  /sink/requests     how many requests came since the last reset, by method and kind
-    POST /sink/reset        forgets the batches and the requests
+    GET  /sink/reset        forgets the batches and the requests
 """
 
 import argparse

@@ -1,0 +1,60 @@
+"""The sink is far end enough for a whole job: every answer arrives, and what it counts is what was asked."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from program import Person, ids
+
+from benchmarks.inputs import Shape, Shelf
+from benchmarks.sink import Sink
+
+COUNT = 400
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "made")
+
+
+@pytest.fixture
+def sink(shelf: Shelf) -> Iterator[Sink]:
+    """It has the results of an input of COUNT small requests."""
+    sink = Sink([shelf.results(Shape(), COUNT, shelf.requests(Shape(), COUNT))])
+    serving = threading.Thread(target=sink.serve)
+    serving.start()
+    yield sink
+    sink.close()
+    serving.join(10)
+    assert not serving.is_alive()
+
+
+@pytest.fixture
+def person(tmp_path: Path, sink: Sink) -> Person:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return Person(folder, sink.base_url)
+
+
+def test_a_whole_job_ends_with_every_answer(person: Person, shelf: Shelf) -> None:
+    ran = person.run("run", shelf.requests(Shape(), COUNT), "--name", "job")
+    assert ran.status == 3, ran.err
+    assert ids(person.results("job")) == [Shape().custom_id(number) for number in range(COUNT)]
+    # What failed for a passing reason succeeded when it was sent again.
+    assert {error["type"] for error in person.errors("job")} == {"invalid_request_error"}
+    verified = person.run("verify")
+    assert verified.status == 0, verified.out
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [Shape(unordered=True), Shape(id_last=True, spaced=True, crlf=True), Shape(kind="document", id_last=True)],
+    ids=lambda shape: shape.name,
+)
+def test_requests_it_has_no_results_for_all_succeed(person: Person, shelf: Shelf, sink: Sink, shape: Shape) -> None:
+    ran = person.run("run", shelf.requests(shape, COUNT), "--max-requests", "150", "--name", "job")
+    assert ran.status == 0, ran.err
+    assert ids(person.results("job")) == [shape.custom_id(number) for number in range(COUNT)]
+    assert sink.memory.requests["create"] == sink.memory.requests["results"] == 3
+    assert person.run("verify").status == 0
