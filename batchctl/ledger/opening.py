@@ -15,7 +15,7 @@ WAL_IS_SAFE_SINCE = (3, 51, 3)
 
 
 def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
-    return "WAL" if version >= WAL_IS_SAFE_SINCE else "TRUNCATE"
+    return "WAL" if version >= WAL_IS_SAFE_SINCE else "PERSIST"
 
 
 # Whoever reads takes the journal as it is: to change it would be to write, in a folder that may only be read.

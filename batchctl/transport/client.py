@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PATH = "/v1/messages/batches"
 LIST_LIMIT = 1000  # the API's most, in one page
-RECEIVE_BYTES = 1 << 18
 # Without a byte in either direction. A create is answered only once all of it was read; giving up on it is a doubt.
 UPLOAD_TIMEOUT_SECONDS = 600.0
 ANSWER_TIMEOUT_SECONDS = 120.0
@@ -137,7 +136,7 @@ class Transport:
         with translate.failures():
             response = self._request("GET", path, {"Accept": "application/x-jsonl"}, stream=True)
         try:
-            yield translate.guarded(response.iter_bytes(RECEIVE_BYTES))
+            yield translate.guarded(response.iter_bytes())
         finally:
             response.close()
 

@@ -125,10 +125,10 @@ def facts(**more: Any) -> LedgerFacts:
 @pytest.mark.parametrize(
     ("more", "wanted", "odd"),
     [
-        ({}, "TRUNCATE", {}),
+        ({}, "PERSIST", {}),
         ({"journal": "wal"}, "WAL", {}),
         ({"journal": "delete"}, "WAL", {}),
-        ({"journal": "wal"}, "TRUNCATE", {"journal": WARN}),
+        ({"journal": "wal"}, "PERSIST", {"journal": WARN}),
         ({"revision": "0001"}, "WAL", {}),
         ({"revision": "0003"}, "WAL", {"schema": FAIL}),
         ({"revision": None}, "WAL", {"schema": WARN}),

@@ -55,8 +55,8 @@ def test_no_column_could_hold_a_request_an_answer_or_a_key() -> None:
 @pytest.mark.parametrize(
     ("version", "mode"),
     [
-        ((3, 40, 1), "TRUNCATE"),
-        ((3, 51, 2), "TRUNCATE"),
+        ((3, 40, 1), "PERSIST"),
+        ((3, 51, 2), "PERSIST"),
         ((3, 51, 3), "WAL"),
         ((3, 52, 0), "WAL"),
         ((4, 0, 0), "WAL"),
