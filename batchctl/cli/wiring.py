@@ -18,13 +18,11 @@ from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment, LightEquipment
-from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut, UsageProblem
-from batchctl.domain.reconciling import GRACE
+from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
 from batchctl.files.workspace import Workspace, find_workspace
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.render.screen import Screen
 
-GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
 LEFTOVERS_AFTER = timedelta(days=2)
 Tools = TypeVar("Tools", bound=LightEquipment)
 
@@ -53,6 +51,9 @@ class Common:
 
 def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn:
     """Runs a command and leaves with its status."""
+    # Before the time of a --timeout begins; and whoever only reads does without all that this imports.
+    from batchctl.cli.equipping import opened  # noqa: PLC0415
+
     _run(common, command, opened)
 
 
@@ -107,46 +108,15 @@ def _in_time(common: Common, command: Callable[[Tools, Screen], int], tools: Too
 
 
 @contextlib.contextmanager
-def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iterator[Equipment]:
-    from batchctl.commands.server import Server  # noqa: PLC0415 - who only reads does without all of these
-    from batchctl.ledger.ledger import Ledger  # noqa: PLC0415
-    from batchctl.ledger.owners import Owner  # noqa: PLC0415
-    from batchctl.transport.client import Transport  # noqa: PLC0415
-
-    transport = Transport(common.base_url)
-    workspace = _workspace(common, clock)
-    with contextlib.ExitStack() as stack:
-        ledger = Ledger(workspace.ledger)
-        stack.callback(ledger.close)
-        # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
-        owner = stack.enter_context(Owner(workspace.owners)).name if common.takes_steps else ""
-        stack.callback(transport.close)
-        stack.enter_context(_stopping(stop))
-        yield Equipment(
-            workspace=workspace,
-            ledger=ledger,
-            transport=transport,
-            server=Server(transport, clock),
-            clock=clock,
-            tell=screen.tell,
-            owner=owner,
-            stop=stop,
-            parallel=common.parallel,
-            poll=common.poll,
-            grace=_grace(),
-        )
-
-
-@contextlib.contextmanager
 def opened_light(
     ledger: Callable[[Path], Questions], common: Common, clock: Clock, screen: Screen, stop: StopSign
 ) -> Iterator[LightEquipment]:
-    workspace = _workspace(common, clock)
-    with contextlib.closing(ledger(workspace.ledger)) as questions, _stopping(stop):
+    workspace = workspace_of(common, clock)
+    with contextlib.closing(ledger(workspace.ledger)) as questions, stopping(stop):
         yield LightEquipment(workspace=workspace, ledger=questions, clock=clock, tell=screen.tell, stop=stop)
 
 
-def _workspace(common: Common, clock: Clock) -> Workspace:
+def workspace_of(common: Common, clock: Clock) -> Workspace:
     workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
     if common.makes_workspace:
         workspace.make()
@@ -157,7 +127,7 @@ def _workspace(common: Common, clock: Clock) -> Workspace:
 
 
 @contextlib.contextmanager
-def _stopping(stop: StopSign) -> Iterator[None]:
+def stopping(stop: StopSign) -> Iterator[None]:
     """The first Ctrl-C takes no new step and lets uploads in flight finish: a cut upload is a doubt. The second leaves."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -173,16 +143,6 @@ def _stopping(stop: StopSign) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _grace() -> timedelta:
-    stored = os.environ.get(GRACE_VARIABLE, "")
-    if not stored:
-        return GRACE
-    try:
-        return timedelta(seconds=float(stored.removesuffix("s")))
-    except (ValueError, OverflowError):
-        raise UsageProblem(f"{GRACE_VARIABLE}={stored!r} is not a number of seconds") from None
 
 
 def stdin() -> BinaryIO | None:

@@ -1,0 +1,55 @@
+"""Opens all that a command works with: the ledger to record in, a name to claim with, the way to the API."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+
+from batchctl.cli.wiring import Common, stopping, workspace_of
+from batchctl.clock import Clock, StopSign
+from batchctl.commands.equipment import Equipment
+from batchctl.commands.server import Server
+from batchctl.domain.errors import UsageProblem
+from batchctl.domain.reconciling import GRACE
+from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.owners import Owner
+from batchctl.render.screen import Screen
+from batchctl.transport.client import Transport
+
+GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
+
+
+@contextlib.contextmanager
+def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iterator[Equipment]:
+    transport = Transport(common.base_url)
+    workspace = workspace_of(common, clock)
+    with contextlib.ExitStack() as stack:
+        ledger = Ledger(workspace.ledger)
+        stack.callback(ledger.close)
+        # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
+        owner = stack.enter_context(Owner(workspace.owners)).name if common.takes_steps else ""
+        stack.callback(transport.close)
+        stack.enter_context(stopping(stop))
+        yield Equipment(
+            workspace=workspace,
+            ledger=ledger,
+            transport=transport,
+            server=Server(transport, clock),
+            clock=clock,
+            tell=screen.tell,
+            owner=owner,
+            stop=stop,
+            parallel=common.parallel,
+            poll=common.poll,
+            grace=_grace(),
+        )
+
+
+def _grace() -> timedelta:
+    stored = os.environ.get(GRACE_VARIABLE, "")
+    if not stored:
+        return GRACE
+    try:
+        return timedelta(seconds=float(stored.removesuffix("s")))
+    except (ValueError, OverflowError):
+        raise UsageProblem(f"{GRACE_VARIABLE}={stored!r} is not a number of seconds") from None
