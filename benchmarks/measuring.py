@@ -40,13 +40,18 @@ def surroundings(folder: Path, base_url: str = "", *, key: bool = True) -> dict[
 
 
 def measured(
-    command: Sequence[str | Path], folder: Path, env: dict[str, str], expected: Sequence[int] = (0,)
+    command: Sequence[str | Path],
+    folder: Path,
+    env: dict[str, str],
+    expected: Sequence[int] = (0,),
+    reads: Sequence[Path] = (),
 ) -> tuple[Run, str]:
-    """Runs it in `folder`; gives what it took and what it wrote to stdout. Raises Failed."""
+    """Runs it in `folder`; gives what it took and what it wrote to stdout. `reads`: to be read from memory. Raises Failed."""
     with tempfile.TemporaryDirectory(prefix="measured-") as kept:
         said, out, err = (Path(kept) / name for name in ("said", "out", "err"))
         # What an earlier command left to be written is not to be waited for by this one.
         os.sync()
+        warm(*reads)
         words = [sys.executable, "-I", "-S", LAUNCHER, said, out, err, *command]
         subprocess.run([str(word) for word in words], cwd=folder, env=env, check=True)
         found = json.loads(said.read_bytes())
@@ -72,11 +77,12 @@ def cloned(source: Path, target: Path) -> Path:
 
 
 def warm(*paths: Path) -> None:
-    """Into the page cache: what is compared is work, not who came first."""
-    for path in paths:
-        with path.open("rb", buffering=0) as file:
-            while file.read(1 << 20):
-                pass
+    """Files, and those of folders, into the page cache: what is compared is work, not who came first."""
+    for path in (one for given in paths for one in (given.rglob("*") if given.is_dir() else (given,))):
+        if path.is_file():
+            with path.open("rb", buffering=0) as file:
+                while file.read(1 << 20):
+                    pass
 
 
 def emptied(folder: Path) -> Path:

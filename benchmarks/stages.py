@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.inputs import Shape, Shelf
-from benchmarks.measuring import BATCHCTL, Far, cloned, emptied, measured, surroundings, warm
+from benchmarks.measuring import BATCHCTL, Far, cloned, emptied, measured, surroundings
 from benchmarks.report import Run
 
 NAIVE = Path(__file__).with_name("naive.py")
@@ -38,19 +38,23 @@ class Bench:
     whys: dict[str, str] = field(default_factory=dict)
 
     def run(
-        self, label: str, *command: str | Path, cwd: Path | None = None, expected: Sequence[int] = (SUCCESS,)
+        self,
+        label: str,
+        *command: str | Path,
+        cwd: Path | None = None,
+        expected: Sequence[int] = (SUCCESS,),
+        reads: Sequence[Path] = (),
     ) -> str:
-        """Runs and remembers; gives stdout. Raises Failed."""
+        """Runs and remembers; gives stdout. `reads`: what it, or the sink for it, is to find in memory. Raises Failed."""
         env = surroundings(self.folder, self.far.url)
-        taken, said = measured(command, cwd or self.folder, env, expected)
+        taken, said = measured(command, cwd or self.folder, env, expected, reads)
         self.runs[label].append(taken)
         self.tell(f"{label}: {taken.wall:.3f} s, {taken.cpu:.3f} s CPU, {taken.peak_bytes / 1e6:.0f} MB")
         return said
 
-    def program(
-        self, label: str, *words: str | Path, cwd: Path, expected: Sequence[int] = (SUCCESS, SOME_FAILED)
-    ) -> str:
-        return self.run(label, *BATCHCTL, *words, "-q", cwd=cwd, expected=expected)
+    def program(self, label: str, *words: str | Path, cwd: Path, reads: Sequence[Path] = ()) -> None:
+        expected = (SUCCESS, SOME_FAILED)
+        self.run(label, *BATCHCTL, *words, "-q", cwd=cwd, expected=expected, reads=(cwd, *reads))
 
     def place(self, name: str) -> Path:
         return self.folder / name
@@ -58,12 +62,16 @@ class Bench:
     def copy(self, label: str, source: Path) -> None:
         target = self.place("copied")
         target.unlink(missing_ok=True)
-        self.run(label, "cp", source, target)
+        self.run(label, "cp", source, target, reads=(source,))
         target.unlink()
 
     @property
     def small(self) -> Path:
         return self.shelf.requests(SMALL, self.count)
+
+    @property
+    def results(self) -> Path:
+        return self.shelf.results(SMALL, self.count, self.small)
 
     @property
     def one(self) -> Path:
@@ -101,7 +109,6 @@ def odd(bench: Bench) -> None:
 
 
 def _plan(bench: Bench, inputs: Mapping[str, Path]) -> None:
-    warm(*inputs.values())
     for _ in range(bench.times):
         for name, source in inputs.items():
             bench.copy(f"cp {name}", source)
@@ -110,7 +117,7 @@ def _plan(bench: Bench, inputs: Mapping[str, Path]) -> None:
 
 
 def dry_run(bench: Bench, label: str, source: Path) -> None:
-    bench.program(label, "submit", source, "--dry-run", cwd=emptied(bench.place("planning")))
+    bench.program(label, "submit", source, "--dry-run", cwd=emptied(bench.place("planning")), reads=(source,))
 
 
 # ---------------------------------------------------------------- send; fetch, merge, retry
@@ -135,8 +142,8 @@ def stages(bench: Bench) -> None:
         bench.copy("cp small (retry)", bench.small)
         for suffix, folder in plans.items():
             home = cloned(folder, bench.place("home"))
-            bench.program(f"send{suffix}", "submit", sources[suffix], cwd=home)
-            bench.program(f"fetch{suffix}", "fetch", cwd=home)
+            bench.program(f"send{suffix}", "submit", sources[suffix], cwd=home, reads=(sources[suffix],))
+            bench.program(f"fetch{suffix}", "fetch", cwd=home, reads=(bench.results,))
             (results,) = home.glob("*.results.jsonl")
             if not suffix:
                 bench.copy("cp results", results)
@@ -147,12 +154,13 @@ def stages(bench: Bench) -> None:
 
 
 def upload(bench: Bench, label: str) -> None:
-    bench.run(label, "curl", "-sS", "-T", bench.small, "-o", os.devnull, f"{bench.far.url}/sink/swallow")
+    command = ("curl", "-sS", "-T", bench.small, "-o", os.devnull, f"{bench.far.url}/sink/swallow")
+    bench.run(label, *command, reads=(bench.small,))
 
 
 def download(bench: Bench, label: str) -> None:
     target = bench.place("downloaded")
-    bench.run(label, "curl", "-sS", "-o", target, f"{bench.far.url}/sink/all")
+    bench.run(label, "curl", "-sS", "-o", target, f"{bench.far.url}/sink/all", reads=(bench.results,))
     target.unlink()
 
 
@@ -173,19 +181,21 @@ def again(bench: Bench) -> None:
     """What failed for a passing reason is sent once more, fetched and merged, and that until nothing is left."""
     for _ in range(bench.times):
         bench.far.reset()
-        bench.program("run, all rounds", "run", bench.small, cwd=emptied(bench.place("job")))
+        home = emptied(bench.place("job"))
+        bench.program("run, all rounds", "run", bench.small, cwd=home, reads=(bench.small, bench.results))
 
 
 def naive(bench: Bench, label: str, source: Path) -> None:
     bench.far.reset()
-    bench.run(label, PYTHON, NAIVE, source, ".", cwd=emptied(bench.place("naive")))
+    home = emptied(bench.place("naive"))
+    bench.run(label, PYTHON, NAIVE, source, ".", cwd=home, reads=(source, bench.results))
 
 
 def whole_job(bench: Bench, label: str, source: Path) -> None:
     """One round, and the retry file of all that failed: what the naive script does, and merged in input order as well."""
     bench.far.reset()
     home = emptied(bench.place("job"))
-    bench.program(label, "run", source, "--max-rounds", "1", cwd=home)
+    bench.program(label, "run", source, "--max-rounds", "1", cwd=home, reads=(source, bench.results))
     bench.program(f"{label}: retry file", "retry", "--include-invalid", "--dry-run", cwd=home)
 
 
@@ -228,7 +238,6 @@ def ids(bench: Bench) -> None:
     """Lines that are little more than their ids, ten times as many: once each, for memory is what this is about."""
     for shape in (IDS, Shape(kind="ids", unordered=True)):
         source = bench.shelf.requests(shape, bench.ids)
-        warm(source)
         dry_run(bench, f"check {shape.name}, {bench.ids:,}", source)
 
 
