@@ -3,15 +3,17 @@
 "X, one request" is the same command for an input of one request: what it takes to start, to import and to say hello.
 """
 
+import json
 import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from benchmarks.inputs import Shape, Shelf
-from benchmarks.measuring import BATCHCTL, Far, cloned, emptied, measured, surroundings
+from benchmarks.measuring import BATCHCTL, Failed, Far, cloned, emptied, measured, surroundings
 from benchmarks.report import Run
 
 NAIVE = Path(__file__).with_name("naive.py")
@@ -171,6 +173,7 @@ def whole(bench: Bench) -> None:
     for _ in range(bench.times):
         naive(bench, "naive script", bench.small)
         whole_job(bench, "whole job", bench.small)
+        same_failures(bench.place("naive") / "retry.jsonl", bench.place("job"))
         note_ledger(bench, bench.place("job"))
         upload(bench, "curl -T (whole)")
         download(bench, "curl -o (whole)")
@@ -197,6 +200,14 @@ def whole_job(bench: Bench, label: str, source: Path) -> None:
     home = emptied(bench.place("job"))
     bench.program(label, "run", source, "--max-rounds", "1", cwd=home, reads=(source, bench.results))
     bench.program(f"{label}: retry file", "retry", "--include-invalid", "--dry-run", cwd=home)
+
+
+def same_failures(theirs: Path, home: Path) -> None:
+    """Both have the same requests to send again. Raises Failed: what was compared was not the same work."""
+    (ours,) = home.glob("*.requests.jsonl")
+    with theirs.open("rb") as one, ours.open("rb") as other:
+        if any(json.loads(first) != json.loads(second) for first, second in zip_longest(one, other, fillvalue=b"{}")):
+            raise Failed("the naive script and batchctl would send other requests again")
 
 
 def note_ledger(bench: Bench, home: Path) -> None:
