@@ -9,7 +9,7 @@ from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, Job
 from batchctl.domain.plans import Depth
-from batchctl.files.cuts import CleanCopy, Cuts
+from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
 from batchctl.files.inputs import is_spooled
 from batchctl.files.ranges import custom_id_of
@@ -35,7 +35,7 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
         lines[origin] = line
     path = tools.workspace.requests(job.name, number, tools.owner)
     with replacing(path) as requests, replacing(tools.workspace.origins(path)) as numbers:
-        cuts = Cuts(job.settings, CleanCopy(requests=requests, numbers=numbers))
+        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers))
         for origin in (known for known in origins.values() if known in lines):
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()

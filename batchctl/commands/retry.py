@@ -22,7 +22,7 @@ from batchctl.domain.errors import AccountProblem, Refused
 from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
-from batchctl.files.cuts import CleanCopy, Cuts
+from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
 from batchctl.ledger.owners import is_alive
 
@@ -68,11 +68,10 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
         replacing(path) as requests,
         replacing(origins) as numbers,
     ):
-        cuts = Cuts(job.settings, CleanCopy(requests=requests, numbers=numbers))
+        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers))
         for found in latest(tools, job, tools.ledger.batches(job)):
             for position in chooser.positions(found):
                 cuts.add(found.request_line(position), 0, found.origin + position)
-            cuts.flush()
         done = cuts.close()
     return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done))
 

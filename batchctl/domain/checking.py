@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, cast
 
 CUSTOM_ID_PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
@@ -73,6 +74,7 @@ class Fault:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
+_required = itemgetter(*REQUIRED_PARAMS)
 _is_custom_id = re.compile(CUSTOM_ID_PATTERN).fullmatch
 _SUSPECT = REFUSED_PARAMS | CLIENT_PARAMS.keys()
 _SUSPECT_SINCE = _SUSPECT | SAMPLING_PARAMS
@@ -89,7 +91,7 @@ def are_params_plainly_good(many: Sequence[object], *, api_version: str) -> bool
         return False
     params = cast("Sequence[dict[str, Any]]", many)
     try:
-        models, limits, messages = ([one[name] for one in params] for name in REQUIRED_PARAMS)
+        models, limits, messages = zip(*map(_required, params), strict=True)
     except KeyError:
         return False
     # By exact type: to Python, true is the number 1 and equals it.

@@ -2,13 +2,65 @@
 
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from batchctl.domain.cutting import Cutter, Extent
 from batchctl.domain.model import Cut, Settings
+from batchctl.files.hashing import RangeHashes
 from batchctl.files.sides import pack
+
+
+class Cuts(Protocol):
+    """Fed with good lines in order; the cuts, once all of them were given."""
+
+    @property
+    def count(self) -> int:
+        """Lines so far."""
+
+    def fits_alone(self, size: int) -> bool: ...
+
+    def add(self, line: bytes, offset: int, number: int) -> None:
+        """Takes a line at `offset` of its file; `number` says which it is."""
+
+    def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        """Takes `lines` that stand one after the other, `run` being their bytes without the last newline."""
+
+    def close(self) -> tuple[Cut, ...]: ...
+
+
+class InPlace:
+    """Cuts of the file that is read: their hashes are taken from it once more, by `hashes`."""
+
+    def __init__(self, settings: Settings, hashes: RangeHashes) -> None:
+        self._cutter = Cutter(settings.max_requests, settings.max_bytes)
+        self._hashes = hashes
+        self._done: list[tuple[Extent, Callable[[], str]]] = []
+        self.count = 0
+
+    def fits_alone(self, size: int) -> bool:
+        return self._cutter.fits_alone(size)
+
+    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - the file itself says the number
+        self.count += 1
+        self._note(self._cutter.add(offset, offset + len(line)))
+
+    def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        if self._cutter.add_run(len(lines), offset, offset + len(run)):
+            self.count += len(lines)
+            return
+        for line in lines:
+            self.add(line, offset, number)
+            offset += len(line) + 1
+
+    def close(self) -> tuple[Cut, ...]:
+        self._note(self._cutter.close())
+        return tuple(_cut(extent, sha256()) for extent, sha256 in self._done)
+
+    def _note(self, closed: Extent | None) -> None:
+        if closed is not None:
+            self._done.append((closed, self._hashes.of(closed.start, closed.end).result))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,84 +71,59 @@ class CleanCopy:
     numbers: BinaryIO
 
 
-class Cuts:
-    """Fed with lines in order; the cuts as they close, with their hashes. Holds the lines since the last `flush`."""
+class Copied:
+    """Cuts of a copy that is made here, of these lines alone."""
 
-    def __init__(self, settings: Settings, copy: CleanCopy | None) -> None:
+    def __init__(self, settings: Settings, copy: CleanCopy) -> None:
         self._cutter = Cutter(settings.max_requests, settings.max_bytes)
         self._copy = copy
         self._hash = hashlib.sha256()
         self._is_open = False
-        self._lines: list[bytes] = []
         self._numbers = array("Q")
         self._written = 0
-        self.count = 0
         self._done: list[Cut] = []
+        self.count = 0
 
     def fits_alone(self, size: int) -> bool:
         return self._cutter.fits_alone(size)
 
-    def add(self, line: bytes, offset: int, number: int) -> None:
-        """Takes a line at `offset` of its file; where a copy is made, the offset in the copy counts instead."""
-        if self._copy is not None:
-            offset = self._written
-            self._written += len(line) + 1
-            self._numbers.append(number)
-        closed = self._cutter.add(offset, offset + len(line))
-        if closed is not None:
-            self._close(closed)
-        self._lines.append(line)
-        self.count += 1
+    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - what counts is where it is written to
+        self._note(self._cutter.add(self._written, self._written + len(line)))
+        self._write(line, range(number, number + 1))
 
     def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
-        """Takes `lines` that stand one after the other, `run` being their bytes without the last newline."""
-        start = offset if self._copy is None else self._written
-        if not self._cutter.add_run(len(lines), start, start + len(run)):
-            for line in lines:
-                self.add(line, offset, number)
-                offset += len(line) + 1
-                number += 1
-            self.flush()
+        if self._cutter.add_run(len(lines), self._written, self._written + len(run)):
+            self._write(run, range(number, number + len(lines)))
             return
-        self._written += len(run) + 1
-        self.count += len(lines)
-        self._numbers.extend(range(number, number + len(lines)) if self._copy is not None else ())
-        self._take(run)
+        for at, line in enumerate(lines, number):
+            self.add(line, offset, at)
 
-    def flush(self) -> None:
-        """Hashes and writes what the block in hand added: a join per block costs less than a call per line."""
-        if self._lines:
-            self._take(b"\n".join(self._lines))
-            self._lines.clear()
+    def close(self) -> tuple[Cut, ...]:
+        self._note(self._cutter.close())
+        self._copy.numbers.write(pack(self._numbers))
+        del self._numbers[:]
+        return tuple(self._done)
 
-    def _take(self, run: bytes) -> None:
+    def _write(self, run: bytes, numbers: range) -> None:
         if self._is_open:
             self._hash.update(b"\n")
         self._hash.update(run)
         self._is_open = True
-        if self._copy is not None:
-            self._copy.requests.write(run)
-            self._copy.requests.write(b"\n")
-            self._copy.numbers.write(pack(self._numbers))
-            del self._numbers[:]
+        self._copy.requests.write(run)
+        self._copy.requests.write(b"\n")
+        self._written += len(run) + 1
+        self.count += len(numbers)
+        self._numbers.extend(numbers)
 
-    def close(self) -> tuple[Cut, ...]:
-        """All cuts."""
-        last = self._cutter.close()
-        if last is not None:
-            self._close(last)
-        return tuple(self._done)
-
-    def _close(self, extent: Extent) -> None:
-        self.flush()
-        self._done.append(
-            Cut(
-                first=extent.first,
-                count=extent.count,
-                start=extent.start,
-                end=extent.end,
-                sha256=self._hash.hexdigest(),
-            )
-        )
+    def _note(self, closed: Extent | None) -> None:
+        if closed is None:
+            return
+        self._done.append(_cut(closed, self._hash.hexdigest()))
         self._hash = hashlib.sha256()
         self._is_open = False
+        self._copy.numbers.write(pack(self._numbers))
+        del self._numbers[:]
+
+
+def _cut(extent: Extent, sha256: str) -> Cut:
+    return Cut(first=extent.first, count=extent.count, start=extent.start, end=extent.end, sha256=sha256)
