@@ -7,6 +7,7 @@ import typer
 
 from batchctl import __version__
 from batchctl.cli import options as o
+from batchctl.cli.plain import Command, Group
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from batchctl.domain.model import Settings
 
 app = typer.Typer(
+    cls=Group,
     help="Run a JSONL of Messages requests through Anthropic's Message Batches API as one job.",
     epilog="Try it without a key: batchctl emulator. Everything else: the README.",
     no_args_is_help=True,
@@ -38,7 +40,7 @@ def _batchctl(
     pass
 
 
-@app.command()
+@app.command(cls=Command)
 def submit(
     input_: o.InputFile,
     name: o.Name = "",
@@ -88,7 +90,7 @@ def submit(
     run(common, wanted, yes=yes)
 
 
-@app.command()
+@app.command(cls=Command)
 def status(
     job: o.JobWord = None,
     watch: o.Watch = False,
@@ -112,7 +114,7 @@ def status(
     run(common, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
 
 
-@app.command()
+@app.command(cls=Command)
 def fetch(
     job: o.JobWord = None,
     output: o.Output = "",
@@ -133,7 +135,7 @@ def fetch(
     run(common, job, output=output, output_dir=output_dir, moved_to=str(input_now or ""))
 
 
-@app.command()
+@app.command(cls=Command)
 def retry(
     job: o.JobWord = None,
     only: o.Only = None,
@@ -176,7 +178,7 @@ def retry(
     run(common, job, wanted)
 
 
-@app.command()
+@app.command(cls=Command)
 def run(
     input_: o.InputOrJob,
     name: o.Name = "",
@@ -229,7 +231,7 @@ def run(
     run_all(common, wanted, output=output, output_dir=output_dir, max_rounds=max_rounds, yes=yes)
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(
     job: o.JobWord = None,
     output: o.ResultsFile = "",
@@ -246,7 +248,7 @@ def verify(
     run(common, job, output=output, output_dir=output_dir)
 
 
-@app.command()
+@app.command(cls=Command)
 def cancel(
     job: o.JobWord = None,
     output: o.Output = "",
@@ -268,7 +270,7 @@ def cancel(
     run(common, job, output=output, output_dir=output_dir, waits=not no_wait, yes=yes)
 
 
-@app.command()
+@app.command(cls=Command)
 def delete(
     job: o.JobWord = None,
     timeout: o.Timeout = None,
@@ -286,7 +288,7 @@ def delete(
     run(common, job, yes=yes)
 
 
-@app.command()
+@app.command(cls=Command)
 def resolve(
     job: o.JobWord = None,
     adopt: o.Adopt = "",
@@ -308,7 +310,7 @@ def resolve(
     run(common, job, Decision(adopt=adopt, resend=resend, cancel=cancel_, number=batch, yes=yes))
 
 
-@app.command()
+@app.command(cls=Command)
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False,
     workspace: o.Workspace = None,
@@ -322,7 +324,7 @@ def doctor(
     run(workspace, base_url, offline=offline, as_json=as_json, quiet=quiet)
 
 
-@app.command()
+@app.command(cls=Command)
 def attach(
     batches: o.MessageBatches,
     input_: o.InputOfBatches = "",
@@ -353,7 +355,7 @@ def attach(
     run(common, wanted)
 
 
-@app.command()
+@app.command(cls=Command)
 def emulator(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is a free one.")] = 0,
     speed: Annotated[float, typer.Option(help="Seconds of its clock per second.")] = 1.0,
