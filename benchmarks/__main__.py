@@ -32,7 +32,7 @@ def main() -> int:
     with _bench(given.folder.resolve(), given.requests or count, given.times or times, quiet=given.quick) as bench:
         machine_now = list(machine.described(bench.folder))
         _measure(bench, names)
-        found = Findings(dict(bench.runs), bench.facts, bench.whys, bench.count, bench.ids)
+        found = Findings(dict(bench.runs), dict(bench.spans), bench.facts, bench.whys, bench.count, bench.ids)
     aims = rows.aims(found)
     said = _said(found, [*machine_now, ("rounds", str(given.times or times))])
     print(said)

@@ -40,7 +40,7 @@ def _installed(bench: Bench) -> Path:
     if not command.exists():
         bench.tell("installing instructor")
         subprocess.run([PYTHON, "-m", "venv", "--clear", folder], check=True, timeout=PATIENCE_SECONDS)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run(
             [*pip, "--requirement", REQUIREMENTS], check=True, timeout=PATIENCE_SECONDS, stdin=subprocess.DEVNULL
         )

@@ -15,9 +15,10 @@ FULL, SMALLER = 1_000_000, 100_000
 
 @dataclass(frozen=True)
 class Findings:
-    """`runs` by label, as `stages` names them; `count` requests, `ids` in the largest check."""
+    """`runs` and `spans` by label, as `stages` names them; `count` requests, `ids` in the largest check."""
 
     runs: Mapping[str, Sequence[Run]]
+    spans: Mapping[str, Sequence[float]]
     facts: Mapping[str, float]
     whys: Mapping[str, str]
     count: int
@@ -154,15 +155,16 @@ def _checking(what: str) -> Callable[[Findings], Measured]:
 
 
 def _sending(found: Findings) -> Measured:
+    """Net is what the sink saw: start-up varies by more than a send takes, and cannot be taken out of it."""
     moved = found.walls("curl -T")
-    return Measured(ratios(found.walls("send"), moved), ratios(found.net("send"), moved))
+    return Measured(ratios(found.walls("send"), moved), ratios(found.spans["send"], moved))
 
 
 def _fetching(found: Findings) -> Measured:
-    """`fetch` merges at its end; the same command again, with all on the disk, does that alone."""
+    """Net as above. `fetch` merges at its end; the same command again, with all on the disk, does that alone."""
     moved = found.walls("curl -o")
     ours = [one - other for one, other in zip(found.walls("fetch"), found.walls("merge"), strict=True)]
-    return Measured(ratios(ours, moved), ratios(less(ours, found.start("fetch") - found.start("merge")), moved))
+    return Measured(ratios(ours, moved), ratios(found.spans["fetch"], moved))
 
 
 def _rebuilding(found: Findings) -> Measured:

@@ -25,7 +25,10 @@ PYTHON = sys.executable
 
 @dataclass
 class Bench:
-    """`count` requests, `times` rounds. `runs` by label; `facts` are single numbers, `whys` say what could not be had."""
+    """`count` requests, `times` rounds. `runs` by label, and `spans`, the seconds that the sink saw of some of them.
+
+    `facts` are single numbers, `whys` say what could not be had.
+    """
 
     shelf: Shelf
     far: Far
@@ -36,6 +39,7 @@ class Bench:
     times: int
     tell: Callable[[str], None]
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    spans: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     facts: dict[str, float] = field(default_factory=dict)
     whys: dict[str, str] = field(default_factory=dict)
 
@@ -148,6 +152,8 @@ def stages(bench: Bench) -> None:
             bench.program(f"fetch{suffix}", "fetch", cwd=home, reads=(bench.results,))
             (results,) = home.glob("*.results.jsonl")
             if not suffix:
+                bench.spans["send"].append(bench.far.span("create"))
+                bench.spans["fetch"].append(bench.far.span("results"))
                 bench.copy("cp results", results)
             for written in home.glob("*.jsonl"):
                 written.unlink()

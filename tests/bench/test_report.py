@@ -132,46 +132,44 @@ def _by_work(rows: list[Row], start: str) -> Row:
     return next(row for row in rows if row.work.startswith(start))
 
 
-def test_send_is_judged_without_what_it_takes_for_one_request() -> None:
-    runs = {
-        "send": [_run(3.0), _run(2.5)],
-        "send, one request": [_run(1.9), _run(2.1)],
-        "curl -T": [_run(0.5), _run(0.5)],
-    }
-    row = _by_work(aims(Findings(runs, {}, {}, 1_000_000, 10_000_000)), "send")
+def test_send_is_judged_by_what_the_sink_saw() -> None:
+    runs = {"send": [_run(3.0), _run(2.5)], "curl -T": [_run(0.5), _run(0.5)]}
+    row = _by_work(aims(Findings(runs, {"send": [0.5, 1.0]}, {}, {}, 1_000_000, 10_000_000)), "send")
     assert row.net == Spread(1.5, 1.0, 2.0)
     assert row.whole == Spread(5.5, 5.0, 6.0)
     assert row.verdict == "must"
 
 
-def test_a_fetch_is_judged_without_its_merge() -> None:
-    runs = {
-        "fetch": [_run(6.0)],
-        "fetch, one request": [_run(1.5)],
-        "merge": [_run(2.0)],
-        "merge, one request": [_run(0.5)],
-        "curl -o": [_run(1.0)],
-    }
-    row = _by_work(aims(Findings(runs, {}, {}, 1_000_000, 10_000_000)), "fetch")
+def test_a_fetch_has_its_merge_taken_out() -> None:
+    runs = {"fetch": [_run(6.0)], "merge": [_run(2.0)], "curl -o": [_run(1.0)]}
+    row = _by_work(aims(Findings(runs, {"fetch": [3.0]}, {}, {}, 1_000_000, 10_000_000)), "fetch")
     assert row.net == Spread(3.0, 3.0, 3.0)
     assert row.whole == Spread(4.0, 4.0, 4.0)
     assert row.fails
 
 
+def test_a_merge_is_judged_with_its_start_up() -> None:
+    runs = {"merge": [_run(2.0)], "merge, one request": [_run(0.4), _run(0.5), _run(0.9)], "cp results": [_run(0.5)]}
+    row = _by_work(aims(Findings(runs, {}, {}, {}, 1_000_000, 10_000_000)), "merge")
+    assert row.net == Spread(3.0, 3.0, 3.0)
+    assert row.judged == row.whole == Spread(4.0, 4.0, 4.0)
+    assert row.verdict == "must"
+
+
 def test_the_whole_job_has_its_retry_file_in_it() -> None:
     runs = {"naive script": [_run(50.0)], "whole job": [_run(4.0)], "whole job: retry file": [_run(1.0)]}
-    row = _by_work(aims(Findings(runs, {}, {}, 1_000_000, 10_000_000)), "whole job, times faster")
+    row = _by_work(aims(Findings(runs, {}, {}, {}, 1_000_000, 10_000_000)), "whole job, times faster")
     assert row.whole == Spread(10.0, 10.0, 10.0)
     assert row.fails
 
 
 def test_what_was_not_run_fails_where_there_is_a_must_and_is_left_out_elsewhere() -> None:
-    nothing = Findings({}, {}, {}, 1_000_000, 10_000_000)
+    nothing = Findings({}, {}, {}, {}, 1_000_000, 10_000_000)
     assert all(row.fails for row in aims(nothing))
     assert others(nothing) == []
     assert growth(nothing) == []
 
 
 def test_a_peer_that_could_not_be_installed_says_so() -> None:
-    found = Findings({}, {}, {"instructor": "no way to get it"}, 1_000_000, 10_000_000)
+    found = Findings({}, {}, {}, {"instructor": "no way to get it"}, 1_000_000, 10_000_000)
     assert [row.why for row in others(found)] == ["no way to get it"] * 2
