@@ -25,6 +25,7 @@ class Looker:
     def __init__(self, tools: Equipment) -> None:
         self._tools = tools
         self._looks = self._failures = 0
+        self._begun = tools.now()
 
     def look(self, job: Job, batches: Sequence[Batch]) -> float:
         """Seconds until the next look. Raises AccountProblem, and ServiceProblem where asking again cannot help."""
@@ -35,7 +36,8 @@ class Looker:
         self._looks, self._failures = self._looks + 1, 0
         if self._tools.poll is not None:
             return self._tools.poll
-        return look_pause(self._looks, hint, self._tools.clock.draw())
+        watched = (self._tools.now() - self._begun).total_seconds()
+        return look_pause(self._looks, watched, hint, self._tools.clock.draw())
 
     def failed(self, failure: ApiFailure) -> float:
         """Seconds until the next try. Raises as `look` does."""

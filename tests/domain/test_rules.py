@@ -189,13 +189,23 @@ DRAWS = st.floats(0, 1)
 
 @given(st.integers(0, 10**6), DRAWS)
 def test_looks_start_at_ten_seconds_and_grow_to_a_minute_however_long_a_job_lasts(looks: int, draw: float) -> None:
-    assert FIRST_LOOK_SECONDS <= look_pause(looks, None, draw) <= LAST_LOOK_SECONDS * 1.1
-    assert look_pause(looks, None, draw) <= look_pause(looks + 1, None, draw)
+    assert FIRST_LOOK_SECONDS <= look_pause(looks, 0, None, draw) <= LAST_LOOK_SECONDS * 1.1
+    assert look_pause(looks, 0, None, draw) <= look_pause(looks + 1, 0, None, draw)
+
+
+# The API says 10 where a batch is asked for by itself, which is done for two of them at most; a list says nothing.
+@pytest.mark.parametrize(("hint", "requests_a_look"), [(10.0, 2), (10.0, 1), (None, 2), (300.0, 2)])
+def test_a_watch_of_a_day_costs_fewer_than_two_thousand_requests(hint: float | None, requests_a_look: int) -> None:
+    watched, looks = 0.0, 0
+    while watched < 24 * 3600:
+        looks += 1
+        watched += look_pause(looks, watched, hint, 0.0)
+    assert looks * requests_a_look < 2_000
 
 
 @given(st.floats(0.1, 10_000), DRAWS)
 def test_a_servers_hint_is_never_shortened(hint: float, draw: float) -> None:
-    assert hint <= look_pause(3, hint, draw) <= hint * 1.2
+    assert hint <= look_pause(3, 0, hint, draw) <= hint * 1.2
     assert hint <= backoff(3, hint, draw) <= hint + 1
 
 
