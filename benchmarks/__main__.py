@@ -21,7 +21,7 @@ DOCUMENT = PROJECT / "docs" / "performance.md"
 OPENING, CLOSING = "<!-- measured: make bench -->\n", "<!-- end -->"
 MEASURERS = {**STAGES, "peer": peer}
 # Requests and rounds.
-WHOLE, QUICK = (1_000_000, 5), (30_000, 3)
+WHOLE, QUICK = (1_000_000, 5), (20_000, 3)
 QUICK_STAGES = ("startup", "plan", "stages", "whole", "ids")
 
 

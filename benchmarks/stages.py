@@ -95,7 +95,7 @@ def startup(bench: Bench) -> None:
     home = emptied(bench.place("startup"))
     bench.program("", "run", bench.one, cwd=home)
     bench.runs.pop("")
-    for _ in range(2 * bench.times - 1):
+    for _ in range(bench.times):
         bench.run("python -c pass", PYTHON, "-c", "pass")
         bench.run("--help", *BATCHCTL, "--help")
         bench.run("status --offline", *BATCHCTL, "status", "@last", "--offline", cwd=home)
