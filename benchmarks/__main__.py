@@ -22,7 +22,7 @@ OPENING, CLOSING = "<!-- measured: make bench -->\n", "<!-- end -->"
 MEASURERS = {**STAGES, "peer": peer}
 # Requests and rounds.
 WHOLE, QUICK = (1_000_000, 5), (20_000, 3)
-QUICK_STAGES = ("startup", "plan", "stages", "whole", "ids")
+QUICK_STAGES = ("startup", "plan", "stages", "whole")
 
 
 def main() -> int:

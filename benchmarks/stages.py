@@ -138,27 +138,32 @@ def planned(bench: Bench, source: Path, folder: Path, *options: str) -> Path:
 
 def stages(bench: Bench) -> None:
     """A job in steps, each a command of its own, beginning from a copy of the folder in which the step before ended."""
-    plans = {"": planned(bench, bench.small, bench.place("planned"))}
-    plans[one_of("")] = planned(bench, bench.one, bench.place("planned-one"))
-    sources = {"": bench.small, one_of(""): bench.one}
+    plan = planned(bench, bench.small, bench.place("planned"))
+    # Once: of these, only what they take in memory is of use, for the sink tells their time.
+    one = planned(bench, bench.one, bench.place("one"))
+    bench.program(one_of("send"), "submit", bench.one, cwd=one)
+    bench.program(one_of("fetch"), "fetch", cwd=one)
     for _ in range(bench.times):
         bench.far.reset()
         upload(bench, "curl -T")
         download(bench, "curl -o")
         bench.copy("cp small (retry)", bench.small)
-        for suffix, folder in plans.items():
-            home = cloned(folder, bench.place("home"))
-            bench.program(f"send{suffix}", "submit", sources[suffix], cwd=home, reads=(sources[suffix],))
-            bench.program(f"fetch{suffix}", "fetch", cwd=home, reads=(bench.results,))
-            (results,) = home.glob("*.results.jsonl")
-            if not suffix:
-                bench.spans["send"].append(bench.far.span("create"))
-                bench.spans["fetch"].append(bench.far.span("results"))
-                bench.copy("cp results", results)
-            for written in home.glob("*.jsonl"):
-                written.unlink()
-            bench.program(f"merge{suffix}", "fetch", cwd=home)
-            bench.program(f"retry file{suffix}", "retry", "--include-invalid", "--dry-run", cwd=home)
+        home = cloned(plan, bench.place("home"))
+        bench.program("send", "submit", bench.small, cwd=home, reads=(bench.small,))
+        bench.program("fetch", "fetch", cwd=home, reads=(bench.results,))
+        bench.spans["send"].append(bench.far.span("create"))
+        bench.spans["fetch"].append(bench.far.span("results"))
+        (results,) = home.glob("*.results.jsonl")
+        bench.copy("cp results", results)
+        _merge_and_rebuild(bench, "", home)
+        _merge_and_rebuild(bench, one_of(""), cloned(one, home))
+
+
+def _merge_and_rebuild(bench: Bench, suffix: str, home: Path) -> None:
+    for written in home.glob("*.jsonl"):
+        written.unlink()
+    bench.program(f"merge{suffix}", "fetch", cwd=home)
+    bench.program(f"retry file{suffix}", "retry", "--include-invalid", "--dry-run", cwd=home)
 
 
 def upload(bench: Bench, label: str) -> None:
