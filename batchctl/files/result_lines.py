@@ -20,8 +20,9 @@ BLOCK_BYTES = 1 << 17
 
 _HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
 _OPENING = b'{"custom_id":"'
-_OPENING_BYTES = len(_OPENING)
 _SUCCEEDED_HEAD = b'","result":{"type":"succeeded",'
+# A custom_id has 64 characters at most.
+_HEAD_BYTES = len(_OPENING) + 64 + len(_SUCCEEDED_HEAD)
 _TAILS = (b"}}}", b"}}}\r")
 _STOP_REASON = b'"stop_reason"'
 _PLAIN_STOPS = (b'"stop_reason":"end_turn"', b'"stop_reason":"tool_use"', b'"stop_reason":"stop_sequence"')
@@ -80,6 +81,9 @@ class Lines:
         self.sizes = array("I", bytes(4 * count))
         self.marks = bytearray(count)
         self.number = self.lines = self.foreign = self.repeated = 0
+        # Where the requests are not known, an id is looked at closely before it takes a position.
+        known = positions if isinstance(positions, dict) else {}
+        self._positions_by_head = {_OPENING + custom_id: position for custom_id, position in known.items()}
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._rest_at = 0
@@ -111,24 +115,25 @@ class Lines:
 
     def _take_lines(self, lines: list[bytes], *, are_plain: bool) -> None:
         """A success that is plainly one, for a request that had none so far, is noted here; all else line by line."""
-        parts = [line.partition(_SUCCEEDED_HEAD) for line in lines]
-        # Where the requests are not known, an id is looked at closely before it takes a position.
-        known = self._positions if isinstance(self._positions, dict) else {}
-        found = map(known.get, [head[_OPENING_BYTES:] for head, _, _ in parts])
+        heads = [line[:_HEAD_BYTES].partition(_SUCCEEDED_HEAD)[0] for line in lines]
+        found = list(map(self._positions_by_head.get, heads))
+        # What stopped early, and what is cut, is looked at closely.
+        if not are_plain or {line[-3:] for at, line in zip(found, lines, strict=True) if at is not None} != {b"}}}"}:
+            found = [at if _is_plain(line) else None for at, line in zip(found, lines, strict=True)]
         marks, offsets, sizes, at = self.marks, self.offsets, self.sizes, self._rest_at
-        first, plain = self.number, 0
-        for number, (line, (head, _, end), position) in enumerate(zip(lines, parts, found, strict=True), first):
+        first = self.number
+        for number, (line, position) in enumerate(zip(lines, found, strict=True), first):
             size = len(line)
-            is_success = head[:_OPENING_BYTES] == _OPENING and end[-3:] == b"}}}" and (are_plain or _ends_plainly(end))
-            if is_success and position is not None and not marks[position]:
-                offsets[position], sizes[position], marks[position] = at, size, _PLAIN
-                plain += 1
-            else:
+            if position is None or marks[position]:
                 self.number = number
                 self._line(line, at)
+            else:
+                offsets[position] = at
+                sizes[position] = size
+                marks[position] = _PLAIN
+                self.lines += 1
             at += size + 1
         self.number = first + len(lines)
-        self.lines += plain
         self._rest_at = at
 
     def _line(self, line: bytes, offset: int) -> None:
@@ -222,7 +227,7 @@ def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> 
 
 def read_line(line: bytes) -> tuple[bytes, Reading]:
     match = _HEAD(line)
-    if match and match.group(2) == b"succeeded" and line.endswith(_TAILS) and _ends_plainly(line):
+    if match and match.group(2) == b"succeeded" and _is_plain(line):
         return match.group(1), _SUCCEEDED
     return _parsed(line)
 
@@ -242,6 +247,10 @@ def _parsed(line: bytes) -> tuple[bytes, Reading]:
         return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
     except (ValueError, KeyError, TypeError) as error:
         raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
+
+
+def _is_plain(line: bytes) -> bool:
+    return line.endswith(_TAILS) and _ends_plainly(line)
 
 
 def _ends_plainly(text: bytes) -> bool:
