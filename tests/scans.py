@@ -24,7 +24,15 @@ class Scanned:
     numbers: list[int]
 
 
-def scanned(folder: Path, data: bytes, *, copy: bool = False, repeats: tuple[int, ...] = (), **limits: int) -> Scanned:
+def scanned(
+    folder: Path,
+    data: bytes,
+    *,
+    copy: bool = False,
+    repeats: tuple[int, ...] = (),
+    depth: Depth = Depth.FULL,
+    **limits: int,
+) -> Scanned:
     path = written(folder / "in.jsonl", data)
     problems = ProblemFile(folder / "problems.jsonl")
     requests, numbers = (folder / "copy").open("wb"), (folder / "numbers").open("wb")
@@ -32,7 +40,7 @@ def scanned(folder: Path, data: bytes, *, copy: bool = False, repeats: tuple[int
         order = Order(
             settings=Settings(**limits),  # type: ignore[arg-type]  # numbers only
             scratch=folder,
-            depth=Depth.FULL,
+            depth=depth,
             repeats=frozenset(repeats),
             copy=CleanCopy(requests=requests, numbers=numbers) if copy else None,
         )

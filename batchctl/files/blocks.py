@@ -7,6 +7,7 @@ a key that nobody can have written: a line that is not one object with two keys,
 import re
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,32 +17,97 @@ _ID_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 _MAX_ID_BYTES = 64
 _KEY = secrets.token_hex(8)
 _OPEN = b'{"%b":' % _KEY.encode()
-_NEXT = b"," + _OPEN
+# A key's end, and the opening of the text that is its value; within a text, a quote has a backslash.
+_TEXT_OPENS = re.compile(rb'":[ ]?"').finditer
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL).sub
 
 
 def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | None:
     """The custom_ids and the params of whole lines; None means that each has to be looked at closely."""
-    like = _HEAD(lines[0])
-    if like is None:
+    found = _divided(lines)
+    if found is None:
         return None
-    heads, _, ends = zip(*[line.partition(like[2]) for line in lines], strict=True)
-    ids = _ids(heads, like[1])
-    if ids is None:
+    ids, ends = found
+    params = _values(_OPEN, ends)
+    return None if params is None else (ids, params)
+
+
+def read_alike(lines: Sequence[bytes]) -> tuple[list[bytes], Any] | None:
+    """The custom_ids of whole lines, and the params of the first, where those of all lines say the same but in one text.
+
+    "The same": their keys are the same and so are their values, but for a list or an object of the same kind within which
+    that text stands. None means that `read_requests` has to be asked.
+    """
+    found = _divided(lines)
+    if found is None:
         return None
-    try:
-        objects = orjson.loads(b"[%b%b]" % (_OPEN, _NEXT.join(ends)))
-        params = [one[_KEY] for one in objects]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+    ids, ends = found
+    shared = _shared(min(ends), max(ends))
+    opening = _opening_of(shared)
+    if not opening:
         return None
-    if len(params) != len(ids) or set(map(len, objects)) != {1}:
+    # What all have in common is read once: a reader that has come that far goes on in the same way after each of them.
+    rests = _values(_OPEN + opening, [end[len(shared) :] for end in ends])
+    first = _values(_OPEN, ends[:1])
+    if rests is None or first is None or set(map(len, rests)) != {1}:
         return None
-    return ids, params
+    return ids, first[0]
 
 
 def read_ids(lines: Sequence[bytes]) -> list[bytes] | None:
     """The custom_ids of lines that were found good before; None as above."""
     like = _HEAD(lines[0])
     return None if like is None else _ids([line.partition(like[2])[0] for line in lines], like[1])
+
+
+def _divided(lines: Sequence[bytes]) -> tuple[list[bytes], Sequence[bytes]] | None:
+    """The custom_ids, and what stands behind the key of the params."""
+    like = _HEAD(lines[0])
+    if like is None:
+        return None
+    heads, _, ends = zip(*[line.partition(like[2]) for line in lines], strict=True)
+    ids = _ids(heads, like[1])
+    return None if ids is None else (ids, ends)
+
+
+def _values(opening: bytes, ends: Sequence[bytes]) -> list[Any] | None:
+    """The value of our own key in each object that `opening` begins; None where there is anything else."""
+    try:
+        objects = orjson.loads(b"[%b%b]" % (opening, (b"," + opening).join(ends)))
+        values = [one[_KEY] for one in objects]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return values if len(values) == len(ends) and set(map(len, objects)) == {1} else None
+
+
+def _shared(low: bytes, high: bytes) -> bytes:
+    """What the least and the greatest of some texts begin with, and so do all between them, up to the opening of a text."""
+    size, over = 0, min(len(low), len(high)) + 1
+    while over - size > 1:
+        middle = (size + over) // 2
+        size, over = (middle, over) if low[:middle] == high[:middle] else (size, middle)
+    ends = [opened.end() for opened in _TEXT_OPENS(low[:size])]
+    return low[: ends[-1]] if ends else b""
+
+
+@lru_cache(maxsize=16)
+def _opening_of(shared: bytes) -> bytes:
+    """The least that leaves a reader of params where `shared` leaves it: in a text, in the same objects and lists.
+
+    Empty where that is no list or object of params, or where it cannot be told.
+    """
+    brackets = _TEXTS(b"", shared[:-1])
+    if b'"' in brackets or not brackets:
+        return b""
+    stack: list[bytes] = []
+    for bracket in (bytes((byte,)) for byte in brackets if byte in b"{}[]"):
+        if bracket in b"{[":
+            stack.append(bracket)
+        elif stack:
+            stack.pop()
+    if len(stack) < 2 or stack[0] != b"{":
+        return b""
+    return b"".join(_OPEN if bracket == b"{" else b"[" for bracket in stack) + b'"'
 
 
 def _ids(heads: Sequence[bytes], opening: bytes) -> list[bytes] | None:

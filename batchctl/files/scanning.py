@@ -4,8 +4,6 @@ The pass can also write the clean copy: the good lines alone, one after the othe
 itself is not a clean run of requests.
 """
 
-import contextlib
-import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from batchctl.domain.checking import Fault, Severity, are_params_plainly_good, e
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Settings
 from batchctl.domain.plans import Depth, Problem, Scan, deep_checked
-from batchctl.files.blocks import read_requests
+from batchctl.files.blocks import read_alike, read_requests
 from batchctl.files.cuts import CleanCopy, Copied, Cuts, InPlace
 from batchctl.files.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.files.hashing import RangeHashes
@@ -42,7 +40,7 @@ def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], 
 
     Raises InputProblem where it is no JSONL of requests at all, or somebody writes to it meanwhile.
     """
-    with opened(path) as file, SeenIds(order.scratch) as seen, RangeHashes(file) as hashes, _without_collecting():
+    with opened(path) as file, SeenIds(order.scratch) as seen, RangeHashes(file) as hashes:
         refuse_wrong_file(path, file)
         scanner = _Scanner(order, problems, seen, hashes)
         for block in _blocks(file, order.settings.max_bytes, scanner.skip):
@@ -53,18 +51,6 @@ def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], 
         if hashes.has_changed():
             raise InputProblem(f"{path}: changed while it was read", hint="run it again once it is still")
         return found, seen.repeated()
-
-
-@contextlib.contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Requests hold no cycles: looking for some in every new thousand of objects takes a seventh of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def repeated_lines(path: Path, hashes: set[int], bad: Collection[int]) -> Iterator[tuple[int, str, int]]:
@@ -142,20 +128,34 @@ class _Scanner:
 
     def _take_at_once(self, run: bytes, lines: list[bytes], offset: int) -> bool:
         """Where all of the lines are plainly good, as nearly all lines are. False: they have to be looked at one by one."""
-        found = read_requests(lines) if self._cuts.fits_alone(len(run)) and not self._order.repeats else None
-        if found is None or not are_params_plainly_good(found[1], api_version=self._order.settings.api_version):
+        if not self._cuts.fits_alone(len(run)) or self._order.repeats:
             return False
         first = self._number + 1
         deep = deep_checked(first, len(lines), self._order.depth)
-        if not are_structures_good([found[1][number - first] for number in deep]):
+        ids = self._ids_of_good(lines, [number - first for number in deep])
+        if ids is None:
             return False
         self._is_clean = self._is_clean and not self._gap
         self._gap = False
         self._number += len(lines)
         self._deep += len(deep)
-        self._seen.add_all(found[0])
+        self._seen.add_all(ids)
         self._cuts.add_all(run, lines, offset, first)
         return True
+
+    def _ids_of_good(self, lines: list[bytes], deep: list[int]) -> list[bytes] | None:
+        """The custom_ids of lines that are all plainly good, those at `deep` in depth; None where one may not be."""
+        alike = read_alike(lines) if len(deep) < len(lines) else None
+        if alike is not None:
+            ids, params = alike[0], [alike[1]]
+            found = read_requests([lines[at] for at in deep]) if deep else ([], [])
+        else:
+            found = read_requests(lines)
+            ids, params = found or ([], [])
+        if found is None or not are_params_plainly_good(params, api_version=self._order.settings.api_version):
+            return None
+        in_depth = found[1] if alike is not None else [params[at] for at in deep]
+        return ids if are_structures_good(in_depth) else None
 
     def _line(self, line: bytes, offset: int, ids: list[bytes]) -> None:
         self._number += 1

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scans import scanned
 
-from batchctl.files.blocks import read_requests
+from batchctl.domain.plans import Depth
+from batchctl.files.blocks import read_alike, read_requests
 from batchctl.files.decoding import LineFault, decode_line
 
 GOOD = [request_line(f"id-{n}", "a text") for n in range(3)]
@@ -108,13 +109,81 @@ def test_what_is_read_quickly_is_what_a_full_parse_finds(given_lines: list[bytes
         assert orjson.loads(one) == {"custom_id": custom_id.decode(), "params": params}
 
 
-@given(st.one_of(lines, broken()))
+# What stands before the text in which lines differ, and what follows it; whether the whole is one object is another matter.
+BEFORE = [
+    b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"',
+    b'{"model": "m", "system": [{"a": "\\":\\"", "text": "}]", "b": {}}], "messages": [{"content": "x"}, {"content": "',
+    b'{"model":"m","max_tokens":1,"tools":[{"input":{"a":[[1,2],{"b":"',
+    b'{"max_tokens":1,"messages":["x"],"model":"',
+    b'{"a":{"b":"]","c":"\\\\","d":"',
+    b'[{"a":[{"b":"',
+    b'{"a":[{"b":}],"c":[{"d":"',
+    b'{"a":[{"b":"x" "y":"',
+    b'{"a":1}],"b":[{"c":"',
+]
+AFTER = [
+    b'"}]}',
+    b'"}],"max_tokens":2}',
+    b'"}],"messages":[]}',
+    b'"},{"role":"user","content":"more"}]}',
+    b'"}}]}',
+    b'"}]}}',
+    b'"}',
+    b'","c":[1]}]}',
+    b'"}]},"params":{}',
+    b'"}],"":1}',
+    b"",
+]
+differing = st.one_of(st.text(max_size=6).map(lambda text: json.dumps(text)[1:-1].encode()), st.just(b'","x":"'))
+
+
+@st.composite
+def alike(draw: st.DrawFn) -> list[bytes]:
+    before = draw(st.sampled_from(BEFORE))
+    afters = draw(st.lists(st.sampled_from(AFTER), min_size=1, max_size=2))
+    ends = draw(st.lists(st.tuples(differing, st.sampled_from(afters)), min_size=1, max_size=4))
+    return [line(b"id-%d" % n, before + text + after) for n, (text, after) in enumerate(ends)]
+
+
+@given(alike())
+def test_what_lines_have_in_common_is_read_once_and_found_in_each(given_lines: list[bytes]) -> None:
+    found = read_alike(given_lines)
+    if found is None:
+        return
+    ids, first = found
+    others = set()
+    for one, custom_id in zip(given_lines, ids, strict=True):
+        pairs = json.loads(one, object_pairs_hook=list)
+        assert [key for key, _ in pairs] == ["custom_id", "params"]
+        assert pairs[0][1] == custom_id.decode()
+        params = orjson.loads(one)["params"]
+        assert params.keys() == first.keys()
+        others |= {name for name in params if params[name] != first[name]}
+        assert {type(params[name]) for name in others} <= {list, dict}
+    assert len(others) <= 1
+
+
+@pytest.mark.parametrize("after", [b'"}]}', b'"}],"max_tokens":2}'])
+def test_lines_that_differ_in_one_text_are_alike(after: bytes) -> None:
+    given_lines = [line(b"id-%d" % n, BEFORE[0] + b"text %d" % n + after) for n in range(300)]
+    found = read_alike(given_lines)
+    if after == AFTER[0]:
+        assert found is not None
+        assert found == ([b"id-%d" % n for n in range(300)], json.loads(given_lines[0])["params"])
+    else:
+        assert found is None, "what follows the text may differ, too"
+
+
+@pytest.mark.parametrize("depth", [Depth.FULL, Depth.ENVELOPE])
+@given(given_lines=st.one_of(lines, broken(), alike()))
 def test_the_quick_look_and_the_close_look_tell_the_same(
-    tmp_path_factory: pytest.TempPathFactory, given_lines: list[bytes]
+    tmp_path_factory: pytest.TempPathFactory, depth: Depth, given_lines: list[bytes]
 ) -> None:
     data = GOOD[0] + b"\n" + b"\n".join(given_lines)
     # A line said to be a repeat, which does not exist: every line is looked at closely.
-    quick, close = (scanned(tmp_path_factory.mktemp("scan"), data, repeats=r, max_requests=2) for r in ((), (99,)))
+    quick, close = (
+        scanned(tmp_path_factory.mktemp("scan"), data, repeats=r, depth=depth, max_requests=2) for r in ((), (99,))
+    )
     assert (quick.scan, quick.hashes, quick.problems) == (close.scan, close.hashes, close.problems)
 
 
