@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -53,17 +54,17 @@ class RangeHashes:
 
     def _range(self, start: int, end: int) -> str:
         digest = hashlib.sha256()
-        self._read_into(digest, start, end)
+        for piece in self._pieces(start, end):
+            digest.update(piece)
         return digest.hexdigest()
 
     def _go_on(self, end: int) -> None:
-        self._read_into(self._whole, self._hashed, end)
-        self._hashed = end
+        for piece in self._pieces(self._hashed, end):
+            self._whole.update(piece)
+            self._hashed += len(piece)
 
-    def _read_into(self, digest: "hashlib._Hash", start: int, end: int) -> None:
-        while start < end:
-            size = os.preadv(self._handle, [self._buffer[: end - start]], start)
-            if not size:
-                return
-            digest.update(self._buffer[:size])
+    def _pieces(self, start: int, end: int) -> Iterator[memoryview]:
+        """Each good until the next; fewer bytes where the file has become shorter."""
+        while start < end and (size := os.preadv(self._handle, [self._buffer[: end - start]], start)):
+            yield self._buffer[:size]
             start += size
