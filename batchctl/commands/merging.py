@@ -103,8 +103,8 @@ def _failures(samples: Sequence[Unsuccessful], count: int) -> Failures:
 def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
     """The API's own lines, in input order; a request without an answer has no line."""
     for lines in found.answer_lines():
-        write(b"\n".join(lines))
-        write(b"\n")
+        # One write: a newline by itself would leave every one after it across the pages of the file.
+        write(b"\n".join((*lines, b"")))
 
 
 def _unsuccessful(found: Latest) -> Iterator[Unsuccessful]:
