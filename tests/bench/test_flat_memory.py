@@ -32,7 +32,8 @@ def peaks_of_a_job(folder: Path, shelf: Shelf, count: int) -> dict[str, int]:
         for name, words in verbs.items():
             taken, _ = measured([*BATCHCTL, *words, "-q"], place, env, expected=(0, 3))
             peaks[name] = taken.peak_bytes
-    assert sum(1 for _ in next(place.glob("*.results.jsonl")).open("rb")) == count
+    with next(place.glob("*.results.jsonl")).open("rb") as results:
+        assert sum(1 for _ in results) == count
     return peaks
 
 
