@@ -41,7 +41,7 @@ test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, 
 test-all: $(SETUP) ## Run every test
 	$(PYTEST)
 
-bench: $(SETUP) ## Measure all of it against cp, curl and others, some 25 minutes; write docs/performance.md
+bench: $(SETUP) ## Measure all of it against cp, curl and others, some 30 minutes; write docs/performance.md
 	$(BIN)/python -m benchmarks --write
 
 bench-quick: $(SETUP) ## The same for fewer requests, under two minutes; write nothing
