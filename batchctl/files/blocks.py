@@ -12,9 +12,10 @@ from typing import Any
 
 import orjson
 
+from batchctl.domain.checking import MAX_CUSTOM_ID_CHARACTERS
+
 _HEAD = re.compile(rb'(\{"custom_id": ?")[^"]*(", ?"params": ?(?={))').match
 _ID_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-_MAX_ID_BYTES = 64
 _KEY = secrets.token_hex(8)
 _OPEN = b'{"%b":' % _KEY.encode()
 # A key's end, and the opening of the text that is its value; within a text, a quote has a backslash.
@@ -118,4 +119,4 @@ def _ids(heads: Sequence[bytes], opening: bytes) -> list[bytes] | None:
 
 def _are_ids(ids: Sequence[bytes]) -> bool:
     sizes = set(map(len, ids))
-    return min(sizes) >= 1 and max(sizes) <= _MAX_ID_BYTES and not b"".join(ids).translate(None, _ID_BYTES)
+    return min(sizes) >= 1 and max(sizes) <= MAX_CUSTOM_ID_CHARACTERS and not b"".join(ids).translate(None, _ID_BYTES)

@@ -100,8 +100,6 @@ class Copied:
 
     def close(self) -> tuple[Cut, ...]:
         self._note(self._cutter.close())
-        self._copy.numbers.write(pack(self._numbers))
-        del self._numbers[:]
         return tuple(self._done)
 
     def _write(self, run: bytes, numbers: range) -> None:

@@ -28,25 +28,28 @@ def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
 def blocks_of_range(path: Path, batch: Batch) -> Iterator[list[bytes]]:
     """The request lines of a batch, without their newlines, some at a time.
 
-    Raises InputProblem, after the last of them, where they are not the bytes that were planned.
+    Raises InputProblem, before the last of them, where they are not the bytes that were planned.
     """
-    digest = hashlib.sha256()
     rest = b""
-    for piece in range_pieces(path, batch.cut.start, batch.cut.end):
-        digest.update(piece)
+    for piece in _checked_pieces(path, batch):
         *lines, rest = (rest + piece).split(b"\n")
         if lines:
             yield lines
     yield [rest]
-    if digest.hexdigest() != batch.cut.sha256:
-        raise changed(path, batch.cut)
 
 
 def check_range(path: Path, batch: Batch) -> None:
     """Raises InputProblem where the bytes of the range are not those that were planned."""
+    for _ in _checked_pieces(path, batch):
+        pass
+
+
+def _checked_pieces(path: Path, batch: Batch) -> Iterator[bytes]:
+    """Raises InputProblem, after the last, where they are not the bytes that were planned."""
     digest = hashlib.sha256()
     for piece in range_pieces(path, batch.cut.start, batch.cut.end):
         digest.update(piece)
+        yield piece
     if digest.hexdigest() != batch.cut.sha256:
         raise changed(path, batch.cut)
 

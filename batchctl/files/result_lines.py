@@ -12,6 +12,7 @@ from typing import Protocol
 
 import orjson
 
+from batchctl.domain.checking import MAX_CUSTOM_ID_CHARACTERS
 from batchctl.domain.classifying import Reading, read_result
 from batchctl.domain.model import Mark, Outcome, RequestCounts
 from batchctl.files.sides import pack, unpack
@@ -21,8 +22,7 @@ BLOCK_BYTES = 1 << 17
 _HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
 _OPENING = b'{"custom_id":"'
 _SUCCEEDED_HEAD = b'","result":{"type":"succeeded",'
-# A custom_id has 64 characters at most.
-_HEAD_BYTES = len(_OPENING) + 64 + len(_SUCCEEDED_HEAD)
+_HEAD_BYTES = len(_OPENING) + MAX_CUSTOM_ID_CHARACTERS + len(_SUCCEEDED_HEAD)
 _TAILS = (b"}}}", b"}}}\r")
 _STOP_REASON = b'"stop_reason"'
 _PLAIN_STOPS = (b'"stop_reason":"end_turn"', b'"stop_reason":"tool_use"', b'"stop_reason":"stop_sequence"')
