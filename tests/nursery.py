@@ -206,7 +206,9 @@ def _child(folder: Path, asked: dict[str, Any]) -> int:
     except SystemExit as leaving:
         return int(leaving.code or 0)
     finally:
-        (folder / "passed").write_text(str(len(stops.passed)))
+        # A kill may come at this instant, too: the number is there whole or not at all.
+        (folder / "passed.part").write_text(str(len(stops.passed)))
+        (folder / "passed.part").replace(folder / "passed")
 
 
 def _belongings() -> dict[str, Any]:
