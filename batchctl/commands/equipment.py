@@ -9,6 +9,7 @@ from batchctl.domain.model import Batch
 from batchctl.domain.reconciling import GRACE
 from batchctl.files.workspace import Workspace
 from batchctl.ledger.questions import Questions
+from batchctl.pricing.book import Book
 
 if TYPE_CHECKING:
     from batchctl.commands.server import Server
@@ -26,6 +27,7 @@ class LightEquipment:
     clock: Clock
     tell: "Tell"
     stop: StopSign = field(default_factory=StopSign)
+    book: Book = field(default_factory=Book)
 
     def now(self) -> datetime:
         return self.clock.now()

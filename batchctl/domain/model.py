@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
+from batchctl.domain.money import Forecast, Spent
 
 # Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
 EXPIRY = timedelta(hours=24)
@@ -157,6 +158,7 @@ class Batch:
     `intent_at` and `lost_at` are the server's time: before the create, and when its answer was missed; so is `given_up_at`:
     when such a create was last taken for one that made nothing.
     `api`: base URL, organization and API workspace that the create was sent to.
+    `usage_unread`: successes that do not say what they used; None where usage was not summed up when it was downloaded.
     """
 
     id: int
@@ -184,6 +186,7 @@ class Batch:
     counts: RequestCounts = RequestCounts()
     results_bytes: int | None = None
     results_sha256: str | None = None
+    usage_unread: int | None = None
     note: str = ""
 
     @property
@@ -211,7 +214,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """Which sending of a job. Round 1 sends the input; every retry adds one."""
+    """Which sending of a job. Round 1 sends the input; every retry adds one.
+
+    `shape`: what its requests have in common, as a digest: rounds of one shape have answers of like length.
+    """
 
     number: int
     request_file: str
@@ -219,17 +225,23 @@ class Round:
     mtime_ns: int
     count: int
     created_at: datetime
+    shape: str = ""
+    forecast: Forecast | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a job was submitted with; a continued job keeps its own."""
+    """What a job was submitted with; a continued job keeps its own.
+
+    `cache_system`: for how long a shared system prompt was asked to be cached (5m, 1h); empty where nothing was changed.
+    """
 
     api_version: str = API_VERSION
     betas: tuple[str, ...] = ()
     max_requests: int = DEFAULT_MAX_REQUESTS
     max_bytes: int = CEILING_MAX_BYTES
     labels: dict[str, str] = field(default_factory=dict)
+    cache_system: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,7 +324,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A batch's results, whole on disk and checked."""
+    """A batch's results, whole on disk and checked.
+
+    `spent`: what its successes used, one for each price. `usage_unread`: successes that do not say what they used.
+    """
 
     bytes: int
     sha256: str
@@ -322,3 +337,5 @@ class Verified:
     refusals: int
     paused_turns: int
     failures: tuple[Failures, ...]
+    spent: tuple[Spent, ...] = ()
+    usage_unread: int | None = None

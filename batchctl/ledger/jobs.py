@@ -10,8 +10,8 @@ from batchctl.domain.attaching import may_be
 from batchctl.domain.model import Cut, Job, Merged, MessageBatch, Round, State
 from batchctl.domain.states import OF_STATUS
 from batchctl.ledger.questions import IN_DOUBT
-from batchctl.ledger.rows import batch_of, cut_values, merged_values, seen_values
-from batchctl.ledger.schema import batch, failure, job, move, round_, stranger
+from batchctl.ledger.rows import batch_of, cut_values, forecast_values, merged_values, seen_values
+from batchctl.ledger.schema import batch, failure, job, move, round_, stranger, usage
 from batchctl.ledger.store import Store
 
 
@@ -76,7 +76,7 @@ class Jobs(Store):
         with self._write() as db:
             if db.scalar(sa.select(sa.or_(mine.where(batch.c.owner.is_not(None)).exists(), known.exists()))):
                 return False
-            for table in (failure, move):
+            for table in (failure, usage, move):
                 db.execute(sa.delete(table).where(table.c.batch_id.in_(mine)))
             for table in (stranger, batch, round_):
                 db.execute(sa.delete(table).where(table.c.job_id == of.id))
@@ -134,10 +134,12 @@ def _job_values(new: Job) -> dict[str, Any]:
         "max_requests": settings.max_requests,
         "max_bytes": settings.max_bytes,
         "labels": settings.labels,
+        "cache_system": settings.cache_system,
     }
 
 
 def _insert_round(db: sa.Connection, job_id: int, new: Round, cuts: Sequence[Cut]) -> None:
-    names = ("number", "request_file", "size", "mtime_ns", "count", "created_at")
-    db.execute(sa.insert(round_).values(job_id=job_id, **{name: getattr(new, name) for name in names}))
+    names = ("number", "request_file", "size", "mtime_ns", "count", "created_at", "shape")
+    plain = {name: getattr(new, name) for name in names}
+    db.execute(sa.insert(round_).values(job_id=job_id, **plain, forecast=forecast_values(new.forecast)))
     db.execute(sa.insert(batch), [{"job_id": job_id, "round": new.number, **cut_values(cut)} for cut in cuts])

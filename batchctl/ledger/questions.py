@@ -9,23 +9,27 @@ from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Failures, Job, Round, State
+from batchctl.domain.money import Spent
 from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, stored_revision, translated
 from batchctl.ledger.rows import (
     BATCH,
     FAILURE,
     JOB,
     ROUND,
+    USAGE,
     batch_of,
     columns,
     failures_of,
     job_of,
     round_of,
+    spent_of,
 )
 
 _BATCHES = " ".join(("SELECT", columns("batch", BATCH), "FROM batch"))
 _JOBS = " ".join(("SELECT", columns("job", JOB), "FROM job"))
 _ROUNDS = " ".join(("SELECT", columns("round", ROUND), "FROM round JOIN job ON job.id = round.job_id"))
 _SURPLUS = "SELECT job_id, message_batch_id FROM surplus JOIN job ON job.id = surplus.job_id"
+_USAGE = " ".join(("SELECT", columns("usage", USAGE), "FROM usage"))
 _FAILURES = " ".join(("SELECT", columns("failure", FAILURE), ", batch.round FROM failure"))
 
 IN_DOUBT = f"{_BATCHES} WHERE state = '{State.SUBMITTING}' AND message_batch_id IS NULL"
@@ -120,6 +124,17 @@ class Questions:
         question = f"{_FAILURES} JOIN batch ON batch.id = failure.batch_id WHERE batch.job_id = ?"
         with self._read() as db:
             return [failures_of(row) for row in db.execute(f"{question} ORDER BY batch.round, batch.first", (of.id,))]
+
+    def spent(self, of: Job) -> dict[int, list[Spent]]:
+        """What the successes of each batch used, by its id; a batch that was not downloaded has none."""
+        question = (
+            f"{_USAGE} JOIN batch ON batch.id = usage.batch_id WHERE batch.job_id = ? ORDER BY model, prompt_over"
+        )
+        found: dict[int, list[Spent]] = {}
+        with self._read() as db:
+            for row in db.execute(question, (of.id,)):
+                found.setdefault(row[0], []).append(spent_of(row))
+        return found
 
     def moves(self, of: Job) -> list[tuple[int, datetime, str, str, str]]:
         """Every change of state with its time: (batch, at, before, after, note), oldest first."""

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Failures, MessageBatch, State, Verified
 from batchctl.domain.states import OF_STATUS, may_follow
-from batchctl.ledger.rows import COUNTERS, UNREAD, seen_values
-from batchctl.ledger.schema import batch, failure
+from batchctl.ledger.rows import COUNTERS, UNREAD, seen_values, spent_values
+from batchctl.ledger.schema import batch, failure, usage
 from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 
 
@@ -55,10 +55,14 @@ class Results(Store):
                 missing_since=None,
                 results_bytes=verified.bytes,
                 results_sha256=verified.sha256,
+                usage_unread=verified.usage_unread,
                 **values,
                 **{name: getattr(verified.counts, name) for name in COUNTERS},
             )
-            db.execute(sa.delete(failure).where(failure.c.batch_id == downloaded.id))
+            for table in (failure, usage):
+                db.execute(sa.delete(table).where(table.c.batch_id == downloaded.id))
+            for spent in verified.spent:
+                db.execute(sa.insert(usage).values(batch_id=downloaded.id, **spent_values(spent)))
             for kind in verified.failures:
                 db.execute(sa.insert(failure).values(_failure_values(downloaded, kind)))
             return True

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from batchctl.domain.model import (
@@ -21,6 +22,7 @@ from batchctl.domain.model import (
     Settings,
     State,
 )
+from batchctl.domain.money import Forecast, Spent, Usage
 
 Row = Sequence[Any]
 
@@ -30,7 +32,8 @@ UNREAD = ("unknown", "truncated", "refusals", "paused_turns")
 
 _CUT = ("first", "count", "start", "end", "sha256")
 _PLAIN = (
-    "id", "job_id", "round", "message_batch_id", "tries", "looks", "api", "results_bytes", "results_sha256", "note",
+    "id", "job_id", "round", "message_batch_id", "tries", "looks", "api", "results_bytes", "results_sha256",
+    "usage_unread", "note",
 )  # fmt: skip
 _FLAGS = ("provisional", "identified")
 _INSTANTS = (
@@ -38,12 +41,21 @@ _INSTANTS = (
     "ended_at", "looked_at",
 )  # fmt: skip
 BATCH = ("state", "owner", "lease_until", *_CUT, *COUNTERS, *_PLAIN, *_FLAGS, *_INSTANTS)
-ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at")
+ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast")
 JOB = (
     "id", "name", "input_path", "input_sha256", "input_size", "input_mtime_ns", "line_count", "left_out", "api_version",
-    "betas", "max_requests", "max_bytes", "labels", "created_at", "paused", "hold_until", "hold_reason", "canceled_at",
+    "betas", "max_requests", "max_bytes", "labels", "cache_system", "created_at", "paused", "hold_until", "hold_reason", "canceled_at",
     "window", "window_at", "merged",
 )  # fmt: skip
+USED = {
+    "input_tokens": "input",
+    "write_5m_tokens": "write_5m",
+    "write_1h_tokens": "write_1h",
+    "read_tokens": "read",
+    "output_tokens": "output",
+    "web_searches": "web_searches",
+}
+USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", *USED.values())
 FAILURE = ("batch_id", "outcome", "error_type", "failure_class", "count", "sample_ids", "sample_message")
 
 
@@ -60,6 +72,7 @@ def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[str]) -> Job:
         max_requests=of.pop("max_requests"),
         max_bytes=of.pop("max_bytes"),
         labels=json.loads(of.pop("labels")),
+        cache_system=of.pop("cache_system"),
     )
     for name in ("created_at", "hold_until", "canceled_at", "window_at"):
         of[name] = instant(of[name])
@@ -70,7 +83,31 @@ def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[str]) -> Job:
 def round_of(row: Row) -> Round:
     of = dict(zip(ROUND, row, strict=True))
     del of["job_id"]
-    return Round(**{**of, "created_at": instant(of["created_at"])})
+    return Round(**{**of, "created_at": instant(of["created_at"]), "forecast": _forecast_of(of["forecast"])})
+
+
+def _forecast_of(stored: str | None) -> Forecast | None:
+    of = json.loads(stored) if stored is not None else None
+    if not of:
+        return None
+    low, expected, high = (Decimal(of[name]) for name in ("low", "expected", "high"))
+    return Forecast(low=low, expected=expected, high=high, how=of["how"])
+
+
+def forecast_values(forecast: Forecast | None) -> dict[str, str] | None:
+    return {name: str(value) for name, value in asdict(forecast).items()} if forecast else None
+
+
+def spent_of(row: Row) -> Spent:
+    of = dict(zip(USAGE, row, strict=True))
+    used = {name: of.pop(column) for name, column in USED.items()}
+    del of["batch_id"]
+    return Spent(**of, usage=Usage(**used))
+
+
+def spent_values(spent: Spent) -> dict[str, Any]:
+    plain = {name: getattr(spent, name) for name in ("model", "prompt_over", "inference_geo", "requests")}
+    return {**plain, **{column: getattr(spent.usage, name) for name, column in USED.items()}}
 
 
 def batch_of(row: Row) -> Batch:

@@ -45,6 +45,7 @@ job = sa.Table(
     _column("max_requests", sa.Integer, "requests per batch it was cut by"),
     _column("max_bytes", sa.BigInteger, "body bytes per batch it was cut by"),
     _column("labels", sa.JSON, "object of the labels given at submit"),
+    _column("cache_system", sa.String(2), "5m or 1h where cache_control was added to its system prompts; else empty"),
     _column("created_at", Instant, "when the plan was made"),
     _column("paused", sa.Text, "why no batch may be sent (key, billing, credit); empty when one may"),
     _column(
@@ -71,6 +72,8 @@ round_ = sa.Table(
     _column("mtime_ns", sa.BigInteger, "its mtime when it was planned"),
     _column("count", sa.BigInteger, "its requests"),
     _column("created_at", Instant, "when it was planned"),
+    _column("shape", sa.String(64), "digest of what its requests have in common; empty where it was not taken"),
+    _column("forecast", sa.JSON, "what sending it was estimated to cost, in US dollars as text", nullable=True),
 )
 
 batch = sa.Table(
@@ -116,6 +119,9 @@ batch = sa.Table(
     _column("paused_turns", sa.Integer, "successes with stop_reason pause_turn, counted at download"),
     _column("results_bytes", sa.BigInteger, "bytes of the verified download", nullable=True),
     _column("results_sha256", sa.String(64), "of the verified download", nullable=True),
+    _column(
+        "usage_unread", sa.Integer, "successes without a usage that can be read; null: none was read", nullable=True
+    ),
     _column("note", sa.Text, "the last thing worth telling about it"),
     sa.UniqueConstraint("job_id", "round", "first"),
     sa.Index("ix_batch_state", "job_id", "state"),
@@ -131,6 +137,24 @@ failure = sa.Table(
     _column("count", sa.Integer, "how many requests"),
     _column("sample_ids", sa.JSON, "list of a few custom_ids"),
     _column("sample_message", sa.Text, "the API's message for the first of them"),
+)
+
+usage = sa.Table(
+    "usage",
+    metadata,
+    _column("batch_id", sa.ForeignKey("batch.id"), "successes of which batch", primary_key=True),
+    _column("model", sa.String(128), "the model that answered, as the result names it", primary_key=True),
+    _column("prompt_over", sa.Integer, "their prompts have more tokens than this: a step of prices", primary_key=True),
+    _column(
+        "inference_geo", sa.String(16), "where they ran, if that has a price of its own; else empty", primary_key=True
+    ),
+    _column("requests", sa.Integer, "how many"),
+    _column("input", sa.BigInteger, "tokens of prompts neither written to a cache nor read from one"),
+    _column("write_5m", sa.BigInteger, "tokens written to a cache for 5 minutes"),
+    _column("write_1h", sa.BigInteger, "tokens written to a cache for 1 hour"),
+    _column("read", sa.BigInteger, "tokens read from a cache"),
+    _column("output", sa.BigInteger, "tokens of answers"),
+    _column("web_searches", sa.BigInteger, "searches that the models made"),
 )
 
 move = sa.Table(

@@ -1,0 +1,139 @@
+"""Money: what requests use, what that costs, and exact arithmetic between the two.
+
+Amounts are US dollars as exact decimals; prices are US dollars per million tokens and, of web searches, per thousand.
+A batch costs half of the real-time price for everything that is counted in tokens, cache included; web searches are billed
+in full; `inference_geo: us` costs a tenth more per token (pricing page of the API's documentation).
+"""
+
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+MILLION = Decimal(1_000_000)
+THOUSAND = Decimal(1_000)
+OF_GEO = {"us": Decimal("1.1")}
+
+# Where the price of a whole request may change with the length of its prompt. Usage is summed apart between these, so that
+# a price can be found later; a price list with another step cannot be used on such sums.
+PROMPT_STEPS = (0, 100_000, 200_000)
+
+
+class Lane(StrEnum):
+    """How requests are sent."""
+
+    BATCH = "batch"
+    REAL_TIME = "real_time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one request or many used, in tokens, as the API's `usage` counts them: each token stands in one class alone.
+
+    `input_tokens` are those that were neither written to a cache (for 5 minutes or 1 hour) nor read from one.
+    """
+
+    input_tokens: int = 0
+    write_5m_tokens: int = 0
+    write_1h_tokens: int = 0
+    read_tokens: int = 0
+    output_tokens: int = 0
+    web_searches: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.write_5m_tokens + self.write_1h_tokens + self.read_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(Usage)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Usage of succeeded requests that have one price: the model that answered, the step of their prompts, where they ran.
+
+    `prompt_over`: the greatest of PROMPT_STEPS that each prompt exceeds. `inference_geo` is empty but where it costs more.
+    """
+
+    model: str
+    prompt_over: int = 0
+    inference_geo: str = ""
+    requests: int
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """Per million tokens; `web_search` per thousand searches."""
+
+    input: Decimal
+    write_5m: Decimal
+    write_1h: Decimal
+    read: Decimal
+    output: Decimal
+    web_search: Decimal = Decimal(10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """The prices of requests whose prompt has more than `over` tokens."""
+
+    over: int
+    batch: Prices
+    real_time: Prices
+
+    def of(self, lane: Lane) -> Prices:
+        return self.batch if lane is Lane.BATCH else self.real_time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """The prices of a model on a day. `steps` rise from 0 and are among PROMPT_STEPS.
+
+    `source`: whose prices these are, with its version. `note`: what a reader should know of them, empty for nothing.
+    """
+
+    model: str
+    day: date
+    source: str
+    steps: tuple[Step, ...]
+    note: str = ""
+
+    def step(self, prompt_over: int) -> Step:
+        return max((step for step in self.steps if step.over <= prompt_over), key=lambda step: step.over)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What sending a round was estimated to cost, before it was sent. `how`: what that rests on, for a person.
+
+    `high` is a bound: no answer is longer than its `max_tokens`.
+    """
+
+    low: Decimal
+    expected: Decimal
+    high: Decimal
+    how: str
+
+
+def step_of(prompt_tokens: int) -> int:
+    """The greatest of PROMPT_STEPS that a prompt exceeds: exactly 100,000 tokens are still on the step below."""
+    return max(over for over in PROMPT_STEPS if over < prompt_tokens or not over)
+
+
+def cost(usage: Usage, prices: Prices, inference_geo: str = "") -> Decimal:
+    """Exact, in US dollars."""
+    tokens = (
+        usage.input_tokens * prices.input
+        + usage.write_5m_tokens * prices.write_5m
+        + usage.write_1h_tokens * prices.write_1h
+        + usage.read_tokens * prices.read
+        + usage.output_tokens * prices.output
+    )
+    searches = usage.web_searches * prices.web_search / THOUSAND
+    return tokens / MILLION * OF_GEO.get(inference_geo, Decimal(1)) + searches
+
+
+def cost_of(spent: Spent, sheet: Sheet, lane: Lane) -> Decimal:
+    """Of all requests that one `Spent` sums up: they have one price."""
+    return cost(spent.usage, sheet.step(spent.prompt_over).of(lane), spent.inference_geo)

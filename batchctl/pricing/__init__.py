@@ -1,0 +1,1 @@
+"""What things cost: the price list, and what a person says of it."""
