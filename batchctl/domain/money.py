@@ -13,6 +13,13 @@ from enum import StrEnum
 MILLION = Decimal(1_000_000)
 THOUSAND = Decimal(1_000)
 OF_GEO = {"us": Decimal("1.1")}
+HALF = Decimal("0.5")
+WEB_SEARCH = Decimal(10)
+# A greater one is a slip, or a number that arithmetic cannot hold.
+MOST_PRICE = Decimal(1_000_000)
+# Of the input price, where nothing else is said (the same page). Reads have no such rule: newer models differ.
+WRITE_5M = Decimal("1.25")
+WRITE_1H = Decimal(2)
 
 # Where the price of a whole request may change with the length of its prompt. Usage is summed apart between these, so that
 # a price can be found later; a price list with another step cannot be used on such sums.
@@ -71,7 +78,18 @@ class Prices:
     write_1h: Decimal
     read: Decimal
     output: Decimal
-    web_search: Decimal = Decimal(10)
+    web_search: Decimal = WEB_SEARCH
+
+    def at(self, share: Decimal) -> "Prices":
+        """That share of every price per token; searches in full."""
+        return Prices(
+            input=self.input * share,
+            write_5m=self.write_5m * share,
+            write_1h=self.write_1h * share,
+            read=self.read * share,
+            output=self.output * share,
+            web_search=self.web_search,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

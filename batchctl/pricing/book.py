@@ -1,86 +1,58 @@
-"""The price list of the `genai-prices` package, as sheets of ours: offline, exact, of a model on a day.
+"""What a model costs on a day: by a person's own prices, else by the newest list at hand. Offline and exact."""
 
-The package is imported when the first price is asked for: that takes a quarter of a second.
-"""
+from collections.abc import Iterable
+from datetime import date
+from functools import cached_property
+from pathlib import Path
 
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
-from typing import Any
-
-from batchctl.domain.money import PROMPT_STEPS, Prices, Sheet, Step
-
-PROVIDER = "anthropic"
-HALF = Decimal("0.5")
-HALVED = "no batch price is listed for it: half of its real-time price"
+from batchctl.domain.money import Sheet, Step
+from batchctl.domain.price_table import is_form_of
+from batchctl.pricing.listed import PriceList, newest
+from batchctl.pricing.private import private_prices
 
 
 class Book:
+    """Reads nothing before the first question. Every method raises UsageProblem for a wrong file of private prices."""
+
+    def __init__(self, private: Path | None = None, lists: Iterable[Path] = ()) -> None:
+        """`private`: a file of private prices. `lists`: where lists that were fetched may be."""
+        self._path = private
+        self._lists = tuple(lists)
+
     def sheet(self, model: str, day: date) -> Sheet | None:
         """None where the model has no price here, or one that cannot be used on summed-up usage."""
-        found = _found(model)
-        if found is None:
-            return None
-        at = datetime.combine(day, time(12), UTC)
-        real_time = found.get_prices(at)
-        batch = found.get_prices(at, {"processing": "batch"})
-        steps = _steps(real_time)
-        if not steps <= set(PROMPT_STEPS):
-            return None
-        made = [
-            Step(over=over, batch=_prices(batch, over), real_time=_prices(real_time, over)) for over in sorted(steps)
-        ]
-        # Where a model or a day has no batch price, the package gives the full one without a word.
-        is_half = all(_halved(step.real_time) == step.batch for step in made)
-        halves = [Step(over=step.over, batch=_halved(step.real_time), real_time=step.real_time) for step in made]
-        return Sheet(model=found.id, day=day, source=source(), steps=tuple(halves), note="" if is_half else HALVED)
+        if (steps := self._private_steps(model)) is not None:
+            assert self._path is not None
+            return Sheet(model=model, day=day, source=self._path.name, steps=steps)
+        return self._listed.sheet(model, day)
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every id that it may have prices for."""
+        return tuple(dict.fromkeys((*self._private, *self._listed.ids)))
 
-def source() -> str:
-    """Whose prices these are, with its version."""
-    import genai_prices  # noqa: PLC0415 - a quarter of a second, for who asks for a price
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Those of them that the API serves, as far as can be known without asking it."""
+        return tuple(dict.fromkeys((*self._private, *(self._listed.served or self._listed.ids))))
 
-    return f"genai-prices {genai_prices.__version__}"
+    @property
+    def source(self) -> str:
+        """Of all that is not a private price."""
+        return self._listed.source
 
+    def reread(self) -> "Book":
+        """The same, of the files as they are now."""
+        return Book(self._path, self._lists)
 
-def _found(model: str) -> Any:
-    from genai_prices import data_snapshot  # noqa: PLC0415 - as above
+    @cached_property
+    def _private(self) -> dict[str, tuple[Step, ...]]:
+        return {} if self._path is None else private_prices(self._path)
 
-    try:
-        return data_snapshot.get_snapshot().find_provider_model(model, None, PROVIDER, None)[1]
-    except LookupError:
-        return None
+    @cached_property
+    def _listed(self) -> PriceList:
+        return newest(self._lists)
 
-
-def _steps(listed: Any) -> set[int]:
-    tiers = [tier for price in vars(listed).values() for tier in getattr(price, "tiers", ())]
-    return {0, *(tier.start for tier in tiers)}
-
-
-def _prices(listed: Any, over: int) -> Prices:
-    return Prices(
-        input=_price(listed.input_mtok, over),
-        write_5m=_price(listed.cache_write_mtok, over),
-        write_1h=_price(listed.cache_write_1h_mtok, over),
-        read=_price(listed.cache_read_mtok, over),
-        output=_price(listed.output_mtok, over),
-        web_search=_price(listed.web_searches_kcount, over),
-    )
-
-
-def _price(listed: Any, over: int) -> Decimal:
-    if isinstance(listed, Decimal):
-        return listed
-    passed = [tier.price for tier in listed.tiers if tier.start <= over]
-    price: Decimal = passed[-1] if passed else listed.base
-    return price
-
-
-def _halved(prices: Prices) -> Prices:
-    return Prices(
-        input=prices.input * HALF,
-        write_5m=prices.write_5m * HALF,
-        write_1h=prices.write_1h * HALF,
-        read=prices.read * HALF,
-        output=prices.output * HALF,
-        web_search=prices.web_search,
-    )
+    def _private_steps(self, model: str) -> tuple[Step, ...] | None:
+        named = (steps for name, steps in self._private.items() if is_form_of(model, name))
+        return self._private.get(model) or next(named, None)
