@@ -325,6 +325,22 @@ def doctor(
 
 
 @app.command(cls=Command)
+def prices(
+    model: o.PricedModel = None,
+    every: o.EveryModel = False,
+    refresh: o.RefreshPrices = False,
+    workspace: o.Workspace = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Show what models cost: in real time, in a batch, and with caching; needs no key and no workspace."""
+    from batchctl.cli.prices import prices as run  # noqa: PLC0415 - keeps --help quick
+
+    common = _common(workspace, None, as_json, quiet, verbose=False)
+    run(common, model, is_every=every, refreshes=refresh)
+
+
+@app.command(cls=Command)
 def attach(
     batches: o.MessageBatches,
     input_: o.InputOfBatches = "",

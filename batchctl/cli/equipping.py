@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 
-from batchctl.cli.wiring import Common, stopping, workspace_of
+from batchctl.cli.wiring import Common, book_of, stopping, workspace_of
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.server import Server
@@ -39,6 +39,7 @@ def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iter
             tell=screen.tell,
             owner=owner,
             stop=stop,
+            book=book_of(workspace),
             parallel=common.parallel,
             poll=common.poll,
             grace=_grace(),

@@ -225,6 +225,15 @@ VersionOfBatches = Annotated[
     ),
 ]
 
+PricedModel = Annotated[
+    str | None,
+    typer.Argument(metavar="MODEL", help="A model's id; all that are served if left out.", show_default=False),
+]
+EveryModel = Annotated[bool, typer.Option("--all", help="Also models that are retired.")]
+RefreshPrices = Annotated[
+    bool, typer.Option("--refresh", help="Fetch the newest price list first, and use it from now on.")
+]
+
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until all has ended.")]
 Poll = Annotated[
     float | None,

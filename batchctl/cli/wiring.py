@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO, NoReturn, TypeVar
+from typing import BinaryIO, NoReturn, Protocol, TypeVar
 
 import typer
 
@@ -19,12 +19,23 @@ from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
-from batchctl.files.workspace import Workspace, find_workspace
+from batchctl.files.workspace import Workspace, cached_price_list, find_workspace
 from batchctl.ledger.questions import Questions, for_reading
+from batchctl.pricing.book import Book
 from batchctl.render.screen import Screen
 
 LEFTOVERS_AFTER = timedelta(days=2)
-Tools = TypeVar("Tools", bound=LightEquipment)
+PRICES_VARIABLE = "BATCHCTL_PRICES"
+
+
+class Stoppable(Protocol):
+    """What every command works with, whatever else that is."""
+
+    @property
+    def stop(self) -> StopSign: ...
+
+
+Tools = TypeVar("Tools", bound=Stoppable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +65,22 @@ def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn
     # Before the time of a --timeout begins; and whoever only reads does without all that this imports.
     from batchctl.cli.equipping import opened  # noqa: PLC0415
 
-    _run(common, command, opened)
+    run_with(common, command, opened)
 
 
 def run_light(
     common: Common, command: Callable[[LightEquipment, Screen], int], ledger: Callable[[Path], Questions] = for_reading
 ) -> NoReturn:
     """The same for a command that only reads. `ledger` opens it."""
-    _run(common, command, partial(opened_light, ledger))
+    run_with(common, command, partial(opened_light, ledger))
 
 
-def _run(
+def run_with(
     common: Common,
     command: Callable[[Tools, Screen], int],
     opens: Callable[[Common, Clock, Screen, StopSign], contextlib.AbstractContextManager[Tools]],
 ) -> NoReturn:
+    """The same for a command with tools of its own."""
     clock = Clock()
     screen = Screen(clock, as_json=common.as_json, quiet=common.quiet, verbose=common.verbose)
     until = None if common.timeout is None else clock.now() + timedelta(seconds=common.timeout)
@@ -113,7 +125,14 @@ def opened_light(
 ) -> Iterator[LightEquipment]:
     workspace = workspace_of(common, clock)
     with contextlib.closing(ledger(workspace.ledger)) as questions, stopping(stop):
-        yield LightEquipment(workspace=workspace, ledger=questions, clock=clock, tell=screen.tell, stop=stop)
+        yield LightEquipment(
+            workspace=workspace,
+            ledger=questions,
+            clock=clock,
+            tell=screen.tell,
+            stop=stop,
+            book=book_of(workspace),
+        )
 
 
 def workspace_of(common: Common, clock: Clock) -> Workspace:
@@ -124,6 +143,13 @@ def workspace_of(common: Common, clock: Clock) -> Workspace:
     else:
         workspace.need()
     return workspace
+
+
+def book_of(workspace: Workspace) -> Book:
+    """`workspace` need not exist."""
+    named, cached = os.environ.get(PRICES_VARIABLE, ""), cached_price_list(os.environ)
+    private = Path(named) if named else workspace.private_prices if workspace.private_prices.exists() else None
+    return Book(private, (workspace.price_list, *([cached] if cached else [])))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from batchctl.domain.errors import DiskProblem
 
 PRIVATE = 0o600
+PRIVATE_FOLDER = 0o700
 BUFFER_BYTES = 1 << 18
 
 
@@ -35,6 +36,14 @@ def replacing(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):
                 part.unlink()
             raise
+
+
+def keep(path: Path, raw: bytes) -> None:
+    """The whole of a small file, in a folder that need not be there."""
+    with disk(path):
+        path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(raw)
 
 
 def place(source: Path, target: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.health import Leftover
-from batchctl.files.durable import PRIVATE, disk, replacing
-from batchctl.files.workspace import PRIVATE_FOLDER, Workspace
+from batchctl.files.durable import PRIVATE, PRIVATE_FOLDER, disk, replacing
+from batchctl.files.workspace import Workspace
 
 _PROBE = "doctor.probe"
 

@@ -3,6 +3,8 @@
 .batchctl/
 ├── ledger.db
 ├── planning.lock            one process plans at a time
+├── prices.toml              private prices, written by a person
+├── prices.json              a price list that was fetched
 ├── owners/                  a lock per running process
 ├── problems/NAME.jsonl      what the check found in an input that was not sent
 ├── tmp/                     copies under way
@@ -19,15 +21,14 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Job
-from batchctl.files.durable import disk, place, replacing, sync_folder
+from batchctl.files.durable import PRIVATE_FOLDER, disk, place, replacing, sync_folder
 
 FOLDER = ".batchctl"
-PRIVATE_FOLDER = 0o700
 
 
 def find_workspace(named: Path | None, start: Path) -> Path:
@@ -40,6 +41,13 @@ def find_workspace(named: Path | None, start: Path) -> Path:
     return next((f / FOLDER for f in (start, *start.parents) if (f / FOLDER).is_dir()), start / FOLDER)
 
 
+def cached_price_list(environment: Mapping[str, str]) -> Path | None:
+    """Where a fetched price list is kept without a workspace; None for somebody without a home."""
+    cache, home = Path(environment.get("XDG_CACHE_HOME", "")), Path(environment.get("HOME", ""))
+    folder = cache if cache.is_absolute() else home / ".cache"
+    return folder / "batchctl" / "prices.json" if folder.is_absolute() else None
+
+
 class Workspace:
     """The folder at `root`; it need not exist before `make`."""
 
@@ -47,6 +55,8 @@ class Workspace:
         self.root = root
         self.ledger = root / "ledger.db"
         self.owners = root / "owners"
+        self.private_prices = root / "prices.toml"
+        self.price_list = root / "prices.json"
 
     def exists(self) -> bool:
         return self.ledger.exists()

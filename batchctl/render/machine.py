@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from batchctl.domain.choosing import Chosen
     from batchctl.domain.doubts import OpenDoubt
     from batchctl.domain.health import Checkup
+    from batchctl.domain.money import Prices, Sheet
     from batchctl.domain.plans import Problem, Scan
+    from batchctl.domain.price_table import PriceTable
     from batchctl.domain.proving import Flaw, Proof
 
 SCHEMA_VERSION = 1
@@ -198,6 +200,36 @@ def checkup_shape(found: "Checkup") -> dict[str, Any]:
         ],
         "next_command": found.next_command,
     }
+
+
+def prices_shape(table: "PriceTable", next_command: str) -> dict[str, Any]:
+    """US$ per million tokens and, of web searches, per thousand; as text, for a number would be rounded."""
+    refreshed = table.refreshed
+    return {
+        "type": "prices",
+        "day": str(table.day),
+        "models": [sheet_shape(sheet) for sheet in table.sheets],
+        "unpriced": list(table.unpriced),
+        "left_out": table.left_out,
+        "refreshed": asdict(refreshed) if refreshed else None,
+        "next_command": next_command,
+    }
+
+
+def sheet_shape(sheet: "Sheet") -> dict[str, Any]:
+    return {
+        "model": sheet.model,
+        "source": sheet.source,
+        "note": sheet.note or None,
+        "steps": [
+            {"over": step.over, "real_time": _prices_shape(step.real_time), "batch": _prices_shape(step.batch)}
+            for step in sheet.steps
+        ],
+    }
+
+
+def _prices_shape(prices: "Prices") -> dict[str, str]:
+    return {name: f"{price.normalize():f}" for name, price in asdict(prices).items()}
 
 
 def chosen_shape(job: str, round_: int, chosen: "Chosen", path: Path) -> dict[str, Any]:

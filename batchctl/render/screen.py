@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchctl.domain.events import Event
     from batchctl.domain.health import Checkup
     from batchctl.domain.plans import Scan
+    from batchctl.domain.price_table import PriceTable
     from batchctl.domain.proving import Proof
     from batchctl.render.telling import Telling
 
@@ -127,6 +128,19 @@ class Screen:
         self._print(proofs.checkup(found))
         if not self._quiet:
             self._err.print(reports.next_line(found.next_command), soft_wrap=True)
+
+    def prices(self, table: "PriceTable", *, is_one: bool) -> None:
+        """Of one model in full, or of many in a line each."""
+        from batchctl.render import prices  # noqa: PLC0415 - of one verb
+
+        if self._json:
+            machine.write(sys.stdout, machine.prices_shape(table, prices.NEXT))
+            return
+        if table.refreshed:
+            self._note(prices.refreshed(table.refreshed))
+        self._print(prices.model(table) if is_one else prices.models(table))
+        if not self._quiet:
+            self._err.print(reports.next_line(prices.NEXT), soft_wrap=True)
 
     def chosen(self, job: str, round_: int, chosen: "Chosen", path: Path, *, is_last: bool) -> None:
         """Before a retry is sent, or instead of it (`is_last`)."""

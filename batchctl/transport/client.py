@@ -197,11 +197,7 @@ def checked_base_url(base_url: str) -> str:
     """Empty for the SDK's own. Raises UsageProblem for one that would show the key on the wire."""
     if not base_url:
         return ""
-    try:
-        parts = urlsplit(base_url)
-        host = parts.hostname if parts.scheme in {"http", "https"} and parts.port != 0 else None
-    except ValueError:
-        host = None
+    host = host_of(base_url)
     if not host:
         raise UsageProblem(f"--base-url {shown_url(base_url)!r} is not a URL", hint="like https://api.anthropic.com")
     if not base_url.lower().startswith("https:") and not is_loopback(host):
@@ -210,6 +206,16 @@ def checked_base_url(base_url: str) -> str:
             hint="use https",
         )
     return base_url
+
+
+def host_of(url: str) -> str:
+    """Empty where it is no URL of http or https."""
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if is_one else ""
 
 
 def shown_url(base_url: str) -> str:
