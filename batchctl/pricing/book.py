@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchctl.domain.money import Sheet, Step
-from batchctl.domain.price_table import is_form_of
-from batchctl.pricing.listed import PriceList, newest
-from batchctl.pricing.private import private_prices
+
+if TYPE_CHECKING:
+    from batchctl.pricing.listed import PriceList
 
 
 class Book:
@@ -47,12 +48,20 @@ class Book:
 
     @cached_property
     def _private(self) -> dict[str, tuple[Step, ...]]:
-        return {} if self._path is None else private_prices(self._path)
+        if self._path is None:
+            return {}
+        from batchctl.pricing.private import private_prices  # noqa: PLC0415 - every command has a book, few open it
+
+        return private_prices(self._path)
 
     @cached_property
-    def _listed(self) -> PriceList:
+    def _listed(self) -> "PriceList":
+        from batchctl.pricing.listed import newest  # noqa: PLC0415 - as above
+
         return newest(self._lists)
 
     def _private_steps(self, model: str) -> tuple[Step, ...] | None:
+        from batchctl.domain.price_table import is_form_of  # noqa: PLC0415 - as above
+
         named = (steps for name, steps in self._private.items() if is_form_of(model, name))
         return self._private.get(model) or next(named, None)

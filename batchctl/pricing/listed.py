@@ -22,7 +22,11 @@ BATCH = {"processing": "batch"}
 # Current models, each with prices of its own: a list that does not have them is no list for us.
 KNOWN = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 MOST_BYTES = 20_000_000
-NOT_UNDERSTOOD = (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, RecursionError, ImportError)
+# What comes of a shape that is not known, ours or the package's own; ImportError: of a name that it no longer has.
+NOT_UNDERSTOOD = (
+    LookupError, AttributeError, TypeError, ValueError, ArithmeticError, AssertionError, RuntimeError, StopIteration,
+    ImportError, re.error,
+)  # fmt: skip
 
 PER_TOKEN = ("input_mtok", "cache_write_mtok", "cache_write_1h_mtok", "cache_read_mtok", "output_mtok")
 NO_BATCH_PRICE = "no batch price is listed: half of the real-time price"
@@ -45,12 +49,12 @@ class PriceList:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        return tuple(str(model.id) for model in self.models)
+        return tuple(str(model.id) for model in self.models if hasattr(model, "id"))
 
     @property
     def served(self) -> tuple[str, ...]:
         """Those with a batch price at some time: the list has none for models that were retired before it knew batches."""
-        return tuple(str(model.id) for model in self.models if _has_batch_price(model))
+        return tuple(str(model.id) for model in self.models if hasattr(model, "id") and _has_batch_price(model))
 
     def sheet(self, model: str, day: date) -> Sheet | None:
         """None where the model has no price here, or one that cannot be used on summed-up usage."""
@@ -101,11 +105,9 @@ def checked(raw: bytes, now: datetime) -> bytes:
     import genai_prices  # noqa: PLC0415 - as above
 
     try:
-        listed = next(one for one in _parsed(raw) if one["id"] == PROVIDER)
-        # The rest of it is how other programs read a usage.
-        provider = {name: listed[name] for name in ("id", "name", "api_pattern", "models")}
+        provider = _ours(_parsed(raw))
         priced = PriceList(models=_models(provider), source="")
-    except (*NOT_UNDERSTOOD, StopIteration) as error:
+    except NOT_UNDERSTOOD as error:
         if raw.lstrip().startswith(b"<"):
             _refuse("it is a page of HTML")
         said = " ".join(str(error).split())[:200]
@@ -155,6 +157,14 @@ def _no_number(said: str) -> NoReturn:
     raise ValueError(f"{said} is no price")
 
 
+def _ours(providers: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What is needed of our provider; the rest is how other programs read a usage."""
+    for one in providers:
+        if one["id"] == PROVIDER:
+            return {name: one[name] for name in ("id", "name", "api_pattern", "models")}
+    raise LookupError(f"nothing of {PROVIDER}")
+
+
 def _models(provider: Mapping[str, Any]) -> Sequence[Any]:
     from genai_prices.types import _providers_from_raw  # noqa: PLC0415 - as above
 
@@ -181,8 +191,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _has_batch_price(model: Any) -> bool:
-    variants = getattr(model, "price_variants", None) or ()
-    return any(getattr(variant, "when", None) == BATCH for variant in variants)
+    try:
+        return any(variant.when == BATCH for variant in model.price_variants or ())
+    except NOT_UNDERSTOOD:
+        return False
 
 
 def _sheet(model: str, found: Any, day: date, listed_by: PriceList) -> Sheet | None:
@@ -193,7 +205,7 @@ def _sheet(model: str, found: Any, day: date, listed_by: PriceList) -> Sheet | N
         return None
     prices = {over: _prices(real_time, over) for over in overs}
     steps = tuple(Step(over=over, real_time=one, batch=one.at(HALF)) for over, one in prices.items())
-    notes = (_of_batch(real_time, batch, overs), _of_inferred(real_time), listed_by.warning)
+    notes = (_of_batch(real_time, batch, overs), _of_inferred(real_time, overs), listed_by.warning)
     return Sheet(model=model, day=day, source=listed_by.source, steps=steps, note="; ".join(filter(None, notes)))
 
 
@@ -207,8 +219,8 @@ def _of_batch(real_time: Any, batch: Any, overs: Iterable[int]) -> str:
     return "" if listed == [price and price * HALF for price in full] else NOT_HALF
 
 
-def _of_inferred(listed: Any) -> str:
-    missing = [said for name, said in INFERRED.items() if _price(listed, name, 0) is None]
+def _of_inferred(listed: Any, overs: Iterable[int]) -> str:
+    missing = [said for name, said in INFERRED.items() if any(_price(listed, name, over) is None for over in overs)]
     return f"not listed, and by the API's general rule: {', '.join(missing)}" if missing else ""
 
 
@@ -241,4 +253,5 @@ def _price(listed: Any, name: str, over: int) -> Decimal | None:
     if price is not None and not isinstance(price, Decimal):
         passed = [tier.price for tier in price.tiers if tier.start <= over]
         price = passed[-1] if passed else price.base
-    return price if isinstance(price, Decimal) and 0 < price <= MOST_PRICE else None
+    is_one = isinstance(price, Decimal) and price.is_finite() and 0 < price <= MOST_PRICE
+    return price if is_one else None

@@ -71,7 +71,7 @@ class _Table:
         if not isinstance(self.given, dict):
             raise self.problem("is no table")
         if unknown := [key for key in self.given if key not in self.allowed]:
-            raise self.problem(f"{', '.join(map(repr, unknown))} is no key of it")
+            raise self.problem(f"no such key: {', '.join(map(repr, unknown))}")
 
     def problem(self, said: str) -> UsageProblem:
         return UsageProblem(f"{self.path}: {self.name}: {said}", hint=f"its keys: {', '.join(self.allowed)}")

@@ -18,10 +18,12 @@ from batchctl.emulator.running import running
 HEAVY = (
     "anthropic", "httpx2", "sqlalchemy", "alembic", "starlette", "uvicorn", "orjson", "jsonschema_rs", "sqlite3",
     "pydantic", "rich", "rich.live", "rich.progress", "batchctl.emulator", "batchctl.transport.client", "batchctl.ledger.ledger",
-    "batchctl.commands.loop", "batchctl.domain.model", "batchctl.domain.events",
+    "batchctl.commands.loop", "batchctl.domain.model", "batchctl.domain.events", "genai_prices", "genai_prices.data",
 )  # fmt: skip
 LEDGER = {"sqlite3", "batchctl.domain.model"}
 PICTURE = {*LEDGER, "rich"}
+# genai_prices brings pydantic, and an HTTP client for a refresh of its own.
+PRICES = {*PICTURE, "genai_prices", "genai_prices.data", "pydantic", "httpx2"}
 CHECK = {*PICTURE, "orjson", "jsonschema_rs", "batchctl.domain.events"}
 
 COMPLETING = {"_BATCHCTL_COMPLETE": "complete_bash", "COMP_WORDS": "batchctl status --off", "COMP_CWORD": "2"}
@@ -86,6 +88,8 @@ def test_completion_loads_nothing_heavy() -> None:
         ("submit three.jsonl --show 2", {*CHECK, "pydantic"}),
         ("submit three.jsonl --dry-run --json", CHECK),
         ("verify one", CHECK - {"jsonschema_rs"}),
+        ("prices", PRICES),
+        ("prices claude-opus-5-5 --json", PRICES),
     ],
 )
 def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, command: str, loaded: set[str]) -> None:

@@ -1,0 +1,61 @@
+import datetime as dt
+import io
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from batchctl.domain.money import Prices, Sheet, Step
+from batchctl.domain.price_table import PriceTable
+from batchctl.render import machine, prices
+
+DAY = dt.date(2026, 11, 21)
+EVIL = "\x1b[31mred\u202e"
+
+
+def a_sheet(model: str = "claude-x", price: str = "4", **more: str) -> Sheet:
+    amount = Decimal(price)
+    of = Prices(input=amount, write_5m=amount, write_1h=amount, read=amount, output=amount)
+    steps = (Step(over=0, real_time=of, batch=of.at(Decimal("0.5"))),)
+    return Sheet(**{"model": model, "day": DAY, "source": "a list", "steps": steps, **more})  # type: ignore[arg-type]
+
+
+def drawn(table: PriceTable, *, is_one: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=80, markup=False, highlight=False)
+    console.print(prices.model(table) if is_one else prices.models(table))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ("4", "4.00"),
+        ("12.5", "12.50"),
+        ("0.0625", "0.0625"),
+        ("0.10", "0.10"),
+        ("1E+3", "1000.00"),
+        ("0.000001", "0.000001"),
+    ],
+)
+def test_an_amount_has_cents_and_more_places_only_where_they_are_needed(price: str, said: str) -> None:
+    assert said in drawn(PriceTable(day=DAY, sheets=(a_sheet(price=price),)))
+
+
+def test_a_source_that_is_not_everybodys_names_its_models() -> None:
+    sheets = (a_sheet("one"), a_sheet("two"), a_sheet("three", source="prices.toml", note="by hand"))
+    out = drawn(PriceTable(day=DAY, sheets=sheets))
+    assert "prices: a list (one, two)\nprices: prices.toml (three)\n! by hand (three)\n" in out
+
+
+def test_no_model_at_all_is_still_a_table() -> None:
+    out = drawn(PriceTable(day=DAY, sheets=(), unpriced=("one",)))
+    assert "! no price that can be used: one" in out
+
+
+def test_text_from_outside_cannot_move_the_terminal() -> None:
+    table = PriceTable(day=DAY, sheets=(a_sheet(EVIL, source=EVIL, note=EVIL),), unpriced=(EVIL,))
+    assert not set("\x1b\u202e") & set(drawn(table) + drawn(table, is_one=True))
+    out = io.StringIO()
+    machine.write(out, machine.prices_shape(table, "next"))
+    assert not set("\x1b\u202e") & set(out.getvalue())
