@@ -124,13 +124,13 @@ def _amount(price: Decimal) -> str:
 def _said_of(table: PriceTable, *, has_searches: bool = False) -> list[Text]:
     geo = ", ".join(f"{name}: {times} times the price of tokens" for name, times in OF_GEO.items())
     said = [f"inference_geo {geo}"]
-    if not has_searches:
+    if table.sheets and not has_searches:
         searches = _grouped((f"{_amount(s.steps[0].batch.web_search)} per 1,000", s.model) for s in table.sheets)
         said = [f"web searches {'; '.join(searches)}, in a batch as well", *said]
     said += [f"prices: {one}" for one in _grouped((sheet.source, sheet.model) for sheet in table.sheets)]
-    notes = _grouped((sheet.note, sheet.model) for sheet in table.sheets)
+    notes = _notes((sheet.note, sheet.model) for sheet in table.sheets)
     lines = [Text(clean(one, 1000), style="dim") for one in said]
-    lines += [Text(f"! {clean(one, 1000)}", style="yellow") for one in notes if one]
+    lines += [Text(f"! {clean(one, 1000)}", style="yellow") for one in notes]
     if table.unpriced:
         lines.append(Text(clean(f"! no price that can be used: {', '.join(table.unpriced)}", 1000), style="yellow"))
     if table.left_out:
@@ -139,11 +139,19 @@ def _said_of(table: PriceTable, *, has_searches: bool = False) -> list[Text]:
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """What is said, and of which models, unless it is said of all; the most common first. Nothing is said of those with ''."""
+    """What is said, the most common first; of which models is told for all but that one."""
+    (most, _), *others = _by_count(pairs) or [("", [])]
+    return [most, *(f"{said} ({', '.join(of)})" for said, of in others)] if most else []
+
+
+def _notes(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Of which models it is said, unless of all of them."""
+    found = _by_count(pairs)
+    return [f"{said} ({', '.join(of)})" if len(found) > 1 else said for said, of in found if said]
+
+
+def _by_count(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
     models: dict[str, list[str]] = {}
     for said, model_ in pairs:
         models.setdefault(said, []).append(model_)
-    by_count = sorted(models.items(), key=lambda pair: -len(pair[1]))
-    if len(by_count) == 1:
-        return [by_count[0][0]]
-    return [f"{said} ({', '.join(of)})" for said, of in by_count if said]
+    return sorted(models.items(), key=lambda pair: -len(pair[1]))
