@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from batchctl.domain.checking import Fault
 from batchctl.domain.model import Cut
+from batchctl.domain.tallies import Tally
 
 # Above this many requests the deep check of `params` is sampled; the cheap checks are made on every line.
 DEEP_CHECK_ALL_BELOW = 100_000
@@ -42,6 +43,7 @@ class Scan:
     """An input, read whole. `lines` counts lines that hold something; `left_out` those of them that have an error.
 
     `is_clean`: every byte from the first to the last request may travel as it stands (no blank line between, no BOM).
+    `tallies`: its requests by what they have in common.
     """
 
     cuts: tuple[Cut, ...]
@@ -58,3 +60,4 @@ class Scan:
     warnings: int
     by_code: dict[str, int] = field(default_factory=dict)
     first_problems: tuple[Problem, ...] = ()
+    tallies: tuple[Tally, ...] = ()

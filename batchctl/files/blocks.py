@@ -20,7 +20,9 @@ _KEY = secrets.token_hex(8)
 _OPEN = b'{"%b":' % _KEY.encode()
 # A key's end, and the opening of the text that is its value; within a text, a quote has a backslash.
 _TEXT_OPENS = re.compile(rb'":[ ]?"').finditer
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL).sub
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]"]', re.DOTALL).findall
+# Lists and objects of params that are no part of what requests have in common, whatever stands in them.
+_OWN = frozenset({b'"messages"', b'"metadata"'})
 
 
 def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | None:
@@ -33,18 +35,18 @@ def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | Non
     return None if params is None else (ids, params)
 
 
-def read_alike(lines: Sequence[bytes]) -> tuple[list[bytes], Any] | None:
+def read_alike(lines: Sequence[bytes]) -> tuple[list[bytes], Any, bool] | None:
     """The custom_ids of whole lines, and the params of the first, where those of all lines say the same but in one text.
 
     "The same": their keys are the same and so are their values, but for a list or an object of the same kind within which
-    that text stands. None means that `read_requests` has to be asked.
+    that text stands; the last says whether that is `messages` or `metadata`. None: `read_requests` has to be asked.
     """
     found = _divided(lines)
     if found is None:
         return None
     ids, ends = found
     shared = _shared(min(ends), max(ends))
-    opening = _opening_of(shared)
+    opening, is_own = _opening_of(shared)
     if not opening:
         return None
     # What all have in common is read once: a reader that has come that far goes on in the same way after each of them.
@@ -52,7 +54,7 @@ def read_alike(lines: Sequence[bytes]) -> tuple[list[bytes], Any] | None:
     first = _values(_OPEN, ends[:1])
     if rests is None or first is None or set(map(len, rests)) != {1}:
         return None
-    return ids, first[0]
+    return ids, first[0], is_own
 
 
 def read_ids(lines: Sequence[bytes]) -> list[bytes] | None:
@@ -92,29 +94,32 @@ def _shared(low: bytes, high: bytes) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _opening_of(shared: bytes) -> bytes:
+def _opening_of(shared: bytes) -> tuple[bytes, bool]:
     """The least that leaves a reader of params where `shared` leaves it: in a text, in the same objects and lists.
 
-    Empty where that is no list or object of params, or where it cannot be told.
+    Empty where that is no list or object of params, or where it cannot be told. And whether that one is _OWN.
     """
-    brackets = _TEXTS(b"", shared[:-1])
-    if b'"' in brackets or not brackets:
-        return b""
     stack: list[bytes] = []
-    for bracket in (bytes((byte,)) for byte in brackets if byte in b"{}[]"):
-        if bracket in b"{[":
-            stack.append(bracket)
+    text = key = b""
+    for token in _TOKENS(shared[:-1]):
+        if token == b'"':
+            return b"", False
+        if token in {b"{", b"["}:
+            key = text if len(stack) == 1 else key
+            stack.append(token)
+        elif token not in {b"}", b"]"}:
+            text = token
         elif stack:
             stack.pop()
     if len(stack) < 2 or stack[0] != b"{":
-        return b""
-    return b"".join(_OPEN if bracket == b"{" else b"[" for bracket in stack) + b'"'
+        return b"", False
+    return b"".join(_OPEN if bracket == b"{" else b"[" for bracket in stack) + b'"', key in _OWN
 
 
 def _ids(heads: Sequence[bytes], opening: bytes) -> list[bytes] | None:
-    size = len(opening)
-    ids = [head[size:] for head in heads]
-    return ids if {head[:size] for head in heads} == {opening} and _are_ids(ids) else None
+    # An id that holds what joins them is none, so each head is one opening and one id.
+    before, *ids = b"\n".join((b"", *heads)).split(b"\n" + opening)
+    return ids if not before and len(ids) == len(heads) and _are_ids(ids) else None
 
 
 def _are_ids(ids: Sequence[bytes]) -> bool:

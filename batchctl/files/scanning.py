@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from batchctl.domain.checking import Fault, Severity, are_params_plainly_good, envelope_faults
 from batchctl.domain.errors import InputProblem
@@ -21,6 +21,7 @@ from batchctl.files.hashing import RangeHashes
 from batchctl.files.inputs import PIECE_BYTES, opened, refuse_wrong_file
 from batchctl.files.problems import ProblemFile
 from batchctl.files.structure import are_structures_good, structure_faults
+from batchctl.files.tallying import Tallying
 from batchctl.files.uniqueness import SeenIds
 
 
@@ -96,6 +97,7 @@ class _Scanner:
         self._problems = problems
         self._seen = seen
         self._hashes = hashes
+        self._tallying = Tallying()
         self._cuts: Cuts = Copied(order.settings, order.copy) if order.copy else InPlace(order.settings, hashes)
         self._number = self._blank = self._left_out = self._deep = 0
         self._is_clean = True
@@ -120,11 +122,14 @@ class _Scanner:
             run = block[:-1]
         if not lines or self._take_at_once(run, lines, offset):
             return
-        ids: list[bytes] = []
-        for line in lines:
-            self._line(line, offset, ids)
+        first, start = self._number + 1, offset
+        good: dict[int, dict[str, Any]] = {}
+        for at, line in enumerate(lines):
+            if request := self._line(line, offset):
+                good[at] = request
             offset += len(line) + 1
-        self._seen.add_all(ids)
+        self._seen.add_all([request["custom_id"].encode() for request in good.values()])
+        self._tallying.add_each([request["params"] for request in good.values()], [*good], lines, start, first)
 
     def _take_at_once(self, run: bytes, lines: list[bytes], offset: int) -> bool:
         """Where all of the lines are plainly good, as nearly all lines are. False: they have to be looked at one by one."""
@@ -132,7 +137,7 @@ class _Scanner:
             return False
         first = self._number + 1
         deep = deep_checked(first, len(lines), self._order.depth)
-        ids = self._ids_of_good(lines, [number - first for number in deep])
+        ids = self._ids_of_good(lines, [number - first for number in deep], offset)
         if ids is None:
             return False
         self._is_clean = self._is_clean and not self._gap
@@ -143,38 +148,47 @@ class _Scanner:
         self._cuts.add_all(run, lines, offset, first)
         return True
 
-    def _ids_of_good(self, lines: list[bytes], deep: list[int]) -> list[bytes] | None:
+    def _ids_of_good(self, lines: list[bytes], deep: list[int], offset: int) -> list[bytes] | None:
         """The custom_ids of lines that are all plainly good, those at `deep` in depth; None where one may not be."""
         alike = read_alike(lines) if len(deep) < len(lines) else None
-        if alike is not None:
+        # Where they differ in more than what they ask, each says for itself which group it is of.
+        if alike is not None and alike[2]:
             ids, params = alike[0], [alike[1]]
             found = read_requests([lines[at] for at in deep]) if deep else ([], [])
         else:
+            alike = None
             found = read_requests(lines)
             ids, params = found or ([], [])
         if found is None or not are_params_plainly_good(params, api_version=self._order.settings.api_version):
             return None
         in_depth = found[1] if alike is not None else [params[at] for at in deep]
-        return ids if are_structures_good(in_depth) else None
+        if not are_structures_good(in_depth):
+            return None
+        if alike is not None:
+            self._tallying.add_alike(params[0], lines, offset, self._number + 1)
+        else:
+            self._tallying.add_each(params, range(len(lines)), lines, offset, self._number + 1)
+        return ids
 
-    def _line(self, line: bytes, offset: int, ids: list[bytes]) -> None:
+    def _line(self, line: bytes, offset: int) -> dict[str, Any]:
+        """The request, where it can be sent; empty else."""
         self._number += 1
         if not line or line.isspace():
             self._blank += 1
             self._gap = True
-            return
+            return {}
         request, faults = self._check(line)
         if faults and self._report(request, faults):
             self._left_out += 1
             self._gap = True
-            return
+            return {}
         if self._gap:
             self._is_clean = False
         self._gap = False
-        ids.append(request["custom_id"].encode())
         self._cuts.add(line, offset, self._number)
+        return request
 
-    def _check(self, line: bytes) -> tuple[dict[str, str], list[Fault]]:
+    def _check(self, line: bytes) -> tuple[dict[str, Any], list[Fault]]:
         """The parsed line (empty when it has an error that leaves nothing to read), and all that is wrong with it."""
         try:
             request = decode_line(line)
@@ -198,7 +212,7 @@ class _Scanner:
             faults = [*faults, *structure_faults(request.get("params"))]
         return request, faults
 
-    def _report(self, request: dict[str, str], faults: list[Fault]) -> bool:
+    def _report(self, request: dict[str, Any], faults: list[Fault]) -> bool:
         """Writes the faults down; True when one of them is an error."""
         custom_id = request.get("custom_id", "")
         for fault in faults:
@@ -221,4 +235,5 @@ class _Scanner:
             warnings=self._problems.warnings,
             by_code=dict(Counter(self._problems.by_code)),
             first_problems=tuple(self._problems.first),
+            tallies=self._tallying.finish(),
         )

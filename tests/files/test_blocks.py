@@ -150,7 +150,7 @@ def test_what_lines_have_in_common_is_read_once_and_found_in_each(given_lines: l
     found = read_alike(given_lines)
     if found is None:
         return
-    ids, first = found
+    ids, first, is_own = found
     others = set()
     for one, custom_id in zip(given_lines, ids, strict=True):
         pairs = json.loads(one, object_pairs_hook=list)
@@ -161,6 +161,7 @@ def test_what_lines_have_in_common_is_read_once_and_found_in_each(given_lines: l
         others |= {name for name in params if params[name] != first[name]}
         assert {type(params[name]) for name in others} <= {list, dict}
     assert len(others) <= 1
+    assert others <= {"messages", "metadata"} or not is_own
 
 
 @pytest.mark.parametrize("after", [b'"}]}', b'"}],"max_tokens":2}'])
@@ -169,7 +170,7 @@ def test_lines_that_differ_in_one_text_are_alike(after: bytes) -> None:
     found = read_alike(given_lines)
     if after == AFTER[0]:
         assert found is not None
-        assert found == ([b"id-%d" % n for n in range(300)], json.loads(given_lines[0])["params"])
+        assert found == ([b"id-%d" % n for n in range(300)], json.loads(given_lines[0])["params"], True)
     else:
         assert found is None, "what follows the text may differ, too"
 

@@ -1,0 +1,74 @@
+"""What is learned of an input while it is checked: how many requests have what in common, and how long they are.
+
+Requests that say the same but for `messages`, `max_tokens` and `metadata` are one group. Nothing here grows with their
+number: a few groups, a few lengths in each, a few lines of each length to look at.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# More groups than these are summed up, by model: a system prompt of its own on every line makes no million of them.
+MOST_GROUPS = 64
+# Of each length so many lines are remembered at most, spread over the whole file, and half as many at least.
+MOST_SAMPLED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One line of a file, to be read again: its number from 1, its first byte, its bytes without the newline."""
+
+    line: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stratum:
+    """Requests of like length: their lines have `least` bytes or more, and less than twice as many."""
+
+    least: int
+    requests: int
+    bytes: int
+    sampled: tuple[Sampled, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """One group of requests. `digest`: of what they have in common; empty for what is left over, of one model.
+
+    `bytes`: of whole lines, ids and all. `max_tokens`: their sum. `prefix_bytes`: of `system` and `tools` as JSON.
+    `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any.
+    `calls_servers`: it has tools that the API runs itself, whose searches and answers nobody can foresee.
+    """
+
+    digest: str
+    model: str
+    inference_geo: str = ""
+    first_line: int
+    requests: int
+    bytes: int
+    longest: int
+    max_tokens: int
+    most_max_tokens: int
+    prefix_bytes: int = 0
+    ttl: str = ""
+    breakpoints: int = 0
+    calls_servers: bool = False
+    strata: tuple[Stratum, ...] = ()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several requests begin with one and the same text."""
+        return bool(self.digest and self.prefix_bytes) and self.requests > 1
+
+
+def least_of(size: int) -> int:
+    """The power of two that names the stratum of a line of `size` bytes, 1 or more."""
+    return 1 << (size.bit_length() - 1)
+
+
+def shape_of(tallies: Sequence[Tally]) -> str:
+    """One digest of what the requests of a round have in common: rounds of one shape have answers of like length."""
+    names = sorted(tally.digest or f"others {tally.model} {tally.inference_geo}" for tally in tallies)
+    return hashlib.blake2b("\n".join(names).encode(), digest_size=16).hexdigest() if names else ""

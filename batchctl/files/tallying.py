@@ -1,0 +1,317 @@
+"""Requests into groups and lengths, while the lines go by: a whole block at once where all of it is one group."""
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from batchctl.domain.tallies import MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
+from batchctl.files.blocks import read_alike, read_requests
+from batchctl.files.decoding import BYTE_ORDER_MARK, decode_line
+from batchctl.files.inputs import PIECE_BYTES, opened
+
+# What may differ within a group: what is asked, how long the answer may be, and on whose behalf.
+APART = ("messages", "max_tokens", "metadata")
+# Groups that a line is held against before its digest is taken.
+RECENT = 4
+# Different lengths that are counted apart before they are summed up.
+MOST_SIZES = 4096
+# So many requests of a group are offered for the sample before every second, then every fourth of them is left out.
+OFFERED = 512
+MIX = 1 << 32
+SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp_toolset", "tool_search", "advisor")
+
+Params = dict[str, Any]
+
+
+class Tallying:
+    """Fed with good lines in order, a block at a time: `offset` and `first` are the place and number of its first line."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._others: dict[tuple[str, str], _Group] = {}
+        self._sketches: set[tuple[Any, ...]] = set()
+        self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
+
+    def add_alike(self, params: Params, lines: Sequence[bytes], offset: int, first: int) -> None:
+        """All of `lines` have the params of the first one, but for what stands in `messages` or `metadata`."""
+        limit = params["max_tokens"]
+        run = _Run(lines, offset, first)
+        self._group_of(params, first).add(run, range(len(lines)), limit * len(lines), limit)
+
+    def add_each(
+        self, many: Sequence[Params], at: Sequence[int], lines: Sequence[bytes], offset: int, first: int
+    ) -> None:
+        """`many`: the params of those of `lines` that stand `at` these positions."""
+        run = _Run(lines, offset, first)
+        found: dict[int, tuple[_Group, list[int], list[int]]] = {}
+        for part in _parts(many):
+            params = many[part[0]]
+            group = self._group_of(params, first + at[part[0]])
+            limit = params["max_tokens"]
+            if len(part) == len(many):
+                group.add(run, at, limit * len(at), limit)
+                return
+            _, chosen, limits = found.setdefault(id(group), (group, [], []))
+            chosen.extend(part)
+            limits += limit * len(part), limit
+        for group, chosen, limits in found.values():
+            group.add(run, [at[n] for n in sorted(chosen)], sum(limits[::2]), max(limits[1::2]))
+
+    def finish(self) -> tuple[Tally, ...]:
+        """In the order of their first lines, what is left over last."""
+        return tuple(group.tally() for group in (*self._groups.values(), *self._others.values()))
+
+    def _group_of(self, params: Params, line: int) -> "_Group":
+        sketch = _sketch(params)
+        is_full = len(self._groups) >= MOST_GROUPS
+        if is_full and sketch not in self._sketches:
+            return self._other(params, line)
+        rest = {name: value for name, value in params.items() if name not in APART}
+        if group := next((group for known, group in self._recent if known == rest), None):
+            return group
+        digest = _digest(rest)
+        if digest not in self._groups and (is_full or not digest):
+            return self._other(params, line)
+        self._sketches.add(sketch)
+        group = self._groups.setdefault(digest, _Group(digest, params, line))
+        self._recent.append((rest, group))
+        return group
+
+    def _other(self, params: Params, line: int) -> "_Group":
+        named = params["model"], _geo(params)
+        if named not in self._others and len(self._others) >= MOST_GROUPS:
+            # So many models are none that anybody knows.
+            named = "", ""
+        if named not in self._others:
+            self._others[named] = _Group("", {**params, "model": named[0]}, line)
+        return self._others[named]
+
+
+def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
+    """Of a file of requests that was checked before, but for the lines `without`, by their numbers."""
+    tallying = Tallying()
+    offset, first = 0, 1
+    with opened(path) as file:
+        while lines := file.readlines(PIECE_BYTES):
+            size = sum(map(len, lines))
+            if first == 1 and lines[0].startswith(BYTE_ORDER_MARK):
+                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+                offset, size = len(BYTE_ORDER_MARK), size - len(BYTE_ORDER_MARK)
+            numbers = range(first, first + len(lines))
+            left_out = {number - first for number in without if number in numbers} if without else set()
+            _tally_block(tallying, [line.removesuffix(b"\n") for line in lines], left_out, offset, first)
+            offset, first = offset + size, numbers.stop
+    return tallying.finish()
+
+
+def _tally_block(
+    tallying: Tallying, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
+) -> None:
+    alike = None if left_out else read_alike(lines)
+    if alike is not None and alike[2]:
+        tallying.add_alike(alike[1], lines, offset, first)
+        return
+    found = None if left_out else read_requests(lines)
+    if found is not None:
+        tallying.add_each(found[1], range(len(lines)), lines, offset, first)
+        return
+    at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
+    requests: list[Any] = [decode_line(lines[n]) for n in at]
+    tallying.add_each([request["params"] for request in requests], at, lines, offset, first)
+
+
+def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
+    """Which of them say the same, `max_tokens` too, but for the rest of APART; some that do may stand in different parts."""
+    names = [name for name in many[0] if name not in {"messages", "metadata"}] if many else []
+    if len(set(map(len, many))) != 1:
+        return [(n,) for n in range(len(many))]
+    try:
+        rows = list(map(itemgetter(*names), many))
+    except KeyError:
+        return [(n,) for n in range(len(many))]
+    if rows.count(rows[0]) == len(rows):
+        return [range(len(many))]
+    parts: dict[Any, list[int]] = {}
+    try:
+        for n, row in enumerate(rows):
+            parts.setdefault(row, []).append(n)
+    except TypeError:
+        # Lists and objects have no hash.
+        return _parts_of_lists(rows)
+    return parts.values()
+
+
+def _parts_of_lists(rows: Sequence[Any]) -> Iterable[Sequence[int]]:
+    parts: list[tuple[Any, list[int]]] = []
+    for n, row in enumerate(rows):
+        part = next((positions for known, positions in parts[-RECENT:] if known == row), None)
+        if part is None:
+            parts.append((row, [n]))
+        else:
+            part.append(n)
+    return [positions for _, positions in parts]
+
+
+def _sketch(params: Params) -> tuple[Any, ...]:
+    """The same for all of a group, quickly had, and mostly another where the system prompt is."""
+    system = params.get("system")
+    return params["model"], hash(system) if isinstance(system, str) else None
+
+
+def _digest(rest: Params) -> str:
+    """Empty for what is nested too deep to be written again."""
+    try:
+        return hashlib.blake2b(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    except orjson.JSONEncodeError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The lines of a block; where one of them stands is worked out for the few that are remembered."""
+
+    lines: Sequence[bytes]
+    offset: int
+    first: int
+
+    def sampled(self, at: int) -> Sampled:
+        return Sampled(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
+
+
+class _Group:
+    def __init__(self, digest: str, params: Params, line: int) -> None:
+        ttls = list(_marks(params))
+        self._said: dict[str, Any] = {
+            "digest": digest,
+            "model": params["model"],
+            "inference_geo": _geo(params),
+            "first_line": line,
+            "prefix_bytes": prefix_bytes(params) if digest else 0,
+            "ttl": max(ttls, default="", key=("", "5m", "1h").index),
+            "breakpoints": len(ttls),
+            "calls_servers": _calls_servers(params),
+        }
+        self._sizes: Counter[int] = Counter()
+        self._strata: dict[int, _Stratum] = {}
+        self._requests = self._longest = self._max_tokens = self._most = 0
+
+    def add(self, run: _Run, at: Sequence[int], max_tokens: int, most: int) -> None:
+        """Lines at the positions `at`; the sum and the most of their `max_tokens`."""
+        lines = run.lines
+        self._sizes.update(map(len, lines) if len(at) == len(lines) else [len(lines[n]) for n in at])
+        if len(self._sizes) > MOST_SIZES:
+            self._fold()
+        # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
+        stride = 1 << (self._requests // OFFERED).bit_length()
+        for n in range(-self._requests % stride, len(at), stride):
+            # One out of each `stride`, not the first of each: files are often made by a rule that repeats.
+            key, after = divmod(_mixed(self._requests + n), stride)
+            if n + after < len(at):
+                position = at[n + after]
+                self._stratum(len(lines[position])).offer(run, position, key)
+        self._requests += len(at)
+        self._max_tokens += max_tokens
+        self._most = max(self._most, most)
+
+    def tally(self) -> Tally:
+        self._fold()
+        strata = tuple(self._strata[least].closed() for least in sorted(self._strata))
+        return Tally(
+            **self._said,
+            requests=self._requests,
+            bytes=sum(one.bytes for one in strata),
+            longest=self._longest,
+            max_tokens=self._max_tokens,
+            most_max_tokens=self._most,
+            strata=strata,
+        )
+
+    def _fold(self) -> None:
+        self._longest = max(self._longest, *self._sizes, 0)
+        for size, count in self._sizes.items():
+            self._stratum(size).count(size, count)
+        self._sizes.clear()
+
+    def _stratum(self, size: int) -> "_Stratum":
+        least = least_of(size)
+        if least not in self._strata:
+            self._strata[least] = _Stratum(least)
+        return self._strata[least]
+
+
+class _Stratum:
+    """Of what it is offered one in `step` is kept, spread over the file; when that makes too many, `step` doubles."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._requests = self._bytes = 0
+        self._step = 1
+        self._kept: list[tuple[int, Sampled]] = []
+
+    def count(self, size: int, requests: int) -> None:
+        self._requests += requests
+        self._bytes += size * requests
+
+    def offer(self, run: _Run, at: int, key: int) -> None:
+        """`key`: below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept."""
+        if key * self._step >= MIX:
+            return
+        self._kept.append((key, run.sampled(at)))
+        while len(self._kept) > MOST_SAMPLED:
+            self._step *= 2
+            self._kept = [one for one in self._kept if one[0] * self._step < MIX]
+
+    def closed(self) -> Stratum:
+        sampled = tuple(one for _, one in self._kept)
+        return Stratum(least=self._least, requests=self._requests, bytes=self._bytes, sampled=sampled)
+
+
+def _mixed(ordinal: int) -> int:
+    """A number below MIX: multiples of the golden ratio lie evenly, wherever they begin and whatever step they go by."""
+    return ordinal * 2_654_435_769 % MIX
+
+
+# ---------------------------------------------------------------- what params say of themselves
+
+
+def prefix_bytes(params: Params) -> int:
+    """Of `tools` and `system`, which stand before all messages, as JSON; 0 without them."""
+    parts = [params[name] for name in ("tools", "system") if params.get(name)]
+    try:
+        return sum(len(orjson.dumps(part)) for part in parts)
+    except orjson.JSONEncodeError:
+        return 0
+
+
+def _geo(params: Params) -> str:
+    geo = params.get("inference_geo")
+    return geo if isinstance(geo, str) else ""
+
+
+def _calls_servers(params: Params) -> bool:
+    tools = params.get("tools")
+    types = [str(tool.get("type", "")) for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return any(name.startswith(SERVER_TOOLS) for name in types) or "mcp_servers" in params
+
+
+def _marks(params: Params) -> Iterable[str]:
+    """The ttl of each `cache_control`, in the order in which a cache sees the blocks; one that is not named is 5m."""
+    for holder in (params, *_blocks(params.get("tools")), *_blocks(params.get("system")), *_message_blocks(params)):
+        mark = holder.get("cache_control")
+        if isinstance(mark, Mapping):
+            yield "1h" if mark.get("ttl") == "1h" else "5m"
+
+
+def _message_blocks(params: Params) -> Iterable[Params]:
+    for message in _blocks(params.get("messages")):
+        yield from _blocks(message.get("content"))
+
+
+def _blocks(listed: object) -> Iterable[Params]:
+    return [block for block in listed if isinstance(block, dict)] if isinstance(listed, list) else []
