@@ -113,6 +113,7 @@ def equipped(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Eq
             workspace=workspace,
             ledger=ledger,
             transport=transport,
+            base_url=base_url,
             server=Server(transport, clock),
             clock=clock,
             tell=lambda _: None,
@@ -153,6 +154,15 @@ def request(custom_id: str, text: str = "hello", **params: Any) -> bytes:
         },
     }
     return json.dumps(shape, ensure_ascii=False).encode()
+
+
+# What makes `wrong_request` wrong: without it, it is mended.
+OF_WRONG = b', "tool_choice": {"type": "tool", "name": "nobody"}'
+
+
+def wrong_request(custom_id: str) -> bytes:
+    """One that nothing can know to be wrong before the API runs it: it must use a tool that it does not have."""
+    return request(custom_id, tool_choice={"type": "tool", "name": "nobody"})
 
 
 def requests(count: int, prefix: str = "r") -> list[bytes]:

@@ -34,6 +34,7 @@ def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iter
             workspace=workspace,
             ledger=ledger,
             transport=transport,
+            base_url=transport.base_url,
             server=Server(transport, clock),
             clock=clock,
             tell=screen.tell,

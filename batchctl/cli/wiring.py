@@ -132,6 +132,7 @@ def opened_light(
             tell=screen.tell,
             stop=stop,
             book=book_of(workspace),
+            base_url=common.base_url or os.environ.get("ANTHROPIC_BASE_URL") or "",
         )
 
 

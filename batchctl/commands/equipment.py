@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightEquipment:
-    """All it takes to read and to show: the ledger is only asked, the API is not."""
+    """All it takes to read and to show: the ledger is only asked, the API is not.
+
+    `base_url`: where it would be, empty for the SDK's own.
+    """
 
     workspace: Workspace
     ledger: Questions
@@ -28,6 +31,7 @@ class LightEquipment:
     tell: "Tell"
     stop: StopSign = field(default_factory=StopSign)
     book: Book = field(default_factory=Book)
+    base_url: str = ""
 
     def now(self) -> datetime:
         return self.clock.now()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchctl.commands.equipment import LightEquipment
+from batchctl.commands.models import Models
 from batchctl.commands.reading import plain_file, progress
 from batchctl.domain.checking import Fault
 from batchctl.domain.errors import InputProblem
@@ -47,11 +48,21 @@ class Input:
 
 
 class Planner:
-    def __init__(self, tools: LightEquipment, settings: Settings, *, skip_bad: bool, depth: Depth) -> None:
+    def __init__(
+        self,
+        tools: LightEquipment,
+        settings: Settings,
+        *,
+        skip_bad: bool,
+        depth: Depth,
+        models: Models | None = None,
+    ) -> None:
+        """`models`: what requests name is held against them; None: it is not."""
         self._tools = tools
         self._settings = settings
         self._skip_bad = skip_bad
         self._depth = depth
+        self._models = models
 
     def read(self, path: str, stdin: BinaryIO | None) -> Input:
         """Steps 1 and 2. Raises InputProblem where the input has an error, after telling of all of them."""
@@ -138,9 +149,16 @@ class Planner:
         if given.is_ours:
             given.plain.unlink(missing_ok=True)
 
-    def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
+    def _order(self) -> Order:
         order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", depth=self._depth)
+        return replace(order, judge=self._models.faults) if self._models else order
+
+    def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
+        order = self._order()
         seen, hashes = scan(plain, order, problems, progress(self._tools, "checking", stat(plain).st_size))
+        if self._models is not None:
+            self._models.keep()
+            seen = replace(seen, models_unchecked=self._models.why_not)
         repeats: set[int] = set()
         for line, custom_id, first in repeated_lines(plain, hashes, problems.error_lines()) if hashes else ():
             repeats.add(line)
@@ -196,13 +214,8 @@ class Planner:
         again = ProblemFile(workspace.temporary(f"{os.getpid()}.cleaning"))
         try:
             with replacing(target) as requests, replacing(lines) as numbers:
-                order = Order(
-                    settings=self._settings,
-                    scratch=workspace.root / "tmp",
-                    depth=self._depth,
-                    repeats=given.repeats,
-                    copy=CleanCopy(requests=requests, numbers=numbers),
-                )
+                copy = CleanCopy(requests=requests, numbers=numbers)
+                order = replace(self._order(), repeats=given.repeats, copy=copy)
                 tell = progress(self._tools, "cleaning", stat(given.plain).st_size)
                 cleaned, _ = scan(given.plain, order, again, tell)
         finally:

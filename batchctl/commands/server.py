@@ -19,7 +19,7 @@ class Server:
         self._met: tuple[datetime, float] | None = None
         self._meeting = threading.Lock()
         self._has_list = False
-        self.identity = ""
+        self.identity = self.account = ""
 
     def meet(self) -> None:
         """One small list page, once: tells the time and the account, and that the key is good, before anything is sent.
@@ -47,6 +47,7 @@ class Server:
         return page
 
     def learn(self, page: Page) -> None:
+        self.account = page.account
         self.identity = f"{shown_url(self._transport.base_url) or 'default'} {page.account}".strip()
         if page.server_time is not None:
             self._met = page.server_time, self._clock.monotonic()

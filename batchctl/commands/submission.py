@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from batchctl.commands.equipment import LightEquipment
+from batchctl.commands.models import Models
 from batchctl.commands.planning import Input, Planner
 from batchctl.domain.cutting import limits_problem
 from batchctl.domain.errors import UsageProblem
@@ -28,11 +29,12 @@ class Submission:
 
 
 def check(tools: LightEquipment, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
-    """Everything up to the plan: nothing is recorded and nothing is sent."""
+    """Everything up to the plan: nothing is recorded and nothing is sent. The API is asked for its models, if it can be."""
     settings = wanted.settings
     problem = limits_problem(settings.max_requests, settings.max_bytes) or name_problem(wanted.name)
     problem = problem or beta_problem(settings.betas)
     if problem:
         raise UsageProblem(problem)
-    planner = Planner(tools, wanted.settings, skip_bad=wanted.skip_bad, depth=wanted.depth)
+    models = Models(tools, settings, wanted.depth)
+    planner = Planner(tools, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
     return planner, planner.read(wanted.path, stdin)

@@ -28,6 +28,14 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelDeprecated:
+    """A model that is asked for can be called, and will not be for ever; `retires_at` is None where no day is set."""
+
+    model: str
+    retires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     job: Job
     batches: int
@@ -187,6 +195,7 @@ class Stopping:
 Event = (
     Reading
     | Checked
+    | ModelDeprecated
     | Planned
     | Continued
     | Attached

@@ -44,6 +44,7 @@ class Scan:
 
     `is_clean`: every byte from the first to the last request may travel as it stands (no blank line between, no BOM).
     `tallies`: its requests by what they have in common.
+    `models_unchecked`: why the models it names were not all held against those of the account; empty where they were.
     """
 
     cuts: tuple[Cut, ...]
@@ -58,6 +59,7 @@ class Scan:
     has_bom: bool
     errors: int
     warnings: int
+    models_unchecked: str = ""
     by_code: dict[str, int] = field(default_factory=dict)
     first_problems: tuple[Problem, ...] = ()
     tallies: tuple[Tally, ...] = ()

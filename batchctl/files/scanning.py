@@ -5,11 +5,12 @@ itself is not a clean run of requests.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from batchctl.domain.catalog import TOLD_ONCE
 from batchctl.domain.checking import Fault, Severity, are_params_plainly_good, envelope_faults
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Settings
@@ -27,12 +28,16 @@ from batchctl.files.uniqueness import SeenIds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to scan for. `repeats`: lines already known to repeat an earlier id."""
+    """What to scan for. `repeats`: lines already known to repeat an earlier id.
+
+    `judge`: what is wrong with a model and a `max_tokens`, None where it cannot tell; asked for the same again and again.
+    """
 
     settings: Settings
     scratch: Path
     depth: Depth = Depth.AUTO
     repeats: frozenset[int] = frozenset()
+    judge: Callable[[str, int], Sequence[Fault] | None] = lambda _model, _max_tokens: None
     copy: CleanCopy | None = None
 
 
@@ -103,6 +108,7 @@ class _Scanner:
         self._is_clean = True
         self._has_bom = False
         self._gap = False
+        self._told: set[tuple[str, str]] = set()
         self.size = 0
 
     def skip(self, rest: bytes) -> None:
@@ -161,6 +167,8 @@ class _Scanner:
             ids, params = found or ([], [])
         if found is None or not are_params_plainly_good(params, api_version=self._order.settings.api_version):
             return None
+        if not self._are_models_good(params):
+            return None
         in_depth = found[1] if alike is not None else [params[at] for at in deep]
         if not are_structures_good(in_depth):
             return None
@@ -169,6 +177,27 @@ class _Scanner:
         else:
             self._tallying.add_each(params, range(len(lines)), lines, offset, self._number + 1)
         return ids
+
+    def _are_models_good(self, params: list[Any]) -> bool:
+        """Of params that are plainly good."""
+        pairs = {(one["model"], one["max_tokens"]) for one in params}
+        return not any(self._untold(model, max_tokens) for model, max_tokens in pairs)
+
+    def _untold(self, model: str, max_tokens: int) -> list[Fault]:
+        found = self._order.judge(model, max_tokens) or ()
+        return [fault for fault in found if (fault.code, model) not in self._told]
+
+    def _with_model_faults(self, params: object, faults: list[Fault]) -> list[Fault]:
+        """And what the account's models say: where they say anything, how a name looks says nothing more."""
+        model, max_tokens = (params.get("model"), params.get("max_tokens")) if isinstance(params, dict) else ("", 0)
+        if not isinstance(model, str) or not model:
+            return faults
+        limit = max_tokens if type(max_tokens) is int else 0
+        if self._order.judge(model, limit) is None:
+            return faults
+        found = self._untold(model, limit)
+        self._told |= {(fault.code, model) for fault in found if fault.code in TOLD_ONCE}
+        return [fault for fault in faults if fault.code != "model_name_odd"] + found
 
     def _line(self, line: bytes, offset: int) -> dict[str, Any]:
         """The request, where it can be sent; empty else."""
@@ -210,7 +239,7 @@ class _Scanner:
         if deep_checked(self._number, 1, self._order.depth):
             self._deep += 1
             faults = [*faults, *structure_faults(request.get("params"))]
-        return request, faults
+        return request, self._with_model_faults(request.get("params"), faults)
 
     def _report(self, request: dict[str, Any], faults: list[Fault]) -> bool:
         """Writes the faults down; True when one of them is an error."""

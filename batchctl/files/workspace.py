@@ -2,6 +2,7 @@
 
 .batchctl/
 ├── ledger.db
+├── models.json              what the API said of its models, for a day
 ├── planning.lock            one process plans at a time
 ├── prices.toml              private prices, written by a person
 ├── prices.json              a price list that was fetched
@@ -57,6 +58,7 @@ class Workspace:
         self.owners = root / "owners"
         self.private_prices = root / "prices.toml"
         self.price_list = root / "prices.json"
+        self.models = root / "models.json"
 
     def exists(self) -> bool:
         return self.ledger.exists()

@@ -22,8 +22,8 @@ class Line:
 def line_of(event: events.Event, now: datetime) -> Line | None:
     """None where an event is only movement."""
     match event:
-        case events.Checked():
-            return checked(event)
+        case events.Checked() | events.ModelDeprecated():
+            return _of_checking(event)
         case events.Planned():
             return planned(event)
         case events.Attached() | events.Paired() | events.Continued():
@@ -57,6 +57,15 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return None
 
 
+def _of_checking(event: events.Checked | events.ModelDeprecated) -> Line:
+    match event:
+        case events.Checked():
+            return checked(event)
+        case events.ModelDeprecated(model, retires_at):
+            when = f"retires on {retires_at:%Y-%m-%d}" if retires_at else "no day is set for its end"
+            return Line(f"deprecated {clean(model, 64)}: {when}", WARN)
+
+
 def checked(event: events.Checked) -> Line:
     scan = event.scan
     parts = [plural(scan.count, "request"), size(scan.size), depth(scan)]
@@ -68,6 +77,8 @@ def checked(event: events.Checked) -> Line:
         parts.append(f"{plural(scan.left_out, 'line')} with errors")
     if scan.warnings:
         parts.append(plural(scan.warnings, "warning"))
+    if scan.models_unchecked:
+        parts.append(f"models not checked ({clean(scan.models_unchecked, 200)})")
     tone = BAD if scan.left_out else WARN if scan.warnings else GOOD
     return Line(f"checked    {clean(event.input)}: {', '.join(parts)}", tone)
 

@@ -291,6 +291,7 @@ def check_shape(scan: "Scan", problems: "Sequence[Problem]", problems_file: str 
         "bytes": scan.size,
         "sha256": scan.sha256,
         "deep_checked": scan.deep_checked,
+        "models_checked": not scan.models_unchecked,
         "errors": scan.errors,
         "warnings": scan.warnings,
         "by_code": scan.by_code,

@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from batchctl.domain.errors import BatchctlError, UsageProblem
+from batchctl.domain.catalog import Model
+from batchctl.domain.errors import ApiFailure, BatchctlError, UsageProblem
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import MessageBatch
 
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from batchctl.transport.credentials import Credential
 
 PATH = "/v1/messages/batches"
+MODELS_PATH = "/v1/models"
+LIFECYCLES = ("active", "deprecated", "retired")
 LIST_LIMIT = 1000  # the API's most, in one page
+MOST_MODEL_PAGES = 10
 # Without a byte in either direction. A create is answered only once all of it was read; giving up on it is a doubt.
 UPLOAD_TIMEOUT_SECONDS = 600.0
 ANSWER_TIMEOUT_SECONDS = 120.0
@@ -53,6 +57,14 @@ class Page:
     batches: tuple[MessageBatch, ...]
     after: str
     server_time: datetime | None
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """All models of the key's account, retired ones too; `account` as in `Page`."""
+
+    models: tuple[Model, ...]
     account: str
 
 
@@ -126,6 +138,27 @@ class Transport:
             server_time=translate.server_time(response),
             account=translate.account(response),
         )
+
+    def models(self) -> Models:
+        """The whole list, one page after the other."""
+        from batchctl.transport import translate  # noqa: PLC0415 - as above
+
+        found: list[Model] = []
+        query: dict[str, Any] = {"limit": LIST_LIMIT, "lifecycle": list(LIFECYCLES)}
+        for _ in range(MOST_MODEL_PAGES):
+            response = self._call("GET", MODELS_PATH, query)
+            page, after = translate.models(response)
+            found += page
+            if not after:
+                return Models(models=tuple(found), account=translate.account(response))
+            query = {**query, "after_id": after}
+        raise ApiFailure("the list of models has no end", status=200)
+
+    def model(self, name: str) -> Model:
+        """By its id, or by an alias, which the list does not name."""
+        from batchctl.transport import translate  # noqa: PLC0415 - as above
+
+        return translate.model(translate.parsed(self._call("GET", f"{MODELS_PATH}/{quote(name, safe='')}")))
 
     @contextlib.contextmanager
     def results(self, message_batch_id: str) -> Iterator[Iterator[bytes]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import httpx2
 
+from batchctl.domain.catalog import Model
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
 
@@ -114,16 +115,63 @@ def _processing_status(said: str) -> ProcessingStatus:
 
 def page(response: httpx2.Response) -> dict[str, Any]:
     """What stands in a list. One batch that cannot be read, perhaps somebody else's, hides none of the others."""
-    found = parsed(response)
-    listed = found.get("data")
-    after = str(found.get("last_id") or "") if found.get("has_more") else ""
-    if not isinstance(listed, list) or (found.get("has_more") and not after):
-        raise ApiFailure("the answer is no list of Message Batches", status=200)
+    listed, after = _listed(response, "Message Batches")
     batches = []
     for one in listed:
         with contextlib.suppress(ApiFailure):
             batches.append(message_batch(one))
     return {"batches": tuple(batches), "after": after}
+
+
+def _listed(response: httpx2.Response, of_what: str) -> tuple[list[Any], str]:
+    """The objects of a page, and the cursor of the next one, empty on the last."""
+    found = parsed(response)
+    listed = found.get("data")
+    after = str(found.get("last_id") or "") if found.get("has_more") else ""
+    if not isinstance(listed, list) or (found.get("has_more") and not after):
+        raise ApiFailure(f"the answer is no list of {of_what}", status=200)
+    return listed, after
+
+
+def models(response: httpx2.Response) -> tuple[list[Model], str]:
+    """What stands in a page of the list of models, and the cursor of the next. One that cannot be read hides no other."""
+    listed, after = _listed(response, "models")
+    found = []
+    for one in listed:
+        with contextlib.suppress(ApiFailure):
+            found.append(model(one))
+    return found, after
+
+
+def model(found: object) -> Model:
+    """Of what the API leaves out or says in another way than today, nothing is known."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("id"), str):
+        raise ApiFailure("the answer is no model", status=200)
+    return Model(
+        id=found["id"],
+        lifecycle=str(found.get("lifecycle") or ""),
+        retires_at=_date_or_none(found.get("retires_at")),
+        max_input_tokens=_tokens_or_none(found.get("max_input_tokens")),
+        max_tokens=_tokens_or_none(found.get("max_tokens")),
+        is_in_batches=_is_supported(found.get("capabilities"), "batch"),
+    )
+
+
+def _date_or_none(said: object) -> datetime | None:
+    try:
+        return _time(str(said)) if said else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _tokens_or_none(said: object) -> int | None:
+    return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else None
+
+
+def _is_supported(capabilities: object, name: str) -> bool | None:
+    one = capabilities.get(name) if isinstance(capabilities, Mapping) else None
+    said = one.get("supported") if isinstance(one, Mapping) else None
+    return said if isinstance(said, bool) else None
 
 
 def account(response: httpx2.Response) -> str:

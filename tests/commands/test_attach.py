@@ -10,7 +10,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from program import KEY, Person, ids, request, requests, sent_lines
+from program import KEY, OF_WRONG, Person, ids, request, requests, sent_lines, wrong_request
 
 from batchctl.clock import Clock
 from batchctl.domain.errors import Stopped
@@ -317,14 +317,14 @@ def test_what_failed_goes_again_with_the_original_bytes(person: Person, emulator
 @pytest.mark.slow
 def test_an_edited_retry_finds_its_places_whatever_the_order_of_creation(person: Person, emulator: Running) -> None:
     lines = requests(12)
-    lines[2] = request("bad-1", max_tokens=200_000)
-    lines[10] = request("bad-2", max_tokens=200_000)
+    lines[2] = wrong_request("bad-1")
+    lines[10] = wrong_request("bad-2")
     named = made(emulator, lines[8:], lines[:4], lines[4:8])
     job = attached(person, *named, "--input", person.write("in.jsonl", lines))
     assert person.run("fetch").status == 3
     assert person.run("retry", "--include-invalid", "--edit").status == 0
     path = person.folder / f"{job}.round-2.requests.jsonl"
-    path.write_bytes(path.read_bytes().replace(b"200000", b"64"))
+    path.write_bytes(path.read_bytes().replace(OF_WRONG, b""))
     assert person.run("retry", "--from", path).status == 0
     assert person.run("fetch").status == 0
     assert ids(person.results(job)) == ids_of(lines)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import Person, ids, request, requests
+from program import Person, ids, request, requests, wrong_request
 
 from batchctl.emulator.running import Running
 
@@ -192,7 +192,7 @@ def test_a_mistyped_file_is_not_taken_for_a_job(person: Person, emulator: Runnin
 
 
 def test_a_retry_that_finds_nothing_to_send_still_says_that_some_failed(person: Person, emulator: Running) -> None:
-    job = person.submitted("in.jsonl", [request("bad", max_tokens=200_000), request("good")])
+    job = person.submitted("in.jsonl", [wrong_request("bad"), request("good")])
     assert person.run("fetch").status == 3
     Path(person.folder / f"{job}.results.jsonl").unlink()
     ran = person.run("retry")

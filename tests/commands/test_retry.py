@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from program import Person, ids, request, requests, sent_lines
+from program import OF_WRONG, Person, ids, request, requests, sent_lines, wrong_request
 
 from batchctl.emulator.running import Running
 
@@ -17,7 +17,7 @@ def _mixed(person: Person, emulator: Running, lines: list[bytes], **outcomes: An
     return job
 
 
-INVALID = [request(f"bad-{n}", max_tokens=200_000) for n in range(3)]
+INVALID = [wrong_request(f"bad-{n}") for n in range(3)]
 
 
 def _lines() -> list[bytes]:
@@ -98,7 +98,7 @@ def test_edited_requests_are_sent_and_their_answers_take_their_places(person: Pe
     job = _mixed(person, emulator, lines)
     assert person.run("retry", "--include-invalid", "--edit").status == 0
     path = person.folder / f"{job}.round-2.requests.jsonl"
-    edited = path.read_bytes().replace(b"200000", b"64")
+    edited = path.read_bytes().replace(OF_WRONG, b"")
     path.write_bytes(b"\n".join(reversed(edited.splitlines())) + b"\n")
     assert person.run("retry", "--include-invalid", "--edit").status == 6
     ran = person.run("retry", "--from", path)

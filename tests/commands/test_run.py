@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from processes import Shell
-from program import Person, ids, request, requests, sent_lines
+from program import Person, ids, requests, sent_lines, wrong_request
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.fetch import Fetched, brought_home
@@ -40,7 +40,7 @@ def test_one_command_ends_with_every_answer(person: Person, emulator: Running) -
 
 
 def test_what_the_request_itself_spoils_is_not_sent_twice(person: Person, emulator: Running) -> None:
-    lines = [*requests(3), request("bad", model="claude-unheard-of")]
+    lines = [*requests(3), wrong_request("bad")]
     ran = person.run("run", person.write("in.jsonl", lines), "--poll", "50ms")
     assert ran.status == 3, ran.err
     assert emulator.requests()[CREATE] == 1

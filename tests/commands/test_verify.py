@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import Person, Ran, request, requests
+from program import Person, Ran, requests, wrong_request
 
 from batchctl.emulator.running import Running, running
 
@@ -127,7 +127,7 @@ def test_the_proof_is_a_line_for_each_part(person: Person, job: str) -> None:
 
 
 def test_a_request_without_success_has_its_answer_too(person: Person, emulator: Running) -> None:
-    job = person.submitted("in.jsonl", [*requests(5), request("bad", max_tokens=200_000)])
+    job = person.submitted("in.jsonl", [*requests(5), wrong_request("bad")])
     assert person.run("fetch").status == 3
     ran = person.run("verify")
     assert ran.status == 0

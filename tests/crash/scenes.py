@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from program import Person, request, requests
+from program import Person, requests, wrong_request
 
 Steps = tuple[tuple[str, ...], ...]
 
@@ -13,7 +13,7 @@ CUT = ("--max-requests", "3")
 FETCH = ("fetch",)
 # Some answers are overloaded the first time, one is wrong for ever: both files of the end have something in them.
 MIXED = {"overloaded_error": 0.5}
-WRONG = request("wrong", max_tokens=200_000)
+WRONG = wrong_request("wrong")
 LOST = {"on": "create", "fault": "drop_after_accept", "nth": 2}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from nursery import KILLED, Child, Ended, Nursery
-from program import Person, Ran, request, requests, sent_lines
+from program import Person, Ran, requests, sent_lines, wrong_request
 from stops import GRACE_VARIABLE
 
 from batchctl.emulator.running import Running, running
@@ -103,7 +103,7 @@ def _job(folder: Path, emulator: Running) -> Person:
     person = Person(folder, emulator.base_url)
     # Five on two cores may keep a create waiting that its sender did not live to see.
     person.variables[GRACE_VARIABLE] = "1"
-    person.write("in.jsonl", [*requests(60), request("wrong", max_tokens=200_000)])
+    person.write("in.jsonl", [*requests(60), wrong_request("wrong")])
     return person
 
 

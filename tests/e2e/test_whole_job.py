@@ -4,14 +4,14 @@ import json
 
 import pytest
 from processes import Server, Shell
-from program import request
+from program import request, wrong_request
 
 LINES = 25_000
 
 
 def _line(position: int) -> bytes:
     if position % 500 == 499:
-        return request(f"row-{position:05d}", model="claude-unheard-of")
+        return wrong_request(f"row-{position:05d}")
     return request(f"row-{position:05d}", f"Question {position}")
 
 

@@ -62,6 +62,21 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "planned    reviews-7f3a: 15,000 requests in 2 batches, 12.3 MB",
     ),
     (events.Checked("-", a_scan(deep_checked=0), ""), "good", "checked    -: 1,000 requests, 530 KB, none in depth"),
+    (
+        events.Checked("-", a_scan(models_unchecked="no API key was found"), ""),
+        "good",
+        "checked    -: 1,000 requests, 530 KB, all in depth, models not checked (no API key was found)",
+    ),
+    (
+        events.ModelDeprecated("claude-sonnet-4-5-20250929", NOW),
+        "warn",
+        "deprecated claude-sonnet-4-5-20250929: retires on 2026-11-21",
+    ),
+    (
+        events.ModelDeprecated("claude-mythos-preview", None),
+        "warn",
+        "deprecated claude-mythos-preview: no day is set for its end",
+    ),
     (events.Planned(JOB, 1, 1, 530, 2), "good", "planned    reviews-7f3a round 2: 1 request in 1 batch, 530 B"),
     (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches not sent yet, as it was planned"),
     (
@@ -172,6 +187,7 @@ EVIL = "\x1b[2J\u202e[bold]gone[/bold]\nsecond line"
     "event",
     [
         events.Checked(EVIL, a_scan(), ""),
+        events.ModelDeprecated(EVIL, None),
         events.BatchSent(*PLACE, EVIL),
         events.BatchNotSent(*PLACE, EVIL, None),
         events.BatchInDoubt(*PLACE, EVIL),
