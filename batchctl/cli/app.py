@@ -53,6 +53,7 @@ def submit(
     show: o.Show = None,
     beta: o.Betas = None,
     api_version: o.ApiVersion = API_VERSION,
+    cache_system: o.CacheSystem = "",
     again: o.Again = False,
     input_now: o.MovedInput = None,
     parallel: o.Parallel = 4,
@@ -70,7 +71,7 @@ def submit(
 
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, max_requests, max_bytes, label),
+        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system),
         name=name,
         skip_bad=skip_bad,
         depth=o.depth_of(check),
@@ -189,6 +190,7 @@ def run(
     skip_bad: o.SkipBad = False,
     beta: o.Betas = None,
     api_version: o.ApiVersion = API_VERSION,
+    cache_system: o.CacheSystem = "",
     again: o.Again = False,
     max_rounds: o.MaxRounds = 3,
     output: o.Output = "",
@@ -210,7 +212,7 @@ def run(
 
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, max_requests, max_bytes, label),
+        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system),
         name=name,
         skip_bad=skip_bad,
         depth=o.depth_of(check),
@@ -386,7 +388,12 @@ def emulator(
 
 
 def _settings(
-    api_version: str, betas: list[str] | None, max_requests: int, max_bytes: int, labels: list[str] | None
+    api_version: str,
+    betas: list[str] | None,
+    max_requests: int,
+    max_bytes: int,
+    labels: list[str] | None,
+    cache_system: str,
 ) -> "Settings":
     from batchctl.domain.model import Settings  # noqa: PLC0415 - keeps --help quick
 
@@ -396,6 +403,7 @@ def _settings(
         max_requests=max_requests,
         max_bytes=max_bytes,
         labels=o.labels_of(labels or []),
+        cache_system=o.ttl_of(cache_system),
     )
 
 

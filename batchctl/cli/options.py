@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchctl.domain.limits import API_VERSION, API_VERSIONS
+from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 
 if TYPE_CHECKING:
     from batchctl.domain.plans import Depth
@@ -64,6 +64,12 @@ def depth_of(word: str) -> "Depth":
     if word not in list(Depth):
         raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")
     return Depth(word)
+
+
+def ttl_of(word: str) -> str:
+    if word not in {"", *CACHE_TTLS}:
+        raise typer.BadParameter(f"--cache-system {word!r}: {' or '.join(CACHE_TTLS)}")
+    return word
 
 
 COMMON = "Everywhere"
@@ -195,6 +201,15 @@ ApiVersion = Annotated[
         parser=_version,
         metavar="DATE",
         help=f"The anthropic-version header: {' or '.join(API_VERSIONS)}.",
+    ),
+]
+CacheSystem = Annotated[
+    str,
+    typer.Option(
+        "--cache-system",
+        metavar="|".join(CACHE_TTLS),
+        help="Add cache_control for this time to the system prompts: the one change made to what is sent.",
+        show_default=False,
     ),
 ]
 

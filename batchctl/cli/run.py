@@ -14,7 +14,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
 from batchctl.commands.picture import report_of
 from batchctl.commands.submission import Submission
-from batchctl.commands.submit import tell_what_is_left, use_moved_input
+from batchctl.commands.submit import refuse_other_caching, tell_what_is_left, use_moved_input
 from batchctl.domain.errors import Stopped
 from batchctl.domain.model import Job
 from batchctl.files.inputs import STDIN
@@ -44,5 +44,7 @@ def run(
 def _job(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job, bool]:
     """The job that a path or a word means, and whether it is new."""
     if wanted.path != STDIN and not Path(wanted.path).exists() and tools.ledger.jobs():
-        return find_job(tools.ledger, wanted.path), False
+        known = find_job(tools.ledger, wanted.path)
+        refuse_other_caching(known, wanted)
+        return known, False
     return submitting.job_to_send(tools, replace(wanted, goes_on=True), yes=yes)

@@ -38,6 +38,7 @@ def job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job
     if known is not None:
         if not wanted.goes_on and not submitting.is_open(tools, known):
             raise submitting.already_sent(known)
+        submitting.refuse_other_caching(known, wanted)
         return known, False
     planner, given = check(tools, wanted, stdin())
     try:
@@ -45,6 +46,8 @@ def job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job
             ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
         with tools.workspace.planning():
             same = submitting.same_input(tools, wanted, given.scan)
+            if same:
+                submitting.refuse_other_caching(same, wanted)
             return (same, False) if same else (submitting.record(tools, planner, wanted, given), True)
     finally:
         planner.discard(given)

@@ -1,5 +1,6 @@
 """A retry that a person edited: checked like an input, its ids held against the requests without success."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
@@ -20,7 +21,8 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
     """The round's request file with the edited lines in input order, its cuts and its count. Raises InputProblem."""
     if is_spooled(str(edited)):
         raise UsageProblem(f"--from {edited}: name the plain file that was edited")
-    planner = Planner(tools, job.settings, skip_bad=False, depth=Depth.FULL)
+    # Edited is edited: what was added to the input stands in the file, unless the person took it away.
+    planner = Planner(tools, replace(job.settings, cache_system=""), skip_bad=False, depth=Depth.FULL)
     planner.discard(planner.read(str(edited), stdin=None))
     origins = _origins_without_success(tools, job)
     lines: dict[int, bytes] = {}

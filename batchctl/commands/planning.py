@@ -1,6 +1,7 @@
 """The plan: the whole input checked and cut before the first byte is sent, then recorded in one transaction.
 
-1. read    stdin and compressed inputs are copied out first, so that what is checked is what can be sent
+1. read    stdin and compressed inputs are copied out first, so that what is checked is what can be sent; so is an input
+           that `cache_control` is added to
 2. check   every line; any error ends it here, unless bad lines are to be left out
 3. clean   only where the file is no clean run of requests: the good lines, copied
 4. hold    a clone or a hard link, so that deleting or replacing the input hurts nobody
@@ -18,11 +19,13 @@ from typing import TYPE_CHECKING, BinaryIO
 from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.models import Models
 from batchctl.commands.reading import plain_file, progress
+from batchctl.domain.caching import Caching, sharing_faults
 from batchctl.domain.checking import Fault
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.events import Checked, Planned
+from batchctl.domain.events import CacheControlAdded, Checked, Planned
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.plans import Depth, Problem, Scan
+from batchctl.files.caching import Original, lay_cached
 from batchctl.files.cuts import CleanCopy
 from batchctl.files.durable import place, replacing, share
 from batchctl.files.inputs import STDIN, absolute, input_name, keep, stat
@@ -35,7 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """An input, read and checked. `plain` is the file of its bytes; `is_ours` says whether it is a copy of ours."""
+    """An input, read and checked. `plain` is the file of its bytes; `is_ours` says whether it is a copy of ours.
+
+    `plain_sha256`: of that file, which is another than the input where `cache_control` was added.
+    """
 
     path: str
     plain: Path
@@ -43,6 +49,7 @@ class Input:
     size: int
     mtime_ns: int
     scan: Scan
+    plain_sha256: str
     problems: ProblemFile
     repeats: frozenset[int] = frozenset()
 
@@ -67,14 +74,22 @@ class Planner:
     def read(self, path: str, stdin: BinaryIO | None) -> Input:
         """Steps 1 and 2. Raises InputProblem where the input has an error, after telling of all of them."""
         workspace = self._tools.workspace
-        copied = workspace.temporary(f"{os.getpid()}.input")
+        copied, cached = (workspace.temporary(f"{os.getpid()}.{what}") for what in ("input", "cached"))
         plain = plain_file(self._tools, path, copied, stdin)
         found = stat(plain) if path == STDIN else stat(Path(path))
         # A list of our own: another process may check an input of the same name.
         problems = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
         listed = workspace.problems(input_name(path))
         try:
+            changed = self._add_cache_control(path, plain, cached, problems)
+            if changed is not None:
+                copied.unlink(missing_ok=True)
+                plain = cached
             seen, repeats = self._check(plain, problems)
+            plain_sha256 = seen.sha256
+            if changed is not None:
+                caching, original = changed
+                seen = replace(seen, caching=caching, size=original.size, sha256=original.sha256)
             problems.close()
             listed.unlink(missing_ok=True)
             if problems.path.exists():
@@ -83,7 +98,7 @@ class Planner:
             self._refuse(path, seen, listed)
         except BaseException as stopped:
             problems.close()
-            for left in (problems.path, copied):
+            for left in (problems.path, copied, cached):
                 left.unlink(missing_ok=True)
             if isinstance(stopped, InputProblem):
                 raise InputProblem(stopped.message.replace(str(plain), path), hint=stopped.hint) from stopped
@@ -91,10 +106,11 @@ class Planner:
         return Input(
             path=path,
             plain=plain,
-            is_ours=plain == copied,
+            is_ours=plain in {copied, cached},
             size=0 if path == STDIN else found.st_size,
             mtime_ns=0 if path == STDIN else found.st_mtime_ns,
             scan=seen,
+            plain_sha256=plain_sha256,
             problems=problems,
             repeats=repeats,
         )
@@ -148,6 +164,20 @@ class Planner:
         given.problems.path.unlink(missing_ok=True)
         if given.is_ours:
             given.plain.unlink(missing_ok=True)
+
+    def _add_cache_control(
+        self, path: str, plain: Path, target: Path, problems: ProblemFile
+    ) -> tuple[Caching, Original] | None:
+        """The input at `plain` to `target`, where a person asked for it; None where nobody did."""
+        ttl = self._settings.cache_system
+        if not ttl:
+            return None
+        tell = progress(self._tools, "copying", stat(plain).st_size)
+        caching, original = lay_cached(plain, target, ttl, self._settings.max_bytes, tell)
+        for fault in sharing_faults(caching):
+            problems.add(Problem(caching.first_line, "", fault))
+        self._tools.tell(CacheControlAdded(path, caching))
+        return caching, original
 
     def _order(self) -> Order:
         order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", depth=self._depth)
@@ -221,6 +251,6 @@ class Planner:
         finally:
             again.close()
             again.path.unlink(missing_ok=True)
-        if (cleaned.sha256, cleaned.count) != (given.scan.sha256, given.scan.count):
+        if (cleaned.sha256, cleaned.count) != (given.plain_sha256, given.scan.count):
             raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
         return cleaned.cuts

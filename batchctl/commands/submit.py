@@ -63,6 +63,17 @@ def already_sent(job: Job) -> Refused:
     )
 
 
+def refuse_other_caching(job: Job, wanted: Submission) -> None:
+    """A job that is there goes on as it was planned: who asks for another change of its requests must not believe in it."""
+    planned, asked = job.settings.cache_system, wanted.settings.cache_system
+    if asked and asked != planned:
+        how = f"with --cache-system {planned}" if planned else "without --cache-system"
+        raise Refused(
+            f"{job.name} was planned {how}, and goes on so",
+            hint="leave the option out; or send all of it anew, and pay for it: --again",
+        )
+
+
 def is_open(tools: Equipment, job: Job) -> bool:
     return any(b.state in OPEN_STATES for b in tools.ledger.batches(job))
 
@@ -106,7 +117,8 @@ def use_moved_input(tools: Equipment, job: Job, path: str) -> Job:
             f"{job.name} was attached without its input: none is to be found again",
             hint=f"batchctl attach {job.name} --input {path}",
         )
-    if tools.workspace.lines(job.name).exists() or is_spooled(job.input_path):
+    is_copied = tools.workspace.lines(job.name).exists() or bool(job.settings.cache_system)
+    if is_copied or is_spooled(job.input_path):
         raise UsageProblem(f"{job.name} sends from its own copy of the input: --input is not needed")
     moved = Path(absolute(path))
     found = stat(moved)

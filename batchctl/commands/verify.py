@@ -37,6 +37,7 @@ from batchctl.domain.proving import (
     sum_flaw,
     waiting,
 )
+from batchctl.files.caching import Planned, is_original, line_that_differs
 from batchctl.files.durable import disk
 from batchctl.files.merged import Held, left_out_lines
 from batchctl.files.ranges import ids_of_range
@@ -126,6 +127,7 @@ class _Verification:
         if self._are_origins_good(of):
             self._good_rounds.append(of)
         path = self._request_path(of)
+        held = self._hold_against_input(of, path)
         results = 0
         for place, batch in enumerate(mine, 1):
             positions = self._positions(of, path, batch, place)
@@ -141,7 +143,26 @@ class _Verification:
             requests_known=bool(of.request_file),
             fetched=sum(b.state is State.FETCHED for b in mine),
             results=results,
+            is_held_against_input=held,
         )
+
+    def _hold_against_input(self, of: Round, path: Path | None) -> bool | None:
+        """The change that a person asked for, made once more; None where there is none, or the input is not there."""
+        settings, original = self._job.settings, Path(self._job.input_path)
+        if not settings.cache_system or of.number > 1 or path is None:
+            return None
+        if not is_original(original, self._job.input_sha256):
+            return None
+        planned = Planned(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
+        try:
+            line = line_that_differs(original, path, self._tools.workspace.lines(self._job.name), planned)
+            said = f"not line {line:,} of the input with cache_control added" if line else ""
+        except (InputProblem, DiskProblem) as problem:
+            line, said = 0, problem.message
+        if said:
+            flaw = Flaw(part=Part.REQUESTS, round=1, path=_shown(path), line=line, message=said, mend=Mend.PUT_BACK)
+            self._flaws.add(flaw)
+        return not said
 
     def _request_path(self, of: Round) -> Path | None:
         """None where the requests are not known, or are gone."""

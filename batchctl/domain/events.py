@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from batchctl.domain.caching import Caching
 from batchctl.domain.model import Batch, Job, RequestCounts
 from batchctl.domain.plans import Scan
 from batchctl.domain.progress import JobReport
@@ -25,6 +26,14 @@ class Checked:
     input: str
     scan: Scan
     problems: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheControlAdded:
+    """To the system prompts of the input, in a copy of it."""
+
+    input: str
+    caching: Caching
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +204,7 @@ class Stopping:
 Event = (
     Reading
     | Checked
+    | CacheControlAdded
     | ModelDeprecated
     | Planned
     | Continued

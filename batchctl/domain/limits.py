@@ -3,6 +3,8 @@
 API_VERSION = "2026-10-21"
 API_VERSIONS = ("2023-06-01", "2026-10-21")
 
+CACHE_TTLS = ("1h", "5m")
+
 DEFAULT_MAX_REQUESTS = 10_000
 CEILING_MAX_REQUESTS = 100_000
 # The API says 256 MB and not whether that is MB or MiB, so the ceiling keeps a margin below the smaller of the two.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from batchctl.domain.caching import Caching
 from batchctl.domain.checking import Fault
 from batchctl.domain.model import Cut
 from batchctl.domain.tallies import Tally
@@ -44,6 +45,7 @@ class Scan:
 
     `is_clean`: every byte from the first to the last request may travel as it stands (no blank line between, no BOM).
     `tallies`: its requests by what they have in common.
+    `caching`: where `cache_control` was added; the cuts are of what came of it, `size` and `sha256` of the input as it is.
     `models_unchecked`: why the models it names were not all held against those of the account; empty where they were.
     """
 
@@ -60,6 +62,7 @@ class Scan:
     errors: int
     warnings: int
     models_unchecked: str = ""
+    caching: Caching | None = None
     by_code: dict[str, int] = field(default_factory=dict)
     first_problems: tuple[Problem, ...] = ()
     tallies: tuple[Tally, ...] = ()

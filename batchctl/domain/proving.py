@@ -64,7 +64,8 @@ class Flaw:
 class RoundProof:
     """One round, read again. `requests_known` is False where its batches were made elsewhere: there are only results.
 
-    `fetched` and `results`: its batches on the disk, and the lines read in them.
+    `fetched` and `results`: its batches on the disk, and the lines read in them. `is_held_against_input`: where
+    `cache_control` was added, whether that was done once more and compared; None where the input is gone, or nothing added.
     """
 
     number: int
@@ -73,6 +74,7 @@ class RoundProof:
     requests_known: bool
     fetched: int
     results: int
+    is_held_against_input: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

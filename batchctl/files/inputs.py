@@ -81,7 +81,7 @@ def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
 
 def spool(path: str, target: Path, stdin: BinaryIO | None, tell: Callable[[int], None]) -> None:
     """Copies stdin or a compressed input, decompressed, to `target`. Raises InputProblem or DiskProblem."""
-    with replacing(target) as out, _plain(path, stdin) as source:
+    with replacing(target) as out, decompressed(path, stdin) as source:
         copied = 0
         for piece in _pieces(path, source):
             out.write(piece)
@@ -90,7 +90,8 @@ def spool(path: str, target: Path, stdin: BinaryIO | None, tell: Callable[[int],
 
 
 @contextlib.contextmanager
-def _plain(path: str, stdin: BinaryIO | None) -> Iterator[BinaryIO]:
+def decompressed(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
+    """The bytes of an input, whatever it is packed in. Raises as `opened` does."""
     if path == STDIN:
         assert stdin is not None, "asked before"
         yield stdin
@@ -172,7 +173,7 @@ def _link(source: Path, target: Path) -> bool:
 def sha256_of(path: Path) -> str:
     """Of the whole file, decompressed where its ending says so."""
     digest = hashlib.sha256()
-    with disk(path), _plain(str(path), None) as file:
+    with disk(path), decompressed(str(path)) as file:
         for piece in _pieces(str(path), file):
             digest.update(piece)
     return digest.hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batchctl.domain import events
+from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.plans import Problem, Scan
 from batchctl.render.text import clean, duration, number, plural, size
@@ -22,7 +23,7 @@ class Line:
 def line_of(event: events.Event, now: datetime) -> Line | None:
     """None where an event is only movement."""
     match event:
-        case events.Checked() | events.ModelDeprecated():
+        case events.Checked() | events.CacheControlAdded() | events.ModelDeprecated():
             return _of_checking(event)
         case events.Planned():
             return planned(event)
@@ -57,13 +58,27 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return None
 
 
-def _of_checking(event: events.Checked | events.ModelDeprecated) -> Line:
+def _of_checking(event: events.Checked | events.CacheControlAdded | events.ModelDeprecated) -> Line:
     match event:
+        case events.CacheControlAdded(_, caching):
+            return cached(caching)
         case events.Checked():
             return checked(event)
         case events.ModelDeprecated(model, retires_at):
             when = f"retires on {retires_at:%Y-%m-%d}" if retires_at else "no day is set for its end"
             return Line(f"deprecated {clean(model, 64)}: {when}", WARN)
+
+
+def cached(of: Caching) -> Line:
+    """What was changed, what was left and why, and what the API will not cache."""
+    parts = [f"cache_control for {of.ttl} added to {plural(of.requests, 'system prompt')}"]
+    parts += [f"{plural(n, 'request')} left {why}" for why, n in of.left.items()]
+    parts += [
+        f"{plural(one.requests, 'prompt')} too short to be cached: {clean(model, 64)} caches {number(one.least)} tokens or more,"
+        f" the longest has about {number(one.tokens)} (at {BYTES_PER_TOKEN} bytes a token)"
+        for model, one in of.short.items()
+    ]
+    return Line(f"cached     {'; '.join(parts)}", WARN if of.short or not of.requests else GOOD)
 
 
 def checked(event: events.Checked) -> Line:

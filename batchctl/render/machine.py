@@ -13,6 +13,7 @@ from batchctl.domain.progress import JobReport
 from batchctl.render.text import is_harmless
 
 if TYPE_CHECKING:
+    from batchctl.domain.caching import Caching
     from batchctl.domain.choosing import Chosen
     from batchctl.domain.doubts import OpenDoubt
     from batchctl.domain.health import Checkup
@@ -66,6 +67,7 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
         "input": job.input_path if job.has_requests else None,
         "input_sha256": job.input_sha256 if job.has_requests else None,
         "labels": job.settings.labels,
+        "cache_system": job.settings.cache_system or None,
         "requests": job.count,
         "left_out": job.left_out,
         "created_at": job.created_at,
@@ -155,6 +157,7 @@ def proof_shape(proof: "Proof") -> dict[str, Any]:
                 "round": one.number,
                 "requests": one.requests,
                 "requests_known": one.requests_known,
+                "held_against_input": one.is_held_against_input,
                 "batches": one.batches,
                 "fetched": one.fetched,
                 "results": one.results,
@@ -292,6 +295,7 @@ def check_shape(scan: "Scan", problems: "Sequence[Problem]", problems_file: str 
         "sha256": scan.sha256,
         "deep_checked": scan.deep_checked,
         "models_checked": not scan.models_unchecked,
+        "cache_system": _caching_shape(scan.caching) if scan.caching else None,
         "errors": scan.errors,
         "warnings": scan.warnings,
         "by_code": scan.by_code,
@@ -310,4 +314,17 @@ def check_shape(scan: "Scan", problems: "Sequence[Problem]", problems_file: str 
             for p in problems
         ],
         "problems_file": problems_file,
+    }
+
+
+def _caching_shape(of: "Caching") -> dict[str, Any]:
+    return {
+        "ttl": of.ttl,
+        "requests": of.requests,
+        "seen_before": of.repeats,
+        "left": [{"why": why, "requests": n} for why, n in of.left.items()],
+        "too_short": [
+            {"model": model, "requests": one.requests, "estimated_tokens": one.tokens, "least_tokens": one.least}
+            for model, one in of.short.items()
+        ],
     }

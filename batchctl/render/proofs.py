@@ -87,6 +87,8 @@ def _said(of: Proof, part: Part) -> Text:
 
 def _requests(one: RoundProof) -> str:
     amount = f"round {one.number}: {plural(one.requests, 'request')} in {plural(one.batches, 'batch')}"
+    if one.is_held_against_input:
+        amount += ", the input's own lines but for cache_control"
     return amount if one.requests_known else f"{amount}, made elsewhere: their requests are not known here"
 
 

@@ -102,6 +102,8 @@ def _fact_rows(report: JobReport) -> Iterable[tuple[str, Text]]:
     left = f", {plural(report.job.left_out, 'line')} left out" if report.job.left_out else ""
     source = clean(report.job.input_path) if report.job.has_requests else "made elsewhere, attached without its input"
     yield "input", Text(f"{source}: {plural(report.job.count, 'request')}{left}")
+    if report.job.settings.cache_system:
+        yield "caching", Text(f"cache_control for {report.job.settings.cache_system} was added to system prompts")
     eta = f", about {duration(report.eta - report.now)} left" if report.eta else ""
     yield "started", Text(f"{moment(report.job.created_at)}, elapsed {duration(report.elapsed)}{eta}")
     yield "batches", _bar(report)

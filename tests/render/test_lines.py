@@ -7,6 +7,7 @@ import pytest
 from builders import HOUR, NOW, a_batch, a_job
 
 from batchctl.domain import events
+from batchctl.domain.caching import Caching, Left, Short
 from batchctl.domain.checking import Fault, Severity
 from batchctl.domain.model import RequestCounts, State
 from batchctl.domain.plans import Problem, Scan
@@ -66,6 +67,30 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         events.Checked("-", a_scan(models_unchecked="no API key was found"), ""),
         "good",
         "checked    -: 1,000 requests, 530 KB, all in depth, models not checked (no API key was found)",
+    ),
+    (
+        events.CacheControlAdded("in.jsonl", Caching(ttl="1h", requests=1, first_line=1, repeats=0)),
+        "good",
+        "cached     cache_control for 1h added to 1 system prompt",
+    ),
+    (
+        events.CacheControlAdded(
+            "in.jsonl",
+            Caching(
+                ttl="5m",
+                requests=1_000,
+                first_line=1,
+                repeats=0,
+                left={Left.NO_SYSTEM: 1, Left.FULL: 2},
+                short={"claude-haiku-4-5": Short(requests=900, tokens=1_310, least=4_096)},
+            ),
+        ),
+        "warn",
+        (
+            "cached     cache_control for 5m added to 1,000 system prompts; 1 request left without a system prompt; 2 requests left"
+            " with 4 breakpoints, which is the most; 900 prompts too short to be cached: claude-haiku-4-5 caches 4,096 tokens or"
+            " more, the longest has about 1,310 (at 4 bytes a token)"
+        ),
     ),
     (
         events.ModelDeprecated("claude-sonnet-4-5-20250929", NOW),

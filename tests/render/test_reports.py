@@ -216,6 +216,7 @@ JOB_KEYS = [
     "input",
     "input_sha256",
     "labels",
+    "cache_system",
     "requests",
     "left_out",
     "created_at",
