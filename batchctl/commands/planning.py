@@ -25,12 +25,14 @@ from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import CacheControlAdded, Checked, Planned
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.plans import Depth, Problem, Scan
+from batchctl.domain.tallies import shape_of
 from batchctl.files.caching import Original, lay_cached
 from batchctl.files.cuts import CleanCopy
 from batchctl.files.durable import place, replacing, share
 from batchctl.files.inputs import STDIN, absolute, input_name, keep, stat
 from batchctl.files.problems import ProblemFile
 from batchctl.files.scanning import Order, repeated_lines, scan
+from batchctl.files.tallying import tallied
 
 if TYPE_CHECKING:
     from batchctl.ledger.ledger import Ledger
@@ -126,6 +128,7 @@ class Planner:
             mtime_ns=found.st_mtime_ns,
             count=given.scan.count,
             created_at=self._tools.now(),
+            shape=shape_of(given.scan.tallies),
         )
         job = Job(
             id=0,
@@ -205,6 +208,8 @@ class Planner:
                 by_code=dict(problems.by_code),
                 first_problems=tuple(sorted(problems.first, key=lambda problem: problem.line)),
                 is_clean=False,
+                # The first look took them for requests like all others.
+                tallies=tallied(plain, problems.error_lines()) if self._skip_bad else (),
             )
         return seen, frozenset(repeats)
 

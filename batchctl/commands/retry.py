@@ -22,8 +22,10 @@ from batchctl.domain.errors import AccountProblem, Refused
 from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
+from batchctl.domain.tallies import Tally, shape_of
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
+from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
 
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
@@ -36,6 +38,7 @@ class Rebuilt:
     path: Path
     cuts: tuple[Cut, ...]
     chosen: Chosen
+    tallies: tuple[Tally, ...]
 
 
 def open_round(tools: Equipment, job: Job) -> bool:
@@ -73,7 +76,7 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
             for position in chooser.positions(found):
                 cuts.add(found.request_line(position), 0, found.origin + position)
         done = cuts.close()
-    return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done))
+    return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done), tallies=tallied(path))
 
 
 def _clear_up_after_the_dead(tools: Equipment, job: Job, number: int) -> None:
@@ -100,6 +103,7 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
         mtime_ns=found.st_mtime_ns,
         count=rebuilt.chosen.requests,
         created_at=tools.now(),
+        shape=shape_of(rebuilt.tallies),
     )
     if not tools.ledger.record_round(job, new, rebuilt.cuts):
         raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")
@@ -113,7 +117,7 @@ def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
     number = job.rounds[-1].number + 1
     path, cuts, count = take_edited(tools, job, edited, number)
     chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
-    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen)
+    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, tallies=tallied(path))
 
 
 def account_is_cause(chosen: Chosen, choice: Choice) -> bool:

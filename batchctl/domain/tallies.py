@@ -38,7 +38,8 @@ class Tally:
     """One group of requests. `digest`: of what they have in common; empty for what is left over, of one model.
 
     `bytes`: of whole lines, ids and all. `max_tokens`: their sum. `prefix_bytes`: of `system` and `tools` as JSON.
-    `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any.
+    `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any;
+    `marks_messages`: one stands behind what is shared, so that more than this is written to a cache.
     `calls_servers`: it has tools that the API runs itself, whose searches and answers nobody can foresee.
     """
 
@@ -54,6 +55,7 @@ class Tally:
     prefix_bytes: int = 0
     ttl: str = ""
     breakpoints: int = 0
+    marks_messages: bool = False
     calls_servers: bool = False
     strata: tuple[Stratum, ...] = ()
 

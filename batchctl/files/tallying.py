@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -186,7 +186,8 @@ class _Run:
 
 class _Group:
     def __init__(self, digest: str, params: Params, line: int) -> None:
-        ttls = list(_marks(params))
+        before, behind = list(_marks(_prefix_blocks(params))), list(_marks(_message_blocks(params)))
+        ttls = before + behind
         self._said: dict[str, Any] = {
             "digest": digest,
             "model": params["model"],
@@ -195,6 +196,7 @@ class _Group:
             "prefix_bytes": prefix_bytes(params) if digest else 0,
             "ttl": max(ttls, default="", key=("", "5m", "1h").index),
             "breakpoints": len(ttls),
+            "marks_messages": bool(behind),
             "calls_servers": _calls_servers(params),
         }
         self._sizes: Counter[int] = Counter()
@@ -300,15 +302,21 @@ def _calls_servers(params: Params) -> bool:
     return any(name.startswith(SERVER_TOOLS) for name in types) or "mcp_servers" in params
 
 
-def _marks(params: Params) -> Iterable[str]:
-    """The ttl of each `cache_control`, in the order in which a cache sees the blocks; one that is not named is 5m."""
-    for holder in (params, *_blocks(params.get("tools")), *_blocks(params.get("system")), *_message_blocks(params)):
-        mark = holder.get("cache_control")
-        if isinstance(mark, Mapping):
-            yield "1h" if mark.get("ttl") == "1h" else "5m"
+def _marks(blocks: Iterable[Params]) -> Iterable[str]:
+    """The ttl of each `cache_control`; one that is not named is 5m."""
+    for block in blocks:
+        if mark := block.get("cache_control"):
+            yield "1h" if isinstance(mark, dict) and mark.get("ttl") == "1h" else "5m"
+
+
+def _prefix_blocks(params: Params) -> Iterable[Params]:
+    yield from _blocks(params.get("tools"))
+    yield from _blocks(params.get("system"))
 
 
 def _message_blocks(params: Params) -> Iterable[Params]:
+    """And the request itself, whose own mark is the last of all."""
+    yield {"cache_control": params.get("cache_control")}
     for message in _blocks(params.get("messages")):
         yield from _blocks(message.get("content"))
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PATH = "/v1/messages/batches"
 MODELS_PATH = "/v1/models"
 LIFECYCLES = ("active", "deprecated", "retired")
+COUNT_PATH = "/v1/messages/count_tokens"
 LIST_LIMIT = 1000  # the API's most, in one page
 MOST_MODEL_PAGES = 10
 # Without a byte in either direction. A create is answered only once all of it was read; giving up on it is a doubt.
@@ -104,18 +105,20 @@ class Transport:
 
     def create(self, body: Body, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> Seen:
         """POST a batch, once. The headers govern all of its requests. Raises what stopped the body, too."""
-        headers = {
-            "Content-Type": "application/json",
-            "Content-Length": str(body.length),
-            "anthropic-version": api_version,
-        }
-        if betas:
-            headers["anthropic-beta"] = ",".join(betas)
+        headers = _headers(body.length, api_version, betas)
         from batchctl.transport import translate  # noqa: PLC0415 - it imports the SDK: 1.2 s, and only when needed
 
         with translate.failures(body):
             response = self._request("POST", PATH, headers, content=iter(body))
             return _seen(response)
+
+    def count_tokens(self, body: bytes, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> int:
+        """Input tokens of a Messages body without `max_tokens`, as the API estimates them: free, with a rate of its own."""
+        from batchctl.transport import translate  # noqa: PLC0415 - as above
+
+        headers = _headers(len(body), api_version, betas)
+        with translate.failures():
+            return translate.input_tokens(self._request("POST", COUNT_PATH, headers, content=body))
 
     def cancel(self, message_batch_id: str) -> Seen:
         """Asks for the end of a batch; what has begun is finished, and billed. Safe to repeat."""
@@ -195,7 +198,7 @@ class Transport:
         path: str,
         headers: dict[str, str],
         *,
-        content: Iterator[bytes] | None = None,
+        content: Iterator[bytes] | bytes | None = None,
         query: dict[str, Any] | None = None,
         stream: bool = False,
     ) -> "httpx2.Response":
@@ -207,7 +210,7 @@ class Transport:
             # A followed redirect would send an empty body, or our key to another host.
             "follow_redirects": False,
             "headers": {"anthropic-version": API_VERSION, **headers},
-            "timeout": _timeout(UPLOAD_TIMEOUT_SECONDS if content is not None else self._patience),
+            "timeout": _timeout(self._patience if isinstance(content, bytes | None) else UPLOAD_TIMEOUT_SECONDS),
         }
         if query:
             options["params"] = query
@@ -286,6 +289,16 @@ def _open_client(base_url: str) -> Any:
             settings["http_client"] = httpx2.Client(trust_env=False)
     with translate.failures():
         return anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
+
+
+def _headers(length: int, api_version: str, betas: Iterable[str]) -> dict[str, str]:
+    named = ",".join(betas)
+    return {
+        "Content-Type": "application/json",
+        "Content-Length": str(length),
+        "anthropic-version": api_version,
+        **({"anthropic-beta": named} if named else {}),
+    }
 
 
 def _timeout(seconds: float) -> Any:

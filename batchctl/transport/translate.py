@@ -29,6 +29,7 @@ CREDENTIALS_HINT = (
 # A wait for longer than a batch can take is no answer, and `inf` is a number to Python.
 MOST_SECONDS = 7 * 24 * 3600.0
 MOST_REQUESTS = 10_000_000
+MOST_TOKENS = 1_000_000_000
 
 
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]+|(?<=Bearer )\S+")
@@ -80,6 +81,13 @@ def parsed(response: httpx2.Response) -> dict[str, Any]:
         raise _unreadable(response) from error
     if not isinstance(found, dict):
         raise _unreadable(response)
+    return found
+
+
+def input_tokens(response: httpx2.Response) -> int:
+    found = parsed(response).get("input_tokens")
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= MOST_TOKENS:
+        raise ApiFailure("the answer counts no tokens", status=200)
     return found
 
 

@@ -1,0 +1,484 @@
+"""What an input will cost, before it is sent: tokens out of lengths and a few counts, money out of tokens.
+
+Each figure is low, expected and high. `high` is meant as a bound that a budget can rest on: prompts as long as the worst
+that was measured, answers as long as `max_tokens` allows, caches that are only ever written.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import reduce
+from operator import add
+from typing import Generic, TypeVar
+
+from batchctl.domain.money import Forecast, Lane, Sheet, Usage, cost, step_of
+from batchctl.domain.price_table import is_form_of, version
+from batchctl.domain.tallies import Sampled, Stratum, Tally, least_of
+
+# From bytes alone. English prose has about 4 bytes to a token, a line of it a little more with its braces and quotes; from
+# model 4.7 on a tokenizer makes about 30 % more tokens of the same text (pricing page of the API's documentation).
+BYTES_PER_TOKEN, NEWER_BYTES_PER_TOKEN, NEWER_SINCE = 4.0, 3.0, (4, 7)
+LOW_BYTES_PER_TOKEN = 8.0
+# No ASCII text has more than a token for two bytes, \u escapes of other scripts included; a character of other scripts may
+# be one for each of its bytes.
+HIGH_BYTES_PER_TOKEN, HIGH_BYTES_PER_FOREIGN_TOKEN = 2.0, 1.0
+# Base64 of a picture or a document: what that weighs has little to do with its bytes.
+ENCODED_BYTES_PER_TOKEN = 100.0
+
+# The API calls its own count an estimate; of few counts the worst is not yet known.
+COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
+# Deviations of a stratum from the line through all points are believed from so many points on.
+ENOUGH_POINTS = 3
+
+# Without earlier answers: shares of `max_tokens`, assumed.
+ASSUMED_LOW, ASSUMED_EXPECTED = 0.05, 0.25
+
+HIT_RATES = tuple(map(Decimal, ("0.3", "0.5", "0.7", "0.9", "0.98")))
+EXPECTED_HIT_RATE = Decimal("0.7")
+SHORT, LONG = "5m", "1h"
+# No model caches less (prompt caching page of the API's documentation); several want 1,024 to 4,096.
+LEAST_CACHED_TOKENS = 512
+# Calls for the prefix of a group, of all calls; and the shortest that may be cached at all, in bytes.
+PREFIX_SHARE = 4
+LEAST_PREFIX_BYTES = 1_000
+
+T = TypeVar("T", int, Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Generic[T]):
+    low: T
+    expected: T
+    high: T
+
+    def __add__(self, other: "Range[T]") -> "Range[T]":
+        return Range(self.low + other.low, self.expected + other.expected, self.high + other.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A line of `size` bytes, and the input tokens that the API counted of it."""
+
+    size: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them.
+
+    `foreign` and `encoded`: the share of its bytes that are no ASCII, and that are base64.
+    """
+
+    tally: Tally
+    points: tuple[Counted, ...] = ()
+    prefix_tokens: int | None = None
+    foreign: float = 0.0
+    encoded: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Earlier answers of a model, as its results name it."""
+
+    model: str
+    requests: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEstimate:
+    """Of all requests to one model; costs are None where it has no price."""
+
+    model: str
+    requests: int
+    groups: int
+    input: Range[int]
+    output: Range[int]
+    batch: Range[Decimal] | None
+    real_time: Range[Decimal] | None
+    sheet: Sheet | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheEstimate:
+    """What the input of all requests costs in a batch if what they share is cached for `ttl`: by share of reads.
+
+    `without` is the same with no cache at all; above `break_even`, a share of reads, the cache saves money.
+    """
+
+    ttl: str
+    is_there: bool
+    requests: int
+    prefix_tokens: int
+    without: Decimal
+    rows: tuple[tuple[Decimal, Decimal], ...]
+    break_even: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """`forecast` is of the batches, `real_time` of the same requests sent one by one; None where a model has no price.
+
+    `counted`: lines that the API counted. `how`: what the figures rest on. `sources`: whose prices they are.
+    """
+
+    day: date
+    requests: int
+    counted: int
+    models: tuple[ModelEstimate, ...]
+    forecast: Forecast | None
+    real_time: Range[Decimal] | None
+    unpriced: tuple[str, ...]
+    caches: tuple[CacheEstimate, ...]
+    how: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def estimated(
+    groups: Sequence[Known], sheets: Mapping[str, Sheet | None], answers: Sequence[Answered], *, day: date, why: str
+) -> Estimate:
+    """`why`: what kept the API from counting, or from counting all that was wanted; empty for nothing."""
+    weighed = [_weighed(one, _pooled(one, groups), _answers_of(one.tally.model, answers)) for one in groups]
+    models = tuple(
+        _of_model(model, [one for one in weighed if one.tally.model == model], sheets.get(model))
+        for model in dict.fromkeys(one.tally.model for one in groups)
+    )
+    unpriced = tuple(one.model for one in models if one.sheet is None)
+    counted = sum(len(one.points) for one in groups)
+    how = tuple(_how(groups, models, answers, counted, why))
+    batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
+    forecast = batch and Forecast(low=batch.low, expected=batch.expected, high=batch.high, how="; ".join(how))
+    used = [one.sheet for one in models if one.sheet]
+    return Estimate(
+        day=day,
+        requests=sum(one.requests for one in models),
+        counted=counted,
+        models=models,
+        forecast=forecast,
+        real_time=real_time,
+        unpriced=unpriced,
+        caches=_caches(weighed, sheets),
+        how=how,
+        sources=tuple(dict.fromkeys(sheet.source for sheet in used)),
+    )
+
+
+def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
+    """None where one is not known."""
+    found = list(parts)
+    known = [one for one in found if one is not None]
+    return reduce(add, known) if known and len(known) == len(found) else None
+
+
+# ---------------------------------------------------------------- which lines to count
+
+
+def chosen(tallies: Sequence[Tally], calls: int) -> list[tuple[Sampled, ...]]:
+    """For each group the lines to count, so many in all: more of where more bytes are, spread over each length."""
+    places = [(group, stratum) for group, tally in enumerate(tallies) for stratum in tally.strata]
+    taken = [0] * len(places)
+    for _ in range(calls):
+        open_ = [n for n, (_, stratum) in enumerate(places) if taken[n] < len(stratum.sampled)]
+        if not open_:
+            break
+        # The divisors of Sainte-Lague: as near to the shares of bytes as whole numbers come.
+        taken[max(open_, key=lambda n: places[n][1].bytes / (2 * taken[n] + 1))] += 1
+    found: list[list[Sampled]] = [[] for _ in tallies]
+    for count, (group, stratum) in zip(taken, places, strict=True):
+        found[group] += [stratum.sampled[n * len(stratum.sampled) // count] for n in range(count)]
+    return [tuple(one) for one in found]
+
+
+def with_prefix_to_count(tallies: Sequence[Tally], calls: int) -> list[int]:
+    """The groups whose shared beginning is worth two calls: those that repeat the most of it."""
+    worth = [n for n, tally in enumerate(tallies) if tally.is_shared and tally.prefix_bytes >= LEAST_PREFIX_BYTES]
+    worth.sort(key=lambda n: -tallies[n].prefix_bytes * tallies[n].requests)
+    return worth[: calls // PREFIX_SHARE // 2]
+
+
+# ---------------------------------------------------------------- tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weighed:
+    """A group in tokens: `strata` its requests of each length with their number, `longest` the most that one may have."""
+
+    tally: Tally
+    strata: tuple[tuple[int, Range[int]], ...]
+    longest: int
+    prefix: Range[int]
+    output: Range[int]
+
+    @property
+    def input(self) -> Range[int]:
+        return reduce(add, (tokens for _, tokens in self.strata))
+
+
+def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
+    tally = known.tally
+    rate = _by_count(known) if known.points else _by_others(pooled) if pooled else _by_bytes(known)
+    strata = tuple((one.requests, rate(one)) for one in tally.strata)
+    alone = Stratum(least=least_of(tally.longest), requests=1, bytes=tally.longest)
+    whole: Range[int] = reduce(add, (tokens for _, tokens in strata))
+    return _Weighed(
+        tally=tally,
+        strata=strata,
+        longest=rate(alone).high,
+        prefix=_prefix(known, whole),
+        output=_output(tally, answers),
+    )
+
+
+def _by_count(known: Known) -> Callable[[Stratum], Range[int]]:
+    """A line through what was counted; every request as far off it as the worst of them, and a margin, for low and high."""
+    points = known.points
+    base, slope = _line(points)
+    ratios = [point.tokens / max(1.0, base + slope * point.size) for point in points]
+    margin = COUNT_MARGIN + (0.0 if len(points) >= known.tally.requests else SCARCITY_MARGIN / len(points))
+    least, most = min(1.0, *ratios) * (1 - margin), max(1.0, *ratios) * (1 + margin)
+
+    def rate(of: Stratum) -> Range[int]:
+        own = [point for point in points if least_of(point.size) == of.least] if of.requests > 1 else []
+        off = sum(point.tokens - base - slope * point.size for point in own) / len(own) if own else 0.0
+        believed = off if len(own) >= min(ENOUGH_POINTS, of.requests) else 0.0
+        tokens = max(float(of.requests), of.requests * (base + believed) + slope * of.bytes)
+        return Range(int(tokens * least), round(tokens), -int(-tokens * most // 1))
+
+    return rate
+
+
+def _line(points: Sequence[Counted]) -> tuple[float, float]:
+    """By least squares; through the origin where the points tell of no line."""
+    sizes, tokens = [float(point.size) for point in points], [float(point.tokens) for point in points]
+    middle, height = sum(sizes) / len(sizes), sum(tokens) / len(tokens)
+    spread = sum((size - middle) ** 2 for size in sizes)
+    # Lengths that hardly differ say nothing of what a longer one would weigh.
+    if len(points) < ENOUGH_POINTS or spread <= len(sizes) * (0.02 * middle) ** 2:
+        return 0.0, height / middle
+    slope = sum((size - middle) * (one - height) for size, one in zip(sizes, tokens, strict=True)) / spread
+    return (height - slope * middle, slope) if slope > 0 else (height, 0.0)
+
+
+def _by_others(points: Sequence[Counted]) -> Callable[[Stratum], Range[int]]:
+    """A group that was too small to be counted, by what other groups of its model weigh."""
+    ratios = [point.tokens / point.size for point in points]
+    expected = sum(point.tokens for point in points) / sum(point.size for point in points)
+    least, most = min(ratios) * (1 - SCARCITY_MARGIN), max(ratios) * (1 + SCARCITY_MARGIN)
+    return lambda of: Range(int(of.bytes * least), round(of.bytes * expected), -int(-of.bytes * most // 1))
+
+
+def _by_bytes(known: Known) -> Callable[[Stratum], Range[int]]:
+    plain, foreign, encoded = 1 - known.foreign - known.encoded, known.foreign, known.encoded
+    usual = BYTES_PER_TOKEN if is_older(known.tally.model) else NEWER_BYTES_PER_TOKEN
+    least = (plain + foreign) / LOW_BYTES_PER_TOKEN
+    expected = (plain + foreign) / usual + encoded / ENCODED_BYTES_PER_TOKEN
+    most = (plain + encoded) / HIGH_BYTES_PER_TOKEN + foreign / HIGH_BYTES_PER_FOREIGN_TOKEN
+    return lambda of: Range(int(of.bytes * least), round(of.bytes * expected), -int(-of.bytes * most // 1))
+
+
+def is_older(model: str) -> bool:
+    """Whether it counts by the tokenizer of the models before 4.7."""
+    return () < version(model) < NEWER_SINCE
+
+
+def _pooled(known: Known, groups: Sequence[Known]) -> list[Counted]:
+    return [point for one in groups if one.tally.model == known.tally.model for point in one.points]
+
+
+def _prefix(known: Known, whole: Range[int]) -> Range[int]:
+    """Of one request: what stands before its messages."""
+    tally = known.tally
+    if known.prefix_tokens is not None:
+        tokens = known.prefix_tokens
+        return Range(tokens, tokens, -int(-tokens * (1 + COUNT_MARGIN) // 1))
+    share = tally.prefix_bytes * tally.requests / tally.bytes
+    each = Range(whole.low // tally.requests, whole.expected // tally.requests, -(-whole.high // tally.requests))
+    # Escapes in the line, where its own JSON has none, make no share of more than all of it.
+    most = min(1.0, share)
+    return Range(int(each.low * most), int(each.expected * most), -int(-each.high * most // 1))
+
+
+def _answers_of(model: str, answers: Sequence[Answered]) -> Answered | None:
+    """Under its own name or the dated one that it stands for."""
+    own = [one for one in answers if one.requests and (is_form_of(one.model, model) or is_form_of(model, one.model))]
+    if not own:
+        return None
+    return Answered(
+        model=model,
+        requests=sum(one.requests for one in own),
+        output_tokens=sum(one.output_tokens for one in own),
+    )
+
+
+def _output(tally: Tally, answers: Answered | None) -> Range[int]:
+    most = tally.max_tokens
+    if answers is None:
+        low, expected = max(tally.requests, int(most * ASSUMED_LOW)), max(tally.requests, int(most * ASSUMED_EXPECTED))
+        return Range(low, expected, most)
+    mean = answers.output_tokens / answers.requests
+    # Few answers tell little of the next ones.
+    expected = min(most, round(mean * tally.requests))
+    return Range(int(expected * (1 - min(0.5, 0.1 + answers.requests**-0.5))), expected, most)
+
+
+# ---------------------------------------------------------------- money
+
+
+def _of_model(model: str, groups: Sequence[_Weighed], sheet: Sheet | None) -> ModelEstimate:
+    return ModelEstimate(
+        model=model,
+        requests=sum(one.tally.requests for one in groups),
+        groups=len(groups),
+        input=reduce(add, (one.input for one in groups)),
+        output=reduce(add, (one.output for one in groups)),
+        batch=reduce(add, (_costs(one, sheet, Lane.BATCH) for one in groups)) if sheet else None,
+        real_time=reduce(add, (_costs(one, sheet, Lane.REAL_TIME) for one in groups)) if sheet else None,
+        sheet=sheet,
+    )
+
+
+def _costs(of: _Weighed, sheet: Sheet, lane: Lane) -> Range[Decimal]:
+    low = [_input_cost(of, sheet, lane, "low", rate) for rate in _hit_rates(of, HIT_RATES[-1])]
+    expected = _input_cost(of, sheet, lane, "expected", _hit_rates(of, EXPECTED_HIT_RATE)[-1])
+    written = _written_at_most(of)
+    geo = of.tally.inference_geo
+    # Whatever each request comes to, none is dearer than at the dearest step that the longest of them can reach.
+    highest = step_of(of.longest)
+    high = max(
+        cost(_used(of.input.high, written, of.tally.ttl, Decimal(0)), step.of(lane), geo)
+        + cost(Usage(output_tokens=of.output.high), step.of(lane), geo)
+        for step in sheet.steps
+        if step.over <= highest
+    )
+    return Range(
+        min(low) + _output_cost(of, sheet, lane, of.output.low, of.input.low),
+        expected + _output_cost(of, sheet, lane, of.output.expected, of.input.expected),
+        high,
+    )
+
+
+def _hit_rates(of: _Weighed, rate: Decimal) -> tuple[Decimal | None, ...]:
+    """None: nothing is cached; with marks, too, where the prefix is too short for the model."""
+    return (None, rate) if of.tally.ttl else (None,)
+
+
+def _input_cost(of: _Weighed, sheet: Sheet, lane: Lane, which: str, rate: Decimal | None, ttl: str = "") -> Decimal:
+    """At the step of the mean request of each length."""
+    total = Decimal(0)
+    for requests, tokens in of.strata:
+        size = getattr(tokens, which)
+        cached = 0 if rate is None else min(size, requests * getattr(of.prefix, which))
+        used = _used(size, cached, ttl or of.tally.ttl, rate or Decimal(0))
+        prices = sheet.step(step_of(size // max(1, requests))).of(lane)
+        total += cost(used, prices, of.tally.inference_geo)
+    return total
+
+
+def _output_cost(of: _Weighed, sheet: Sheet, lane: Lane, tokens: int, prompts: int) -> Decimal:
+    prices = sheet.step(step_of(prompts // of.tally.requests)).of(lane)
+    return cost(Usage(output_tokens=tokens), prices, of.tally.inference_geo)
+
+
+def _written_at_most(of: _Weighed) -> int:
+    """Tokens that may be written to a cache, and never read from it: the share of reads is promised by nobody."""
+    if not of.tally.ttl:
+        return 0
+    # Of what is left over of a model, each request has a beginning of its own.
+    is_all = of.tally.marks_messages or not of.tally.digest
+    return of.input.high if is_all else min(of.input.high, of.prefix.high * of.tally.requests)
+
+
+def _used(tokens: int, cached: int, ttl: str, hit_rate: Decimal) -> Usage:
+    read = int(cached * hit_rate)
+    written = cached - read
+    return Usage(
+        input_tokens=tokens - cached,
+        read_tokens=read,
+        write_1h_tokens=written if ttl == LONG else 0,
+        write_5m_tokens=0 if ttl == LONG else written,
+    )
+
+
+# ---------------------------------------------------------------- what a cache would save
+
+
+def _caches(groups: Sequence[_Weighed], sheets: Mapping[str, Sheet | None]) -> tuple[CacheEstimate, ...]:
+    """For both lives of a cache; none where requests share nothing that could be cached, or a price is not known."""
+    shared = [one for one in groups if one.tally.is_shared and one.prefix.expected >= LEAST_CACHED_TOKENS]
+    priced = [(one, sheet) for one in groups if (sheet := sheets.get(one.tally.model)) is not None]
+    if not shared or len(priced) < len(groups):
+        return ()
+    return tuple(_cache(ttl, shared, priced) for ttl in (LONG, SHORT))
+
+
+def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed, Sheet]]) -> CacheEstimate:
+    def whole(rate: Decimal | None) -> Decimal:
+        return sum(
+            (
+                _input_cost(one, sheet, Lane.BATCH, "expected", rate if one in shared else None, ttl)
+                for one, sheet in priced
+            ),
+            Decimal(0),
+        )
+
+    return CacheEstimate(
+        ttl=ttl,
+        is_there=any(one.tally.ttl == ttl for one in shared),
+        requests=sum(one.tally.requests for one in shared),
+        prefix_tokens=sum(one.tally.requests * one.prefix.expected for one in shared),
+        without=whole(None),
+        rows=tuple((rate, whole(rate)) for rate in HIT_RATES),
+        break_even=_break_even(ttl, [(one, sheet) for one, sheet in priced if one in shared]),
+    )
+
+
+def _break_even(ttl: str, shared: Sequence[tuple[_Weighed, Sheet]]) -> Decimal:
+    """The share of reads at which what reading saves is what writing costs more, over all that is cached."""
+    more, saved = Decimal(0), Decimal(0)
+    for one, sheet in shared:
+        prices = sheet.step(step_of(one.input.expected // one.tally.requests)).batch
+        write = prices.write_1h if ttl == LONG else prices.write_5m
+        cached = one.tally.requests * one.prefix.expected
+        more += cached * (write - prices.input)
+        saved += cached * (write - prices.read)
+    return more / saved if saved > 0 else Decimal(1)
+
+
+# ---------------------------------------------------------------- how it was got
+
+
+def _how(
+    groups: Sequence[Known], models: Sequence[ModelEstimate], answers: Sequence[Answered], counted: int, why: str
+) -> Iterable[str]:
+    requests = sum(one.requests for one in models)
+    if counted:
+        rest = "" if counted >= requests else ", the others by their length"
+        yield f"input: {counted:,} of {requests:,} requests counted by the API{rest}"
+    else:
+        yield "input: from bytes alone, a token for 2 to 8 of them; for more, batchctl estimate has some counted"
+    if why:
+        yield f"not counted: {why}"
+    yield from _how_answers(models, answers)
+    if any(one.tally.ttl for one in groups):
+        read = f"{EXPECTED_HIT_RATE:.0%}"
+        yield f"cache_control: {read} of the shared beginning assumed to be read, none of it in the high figure"
+    if any(one.tally.calls_servers for one in groups):
+        yield "tools that the API runs: their searches and what they read are in no figure"
+    if any(one.encoded for one in groups) and not counted:
+        yield "pictures and documents: what they weigh is known by counting alone"
+    yield from dict.fromkeys(one.sheet.note for one in models if one.sheet and one.sheet.note)
+
+
+def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -> Iterable[str]:
+    for one in models:
+        found = _answers_of(one.model, answers)
+        name = f" of {one.model}" if len(models) > 1 else ""
+        if found:
+            mean = found.output_tokens / found.requests
+            yield f"output{name}: as {found.requests:,} earlier answers, {mean:,.0f} tokens each; high is max_tokens"
+    if missing := [one.model for one in models if _answers_of(one.model, answers) is None]:
+        name = f" of {', '.join(missing)}" if len(missing) < len(models) else ""
+        low, expected = f"{ASSUMED_LOW:.0%}", f"{ASSUMED_EXPECTED:.0%}"
+        yield f"output{name}: no earlier answers, so {low} and {expected} of max_tokens are assumptions; high is all of it"
