@@ -8,7 +8,7 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -84,6 +84,8 @@ class Lines:
         # Where the requests are not known, an id is looked at closely before it takes a position.
         known = positions if isinstance(positions, dict) else {}
         self._positions_by_head = {_OPENING + custom_id: position for custom_id, position in known.items()}
+        # Of the lines looked at closely.
+        self._successes: list[bytes] = []
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._rest_at = 0
@@ -104,22 +106,27 @@ class Lines:
             # Without its newline it may be cut, and a head alone would not show that.
             _parsed(last)
             self._line(last, self._rest_at)
+            self._hand_over()
 
     def _take_rest(self) -> None:
         """The whole lines of what is in hand."""
         block = b"".join(self._rest)
         *lines, rest = block.split(b"\n")
         if lines:
-            self._take_lines(lines, are_plain=_ends_plainly(block))
+            self._take_lines(lines, block)
+            self._hand_over()
         self._rest, self._rest_size = [rest], len(rest)
 
-    def _take_lines(self, lines: list[bytes], *, are_plain: bool) -> None:
+    def _take_lines(self, lines: list[bytes], block: bytes) -> None:
         """A success that is plainly one, for a request that had none so far, is noted here; all else line by line."""
         heads = [line[:_HEAD_BYTES].partition(_SUCCEEDED_HEAD)[0] for line in lines]
         found = list(map(self._positions_by_head.get, heads))
-        # What stopped early, and what is cut, is looked at closely.
-        if not are_plain or {line[-3:] for at, line in zip(found, lines, strict=True) if at is not None} != {b"}}}"}:
-            found = [at if _is_plain(line) else None for at, line in zip(found, lines, strict=True)]
+        successes = [line for line, at in zip(lines, found, strict=True) if at is not None]
+        if not self._sum_up(successes):
+            # What stopped early, and what is cut, is looked at closely.
+            if not _ends_plainly(block) or {line[-3:] for line in successes} != {b"}}}"}:
+                found = [at if _is_plain(line) else None for at, line in zip(found, lines, strict=True)]
+            self._succeeded([line for line, at in zip(lines, found, strict=True) if at is not None])
         marks, offsets, sizes, at = self.marks, self.offsets, self.sizes, self._rest_at
         first = self.number
         for number, (line, position) in enumerate(zip(lines, found, strict=True), first):
@@ -150,11 +157,24 @@ class Lines:
         else:
             self.offsets[position], self.sizes[position] = offset, len(line)
             self.marks[position] = reading.mark
+            if reading.mark.is_success:
+                self._successes.append(line)
             if reading.mark is not Mark.SUCCEEDED:
                 self._note(custom_id.decode(), reading)
 
+    def _hand_over(self) -> None:
+        self._succeeded(self._successes)
+        self._successes = []
+
     def _note(self, custom_id: str, reading: Reading) -> None:
         """Of a result that is no plain success."""
+
+    def _sum_up(self, lines: list[bytes]) -> bool:
+        """Of lines that begin like successes: whether all of them are plain ones, and what they used is summed up."""
+        return not lines
+
+    def _succeeded(self, lines: list[bytes]) -> None:
+        """Of successes that were not summed up so far."""
 
     def index(self) -> bytes:
         """As it stands beside the raw file."""
@@ -237,13 +257,18 @@ def custom_id_of_result(line: bytes) -> str:
     return read_line(line)[0].decode("utf-8", "replace")
 
 
+def loaded(line: bytes) -> Any:
+    """Raises ValueError."""
+    # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return json.loads(line)
+
+
 def _parsed(line: bytes) -> tuple[bytes, Reading]:
     try:
-        # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.
-        try:
-            parsed = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            parsed = json.loads(line)
+        parsed = loaded(line)
         return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
     except (ValueError, KeyError, TypeError) as error:
         raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error

@@ -12,8 +12,9 @@ from batchctl.domain.classifying import CLASS_OF_MARK, Reading
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.model import Batch, Failures, Mark, Outcome, Verified
 from batchctl.files.durable import disk, place, replacing
-from batchctl.files.result_lines import Lines, NotWhole, Positions, read_line
+from batchctl.files.result_lines import Lines, NotWhole, OrderOfArrival, Positions, read_line
 from batchctl.files.sides import unpack
+from batchctl.files.usage import Meter
 
 SAMPLES = 3
 IN_MEMORY_BYTES = 8 << 20
@@ -67,6 +68,17 @@ def reindex(positions: Positions, batch: Batch, raw: Path, index: Path) -> None:
 
     Raises DiskProblem where they are not the results that were verified when they came.
     """
+    check = _checked_again(positions, batch, raw)
+    with replacing(index) as side:
+        side.write(check.index())
+
+
+def verified_again(batch: Batch, raw: Path) -> Verified:
+    """What downloaded results are, whoever they answer. Raises DiskProblem where they are not those that were verified."""
+    return _checked_again(OrderOfArrival(batch.count), batch, raw).verified()
+
+
+def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_Check":
     check = _Check(positions, batch)
     try:
         for piece in pieces_of(raw):
@@ -76,8 +88,7 @@ def reindex(positions: Positions, batch: Batch, raw: Path, index: Path) -> None:
         raise _damaged(raw, str(odd)) from odd
     if check.verified().sha256 != batch.results_sha256:
         raise _damaged(raw, "not the bytes that were verified when they came")
-    with replacing(index) as side:
-        side.write(check.index())
+    return check
 
 
 class _Check(Lines):
@@ -91,6 +102,7 @@ class _Check(Lines):
         self._kinds: dict[tuple[Outcome, str, Mark], list[str]] = {}
         self._kind_counts: dict[tuple[Outcome, str, Mark], int] = {}
         self._messages: dict[tuple[Outcome, str, Mark], str] = {}
+        self._meter = Meter()
 
     def take(self, piece: bytes) -> None:
         self._hash.update(piece)
@@ -104,6 +116,12 @@ class _Check(Lines):
         if len(samples) < SAMPLES:
             samples.append(custom_id)
         self._messages.setdefault(kind, reading.message)
+
+    def _sum_up(self, lines: list[bytes]) -> bool:
+        return self._meter.take_alike(lines)
+
+    def _succeeded(self, lines: list[bytes]) -> None:
+        self._meter.take(lines)
 
     def finish(self) -> None:
         """Raises NotOurs or NotWhole with what is missing."""
@@ -137,6 +155,8 @@ class _Check(Lines):
             refusals=self._tally(Mark.REFUSAL),
             paused_turns=self._tally(Mark.PAUSED),
             failures=tuple(self._failures()),
+            spent=self._meter.spent,
+            usage_unread=self._meter.unread,
         )
 
     def _failures(self) -> Iterator[Failures]:
