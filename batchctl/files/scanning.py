@@ -7,6 +7,7 @@ itself is not a clean run of requests.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +25,8 @@ from batchctl.files.problems import ProblemFile
 from batchctl.files.structure import are_structures_good, structure_faults
 from batchctl.files.tallying import Tallying
 from batchctl.files.uniqueness import SeenIds
+
+_model_and_limit = itemgetter("model", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,8 +183,7 @@ class _Scanner:
 
     def _are_models_good(self, params: list[Any]) -> bool:
         """Of params that are plainly good."""
-        pairs = {(one["model"], one["max_tokens"]) for one in params}
-        return not any(self._untold(model, max_tokens) for model, max_tokens in pairs)
+        return not any(self._untold(model, max_tokens) for model, max_tokens in set(map(_model_and_limit, params)))
 
     def _untold(self, model: str, max_tokens: int) -> list[Fault]:
         found = self._order.judge(model, max_tokens) or ()

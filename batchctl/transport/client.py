@@ -143,7 +143,7 @@ class Transport:
         )
 
     def models(self) -> Models:
-        """The whole list, one page after the other."""
+        """The whole list, one page after the other. An API that names none at all does not tell: that is a failure, too."""
         from batchctl.transport import translate  # noqa: PLC0415 - as above
 
         found: list[Model] = []
@@ -152,6 +152,8 @@ class Transport:
             response = self._call("GET", MODELS_PATH, query)
             page, after = translate.models(response)
             found += page
+            if not after and not found:
+                raise ApiFailure("the list of models is empty", status=200)
             if not after:
                 return Models(models=tuple(found), account=translate.account(response))
             query = {**query, "after_id": after}

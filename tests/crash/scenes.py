@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from program import Person, requests, wrong_request
+from program import Person, request, requests, wrong_request
 
 Steps = tuple[tuple[str, ...], ...]
 
@@ -84,6 +84,14 @@ SUBMIT_SKIP_BAD = Scene(
     file="",
     stdin=_text([*requests(3), b"no request", *requests(3, "s"), requests(1)[0]]),
 )
+SUBMIT_CACHED = Scene(
+    name="submit-cache-system",
+    words=("submit", "in.jsonl", "--cache-system", "1h", *CUT, "--parallel", "1"),
+    least=60,
+    after=(FETCH,),
+    again=SENDS,
+    lines=[request(f"r-{n}", system="Be brief.") for n in range(7)],
+)
 SUBMIT_LOST = Scene(
     name="submit-lost-answer", words=SENT, least=60, after=(FETCH,), again=SENDS, lines=requests(6), faults=[LOST]
 )
@@ -140,4 +148,16 @@ DELETE = Scene(
     lines=SIX,
 )
 
-SCENES = (SUBMIT, SUBMIT_PACKED, SUBMIT_SKIP_BAD, SUBMIT_LOST, FETCHED, FETCHED_AGAIN, RETRIED, RUN, CANCEL, DELETE)
+SCENES = (
+    SUBMIT,
+    SUBMIT_PACKED,
+    SUBMIT_SKIP_BAD,
+    SUBMIT_CACHED,
+    SUBMIT_LOST,
+    FETCHED,
+    FETCHED_AGAIN,
+    RETRIED,
+    RUN,
+    CANCEL,
+    DELETE,
+)

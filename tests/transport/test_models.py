@@ -75,7 +75,7 @@ def test_one_model_that_cannot_be_read_hides_no_other(connect: Callable[..., Tra
         assert connect(server.url).models().models == (Model(id="b"),)
 
 
-@pytest.mark.parametrize("answer", [{"data": {}}, {"data": [], "has_more": True}, [], b"<html>"])
+@pytest.mark.parametrize("answer", [{"data": {}}, {"data": []}, {"data": [], "has_more": True}, [], b"<html>"])
 def test_an_answer_of_another_shape_is_no_list(connect: Callable[..., Transport], answer: Any) -> None:
     with answering(always(as_json(answer))) as server, pytest.raises(ApiFailure):
         connect(server.url).models()
