@@ -8,7 +8,7 @@ import typer
 from batchctl import __version__
 from batchctl.cli import options as o
 from batchctl.cli.plain import Command, Group
-from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
+from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS, DEFAULT_SAMPLE
 
 if TYPE_CHECKING:
     from batchctl.cli.wiring import Common
@@ -89,6 +89,36 @@ def submit(
     from batchctl.cli.submit import submit as run  # noqa: PLC0415
 
     run(common, wanted, yes=yes)
+
+
+@app.command(cls=Command)
+def estimate(
+    input_: o.InputToEstimate,
+    sample: o.Sample = DEFAULT_SAMPLE,
+    offline: o.CountNothing = False,
+    check: o.Check = "auto",
+    skip_bad: o.SkipBad = False,
+    beta: o.Betas = None,
+    api_version: o.ApiVersion = API_VERSION,
+    timeout: o.Timeout = None,
+    workspace: o.Workspace = None,
+    base_url: o.BaseUrl = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Check INPUT and say what it will cost, in a batch and in real time, with a cache and without; sends nothing."""
+    from batchctl.cli.estimate import estimate as run  # noqa: PLC0415 - keeps --help quick
+    from batchctl.commands.submission import Submission  # noqa: PLC0415
+
+    wanted = Submission(
+        path=input_,
+        settings=_settings(api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None),
+        skip_bad=skip_bad,
+        depth=o.depth_of(check),
+    )
+    common = _common(workspace, base_url, as_json, quiet, verbose, timeout=timeout, makes_workspace=True)
+    run(common, wanted, sample=sample, offline=offline)
 
 
 @app.command(cls=Command)

@@ -5,6 +5,7 @@ from typing import NoReturn
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, run_light, stdin
 from batchctl.commands.equipment import LightEquipment
+from batchctl.commands.estimating import estimate
 from batchctl.commands.submission import Submission, check
 from batchctl.domain.errors import UsageProblem
 from batchctl.files.splice import single_request_body
@@ -20,7 +21,8 @@ def dry_run(common: Common, wanted: Submission, *, show: int | None) -> NoReturn
         try:
             with planner.rehearsed(given) as (plain, cuts):
                 if show is None:
-                    screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts])
+                    told = estimate(tools, given.scan.tallies, given.plain, wanted.settings)
+                    screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts], told, wanted.path)
                 else:
                     screen.payload(single_request_body(plain, cuts, show - 1))
         finally:

@@ -150,6 +150,10 @@ InputFile = Annotated[
         metavar="INPUT", help="A JSONL of requests; .gz and .zst are unpacked; - is stdin; or an unfinished job."
     ),
 ]
+InputToEstimate = Annotated[
+    str,
+    typer.Argument(metavar="INPUT", help="A JSONL of requests; .gz and .zst are unpacked; - is stdin."),
+]
 Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What to call the job.", show_default=False)]
 Labels = Annotated[
     list[str] | None,
@@ -248,6 +252,14 @@ EveryModel = Annotated[bool, typer.Option("--all", help="Also models that are re
 RefreshPrices = Annotated[
     bool, typer.Option("--refresh", help="Fetch the newest price list first, and use it from now on.")
 ]
+
+Sample = Annotated[
+    int,
+    typer.Option(
+        "--sample", min=1, max=1000, metavar="N", help="Requests counted by the API, at most; counting is free."
+    ),
+]
+CountNothing = Annotated[bool, typer.Option("--offline", help="From bytes alone; ask nobody.")]
 
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until all has ended.")]
 Poll = Annotated[

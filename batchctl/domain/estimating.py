@@ -147,9 +147,9 @@ def estimated(
     )
     unpriced = tuple(one.model for one in models if one.sheet is None)
     counted = sum(len(one.points) for one in groups)
-    how = tuple(_how(groups, models, answers, counted, why))
+    how = tuple((*_how(models, counted, why), *_how_answers(models, answers), *_what_to_know(weighed, groups, counted)))
     batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
-    forecast = batch and Forecast(low=batch.low, expected=batch.expected, high=batch.high, how="; ".join(how))
+    forecast = Forecast(low=batch.low, expected=batch.expected, high=batch.high, how="; ".join(how)) if batch else None
     used = [one.sheet for one in models if one.sheet]
     return Estimate(
         day=day,
@@ -214,6 +214,11 @@ class _Weighed:
     @property
     def input(self) -> Range[int]:
         return reduce(add, (tokens for _, tokens in self.strata))
+
+    @property
+    def is_long_enough(self) -> bool:
+        """Whether what is shared is cached by any model at all: what is shorter, the API leaves out without a word."""
+        return self.prefix.expected >= LEAST_CACHED_TOKENS
 
 
 def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
@@ -361,7 +366,8 @@ def _costs(of: _Weighed, sheet: Sheet, lane: Lane) -> Range[Decimal]:
 
 def _hit_rates(of: _Weighed, rate: Decimal) -> tuple[Decimal | None, ...]:
     """None: nothing is cached; with marks, too, where the prefix is too short for the model."""
-    return (None, rate) if of.tally.ttl else (None,)
+    is_cached = of.tally.ttl and (of.is_long_enough or of.tally.marks_messages)
+    return (None, rate) if is_cached else (None,)
 
 
 def _input_cost(of: _Weighed, sheet: Sheet, lane: Lane, which: str, rate: Decimal | None, ttl: str = "") -> Decimal:
@@ -406,7 +412,7 @@ def _used(tokens: int, cached: int, ttl: str, hit_rate: Decimal) -> Usage:
 
 def _caches(groups: Sequence[_Weighed], sheets: Mapping[str, Sheet | None]) -> tuple[CacheEstimate, ...]:
     """For both lives of a cache; none where requests share nothing that could be cached, or a price is not known."""
-    shared = [one for one in groups if one.tally.is_shared and one.prefix.expected >= LEAST_CACHED_TOKENS]
+    shared = [one for one in groups if one.tally.is_shared and one.is_long_enough]
     priced = [(one, sheet) for one in groups if (sheet := sheets.get(one.tally.model)) is not None]
     if not shared or len(priced) < len(groups):
         return ()
@@ -449,26 +455,16 @@ def _break_even(ttl: str, shared: Sequence[tuple[_Weighed, Sheet]]) -> Decimal:
 # ---------------------------------------------------------------- how it was got
 
 
-def _how(
-    groups: Sequence[Known], models: Sequence[ModelEstimate], answers: Sequence[Answered], counted: int, why: str
-) -> Iterable[str]:
+def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[str]:
     requests = sum(one.requests for one in models)
     if counted:
         rest = "" if counted >= requests else ", the others by their length"
         yield f"input: {counted:,} of {requests:,} requests counted by the API{rest}"
     else:
-        yield "input: from bytes alone, a token for 2 to 8 of them; for more, batchctl estimate has some counted"
+        yield "input: from bytes alone: 2 to 8 of them to a token"
     if why:
         yield f"not counted: {why}"
-    yield from _how_answers(models, answers)
-    if any(one.tally.ttl for one in groups):
-        read = f"{EXPECTED_HIT_RATE:.0%}"
-        yield f"cache_control: {read} of the shared beginning assumed to be read, none of it in the high figure"
-    if any(one.tally.calls_servers for one in groups):
-        yield "tools that the API runs: their searches and what they read are in no figure"
-    if any(one.encoded for one in groups) and not counted:
-        yield "pictures and documents: what they weigh is known by counting alone"
-    yield from dict.fromkeys(one.sheet.note for one in models if one.sheet and one.sheet.note)
+    yield from dict.fromkeys(f"price: {one.sheet.note}" for one in models if one.sheet and one.sheet.note)
 
 
 def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -> Iterable[str]:
@@ -482,3 +478,16 @@ def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -
         name = f" of {', '.join(missing)}" if len(missing) < len(models) else ""
         low, expected = f"{ASSUMED_LOW:.0%}", f"{ASSUMED_EXPECTED:.0%}"
         yield f"output{name}: no earlier answers, so {low} and {expected} of max_tokens are assumptions; high is all of it"
+
+
+def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known], counted: int) -> Iterable[str]:
+    marked = [one for one in weighed if one.tally.ttl]
+    if any(len(_hit_rates(one, EXPECTED_HIT_RATE)) > 1 for one in marked):
+        yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
+    if short := [one for one in marked if one.tally.is_shared and not one.is_long_enough]:
+        tokens = max(one.prefix.expected for one in short)
+        yield f"cache_control: no model caches less than {LEAST_CACHED_TOKENS} tokens, and about {tokens} are shared"
+    if any(one.tally.calls_servers for one in groups):
+        yield "tools: what the API runs itself, searches and what they read, is in no figure"
+    if any(one.encoded for one in groups) and not counted:
+        yield "documents: what pictures and documents weigh is known by counting alone"

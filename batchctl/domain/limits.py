@@ -9,3 +9,6 @@ DEFAULT_MAX_REQUESTS = 10_000
 CEILING_MAX_REQUESTS = 100_000
 # The API says 256 MB and not whether that is MB or MiB, so the ceiling keeps a margin below the smaller of the two.
 CEILING_MAX_BYTES = 250_000_000
+
+# Requests of an input that the API is asked to count for an estimate. Its rate for that is 2,000 a minute and more.
+DEFAULT_SAMPLE = 40

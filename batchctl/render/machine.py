@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
+from batchctl.domain.money import Forecast
 from batchctl.domain.progress import JobReport
 from batchctl.render.text import is_harmless
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from batchctl.domain.caching import Caching
     from batchctl.domain.choosing import Chosen
     from batchctl.domain.doubts import OpenDoubt
+    from batchctl.domain.estimating import Estimate, Range
     from batchctl.domain.health import Checkup
     from batchctl.domain.money import Prices, Sheet
     from batchctl.domain.plans import Problem, Scan
@@ -285,7 +287,55 @@ def _seen_shape(seen: MessageBatch) -> dict[str, Any]:
     }
 
 
-def check_shape(scan: "Scan", problems: "Sequence[Problem]", problems_file: str | None) -> dict[str, Any]:
+def estimate_shape(of: "Estimate") -> dict[str, Any]:
+    """Amounts are US dollars as exact decimals in text; null where a model has no price."""
+    forecast = of.forecast
+    return {
+        "type": "estimate",
+        "day": of.day,
+        "sources": list(of.sources),
+        "requests": of.requests,
+        "requests_counted": of.counted,
+        "batch": _range_shape(forecast),
+        "real_time": _range_shape(of.real_time),
+        "unpriced": list(of.unpriced),
+        "models": [
+            {
+                "model": one.model,
+                "priced_as": one.sheet.model if one.sheet else None,
+                "source": one.sheet.source if one.sheet else None,
+                "requests": one.requests,
+                "groups": one.groups,
+                "input_tokens": _range_shape(one.input),
+                "output_tokens": _range_shape(one.output),
+                "batch": _range_shape(one.batch),
+                "real_time": _range_shape(one.real_time),
+            }
+            for one in of.models
+        ],
+        "caches": [
+            {
+                "ttl": one.ttl,
+                "is_in_the_input": one.is_there,
+                "requests": one.requests,
+                "prefix_tokens": one.prefix_tokens,
+                "input_without_cache": one.without,
+                "input_by_hit_rate": {str(rate): amount for rate, amount in one.rows},
+                "break_even_hit_rate": round(one.break_even, 4),
+            }
+            for one in of.caches
+        ],
+        "how": list(of.how),
+    }
+
+
+def _range_shape(of: "Range[Any] | Forecast | None") -> dict[str, Any] | None:
+    return {"low": of.low, "expected": of.expected, "high": of.high} if of else None
+
+
+def check_shape(
+    scan: "Scan", problems: "Sequence[Problem]", problems_file: str | None, estimate: "Estimate"
+) -> dict[str, Any]:
     return {
         "type": "check",
         "requests": scan.count,
@@ -314,6 +364,7 @@ def check_shape(scan: "Scan", problems: "Sequence[Problem]", problems_file: str 
             for p in problems
         ],
         "problems_file": problems_file,
+        "estimate": estimate_shape(estimate),
     }
 
 

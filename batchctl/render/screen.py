@@ -21,6 +21,7 @@ from batchctl.render.text import clean, plural, size
 if TYPE_CHECKING:
     from batchctl.domain.choosing import Chosen
     from batchctl.domain.doubts import OpenDoubt
+    from batchctl.domain.estimating import Estimate
     from batchctl.domain.events import Event
     from batchctl.domain.health import Checkup
     from batchctl.domain.plans import Scan
@@ -178,14 +179,31 @@ class Screen:
             f"what stays: {size(bytes_)} of results in {folder}, and the merged files, which `fetch` writes anew"
         )
 
-    def dry_run(self, scan: "Scan", batches: Sequence[tuple[int, int]]) -> None:
-        """What would be sent: requests and body bytes of each batch."""
+    def dry_run(self, scan: "Scan", batches: Sequence[tuple[int, int]], estimate: "Estimate", path: str) -> None:
+        """What would be sent: requests and body bytes of each batch; and what it would cost."""
         if self._json:
-            machine.write(sys.stdout, machine.check_shape(scan, scan.first_problems, None))
+            machine.write(sys.stdout, machine.check_shape(scan, scan.first_problems, None, estimate))
             return
         for position, (count, body_bytes) in enumerate(batches, 1):
             sys.stdout.write(f"batch {position} of {len(batches)}: {plural(count, 'request')}, {body_bytes:,} bytes\n")
+        sys.stdout.write("\n")
+        self._estimate(estimate)
         self._note("nothing was sent")
+        self._note(f"some of it counted by the API: batchctl estimate {path}")
+
+    def estimated(self, estimate: "Estimate", path: str) -> None:
+        if self._json:
+            machine.write(sys.stdout, machine.estimate_shape(estimate))
+            return
+        self._estimate(estimate)
+        self.come_back(f"batchctl submit {clean(path)}")
+
+    def _estimate(self, estimate: "Estimate") -> None:
+        from batchctl.render import estimates  # noqa: PLC0415 - of two verbs
+
+        self._stop_live()
+        sys.stdout.flush()
+        self._print(estimates.estimate(estimate))
 
     def payload(self, body: bytes) -> None:
         sys.stdout.flush()

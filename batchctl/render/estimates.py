@@ -1,0 +1,99 @@
+"""What an input will cost, drawn: tokens and money as low, expected and high, what a cache would do, and how it was got."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from batchctl.domain.estimating import CacheEstimate, Estimate, ModelEstimate, Range
+from batchctl.domain.money import Forecast
+from batchctl.render.reports import warning
+from batchctl.render.text import clean, dollars, number, plural
+
+UNKNOWN = "unknown"
+LIVES = {"1h": "for 1 h", "5m": "for 5 min"}
+
+
+def estimate(of: Estimate) -> RenderableType:
+    parts: list[RenderableType] = [_indented(_amounts(of)), Text("")]
+    if of.caches:
+        parts += [_of_cache(of.caches), _indented(_caches(of.caches)), Text("")]
+    parts.append(_indented(_how(of)))
+    if of.unpriced:
+        said = (
+            f"no price is known for {', '.join(of.unpriced)}: what this costs is unknown; batchctl prices shows what is"
+        )
+        parts.append(_indented(warning(said)))
+    return Group(*parts)
+
+
+def _indented(what: RenderableType) -> Padding:
+    return Padding(what, (0, 0, 0, 2), expand=False)
+
+
+def _amounts(of: Estimate) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold", min_width=18)
+    for _ in range(3):
+        table.add_column(justify="right", no_wrap=True, min_width=12)
+    table.add_row("", *(Text(head, style="dim") for head in ("low", "expected", "high")))
+    for one in of.models:
+        _add_model(table, one)
+    if len(of.models) > 1:
+        table.add_row(Text("all together", style="bold"))
+        _add_money(table, of.forecast, of.real_time)
+    return table
+
+
+def _add_model(table: Table, one: ModelEstimate) -> None:
+    table.add_row(Text(clean(one.model, 60) or "other models", style="bold"))
+    table.add_row("  requests", "", number(one.requests))
+    table.add_row("  input tokens", *_cells(one.input, number))
+    table.add_row("  output tokens", *_cells(one.output, number))
+    _add_money(table, one.batch, one.real_time)
+
+
+def _add_money(table: Table, batch: Range[Decimal] | Forecast | None, real_time: Range[Decimal] | None) -> None:
+    table.add_row("  in batches", *(Text(cell, style="bold") for cell in _cells(batch, dollars)))
+    table.add_row("  in real time", *(Text(cell, style="dim") for cell in _cells(real_time, dollars)))
+
+
+def _cells(of: Range[Any] | Forecast | None, shown: Callable[[Any], str]) -> Iterable[str]:
+    return [shown(value) for value in (of.low, of.expected, of.high)] if of else [UNKNOWN] * 3
+
+
+def _of_cache(caches: Sequence[CacheEstimate]) -> Text:
+    one = caches[0]
+    each = round(one.prefix_tokens / one.requests)
+    there = next((f" (the input asks for {LIVES[cache.ttl][4:]})" for cache in caches if cache.is_there), "")
+    said = f"input in batches, the {number(each)} tokens that {plural(one.requests, 'request')} share cached{there}"
+    return Text(f"  {said}", style="dim")
+
+
+def _caches(caches: Sequence[CacheEstimate]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    rates = [rate for rate, _ in caches[0].rows]
+    for column in range(len(rates) + 3):
+        table.add_column(justify="right" if column else "left", no_wrap=True)
+    heads = ("read from the cache", "no cache", *(f"{rate:.0%}" for rate in rates), "pays from")
+    table.add_row(*(Text(head, style="dim") for head in heads))
+    for one in caches:
+        cells = [Text(dollars(cost), style="green" if cost < one.without else "yellow") for _, cost in one.rows]
+        table.add_row(f"  {LIVES[one.ttl]}", dollars(one.without), *cells, f"{one.break_even:.0%}")
+    return table
+
+
+def _how(of: Estimate) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold", style="dim")
+    for said in of.how:
+        what, _, rest = said.partition(": ")
+        table.add_row(clean(what), clean(rest))
+    if of.sources:
+        table.add_row("prices", clean(f"{', '.join(of.sources)}, on {of.day}"))
+    return table
