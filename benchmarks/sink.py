@@ -28,7 +28,7 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.inputs import ResultFile
+from benchmarks.inputs import MODEL, ResultFile
 
 BUFFER_BYTES = 1 << 20
 BATCHES = "/v1/messages/batches"
@@ -248,6 +248,9 @@ class Sink:
             wire.go_on()
         if head.path.startswith("/sink/"):
             self._control(wire, head)
+            return
+        if head.path == "/v1/models":
+            wire.json({"data": [{"id": MODEL, "lifecycle": "active", "max_tokens": 64_000}], "has_more": False})
             return
         rest = head.path.removeprefix(BATCHES).strip("/").split("/")
         kind = (
