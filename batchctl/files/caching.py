@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -24,7 +24,9 @@ from batchctl.files.inputs import decompressed, opened, refuse_wrong_file, sha25
 from batchctl.files.sides import runs
 
 # What gives JSON its shape: texts, in which anything may stand, and what stands between them.
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]', re.DOTALL).finditer
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_TOKENS = re.compile(_TEXT + rb"|[{}\[\]:,]", re.DOTALL).finditer
+_SYSTEM_TEXT = re.compile(rb'"system"[ \t\r]*:[ \t\r]*(%b)' % _TEXT, re.DOTALL).search
 # Prefixes remembered at once, 8 bytes each: of more than that some are forgotten.
 _REMEMBERED = 1 << 16
 
@@ -49,7 +51,7 @@ def with_cache_control(line: bytes, ttl: str) -> CachedLine | None:
         return None
     if left is not None:
         return CachedLine(line=line, left=left)
-    places = _places(line)
+    places = _plain_place(line, params) or _places(line)
     if places is None:
         return CachedLine(line=line, left=Left.ODD)
     start, end = places["system"]
@@ -68,13 +70,20 @@ def with_cache_control(line: bytes, ttl: str) -> CachedLine | None:
     )
 
 
+def _plain_place(line: bytes, params: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
+    """The quick way to the place of a system prompt that is text, where only one key can be meant; else None."""
+    # A key may be written with escapes: then it is another text, and the same key.
+    is_one = line.count(b'"system"') == line.count(b'"params"') == 1 and b"\\u00" not in line
+    found = _SYSTEM_TEXT(line) if is_one and "tools" not in params and isinstance(params["system"], str) else None
+    return {"system": found.span(1)} if found else None
+
+
 def _places(line: bytes) -> dict[str, tuple[int, int]] | None:
-    """Where the value of each key of `params` stands; None where a key stands twice, and it is a parser's choice which counts."""
+    """Where the value of each key of `params` stands; None where `params` or `system` stands twice: a parser takes either."""
     outer = list(_members(line, line.index(b"{")))
     inner = list(_members(line, dict(outer)["params"][0]))
-    if any(len(dict(members)) < len(members) for members in (outer, inner)):
-        return None
-    return dict(inner)
+    keys = [key for key, _ in outer if key == "params"] + [key for key, _ in inner if key == "system"]
+    return dict(inner) if len(keys) == 2 else None
 
 
 def _members(line: bytes, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
