@@ -93,7 +93,7 @@ def one_of(label: str) -> str:
 
 def startup(bench: Bench) -> None:
     home = emptied(bench.place("startup"))
-    bench.program("", "run", bench.one, cwd=home)
+    bench.program("", "run", bench.one, "--yes", cwd=home)
     bench.runs.pop("")
     for _ in range(bench.times):
         bench.run("python -c pass", PYTHON, "-c", "pass")
@@ -132,7 +132,7 @@ def dry_run(bench: Bench, label: str, source: Path) -> None:
 def planned(bench: Bench, source: Path, folder: Path, *options: str) -> Path:
     """A folder with a job that is planned and not sent: without a key, `submit` comes as far as that."""
     env = surroundings(bench.folder, bench.far.url, key=False)
-    measured([*BATCHCTL, "submit", source, *options], emptied(folder), env, (NO_KEY,))
+    measured([*BATCHCTL, "submit", source, "--yes", *options], emptied(folder), env, (NO_KEY,))
     return folder
 
 
@@ -141,7 +141,7 @@ def stages(bench: Bench) -> None:
     plan = planned(bench, bench.small, bench.place("planned"))
     # Once: of these, only what they take in memory is of use, for the sink tells their time.
     one = planned(bench, bench.one, bench.place("one"))
-    bench.program(one_of("send"), "submit", bench.one, cwd=one)
+    bench.program(one_of("send"), "submit", bench.one, "--yes", cwd=one)
     bench.program(one_of("fetch"), "fetch", cwd=one)
     for _ in range(bench.times):
         bench.far.reset()
@@ -149,7 +149,7 @@ def stages(bench: Bench) -> None:
         download(bench, "curl -o")
         bench.copy("cp small (retry)", bench.small)
         home = cloned(plan, bench.place("home"))
-        bench.program("send", "submit", bench.small, cwd=home, reads=(bench.small,))
+        bench.program("send", "submit", bench.small, "--yes", cwd=home, reads=(bench.small,))
         bench.program("fetch", "fetch", cwd=home, reads=(bench.results,))
         bench.spans["send"].append(bench.far.span("create"))
         bench.spans["fetch"].append(bench.far.span("results"))
@@ -196,7 +196,7 @@ def again(bench: Bench) -> None:
     for _ in range(bench.times):
         bench.far.reset()
         home = emptied(bench.place("job"))
-        bench.program("run, all rounds", "run", bench.small, cwd=home, reads=(bench.small, bench.results))
+        bench.program("run, all rounds", "run", bench.small, "--yes", cwd=home, reads=(bench.small, bench.results))
 
 
 def naive(bench: Bench, label: str, source: Path) -> None:
@@ -209,7 +209,7 @@ def whole_job(bench: Bench, label: str, source: Path) -> None:
     """One round, and the retry file of all that failed: what the naive script does, and merged in input order as well."""
     bench.far.reset()
     home = emptied(bench.place("job"))
-    bench.program(label, "run", source, "--max-rounds", "1", cwd=home, reads=(source, bench.results))
+    bench.program(label, "run", source, "--yes", "--max-rounds", "1", cwd=home, reads=(source, bench.results))
     bench.program(f"{label}: retry file", "retry", "--include-invalid", "--dry-run", cwd=home)
 
 
@@ -233,7 +233,7 @@ def looks(bench: Bench) -> None:
     bench.far.reset()
     source = bench.shelf.requests(SMALL, 10_000)
     folder = planned(bench, source, bench.place("many"), "--max-requests", "10")
-    bench.program("send 1,000 batches", "submit", source, cwd=folder)
+    bench.program("send 1,000 batches", "submit", source, "--yes", cwd=folder)
     asked = []
     for _ in range(bench.times):
         home = cloned(folder, bench.place("home"))

@@ -18,6 +18,18 @@ RAW = HERE / "raw"
 CLASSIFIER = "claude-haiku-5-5"
 SOLVER = "claude-sonnet-5-5"
 
+SORTING = """\
+You sort messages from the customers of a bank. Answer with the one label that fits the message best, and nothing else.
+
+How to choose:
+- Sort by what the customer wants to happen or to know, not by the words that happen to be used.
+- Where a message names two matters, take the one that it asks about; what is only told leads up to it.
+- A thing that is late but under way is pending; a thing that was tried and came back has failed, or was declined or reverted.
+- A charge is money taken for a service; a wrong amount is money that should have been another sum.
+- A card that was never there is about its arrival or delivery; one that was there and is gone is lost or stolen.
+- Cash withdrawals, card payments, transfers and top-ups have labels of their own: first see which of them it is.
+- Write the label exactly as it stands below, in lower case with its underscores, without quotes and without a full stop."""
+
 Request = dict[str, Any]
 
 
@@ -25,13 +37,9 @@ Request = dict[str, Any]
 
 
 def banking77() -> Iterator[bytes]:
-    """One request for each message; all of them share one system prompt, marked to be cached for an hour."""
+    """One request for each message; all of them share one system prompt, long enough to be cached."""
     labels = json.loads((RAW / "banking77_categories.json").read_text("utf-8"))
-    prompt = (
-        "You sort messages from the customers of a bank. Answer with the one label that fits the message best, and "
-        "nothing else.\n\nThe labels:\n" + "\n".join(labels)
-    )
-    system = [{"type": "text", "text": prompt, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    system = f"{SORTING}\n\nThe labels:\n" + "\n".join(labels)
     with (RAW / "banking77_train_first500.csv").open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), 1):
             params = {

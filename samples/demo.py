@@ -27,7 +27,7 @@ INTERRUPTED = 130
 
 # Each command, and the exit status it must end with. {sample} is the input, as seen from the folder.
 STORY: tuple[tuple[str, int], ...] = (
-    ("batchctl submit {sample} --max-requests 100", 0),
+    ("batchctl submit {sample} --max-requests 100 --max-cost 1", 0),
     ("batchctl status --watch --poll 1s", 0),
     ("batchctl fetch", 3),
     ("batchctl retry", 0),

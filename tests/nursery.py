@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from agreeing import agreed
 from stops import Stops, hurried, kill
 
 # A child that hangs is ended by its own alarm: nobody may wait for it forever, and nothing is left behind.
@@ -72,7 +73,7 @@ class Nursery:
         asked = {
             "folder": str(folder),
             "environment": {**os.environ, **variables},
-            "words": list(words),
+            "words": agreed(words),
             "stop": at,
             "stdin": stdin.decode("latin-1"),
         }

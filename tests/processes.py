@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agreeing import agreed
+
 BATCHCTL = [sys.executable, "-m", "batchctl"]
 
 
@@ -58,7 +60,7 @@ class Shell:
 
     def start(self, *words: str | Path, **options: Any) -> "subprocess.Popen[str]":
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        command = [*BATCHCTL, *map(str, words)]
+        command = [*BATCHCTL, *agreed(words)]
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **streams)
 
     def run(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agreeing import agreed
 from typer.main import get_command
 
 from batchctl.cli.app import app
@@ -48,16 +49,17 @@ class Ran:
 
 
 class Person:
-    """Somebody in a folder of their own, with a key and an API."""
+    """Somebody in a folder of their own, with a key and an API, who agrees to any price unless told to wait for the question."""
 
-    def __init__(self, folder: Path, base_url: str) -> None:
+    def __init__(self, folder: Path, base_url: str, *, agrees: bool = True) -> None:
         self.folder = folder
+        self.agrees = agrees
         self.variables = {"ANTHROPIC_BASE_URL": base_url, "ANTHROPIC_API_KEY": KEY}
 
     def run(self, *words: str | Path, stdin: bytes = b"") -> Ran:
         with self._in_place(), _streams(stdin) as (out, err):
             try:
-                COMMAND([str(word) for word in words], prog_name="batchctl")
+                COMMAND(agreed(words) if self.agrees else [str(word) for word in words], prog_name="batchctl")
                 status = 0
             except SystemExit as leaving:
                 status = int(leaving.code or 0)

@@ -59,6 +59,7 @@ def submit(
     parallel: o.Parallel = 4,
     no_wait: o.NoWait = False,
     timeout: o.Timeout = None,
+    max_cost: o.MaxCost = None,
     yes: o.Yes = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
@@ -67,7 +68,8 @@ def submit(
     verbose: o.Verbose = False,
 ) -> None:
     """Check INPUT, cut it into batches and send them; the same input again continues."""
-    from batchctl.commands.submission import Submission  # noqa: PLC0415 - keeps --help quick
+    from batchctl.commands.budget import Budget  # noqa: PLC0415 - keeps --help quick
+    from batchctl.commands.submission import Submission  # noqa: PLC0415
 
     wanted = Submission(
         path=input_,
@@ -78,6 +80,7 @@ def submit(
         again=again,
         waits=not no_wait,
         moved_to=str(input_now or ""),
+        budget=Budget(max_cost, yes),
     )
     common = _common(
         workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout, makes_workspace=True
@@ -88,7 +91,7 @@ def submit(
         rehearse(common, wanted, show=show)
     from batchctl.cli.submit import submit as run  # noqa: PLC0415
 
-    run(common, wanted, yes=yes)
+    run(common, wanted)
 
 
 @app.command(cls=Command)
@@ -113,7 +116,7 @@ def estimate(
 
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None),
+        settings=_settings(api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, ""),
         skip_bad=skip_bad,
         depth=o.depth_of(check),
     )
@@ -180,6 +183,8 @@ def retry(
     parallel: o.Parallel = 4,
     no_wait: o.NoWait = False,
     timeout: o.Timeout = None,
+    max_cost: o.MaxCost = None,
+    yes: o.YesToUnknown = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -189,6 +194,7 @@ def retry(
     """Send again what failed and can succeed, as the job's next round."""
     from batchctl.cli.retry import Retry  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.retry import retry as run  # noqa: PLC0415
+    from batchctl.commands.budget import Budget  # noqa: PLC0415
     from batchctl.domain.choosing import Choice  # noqa: PLC0415
 
     choice = Choice(
@@ -205,6 +211,7 @@ def retry(
         output_dir=output_dir,
         moved_to=str(input_now or ""),
         waits=not no_wait,
+        budget=Budget(max_cost, yes),
     )
     run(common, job, wanted)
 
@@ -229,6 +236,7 @@ def run(
     poll: o.Poll = None,
     parallel: o.Parallel = 4,
     timeout: o.Timeout = None,
+    max_cost: o.MaxCost = None,
     yes: o.Yes = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
@@ -238,6 +246,7 @@ def run(
 ) -> None:
     """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
     from batchctl.cli.run import run as run_all  # noqa: PLC0415 - keeps --help quick
+    from batchctl.commands.budget import Budget  # noqa: PLC0415
     from batchctl.commands.submission import Submission  # noqa: PLC0415
 
     wanted = Submission(
@@ -248,6 +257,7 @@ def run(
         depth=o.depth_of(check),
         again=again,
         moved_to=str(input_now or ""),
+        budget=Budget(max_cost, yes),
     )
     common = _common(
         workspace,
@@ -260,7 +270,7 @@ def run(
         timeout=timeout,
         makes_workspace=True,
     )
-    run_all(common, wanted, output=output, output_dir=output_dir, max_rounds=max_rounds, yes=yes)
+    run_all(common, wanted, output=output, output_dir=output_dir, max_rounds=max_rounds)
 
 
 @app.command(cls=Command)

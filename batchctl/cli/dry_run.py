@@ -23,6 +23,7 @@ def dry_run(common: Common, wanted: Submission, *, show: int | None) -> NoReturn
                 if show is None:
                     told = estimate(tools, given.scan.tallies, given.plain, wanted.settings)
                     screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts], told, wanted.path)
+                    wanted.budget.hold_estimate(told)
                 else:
                     screen.payload(single_request_body(plain, cuts, show - 1))
         finally:

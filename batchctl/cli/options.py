@@ -1,5 +1,6 @@
 """Every option once. The same flag means the same in every command."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,17 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= LONGEST_SECONDS:
         raise typer.BadParameter("a duration must be more than 0 and at most 30d")
     return seconds
+
+
+def _dollars(text: str) -> Decimal:
+    """`5`, `0.50`, `$5`."""
+    try:
+        dollars = Decimal(text.strip().removeprefix("$"))
+    except ArithmeticError:
+        raise typer.BadParameter(f"{text!r} is no amount of US dollars: like 5 or 0.50") from None
+    if not dollars.is_finite() or dollars < 0:
+        raise typer.BadParameter(f"{text!r}: an amount of US dollars is a number from 0 up")
+    return dollars
 
 
 def _version(text: str) -> str:
@@ -102,7 +114,20 @@ Quiet = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every event.", rich_help_panel=COMMON)]
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, metavar="N", help="Uploads or downloads at once.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to what would be asked: warnings, a canceled job.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to what would be asked: the price, warnings.")]
+MaxCost = Annotated[
+    Decimal | None,
+    typer.Option(
+        "--max-cost",
+        parser=_dollars,
+        metavar="USD",
+        help="Send nothing where all rounds of the job together may cost more; up to it, nobody is asked.",
+        show_default=False,
+    ),
+]
+YesToUnknown = Annotated[
+    bool, typer.Option("--yes", "-y", help="With --max-cost: send what has no known price all the same.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]
 NoWaitForEnd = Annotated[bool, typer.Option("--no-wait", help="Ask for the cancel and leave before it is done.")]

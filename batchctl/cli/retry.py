@@ -7,6 +7,7 @@ from typing import NoReturn
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
 from batchctl.cli.wiring import Common, run
 from batchctl.commands import retry as retrying
+from batchctl.commands.budget import Budget
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
 from batchctl.commands.submit import send_rest, use_moved_input
@@ -28,6 +29,7 @@ class Retry:
     output_dir: Path | None
     moved_to: str
     waits: bool
+    budget: Budget
 
     @property
     def is_particular(self) -> bool:
@@ -81,9 +83,10 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
         retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
     retrying.pause_for_account(tools, job, chosen, wanted.choice)
     if not is_last:
+        forecast = retrying.agreed(tools, job, rebuilt, wanted.budget)
         # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
         tools.ledger.record_canceled(job, None)
-        return retrying.record(tools, job, rebuilt), DONE
+        return retrying.record(tools, job, rebuilt, forecast), DONE
     if not chosen.requests:
         screen.note(f"{job.name}: nothing to send again")
         return None, SOME_FAILED if chosen.left or job.left_out else DONE

@@ -14,25 +14,23 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
 from batchctl.commands.picture import report_of
 from batchctl.commands.submission import Submission
-from batchctl.commands.submit import refuse_other_caching, tell_what_is_left, use_moved_input
+from batchctl.commands.submit import tell_what_is_left, use_moved_input
 from batchctl.domain.errors import Stopped
 from batchctl.domain.model import Job
 from batchctl.files.inputs import STDIN
 from batchctl.render.screen import Screen
 
 
-def run(
-    common: Common, wanted: Submission, *, output: str, output_dir: Path | None, max_rounds: int, yes: bool
-) -> NoReturn:
+def run(common: Common, wanted: Submission, *, output: str, output_dir: Path | None, max_rounds: int) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
-        job, is_new = _job(tools, wanted, yes=yes)
-        job = use_moved_input(tools, submitting.resumed(tools, job, yes=yes), wanted.moved_to)
+        job, is_new = _job(tools, screen, wanted)
+        job = use_moved_input(tools, submitting.resumed(tools, job, wanted), wanted.moved_to)
         if not is_new:
             tell_what_is_left(tools, job)
         files = output_of(job, output, output_dir)
         screen.watch(report_of(tools, job), files.results, has_looked=False)
         try:
-            fetched = running.run(tools, job, files, max_rounds=max_rounds)
+            fetched = running.run(tools, job, files, max_rounds=max_rounds, budget=wanted.budget)
         except Stopped:
             screen.come_back(f"batchctl run {job.name}")
             raise
@@ -41,10 +39,8 @@ def run(
     run_command(common, command)
 
 
-def _job(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job, bool]:
+def _job(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[Job, bool]:
     """The job that a path or a word means, and whether it is new."""
     if wanted.path != STDIN and not Path(wanted.path).exists() and tools.ledger.jobs():
-        known = find_job(tools.ledger, wanted.path)
-        refuse_other_caching(known, wanted)
-        return known, False
-    return submitting.job_to_send(tools, replace(wanted, goes_on=True), yes=yes)
+        return find_job(tools.ledger, wanted.path), False
+    return submitting.job_to_send(tools, screen, replace(wanted, goes_on=True))

@@ -1,20 +1,24 @@
 """`submit`: find or make the job, send it, show the end, give the status."""
 
+from functools import partial
 from typing import NoReturn
 
+from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import status_of_sending
 from batchctl.cli.wiring import Common, ask, run, stdin
 from batchctl.commands import submit as submitting
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.planning import Input
 from batchctl.commands.submission import Submission, check
+from batchctl.domain.estimating import Estimate
 from batchctl.domain.model import Job
 from batchctl.render.screen import Screen
 
 
-def submit(common: Common, wanted: Submission, *, yes: bool) -> NoReturn:
+def submit(common: Common, wanted: Submission) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
-        job, is_new = job_to_send(tools, wanted, yes=yes)
-        job = resumed(tools, job, yes=yes)
+        job, is_new = job_to_send(tools, screen, wanted)
+        job = resumed(tools, job, wanted)
         report = submitting.proceed(tools, job, wanted, is_new=is_new)
         screen.submitted(report)
         return status_of_sending(report)
@@ -22,32 +26,45 @@ def submit(common: Common, wanted: Submission, *, yes: bool) -> NoReturn:
     run(common, command)
 
 
-def resumed(tools: Equipment, job: Job, *, yes: bool) -> Job:
-    """A canceled job is sent on only at a person's wish. Raises Refused."""
+def resumed(tools: Equipment, job: Job, wanted: Submission) -> Job:
+    """A job goes on as it was planned; beyond their limit, or once it was canceled, at a person's wish alone. Raises Refused."""
+    submitting.refuse_other_caching(job, wanted)
+    wanted.budget.hold_rest(tools, job)
     if job.canceled_at is None:
         return job
-    if not yes:
+    if not wanted.budget.yes:
         ask(f"{job.name} was canceled: send what was not sent then?", "--yes")
     tools.ledger.record_canceled(job, None)
     return tools.ledger.job(job.name)
 
 
-def job_to_send(tools: Equipment, wanted: Submission, *, yes: bool) -> tuple[Job, bool]:
+def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[Job, bool]:
     """The job that this input is or becomes, and whether it is new."""
     known = submitting.known_job(tools, wanted)
     if known is not None:
         if not wanted.goes_on and not submitting.is_open(tools, known):
             raise submitting.already_sent(known)
-        submitting.refuse_other_caching(known, wanted)
         return known, False
     planner, given = check(tools, wanted, stdin())
     try:
-        if given.scan.warnings and not yes and submitting.same_input(tools, wanted, given.scan) is None:
-            ask(f"{given.scan.warnings:,} warnings: send {given.scan.count:,} requests all the same?", "--yes")
+        if same := submitting.same_input(tools, wanted, given.scan):
+            return same, False
+        estimate = _agreed(tools, screen, wanted, given)
         with tools.workspace.planning():
             same = submitting.same_input(tools, wanted, given.scan)
             if same:
-                submitting.refuse_other_caching(same, wanted)
-            return (same, False) if same else (submitting.record(tools, planner, wanted, given), True)
+                return same, False
+            return submitting.record(tools, planner, wanted, given, estimate.forecast), True
     finally:
         planner.discard(given)
+
+
+def _agreed(tools: Equipment, screen: Screen, wanted: Submission, given: Input) -> Estimate:
+    """Somebody wants it sent at its price and with its warnings. Raises Refused."""
+    warnings, requests = given.scan.warnings, f"send {given.scan.count:,} requests"
+    question = f"{warnings:,} warnings: {requests} all the same?" if warnings else f"{requests}?"
+    estimate = agreed(tools, screen, wanted.budget, partial(submitting.estimated, tools, wanted, given), question)
+    # A limit is a word about the price alone.
+    if warnings and wanted.budget.limit is not None and not wanted.budget.yes:
+        ask(question, "--yes")
+    return estimate

@@ -24,6 +24,7 @@ from batchctl.domain.checking import Fault
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import CacheControlAdded, Checked, Planned
 from batchctl.domain.model import Cut, Job, Round, Settings
+from batchctl.domain.money import Forecast
 from batchctl.domain.plans import Depth, Problem, Scan
 from batchctl.domain.tallies import shape_of
 from batchctl.files.caching import Original, lay_cached
@@ -117,7 +118,7 @@ class Planner:
             repeats=repeats,
         )
 
-    def record(self, ledger: "Ledger", name: str, given: Input) -> Job:
+    def record(self, ledger: "Ledger", name: str, given: Input, forecast: Forecast | None = None) -> Job:
         """Steps 3 to 5."""
         request_file, cuts = self._lay_down(name, given)
         found = request_file.stat()
@@ -129,6 +130,7 @@ class Planner:
             count=given.scan.count,
             created_at=self._tools.now(),
             shape=shape_of(given.scan.tallies),
+            forecast=forecast,
         )
         job = Job(
             id=0,

@@ -12,21 +12,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchctl.commands.budget import Budget, most_of
 from batchctl.commands.edited import take_edited
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.estimating import estimate
 from batchctl.commands.latest import Latest, latest
 from batchctl.commands.submit import OPEN_STATES
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.errors import AccountProblem, Refused
+from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
+from batchctl.domain.money import Forecast
 from batchctl.domain.tallies import Tally, shape_of
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
 from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
+from batchctl.transport.client import Transport
 
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
 SETTLED = frozenset({State.FETCHED, State.REFUSED})
@@ -93,7 +98,20 @@ def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -
         left.unlink(missing_ok=True)
 
 
-def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
+def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Forecast | None:
+    """What it may cost, within the limit for all rounds together. Raises Refused, and then the files are gone."""
+
+    def estimating(transport: Transport | None) -> Estimate:
+        return estimate(tools, rebuilt.tallies, rebuilt.path, job.settings, transport=transport, job=job)
+
+    try:
+        return budget.agreed(tools, estimating, most_of(tools, job)).forecast
+    except BaseException:
+        discard(tools, job, rebuilt, keeps_file=False)
+        raise
+
+
+def record(tools: Equipment, job: Job, rebuilt: Rebuilt, forecast: Forecast | None) -> Job:
     """Step 3. Raises Refused when another process was first; what it planned is not touched."""
     found = rebuilt.path.stat()
     new = Round(
@@ -104,6 +122,7 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
         count=rebuilt.chosen.requests,
         created_at=tools.now(),
         shape=shape_of(rebuilt.tallies),
+        forecast=forecast,
     )
     if not tools.ledger.record_round(job, new, rebuilt.cuts):
         raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")

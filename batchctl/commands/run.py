@@ -7,12 +7,13 @@ nothing here that the other verbs do not do: a stop at any instant is continued 
 from dataclasses import replace
 
 from batchctl.commands import retry
+from batchctl.commands.budget import Budget
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.fetch import Fetched, brought_home, forget_what_is_gone, take_steps
 from batchctl.commands.loop import Verb
 from batchctl.commands.merging import Output
 from batchctl.domain.choosing import Choice
-from batchctl.domain.errors import AccountProblem, ServiceProblem
+from batchctl.domain.errors import AccountProblem, Refused, ServiceProblem, UsageProblem
 from batchctl.domain.model import Job
 from batchctl.domain.steps import Arrow
 from batchctl.files.merged import STDOUT
@@ -20,7 +21,7 @@ from batchctl.files.merged import STDOUT
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE, Arrow.LOOK, Arrow.DOWNLOAD})
 
 
-def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int) -> Fetched:
+def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, budget: Budget) -> Fetched:
     """Rounds are counted over the whole life of the job. Raises as `Loop.run` does."""
     forget_what_is_gone(tools, job)
     while True:
@@ -29,9 +30,9 @@ def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int) -> Fetch
         # What went to stdout cannot be taken back: there, only the last word on every request is written.
         fetched = None if output.results == STDOUT else brought_home(tools, job, output, problem)
         try:
-            again = _next_round(tools, job, max_rounds) if problem is None else None
-        except AccountProblem as account:
-            return replace(fetched or brought_home(tools, job, output, None), problem=account)
+            again = _next_round(tools, job, max_rounds, budget) if problem is None else None
+        except (AccountProblem, Refused, UsageProblem) as stopping:
+            return replace(fetched or brought_home(tools, job, output, None), problem=stopping)
         if again is None:
             return fetched or brought_home(tools, job, output, problem)
         job = again
@@ -45,8 +46,8 @@ def _go_through(tools: Equipment, job: Job) -> ServiceProblem | None:
     return problem
 
 
-def _next_round(tools: Equipment, job: Job, max_rounds: int) -> Job | None:
-    """The job with another round to send; None where there is none."""
+def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> Job | None:
+    """The job with another round to send; None where there is none. Raises Refused where it may cost too much."""
     if not job.has_requests:
         return None
     with tools.workspace.planning():
@@ -65,4 +66,4 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int) -> Job | None:
             retry.discard(tools, job, rebuilt, keeps_file=False)
             retry.pause_for_account(tools, job, rebuilt.chosen, Choice())
             return None
-        return retry.record(tools, job, rebuilt)
+        return retry.record(tools, job, rebuilt, retry.agreed(tools, job, rebuilt, budget))

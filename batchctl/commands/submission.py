@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from batchctl.commands.budget import NO_LIMIT, Budget
 from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.models import Models
 from batchctl.commands.planning import Input, Planner
@@ -26,6 +27,7 @@ class Submission:
     waits: bool = True
     goes_on: bool = False
     moved_to: str = ""
+    budget: Budget = NO_LIMIT
 
 
 def check(tools: LightEquipment, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:

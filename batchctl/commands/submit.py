@@ -3,18 +3,22 @@
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.estimating import estimate
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.picture import report_of
 from batchctl.commands.planning import Input, Planner
 from batchctl.commands.submission import Submission
 from batchctl.domain.errors import InputProblem, Refused, UsageProblem
+from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Continued
 from batchctl.domain.model import Job, State
+from batchctl.domain.money import Forecast
 from batchctl.domain.names import job_name
 from batchctl.domain.plans import Scan
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
 from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, sha256_of, stat
+from batchctl.transport.client import Transport
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE})
 OPEN_STATES = frozenset({State.PLANNED, State.SUBMITTING})
@@ -78,12 +82,17 @@ def is_open(tools: Equipment, job: Job) -> bool:
     return any(b.state in OPEN_STATES for b in tools.ledger.batches(job))
 
 
-def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input) -> Job:
+def estimated(tools: Equipment, wanted: Submission, given: Input, transport: Transport | None) -> Estimate:
+    """What sending it may cost. Raises as `estimate` does."""
+    return estimate(tools, given.scan.tallies, given.plain, wanted.settings, transport=transport)
+
+
+def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input, forecast: Forecast | None) -> Job:
     names = {job.name for job in tools.ledger.jobs()}
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
-    return planner.record(tools.ledger, name, given)
+    return planner.record(tools.ledger, name, given, forecast)
 
 
 def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> JobReport:

@@ -147,7 +147,7 @@ def estimated(
     )
     unpriced = tuple(one.model for one in models if one.sheet is None)
     counted = sum(len(one.points) for one in groups)
-    how = tuple((*_how(models, counted, why), *_how_answers(models, answers), *_what_to_know(weighed, groups, counted)))
+    how = (*_how(models, counted, why), *_how_answers(models, answers), *_what_to_know(weighed, groups, counted))
     batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
     forecast = Forecast(low=batch.low, expected=batch.expected, high=batch.high, how="; ".join(how)) if batch else None
     used = [one.sheet for one in models if one.sheet]

@@ -155,3 +155,11 @@ def cost(usage: Usage, prices: Prices, inference_geo: str = "") -> Decimal:
 def cost_of(spent: Spent, sheet: Sheet, lane: Lane) -> Decimal:
     """Of all requests that one `Spent` sums up: they have one price."""
     return cost(spent.usage, sheet.step(spent.prompt_over).of(lane), spent.inference_geo)
+
+
+def dollars(value: Decimal) -> str:
+    """Cents; below a dollar two digits that say something, so that nothing but nothing is shown as nothing."""
+    if value >= 1 or not value:
+        return f"${value:,.2f}"
+    places = max(2, 1 - value.adjusted())
+    return f"${value:,.{places}f}"

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.estimating import CacheEstimate, Estimate, ModelEstimate, Range
-from batchctl.domain.money import Forecast
+from batchctl.domain.money import Forecast, dollars
 from batchctl.render.reports import warning
-from batchctl.render.text import clean, dollars, number, plural
+from batchctl.render.text import clean, number, plural
 
 UNKNOWN = "unknown"
 LIVES = {"1h": "for 1 h", "5m": "for 5 min"}

@@ -334,7 +334,7 @@ def _range_shape(of: "Range[Any] | Forecast | None") -> dict[str, Any] | None:
 
 
 def check_shape(
-    scan: "Scan", problems: "Sequence[Problem]", problems_file: str | None, estimate: "Estimate"
+    scan: "Scan", problems: "Sequence[Problem]", problems_file: str | None, estimate: "Estimate | None" = None
 ) -> dict[str, Any]:
     return {
         "type": "check",
@@ -364,7 +364,7 @@ def check_shape(
             for p in problems
         ],
         "problems_file": problems_file,
-        "estimate": estimate_shape(estimate),
+        "estimate": estimate_shape(estimate) if estimate else None,
     }
 
 

@@ -198,12 +198,16 @@ class Screen:
         self._estimate(estimate)
         self.come_back(f"batchctl submit {clean(path)}")
 
-    def _estimate(self, estimate: "Estimate") -> None:
-        from batchctl.render import estimates  # noqa: PLC0415 - of two verbs
+    def to_agree(self, estimate: "Estimate") -> None:
+        """What a person is asked about stands above the question, however quiet it is to be."""
+        self._estimate(estimate, self._err)
+
+    def _estimate(self, estimate: "Estimate", console: Console | None = None) -> None:
+        from batchctl.render import estimates  # noqa: PLC0415 - of few verbs
 
         self._stop_live()
         sys.stdout.flush()
-        self._print(estimates.estimate(estimate))
+        _print(console or self._out, estimates.estimate(estimate))
 
     def payload(self, body: bytes) -> None:
         sys.stdout.flush()

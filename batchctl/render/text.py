@@ -2,7 +2,6 @@
 
 import unicodedata
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 
 def clean(text: str, limit: int = 500) -> str:
@@ -31,14 +30,6 @@ def size(value: float) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError
-
-
-def dollars(value: Decimal) -> str:
-    """Cents; below a dollar two digits that say something, so that nothing but nothing is shown as nothing."""
-    if value >= 1 or not value:
-        return f"${value:,.2f}"
-    places = max(2, 1 - value.adjusted())
-    return f"${value:,.{places}f}"
 
 
 def duration(value: timedelta) -> str:

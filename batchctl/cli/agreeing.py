@@ -1,0 +1,17 @@
+"""The price of what is about to be sent, agreed to: by a limit, by a yes, or by a person at a terminal."""
+
+from batchctl.cli.wiring import ask, is_at_a_terminal
+from batchctl.commands.budget import Budget, Estimating
+from batchctl.commands.equipment import Equipment
+from batchctl.domain.estimating import Estimate
+from batchctl.render.screen import Screen
+
+
+def agreed(tools: Equipment, screen: Screen, budget: Budget, estimating: Estimating, question: str) -> Estimate:
+    """What a new job may cost. Raises Refused where nobody agrees to it."""
+    if budget.limit is not None or budget.yes:
+        return budget.agreed(tools, estimating)
+    found = estimating(tools.transport if is_at_a_terminal() else None)
+    screen.to_agree(found)
+    ask(question, "--yes, or a limit with --max-cost USD,")
+    return found

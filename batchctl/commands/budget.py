@@ -1,0 +1,105 @@
+"""A person's limit, held before anything is sent: what a job did cost, may still cost, and what comes now, together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from batchctl.commands.equipment import Equipment
+from batchctl.domain.budget import Standing, most_of_round, standing
+from batchctl.domain.errors import Refused
+from batchctl.domain.estimating import Estimate
+from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.money import Lane, Spent, cost_of, dollars
+
+if TYPE_CHECKING:
+    from batchctl.transport.client import Transport
+
+# Given whom to ask for the length of some prompts; None to ask nobody.
+Estimating = Callable[["Transport | None"], Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`limit`: US dollars for all rounds of a job together, None for none. `yes`: what cannot be told is agreed to."""
+
+    limit: Decimal | None = None
+    yes: bool = False
+
+    def hold(self, amounts: Sequence[Decimal | None], why_unknown: str = "") -> None:
+        """Raises Refused where the most that each of the amounts comes to may be more than the limit in all."""
+        if self.limit is None:
+            return
+        found = standing(self.limit, *amounts)
+        if found is Standing.OVER:
+            most = sum((amount for amount in amounts if amount is not None), Decimal(0))
+            raise Refused(
+                f"may cost up to {dollars(most)} in all, more than --max-cost {self.limit}; nothing was sent",
+                hint="send less of it, lower its max_tokens, or raise the limit",
+            )
+        if found is Standing.UNKNOWN and not self.yes:
+            raise Refused(
+                f"what it may cost is not known, so --max-cost cannot hold; nothing was sent{why_unknown}",
+                hint="--yes sends it all the same",
+            )
+
+    def holds(self, amounts: Sequence[Decimal | None]) -> bool:
+        return self.limit is None or standing(self.limit, *amounts) is Standing.WITHIN
+
+    def agreed(self, tools: Equipment, estimating: Estimating, before: Sequence[Decimal | None] = ()) -> Estimate:
+        """What a round may cost, on top of what the rounds `before` come to. Raises as `hold` does.
+
+        Prompts are measured only where that can change the answer: nobody reads it otherwise.
+        """
+        found = estimating(None)
+        if not self.holds([*before, _most(found)]):
+            found = estimating(tools.transport)
+            self.hold_estimate(found, before)
+        return found
+
+    def hold_estimate(self, estimate: Estimate, before: Sequence[Decimal | None] = ()) -> None:
+        """As `hold`."""
+        self.hold([*before, _most(estimate)], _why_unknown(estimate, before))
+
+    def hold_rest(self, tools: Equipment, job: Job) -> None:
+        """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
+        batches = tools.ledger.batches(job)
+        if any(b.state is State.PLANNED for b in batches):
+            self.hold(most_of(tools, job))
+
+
+def _most(estimate: Estimate) -> Decimal | None:
+    return estimate.forecast.high if estimate.forecast else None
+
+
+def _why_unknown(estimate: Estimate, before: Sequence[Decimal | None]) -> str:
+    if estimate.unpriced:
+        return f": no price is known for {', '.join(estimate.unpriced)}"
+    return ": nor is what earlier rounds cost" if None in before else ""
+
+
+NO_LIMIT = Budget()
+
+
+def most_of(tools: Equipment, job: Job) -> list[Decimal | None]:
+    """The most that each round of a job comes to."""
+    batches, spent = tools.ledger.batches(job), tools.ledger.spent(job)
+    return [
+        most_of_round([_billed(tools, b, spent.get(b.id, ())) for b in batches if b.round == r.number], r.forecast)
+        for r in job.rounds
+    ]
+
+
+def _billed(tools: Equipment, batch: Batch, spent: Sequence[Spent]) -> Decimal | None:
+    """What its successes cost; nothing where it was refused as a whole."""
+    if batch.state is State.REFUSED:
+        return Decimal(0)
+    if batch.state is not State.FETCHED or batch.usage_unread != 0 or batch.created_at is None:
+        return None
+    total = Decimal(0)
+    for one in spent:
+        sheet = tools.book.sheet(one.model, batch.created_at.date())
+        if sheet is None:
+            return None
+        total += cost_of(one, sheet, Lane.BATCH)
+    return total

@@ -1,0 +1,15 @@
+"""A person who has read the price: nearly every test is about something else."""
+
+from collections.abc import Iterable
+
+# To the price alone: to a warning, or to a canceled job, a test says yes itself.
+TO_ANY_PRICE = ("--max-cost", "1000000")
+# Who says something about it, or sends nothing.
+SAYING = {"--max-cost", "--yes", "--dry-run", "--show"}
+
+
+def agreed(words: Iterable[object]) -> list[str]:
+    """The words of a command; of one that would ask what a person thinks of the price, with the answer."""
+    found = [str(word) for word in words]
+    asks = found[:1] in (["submit"], ["run"]) and SAYING.isdisjoint(found)
+    return [*found, *TO_ANY_PRICE] if asks else found

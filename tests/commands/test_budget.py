@@ -1,0 +1,195 @@
+"""What a job may cost, held or asked before anything is sent."""
+
+import os
+import pty
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from builders import request_line
+from program import Person, requests
+
+from batchctl.emulator.running import Running
+
+CREATE = "POST /v1/messages/batches"
+COUNT = "POST /v1/messages/count_tokens"
+# claude-haiku-4-5 in a batch: 0.50 and 2.50 US dollars per million tokens.
+OUTPUT = Decimal("2.50") / 1_000_000
+
+
+@pytest.fixture
+def shopper(emulator: Running, tmp_path: Path) -> Person:
+    """Somebody who wants to be asked."""
+    return Person(tmp_path, emulator.base_url, agrees=False)
+
+
+def _creates(emulator: Running) -> int:
+    return emulator.requests().get(CREATE, 0)
+
+
+# ---------------------------------------------------------------- without a limit
+
+
+def test_off_a_terminal_nothing_is_sent_before_somebody_has_agreed_to_the_price(
+    shopper: Person, emulator: Running
+) -> None:
+    path = shopper.write("in.jsonl", requests(5))
+    for verb in ("submit", "run"):
+        ran = shopper.run(verb, path)
+        assert ran.status == 6, ran.err
+        assert "--yes" in ran.err
+        assert "--max-cost" in ran.err
+    assert _creates(emulator) == 0
+    assert shopper.run("status", "--json").json["jobs"] == [], "and nothing was planned"
+    assert shopper.run("submit", path, "--yes").status == 0
+    assert emulator.requests().get(COUNT, 0) == 0, "nobody reads what would be measured"
+
+
+def _planned(shopper: Person, count: int) -> Path:
+    """The input of a job of which nothing is sent so far."""
+    path = shopper.write("in.jsonl", requests(count))
+    key = shopper.variables.pop("ANTHROPIC_API_KEY")
+    assert shopper.run("submit", path, "--yes").status == 4
+    shopper.variables["ANTHROPIC_API_KEY"] = key
+    return path
+
+
+def test_a_job_that_was_agreed_to_is_continued_without_asking_again(shopper: Person, emulator: Running) -> None:
+    path = _planned(shopper, 8)
+    assert _creates(emulator) == 0
+    assert shopper.run("submit", path).status == 0
+    assert _creates(emulator) == 1
+
+
+@pytest.mark.parametrize(("typed", "status", "creates"), [("n", 6, 0), ("", 6, 0), ("y", 0, 1)])
+def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_presses_enter(
+    shopper: Person, emulator: Running, typed: str, status: int, creates: int
+) -> None:
+    shopper.write("in.jsonl", requests(5))
+    ended, shown = _at_a_terminal(shopper, typed, "submit", "in.jsonl")
+    assert (ended, _creates(emulator)) == (status, creates), shown
+    assert "claude-haiku-4-5" in shown
+    assert "$0.00" in shown
+    assert "[y/N]" in shown
+    assert emulator.requests().get(COUNT, 0) > 0, "what is shown was measured"
+
+
+def _at_a_terminal(person: Person, typed: str, *words: str) -> tuple[int, str]:
+    master, slave = pty.openpty()
+    environment = {**os.environ, **person.variables, "TERM": "dumb", "COLUMNS": "100"}
+    command = [sys.executable, "-m", "batchctl", *words]
+    with subprocess.Popen(
+        command, cwd=person.folder, env=environment, stdin=slave, stdout=slave, stderr=slave
+    ) as process:
+        os.close(slave)
+        shown = b""
+        while piece := _read(master):
+            shown += piece
+            if b"[y/N]" in piece:
+                os.write(master, f"{typed}\n".encode())
+        status = process.wait(60)
+    os.close(master)
+    return status, shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:
+        return b""  # the other end was closed: Linux says EIO
+
+
+# ---------------------------------------------------------------- with one
+
+
+def test_a_limit_stops_a_submit_before_anything_is_sent_or_planned(shopper: Person, emulator: Running) -> None:
+    path = shopper.write("in.jsonl", requests(20))
+    answers = 20 * 64 * OUTPUT
+    ran = shopper.run("submit", path, "--max-cost", str(answers))
+    assert ran.status == 6, "the prompts come on top"
+    assert "--max-cost" in ran.err
+    assert _creates(emulator) == 0
+    assert shopper.run("status", "--json").json["jobs"] == []
+    assert shopper.run("submit", path, "--max-cost", str(2 * answers)).status == 0
+    assert _creates(emulator) == 1
+
+
+def test_yes_does_not_lift_a_limit(shopper: Person, emulator: Running) -> None:
+    ran = shopper.run("submit", shopper.write("in.jsonl", requests(20)), "--max-cost", "0.0001", "--yes")
+    assert ran.status == 6
+    assert _creates(emulator) == 0
+
+
+def test_what_has_no_known_price_is_not_within_any_limit_until_somebody_says_yes(
+    shopper: Person, emulator: Running
+) -> None:
+    path = shopper.write("in.jsonl", [request_line("a", model="claude-mythos-5")])
+    ran = shopper.run("submit", path, "--max-cost", "1000")
+    assert ran.status == 6
+    assert "claude-mythos-5" in ran.err
+    assert _creates(emulator) == 0
+    assert shopper.run("submit", path, "--max-cost", "1000", "--yes").status == 0
+
+
+@pytest.mark.parametrize("typed", ["much", "-1", "nan", "inf", ""])
+def test_a_limit_is_an_amount_of_dollars(shopper: Person, emulator: Running, typed: str) -> None:
+    ran = shopper.run("submit", shopper.write("in.jsonl", requests(1)), "--max-cost", typed)
+    assert ran.status == 2, ran.err
+    assert _creates(emulator) == 0
+
+
+def test_a_limit_holds_for_what_is_left_of_a_job(shopper: Person, emulator: Running) -> None:
+    path = _planned(shopper, 20)
+    for verb in ("submit", "run"):
+        ran = shopper.run(verb, path, "--max-cost", "0.001")
+        assert ran.status == 6, ran.err
+    assert _creates(emulator) == 0
+    assert shopper.run("submit", path, "--max-cost", "1").status == 0
+    assert shopper.run("run", path, "--max-cost", "0", "--poll", "50ms").status == 0, "nothing more is sent"
+    assert _creates(emulator) == 1
+
+
+def _with_a_round_to_send(shopper: Person, emulator: Running) -> str:
+    """A job whose first round is on the disk: half of it succeeded and was paid for, half of it can be sent again."""
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5, "recover_after": 1}})
+    job = shopper.submitted("in.jsonl", requests(40), "--yes")
+    assert shopper.run("fetch", job).status == 3
+    return job
+
+
+def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Person, emulator: Running) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    ran = shopper.run("retry", job, "--max-cost", "0.001")
+    assert ran.status == 6, ran.err
+    assert _creates(emulator) == 1
+    assert len(shopper.run("status", job, "--json").json["rounds"]) == 1
+    assert shopper.run("retry", job, "--max-cost", "1").status == 0
+    assert _creates(emulator) == 2
+
+
+def test_what_earlier_rounds_cost_counts_against_a_limit(shopper: Person, emulator: Running) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    paid = Decimal(shopper.run("cost", job, "--json").json["cost"])
+    assert paid > 0
+    failed = len(shopper.errors(job))
+    most = failed * (64 * OUTPUT + 200 * Decimal("0.50") / 1_000_000)
+    ran = shopper.run("retry", job, "--max-cost", str(failed * 64 * OUTPUT + paid / 2))
+    assert ran.status == 6, "it would be enough without what was paid before"
+    assert shopper.run("retry", job, "--max-cost", str(most + paid)).status == 0
+
+
+def test_a_run_stops_at_the_limit_between_rounds_says_so_and_brings_home_what_it_has(
+    shopper: Person, emulator: Running
+) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    (shopper.folder / f"{job}.results.jsonl").unlink()
+    ran = shopper.run("run", job, "--max-cost", "0.001")
+    assert ran.status == 6, ran.err
+    assert "--max-cost" in ran.err
+    assert _creates(emulator) == 1
+    assert len(shopper.results(job)) == 40
+    assert shopper.run("run", job, "--max-cost", "1", "--poll", "50ms").status == 0
+    assert _creates(emulator) == 2
+    assert len(shopper.results(job)) == 40

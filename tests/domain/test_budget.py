@@ -1,0 +1,47 @@
+"""What a limit says to what a job did cost and may still come to."""
+
+from decimal import Decimal
+
+import pytest
+
+from batchctl.domain.budget import Standing, most_of_round, standing
+from batchctl.domain.money import Forecast
+
+FORECAST = Forecast(low=Decimal(1), expected=Decimal(2), high=Decimal(4), how="assumed")
+
+
+@pytest.mark.parametrize(
+    ("limit", "amounts", "expected"),
+    [
+        ("5", [], Standing.WITHIN),
+        ("5", ["5"], Standing.WITHIN),
+        ("5", ["5.000000001"], Standing.OVER),
+        ("5", ["2", "3"], Standing.WITHIN),
+        ("5", ["2", "3.01"], Standing.OVER),
+        ("0", ["0"], Standing.WITHIN),
+        ("0", ["0.0000001"], Standing.OVER),
+        ("5", [None], Standing.UNKNOWN),
+        ("5", ["2", None], Standing.UNKNOWN),
+        ("5", [None, "6"], Standing.OVER),
+    ],
+)
+def test_a_limit_is_held_against_all_of_it_together(limit: str, amounts: list[str | None], expected: Standing) -> None:
+    found = [None if amount is None else Decimal(amount) for amount in amounts]
+    assert standing(Decimal(limit), *found) is expected
+
+
+@pytest.mark.parametrize(
+    ("billed", "forecast", "expected"),
+    [
+        ([], FORECAST, "0"),
+        (["0.25", "0.5"], FORECAST, "0.75"),
+        (["0.25", "0.5"], None, "0.75"),
+        (["0.25", None], FORECAST, "4"),
+        (["0.25", None], None, None),
+    ],
+)
+def test_a_round_comes_to_what_it_cost_or_at_most_to_its_estimate(
+    billed: list[str | None], forecast: Forecast | None, expected: str | None
+) -> None:
+    costs = [None if cost is None else Decimal(cost) for cost in billed]
+    assert most_of_round(costs, forecast) == (None if expected is None else Decimal(expected))
