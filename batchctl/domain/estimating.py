@@ -32,7 +32,7 @@ COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
 ENOUGH_POINTS = 3
 
 # Without earlier answers: shares of `max_tokens`, assumed.
-ASSUMED_LOW, ASSUMED_EXPECTED = 0.05, 0.25
+ASSUMED_LOW, ASSUMED_EXPECTED = 0.01, 0.25
 
 HIT_RATES = tuple(map(Decimal, ("0.3", "0.5", "0.7", "0.9", "0.98")))
 EXPECTED_HIT_RATE = Decimal("0.7")
@@ -477,7 +477,7 @@ def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -
     if missing := [one.model for one in models if _answers_of(one.model, answers) is None]:
         name = f" of {', '.join(missing)}" if len(missing) < len(models) else ""
         low, expected = f"{ASSUMED_LOW:.0%}", f"{ASSUMED_EXPECTED:.0%}"
-        yield f"output{name}: no earlier answers, so {low} and {expected} of max_tokens are assumptions; high is all of it"
+        yield f"output{name}: no earlier answers; {low} and {expected} of max_tokens are assumed, high is all of it"
 
 
 def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known], counted: int) -> Iterable[str]:

@@ -67,23 +67,24 @@ def _cells(of: Range[Any] | Forecast | None, shown: Callable[[Any], str]) -> Ite
 
 
 def _of_cache(caches: Sequence[CacheEstimate]) -> Text:
-    one = caches[0]
-    each = round(one.prefix_tokens / one.requests)
-    there = next((f" (the input asks for {LIVES[cache.ttl][4:]})" for cache in caches if cache.is_there), "")
-    said = f"input in batches, the {number(each)} tokens that {plural(one.requests, 'request')} share cached{there}"
+    each = round(caches[0].prefix_tokens / caches[0].requests)
+    said = f"the input in batches, with the {number(each)} tokens that {plural(caches[0].requests, 'request')} share cached"
     return Text(f"  {said}", style="dim")
 
 
 def _caches(caches: Sequence[CacheEstimate]) -> Table:
+    """Down the shares of reads; what costs more than no cache stands out."""
     table = Table.grid(padding=(0, 2))
-    rates = [rate for rate, _ in caches[0].rows]
-    for column in range(len(rates) + 3):
-        table.add_column(justify="right" if column else "left", no_wrap=True)
-    heads = ("read from the cache", "no cache", *(f"{rate:.0%}" for rate in rates), "pays from")
-    table.add_row(*(Text(head, style="dim") for head in heads))
-    for one in caches:
-        cells = [Text(dollars(cost), style="green" if cost < one.without else "yellow") for _, cost in one.rows]
-        table.add_row(f"  {LIVES[one.ttl]}", dollars(one.without), *cells, f"{one.break_even:.0%}")
+    table.add_column(no_wrap=True, min_width=18)
+    for _ in caches:
+        table.add_column(justify="right", no_wrap=True, min_width=12)
+    table.add_row("", *(Text(f"{LIVES[one.ttl]}{', as it is' if one.is_there else ''}", style="dim") for one in caches))
+    table.add_row("  no cache", *(dollars(one.without) for one in caches))
+    for at, (rate, _) in enumerate(caches[0].rows):
+        amounts = [(one.rows[at][1], one.without) for one in caches]
+        cells = [Text(dollars(cost), style="green" if cost < without else "yellow") for cost, without in amounts]
+        table.add_row(f"  {rate:.0%} read from it", *cells)
+    table.add_row("  pays from", *(Text(f"{one.break_even:.0%}", style="bold") for one in caches))
     return table
 
 

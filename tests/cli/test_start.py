@@ -25,6 +25,8 @@ PICTURE = {*LEDGER, "rich"}
 # genai_prices brings pydantic, and an HTTP client for a refresh of its own.
 PRICES = {*PICTURE, "genai_prices", "genai_prices.data", "pydantic", "httpx2"}
 CHECK = {*PICTURE, "orjson", "jsonschema_rs", "batchctl.domain.events"}
+# What it would cost is a part of what would be sent; to know that from bytes, nobody is asked.
+REHEARSAL = {*CHECK, *PRICES}
 
 COMPLETING = {"_BATCHCTL_COMPLETE": "complete_bash", "COMP_WORDS": "batchctl status --off", "COMP_CWORD": "2"}
 
@@ -83,10 +85,11 @@ def test_completion_loads_nothing_heavy() -> None:
         ("status one --offline", PICTURE),
         ("status @last --offline --batches", PICTURE),
         ("status @last --offline --json", PICTURE),
-        ("submit three.jsonl --dry-run", CHECK),
+        ("submit three.jsonl --dry-run", REHEARSAL),
         # A number that was typed is converted as Typer does it.
         ("submit three.jsonl --show 2", {*CHECK, "pydantic"}),
-        ("submit three.jsonl --dry-run --json", CHECK),
+        ("submit three.jsonl --dry-run --json", REHEARSAL),
+        ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.transport.client"}),
         ("verify one", CHECK - {"jsonschema_rs"}),
         ("prices", PRICES),
         ("prices claude-opus-5-5 --json", PRICES),
@@ -98,7 +101,7 @@ def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, com
 
 def test_a_dry_run_in_a_new_folder_makes_no_ledger_to_ask_nothing_of_it(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(requests(3)))
-    assert _loaded("submit", "in.jsonl", "--dry-run", folder=tmp_path) == CHECK
+    assert _loaded("submit", "in.jsonl", "--dry-run", folder=tmp_path) == REHEARSAL
     assert (tmp_path / ".batchctl" / "ledger.db").stat().st_size == 0
     assert "sqlalchemy" in _loaded("status", folder=tmp_path), "whoever asks it has it made"
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console, RenderableType
 from batchctl.domain.checking import Fault
 from batchctl.domain.choosing import Chosen
 from batchctl.domain.errors import UsageProblem
+from batchctl.domain.estimating import estimated
 from batchctl.domain.model import (
     Batch,
     Claim,
@@ -311,7 +313,9 @@ def test_the_other_shapes_are_json_too(tmp_path: Path) -> None:
         warnings=0,
         by_code={"not_json": 1},
     )
-    check = written(machine.check_shape(scan, [Problem(3, "", Fault("not_json", "no"))], None))
+    estimate = estimated((), {}, (), day=date(2026, 11, 21), why="")
+    check = written(machine.check_shape(scan, [Problem(3, "", Fault("not_json", "no"))], None, estimate))
+    assert (check["estimate"]["batch"], check["estimate"]["requests"]) == (None, 0)
     assert check["first_problems"][0] == {
         "line": 3,
         "custom_id": None,

@@ -2,13 +2,14 @@
 
 import unicodedata
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.render.text import clean, duration, moment, number, plural, size
+from batchctl.render.text import clean, dollars, duration, moment, number, plural, size
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,21 @@ def test_one_is_not_many(value: int, words: tuple[str, ...], shown: str) -> None
 def test_numbers_have_commas_and_moments_their_zone() -> None:
     assert number(1_234_567) == "1,234,567"
     assert moment(NOW) == "2026-11-21 12:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("0", "$0.00"),
+        ("1234.565", "$1,234.56"),
+        ("1", "$1.00"),
+        ("0.999", "$1.00"),
+        ("0.5", "$0.50"),
+        ("0.126", "$0.13"),
+        ("0.0126", "$0.013"),
+        ("0.00999", "$0.0100"),
+        ("0.0000012345", "$0.0000012"),
+    ],
+)
+def test_money_is_shown_in_cents_and_never_as_nothing_where_it_is_something(amount: str, shown: str) -> None:
+    assert dollars(Decimal(amount)) == shown
