@@ -9,7 +9,8 @@ from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.render.text import clean, dollars, duration, moment, number, plural, size
+from batchctl.domain.money import dollars
+from batchctl.render.text import clean, duration, moment, number, plural, size
 
 
 @pytest.mark.parametrize(
