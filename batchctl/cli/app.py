@@ -291,6 +291,23 @@ def verify(
 
 
 @app.command(cls=Command)
+def cost(
+    job: o.JobWord = None,
+    batches: o.Batches = False,
+    format_: o.Format = "",
+    workspace: o.Workspace = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Show what a job's answers cost, from the ledger: by model, round and batch, and beside real time; asks nobody."""
+    from batchctl.cli.cost import cost as run  # noqa: PLC0415 - keeps --help quick
+
+    common = _common(workspace, None, as_json, quiet, verbose, takes_steps=False)
+    run(common, job, wide=batches or o.is_wide(format_))
+
+
+@app.command(cls=Command)
 def cancel(
     job: o.JobWord = None,
     output: o.Output = "",

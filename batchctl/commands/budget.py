@@ -9,8 +9,9 @@ from batchctl.commands.equipment import Equipment
 from batchctl.domain.budget import Standing, most_of_round, standing
 from batchctl.domain.errors import Refused
 from batchctl.domain.estimating import Estimate
-from batchctl.domain.model import Batch, Job, State
-from batchctl.domain.money import Lane, Spent, cost_of, dollars
+from batchctl.domain.model import Job, State
+from batchctl.domain.money import dollars
+from batchctl.domain.spending import BatchBill, bill, whole
 
 if TYPE_CHECKING:
     from batchctl.transport.client import Transport
@@ -83,23 +84,16 @@ NO_LIMIT = Budget()
 
 def most_of(tools: Equipment, job: Job) -> list[Decimal | None]:
     """The most that each round of a job comes to."""
-    batches, spent = tools.ledger.batches(job), tools.ledger.spent(job)
+    found = bill(job, tools.ledger.batches(job), tools.ledger.spent(job), tools.book.sheet)
     return [
-        most_of_round([_billed(tools, b, spent.get(b.id, ())) for b in batches if b.round == r.number], r.forecast)
+        most_of_round([_billed(one) for one in found.batches if one.batch.round == r.number], r.forecast)
         for r in job.rounds
     ]
 
 
-def _billed(tools: Equipment, batch: Batch, spent: Sequence[Spent]) -> Decimal | None:
-    """What its successes cost; nothing where it was refused as a whole."""
-    if batch.state is State.REFUSED:
+def _billed(one: BatchBill) -> Decimal | None:
+    """What its successes cost; nothing where it was refused as a whole. None where that is not all known."""
+    if one.batch.state is State.REFUSED:
         return Decimal(0)
-    if batch.state is not State.FETCHED or batch.usage_unread != 0 or batch.created_at is None:
-        return None
-    total = Decimal(0)
-    for one in spent:
-        sheet = tools.book.sheet(one.model, batch.created_at.date())
-        if sheet is None:
-            return None
-        total += cost_of(one, sheet, Lane.BATCH)
-    return total
+    cost = whole(one.models)
+    return cost.batch if one.unread == 0 and cost.is_known else None

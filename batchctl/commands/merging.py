@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchctl.commands.cost import total
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import Latest, latest
 from batchctl.domain.classifying import CLASS_OF_MARK
@@ -84,7 +85,8 @@ class _Merge:
     def counts(self, tools: Equipment) -> Merged:
         fetched = sum(b.state is State.FETCHED for b in self._batches)
         failures = joined([_failures(samples, self._failed[kind]) for kind, samples in self._failures.items()])
-        return Merged(at=tools.now(), batches=fetched, failures=failures, **counted(self._marks))
+        cost = total(tools, self._job, self._batches)
+        return Merged(at=tools.now(), batches=fetched, failures=failures, cost=cost, **counted(self._marks))
 
 
 def _failures(samples: Sequence[Unsuccessful], count: int) -> Failures:

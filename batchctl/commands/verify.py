@@ -289,7 +289,7 @@ class _Verification:
         if held is not None:
             held.end()
         fetched = sum(b.state is State.FETCHED for b in self._good_batches)
-        return Merged(at=self._tools.now(), batches=fetched, failures=(), **counted(marks))
+        return Merged(at=self._tools.now(), batches=fetched, failures=(), cost=None, **counted(marks))
 
     def _places(self, found: Latest) -> None:
         """Whether what later rounds answered lies where the origins say: under the custom_id that round 1 has there."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
-from batchctl.domain.money import Forecast, Spent
+from batchctl.domain.money import Forecast, Spent, Total
 
 # Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
 EXPIRY = timedelta(hours=24)
@@ -262,6 +262,7 @@ class Merged:
     """What the last merge wrote: requests by what became of them over all rounds; they sum to the planned requests.
 
     `batches`: how many downloaded batches it saw, so that a later reader knows whether it is still the newest word.
+    `cost`: of their successes, by the prices of then; None where none was worked out.
     """
 
     at: datetime
@@ -276,6 +277,7 @@ class Merged:
     refusals: int = 0
     paused_turns: int = 0
     failures: tuple[Failures, ...] = ()
+    cost: Total | None = None
 
     @property
     def is_all_succeeded(self) -> bool:

@@ -134,6 +134,22 @@ class Forecast:
     how: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """What the successes of a job cost in batch, and what the same would have cost in real time, of all that has a price.
+
+    `unknown`: why this is not all of it, and what the rest cost nobody can say. `beyond`: what may come on top. `sources`
+    and `days`: whose prices, and of which days.
+    """
+
+    batch: Decimal
+    real_time: Decimal
+    unknown: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    days: tuple[date, ...] = ()
+
+
 def step_of(prompt_tokens: int) -> int:
     """The greatest of PROMPT_STEPS that a prompt exceeds: exactly 100,000 tokens are still on the step below."""
     return max(over for over in PROMPT_STEPS if over < prompt_tokens or not over)

@@ -61,11 +61,18 @@ class Results(Store):
             )
             for table in (failure, usage):
                 db.execute(sa.delete(table).where(table.c.batch_id == downloaded.id))
-            for spent in verified.spent:
-                db.execute(sa.insert(usage).values(batch_id=downloaded.id, **spent_values(spent)))
+            _insert_usage(db, downloaded, verified)
             for kind in verified.failures:
                 db.execute(sa.insert(failure).values(_failure_values(downloaded, kind)))
             return True
+
+    def record_usage(self, downloaded: Batch, verified: Verified) -> None:
+        """What the successes of a batch used that was downloaded by a program that did not sum it up."""
+        with self._write() as db:
+            same = sa.and_(batch.c.id == downloaded.id, batch.c.results_sha256 == verified.sha256)
+            unread = sa.and_(same, batch.c.usage_unread.is_(None))
+            if db.execute(sa.update(batch).where(unread).values(usage_unread=verified.usage_unread)).rowcount:
+                _insert_usage(db, downloaded, verified)
 
     def record_gone(self, downloaded: Batch, now: datetime) -> None:
         """Its files are no longer on the disk as they were: to be downloaded again."""
@@ -92,6 +99,11 @@ class Results(Store):
                 .where(batch.c.id == downloaded.id, batch.c.owner == owner)
                 .values(owner=None, lease_until=None, not_before=not_before, note=note, tries=batch.c.tries + 1)
             )
+
+
+def _insert_usage(db: sa.Connection, of: Batch, verified: Verified) -> None:
+    for spent in verified.spent:
+        db.execute(sa.insert(usage).values(batch_id=of.id, **spent_values(spent)))
 
 
 def _failure_values(of: Batch, kind: Failures) -> dict[str, Any]:

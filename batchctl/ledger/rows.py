@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -22,7 +22,7 @@ from batchctl.domain.model import (
     Settings,
     State,
 )
-from batchctl.domain.money import Forecast, Spent, Usage
+from batchctl.domain.money import Forecast, Spent, Total, Usage
 
 Row = Sequence[Any]
 
@@ -169,7 +169,7 @@ def seen_values(seen: MessageBatch, now: datetime) -> dict[str, Any]:
 
 
 def merged_values(merged: Merged) -> dict[str, Any]:
-    return {**asdict(merged), "at": merged.at.isoformat()}
+    return {**asdict(merged), "at": merged.at.isoformat(), "cost": _total_values(merged.cost)}
 
 
 def merged_of(stored: str | None) -> Merged | None:
@@ -177,7 +177,28 @@ def merged_of(stored: str | None) -> Merged | None:
     if not of:
         return None
     failures = tuple(_failures(one, one["sample_ids"]) for one in of["failures"])
-    return Merged(**{**of, "at": datetime.fromisoformat(of["at"]), "failures": failures})
+    cost = _total_of(of.get("cost"))
+    return Merged(**{**of, "at": datetime.fromisoformat(of["at"]), "failures": failures, "cost": cost})
+
+
+def _total_values(total: Total | None) -> dict[str, Any] | None:
+    if total is None:
+        return None
+    amounts = {"batch": str(total.batch), "real_time": str(total.real_time)}
+    return {**asdict(total), **amounts, "days": [day.isoformat() for day in total.days]}
+
+
+def _total_of(of: dict[str, Any] | None) -> Total | None:
+    if not of:
+        return None
+    return Total(
+        batch=Decimal(of["batch"]),
+        real_time=Decimal(of["real_time"]),
+        unknown=tuple(of["unknown"]),
+        beyond=tuple(of["beyond"]),
+        sources=tuple(of["sources"]),
+        days=tuple(map(date.fromisoformat, of["days"])),
+    )
 
 
 def _failures(of: dict[str, Any], sample_ids: Sequence[str]) -> Failures:

@@ -1,15 +1,16 @@
 """The same for programs: JSON whose keys only grow. `schema_version` changes when one must go."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
-from batchctl.domain.money import Forecast
+from batchctl.domain.money import Forecast, Total
 from batchctl.domain.progress import JobReport
 from batchctl.render.text import is_harmless
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from batchctl.domain.plans import Problem, Scan
     from batchctl.domain.price_table import PriceTable
     from batchctl.domain.proving import Flaw, Proof
+    from batchctl.domain.spending import BatchBill, Bill, Cost, Part
 
 SCHEMA_VERSION = 1
 
@@ -89,6 +91,7 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
             for r in report.rounds
         ],
         "answers": merged_shape(report.merged) if report.merged else None,
+        "cost": total_shape(report.merged.cost) if report.merged else None,
         "failures": [failures_shape(f) for f in report.failures],
         "warnings": list(report.warnings),
         "next_command": report.next_command or None,
@@ -127,7 +130,7 @@ def failures_shape(of: Failures) -> dict[str, Any]:
 
 def merged_shape(merged: Merged) -> dict[str, Any]:
     counts = asdict(merged)
-    return {name: n for name, n in counts.items() if name not in {"at", "batches", "failures"}}
+    return {name: n for name, n in counts.items() if name not in {"at", "batches", "failures", "cost"}}
 
 
 def fetched_shape(report: JobReport, merged: Merged, results: str, errors: Path) -> dict[str, Any]:
@@ -135,8 +138,104 @@ def fetched_shape(report: JobReport, merged: Merged, results: str, errors: Path)
         **job_shape(report),
         "type": "fetch",
         "answers": merged_shape(merged),
+        "cost": total_shape(merged.cost),
         "results_file": results,
         "errors_file": str(errors),
+    }
+
+
+def usd(value: Decimal) -> str:
+    """Exact, to the last digit."""
+    return f"{value.normalize():f}"
+
+
+def total_shape(total: Total | None) -> dict[str, Any] | None:
+    """`..._usd` are null where the cost is not known: then `known_..._usd` are of all that has a price."""
+    if total is None:
+        return None
+    amounts = _amounts(total.batch, total.real_time, is_known=not total.unknown)
+    return {
+        **amounts,
+        "at_least": bool(total.beyond),
+        "unknown": list(total.unknown),
+        "beyond": list(total.beyond),
+        "sources": list(total.sources),
+        "price_days": [day.isoformat() for day in total.days],
+    }
+
+
+def _amounts(batch: Decimal, real_time: Decimal, *, is_known: bool) -> dict[str, str | None]:
+    found = {"batch_usd": usd(batch), "real_time_usd": usd(real_time), "saved_usd": usd(real_time - batch)}
+    known = {f"known_{name}": value for name, value in found.items()}
+    return {**(found if is_known else dict.fromkeys(found)), **known}
+
+
+def cost_shape(bill: "Bill", next_command: str, *, with_batches: bool) -> dict[str, Any]:
+    """Of `cost`."""
+    from batchctl.domain.spending import whole  # noqa: PLC0415 - of one verb
+
+    return {
+        "type": "cost",
+        "job": bill.job.name,
+        "total": {**_cost_shape(bill.cost), **(total_shape(bill.total) or {})},
+        "models": _models_shape(bill.models),
+        "rounds": [
+            {
+                "round": one.number,
+                "batches": one.batches,
+                "batches_summed_up": one.summed_up,
+                **_cost_shape(whole(one.models)),
+                "forecast": forecast_shape(one.forecast) if one.forecast else None,
+                "models": _models_shape(one.models),
+            }
+            for one in bill.rounds
+        ],
+        "free": {name: getattr(bill.free, name) for name in ("errored", "canceled", "expired")},
+        **({"message_batches": [_batch_bill_shape(one) for one in bill.batches]} if with_batches else {}),
+        "next_command": next_command or None,
+    }
+
+
+def forecast_shape(forecast: Forecast) -> dict[str, str]:
+    amounts = {"low_usd": forecast.low, "expected_usd": forecast.expected, "high_usd": forecast.high}
+    return {**{name: usd(value) for name, value in amounts.items()}, "how": forecast.how}
+
+
+def _batch_bill_shape(one: "BatchBill") -> dict[str, Any]:
+    from batchctl.domain.spending import whole  # noqa: PLC0415 - of one verb
+
+    return {
+        "id": one.batch.message_batch_id,
+        "round": one.batch.round,
+        "batch": one.number,
+        "price_day": one.day.isoformat(),
+        "usage_unread": one.unread,
+        **_cost_shape(whole(one.models)),
+        "models": _models_shape(one.models),
+    }
+
+
+def _models_shape(models: "Mapping[str, Part]") -> list[dict[str, Any]]:
+    return [
+        {
+            "model": model,
+            **_cost_shape(part.cost),
+            "prices": [
+                {"model": s.model, "day": s.day.isoformat(), "source": s.source, "note": s.note or None}
+                for s in part.sheets
+            ],
+        }
+        for model, part in models.items()
+    ]
+
+
+def _cost_shape(cost: "Cost") -> dict[str, Any]:
+    return {
+        "requests": cost.requests,
+        "unpriced_requests": cost.unpriced,
+        "usage": asdict(cost.usage),
+        "cache_hit_rate": None if cost.hit_rate is None else float(round(cost.hit_rate, 6)),
+        **_amounts(cost.batch, cost.real_time, is_known=cost.is_known),
     }
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.model import Batch, FailureClass, Failures, Merged, MessageBatch, State
+from batchctl.domain.money import Total, dollars
 from batchctl.domain.progress import JobReport, RoundReport, Stage
 from batchctl.render.text import clean, duration, moment, number, plural, size
 
@@ -44,6 +45,7 @@ CLASS_TONES = {
     FailureClass.POLICY: "magenta",
 }
 BAR_WIDTH = 24
+UNKNOWN = "unknown"
 
 
 def job(report: JobReport, *, wide: bool = False) -> RenderableType:
@@ -56,6 +58,8 @@ def job(report: JobReport, *, wide: bool = False) -> RenderableType:
         if report.stage not in {Stage.DONE, Stage.INCOMPLETE}:
             told.append(" (at the last fetch)", style="dim")
         parts += [Text(""), Padding(told, (0, 0, 0, 2), expand=False)]
+        if report.merged.cost:
+            parts.append(Padding(cost(report.merged.cost), (0, 0, 0, 2), expand=False))
     if report.failures:
         parts += [Text(""), Padding(failures(report.failures), (0, 0, 0, 2), expand=False)]
     if wide:
@@ -123,7 +127,7 @@ def _bar(report: JobReport) -> Text:
 def _rounds(rounds: Sequence[RoundReport]) -> Table:
     heads = ("round", "requests", "batches", "in progress", "succeeded", "errored", "expired", "canceled")
     is_wide = any(one.requests >= 10_000_000 for one in rounds)
-    table = _table(*heads, gap=1 if is_wide else 2)
+    table = headed(*heads, gap=1 if is_wide else 2)
     for one in rounds:
         c = one.counts
         cells = (one.requests, one.batches, c.processing, c.succeeded, c.errored, c.expired, c.canceled)
@@ -149,6 +153,24 @@ def answers(merged: Merged, left_out: int) -> Text:
     return text.append(f" (of the succeeded: {said})" if said else "", style="dim")
 
 
+def cost(of: Total) -> Text:
+    """In a line: how much, whose prices these are, and what is not in it."""
+    known = f"{dollars(of.batch)} in batch ({dollars(of.real_time)} in real time)"
+    amount = f"at least {known}" if of.beyond else known
+    if of.unknown:
+        amount = f"{UNKNOWN}, {'; '.join(of.unknown)}; all else {amount}"
+    left = f"; not in it: {'; '.join(of.beyond)}" if of.beyond else ""
+    return Text.assemble(("cost     ", "dim"), clean(f"{', '.join((amount, *prices(of)))}{left}", 1000))
+
+
+def prices(of: Total) -> Sequence[str]:
+    """Whose, and of which days."""
+    if not of.days:
+        return of.sources
+    first, last = of.days[0].isoformat(), of.days[-1].isoformat()
+    return (*of.sources, f"prices of {first}" if first == last else f"prices of {first} to {last}")
+
+
 def failures(kinds: Sequence[Failures]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
@@ -168,7 +190,7 @@ def failures(kinds: Sequence[Failures]) -> Table:
 
 
 def _batches(batches: Sequence[Batch], now: datetime) -> Table:
-    table = _table(
+    table = headed(
         "round", "from", "requests", "size", "state", "message batch", "age", left=("state", "message batch"), gap=1
     )
     for one in batches:
@@ -222,7 +244,7 @@ def _candidates(one: "OpenDoubt", now: datetime) -> RenderableType:
     if not one.candidates:
         late = "; its list may still be behind" if one.is_early else ""
         return Text(f"the API's list shows no batch that it could be{late}", style="dim")
-    table = _table(
+    table = headed(
         "it may be", "status", "requests", "created", "its custom_ids", left=("it may be", "status", "its custom_ids")
     )
     for found in one.candidates:
@@ -251,7 +273,7 @@ def _surplus(surplus: Sequence[str], suspects: Sequence[MessageBatch]) -> Render
 
 def jobs(reports: Sequence[JobReport]) -> Table:
     left = ("job", "stage", "next")
-    table = _table("job", "stage", "requests", "batches", "ended", "succeeded", "age", "next", left=left)
+    table = headed("job", "stage", "requests", "batches", "ended", "succeeded", "age", "next", left=left)
     for one in reports:
         succeeded = one.merged.succeeded if one.merged else sum(r.counts.succeeded for r in one.rounds)
         verb = one.next_command.split()[1] if one.next_command else ""
@@ -292,7 +314,7 @@ def chosen(of: "Chosen") -> Table:
     return table
 
 
-def _table(*heads: str, left: Sequence[str] = (), gap: int = 2) -> Table:
+def headed(*heads: str, left: Sequence[str] = (), gap: int = 2) -> Table:
     """Where a terminal is too narrow, words go on in the next line: a number with its end cut off is another number."""
     table = Table.grid(padding=(0, gap))
     for head in heads:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from batchctl.domain.plans import Scan
     from batchctl.domain.price_table import PriceTable
     from batchctl.domain.proving import Proof
+    from batchctl.domain.spending import Bill
     from batchctl.render.telling import Telling
 
 # Off a terminal nothing is wrapped: a log and a grep want whole lines.
@@ -101,6 +102,8 @@ class Screen:
         if self._quiet:
             return
         self._err.print(reports.answers(merged, report.job.left_out), soft_wrap=True)
+        if merged.cost:
+            self._err.print(reports.cost(merged.cost), soft_wrap=True)
         if report.failures:
             self._err.print()
             _print(self._err, reports.failures(report.failures))
@@ -119,6 +122,15 @@ class Screen:
             machine.write(sys.stdout, machine.proof_shape(proof))
         else:
             self._print(proofs.proof(proof))
+
+    def cost(self, bill: "Bill", next_command: str, *, wide: bool) -> None:
+        from batchctl.render import costs  # noqa: PLC0415 - of one verb
+
+        self._stop_live()
+        if self._json:
+            machine.write(sys.stdout, machine.cost_shape(bill, next_command, with_batches=wide))
+        else:
+            self._print(costs.cost(bill, next_command, wide=wide))
 
     def checkup(self, found: "Checkup") -> None:
         from batchctl.render import proofs  # noqa: PLC0415 - of two verbs

@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -107,7 +106,7 @@ CONTENTS: list[Any] = [
     [{"type": "thinking", "thinking": "hm", "signature": "x"}, {"type": "text", "text": ""}],
     [],
 ]
-COUNTS = st.one_of(
+COUNTS: st.SearchStrategy[Any] = st.one_of(
     st.integers(0, 300),
     st.sampled_from([0, 0, 0, 99_999, 100_000, 100_001, 200_001, 10**12 - 1, 10**12, 1 << 40, (1 << 40) + 1]),
     st.sampled_from([None, -1, 1.5, 5.0, True, "7", 10**30, [], {}]),
@@ -219,9 +218,8 @@ def metered(data: bytes, positions: Any = POSITIONS, piece: int = 1 << 20) -> Me
 
 
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "LEAST_LINES", 1)
-    return
 
 
 PLAIN = st.builds(lambda n, m: a_success(a_usage(n, m)), st.integers(0, 999), st.integers(0, 999))
@@ -249,7 +247,9 @@ SPLIT = {"ephemeral_5m_input_tokens": 0, LONG: 0}
 @st.composite
 def alike(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Lines as one model's answers are: only their numbers differ, and what they say."""
-    more = draw(st.sampled_from([{}, {"inference_geo": "us"}, {"server_tool_use": {"web_search_requests": 2}}]))
+    more: dict[str, Any] = draw(
+        st.sampled_from([{}, {"inference_geo": "us"}, {"server_tool_use": {"web_search_requests": 2}}])
+    )
     models = draw(st.sampled_from([["claude-haiku-4-5"], ["claude-haiku-4-5", "claude-opus-5"], ["\x7f"]]))
     is_cached, is_flat, is_torn = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
     is_long = draw(st.integers(0, 5)) == 0

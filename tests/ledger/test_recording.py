@@ -1,6 +1,8 @@
 """Every record says what has happened: the state, what came with it, and when."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from batchctl.domain.model import (
     State,
     Verified,
 )
+from batchctl.domain.money import Spent, Total, Usage
 from batchctl.ledger.claims import LEASE
 from batchctl.ledger.ledger import Ledger
 
@@ -165,7 +168,23 @@ def test_the_place_of_a_rounds_bytes_may_move(ledger: Ledger, job: Job) -> None:
 
 
 def test_a_merge_is_read_back_with_its_types(ledger: Ledger, job: Job) -> None:
-    merged = Merged(at=NOW, batches=3, succeeded=20, errored=1, unanswered=6, truncated=2, failures=VERIFIED.failures)
+    merged = Merged(
+        at=NOW,
+        batches=3,
+        succeeded=20,
+        errored=1,
+        unanswered=6,
+        truncated=2,
+        failures=VERIFIED.failures,
+        cost=Total(
+            batch=Decimal("0.0000000000000000001"),
+            real_time=Decimal(2),
+            unknown=("why",),
+            beyond=("what", "else"),
+            sources=("a list",),
+            days=(NOW.date(),),
+        ),
+    )
     ledger.record_merged(job, merged)
     known = ledger.job(job.name).merged
     assert known == merged
@@ -611,6 +630,51 @@ def test_a_download_whose_files_are_gone_is_had_once_more_and_counted_once(
     assert ledger.record_fetched(known, "1-aa", VERIFIED, LATER)
     assert now_of(ledger, known).state is S.FETCHED
     assert ledger.failures(job) == [VERIFIED.failures[0]]
+
+
+def spent(requests: int, model: str = "claude-haiku-4-5", over: int = 0, geo: str = "") -> Spent:
+    used = Usage(
+        input_tokens=1,
+        write_5m_tokens=2,
+        write_1h_tokens=3,
+        read_tokens=(1 << 40) * 100_000,
+        output_tokens=5,
+        web_searches=6,
+    )
+    return Spent(model=model, prompt_over=over, inference_geo=geo, requests=requests, usage=used)
+
+
+def test_what_answers_used_is_kept_by_batch_and_price_and_replaced_by_the_next_download(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    several = (spent(1), spent(2, over=100_000), spent(3, geo="us"), spent(4, "claude-opus-5"))
+    known = over(ledger, batches[0])
+    for used, unread in ((several, 3), ((spent(9),), 0)):
+        ledger.claim(known, "1-aa", NOW)
+        assert ledger.record_fetched(known, "1-aa", replace(VERIFIED, spent=used, usage_unread=unread), NOW)
+        assert set(ledger.spent(job)[known.id]) == set(used)
+        assert now_of(ledger, known).usage_unread == unread
+        ledger.record_gone(known, NOW)
+    assert set(ledger.spent(job)) == {known.id}
+
+
+def test_what_an_older_version_did_not_sum_up_is_recorded_once(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    known = fetched_once(ledger, batches[0])
+    assert known.usage_unread is None
+    ledger.record_usage(known, replace(VERIFIED, sha256="b" * 64, spent=(spent(7),), usage_unread=0))
+    assert ledger.spent(job) == {}, "they are other bytes by now"
+    ledger.record_usage(known, replace(VERIFIED, spent=(spent(1),), usage_unread=2))
+    ledger.record_usage(known, replace(VERIFIED, spent=(spent(5),), usage_unread=5))
+    assert (ledger.spent(job), now_of(ledger, known).usage_unread) == ({known.id: [spent(1)]}, 2)
+
+
+def test_a_merge_of_an_older_version_has_no_cost(ledger: Ledger, job: Job) -> None:
+    ledger.record_merged(job, Merged(at=NOW, batches=1, succeeded=3))
+    with ledger._write() as db:
+        db.exec_driver_sql("UPDATE job SET merged = json_remove(merged, '$.cost')")
+    assert ledger.job(job.name).merged == Merged(at=NOW, batches=1, succeeded=3)
 
 
 def test_files_that_two_processes_miss_are_gone_once(ledger: Ledger, batches: tuple[Batch, ...]) -> None:

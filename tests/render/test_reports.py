@@ -229,6 +229,7 @@ JOB_KEYS = [
     "batches",
     "rounds",
     "answers",
+    "cost",
     "failures",
     "warnings",
     "next_command",

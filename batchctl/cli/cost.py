@@ -1,0 +1,20 @@
+"""`cost`: what a job cost so far."""
+
+from typing import NoReturn
+
+from batchctl.cli.exit_status import DONE
+from batchctl.cli.wiring import Common, run_light
+from batchctl.commands import cost as costing
+from batchctl.commands.equipment import LightEquipment
+from batchctl.commands.finding import find_job
+from batchctl.commands.picture import report_of
+from batchctl.render.screen import Screen
+
+
+def cost(common: Common, word: str | None, *, wide: bool) -> NoReturn:
+    def command(tools: LightEquipment, screen: Screen) -> int:
+        job = find_job(tools.ledger, word)
+        screen.cost(costing.cost(tools, job), report_of(tools, job).next_command, wide=wide)
+        return DONE
+
+    run_light(common, command)

@@ -1,0 +1,63 @@
+"""`cost [JOB]`: what was paid for its answers, from the ledger; nobody is asked, and no step is taken.
+
+Results that an older version downloaded were not summed up: they are read again from the disk, once.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from batchctl.commands.equipment import LightEquipment
+from batchctl.commands.reading import progress
+from batchctl.domain.errors import BatchctlError, DiskProblem, LedgerProblem
+from batchctl.domain.model import Batch, Job, State, Verified
+from batchctl.domain.money import Total
+from batchctl.domain.spending import Bill, bill
+from batchctl.files.results import verified_again
+
+
+def cost(tools: LightEquipment, job: Job) -> Bill:
+    """Raises BatchctlError where the prices cannot be read."""
+    batches = tools.ledger.batches(job)
+    found = _summed_up(tools, job, batches)
+    batches = tuple(replace(b, usage_unread=found[b.id].usage_unread) if b.id in found else b for b in batches)
+    spent = {**tools.ledger.spent(job), **{batch_id: verified.spent for batch_id, verified in found.items()}}
+    return bill(job, batches, spent, tools.book.sheet)
+
+
+def total(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> Total | None:
+    """As the ledger has it. Never raises for the prices: nothing that was paid for is kept back because of them."""
+    try:
+        return bill(job, batches, tools.ledger.spent(job), tools.book.sheet).total
+    except LedgerProblem:
+        raise
+    except BatchctlError as problem:
+        why = problem.message
+    except Exception as odd:  # noqa: BLE001 - a price list from outside
+        why = f"{type(odd).__name__}: {odd}"
+    return Total(batch=Decimal(0), real_time=Decimal(0), unknown=(f"the prices cannot be read: {why}",))
+
+
+def _summed_up(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> dict[int, Verified]:
+    """By their ids, the batches that were not summed up when they were downloaded; without those that are gone or damaged."""
+    old = [b for b in batches if b.state is State.FETCHED and b.usage_unread is None]
+    found: dict[int, Verified] = {}
+    done, tell = 0, progress(tools, "summing up", sum(b.results_bytes or 0 for b in old))
+    for batch in old:
+        with contextlib.suppress(DiskProblem):
+            found[batch.id] = verified_again(batch, tools.workspace.raw(job, batch))
+        done += batch.results_bytes or 0
+        tell(done)
+    if found:
+        _record(tools, [(batch, found[batch.id]) for batch in old if batch.id in found])
+    return found
+
+
+def _record(tools: LightEquipment, summed_up: Sequence[tuple[Batch, Verified]]) -> None:
+    from batchctl.ledger.ledger import Ledger  # noqa: PLC0415 - half a second of import, for what is done once
+
+    # Where the ledger may not be written, they are read again the next time.
+    with contextlib.suppress(LedgerProblem), contextlib.closing(Ledger(tools.workspace.ledger)) as ledger:
+        for batch, verified in summed_up:
+            ledger.record_usage(batch, verified)
