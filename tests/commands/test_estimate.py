@@ -249,3 +249,10 @@ def test_it_leaves_nothing_behind(person: Person) -> None:
         assert ran.status == 0, ran.err
     left = [path for path in (person.folder / ".batchctl").rglob("*") if path.is_file() and path.stat().st_size]
     assert [path.name for path in left] == [".gitignore"]
+
+
+def test_the_time_that_a_person_allows_ends_it(person: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 429, "retry_after": 15, "times": 0})
+    ran = person.run("estimate", person.write("in.jsonl", mixed()), "--timeout", "2s")
+    assert (ran.status, ran.out) == (8, "")
+    assert emulator.requests()[COUNTING] <= 4
