@@ -38,15 +38,21 @@ class LightEquipment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Equipment(LightEquipment):
+class AskingEquipment(LightEquipment):
+    """And the way to the API, to ask it what costs nothing."""
+
+    transport: "Transport"
+    server: "Server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment(AskingEquipment):
     """`owner`: this process, as claims name it. `poll`: fixed seconds between looks, None for the usual pace.
 
     `grace`: how long a batch in doubt may be missing from the API's list before it counts as never created.
     """
 
     ledger: "Ledger"
-    transport: "Transport"
-    server: "Server"
     owner: str
     parallel: int = 4
     poll: float | None = None

@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import replace
 from functools import lru_cache
 
-from batchctl.commands.equipment import Equipment, LightEquipment
+from batchctl.commands.equipment import AskingEquipment, LightEquipment
 from batchctl.domain.catalog import DEPRECATED, Catalog, Model, model_faults, unknown_faults
 from batchctl.domain.checking import Fault, Severity
 from batchctl.domain.errors import AccountProblem, ApiFailure, DiskProblem, ServiceProblem
@@ -49,7 +49,7 @@ class Models:
         kept = read_catalog(tools.workspace.models)
         if kept is not None and not kept.is_fresh(_api(tools.base_url), self._now):
             kept = None
-        if not isinstance(tools, Equipment):
+        if not isinstance(tools, AskingEquipment):
             self.why_not = "" if kept else NO_LIST
             return kept
         try:
@@ -63,7 +63,7 @@ class Models:
             self.why_not = _said(problem)
             return None
 
-    def _ask(self, tools: Equipment) -> Catalog:
+    def _ask(self, tools: AskingEquipment) -> Catalog:
         found = tools.transport.models()
         self._asked += 1
         return Catalog(
@@ -89,7 +89,7 @@ class Models:
     def _by_alias(self, catalog: Catalog, name: str) -> Model | None:
         """A name that the list does not have is asked for by itself. None where it is unknown, or cannot be asked for."""
         tools = self._tools
-        if not isinstance(tools, Equipment) or self._asked > MOST_ASKED:
+        if not isinstance(tools, AskingEquipment) or self._asked > MOST_ASKED:
             if name not in catalog.unknown:
                 self.why_not = f"{name} is not in the list, and was not asked for"
             return None
