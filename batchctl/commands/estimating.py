@@ -81,6 +81,7 @@ def _of_group(tally: Tally, looks: Sequence[tuple[Read, int | None]], prefix_tok
         prefix_tokens=prefix_tokens,
         foreign=sum(read.foreign for read, _ in looks) / size,
         encoded=sum(read.encoded for read, _ in looks) / size,
+        refers=any(read.refers for read, _ in looks),
     )
 
 

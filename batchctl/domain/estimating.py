@@ -68,7 +68,8 @@ class Counted:
 class Known:
     """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them.
 
-    `foreign` and `encoded`: the share of its bytes that are no ASCII, and that are base64.
+    `foreign` and `encoded`: the share of its bytes that are no ASCII, and that are base64. `refers`: some of it is pictures
+    and documents that lie elsewhere.
     """
 
     tally: Tally
@@ -76,6 +77,7 @@ class Known:
     prefix_tokens: int | None = None
     foreign: float = 0.0
     encoded: float = 0.0
+    refers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ class CacheEstimate:
 class Estimate:
     """`forecast` is of the batches, `real_time` of the same requests sent one by one; None where a model has no price.
 
+    `open_ended`: what tools that the API runs itself search and read, or documents that lie elsewhere, may go beyond `high`.
     `counted`: lines that the API counted. `how`: what the figures rest on. `sources`: whose prices they are.
     """
 
@@ -134,6 +137,7 @@ class Estimate:
     caches: tuple[CacheEstimate, ...]
     how: tuple[str, ...]
     sources: tuple[str, ...]
+    open_ended: bool = False
 
 
 def estimated(
@@ -162,7 +166,13 @@ def estimated(
         caches=_caches(weighed, sheets),
         how=how,
         sources=tuple(dict.fromkeys(sheet.source for sheet in used)),
+        open_ended=any(one.tally.calls_servers or _hides(one) for one in groups),
     )
+
+
+def _hides(known: Known) -> bool:
+    """Whether requests that nobody counted may weigh anything: their bytes do not tell."""
+    return known.refers and len(known.points) < known.tally.requests
 
 
 def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
@@ -489,5 +499,7 @@ def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known], counted:
         yield f"cache_control: no model caches less than {LEAST_CACHED_TOKENS} tokens, and about {tokens} are shared"
     if any(one.tally.calls_servers for one in groups):
         yield "tools: what the API runs itself, searches and what they read, is in no figure"
+    if any(_hides(one) for one in groups):
+        yield "documents: what is named by a URL or a file id weighs more or less than those that were counted"
     if any(one.encoded for one in groups) and not counted:
         yield "documents: what pictures and documents weigh is known by counting alone"
