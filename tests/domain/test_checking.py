@@ -160,7 +160,13 @@ def test_a_strange_key_is_quoted_in_a_path(key, text):
 # ---------------------------------------------------------------- the list of codes
 
 ROOT = Path(checking.__file__).parents[2]
-CHECKS = ["batchctl/domain/checking.py", "batchctl/files/decoding.py", "batchctl/files/structure.py"]
+CHECKS = [
+    "batchctl/domain/caching.py",
+    "batchctl/domain/catalog.py",
+    "batchctl/domain/checking.py",
+    "batchctl/files/decoding.py",
+    "batchctl/files/structure.py",
+]
 
 
 def all_codes():
