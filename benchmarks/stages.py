@@ -150,13 +150,22 @@ def stages(bench: Bench) -> None:
         bench.copy("cp small (retry)", bench.small)
         home = cloned(plan, bench.place("home"))
         bench.program("send", "submit", bench.small, "--yes", cwd=home, reads=(bench.small,))
+        sent = cloned(home, bench.place("sent"))
         bench.program("fetch", "fetch", cwd=home, reads=(bench.results,))
         bench.spans["send"].append(bench.far.span("create"))
         bench.spans["fetch"].append(bench.far.span("results"))
+        _fetch_without_sums(bench, sent)
         (results,) = home.glob("*.results.jsonl")
         bench.copy("cp results", results)
         _merge_and_rebuild(bench, "", home)
         _merge_and_rebuild(bench, one_of(""), cloned(one, home))
+
+
+def _fetch_without_sums(bench: Bench, home: Path) -> None:
+    """The same once more, by a program that does not sum up what the answers used."""
+    command = (PYTHON, "-m", "benchmarks.unmetered", "fetch", "-q")
+    expected = (SUCCESS, SOME_FAILED)
+    bench.run("fetch, nothing summed up", *command, cwd=home, expected=expected, reads=(home, bench.results))
 
 
 def _merge_and_rebuild(bench: Bench, suffix: str, home: Path) -> None:
