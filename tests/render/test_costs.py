@@ -12,10 +12,9 @@ from builders import NOW, a_batch, a_cut, a_job, a_round
 from rich.console import Console, RenderableType
 
 from batchctl.domain.model import RequestCounts, State
-from batchctl.domain.money import Forecast, Prices, Sheet, Spent, Step, Total, Usage
+from batchctl.domain.money import Forecast, Prices, Sheet, Spent, Step, Total, Usage, dollars
 from batchctl.domain.spending import Bill, bill
 from batchctl.render import costs, machine, reports
-from batchctl.render.text import dollars
 
 EVIL = "[red]\u202e[/] [/nothing]"
 HALVED = "no batch price is listed for it: half of its real-time price"
