@@ -174,9 +174,7 @@ def _fetching(found: Findings) -> Measured:
 
 
 def _summing_up(found: Findings) -> Measured:
-    ours, without = found.walls("fetch"), found.walls("fetch, nothing summed up")
-    start = found.start("fetch")
-    return Measured(ratios(ours, without), ratios(less(ours, start), less(without, start)))
+    return Measured(ratios(found.walls("fetch, summed up"), found.walls("fetch, not summed up")))
 
 
 def _rebuilding(found: Findings) -> Measured:

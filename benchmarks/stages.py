@@ -150,22 +150,13 @@ def stages(bench: Bench) -> None:
         bench.copy("cp small (retry)", bench.small)
         home = cloned(plan, bench.place("home"))
         bench.program("send", "submit", bench.small, "--yes", cwd=home, reads=(bench.small,))
-        sent = cloned(home, bench.place("sent"))
         bench.program("fetch", "fetch", cwd=home, reads=(bench.results,))
         bench.spans["send"].append(bench.far.span("create"))
         bench.spans["fetch"].append(bench.far.span("results"))
-        _fetch_without_sums(bench, sent)
         (results,) = home.glob("*.results.jsonl")
         bench.copy("cp results", results)
         _merge_and_rebuild(bench, "", home)
         _merge_and_rebuild(bench, one_of(""), cloned(one, home))
-
-
-def _fetch_without_sums(bench: Bench, home: Path) -> None:
-    """The same once more, by a program that does not sum up what the answers used."""
-    command = (PYTHON, "-m", "benchmarks.unmetered", "fetch", "-q")
-    expected = (SUCCESS, SOME_FAILED)
-    bench.run("fetch, nothing summed up", *command, cwd=home, expected=expected, reads=(home, bench.results))
 
 
 def _merge_and_rebuild(bench: Bench, suffix: str, home: Path) -> None:
@@ -173,6 +164,19 @@ def _merge_and_rebuild(bench: Bench, suffix: str, home: Path) -> None:
         written.unlink()
     bench.program(f"merge{suffix}", "fetch", cwd=home)
     bench.program(f"retry file{suffix}", "retry", "--include-invalid", "--dry-run", cwd=home)
+
+
+def sums(bench: Bench) -> None:
+    """A fetch, and the same by a program that does not sum up what the answers used; each is the first in turn."""
+    bench.far.reset()
+    sent = planned(bench, bench.small, bench.place("planned"))
+    bench.program("send, to be fetched", "submit", bench.small, cwd=sent)
+    programs = [("fetch, summed up", "batchctl"), ("fetch, not summed up", "benchmarks.unmetered")]
+    for number in range(bench.times):
+        for label, program in programs[:: -1 if number % 2 else 1]:
+            home = cloned(sent, bench.place("home"))
+            command = (PYTHON, "-m", program, "fetch", "-q")
+            bench.run(label, *command, cwd=home, expected=(SUCCESS, SOME_FAILED), reads=(home, bench.results))
 
 
 def upload(bench: Bench, label: str) -> None:
@@ -276,6 +280,7 @@ STAGES: Mapping[str, Callable[[Bench], None]] = {
     "startup": startup,
     "plan": plan,
     "stages": stages,
+    "sums": sums,
     "whole": whole,
     "ids": ids,
     "odd": odd,
