@@ -149,9 +149,9 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(person: Pe
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [
-        ("batchctl submit in.jsonl <&-", 0, "planned"),
+        ("batchctl submit in.jsonl --yes <&-", 0, "planned"),
         ("batchctl submit - <&-", 5, "stdin is closed"),
-        ("batchctl submit <(cat in.jsonl)", 0, "planned"),
+        ("batchctl submit <(cat in.jsonl) --yes", 0, "planned"),
         ("batchctl status >/dev/full", 1, "No space left"),
         ("batchctl submit in.jsonl --max-bytes inf", 2, "not a size"),
         ("BATCHCTL_DOUBT_GRACE=nan batchctl submit in.jsonl", 2, "BATCHCTL_DOUBT_GRACE"),
@@ -165,9 +165,9 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(person: Pe
         ("batchctl fetch -o - >&-", 2, "stdout is closed"),
         ("batchctl retry --from -", 2, "plain file"),
         ("batchctl submit .", 5, "is a folder"),
-        ("batchctl submit in.jsonl -q; batchctl cancel $'\\xff'", 2, "no job is called"),
-        ("batchctl submit in.jsonl -q; batchctl run $'\\xff'", 2, "no job is called"),
-        ("batchctl submit in.jsonl -q; batchctl verify -o $'\\xff'", 3, ""),
+        ("batchctl submit in.jsonl --yes -q; batchctl cancel $'\\xff'", 2, "no job is called"),
+        ("batchctl submit in.jsonl --yes -q; batchctl run $'\\xff'", 2, "no job is called"),
+        ("batchctl submit in.jsonl --yes -q; batchctl verify -o $'\\xff'", 3, ""),
     ],
 )
 def test_an_odd_command_line_is_one_message_and_no_traceback(person: Person, line: str, status: int, said: str) -> None:
