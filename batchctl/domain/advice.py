@@ -226,12 +226,10 @@ def _not_cached(groups: Iterable[Group]) -> Iterator[Advice]:
     open_ = [one for one in groups if one.tally.is_shared and not one.is_marked and one.prefix[1] >= one.least]
     for alike in _alike(open_, lambda one: one.look and one.look.left):
         of = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
-        saves = of.range
-        if saves and saves[1] <= 0:
+        if of.range and of.range[1] <= 0:
             continue
-        said = [
-            f"{_requests(of.requests)} share {_amount(of)} and pay for all of them: {_how(alike[0])} {_outcome(of)}"
-        ]
+        begin = f"{_requests(of.requests)} begin with the same {_amount(of)}, paid in full each time"
+        said = [f"{begin}: {_how(alike[0])} {_outcome(of)}"]
         used = len(alike[0].look.behind) if alike[0].look else 0
         if used:
             said.append(f"{used} of {MOST_BREAKPOINTS} breakpoints are used already")
@@ -310,7 +308,7 @@ def _too_short(groups: Iterable[Group]) -> Iterator[Advice]:
     asked = [one for one in short if one.tally.is_shared and not one.is_marked and one.prefix[1] >= LEAST_SAID_TOKENS]
     for alike in (*_alike(marked, lambda _: "marked"), *_alike(asked)):
         of = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
-        what = "have cache_control on" if alike[0].is_marked else "share"
+        what = "have cache_control on" if alike[0].is_marked else "begin with the same"
         who = of.model if least_tokens(of.model) else "no model"
         least = f"{alike[0].least:,} tokens or more" if least_tokens(of.model) else f"less than {alike[0].least:,}"
         sure = (

@@ -276,7 +276,9 @@ def test_a_mark_on_too_little_is_said_to_do_nothing() -> None:
 def test_the_minimum_is_that_of_the_model() -> None:
     group = tally(10, **SHARED, ttl="1h", breakpoints=1, model="claude-opus-4-7")
     sheets = {"claude-opus-4-7": sheet()}
-    below, above = (estimate(all_counted(group, 3000, prefix_tokens=n), **sheets) for n in (2047, 2048))
+    below, above = (
+        estimated([all_counted(group, 3000, prefix_tokens=n)], sheets, [], day=DAY, why="") for n in (2047, 2048)
+    )
     assert (below.caches, amounts(below.forecast)[1]) == ((), 15_000 + 25)
     assert above.caches
     assert amounts(above.forecast)[1] != 15_000 + 25
