@@ -106,6 +106,12 @@ def _speed() -> Sequence[Aim]:
         Aim(work="check and cut, lines of 6 KB, against cp", must=1.5, moonshot=1.1, make=_checking("documents")),
         Aim(work="send, against curl -T", must=2, moonshot=1.25, make=_sending, is_net=True),
         Aim(work="fetch, every line checked, against curl -o", must=2.5, moonshot=1.5, make=_fetching, is_net=True),
+        Aim(
+            work="fetch, with what its answers used summed up, against without",
+            must=1.15,
+            moonshot=1.05,
+            make=_summing_up,
+        ),
         Aim(work="retry file, against cp", must=2, moonshot=1.4, make=_rebuilding),
         Aim(work="merge in input order, against cp", must=4, moonshot=1.8, make=_merging),
     )
@@ -165,6 +171,10 @@ def _fetching(found: Findings) -> Measured:
     moved = found.walls("curl -o")
     ours = [one - other for one, other in zip(found.walls("fetch"), found.walls("merge"), strict=True)]
     return Measured(ratios(ours, moved), ratios(found.spans["fetch"], moved))
+
+
+def _summing_up(found: Findings) -> Measured:
+    return Measured(ratios(found.walls("fetch, summed up"), found.walls("fetch, not summed up")))
 
 
 def _rebuilding(found: Findings) -> Measured:

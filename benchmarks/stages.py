@@ -166,6 +166,19 @@ def _merge_and_rebuild(bench: Bench, suffix: str, home: Path) -> None:
     bench.program(f"retry file{suffix}", "retry", "--include-invalid", "--dry-run", cwd=home)
 
 
+def sums(bench: Bench) -> None:
+    """A fetch, and the same by a program that does not sum up what the answers used; each is the first in turn."""
+    bench.far.reset()
+    sent = planned(bench, bench.small, bench.place("planned"))
+    bench.program("send, to be fetched", "submit", bench.small, cwd=sent)
+    programs = [("fetch, summed up", "batchctl"), ("fetch, not summed up", "benchmarks.unmetered")]
+    for number in range(bench.times):
+        for label, program in programs[:: -1 if number % 2 else 1]:
+            home = cloned(sent, bench.place("home"))
+            command = (PYTHON, "-m", program, "fetch", "-q")
+            bench.run(label, *command, cwd=home, expected=(SUCCESS, SOME_FAILED), reads=(home, bench.results))
+
+
 def upload(bench: Bench, label: str) -> None:
     command = ("curl", "-sS", "-T", bench.small, "-o", os.devnull, f"{bench.far.url}/sink/swallow")
     bench.run(label, *command, reads=(bench.small,))
@@ -267,6 +280,7 @@ STAGES: Mapping[str, Callable[[Bench], None]] = {
     "startup": startup,
     "plan": plan,
     "stages": stages,
+    "sums": sums,
     "whole": whole,
     "ids": ids,
     "odd": odd,

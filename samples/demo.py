@@ -34,6 +34,7 @@ STORY: tuple[tuple[str, int], ...] = (
     ("batchctl status --watch --poll 1s", 0),
     ("batchctl fetch", 0),
     ("batchctl verify", 0),
+    ("batchctl cost", 0),
 )
 
 

@@ -70,12 +70,14 @@ class Budget:
 
 
 def _most(estimate: Estimate) -> Decimal | None:
-    return estimate.forecast.high if estimate.forecast else None
+    return estimate.forecast.high if estimate.forecast and not estimate.open_ended else None
 
 
 def _why_unknown(estimate: Estimate, before: Sequence[Decimal | None]) -> str:
     if estimate.unpriced:
         return f": no price is known for {', '.join(estimate.unpriced)}"
+    if estimate.open_ended:
+        return ": what tools of the API read, or documents that lie elsewhere, has no bound"
     return ": nor is what earlier rounds cost" if None in before else ""
 
 

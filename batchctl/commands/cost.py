@@ -9,12 +9,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from batchctl.commands.equipment import LightEquipment
-from batchctl.commands.reading import progress
 from batchctl.domain.errors import BatchctlError, DiskProblem, LedgerProblem
 from batchctl.domain.model import Batch, Job, State, Verified
 from batchctl.domain.money import Total
 from batchctl.domain.spending import Bill, bill
-from batchctl.files.results import verified_again
 
 
 def cost(tools: LightEquipment, job: Job) -> Bill:
@@ -43,6 +41,11 @@ def _summed_up(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> dic
     """By their ids, the batches that were not summed up when they were downloaded; without those that are gone or damaged."""
     old = [b for b in batches if b.state is State.FETCHED and b.usage_unread is None]
     found: dict[int, Verified] = {}
+    if not old:
+        return found
+    from batchctl.commands.reading import progress  # noqa: PLC0415 - to read results, which is rarely due
+    from batchctl.files.results import verified_again  # noqa: PLC0415
+
     done, tell = 0, progress(tools, "summing up", sum(b.results_bytes or 0 for b in old))
     for batch in old:
         with contextlib.suppress(DiskProblem):

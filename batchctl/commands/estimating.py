@@ -83,6 +83,7 @@ def _of_group(tally: Tally, looks: Sequence[tuple[Read, int | None]], prefix_tok
         look=looked([read.params for read, _ in looks]),
         foreign=sum(read.foreign for read, _ in looks) / size,
         encoded=sum(read.encoded for read, _ in looks) / size,
+        refers=any(read.refers for read, _ in looks),
     )
 
 

@@ -65,7 +65,8 @@ class Counted:
 class Known:
     """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them. `look`: None of none.
 
-    `foreign` and `encoded`: the share of its bytes that are no ASCII, and that are base64.
+    `foreign` and `encoded`: the share of its bytes that are no ASCII, and that are base64. `refers`: some of it is pictures
+    and documents that lie elsewhere.
     """
 
     tally: Tally
@@ -74,6 +75,7 @@ class Known:
     look: Look | None = None
     foreign: float = 0.0
     encoded: float = 0.0
+    refers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ class CacheEstimate:
 class Estimate:
     """`forecast` is of the batches, `real_time` of the same requests sent one by one; None where a model has no price.
 
+    `open_ended`: what tools that the API runs itself search and read, or documents that lie elsewhere, may go beyond `high`.
     `counted`: lines that the API counted. `how`: what the figures rest on. `sources`: whose prices they are.
     """
 
@@ -132,6 +135,7 @@ class Estimate:
     caches: tuple[CacheEstimate, ...]
     how: tuple[str, ...]
     sources: tuple[str, ...]
+    open_ended: bool = False
     advice: tuple[Advice, ...] = ()
 
 
@@ -161,6 +165,7 @@ def estimated(
         caches=_caches(weighed, sheets),
         how=how,
         sources=tuple(dict.fromkeys(sheet.source for sheet in used)),
+        open_ended=any(one.tally.calls_servers or _hides(one) for one in groups),
         advice=advised([_to_advise(one, known, sheets, answers) for one, known in zip(weighed, groups, strict=True)]),
     )
 
@@ -178,6 +183,11 @@ def _to_advise(of: "_Weighed", known: Known, sheets: Mapping[str, Sheet | None],
         answers=found.requests if found else 0,
         answer_tokens=found.output_tokens if found else 0,
     )
+
+
+def _hides(known: Known) -> bool:
+    """Whether requests that nobody counted may weigh anything: their bytes do not tell."""
+    return known.refers and len(known.points) < known.tally.requests
 
 
 def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
@@ -504,5 +514,7 @@ def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known], counted:
         yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
     if any(one.tally.calls_servers for one in groups):
         yield "tools: what the API runs itself, searches and what they read, is in no figure"
+    if any(_hides(one) for one in groups):
+        yield "documents: what is named by a URL or a file id weighs more or less than those that were counted"
     if any(one.encoded for one in groups) and not counted:
         yield "documents: what pictures and documents weigh is known by counting alone"

@@ -219,7 +219,7 @@ def _beyond(job: Job, bills: Sequence[BatchBill]) -> Iterable[str]:
     if left := sum(one.unread is None and one.batch.state in UNDER_WAY for one in bills):
         yield f"{_several(left, 'batch', 'batches')} not fetched yet"
     if job.surplus:
-        yield f"{', '.join(job.surplus)}, which holds requests a second time"
+        yield f"{_several(len(job.surplus), 'batch', 'batches')} at the API with requests sent a second time"
 
 
 def _several(count: int, one: str, many: str = "") -> str:

@@ -148,6 +148,13 @@ def test_a_fetch_has_its_merge_taken_out() -> None:
     assert row.fails
 
 
+def test_summing_up_is_judged_by_whole_fetches() -> None:
+    runs = {"fetch, summed up": [_run(5.5)], "fetch, not summed up": [_run(5.0)]}
+    row = _by_work(aims(Findings(runs, {}, {}, {}, 1_000_000, 10_000_000)), "fetch, with what its answers used")
+    assert row.judged == row.whole == Spread(1.1, 1.1, 1.1)
+    assert row.verdict == "must"
+
+
 def test_a_merge_is_judged_with_its_start_up() -> None:
     runs = {"merge": [_run(2.0)], "merge, one request": [_run(0.4), _run(0.5), _run(0.9)], "cp results": [_run(0.5)]}
     row = _by_work(aims(Findings(runs, {}, {}, {}, 1_000_000, 10_000_000)), "merge")

@@ -93,6 +93,8 @@ def test_completion_loads_nothing_heavy() -> None:
         ("verify one", CHECK - {"jsonschema_rs"}),
         ("prices", PRICES),
         ("prices claude-opus-5-5 --json", PRICES),
+        ("cost one", PRICES),
+        ("cost one --json", PRICES),
     ],
 )
 def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, command: str, loaded: set[str]) -> None:

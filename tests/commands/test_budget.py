@@ -6,6 +6,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import request_line
@@ -133,6 +134,22 @@ def test_what_has_no_known_price_is_not_within_any_limit_until_somebody_says_yes
     assert shopper.run("submit", path, "--max-cost", "1000", "--yes").status == 0
 
 
+SEARCH = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+ELSEWHERE = {"type": "document", "source": {"type": "url", "url": "https://example.com/long.pdf"}}
+
+
+@pytest.mark.parametrize("params", [SEARCH, {"messages": [{"role": "user", "content": [ELSEWHERE]}]}])
+def test_what_nobody_can_see_the_size_of_is_within_no_limit_until_somebody_says_yes(
+    shopper: Person, emulator: Running, params: dict[str, Any]
+) -> None:
+    path = shopper.write("in.jsonl", [request_line(f"r-{n}", **params) for n in range(50)])
+    ran = shopper.run("submit", path, "--max-cost", "1000")
+    assert ran.status == 6
+    assert "no bound" in ran.err
+    assert _creates(emulator) == 0
+    assert shopper.run("submit", path, "--max-cost", "1000", "--yes").status == 0
+
+
 @pytest.mark.parametrize("typed", ["much", "-1", "nan", "inf", ""])
 def test_a_limit_is_an_amount_of_dollars(shopper: Person, emulator: Running, typed: str) -> None:
     ran = shopper.run("submit", shopper.write("in.jsonl", requests(1)), "--max-cost", typed)
@@ -171,7 +188,7 @@ def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Perso
 
 def test_what_earlier_rounds_cost_counts_against_a_limit(shopper: Person, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
-    paid = Decimal(shopper.run("cost", job, "--json").json["cost"])
+    paid = Decimal(shopper.run("cost", job, "--json").json["total"]["batch_usd"])
     assert paid > 0
     failed = len(shopper.errors(job))
     most = failed * (64 * OUTPUT + 200 * Decimal("0.50") / 1_000_000)

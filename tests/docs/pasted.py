@@ -23,6 +23,7 @@ PROJECT = Path(__file__).parents[2]
 DOCUMENTS = (
     PROJECT / "README.md",
     PROJECT / "docs" / "commands.md",
+    PROJECT / "docs" / "money.md",
     PROJECT / "docs" / "failures.md",
     PROJECT / "samples" / "README.md",
 )

@@ -27,7 +27,8 @@ def _begun(folder: Path) -> "subprocess.Popen[str]":
 
 
 def _plain(text: str) -> str:
-    """Ids and ports are others in each run, and the path to the sample depends on the folder."""
+    """Ids, ports and the day are others in each run, and the path to the sample depends on the folder."""
+    text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", text)
     return re.sub(r"msgbatch_\w+", "msgbatch_", re.sub(r"\S+/banking77\.jsonl", "banking77.jsonl", text))
 
 

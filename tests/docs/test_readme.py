@@ -22,7 +22,9 @@ def _anchors(text: str) -> set[str]:
     return {WORD.sub("", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/commands.md", "docs/failures.md", "samples/README.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/commands.md", "docs/money.md", "docs/failures.md", "samples/README.md"]
+)
 def test_what_is_pasted_is_what_the_program_says_today(pasted: ModuleType, name: str) -> None:
     text = (PROJECT / name).read_text("utf-8")
     assert pasted.renewed(text) == text, "run `make docs`"
@@ -30,7 +32,9 @@ def test_what_is_pasted_is_what_the_program_says_today(pasted: ModuleType, name:
 
 def test_every_verb_shows_its_help_and_the_statuses_are_told(pasted: ModuleType) -> None:
     verbs = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    shown = pasted.sources(README + (PROJECT / "docs" / "commands.md").read_text("utf-8"))
+    shown = pasted.sources(
+        README + "".join((PROJECT / "docs" / f"{name}.md").read_text("utf-8") for name in ("commands", "money"))
+    )
     assert set(verbs) - {"emulator"} == {source.split()[1] for source in shown if source.endswith("--help")}
     assert {"exit statuses", "make"} <= set(shown)
     assert all(f"| {number} | {meaning} |" in README for number, meaning in MEANINGS.items())

@@ -160,7 +160,13 @@ def test_a_strange_key_is_quoted_in_a_path(key, text):
 # ---------------------------------------------------------------- the list of codes
 
 ROOT = Path(checking.__file__).parents[2]
-CHECKS = ["batchctl/domain/checking.py", "batchctl/files/decoding.py", "batchctl/files/structure.py"]
+CHECKS = [
+    "batchctl/domain/caching.py",
+    "batchctl/domain/catalog.py",
+    "batchctl/domain/checking.py",
+    "batchctl/files/decoding.py",
+    "batchctl/files/structure.py",
+]
 
 
 def all_codes():
@@ -179,7 +185,12 @@ def test_every_fault_code_stands_in_the_users_document():
 def test_every_fault_code_has_a_case_in_a_test():
     tests = "".join(
         (ROOT / "tests" / name).read_text(encoding="utf-8")
-        for name in ("files/test_decoding.py", "files/test_structure.py")
+        for name in (
+            "files/test_decoding.py",
+            "files/test_structure.py",
+            "domain/test_caching.py",
+            "domain/test_catalog.py",
+        )
     )
     cases = {code for _, code, *_ in (*ENVELOPES, *PARAM_CASES)} | set(re.findall(r'"([a-z0-9_]+)"', tests))
     assert all_codes() - cases == set()
