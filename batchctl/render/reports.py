@@ -169,9 +169,8 @@ def cache(of: Cached) -> str:
         outcome = f"what that saved is {UNKNOWN}"
     else:
         outcome = f"{dollars(abs(of.saved))} {'lost' if of.saved < 0 else 'saved'} against no cache"
-    return (
-        f"{of.hit_rate * 100:.1f} % hit, {number(of.read_tokens)} of {number(of.tokens)} tokens read from it: {outcome}"
-    )
+    read = f"{number(of.read_tokens)} of {number(of.tokens)} tokens that were to be cached were read from the cache"
+    return f"{of.hit_rate * 100:.1f} % hit: {read}; {outcome}"
 
 
 def prices(of: Total) -> Sequence[str]:
