@@ -4,14 +4,17 @@ from batchctl.cli.wiring import ask, is_at_a_terminal
 from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.estimating import Estimate
+from batchctl.domain.money import dollars
 from batchctl.render.screen import Screen
 
 
-def agreed(tools: Equipment, screen: Screen, budget: Budget, estimating: Estimating, question: str) -> Estimate:
-    """What a new job may cost. Raises Refused where nobody agrees to it."""
+def agreed(tools: Equipment, screen: Screen, budget: Budget, estimating: Estimating, wanted: str) -> Estimate:
+    """What a new job may cost. `wanted`: what is to be done at that price. Raises Refused where nobody agrees to it."""
     if budget.limit is not None or budget.yes:
         return budget.agreed(tools, estimating)
     found = estimating(tools.transport if is_at_a_terminal() else None)
     screen.to_agree(found)
-    ask(question, "--yes, or a limit with --max-cost USD,")
+    cost = found.forecast
+    price = f"for {dollars(cost.low)} to {dollars(cost.high)}" if cost else "at a price that is not known"
+    ask(f"{wanted} {price}?", "--yes, or a limit with --max-cost USD,")
     return found

@@ -62,9 +62,9 @@ def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[J
 def _agreed(tools: Equipment, screen: Screen, wanted: Submission, given: Input) -> Estimate:
     """Somebody wants it sent at its price and with its warnings. Raises Refused."""
     warnings, requests = given.scan.warnings, f"send {given.scan.count:,} requests"
-    question = f"{warnings:,} warnings: {requests} all the same?" if warnings else f"{requests}?"
-    estimate = agreed(tools, screen, wanted.budget, partial(submitting.estimated, tools, wanted, given), question)
+    said = f"{warnings:,} warnings: {requests} all the same" if warnings else requests
+    estimate = agreed(tools, screen, wanted.budget, partial(submitting.estimated, tools, wanted, given), said)
     # A limit is a word about the price alone.
     if warnings and wanted.budget.limit is not None and not wanted.budget.yes:
-        ask(question, "--yes")
+        ask(f"{said}?", "--yes")
     return estimate

@@ -212,7 +212,9 @@ class Screen:
 
     def to_agree(self, estimate: "Estimate") -> None:
         """What a person is asked about stands above the question, however quiet it is to be."""
+        self._err.print()
         self._estimate(estimate, self._err)
+        self._err.print()
 
     def _estimate(self, estimate: "Estimate", console: Console | None = None) -> None:
         from batchctl.render import estimates  # noqa: PLC0415 - of few verbs
