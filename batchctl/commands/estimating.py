@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchctl.commands.equipment import LightEquipment
+from batchctl.domain.advice import looked
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, Stopped
 from batchctl.domain.estimating import Answered, Counted, Estimate, Known, chosen, estimated, with_prefix_to_count
@@ -79,6 +80,7 @@ def _of_group(tally: Tally, looks: Sequence[tuple[Read, int | None]], prefix_tok
         tally=tally,
         points=tuple(Counted(read.size, tokens) for read, tokens in looks if tokens is not None),
         prefix_tokens=prefix_tokens,
+        look=looked([read.params for read, _ in looks]),
         foreign=sum(read.foreign for read, _ in looks) / size,
         encoded=sum(read.encoded for read, _ in looks) / size,
         refers=any(read.refers for read, _ in looks),

@@ -6,6 +6,7 @@ A breakpoint caches everything before it, in the order tools, system, messages (
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +16,11 @@ MOST_BREAKPOINTS = 4
 SHORT, LONG = "5m", "1h"
 # 5 minutes are what the API takes where no `ttl` stands; neither needs a beta header.
 CONTROL = {SHORT: b'{"type":"ephemeral"}', LONG: b'{"type":"ephemeral","ttl":"1h"}'}
+
+# Of the tokens that are to be cached, how many may be read from it; none is promised, 30 to 98 % are reported (batch
+# processing page of the API's documentation).
+HIT_RATES = tuple(map(Decimal, ("0.3", "0.5", "0.7", "0.9", "0.98")))
+EXPECTED_HIT_RATE = Decimal("0.7")
 
 # A write costs 1.25 times (5m) or twice (1h) a plain read of the prompt, a read from the cache a tenth: below these shares
 # of reads no cache is cheaper. Models whose reads cost less have the line a little lower.
@@ -36,6 +42,7 @@ LEAST_TOKENS: Mapping[str, int] = {
     "claude-opus-4-5": 4_096,
     "claude-haiku-4-5": 4_096,
 }
+LEAST_CACHED_TOKENS = min(LEAST_TOKENS.values())
 BYTES_PER_TOKEN = 4
 # However dense a text is; only what does not reach a minimum at this rate surely does not.
 LEAST_BYTES_PER_TOKEN = 2
@@ -87,7 +94,7 @@ def why_left(params: Mapping[str, Any], ttl: str) -> Left | None:
         return Left.NO_SYSTEM
     if "cache_control" in last:
         return Left.HAS_ONE if last["cache_control"] else Left.ODD
-    before, after = list(_ttls_before(params)), list(_ttls_after(params))
+    before, after = list(ttls_before(params)), list(ttls_after(params))
     if len(before) + len(after) >= MOST_BREAKPOINTS:
         return Left.FULL
     # "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block", says the API.
@@ -104,13 +111,13 @@ def _last_block(system: object) -> dict[str, Any]:
     return last if isinstance(last, dict) else {}
 
 
-def _ttls_before(params: Mapping[str, Any]) -> Iterator[str]:
+def ttls_before(params: Mapping[str, Any]) -> Iterator[str]:
     """Of the breakpoints up to the end of the system prompt."""
     yield from _ttls(params.get("tools"))
     yield from _ttls(params.get("system"))
 
 
-def _ttls_after(params: Mapping[str, Any]) -> Iterator[str]:
+def ttls_after(params: Mapping[str, Any]) -> Iterator[str]:
     """Of those behind it; one for the whole request counts as the last."""
     messages = params.get("messages")
     for message in messages if isinstance(messages, list) else ():

@@ -12,7 +12,9 @@ from functools import reduce
 from operator import add
 from typing import Generic, TypeVar
 
-from batchctl.domain.money import Forecast, Lane, Sheet, Usage, cost, step_of
+from batchctl.domain.advice import Advice, Group, Look, advised
+from batchctl.domain.caching import EXPECTED_HIT_RATE, HIT_RATES, LEAST_CACHED_TOKENS, LONG, SHORT, least_tokens
+from batchctl.domain.money import OF_GEO, Forecast, Lane, Sheet, Usage, cost, step_of
 from batchctl.domain.price_table import is_form_of, version
 from batchctl.domain.tallies import Sampled, Stratum, Tally, least_of
 
@@ -34,11 +36,6 @@ ENOUGH_POINTS = 3
 # Without earlier answers: shares of `max_tokens`, assumed.
 ASSUMED_LOW, ASSUMED_EXPECTED = 0.01, 0.25
 
-HIT_RATES = tuple(map(Decimal, ("0.3", "0.5", "0.7", "0.9", "0.98")))
-EXPECTED_HIT_RATE = Decimal("0.7")
-SHORT, LONG = "5m", "1h"
-# No model caches less (prompt caching page of the API's documentation); several want 1,024 to 4,096.
-LEAST_CACHED_TOKENS = 512
 # Calls for the prefix of a group, of all calls; and the shortest that may be cached at all, in bytes.
 PREFIX_SHARE = 4
 LEAST_PREFIX_BYTES = 1_000
@@ -66,7 +63,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them.
+    """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them. `look`: None of none.
 
     `foreign` and `encoded`: the share of its bytes that are no ASCII, and that are base64. `refers`: some of it is pictures
     and documents that lie elsewhere.
@@ -75,6 +72,7 @@ class Known:
     tally: Tally
     points: tuple[Counted, ...] = ()
     prefix_tokens: int | None = None
+    look: Look | None = None
     foreign: float = 0.0
     encoded: float = 0.0
     refers: bool = False
@@ -138,6 +136,7 @@ class Estimate:
     how: tuple[str, ...]
     sources: tuple[str, ...]
     open_ended: bool = False
+    advice: tuple[Advice, ...] = ()
 
 
 def estimated(
@@ -167,6 +166,22 @@ def estimated(
         how=how,
         sources=tuple(dict.fromkeys(sheet.source for sheet in used)),
         open_ended=any(one.tally.calls_servers or _hides(one) for one in groups),
+        advice=advised([_to_advise(one, known, sheets, answers) for one, known in zip(weighed, groups, strict=True)]),
+    )
+
+
+def _to_advise(of: "_Weighed", known: Known, sheets: Mapping[str, Sheet | None], answers: Sequence[Answered]) -> Group:
+    tally = of.tally
+    sheet, found = sheets.get(tally.model), _answers_of(tally.model, answers)
+    prices = sheet.step(step_of(of.input.expected // tally.requests)).batch if sheet else None
+    return Group(
+        tally=tally,
+        tokens=of.input.expected,
+        prefix=(of.prefix.low, of.prefix.expected, of.prefix.high),
+        prices=prices.at(OF_GEO.get(tally.inference_geo, Decimal(1))) if prices else None,
+        look=known.look,
+        answers=found.requests if found else 0,
+        answer_tokens=found.output_tokens if found else 0,
     )
 
 
@@ -227,8 +242,12 @@ class _Weighed:
 
     @property
     def is_long_enough(self) -> bool:
-        """Whether what is shared is cached by any model at all: what is shorter, the API leaves out without a word."""
-        return self.prefix.expected >= LEAST_CACHED_TOKENS
+        """Whether what is shared is cached by the model: what is shorter, the API leaves out without a word."""
+        return self.prefix.expected >= self.least
+
+    @property
+    def least(self) -> int:
+        return least_tokens(self.tally.model) or LEAST_CACHED_TOKENS
 
 
 def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
@@ -355,8 +374,8 @@ def _of_model(model: str, groups: Sequence[_Weighed], sheet: Sheet | None) -> Mo
 
 
 def _costs(of: _Weighed, sheet: Sheet, lane: Lane) -> Range[Decimal]:
-    low = [_input_cost(of, sheet, lane, "low", rate) for rate in _hit_rates(of, HIT_RATES[-1])]
-    expected = _input_cost(of, sheet, lane, "expected", _hit_rates(of, EXPECTED_HIT_RATE)[-1])
+    low = [_input_cost(of, sheet, lane, "low", rate) for rate in _hit_rates(of, HIT_RATES[-1], of.prefix.high)]
+    expected = _input_cost(of, sheet, lane, "expected", _hit_rates(of, EXPECTED_HIT_RATE, of.prefix.expected)[-1])
     written = _written_at_most(of)
     geo = of.tally.inference_geo
     # Whatever each request comes to, none is dearer than at the dearest step that the longest of them can reach.
@@ -374,9 +393,9 @@ def _costs(of: _Weighed, sheet: Sheet, lane: Lane) -> Range[Decimal]:
     )
 
 
-def _hit_rates(of: _Weighed, rate: Decimal) -> tuple[Decimal | None, ...]:
-    """None: nothing is cached; with marks, too, where the prefix is too short for the model."""
-    is_cached = of.tally.ttl and (of.is_long_enough or of.tally.marks_messages)
+def _hit_rates(of: _Weighed, rate: Decimal, prefix: int) -> tuple[Decimal | None, ...]:
+    """None: nothing is cached; with marks, too, where a prefix of so many tokens is too short for the model."""
+    is_cached = of.tally.ttl and (prefix >= of.least or of.tally.marks_messages)
     return (None, rate) if is_cached else (None,)
 
 
@@ -491,12 +510,8 @@ def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -
 
 
 def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known], counted: int) -> Iterable[str]:
-    marked = [one for one in weighed if one.tally.ttl]
-    if any(len(_hit_rates(one, EXPECTED_HIT_RATE)) > 1 for one in marked):
+    if any(len(_hit_rates(one, EXPECTED_HIT_RATE, one.prefix.expected)) > 1 for one in weighed):
         yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
-    if short := [one for one in marked if one.tally.is_shared and not one.is_long_enough]:
-        tokens = max(one.prefix.expected for one in short)
-        yield f"cache_control: no model caches less than {LEAST_CACHED_TOKENS} tokens, and about {tokens} are shared"
     if any(one.tally.calls_servers for one in groups):
         yield "tools: what the API runs itself, searches and what they read, is in no figure"
     if any(_hides(one) for one in groups):

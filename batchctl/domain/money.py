@@ -48,8 +48,18 @@ class Usage:
     web_searches: int = 0
 
     @property
+    def cached_tokens(self) -> int:
+        """Those that were to be cached, written or read."""
+        return self.write_5m_tokens + self.write_1h_tokens + self.read_tokens
+
+    @property
     def prompt_tokens(self) -> int:
-        return self.input_tokens + self.write_5m_tokens + self.write_1h_tokens + self.read_tokens
+        return self.input_tokens + self.cached_tokens
+
+    @property
+    def uncached(self) -> "Usage":
+        """The same had there been no cache at all."""
+        return Usage(input_tokens=self.prompt_tokens, output_tokens=self.output_tokens, web_searches=self.web_searches)
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(Usage)})
@@ -135,11 +145,27 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cached:
+    """`tokens` that were to be cached, those of them that were read from the cache, and what that saved in batches.
+
+    `saved`: against no cache at all, below 0 where it cost more; None where a price is not known.
+    """
+
+    tokens: int
+    read_tokens: int
+    saved: Decimal | None
+
+    @property
+    def hit_rate(self) -> Decimal:
+        return Decimal(self.read_tokens) / self.tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
     """What the successes of a job cost in batch, and what the same would have cost in real time, of all that has a price.
 
     `unknown`: why this is not all of it, and what the rest cost nobody can say. `beyond`: what may come on top. `sources`
-    and `days`: whose prices, and of which days.
+    and `days`: whose prices, and of which days. `cache`: None where nothing was to be cached.
     """
 
     batch: Decimal
@@ -148,6 +174,7 @@ class Total:
     beyond: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     days: tuple[date, ...] = ()
+    cache: Cached | None = None
 
 
 def step_of(prompt_tokens: int) -> int:

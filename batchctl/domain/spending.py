@@ -1,12 +1,12 @@
 """What the answers of a job cost: what each batch used, by the prices of the day on which it was made."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from batchctl.domain.model import Batch, Job, RequestCounts, State
-from batchctl.domain.money import Forecast, Lane, Sheet, Spent, Total, Usage, cost_of
+from batchctl.domain.money import Cached, Forecast, Lane, Sheet, Spent, Total, Usage, cost_of
 
 # What is at the API, or was: it may be paid for, and its results are not here.
 UNDER_WAY = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
@@ -20,13 +20,14 @@ NOTHING = Usage()
 class Cost:
     """What requests used and cost, in batch and what they would have cost in real time.
 
-    `unpriced`: those among them that have no price; their cost is in neither.
+    `unpriced`: those among them that have no price; their cost is in neither. `uncached`: in batch, had there been no cache.
     """
 
     requests: int = 0
     usage: Usage = NOTHING
     batch: Decimal = Decimal(0)
     real_time: Decimal = Decimal(0)
+    uncached: Decimal = Decimal(0)
     unpriced: int = 0
 
     @property
@@ -34,10 +35,13 @@ class Cost:
         return not self.unpriced
 
     @property
-    def hit_rate(self) -> Decimal | None:
-        """Of the tokens that were to be cached, how many were read from the cache; None where none were to be."""
-        cached = self.usage.read_tokens + self.usage.write_5m_tokens + self.usage.write_1h_tokens
-        return Decimal(self.usage.read_tokens) / cached if cached else None
+    def cache(self) -> Cached | None:
+        """None where nothing was to be cached."""
+        used = self.usage
+        if not used.cached_tokens:
+            return None
+        saved = self.uncached - self.batch if self.is_known else None
+        return Cached(tokens=used.cached_tokens, read_tokens=used.read_tokens, saved=saved)
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -45,6 +49,7 @@ class Cost:
             usage=self.usage + other.usage,
             batch=self.batch + other.batch,
             real_time=self.real_time + other.real_time,
+            uncached=self.uncached + other.uncached,
             unpriced=self.unpriced + other.unpriced,
         )
 
@@ -160,7 +165,8 @@ def _part(spent: Spent, sheet: Sheet | None) -> Part:
     if sheet is None:
         return Part(cost=cost + Cost(unpriced=spent.requests), sheets=())
     batch, real_time = (cost_of(spent, sheet, lane) for lane in (Lane.BATCH, Lane.REAL_TIME))
-    return Part(cost=cost + Cost(batch=batch, real_time=real_time), sheets=(sheet,))
+    uncached = cost_of(replace(spent, usage=spent.usage.uncached), sheet, Lane.BATCH)
+    return Part(cost=cost + Cost(batch=batch, real_time=real_time, uncached=uncached), sheets=(sheet,))
 
 
 def _round(job: Job, number: int, bills: Sequence[BatchBill]) -> RoundBill:
@@ -191,6 +197,7 @@ def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part]) -> 
         beyond=tuple(_beyond(job, bills)),
         sources=tuple(sorted({sheet.source for sheet in sheets})),
         days=tuple(sorted({sheet.day for sheet in sheets})),
+        cache=cost.cache,
     )
 
 

@@ -22,7 +22,7 @@ from batchctl.domain.model import (
     Settings,
     State,
 )
-from batchctl.domain.money import Forecast, Spent, Total, Usage
+from batchctl.domain.money import Cached, Forecast, Spent, Total, Usage
 
 Row = Sequence[Any]
 
@@ -185,7 +185,9 @@ def _total_values(total: Total | None) -> dict[str, Any] | None:
     if total is None:
         return None
     amounts = {"batch": str(total.batch), "real_time": str(total.real_time)}
-    return {**asdict(total), **amounts, "days": [day.isoformat() for day in total.days]}
+    saved = total.cache.saved if total.cache else None
+    cache = {**asdict(total.cache), "saved": None if saved is None else str(saved)} if total.cache else None
+    return {**asdict(total), **amounts, "cache": cache, "days": [day.isoformat() for day in total.days]}
 
 
 def _total_of(of: dict[str, Any] | None) -> Total | None:
@@ -198,7 +200,12 @@ def _total_of(of: dict[str, Any] | None) -> Total | None:
         beyond=tuple(of["beyond"]),
         sources=tuple(of["sources"]),
         days=tuple(map(date.fromisoformat, of["days"])),
+        cache=_cached_of(of.get("cache")),
     )
+
+
+def _cached_of(of: dict[str, Any] | None) -> Cached | None:
+    return Cached(**{**of, "saved": None if of["saved"] is None else Decimal(of["saved"])}) if of else None
 
 
 def _failures(of: dict[str, Any], sample_ids: Sequence[str]) -> Failures:

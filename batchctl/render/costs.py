@@ -9,7 +9,7 @@ from rich.text import Text
 
 from batchctl.domain.money import Forecast, dollars
 from batchctl.domain.spending import BatchBill, Bill, Cost, RoundBill, whole
-from batchctl.render.reports import UNKNOWN, headed, next_line, prices, warning
+from batchctl.render.reports import UNKNOWN, cache, headed, next_line, prices, warning
 from batchctl.render.text import clean, number
 
 CLASSES = (
@@ -110,11 +110,8 @@ def _fact_rows(bill: Bill) -> Iterable[tuple[str, str]]:
     counts = ((name, getattr(bill.free, name)) for name in ("errored", "expired", "canceled"))
     if free := ", ".join(f"{number(n)} {name}" for name, n in counts if n):
         yield "free", free
-    if (rate := bill.cost.hit_rate) is not None:
-        used = bill.cost.usage
-        cached = used.read_tokens + used.write_5m_tokens + used.write_1h_tokens
-        said = f"{number(used.read_tokens)} of {number(cached)} tokens that were to be cached were read from the cache"
-        yield "cache", f"{rate * 100:.1f} % hit: {said}"
+    if bill.cost.cache:
+        yield "cache", cache(bill.cost.cache)
     if bill.total and bill.total.sources:
         yield "prices", ", ".join(prices(bill.total))
     notes = {(sheet.model, sheet.note): None for part in bill.models.values() for sheet in part.sheets if sheet.note}

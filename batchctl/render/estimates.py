@@ -1,4 +1,4 @@
-"""What an input will cost, drawn: tokens and money as low, expected and high, what a cache would do, and how it was got."""
+"""What an input will cost, drawn: tokens and money as low, expected and high, what a cache would do, how it was got, and what to do."""
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -23,6 +23,8 @@ def estimate(of: Estimate) -> RenderableType:
     if of.caches:
         parts += [_of_cache(of.caches), _indented(_caches(of.caches)), Text("")]
     parts.append(_indented(_how(of)))
+    if of.advice:
+        parts += [Text(""), _indented(_advice(of))]
     if of.unpriced:
         said = (
             f"no price is known for {', '.join(of.unpriced)}: what this costs is unknown; batchctl prices shows what is"
@@ -97,4 +99,13 @@ def _how(of: Estimate) -> Table:
         table.add_row(clean(what), clean(rest))
     if of.sources:
         table.add_row("prices", clean(f"{', '.join(of.sources)}, on {of.day}"))
+    return table
+
+
+def _advice(of: Estimate) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    for one in of.advice:
+        table.add_row("to save" if one.saves else "to know", clean(one.text, 1000))
     return table

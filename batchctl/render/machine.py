@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
-from batchctl.domain.money import Forecast, Total
+from batchctl.domain.money import Cached, Forecast, Total
 from batchctl.domain.progress import JobReport
 from batchctl.render.text import is_harmless
 
 if TYPE_CHECKING:
+    from batchctl.domain.advice import Advice
     from batchctl.domain.caching import Caching
     from batchctl.domain.choosing import Chosen
     from batchctl.domain.doubts import OpenDoubt
@@ -156,12 +157,20 @@ def total_shape(total: Total | None) -> dict[str, Any] | None:
     amounts = _amounts(total.batch, total.real_time, is_known=not total.unknown)
     return {
         **amounts,
+        **_cache_shape(total.cache),
         "at_least": bool(total.beyond),
         "unknown": list(total.unknown),
         "beyond": list(total.beyond),
         "sources": list(total.sources),
         "price_days": [day.isoformat() for day in total.days],
     }
+
+
+def _cache_shape(of: Cached | None) -> dict[str, Any]:
+    """Nulls where nothing was to be cached; a saving below 0 is a loss, and null where a price is not known."""
+    rate = float(round(of.hit_rate, 6)) if of else None
+    saved = usd(of.saved) if of and of.saved is not None else None
+    return {"cache_hit_rate": rate, "cache_saved_usd": saved}
 
 
 def _amounts(batch: Decimal, real_time: Decimal, *, is_known: bool) -> dict[str, str | None]:
@@ -234,7 +243,7 @@ def _cost_shape(cost: "Cost") -> dict[str, Any]:
         "requests": cost.requests,
         "unpriced_requests": cost.unpriced,
         "usage": asdict(cost.usage),
-        "cache_hit_rate": None if cost.hit_rate is None else float(round(cost.hit_rate, 6)),
+        **_cache_shape(cost.cache),
         **_amounts(cost.batch, cost.real_time, is_known=cost.is_known),
     }
 
@@ -425,6 +434,18 @@ def estimate_shape(of: "Estimate") -> dict[str, Any]:
             for one in of.caches
         ],
         "how": list(of.how),
+        "advice": [_advice_shape(one) for one in of.advice],
+    }
+
+
+def _advice_shape(one: "Advice") -> dict[str, Any]:
+    """`saves_usd`: at worst and at best, below 0 where it costs more; null where no bill changes or no price is known."""
+    return {
+        "code": one.code.value,
+        "model": one.model,
+        "requests": one.requests,
+        "text": one.text,
+        "saves_usd": dict(zip(("low", "high"), map(usd, one.saves), strict=True)) if one.saves else None,
     }
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.model import Batch, FailureClass, Failures, Merged, MessageBatch, State
-from batchctl.domain.money import Total, dollars
+from batchctl.domain.money import Cached, Total, dollars
 from batchctl.domain.progress import JobReport, RoundReport, Stage
 from batchctl.render.text import clean, duration, moment, number, plural, size
 
@@ -154,13 +154,23 @@ def answers(merged: Merged, left_out: int) -> Text:
 
 
 def cost(of: Total) -> Text:
-    """In a line: how much, whose prices these are, and what is not in it."""
+    """In a line: how much, whose prices these are, and what is not in it; in another what a cache did, if there was one."""
     known = f"{dollars(of.batch)} in batch ({dollars(of.real_time)} in real time)"
     amount = f"at least {known}" if of.beyond else known
     if of.unknown:
         amount = f"{UNKNOWN}, {'; '.join(of.unknown)}; all else {amount}"
     left = f"; not in it: {'; '.join(of.beyond)}" if of.beyond else ""
-    return Text.assemble(("cost     ", "dim"), clean(f"{', '.join((amount, *prices(of)))}{left}", 1000))
+    told = Text.assemble(("cost     ", "dim"), clean(f"{', '.join((amount, *prices(of)))}{left}", 1000))
+    return told.append_text(Text.assemble(("\ncache    ", "dim"), cache(of.cache))) if of.cache else told
+
+
+def cache(of: Cached) -> str:
+    if of.saved is None:
+        outcome = f"what that saved is {UNKNOWN}"
+    else:
+        outcome = f"{dollars(abs(of.saved))} {'lost' if of.saved < 0 else 'saved'} against no cache"
+    read = f"{number(of.read_tokens)} of {number(of.tokens)} tokens that were to be cached were read from the cache"
+    return f"{of.hit_rate * 100:.1f} % hit: {read}; {outcome}"
 
 
 def prices(of: Total) -> Sequence[str]:

@@ -12,16 +12,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from batchctl.cli.app import app
 from batchctl.cli.exit_status import MEANINGS
+from batchctl.domain.caching import HIT_RATES, LEAST_TOKENS, least_tokens
+from batchctl.domain.money import Prices
+from batchctl.pricing.book import Book
 
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = (
     PROJECT / "README.md",
+    PROJECT / "docs" / "caching.md",
     PROJECT / "docs" / "commands.md",
     PROJECT / "docs" / "money.md",
     PROJECT / "docs" / "failures.md",
@@ -29,6 +35,8 @@ DOCUMENTS = (
 )
 PART = re.compile(r"(<!-- pasted: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 COLUMNS = "100"
+# Prices change; a document is of a day.
+PRICE_DAY = date(2026, 11, 21)
 
 
 def renewed(text: str) -> str:
@@ -45,6 +53,10 @@ def _part(source: str) -> str:
         return _exit_statuses()
     if source.startswith("failures"):
         return _failures(source)
+    if source == "cache break-evens":
+        return _break_evens()
+    if source == "cache minimums":
+        return _minimums()
     if source == "make":
         return _block(_targets())
     if source.endswith("--help"):
@@ -68,6 +80,42 @@ def _failures(source: str) -> str:
     from faults import table
 
     return table.document() if source == "failures" else table.tried_in_words()
+
+
+def _break_evens() -> str:
+    """By the price list of the package; models whose prices stand in the same ratios have one line."""
+    found: dict[tuple[Decimal, ...], list[str]] = {}
+    book = Book()
+    for model in book.served:
+        if sheet := book.sheet(model, PRICE_DAY):
+            found.setdefault(_ratios(sheet.steps[0].batch), []).append(f"`{model}`")
+    rates = "".join(f" | {_percent(rate)}" for rate in HIT_RATES)
+    head = f"| a read costs, of input | models | 1 h pays from | 5 m pays from{rates} |\n|{'---|' * (4 + len(HIT_RATES))}\n"
+    rows = (
+        f"| {_percent(cells[0])} | {', '.join(models)} | {' | '.join(map(_percent, cells[1:]))} |\n"
+        for cells, models in sorted(found.items(), reverse=True)
+    )
+    return head + "".join(rows)
+
+
+def _ratios(prices: Prices) -> tuple[Decimal, ...]:
+    """What a read costs, where 1 h and 5 m break even, and the cost at each share of reads, all of the input price."""
+    base, read, long, short = prices.input, prices.read, prices.write_1h, prices.write_5m
+    costs = ((rate * read + (1 - rate) * long) / base for rate in HIT_RATES)
+    return (read / base, *((write - base) / (write - read) for write in (long, short)), *costs)
+
+
+def _percent(share: Decimal) -> str:
+    return f"{float(share * 100):.3g} %"
+
+
+def _minimums() -> str:
+    found: dict[str, list[str]] = {}
+    for model, least in sorted(LEAST_TOKENS.items(), key=lambda of: of[1]):
+        found.setdefault(f"{least:,}", []).append(f"`{model}`")
+    found["not documented"] = [f"`{model}`" for model in Book().served if least_tokens(model) is None]
+    rows = (f"| {least} | {', '.join(models)} |\n" for least, models in found.items())
+    return "".join(("| tokens at least | models |\n", "|---|---|\n", *rows))
 
 
 def _targets() -> str:

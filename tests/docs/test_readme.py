@@ -23,7 +23,8 @@ def _anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/commands.md", "docs/money.md", "docs/failures.md", "samples/README.md"]
+    "name",
+    ["README.md", "docs/caching.md", "docs/commands.md", "docs/money.md", "docs/failures.md", "samples/README.md"],
 )
 def test_what_is_pasted_is_what_the_program_says_today(pasted: ModuleType, name: str) -> None:
     text = (PROJECT / name).read_text("utf-8")

@@ -268,7 +268,20 @@ def test_a_mark_in_the_messages_may_write_all_of_a_prompt() -> None:
 def test_a_mark_on_too_little_is_said_to_do_nothing() -> None:
     found = estimate(all_counted(tally(10, **SHARED, ttl="1h", breakpoints=1), 1000, prefix_tokens=400))
     assert amounts(found.forecast)[1] == 5000 + 25
-    assert "cache_control: no model caches less than 512 tokens, and about 400 are shared" in found.how
+    assert not any(said.startswith("cache_control") for said in found.how)
+    said = "10 requests have cache_control on 400 tokens; no model caches less than 512: no cache holds that"
+    assert [one.text for one in found.advice] == [said]
+
+
+def test_the_minimum_is_that_of_the_model() -> None:
+    group = tally(10, **SHARED, ttl="1h", breakpoints=1, model="claude-opus-4-7")
+    sheets = {"claude-opus-4-7": sheet()}
+    below, above = (
+        estimated([all_counted(group, 3000, prefix_tokens=n)], sheets, [], day=DAY, why="") for n in (2047, 2048)
+    )
+    assert (below.caches, amounts(below.forecast)[1]) == ((), 15_000 + 25)
+    assert above.caches
+    assert amounts(above.forecast)[1] != 15_000 + 25
 
 
 def test_what_the_api_runs_itself_is_said_to_be_missing() -> None:

@@ -179,4 +179,32 @@ def test_batches_of_different_days_have_the_prices_of_each() -> None:
     ],
 )
 def test_a_hit_rate_is_of_the_tokens_that_were_to_be_cached(used: dict[str, int], rate: Decimal | None) -> None:
-    assert billed(fetched(), used={1: [replace(spent(), usage=Usage(**used))]}).cost.hit_rate == rate
+    cache = billed(fetched(), used={1: [replace(spent(), usage=Usage(**used))]}).cost.cache
+    assert (cache.hit_rate if cache else None) == rate
+
+
+@pytest.mark.parametrize(
+    ("used", "saved"),
+    [
+        # A million tokens cost half a dollar; to write them costs twice (5m) and three times as much (1h), to read a tenth.
+        ([spent(write_5m_tokens=1_000_000)], "-0.5"),
+        ([spent(write_1h_tokens=1_000_000)], "-1"),
+        ([spent(read_tokens=1_000_000)], "0.45"),
+        ([spent(write_1h_tokens=1_000_000, read_tokens=3_000_000)], "0.35"),
+        ([spent(read_tokens=1_000_000, geo="us", output_tokens=7, web_searches=2)], "0.495"),
+        ([spent(OPUS, over=100_000, read_tokens=1_000_000)], "5.4"),
+        ([spent(read_tokens=1_000_000), spent(OPUS, write_5m_tokens=1_000_000)], "-2.55"),
+    ],
+)
+def test_what_a_cache_saved_is_told_against_none_at_all(used: list[Spent], saved: str) -> None:
+    found = billed(fetched(), used={1: used})
+    assert found.cost.cache is not None
+    assert found.cost.cache.saved == Decimal(saved)
+    assert found.total is not None
+    assert found.total.cache == found.cost.cache
+
+
+def test_without_a_price_nobody_knows_what_a_cache_saved() -> None:
+    cache = billed(fetched(), used={1: [spent(), spent(NOBODY, read_tokens=5)]}).cost.cache
+    assert cache is not None
+    assert (cache.tokens, cache.read_tokens, cache.saved) == (5, 5, None)

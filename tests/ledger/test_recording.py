@@ -24,7 +24,7 @@ from batchctl.domain.model import (
     State,
     Verified,
 )
-from batchctl.domain.money import Spent, Total, Usage
+from batchctl.domain.money import Cached, Spent, Total, Usage
 from batchctl.ledger.claims import LEASE
 from batchctl.ledger.ledger import Ledger
 
@@ -167,7 +167,8 @@ def test_the_place_of_a_rounds_bytes_may_move(ledger: Ledger, job: Job) -> None:
     assert second == a_round(2, 3)
 
 
-def test_a_merge_is_read_back_with_its_types(ledger: Ledger, job: Job) -> None:
+@pytest.mark.parametrize("saved", [Decimal("-0.0000000000000000001"), None])
+def test_a_merge_is_read_back_with_its_types(ledger: Ledger, job: Job, saved: Decimal | None) -> None:
     merged = Merged(
         at=NOW,
         batches=3,
@@ -183,6 +184,7 @@ def test_a_merge_is_read_back_with_its_types(ledger: Ledger, job: Job) -> None:
             beyond=("what", "else"),
             sources=("a list",),
             days=(NOW.date(),),
+            cache=Cached(tokens=7, read_tokens=3, saved=saved),
         ),
     )
     ledger.record_merged(job, merged)

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from builders import NOW, a_batch, a_cut, a_job, a_round
 from rich.console import Console, RenderableType
 
 from batchctl.domain.model import RequestCounts, State
-from batchctl.domain.money import Forecast, Prices, Sheet, Spent, Step, Total, Usage, dollars
+from batchctl.domain.money import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage, dollars
 from batchctl.domain.spending import Bill, bill
 from batchctl.render import costs, machine, reports
 
@@ -112,6 +113,26 @@ TOTAL = Total(batch=Decimal("1.234"), real_time=Decimal("2.468"), sources=("gena
 def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
     given = {name: getattr(TOTAL, name) for name in Total.__slots__} | change
     assert reports.cost(Total(**given)).plain == f"cost     {said}"
+
+
+@pytest.mark.parametrize(
+    ("saved", "said"),
+    [
+        (Decimal("0.0065"), "$0.0065 saved against no cache"),
+        (Decimal("-1234.5"), "$1,234.50 lost against no cache"),
+        (Decimal(0), "$0.00 saved against no cache"),
+        (None, "what that saved is unknown"),
+    ],
+)
+def test_what_a_cache_did_is_a_line_of_its_own(saved: Decimal | None, said: str) -> None:
+    total = replace(TOTAL, cache=Cached(tokens=3000, read_tokens=1000, saved=saved))
+    line = reports.cost(total).plain.splitlines()[1]
+    read = "1,000 of 3,000 tokens that were to be cached were read from the cache"
+    assert line == f"cache    33.3 % hit: {read}; {said}"
+    shape = machine.total_shape(total)
+    assert shape is not None
+    assert shape["cache_hit_rate"] == 0.333333
+    assert shape["cache_saved_usd"] == {"0.0065": "0.0065", "-1234.5": "-1234.5", "0": "0", "None": None}[str(saved)]
 
 
 @pytest.mark.parametrize(
