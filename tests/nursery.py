@@ -246,10 +246,16 @@ def _import_everything() -> None:
         "anyio.streams.tls",
         "concurrent.futures.thread",
         "encodings.idna",
+        "genai_prices.data",
         "httpcore2",
         "sqlalchemy.dialects.sqlite",
     )
-    for name in (*of_others, "batchctl.transport.translate", *(f"batchctl.cli.{verb}" for verb in sorted(verbs))):
+    for name in (
+        *of_others,
+        "batchctl.pricing.listed",
+        "batchctl.transport.translate",
+        *(f"batchctl.cli.{verb}" for verb in sorted(verbs)),
+    ):
         importlib.import_module(name)
 
 
