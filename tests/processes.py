@@ -1,6 +1,8 @@
 """The installed program, as a person runs it: processes of its own, and the emulator as one more."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 import urllib.request
@@ -67,3 +69,30 @@ class Shell:
         with self.start(*words) as process:
             out, err = process.communicate(timeout=100)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def at_a_terminal(folder: Path, environment: dict[str, str], *words: str, typed: str = "") -> tuple[int, str]:
+    """The status, and all that stood on the terminal; `typed` is the answer to a question with yes and no."""
+    master, slave = pty.openpty()
+    command = [*BATCHCTL, *words]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        try:
+            shown = b""
+            while piece := _read(master):
+                shown += piece
+                if b"[y/N]" in piece:
+                    os.write(master, f"{typed}\n".encode())
+            status = process.wait(60)
+        finally:
+            # Whoever asks something else would wait for ever.
+            process.kill()
+            os.close(master)
+    return status, shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:
+        return b""  # the other end was closed: Linux says EIO

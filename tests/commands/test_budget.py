@@ -1,15 +1,13 @@
 """What a job may cost, held or asked before anything is sent."""
 
 import os
-import pty
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import request_line
+from processes import at_a_terminal
 from program import Person, requests
 
 from batchctl.emulator.running import Running
@@ -69,37 +67,13 @@ def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_p
     shopper: Person, emulator: Running, typed: str, status: int, creates: int
 ) -> None:
     shopper.write("in.jsonl", requests(5))
-    ended, shown = _at_a_terminal(shopper, typed, "submit", "in.jsonl")
+    surroundings = {**os.environ, **shopper.variables, "TERM": "dumb", "COLUMNS": "100"}
+    ended, shown = at_a_terminal(shopper.folder, surroundings, "submit", "in.jsonl", typed=typed)
     assert (ended, _creates(emulator)) == (status, creates), shown
     assert "claude-haiku-4-5" in shown
     assert "$0.00" in shown
     assert "[y/N]" in shown
     assert emulator.requests().get(COUNT, 0) > 0, "what is shown was measured"
-
-
-def _at_a_terminal(person: Person, typed: str, *words: str) -> tuple[int, str]:
-    master, slave = pty.openpty()
-    environment = {**os.environ, **person.variables, "TERM": "dumb", "COLUMNS": "100"}
-    command = [sys.executable, "-m", "batchctl", *words]
-    with subprocess.Popen(
-        command, cwd=person.folder, env=environment, stdin=slave, stdout=slave, stderr=slave
-    ) as process:
-        os.close(slave)
-        shown = b""
-        while piece := _read(master):
-            shown += piece
-            if b"[y/N]" in piece:
-                os.write(master, f"{typed}\n".encode())
-        status = process.wait(60)
-    os.close(master)
-    return status, shown.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 1 << 16)
-    except OSError:
-        return b""  # the other end was closed: Linux says EIO
 
 
 # ---------------------------------------------------------------- with one

@@ -2,10 +2,8 @@
 
 import json
 import os
-import pty
 import socket
 import stat
-import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -14,8 +12,8 @@ from pathlib import Path
 import pytest
 from faults.world import World
 from loopback import Answer, always, answering, as_json
-from processes import Shell
-from program import KEY, Person, Ran, ids, request, requests
+from processes import Shell, at_a_terminal
+from program import KEY, Ran, ids, request, requests
 
 BATCHES = "/v1/messages/batches"
 # A terminal would clear itself, turn red, set its title, ring, or read this from right to left; rich would make it bold.
@@ -275,34 +273,12 @@ def test_a_name_that_looks_like_a_path_is_no_name(here: World, name: str) -> Non
 def test_on_a_terminal_what_the_api_says_is_shown_and_not_obeyed(here: World) -> None:
     here.emulator.add_fault({"on": "create", "fault": "status", "status": 400, "message": EVIL})
     here.person.write("in.jsonl", requests(2))
-    shown = _on_a_terminal(here.person, "submit", "in.jsonl")
+    surroundings = {**os.environ, **here.person.variables, "TERM": "xterm-256color", "COLUMNS": "200"}
+    _, shown = at_a_terminal(here.person.folder, surroundings, "submit", "in.jsonl", "--yes")
     assert "loud" in shown
     for sequence in ("\x1b[2J", "\x1b]0;", "\x9b", "\x07", "\u202e", "\u2028", "\x1b[31mred"):
         assert sequence not in shown, repr(shown)
     assert "[bold]" in shown
-
-
-def _on_a_terminal(person: Person, *words: str) -> str:
-    master, slave = pty.openpty()
-    environment = {**os.environ, **person.variables, "TERM": "xterm-256color", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "batchctl", *words]
-    with subprocess.Popen(
-        command, cwd=person.folder, env=environment, stdin=slave, stdout=slave, stderr=slave
-    ) as process:
-        os.close(slave)
-        shown = b""
-        while piece := _read(master):
-            shown += piece
-        process.wait(60)
-    os.close(master)
-    return shown.decode()
-
-
-def _read(handle: int) -> bytes:
-    try:
-        return os.read(handle, 1 << 16)
-    except OSError:
-        return b""  # the other end was closed: Linux says EIO
 
 
 # ---------------------------------------------------------------- what looks like a path
