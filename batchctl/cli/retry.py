@@ -69,6 +69,7 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
                 f"{job.name} was canceled: what was not sent then goes only after a yes",
                 hint=f"batchctl submit {job.name} --yes",
             )
+        wanted.budget.hold_rest(tools, job)
         return job, DONE
     path = _path_to_keep(job, wanted)
     rebuilt = (

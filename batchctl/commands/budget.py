@@ -12,6 +12,7 @@ from batchctl.domain.estimating import Estimate
 from batchctl.domain.model import Job, State
 from batchctl.domain.money import dollars
 from batchctl.domain.spending import BatchBill, bill, whole
+from batchctl.domain.states import OPEN
 
 if TYPE_CHECKING:
     from batchctl.transport.client import Transport
@@ -65,7 +66,7 @@ class Budget:
     def hold_rest(self, tools: Equipment, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
         batches = tools.ledger.batches(job)
-        if any(b.state is State.PLANNED for b in batches):
+        if any(b.state in OPEN for b in batches):
             self.hold(most_of(tools, job))
 
 

@@ -17,7 +17,6 @@ from batchctl.commands.edited import take_edited
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
 from batchctl.commands.latest import Latest, latest
-from batchctl.commands.submit import OPEN_STATES
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.errors import AccountProblem, Refused
@@ -26,6 +25,7 @@ from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
 from batchctl.domain.money import Forecast
+from batchctl.domain.states import OPEN
 from batchctl.domain.tallies import Tally, shape_of
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
@@ -54,7 +54,7 @@ def open_round(tools: Equipment, job: Job) -> bool:
             hint=f"batchctl attach {job.name} --input FILE",
         )
     batches = tools.ledger.batches(job)
-    if any(b.state in OPEN_STATES for b in batches):
+    if any(b.state in OPEN for b in batches):
         return True
     waiting = [b for b in batches if b.state not in SETTLED]
     if waiting:

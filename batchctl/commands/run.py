@@ -58,6 +58,7 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> 
         now = tools.now()
         if any(b.state not in retry.SETTLED and not b.is_lost(now) for b in batches):
             # Another process planned it meanwhile, or has sent it already.
+            budget.hold_rest(tools, job)
             return job
         if len(job.rounds) >= max_rounds or any(b.state not in retry.SETTLED for b in batches):
             return None

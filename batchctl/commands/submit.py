@@ -11,17 +11,17 @@ from batchctl.commands.submission import Submission
 from batchctl.domain.errors import InputProblem, Refused, UsageProblem
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Continued
-from batchctl.domain.model import Job, State
+from batchctl.domain.model import Job
 from batchctl.domain.money import Forecast
 from batchctl.domain.names import job_name
 from batchctl.domain.plans import Scan
 from batchctl.domain.progress import JobReport
+from batchctl.domain.states import OPEN
 from batchctl.domain.steps import Arrow
 from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, sha256_of, stat
 from batchctl.transport.client import Transport
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE})
-OPEN_STATES = frozenset({State.PLANNED, State.SUBMITTING})
 
 
 def known_job(tools: Equipment, wanted: Submission) -> Job | None:
@@ -79,7 +79,7 @@ def refuse_other_caching(job: Job, wanted: Submission) -> None:
 
 
 def is_open(tools: Equipment, job: Job) -> bool:
-    return any(b.state in OPEN_STATES for b in tools.ledger.batches(job))
+    return any(b.state in OPEN for b in tools.ledger.batches(job))
 
 
 def estimated(tools: Equipment, wanted: Submission, given: Input, transport: Transport | None) -> Estimate:
@@ -111,7 +111,7 @@ def send_rest(tools: Equipment, job: Job, *, is_new: bool, waits: bool) -> JobRe
 
 
 def tell_what_is_left(tools: Equipment, job: Job) -> None:
-    tools.tell(Continued(job, sum(b.state in OPEN_STATES for b in tools.ledger.batches(job))))
+    tools.tell(Continued(job, sum(b.state in OPEN for b in tools.ledger.batches(job))))
 
 
 def use_moved_input(tools: Equipment, job: Job, path: str) -> Job:

@@ -28,6 +28,9 @@ OF_STATUS = {
     ProcessingStatus.ENDED: State.ENDED,
 }
 
+# Not sent, or not known to be: a doubt may be settled either way.
+OPEN = frozenset({State.PLANNED, State.SUBMITTING})
+
 
 def may_follow(before: State, after: State) -> bool:
     return after in MAY_FOLLOW[before]

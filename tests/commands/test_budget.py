@@ -142,6 +142,17 @@ def test_a_limit_holds_for_what_is_left_of_a_job(shopper: Person, emulator: Runn
     assert _creates(emulator) == 1
 
 
+def test_a_limit_holds_for_a_batch_in_doubt_which_may_have_to_be_sent_again(shopper: Person, emulator: Running) -> None:
+    path = shopper.write("in.jsonl", requests(20))
+    emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
+    shopper.left_in_doubt(path, "--yes")
+    listed = emulator.requests().get("GET /v1/messages/batches", 0)
+    ran = shopper.run("submit", path, "--max-cost", "0.001")
+    assert ran.status == 6, ran.err
+    assert emulator.requests().get("GET /v1/messages/batches", 0) == listed, "it is not even looked for"
+    assert shopper.run("submit", path, "--max-cost", "1").status == 0
+
+
 def _with_a_round_to_send(shopper: Person, emulator: Running) -> str:
     """A job whose first round is on the disk: half of it succeeded and was paid for, half of it can be sent again."""
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5, "recover_after": 1}})
@@ -156,6 +167,19 @@ def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Perso
     assert ran.status == 6, ran.err
     assert _creates(emulator) == 1
     assert len(shopper.run("status", job, "--json").json["rounds"]) == 1
+    assert shopper.run("retry", job, "--max-cost", "1").status == 0
+    assert _creates(emulator) == 2
+
+
+def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Person, emulator: Running) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    key = shopper.variables.pop("ANTHROPIC_API_KEY")
+    assert shopper.run("retry", job).status == 4
+    shopper.variables["ANTHROPIC_API_KEY"] = key
+    for verb in ("retry", "run", "submit"):
+        ran = shopper.run(verb, job, "--max-cost", "0.001")
+        assert ran.status == 6, ran.err
+    assert _creates(emulator) == 1
     assert shopper.run("retry", job, "--max-cost", "1").status == 0
     assert _creates(emulator) == 2
 
