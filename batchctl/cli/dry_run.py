@@ -5,8 +5,7 @@ from typing import NoReturn
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, run_light, stdin
 from batchctl.commands.equipment import LightEquipment
-from batchctl.commands.estimating import estimate
-from batchctl.commands.submission import Submission, check
+from batchctl.commands.submission import Submission, check, estimated
 from batchctl.domain.errors import UsageProblem
 from batchctl.files.splice import single_request_body
 from batchctl.ledger.questions import Questions
@@ -21,7 +20,7 @@ def dry_run(common: Common, wanted: Submission, *, show: int | None) -> NoReturn
         try:
             with planner.rehearsed(given) as (plain, cuts):
                 if show is None:
-                    told = estimate(tools, given.scan.tallies, given.plain, wanted.settings)
+                    told = estimated(tools, wanted, given)
                     screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts], told, wanted.path)
                     wanted.budget.hold_estimate(told)
                 else:

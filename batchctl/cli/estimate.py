@@ -9,9 +9,8 @@ from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, opened_light, run_light, run_with, stdin
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import AskingEquipment, LightEquipment
-from batchctl.commands.estimating import estimate as estimate_of
 from batchctl.commands.server import Server
-from batchctl.commands.submission import Submission, check
+from batchctl.commands.submission import Submission, check, estimated
 from batchctl.ledger.questions import Questions
 from batchctl.render.screen import Screen
 from batchctl.transport.client import Transport
@@ -22,9 +21,7 @@ def estimate(common: Common, wanted: Submission, *, sample: int, offline: bool) 
         transport = tools.transport if isinstance(tools, AskingEquipment) else None
         planner, given = check(tools, wanted, stdin())
         try:
-            found = estimate_of(
-                tools, given.scan.tallies, given.plain, wanted.settings, transport=transport, sample=sample
-            )
+            found = estimated(tools, wanted, given, transport, sample=sample)
         finally:
             planner.discard(given)
         screen.estimated(found, wanted.path)

@@ -84,10 +84,10 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
         retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
     retrying.pause_for_account(tools, job, chosen, wanted.choice)
     if not is_last:
-        forecast = retrying.agreed(tools, job, rebuilt, wanted.budget)
+        rebuilt = retrying.agreed(tools, job, rebuilt, wanted.budget)
         # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
         tools.ledger.record_canceled(job, None)
-        return retrying.record(tools, job, rebuilt, forecast), DONE
+        return retrying.record(tools, job, rebuilt), DONE
     if not chosen.requests:
         screen.note(f"{job.name}: nothing to send again")
         return None, SOME_FAILED if chosen.left or job.left_out else DONE

@@ -9,7 +9,7 @@ from batchctl.cli.wiring import Common, ask, run, stdin
 from batchctl.commands import submit as submitting
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.planning import Input
-from batchctl.commands.submission import Submission, check
+from batchctl.commands.submission import Submission, check, estimated
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.model import Job
 from batchctl.render.screen import Screen
@@ -63,7 +63,7 @@ def _agreed(tools: Equipment, screen: Screen, wanted: Submission, given: Input) 
     """Somebody wants it sent at its price and with its warnings. Raises Refused."""
     warnings, requests = given.scan.warnings, f"send {given.scan.count:,} requests"
     said = f"{warnings:,} warnings: {requests} all the same" if warnings else requests
-    estimate = agreed(tools, screen, wanted.budget, partial(submitting.estimated, tools, wanted, given), said)
+    estimate = agreed(tools, screen, wanted.budget, partial(estimated, tools, wanted, given), said)
     # A limit is a word about the price alone.
     if warnings and wanted.budget.limit is not None and not wanted.budget.yes:
         ask(f"{said}?", "--yes")

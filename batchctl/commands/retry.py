@@ -9,7 +9,7 @@ A stop before 3 leaves files that the next try removes; a stop after it is conti
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchctl.commands.budget import Budget, most_of
@@ -26,7 +26,7 @@ from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
 from batchctl.domain.money import Forecast
 from batchctl.domain.states import OPEN
-from batchctl.domain.tallies import Tally, shape_of
+from batchctl.domain.tallies import shape_of
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
 from batchctl.files.tallying import tallied
@@ -39,11 +39,14 @@ SETTLED = frozenset({State.FETCHED, State.REFUSED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
+    """A round that is not recorded yet; `shape` and `forecast` once it was agreed to."""
+
     number: int
     path: Path
     cuts: tuple[Cut, ...]
     chosen: Chosen
-    tallies: tuple[Tally, ...]
+    shape: str = ""
+    forecast: Forecast | None = None
 
 
 def open_round(tools: Equipment, job: Job) -> bool:
@@ -81,7 +84,7 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
             for position in chooser.positions(found):
                 cuts.add(found.request_line(position), 0, found.origin + position)
         done = cuts.close()
-    return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done), tallies=tallied(path))
+    return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done))
 
 
 def _clear_up_after_the_dead(tools: Equipment, job: Job, number: int) -> None:
@@ -98,20 +101,22 @@ def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -
         left.unlink(missing_ok=True)
 
 
-def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Forecast | None:
-    """What it may cost, within the limit for all rounds together. Raises Refused, and then the files are gone."""
-
-    def estimating(transport: Transport | None) -> Estimate:
-        return estimate(tools, rebuilt.tallies, rebuilt.path, job.settings, transport=transport, job=job)
-
+def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Rebuilt:
+    """With what it may cost, within the limit for all rounds together. Raises Refused, and then the files are gone."""
     try:
-        return budget.agreed(tools, estimating, most_of(tools, job)).forecast
+        tallies = tallied(rebuilt.path)
+
+        def estimating(transport: Transport | None) -> Estimate:
+            return estimate(tools, tallies, rebuilt.path, job.settings, transport=transport, job=job)
+
+        forecast = budget.agreed(tools, estimating, most_of(tools, job)).forecast
     except BaseException:
         discard(tools, job, rebuilt, keeps_file=False)
         raise
+    return replace(rebuilt, shape=shape_of(tallies), forecast=forecast)
 
 
-def record(tools: Equipment, job: Job, rebuilt: Rebuilt, forecast: Forecast | None) -> Job:
+def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
     """Step 3. Raises Refused when another process was first; what it planned is not touched."""
     found = rebuilt.path.stat()
     new = Round(
@@ -121,8 +126,8 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt, forecast: Forecast | No
         mtime_ns=found.st_mtime_ns,
         count=rebuilt.chosen.requests,
         created_at=tools.now(),
-        shape=shape_of(rebuilt.tallies),
-        forecast=forecast,
+        shape=rebuilt.shape,
+        forecast=rebuilt.forecast,
     )
     if not tools.ledger.record_round(job, new, rebuilt.cuts):
         raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")
@@ -136,7 +141,7 @@ def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
     number = job.rounds[-1].number + 1
     path, cuts, count = take_edited(tools, job, edited, number)
     chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
-    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, tallies=tallied(path))
+    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen)
 
 
 def account_is_cause(chosen: Chosen, choice: Choice) -> bool:

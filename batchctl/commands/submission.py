@@ -1,17 +1,23 @@
 """An input that a person wants sent, checked: all that `submit` does before it asks the ledger or the API for anything."""
 
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from batchctl.commands.budget import NO_LIMIT, Budget
 from batchctl.commands.equipment import LightEquipment
+from batchctl.commands.estimating import estimate
 from batchctl.commands.models import Models
 from batchctl.commands.planning import Input, Planner
 from batchctl.domain.cutting import limits_problem
 from batchctl.domain.errors import UsageProblem
+from batchctl.domain.estimating import Estimate
+from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Settings
 from batchctl.domain.names import beta_problem, name_problem
 from batchctl.domain.plans import Depth
+
+if TYPE_CHECKING:
+    from batchctl.transport.client import Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +46,15 @@ def check(tools: LightEquipment, wanted: Submission, stdin: BinaryIO | None) -> 
     models = Models(tools, settings, wanted.depth)
     planner = Planner(tools, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
     return planner, planner.read(wanted.path, stdin)
+
+
+def estimated(
+    tools: LightEquipment,
+    wanted: Submission,
+    given: Input,
+    transport: "Transport | None" = None,
+    *,
+    sample: int = DEFAULT_SAMPLE,
+) -> Estimate:
+    """What sending it may cost. `transport`, `sample`, and what it raises: as of `estimate`."""
+    return estimate(tools, given.scan.tallies, given.plain, wanted.settings, transport=transport, sample=sample)

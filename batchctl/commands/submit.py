@@ -3,13 +3,11 @@
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.estimating import estimate
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.picture import report_of
 from batchctl.commands.planning import Input, Planner
 from batchctl.commands.submission import Submission
 from batchctl.domain.errors import InputProblem, Refused, UsageProblem
-from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Continued
 from batchctl.domain.model import Job
 from batchctl.domain.money import Forecast
@@ -19,7 +17,6 @@ from batchctl.domain.progress import JobReport
 from batchctl.domain.states import OPEN
 from batchctl.domain.steps import Arrow
 from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, sha256_of, stat
-from batchctl.transport.client import Transport
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE})
 
@@ -80,11 +77,6 @@ def refuse_other_caching(job: Job, wanted: Submission) -> None:
 
 def is_open(tools: Equipment, job: Job) -> bool:
     return any(b.state in OPEN for b in tools.ledger.batches(job))
-
-
-def estimated(tools: Equipment, wanted: Submission, given: Input, transport: Transport | None) -> Estimate:
-    """What sending it may cost. Raises as `estimate` does."""
-    return estimate(tools, given.scan.tallies, given.plain, wanted.settings, transport=transport)
 
 
 def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input, forecast: Forecast | None) -> Job:

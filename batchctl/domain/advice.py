@@ -18,6 +18,7 @@ from batchctl.domain.caching import (
     SHORT,
     Left,
     least_tokens,
+    pays_from,
     ttls_after,
     ttls_before,
     why_left,
@@ -196,8 +197,8 @@ class _Cacheable:
     @property
     def pays_from(self) -> Decimal:
         """The share of reads from which a cache for 1 hour costs less than none."""
-        lost, saved = -self._saved(Decimal(0)), self._saved(Decimal(1))
-        return lost / (lost + saved) if saved > 0 else Decimal(1)
+        parts = zip(self.groups, self.tokens, strict=True)
+        return pays_from(LONG, [(one.tally.requests * tokens, one.prices) for one, tokens in parts if one.prices])
 
     @property
     def range(self) -> tuple[Decimal, Decimal] | None:

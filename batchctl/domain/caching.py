@@ -4,13 +4,14 @@ A breakpoint caches everything before it, in the order tools, system, messages (
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from batchctl.domain.checking import Fault, Severity
+from batchctl.domain.money import Prices
 
 MOST_BREAKPOINTS = 4
 SHORT, LONG = "5m", "1h"
@@ -133,6 +134,16 @@ def _ttls(blocks: object) -> Iterator[str]:
         yield from _ttls(block.get("content"))
         if mark := block.get("cache_control"):
             yield str(mark.get("ttl") or SHORT) if isinstance(mark, dict) else SHORT
+
+
+def pays_from(ttl: str, cached: Iterable[tuple[int, Prices]]) -> Decimal:
+    """The share of reads at which what reading saves is what writing costs more. `cached`: tokens, and the prices of each."""
+    more = saved = Decimal(0)
+    for tokens, prices in cached:
+        write = prices.write_1h if ttl == LONG else prices.write_5m
+        more += tokens * (write - prices.input)
+        saved += tokens * (write - prices.read)
+    return more / saved if saved > 0 else Decimal(1)
 
 
 def least_tokens(model: str) -> int | None:

@@ -13,8 +13,16 @@ from operator import add
 from typing import Generic, TypeVar
 
 from batchctl.domain.advice import Advice, Group, Look, advised
-from batchctl.domain.caching import EXPECTED_HIT_RATE, HIT_RATES, LEAST_CACHED_TOKENS, LONG, SHORT, least_tokens
-from batchctl.domain.money import OF_GEO, Forecast, Lane, Sheet, Usage, cost, step_of
+from batchctl.domain.caching import (
+    EXPECTED_HIT_RATE,
+    HIT_RATES,
+    LEAST_CACHED_TOKENS,
+    LONG,
+    SHORT,
+    least_tokens,
+    pays_from,
+)
+from batchctl.domain.money import OF_GEO, Forecast, Lane, Prices, Sheet, Usage, cost, step_of
 from batchctl.domain.price_table import is_form_of, version
 from batchctl.domain.tallies import Sampled, Stratum, Tally, least_of
 
@@ -173,7 +181,7 @@ def estimated(
 def _to_advise(of: "_Weighed", known: Known, sheets: Mapping[str, Sheet | None], answers: Sequence[Answered]) -> Group:
     tally = of.tally
     sheet, found = sheets.get(tally.model), _answers_of(tally.model, answers)
-    prices = sheet.step(step_of(of.input.expected // tally.requests)).batch if sheet else None
+    prices = _mean_prices(of, sheet) if sheet else None
     return Group(
         tally=tally,
         tokens=of.input.expected,
@@ -465,20 +473,20 @@ def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed
         prefix_tokens=sum(one.tally.requests * one.prefix.expected for one in shared),
         without=whole(None),
         rows=tuple((rate, whole(rate)) for rate in HIT_RATES),
-        break_even=_break_even(ttl, [(one, sheet) for one, sheet in priced if one in shared]),
+        break_even=pays_from(
+            ttl,
+            [
+                (one.tally.requests * one.prefix.expected, _mean_prices(one, sheet))
+                for one, sheet in priced
+                if one in shared
+            ],
+        ),
     )
 
 
-def _break_even(ttl: str, shared: Sequence[tuple[_Weighed, Sheet]]) -> Decimal:
-    """The share of reads at which what reading saves is what writing costs more, over all that is cached."""
-    more, saved = Decimal(0), Decimal(0)
-    for one, sheet in shared:
-        prices = sheet.step(step_of(one.input.expected // one.tally.requests)).batch
-        write = prices.write_1h if ttl == LONG else prices.write_5m
-        cached = one.tally.requests * one.prefix.expected
-        more += cached * (write - prices.input)
-        saved += cached * (write - prices.read)
-    return more / saved if saved > 0 else Decimal(1)
+def _mean_prices(of: _Weighed, sheet: Sheet) -> Prices:
+    """In a batch, at the step of the mean request."""
+    return sheet.step(step_of(of.input.expected // of.tally.requests)).batch
 
 
 # ---------------------------------------------------------------- how it was got

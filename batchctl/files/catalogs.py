@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from batchctl.domain.catalog import Catalog, Model
-from batchctl.files.durable import replacing
+from batchctl.files.durable import keep
 
 FORMAT = 1
 
@@ -38,8 +38,7 @@ def write_catalog(path: Path, catalog: Catalog) -> None:
         "models": {name: asdict(model) for name, model in catalog.models.items()},
         "unknown": sorted(catalog.unknown),
     }
-    with replacing(path) as file:
-        file.write(orjson.dumps(stored, option=orjson.OPT_APPEND_NEWLINE))
+    keep(path, orjson.dumps(stored, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _model(said: dict[str, Any]) -> Model:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
 from batchctl.domain.tallies import MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
 from batchctl.files.blocks import read_alike, read_requests
 from batchctl.files.decoding import BYTE_ORDER_MARK, decode_line
@@ -186,7 +187,7 @@ class _Run:
 
 class _Group:
     def __init__(self, digest: str, params: Params, line: int) -> None:
-        before, behind = list(_marks(_prefix_blocks(params))), list(_marks(_message_blocks(params)))
+        before, behind = list(ttls_before(params)), list(ttls_after(params))
         ttls = before + behind
         self._said: dict[str, Any] = {
             "digest": digest,
@@ -194,7 +195,7 @@ class _Group:
             "inference_geo": _geo(params),
             "first_line": line,
             "prefix_bytes": prefix_bytes(params) if digest else 0,
-            "ttl": max(ttls, default="", key=("", "5m", "1h").index),
+            "ttl": LONG if LONG in ttls else SHORT if ttls else "",
             "breakpoints": len(ttls),
             "marks_messages": bool(behind),
             "calls_servers": _calls_servers(params),
@@ -300,26 +301,3 @@ def _calls_servers(params: Params) -> bool:
     tools = params.get("tools")
     types = [str(tool.get("type", "")) for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
     return any(name.startswith(SERVER_TOOLS) for name in types) or "mcp_servers" in params
-
-
-def _marks(blocks: Iterable[Params]) -> Iterable[str]:
-    """The ttl of each `cache_control`; one that is not named is 5m."""
-    for block in blocks:
-        if mark := block.get("cache_control"):
-            yield "1h" if isinstance(mark, dict) and mark.get("ttl") == "1h" else "5m"
-
-
-def _prefix_blocks(params: Params) -> Iterable[Params]:
-    yield from _blocks(params.get("tools"))
-    yield from _blocks(params.get("system"))
-
-
-def _message_blocks(params: Params) -> Iterable[Params]:
-    """And the request itself, whose own mark is the last of all."""
-    yield {"cache_control": params.get("cache_control")}
-    for message in _blocks(params.get("messages")):
-        yield from _blocks(message.get("content"))
-
-
-def _blocks(listed: object) -> Iterable[Params]:
-    return [block for block in listed if isinstance(block, dict)] if isinstance(listed, list) else []

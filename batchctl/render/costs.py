@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.money import Forecast, dollars
 from batchctl.domain.spending import BatchBill, Bill, Cost, RoundBill, whole
-from batchctl.render.reports import UNKNOWN, cache, headed, next_line, prices, warning
+from batchctl.render.reports import UNKNOWN, cache, headed, indented, next_line, prices, warning
 from batchctl.render.text import clean, number
 
 CLASSES = (
@@ -25,20 +24,16 @@ CLASSES = (
 def cost(bill: Bill, next_command: str, *, wide: bool) -> RenderableType:
     parts: list[RenderableType] = [_title(bill)]
     if bill.models:
-        parts += [Text(""), _indented(_models(bill)), Text(""), _indented(_rounds(bill.rounds))]
+        parts += [Text(""), indented(_models(bill)), Text(""), indented(_rounds(bill.rounds))]
     if wide:
-        parts += [Text(""), _indented(_batches(bill.batches))]
-    parts += [Text(""), _indented(_facts(bill))]
+        parts += [Text(""), indented(_batches(bill.batches))]
+    parts += [Text(""), indented(_facts(bill))]
     if bill.total:
-        parts += [_indented(warning(why)) for why in bill.total.unknown]
-        parts += [_indented(warning(f"not in it: {why}")) for why in bill.total.beyond]
+        parts += [indented(warning(why)) for why in bill.total.unknown]
+        parts += [indented(warning(f"not in it: {why}")) for why in bill.total.beyond]
     if next_command:
         parts += [Text(""), next_line(next_command)]
     return Group(*parts)
-
-
-def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 0, 2), expand=False)
 
 
 def _title(bill: Bill) -> Text:

@@ -5,36 +5,30 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.estimating import CacheEstimate, Estimate, ModelEstimate, Range
 from batchctl.domain.money import Forecast, dollars
-from batchctl.render.reports import warning
+from batchctl.render.reports import UNKNOWN, indented, warning
 from batchctl.render.text import clean, number, plural
 
-UNKNOWN = "unknown"
 LIVES = {"1h": "for 1 h", "5m": "for 5 min"}
 
 
 def estimate(of: Estimate) -> RenderableType:
-    parts: list[RenderableType] = [_indented(_amounts(of)), Text("")]
+    parts: list[RenderableType] = [indented(_amounts(of)), Text("")]
     if of.caches:
-        parts += [_of_cache(of.caches), _indented(_caches(of.caches)), Text("")]
-    parts.append(_indented(_how(of)))
+        parts += [_of_cache(of.caches), indented(_caches(of.caches)), Text("")]
+    parts.append(indented(_how(of)))
     if of.advice:
-        parts += [Text(""), _indented(_advice(of))]
+        parts += [Text(""), indented(_advice(of))]
     if of.unpriced:
         said = (
             f"no price is known for {', '.join(of.unpriced)}: what this costs is unknown; batchctl prices shows what is"
         )
-        parts.append(_indented(warning(said)))
+        parts.append(indented(warning(said)))
     return Group(*parts)
-
-
-def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 0, 2), expand=False)
 
 
 def _amounts(of: Estimate) -> Table:

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.health import Checkup, Health
 from batchctl.domain.proving import Flaw, Part, Proof, RoundProof, Verdict, hint
-from batchctl.render.reports import answers, next_line
+from batchctl.render.reports import answers, indented, next_line
 from batchctl.render.text import clean, number, plural
 
 VERDICT_TONES = {Verdict.OK: "green", Verdict.OPEN: "yellow", Verdict.WRONG: "bold red", Verdict.NOT_TOLD: "dim"}
@@ -22,9 +21,9 @@ def proof(of: Proof) -> RenderableType:
     for part in Part:
         verdict = of.verdict(part)
         table.add_row(Text(_words(verdict), style=VERDICT_TONES[verdict]), Text(_words(part)), _said(of, part))
-    parts: list[RenderableType] = [_title(of), Padding(table, (0, 0, 0, 2), expand=False)]
+    parts: list[RenderableType] = [_title(of), indented(table)]
     if of.first_flaws:
-        parts += [Text(""), Padding(_flaws(of), (0, 0, 0, 2), expand=False)]
+        parts += [Text(""), indented(_flaws(of))]
     if of.next_command:
         parts += [Text(""), next_line(of.next_command)]
     return Group(*parts)

@@ -49,25 +49,29 @@ UNKNOWN = "unknown"
 
 
 def job(report: JobReport, *, wide: bool = False) -> RenderableType:
-    parts: list[RenderableType] = [_title(report), Padding(_facts(report), (0, 0, 0, 2), expand=False), Text("")]
-    parts.append(Padding(_rounds(report.rounds), (0, 0, 0, 2), expand=False))
+    parts: list[RenderableType] = [_title(report), indented(_facts(report)), Text("")]
+    parts.append(indented(_rounds(report.rounds)))
     if any(r.by_state.get(State.IN_PROGRESS) for r in report.rounds):
         parts.append(Text("  the API counts a batch's requests only once all of it has ended", style="dim"))
     if report.merged:
         told = answers(report.merged, report.job.left_out)
         if report.stage not in {Stage.DONE, Stage.INCOMPLETE}:
             told.append(" (at the last fetch)", style="dim")
-        parts += [Text(""), Padding(told, (0, 0, 0, 2), expand=False)]
+        parts += [Text(""), indented(told)]
         if report.merged.cost:
-            parts.append(Padding(cost(report.merged.cost), (0, 0, 0, 2), expand=False))
+            parts.append(indented(cost(report.merged.cost)))
     if report.failures:
-        parts += [Text(""), Padding(failures(report.failures), (0, 0, 0, 2), expand=False)]
+        parts += [Text(""), indented(failures(report.failures))]
     if wide:
-        parts += [Text(""), Padding(_batches(report.batches, report.now), (0, 0, 0, 2), expand=False)]
-    parts += [Padding(warning(w), (0, 0, 0, 2), expand=False) for w in report.warnings]
+        parts += [Text(""), indented(_batches(report.batches, report.now))]
+    parts += [indented(warning(w)) for w in report.warnings]
     if report.next_command:
         parts += [Text(""), next_line(report.next_command)]
     return Group(*parts)
+
+
+def indented(what: RenderableType) -> Padding:
+    return Padding(what, (0, 0, 0, 2), expand=False)
 
 
 def warning(text: str) -> Table:
@@ -218,9 +222,9 @@ def doubts(
     """Each doubt with what speaks for each side, then what a person can type."""
     parts: list[RenderableType] = []
     for one in opened:
-        parts += [_doubt(one, now), Padding(_candidates(one, now), (0, 0, 0, 2), expand=False), Text("")]
+        parts += [_doubt(one, now), indented(_candidates(one, now)), Text("")]
     if surplus or suspects:
-        parts += [Padding(_surplus(surplus, suspects), (0, 0, 0, 2), expand=False), Text("")]
+        parts += [indented(_surplus(surplus, suspects)), Text("")]
     possible = {c.seen.id for d in opened for c in d.candidates if c.share in {None, 1}}
     if possible:
         # One among several is not put into anybody's mouth.
