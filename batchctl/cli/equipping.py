@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 
-from batchctl.cli.wiring import Common, book_of, stopping, workspace_of
+from batchctl.cli.wiring import Common, book_of, workspace_of
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.server import Server
@@ -29,7 +29,6 @@ def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iter
         # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
         owner = stack.enter_context(Owner(workspace.owners)).name if common.takes_steps else ""
         stack.callback(transport.close)
-        stack.enter_context(stopping(stop))
         yield Equipment(
             workspace=workspace,
             ledger=ledger,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE
-from batchctl.cli.wiring import Common, book_of, run_with, stopping
+from batchctl.cli.wiring import Common, book_of, run_with
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.prices import PriceTools
 from batchctl.commands.prices import prices as look_up
@@ -28,12 +28,11 @@ def prices(common: Common, model: str | None, *, is_every: bool, refreshes: bool
 @contextlib.contextmanager
 def _opened(common: Common, clock: Clock, _screen: Screen, stop: StopSign) -> Iterator[PriceTools]:
     workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
-    with stopping(stop):
-        yield PriceTools(
-            workspace=workspace,
-            cached=cached_price_list(os.environ),
-            url=os.environ.get(URL_VARIABLE, ""),
-            book=book_of(workspace),
-            clock=clock,
-            stop=stop,
-        )
+    yield PriceTools(
+        workspace=workspace,
+        cached=cached_price_list(os.environ),
+        url=os.environ.get(URL_VARIABLE, ""),
+        book=book_of(workspace),
+        clock=clock,
+        stop=stop,
+    )

@@ -86,7 +86,7 @@ def run_with(
     until = None if common.timeout is None else clock.now() + timedelta(seconds=common.timeout)
     stop = StopSign(clock, until)
     try:
-        with opens(common, clock, screen, stop) as tools:
+        with stopping(stop), opens(common, clock, screen, stop) as tools:
             status = _in_time(common, command, tools, screen)
     except BatchctlError as problem:
         status = OF_PROBLEM[type(problem)]
@@ -124,7 +124,7 @@ def opened_light(
     ledger: Callable[[Path], Questions], common: Common, clock: Clock, screen: Screen, stop: StopSign
 ) -> Iterator[LightEquipment]:
     workspace = workspace_of(common, clock)
-    with contextlib.closing(ledger(workspace.ledger)) as questions, stopping(stop):
+    with contextlib.closing(ledger(workspace.ledger)) as questions:
         yield LightEquipment(
             workspace=workspace,
             ledger=questions,

@@ -15,6 +15,8 @@ from batchctl.emulator.wire import Wire
 LOOPBACK = "127.0.0.1"
 # The SDKs keep connections open between polls; closing them under a caller is a race this server need not run.
 KEEP_ALIVE = 300
+# Turns of the loop from accepting a connection until it is known as one.
+TURNS_TO_BE_KNOWN = 4
 
 
 def bound(port: int) -> socket.socket:
@@ -40,16 +42,28 @@ async def listen(state: State, link: socket.socket, stop: asyncio.Event, ready: 
     )  # fmt: skip
     config.load()
     shared = ServerState()
-    server = await asyncio.get_running_loop().create_server(lambda: Wire(config, shared, {}), sock=link)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Wire(config, shared, {}), sock=link)
     ready()
     await stop.wait()
     state.closing = True
+    # Not yet closed: a server that is makes no connection of what it has just accepted, and leaves it open.
+    loop.remove_reader(link)
+    await _drop_all(shared)
     server.close()
-    for connection in list(shared.connections):
-        connection.transport.abort()
     tasks = list(shared.tasks)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(server.wait_closed(), 0.5)
+
+
+async def _drop_all(shared: ServerState) -> None:
+    """Every connection, and those that were accepted an instant ago: else nobody would close them."""
+    quiet = 0
+    while quiet < TURNS_TO_BE_KNOWN:
+        for connection in list(shared.connections):
+            connection.transport.abort()
+        quiet = 0 if shared.connections else quiet + 1
+        await asyncio.sleep(0)

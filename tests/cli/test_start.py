@@ -1,18 +1,25 @@
 """What a command loads, and which number each problem leaves with."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from program import Person, requests
 
 from batchctl.cli.exit_status import MEANINGS, OF_PROBLEM, OF_STAGE
+from batchctl.cli.wiring import Common, run_with
+from batchctl.clock import Clock, StopSign
 from batchctl.domain import errors
 from batchctl.domain.progress import Stage
 from batchctl.emulator.running import running
+from batchctl.render.screen import Screen
 
 # What takes long to import, and what of our own leads to it.
 HEAVY = (
@@ -124,3 +131,18 @@ def test_each_problem_says_its_number_where_it_is_defined() -> None:
         assert any(kind.__name__ in line and f" {status} " in line for line in (errors.__doc__ or "").splitlines()), (
             kind
         )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_that_comes_while_a_command_is_opened_is_said_as_any_other(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def opening(_common: Common, _clock: Clock, _screen: Screen, _stop: StopSign) -> Iterator[Any]:
+        signal.raise_signal(number)
+        yield pytest.fail("it was opened")
+
+    with pytest.raises(typer.Exit) as leaving:
+        run_with(Common(workspace=None), lambda _tools, _screen: 0, opening)
+    assert leaving.value.exit_code == 130
+    assert "nothing was canceled" in capsys.readouterr().err

@@ -97,7 +97,7 @@ def test_ctrl_c_lets_the_uploads_finish_and_cancels_nothing(server: Server, shel
 
 def test_ctrl_c_while_checking_sends_nothing(server: Server, shell: Shell) -> None:
     with shell.start("submit", "-", stdin=-1) as process:
-        while not list(shell.folder.glob(".batchctl/tmp/*.part")):
+        while not list(shell.folder.glob(".batchctl/tmp/*.input.part")):
             time.sleep(0.05)  # noqa: TID251 - as above
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)

@@ -1,5 +1,6 @@
 """The emulator as a program of its own: what it prints, when it stops, how much memory it takes."""
 
+import gc
 import http.client
 import json
 import signal
@@ -11,6 +12,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+
+from batchctl.emulator.running import running
 
 HEADERS = {"x-api-key": "sk-ant-a", "anthropic-version": "2026-10-21"}
 LINUX_ONLY = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
@@ -28,6 +31,17 @@ def program(*options):
 
 def _netloc(child):
     return child.stdout.readline().strip().removeprefix("http://")
+
+
+def test_a_connection_of_the_last_instant_is_closed_with_all_others(tmp_path):
+    for number in range(10):
+        with running(data_dir=tmp_path / str(number)) as emulator:
+            address = emulator.base_url.removeprefix("http://").split(":")
+            links = [socket.create_connection(address, timeout=5) for _ in range(3)]
+        # What nobody closed would warn of itself now, and a warning is an error.
+        gc.collect()
+        for link in links:
+            link.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
