@@ -36,8 +36,8 @@ def _netloc(child):
 def test_a_connection_of_the_last_instant_is_closed_with_all_others(tmp_path):
     for number in range(10):
         with running(data_dir=tmp_path / str(number)) as emulator:
-            address = emulator.base_url.removeprefix("http://").split(":")
-            links = [socket.create_connection(address, timeout=5) for _ in range(3)]
+            host, port = emulator.base_url.removeprefix("http://").split(":")
+            links = [socket.create_connection((host, int(port)), timeout=5) for _ in range(3)]
         # What nobody closed would warn of itself now, and a warning is an error.
         gc.collect()
         for link in links:
