@@ -11,6 +11,9 @@ from batchctl.files.inputs import opened
 from batchctl.files.ranges import blocks_of_range, check_range, lines_of_range
 from batchctl.files.workspace import Workspace
 
+# A range that is no larger is held while it is checked; any other is read twice.
+HELD_BYTES = 8 << 20
+
 
 def request_file(workspace: Workspace, job: Job, number: int) -> Path:
     """Where a round's bytes are. Raises InputProblem where they are no longer."""
@@ -65,12 +68,18 @@ class LinesInOrder:
     def line(self, position: int) -> bytes:
         """Raises InputProblem where the range is not the one that was planned."""
         if self._blocks is None:
-            check_range(self._path, self._batch)
-            self._blocks = blocks_of_range(self._path, self._batch)
+            self._blocks = self._checked()
         while position >= self._first + len(self._lines):
             self._first += len(self._lines)
             self._lines = next(self._blocks)
         return self._lines[position - self._first]
+
+    def _checked(self) -> Iterator[list[bytes]]:
+        blocks = blocks_of_range(self._path, self._batch)
+        if self._batch.cut.end - self._batch.cut.start <= HELD_BYTES:
+            return iter([*blocks])
+        check_range(self._path, self._batch)
+        return blocks
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Cut
 from batchctl.files.ranges import custom_id_of, ids_of_range, lines_of_range
-from batchctl.files.requests import LinesInOrder, halves, request_file, whole_lines
+from batchctl.files.requests import HELD_BYTES, LinesInOrder, halves, request_file, whole_lines
 from batchctl.files.splice import PIECE_BYTES, body_pieces, single_request_body
 from batchctl.files.workspace import Workspace
 
@@ -80,7 +80,11 @@ def test_one_request_can_be_shown_as_it_would_be_sent(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- a batch's lines and ids
 
 
-def test_a_batch_is_read_back_by_line_and_by_position(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [HELD_BYTES, 0])
+def test_a_batch_is_read_back_by_line_and_by_position(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr("batchctl.files.requests.HELD_BYTES", held)
     data = lines(3000)
     path = written(tmp_path / "in", data)
     for cut in cuts_of(data, 1300):
@@ -100,9 +104,13 @@ def test_a_range_that_no_longer_holds_its_ids_has_changed(tmp_path: Path, data: 
         ids_of_range(written(tmp_path / "in", data), a_batch(cut=cut))
 
 
+@pytest.mark.parametrize("held", [HELD_BYTES, 0])
 @pytest.mark.parametrize("position", [0, 1500, 2999])
-def test_a_range_that_changed_gives_no_line_not_even_one_before_the_change(tmp_path: Path, position: int) -> None:
+def test_a_range_that_changed_gives_no_line_not_even_one_before_the_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, position: int, held: int
+) -> None:
     """A line that is given is sent again: it must be one of those that were checked."""
+    monkeypatch.setattr("batchctl.files.requests.HELD_BYTES", held)
     data = lines(3000)
     (cut,) = cuts_of(data, 3000)
     path = written(tmp_path / "in", data[:-40] + data[-40:].replace(b"Hello", b"Hullo"))
