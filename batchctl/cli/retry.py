@@ -69,7 +69,8 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
                 f"{job.name} was canceled: what was not sent then goes only after a yes",
                 hint=f"batchctl submit {job.name} --yes",
             )
-        wanted.budget.hold_rest(tools, job)
+        wanted.budget.of(job).hold_rest(tools, job)
+        wanted.budget.record(tools, job)
         return job, DONE
     path = _path_to_keep(job, wanted)
     rebuilt = (
@@ -84,7 +85,8 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
         retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
     retrying.pause_for_account(tools, job, chosen, wanted.choice)
     if not is_last:
-        rebuilt = retrying.agreed(tools, job, rebuilt, wanted.budget)
+        rebuilt = retrying.agreed(tools, job, rebuilt, wanted.budget.of(job))
+        wanted.budget.record(tools, job)
         # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
         tools.ledger.record_canceled(job, None)
         return retrying.record(tools, job, rebuilt), DONE

@@ -29,7 +29,8 @@ def submit(common: Common, wanted: Submission) -> NoReturn:
 def resumed(tools: Equipment, job: Job, wanted: Submission) -> Job:
     """A job goes on as it was planned; beyond their limit, or once it was canceled, at a person's wish alone. Raises Refused."""
     submitting.refuse_other_caching(job, wanted)
-    wanted.budget.hold_rest(tools, job)
+    wanted.budget.of(job).hold_rest(tools, job)
+    wanted.budget.record(tools, job)
     if job.canceled_at is None:
         return job
     if not wanted.budget.yes:

@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -118,7 +119,14 @@ class Planner:
             repeats=repeats,
         )
 
-    def record(self, ledger: "Ledger", name: str, given: Input, forecast: Forecast | None = None) -> Job:
+    def record(
+        self,
+        ledger: "Ledger",
+        name: str,
+        given: Input,
+        forecast: Forecast | None = None,
+        max_cost: Decimal | None = None,
+    ) -> Job:
         """Steps 3 to 5."""
         request_file, cuts = self._lay_down(name, given)
         found = request_file.stat()
@@ -143,6 +151,7 @@ class Planner:
             left_out=given.scan.left_out,
             settings=self._settings,
             created_at=self._tools.now(),
+            max_cost=max_cost,
             rounds=(first,),
         )
         recorded = ledger.record_job(job, cuts)

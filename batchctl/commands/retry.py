@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchctl.commands.budget import Budget, most_of
+from batchctl.commands.budget import Budget
 from batchctl.commands.edited import take_edited
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
@@ -109,7 +109,7 @@ def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Rebu
         def estimating(transport: Transport | None) -> Estimate:
             return estimate(tools, tallies, rebuilt.path, job.settings, transport=transport, job=job)
 
-        forecast = budget.agreed(tools, estimating, most_of(tools, job)).forecast
+        forecast = budget.agreed(tools, estimating, job).forecast
     except BaseException:
         discard(tools, job, rebuilt, keeps_file=False)
         raise

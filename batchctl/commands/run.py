@@ -52,6 +52,7 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> 
         return None
     with tools.workspace.planning():
         job = tools.ledger.job(job.name)
+        budget = budget.of(job)
         batches = tools.ledger.batches(job)
         if job.canceled_at is not None:
             return None

@@ -84,7 +84,7 @@ def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input,
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
-    return planner.record(tools.ledger, name, given, forecast)
+    return planner.record(tools.ledger, name, given, forecast, wanted.budget.limit)
 
 
 def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> JobReport:

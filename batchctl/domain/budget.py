@@ -23,9 +23,10 @@ def standing(limit: Decimal, *amounts: Decimal | None) -> Standing:
 def most_of_round(billed: Iterable[Decimal | None], forecast: Forecast | None) -> Decimal | None:
     """The most that a round comes to: what its batches cost where that is known of all, else the high end of its estimate.
 
-    `billed`: of each batch, None where its results are not here or do not say.
+    `billed`: of each batch, None where its results are not here or do not say. None where the estimate was no bound.
     """
     costs = list(billed)
+    known = sum((cost for cost in costs if cost is not None), Decimal(0))
     if None not in costs:
-        return sum((cost for cost in costs if cost is not None), Decimal(0))
-    return None if forecast is None else forecast.high
+        return known
+    return max(forecast.high, known) if forecast and forecast.is_bound else None

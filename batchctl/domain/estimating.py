@@ -129,7 +129,6 @@ class CacheEstimate:
 class Estimate:
     """`forecast` is of the batches, `real_time` of the same requests sent one by one; None where a model has no price.
 
-    `open_ended`: what tools that the API runs itself search and read, or documents that lie elsewhere, may go beyond `high`.
     `counted`: lines that the API counted. `how`: what the figures rest on. `sources`: whose prices they are.
     """
 
@@ -143,7 +142,6 @@ class Estimate:
     caches: tuple[CacheEstimate, ...]
     how: tuple[str, ...]
     sources: tuple[str, ...]
-    open_ended: bool = False
     advice: tuple[Advice, ...] = ()
 
 
@@ -160,7 +158,7 @@ def estimated(
     counted = sum(len(one.points) for one in groups)
     how = (*_how(models, counted, why), *_how_answers(models, answers), *_what_to_know(weighed, groups, counted))
     batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
-    forecast = Forecast(low=batch.low, expected=batch.expected, high=batch.high, how="; ".join(how)) if batch else None
+    forecast = _forecast(batch, "; ".join(how), is_bound=not any(map(_is_open_ended, groups))) if batch else None
     used = [one.sheet for one in models if one.sheet]
     return Estimate(
         day=day,
@@ -173,7 +171,6 @@ def estimated(
         caches=_caches(weighed, sheets),
         how=how,
         sources=tuple(dict.fromkeys(sheet.source for sheet in used)),
-        open_ended=any(one.tally.calls_servers or _hides(one) for one in groups),
         advice=advised([_to_advise(one, known, sheets, answers) for one, known in zip(weighed, groups, strict=True)]),
     )
 
@@ -191,6 +188,15 @@ def _to_advise(of: "_Weighed", known: Known, sheets: Mapping[str, Sheet | None],
         answers=found.requests if found else 0,
         answer_tokens=found.output_tokens if found else 0,
     )
+
+
+def _forecast(of: Range[Decimal], how: str, *, is_bound: bool) -> Forecast:
+    return Forecast(low=of.low, expected=of.expected, high=of.high, how=how, is_bound=is_bound)
+
+
+def _is_open_ended(known: Known) -> bool:
+    """Whether what tools of the API search and read, or documents that lie elsewhere, may go beyond `high`."""
+    return known.tally.calls_servers or _hides(known)
 
 
 def _hides(known: Known) -> bool:

@@ -6,6 +6,7 @@ The API's own words are spelled as the API spells them.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
@@ -290,7 +291,8 @@ class Job:
 
     `canceled_at`: since when nothing more of it is sent, because a person said so. `window`: requests that the API's queue
     took at once when it last refused more, learned at `window_at`; None while it never refused. `surplus`: batches of the
-    API that hold requests which another batch of the job holds, too.
+    API that hold requests which another batch of the job holds, too. `max_cost`: US dollars for all rounds together, the
+    limit that a person named last; None while nobody did.
     """
 
     id: int
@@ -310,6 +312,7 @@ class Job:
     canceled_at: datetime | None = None
     window: int | None = None
     window_at: datetime | None = None
+    max_cost: Decimal | None = None
     merged: Merged | None = None
     surplus: tuple[str, ...] = ()
 

@@ -135,13 +135,14 @@ class Sheet:
 class Forecast:
     """What sending a round was estimated to cost, before it was sent. `how`: what that rests on, for a person.
 
-    `high` is a bound: no answer is longer than its `max_tokens`.
+    `is_bound`: `high` is the most that it comes to. Not so where nobody can tell what tools of the API do and read.
     """
 
     low: Decimal
     expected: Decimal
     high: Decimal
     how: str
+    is_bound: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,11 @@ class Total:
     sources: tuple[str, ...] = ()
     days: tuple[date, ...] = ()
     cache: Cached | None = None
+
+    @property
+    def has_known(self) -> bool:
+        """Whether anything in it has a price: else the amounts are no amounts at all."""
+        return bool(self.sources) or not self.unknown
 
 
 def step_of(prompt_tokens: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -103,6 +104,10 @@ class Jobs(Store):
         """Nothing more of it is sent from `at` on; None: a person wants it sent after all."""
         self._update_job(of, canceled_at=at)
 
+    def record_limit(self, of: Job, max_cost: Decimal) -> None:
+        """What all rounds together may cost from now on, in US dollars."""
+        self._update_job(of, max_cost=str(max_cost))
+
     def record_window(self, of: Job, requests: int, at: datetime) -> None:
         """How many requests of the job the API's queue took at once when it last refused, or took, more."""
         self._update_job(of, window=requests, window_at=at)
@@ -135,6 +140,7 @@ def _job_values(new: Job) -> dict[str, Any]:
         "max_bytes": settings.max_bytes,
         "labels": settings.labels,
         "cache_system": settings.cache_system,
+        "max_cost": None if new.max_cost is None else str(new.max_cost),
     }
 
 

@@ -45,7 +45,7 @@ ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "creat
 JOB = (
     "id", "name", "input_path", "input_sha256", "input_size", "input_mtime_ns", "line_count", "left_out", "api_version",
     "betas", "max_requests", "max_bytes", "labels", "cache_system", "created_at", "paused", "hold_until", "hold_reason", "canceled_at",
-    "window", "window_at", "merged",
+    "window", "window_at", "max_cost", "merged",
 )  # fmt: skip
 USED = {
     "input_tokens": "input",
@@ -55,6 +55,7 @@ USED = {
     "output_tokens": "output",
     "web_searches": "web_searches",
 }
+_AMOUNTS = ("low", "expected", "high")
 USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", *USED.values())
 FAILURE = ("batch_id", "outcome", "error_type", "failure_class", "count", "sample_ids", "sample_message")
 
@@ -77,6 +78,7 @@ def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[str]) -> Job:
     for name in ("created_at", "hold_until", "canceled_at", "window_at"):
         of[name] = instant(of[name])
     of["merged"] = merged_of(of["merged"])
+    of["max_cost"] = None if of["max_cost"] is None else Decimal(of["max_cost"])
     return Job(**of, settings=settings, rounds=tuple(rounds), surplus=tuple(surplus))
 
 
@@ -90,12 +92,11 @@ def _forecast_of(stored: str | None) -> Forecast | None:
     of = json.loads(stored) if stored is not None else None
     if not of:
         return None
-    low, expected, high = (Decimal(of[name]) for name in ("low", "expected", "high"))
-    return Forecast(low=low, expected=expected, high=high, how=of["how"])
+    return Forecast(**{**of, **{name: Decimal(of[name]) for name in _AMOUNTS}})
 
 
-def forecast_values(forecast: Forecast | None) -> dict[str, str] | None:
-    return {name: str(value) for name, value in asdict(forecast).items()} if forecast else None
+def forecast_values(forecast: Forecast | None) -> dict[str, Any] | None:
+    return {**asdict(forecast), **{name: str(getattr(forecast, name)) for name in _AMOUNTS}} if forecast else None
 
 
 def spent_of(row: Row) -> Spent:

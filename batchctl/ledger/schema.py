@@ -55,6 +55,7 @@ job = sa.Table(
     _column("canceled_at", Instant, "since when nothing more of it is sent, as a person said", nullable=True),
     _column("window", sa.Integer, "requests under way when the API's queue last refused more", nullable=True),
     _column("window_at", Instant, "when that was learned, or last tried", nullable=True),
+    _column("max_cost", sa.Text, "US dollars for all rounds together, as a person said last", nullable=True),
     _column("merged", sa.JSON, "counts of the last merge over all rounds", nullable=True),
 )
 

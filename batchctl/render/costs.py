@@ -45,7 +45,8 @@ def _title(bill: Bill) -> Text:
     beside = f" in batch, {dollars(real_time)} in real time"
     saved = f": {dollars(real_time - batch)} saved" if real_time > batch else ""
     if bill.total.unknown:
-        return Text.assemble(name, "  ", (UNKNOWN, "bold yellow"), f"; what has a price is {known}{beside}{saved}")
+        rest = f"; what has a price is {known}{beside}{saved}" if bill.total.has_known else ""
+        return Text.assemble(name, "  ", (UNKNOWN, "bold yellow"), rest)
     return Text.assemble(name, "  ", (known, "bold green"), beside, saved)
 
 
@@ -69,8 +70,11 @@ def _rounds(rounds: Sequence[RoundBill]) -> Table:
     table = headed("round", "batches", "requests", "in batch", "in real time", "estimated", left=("estimated",))
     for one in rounds:
         cost = whole(one.models)
+        amounts = _amounts(cost) if one.summed_up else ("-", "-")
+        if 0 < one.summed_up < one.batches and cost.is_known:
+            amounts = (f"at least {amounts[0]}", amounts[1])
         estimated = _forecast(one.forecast) if one.forecast else ""
-        table.add_row(str(one.number), number(one.batches), number(cost.requests), *_amounts(cost), Text(estimated))
+        table.add_row(str(one.number), number(one.batches), number(cost.requests), *amounts, Text(estimated))
     return table
 
 

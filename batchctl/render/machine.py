@@ -73,6 +73,7 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
         "input_sha256": job.input_sha256 if job.has_requests else None,
         "labels": job.settings.labels,
         "cache_system": job.settings.cache_system or None,
+        "max_cost_usd": None if job.max_cost is None else usd(job.max_cost),
         "requests": job.count,
         "left_out": job.left_out,
         "created_at": job.created_at,
@@ -151,12 +152,11 @@ def usd(value: Decimal) -> str:
 
 
 def total_shape(total: Total | None) -> dict[str, Any] | None:
-    """`..._usd` are null where the cost is not known: then `known_..._usd` are of all that has a price."""
+    """`..._usd` are null where the cost is not known: then `known_..._usd` are of all that has a price, or null, too."""
     if total is None:
         return None
-    amounts = _amounts(total.batch, total.real_time, is_known=not total.unknown)
     return {
-        **amounts,
+        **_amounts(total.batch, total.real_time, is_known=not total.unknown, has_known=total.has_known),
         **_cache_shape(total.cache),
         "at_least": bool(total.beyond),
         "unknown": list(total.unknown),
@@ -173,9 +173,13 @@ def _cache_shape(of: Cached | None) -> dict[str, Any]:
     return {"cache_hit_rate": rate, "cache_saved_usd": saved}
 
 
-def _amounts(batch: Decimal, real_time: Decimal, *, is_known: bool) -> dict[str, str | None]:
+# Of a total, where nothing was fetched so far.
+_NOTHING = {"at_least": False, "unknown": [], "beyond": [], "sources": [], "price_days": []}
+
+
+def _amounts(batch: Decimal, real_time: Decimal, *, is_known: bool, has_known: bool) -> dict[str, str | None]:
     found = {"batch_usd": usd(batch), "real_time_usd": usd(real_time), "saved_usd": usd(real_time - batch)}
-    known = {f"known_{name}": value for name, value in found.items()}
+    known = {f"known_{name}": value if has_known else None for name, value in found.items()}
     return {**(found if is_known else dict.fromkeys(found)), **known}
 
 
@@ -186,14 +190,17 @@ def cost_shape(bill: "Bill", next_command: str, *, with_batches: bool) -> dict[s
     return {
         "type": "cost",
         "job": bill.job.name,
-        "total": {**_cost_shape(bill.cost), **(total_shape(bill.total) or {})},
+        "total": {
+            **_cost_shape(bill.cost, is_summed_up=bill.total is not None),
+            **(total_shape(bill.total) or _NOTHING),
+        },
         "models": _models_shape(bill.models),
         "rounds": [
             {
                 "round": one.number,
                 "batches": one.batches,
                 "batches_summed_up": one.summed_up,
-                **_cost_shape(whole(one.models)),
+                **_cost_shape(whole(one.models), is_summed_up=bool(one.summed_up)),
                 "forecast": forecast_shape(one.forecast) if one.forecast else None,
                 "models": _models_shape(one.models),
             }
@@ -219,7 +226,7 @@ def _batch_bill_shape(one: "BatchBill") -> dict[str, Any]:
         "batch": one.number,
         "price_day": one.day.isoformat(),
         "usage_unread": one.unread,
-        **_cost_shape(whole(one.models)),
+        **_cost_shape(whole(one.models), is_summed_up=one.unread is not None),
         "models": _models_shape(one.models),
     }
 
@@ -238,13 +245,15 @@ def _models_shape(models: "Mapping[str, Part]") -> list[dict[str, Any]]:
     ]
 
 
-def _cost_shape(cost: "Cost") -> dict[str, Any]:
+def _cost_shape(cost: "Cost", *, is_summed_up: bool = True) -> dict[str, Any]:
+    """Amounts are null where nothing is known so far: nothing was fetched, or nothing of it has a price."""
+    has_known = is_summed_up and (cost.is_known or cost.unpriced < cost.requests)
     return {
         "requests": cost.requests,
         "unpriced_requests": cost.unpriced,
         "usage": asdict(cost.usage),
         **_cache_shape(cost.cache),
-        **_amounts(cost.batch, cost.real_time, is_known=cost.is_known),
+        **_amounts(cost.batch, cost.real_time, is_known=is_summed_up and cost.is_known, has_known=has_known),
     }
 
 
@@ -404,8 +413,9 @@ def estimate_shape(of: "Estimate") -> dict[str, Any]:
         "sources": list(of.sources),
         "requests": of.requests,
         "requests_counted": of.counted,
-        "batch": _range_shape(forecast),
-        "real_time": _range_shape(of.real_time),
+        "batch_usd": _range_shape(forecast),
+        "high_is_bound": forecast.is_bound if forecast else None,
+        "real_time_usd": _range_shape(of.real_time),
         "unpriced": list(of.unpriced),
         "models": [
             {
@@ -416,8 +426,8 @@ def estimate_shape(of: "Estimate") -> dict[str, Any]:
                 "groups": one.groups,
                 "input_tokens": _range_shape(one.input),
                 "output_tokens": _range_shape(one.output),
-                "batch": _range_shape(one.batch),
-                "real_time": _range_shape(one.real_time),
+                "batch_usd": _range_shape(one.batch),
+                "real_time_usd": _range_shape(one.real_time),
             }
             for one in of.models
         ],
@@ -427,8 +437,8 @@ def estimate_shape(of: "Estimate") -> dict[str, Any]:
                 "is_in_the_input": one.is_there,
                 "requests": one.requests,
                 "prefix_tokens": one.prefix_tokens,
-                "input_without_cache": one.without,
-                "input_by_hit_rate": {str(rate): amount for rate, amount in one.rows},
+                "input_without_cache_usd": one.without,
+                "input_usd_by_hit_rate": {str(rate): amount for rate, amount in one.rows},
                 "break_even_hit_rate": round(one.break_even, 4),
             }
             for one in of.caches

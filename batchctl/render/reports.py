@@ -112,6 +112,8 @@ def _fact_rows(report: JobReport) -> Iterable[tuple[str, Text]]:
     yield "input", Text(f"{source}: {plural(report.job.count, 'request')}{left}")
     if report.job.settings.cache_system:
         yield "caching", Text(f"cache_control for {report.job.settings.cache_system} was added to system prompts")
+    if report.job.max_cost is not None:
+        yield "limit", Text(f"{dollars(report.job.max_cost)} for all rounds together")
     eta = f", about {duration(report.eta - report.now)} left" if report.eta else ""
     yield "started", Text(f"{moment(report.job.created_at)}, elapsed {duration(report.elapsed)}{eta}")
     yield "batches", _bar(report)
@@ -162,7 +164,8 @@ def cost(of: Total) -> Text:
     known = f"{dollars(of.batch)} in batch ({dollars(of.real_time)} in real time)"
     amount = f"at least {known}" if of.beyond else known
     if of.unknown:
-        amount = f"{UNKNOWN}, {'; '.join(of.unknown)}; all else {amount}"
+        rest = f"; all else {amount}" if of.has_known else ""
+        amount = f"{UNKNOWN}, {'; '.join(of.unknown)}{rest}"
     left = f"; not in it: {'; '.join(of.beyond)}" if of.beyond else ""
     told = Text.assemble(("cost     ", "dim"), clean(f"{', '.join((amount, *prices(of)))}{left}", 1000))
     return told.append_text(Text.assemble(("\ncache    ", "dim"), cache(of.cache))) if of.cache else told

@@ -137,7 +137,7 @@ def test_the_bank_before_and_after(
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": hit_rate}})
     path = person.write("in.jsonl", bank())
-    before = told(person, "submit", path, "--dry-run", *options)["estimate"]["batch"]
+    before = told(person, "submit", path, "--dry-run", *options)["estimate"]["batch_usd"]
     job = person.submitted("in.jsonl", bank(), *options)
     ran = person.run("fetch")
     assert ran.status == 0, ran.err

@@ -1,6 +1,9 @@
 """What a job may cost, held or asked before anything is sent."""
 
 import os
+import re
+from contextlib import closing
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from processes import at_a_terminal
 from program import Person, requests
 
 from batchctl.emulator.running import Running
+from batchctl.ledger.ledger import Ledger
 
 CREATE = "POST /v1/messages/batches"
 COUNT = "POST /v1/messages/count_tokens"
@@ -71,8 +75,7 @@ def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_p
     ended, shown = at_a_terminal(shopper.folder, surroundings, "submit", "in.jsonl", typed=typed)
     assert (ended, _creates(emulator)) == (status, creates), shown
     assert "claude-haiku-4-5" in shown
-    assert "$0.00" in shown
-    assert "[y/N]" in shown
+    assert re.search(r"send 5 requests for \$0\.0+[1-9]\d* to \$0\.0+[1-9]\d*\? \[y/N\]", shown), shown
     assert emulator.requests().get(COUNT, 0) > 0, "what is shown was measured"
 
 
@@ -108,7 +111,7 @@ def test_what_has_no_known_price_is_not_within_any_limit_until_somebody_says_yes
     assert shopper.run("submit", path, "--max-cost", "1000", "--yes").status == 0
 
 
-SEARCH = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+SEARCH: dict[str, Any] = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
 ELSEWHERE = {"type": "document", "source": {"type": "url", "url": "https://example.com/long.pdf"}}
 
 
@@ -151,6 +154,62 @@ def test_a_limit_holds_for_a_batch_in_doubt_which_may_have_to_be_sent_again(shop
     assert ran.status == 6, ran.err
     assert emulator.requests().get("GET /v1/messages/batches", 0) == listed, "it is not even looked for"
     assert shopper.run("submit", path, "--max-cost", "1").status == 0
+
+
+# ---------------------------------------------------------------- a limit that was named before
+
+
+def test_a_limit_is_remembered_until_another_is_named(shopper: Person, emulator: Running) -> None:
+    path = _planned(shopper, 20)
+    assert shopper.run("submit", path, "--max-cost", "0.001").status == 6
+    job = shopper.run("status", "--json").json["jobs"][0]["job"]
+    assert shopper.run("status", job, "--json").json["max_cost_usd"] is None, "what is refused changes nothing"
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5, "recover_after": 1}})
+    assert shopper.run("submit", path, "--max-cost", "0.005").status == 0
+    assert shopper.run("status", job, "--json").json["max_cost_usd"] == "0.005"
+    assert "limit" in shopper.run("status", job).out
+    assert shopper.run("fetch", job).status == 3
+    # Half of what was paid for already is left: too little for the other half.
+    paid = Decimal(shopper.run("cost", job, "--json").json["total"]["batch_usd"])
+    assert shopper.run("run", job, "--max-cost", str(paid), "--poll", "50ms").status == 6
+    for verb in ("retry", "run"):
+        ran = shopper.run(verb, job)
+        assert ran.status == 6, "without the option"
+        assert f"--max-cost {paid}" in ran.err
+    assert _creates(emulator) == 1
+    assert shopper.run("retry", job, "--max-cost", "1").status == 0
+    assert shopper.run("status", job, "--json").json["max_cost_usd"] == "1"
+
+
+def test_a_new_job_is_planned_with_its_limit(shopper: Person) -> None:
+    job = shopper.submitted("in.jsonl", requests(5), "--max-cost", "2.50")
+    assert shopper.run("status", job, "--json").json["max_cost_usd"] == "2.5"
+
+
+def test_a_yes_to_what_has_no_bound_is_not_given_for_ever(shopper: Person, emulator: Running) -> None:
+    path = shopper.write("in.jsonl", [request_line(f"r-{n}", **SEARCH) for n in range(4)])
+    options = ("--max-requests", "2", "--max-cost", "1000")
+    key = shopper.variables.pop("ANTHROPIC_API_KEY")
+    assert shopper.run("submit", path, *options, "--yes").status == 4
+    shopper.variables["ANTHROPIC_API_KEY"] = key
+    ran = shopper.run("submit", path, *options)
+    assert ran.status == 6, ran.err
+    assert "has no bound" in ran.err
+    assert _creates(emulator) == 0
+    assert shopper.run("submit", path, *options, "--yes").status == 0
+
+
+def test_what_was_sent_a_second_time_is_within_no_limit_until_somebody_says_yes(
+    shopper: Person, emulator: Running
+) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    with closing(Ledger(shopper.folder / ".batchctl" / "ledger.db")) as ledger:
+        ledger.record_surplus(ledger.job(job).id, "msgbatch_twin", datetime(2026, 11, 21, tzinfo=UTC))
+    ran = shopper.run("retry", job, "--max-cost", "1000")
+    assert ran.status == 6, ran.err
+    assert "msgbatch_twin" in ran.err
+    assert _creates(emulator) == 1
+    assert shopper.run("retry", job, "--max-cost", "1000", "--yes").status == 0
 
 
 def _with_a_round_to_send(shopper: Person, emulator: Running) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import CANCELED, EXPIRED, errored, result_line
+from builders import CANCELED, EXPIRED, errored, request_line, result_line
 from loopback import Answer, answering, as_json
 from program import Person, request, requests
 
@@ -152,7 +152,35 @@ def test_before_a_fetch_nothing_is_known_and_nothing_is_said_to_be_free(person: 
     assert "nothing of it is fetched yet" in ran.out
     assert "$" not in ran.out
     assert "next: batchctl status" in ran.out
+    found = cost(person)
+    for one in (found["total"], *found["rounds"]):
+        assert {one[name] for name in one if name.endswith("_usd")} == {None}
+    assert (found["total"]["at_least"], found["total"]["unknown"]) == (False, [])
     assert person.run("cost", "nobody").status == 2
+
+
+def test_a_round_that_is_not_fetched_is_not_shown_as_one_for_nothing(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
+    job = person.submitted("in.jsonl", requests(20))
+    assert person.run("fetch").status == 3
+    emulator.set_scenario({"batch_seconds": 600})
+    assert person.run("retry", job).status == 0
+    first, second = cost(person)["rounds"]
+    assert Decimal(first["batch_usd"]) > 0
+    assert (second["batch_usd"], second["known_batch_usd"], second["batches_summed_up"]) == (None, None, 0)
+    (line,) = (line for line in person.run("cost").out.splitlines() if line.split()[:2] == ["2", "1"])
+    assert "$0.00 " not in line
+
+
+def test_where_nothing_has_a_price_there_is_no_amount_of_all_else(person: Person) -> None:
+    person.submitted("in.jsonl", [request_line("a", model="claude-mythos-5")], "--yes")
+    ran = person.run("fetch")
+    assert "cost     unknown, no price is known of claude-mythos-5 (1 request)" in ran.err
+    assert "$" not in person.run("cost").out.split("estimated")[0]
+    for said in (ran.err, person.run("status", "@last", "--offline").out):
+        assert "all else" not in said
+    total = cost(person)["total"]
+    assert (total["batch_usd"], total["known_batch_usd"]) == (None, None)
 
 
 def test_what_is_left_at_the_api_makes_it_a_least_amount(person: Person, emulator: Running) -> None:

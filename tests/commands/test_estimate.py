@@ -115,9 +115,10 @@ def test_the_forecast_contains_what_it_came_to(person: Person, lines: list[bytes
     job = person.submitted("in.jsonl", lines)
     assert person.run("fetch").status == 0
     cost = hand_cost(person.results(job))
-    assert Decimal(found["batch"]["low"]) <= cost <= Decimal(found["batch"]["high"])
+    assert Decimal(found["batch_usd"]["low"]) <= cost <= Decimal(found["batch_usd"]["high"])
     assert all(
-        Decimal(found["real_time"][one]) == 2 * Decimal(found["batch"][one]) for one in ("low", "expected", "high")
+        Decimal(found["real_time_usd"][one]) == 2 * Decimal(found["batch_usd"][one])
+        for one in ("low", "expected", "high")
     )
 
 
@@ -230,8 +231,8 @@ def test_a_model_that_has_no_price_costs_nobody_knows_what(person: Person) -> No
     assert "unknown" in ran.out
     assert "no price is known for claude-mythos-5" in ran.out
     found = told(person, path)
-    assert (found["batch"], found["unpriced"]) == (None, ["claude-mythos-5"])
-    assert found["models"][0]["batch"] is not None
+    assert (found["batch_usd"], found["unpriced"]) == (None, ["claude-mythos-5"])
+    assert found["models"][0]["batch_usd"] is not None
 
 
 def test_a_model_that_the_account_does_not_have_is_a_fault_of_its_line(person: Person) -> None:

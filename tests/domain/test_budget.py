@@ -1,5 +1,6 @@
 """What a limit says to what a job did cost and may still come to."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from batchctl.domain.budget import Standing, most_of_round, standing
 from batchctl.domain.money import Forecast
 
 FORECAST = Forecast(low=Decimal(1), expected=Decimal(2), high=Decimal(4), how="assumed")
+NO_BOUND = replace(FORECAST, is_bound=False)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,9 @@ def test_a_limit_is_held_against_all_of_it_together(limit: str, amounts: list[st
         (["0.25", "0.5"], None, "0.75"),
         (["0.25", None], FORECAST, "4"),
         (["0.25", None], None, None),
+        (["30", None], FORECAST, "30"),
+        (["0.25", None], NO_BOUND, None),
+        (["0.25", "0.5"], NO_BOUND, "0.75"),
     ],
 )
 def test_a_round_comes_to_what_it_cost_or_at_most_to_its_estimate(

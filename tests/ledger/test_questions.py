@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def _fill(ledger: Ledger, table: sa.Table) -> list[dict[str, Any]]:
         "Text": lambda n: f"text {n}",
         "Instant": lambda n: NOW + timedelta(minutes=n, microseconds=n),
     }
-    keyed = {"id", "job_id", "batch_id", "number", "round", "first", "merged"}
+    keyed = {"id", "job_id", "batch_id", "number", "round", "first", "merged", "max_cost"}
     with ledger._write() as db:
         for row in db.execute(sa.select(table)).mappings().all():
             new = {
@@ -141,6 +142,9 @@ def test_every_column_of_a_job_and_its_rounds_stands_where_it_belongs(
     with ledger._write() as db:
         db.execute(sa.update(schema.job).values(betas=["b-1", "b-2"], labels={"team": "ünï"}))
     (stored,) = _fill(ledger, schema.job)
+    with ledger._write() as db:
+        db.execute(sa.update(schema.job).values(max_cost="12.50"))
+    stored["max_cost"] = Decimal("12.50")
     (found,) = light.jobs()
     of = asdict(found)
     settings, merged = of.pop("settings"), of.pop("merged")
@@ -163,7 +167,7 @@ def test_every_column_of_a_failure_stands_where_it_belongs(ledger: Ledger, light
 def test_what_is_not_known_is_none(light: Questions, job: Job) -> None:
     (found,) = light.jobs()
     batch = light.batches(job)[0]
-    assert {found.hold_until, found.canceled_at, found.window, found.window_at, found.merged} == {None}
+    assert {found.hold_until, found.canceled_at, found.window, found.window_at, found.max_cost, found.merged} == {None}
     assert {batch.message_batch_id, batch.claim, batch.intent_at, batch.results_bytes} == {None}
     assert (batch.provisional, batch.identified) == (False, False)
 

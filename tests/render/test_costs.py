@@ -162,5 +162,5 @@ def test_programs_get_every_digit_and_null_for_what_is_unknown() -> None:
     }
     assert [one["price_day"] for one in found["message_batches"]] == ["2026-11-21"] * 2
     unknown = machine.cost_shape(a_bill((EVIL,)), "", with_batches=False)
-    assert (unknown["total"]["batch_usd"], unknown["total"]["known_batch_usd"]) == (None, "0")
+    assert (unknown["total"]["batch_usd"], unknown["total"]["known_batch_usd"]) == (None, None)
     assert "message_batches" not in unknown

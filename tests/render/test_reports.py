@@ -219,6 +219,7 @@ JOB_KEYS = [
     "input_sha256",
     "labels",
     "cache_system",
+    "max_cost_usd",
     "requests",
     "left_out",
     "created_at",
@@ -316,7 +317,7 @@ def test_the_other_shapes_are_json_too(tmp_path: Path) -> None:
     )
     estimate = estimated((), {}, (), day=date(2026, 11, 21), why="")
     check = written(machine.check_shape(scan, [Problem(3, "", Fault("not_json", "no"))], None, estimate))
-    assert (check["estimate"]["batch"], check["estimate"]["requests"]) == (None, 0)
+    assert (check["estimate"]["batch_usd"], check["estimate"]["requests"]) == (None, 0)
     assert check["first_problems"][0] == {
         "line": 3,
         "custom_id": None,

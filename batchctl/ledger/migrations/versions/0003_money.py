@@ -1,4 +1,4 @@
-"""What requests used, by batch and price, and what a round was estimated to cost."""
+"""What requests used, by batch and price, what a round was estimated to cost, and the limit of a job."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("job") as job:
         job.add_column(sa.Column("cache_system", sa.String(2), nullable=False, server_default=""))
+        job.add_column(sa.Column("max_cost", sa.Text(), nullable=True))
     with op.batch_alter_table("round") as round_:
         round_.add_column(sa.Column("shape", sa.String(64), nullable=False, server_default=""))
         round_.add_column(sa.Column("forecast", sa.JSON(), nullable=True))
