@@ -87,7 +87,7 @@ def _why_unknown(estimate: Estimate) -> str:
     if estimate.unpriced:
         return f": no price is known for {', '.join(estimate.unpriced)}"
     if estimate.forecast and not estimate.forecast.is_bound:
-        return ": what tools of the API read, or documents that lie elsewhere, has no bound"
+        return ": what the API does by itself (tools, compacting), or documents that lie elsewhere, has no bound"
     return ""
 
 

@@ -527,7 +527,7 @@ def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known], counted:
     if any(len(_hit_rates(one, EXPECTED_HIT_RATE, one.prefix.expected)) > 1 for one in weighed):
         yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
     if any(one.tally.calls_servers for one in groups):
-        yield "tools: what the API runs itself, searches and what they read, is in no figure"
+        yield "tools: what the API does by itself, searches, what they read, compacting, is in no figure"
     if any(_hides(one) for one in groups):
         yield "documents: what is named by a URL or a file id weighs more or less than those that were counted"
     if any(one.encoded for one in groups) and not counted:

@@ -40,7 +40,7 @@ class Tally:
     `bytes`: of whole lines, ids and all. `max_tokens`: their sum. `prefix_bytes`: of `system` and `tools` as JSON.
     `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any;
     `marks_messages`: one stands behind what is shared, so that more than this is written to a cache.
-    `calls_servers`: it has tools that the API runs itself, whose searches and answers nobody can foresee.
+    `calls_servers`: it has tools that the API runs itself, or lets it compact what it has read: nobody can foresee how often.
     """
 
     digest: str

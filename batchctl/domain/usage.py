@@ -8,6 +8,9 @@ from batchctl.domain.money import OF_GEO
 MOST_TOKENS = 1 << 40
 MODEL_CHARACTERS = 128
 
+# Those that tokens are written to a cache for.
+TIMES = frozenset({"ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"})
+
 # As `money.Usage` names them, in its order: a million times over, one of those would take longer than the reading.
 Classes = tuple[int, ...]
 
@@ -36,8 +39,13 @@ def priced_geo(usage: dict[str, Any]) -> str:
 
 
 def classes_of(usage: dict[str, Any]) -> Classes | None:
-    """`input_tokens` and `output_tokens` are always there, all else may be missing or null (API reference)."""
+    """`input_tokens` and `output_tokens` are always there, all else may be missing or null (API reference).
+
+    None, too, where something was used beside them, such as by compacting: an entry of `iterations` that is no `message` is
+    not in the sums (the SDK's own description of it).
+    """
     try:
+        _refuse_what_stands_beside(usage.get("iterations"))
         return (
             _whole(usage.get("input_tokens")),
             *_written(usage),
@@ -49,6 +57,13 @@ def classes_of(usage: dict[str, Any]) -> Classes | None:
         return None
 
 
+def _refuse_what_stands_beside(iterations: object) -> None:
+    if not isinstance(iterations, list | None):
+        raise ValueError(iterations)
+    if any(not isinstance(one, dict) or one.get("type") != "message" for one in iterations or ()):
+        raise ValueError("tokens of something else than the message")
+
+
 def _written(usage: dict[str, Any]) -> tuple[int, int]:
     """Tokens written for 5 minutes and for 1 hour. Without the split all are for 5 minutes: the API's default."""
     split = _part(usage, "cache_creation")
@@ -57,7 +72,8 @@ def _written(usage: dict[str, Any]) -> tuple[int, int]:
         return _whole(written, absent=0), 0
     write_5m = _whole(split.get("ephemeral_5m_input_tokens"), absent=0)
     write_1h = _whole(split.get("ephemeral_1h_input_tokens"), absent=0)
-    if written is not None and _whole(written) != write_5m + write_1h:
+    is_other = any(tokens for name, tokens in split.items() if name not in TIMES)
+    if is_other or (written is not None and _whole(written) != write_5m + write_1h):
         raise ValueError("written for a time that is not known")
     return write_5m, write_1h
 

@@ -300,4 +300,12 @@ def _geo(params: Params) -> str:
 def _calls_servers(params: Params) -> bool:
     tools = params.get("tools")
     types = [str(tool.get("type", "")) for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return any(name.startswith(SERVER_TOOLS) for name in types) or "mcp_servers" in params
+    return any(name.startswith(SERVER_TOOLS) for name in types) or "mcp_servers" in params or _is_compacted(params)
+
+
+def _is_compacted(params: Params) -> bool:
+    """Whether the API may be at work to make what it has read shorter, which is billed beside the message."""
+    managed = params.get("context_management")
+    edits = managed.get("edits") if isinstance(managed, dict) else None
+    types = [str(edit.get("type", "")) for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
+    return bool(params.get("compaction")) or any(name.startswith("compact") for name in types)

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from batchctl.domain.money import PROMPT_STEPS, Spent, Usage, step_of
-from batchctl.domain.usage import classes_of, is_model, priced_geo, used_by
+from batchctl.domain.usage import TIMES, classes_of, is_model, priced_geo, used_by
 from batchctl.files.result_lines import loaded
 
 # Of fewer, to learn how they are written takes as long as to parse them.
@@ -171,6 +171,9 @@ def form_of(line: bytes, numbers: "re.Pattern[bytes]") -> _Form | None:
         return None
     ending, stops = _STOP_REASON.subn(_PLAIN_STOP, _NUMBER.join(map(re.escape, numbers.split(end))))
     if next(count) == 1 or stops != 1 or not isinstance(usage, dict) or classes_of(usage) is None:
+        return None
+    if not TIMES.issuperset(usage.get("cache_creation") or ()):
+        # Zero here, but perhaps not in all lines.
         return None
     begin = _beginning(head)
     places, written = _places(numbered)

@@ -6,10 +6,11 @@ import pytest
 
 from batchctl.domain.usage import MOST_TOKENS, used_by
 
+FULL_SPLIT = {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}
 FULL = {
     "input_tokens": 1,
     "cache_creation_input_tokens": 5,
-    "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3},
+    "cache_creation": FULL_SPLIT,
     "cache_read_input_tokens": 4,
     "output_tokens": 6,
     "server_tool_use": {"web_search_requests": 7, "web_fetch_requests": 9},
@@ -24,7 +25,9 @@ def read(usage: Any, **more: Any) -> Any:
     ("change", "classes"),
     [
         ({}, (1, 2, 3, 4, 6, 7)),
-        ({"service_tier": "batch", "new_tokens": 99, "iterations": [{"input_tokens": 8}]}, (1, 2, 3, 4, 6, 7)),
+        ({"service_tier": "batch", "new_tokens": 99, "iterations": [{"type": "message", "input_tokens": 8}]}, (1, 2, 3, 4, 6, 7)),
+        ({"iterations": None}, (1, 2, 3, 4, 6, 7)),
+        ({"cache_creation": {**FULL_SPLIT, "ephemeral_24h_input_tokens": 0}}, (1, 2, 3, 4, 6, 7)),
         ({"cache_creation": None}, (1, 5, 0, 4, 6, 7)),
         ({"cache_creation": {}}, (1, 5, 0, 4, 6, 7)),
         ({"cache_creation_input_tokens": None}, (1, 2, 3, 4, 6, 7)),
@@ -72,6 +75,12 @@ def test_what_is_no_whole_number_of_tokens_is_not_read(name: str, value: Any) ->
         # A time nobody heard of: what it costs is not known.
         {"cache_creation_input_tokens": 6},
         {"cache_creation": {"ephemeral_24h_input_tokens": 5}},
+        {"cache_creation": {"ephemeral_24h_input_tokens": 5}, "cache_creation_input_tokens": None},
+        # Billed, and in no sum: what the API compacted, what another model advised.
+        {"iterations": [{"type": "message"}, {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500}]},
+        {"iterations": [{"type": "advisor_message", "input_tokens": 1, "output_tokens": 2}]},
+        {"iterations": [{"input_tokens": 8}]},
+        {"iterations": {"type": "message"}},
         {"cache_creation": {"ephemeral_5m_input_tokens": -2, "ephemeral_1h_input_tokens": 7}},
     ],
 )

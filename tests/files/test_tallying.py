@@ -12,7 +12,7 @@ from scans import scanned
 
 from batchctl.domain.plans import Depth
 from batchctl.domain.tallies import MOST_GROUPS, MOST_SAMPLED, Tally, least_of, shape_of
-from batchctl.files.tallying import APART, tallied
+from batchctl.files.tallying import APART, Tallying, tallied
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}
 SYSTEMS: list[Any] = ["a", "b", "a" * 300, [{"type": "text", "text": "a"}], [{"type": "text", "text": "b"}]]
@@ -153,6 +153,26 @@ def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_pa
     assert tally.prefix_bytes == len(json.dumps(system, separators=(",", ":"))) + len(
         json.dumps([TOOL, searching], separators=(",", ":"))
     )
+
+
+@pytest.mark.parametrize(
+    ("params", "calls"),
+    [
+        ({}, False),
+        ({"mcp_servers": [{"type": "url"}]}, True),
+        ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, False),
+        ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "compact_20260112"}]}}, True),
+        ({"context_management": {"edits": ["compact_20260112"]}}, False),
+        ({"context_management": "compact_20260112"}, False),
+        ({"compaction": {"type": "enabled"}}, True),
+        ({"compaction": None}, False),
+    ],
+)
+def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], calls: bool) -> None:
+    tallying = Tallying()
+    many = [{"model": "m", "max_tokens": 1, "messages": [], **params}]
+    tallying.add_each(many, [0], [b"x" * 50], 0, 1)
+    assert [tally.calls_servers for tally in tallying.finish()] == [calls]
 
 
 def test_rounds_have_one_shape_where_they_ask_the_same_of_the_same_models(tmp_path: Path) -> None:

@@ -308,6 +308,16 @@ def test_lines_that_are_alike_are_summed_up_as_each_by_itself(
     assert (set(found.meter.spent), found.meter.unread) == summed([json.loads(line)["result"] for line in lines])
 
 
+@pytest.mark.parametrize("hours", [0, 5])
+def test_tokens_of_a_time_that_nobody_heard_of_are_not_read_as_none(hours: int) -> None:
+    """Where the first lines have none of them, and numbers of their own."""
+    splits = [{**SPLIT, LONG: n, "ephemeral_24h_input_tokens": hours if n == 11 else 0} for n in range(len(IDS))]
+    said = [a_success({"input_tokens": 1, "cache_creation": split, "output_tokens": 2}) for split in splits]
+    found = metered(b"".join(result_line(i.decode(), one) + b"\n" for i, one in zip(IDS, said, strict=True)))
+    assert found.meter.unread == (1 if hours else 0)
+    assert (set(found.meter.spent), found.meter.unread) == summed(said)
+
+
 def test_numbers_and_models_that_differ_keep_nothing_from_being_read_quickly() -> None:
     for is_first in (True, False):
         said = [
