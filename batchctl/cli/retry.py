@@ -79,13 +79,15 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
         else retrying.rebuild(tools, job, wanted.choice, target=path)
     )
     chosen = rebuilt.chosen
-    is_last = wanted.keeps_file or not chosen.requests
+    is_last, budget = wanted.keeps_file or not chosen.requests, wanted.budget.of(job)
     screen.chosen(job.name, rebuilt.number, chosen, rebuilt.path, is_last=is_last)
+    if wanted.keeps_file and chosen.requests and budget.limit is not None:
+        retrying.agreed(tools, job, rebuilt, budget, keeps_file=path is not None)
     if is_last or retrying.account_is_cause(chosen, wanted.choice):
         retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
     retrying.pause_for_account(tools, job, chosen, wanted.choice)
     if not is_last:
-        rebuilt = retrying.agreed(tools, job, rebuilt, wanted.budget.of(job))
+        rebuilt = retrying.agreed(tools, job, rebuilt, budget)
         wanted.budget.record(tools, job)
         # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
         tools.ledger.record_canceled(job, None)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Given whom to ask for the length of some prompts; None to ask nobody.
 Estimating = Callable[["Transport | None"], Estimate]
 
+DEARER = "send less of it, lower its max_tokens, or raise the limit"
+BY_BYTES = "this is from bytes alone: submit has the API count some prompts first, which may show that it is less"
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -37,7 +40,7 @@ class Budget:
         if self.limit is not None and self.limit != job.max_cost:
             tools.ledger.record_limit(job, self.limit)
 
-    def hold(self, amounts: Sequence[Decimal | None], why_unknown: str = "") -> None:
+    def hold(self, amounts: Sequence[Decimal | None], why_unknown: str = "", hint: str = DEARER) -> None:
         """Raises Refused where the most that each of the amounts comes to may be more than the limit in all."""
         if self.limit is None:
             return
@@ -46,7 +49,7 @@ class Budget:
             most = sum((amount for amount in amounts if amount is not None), Decimal(0))
             raise Refused(
                 f"may cost up to {dollars(most)} in all, more than --max-cost {self.limit}; nothing was sent",
-                hint="send less of it, lower its max_tokens, or raise the limit",
+                hint=hint,
             )
         if found is Standing.UNKNOWN and not self.yes:
             raise Refused(
@@ -71,7 +74,7 @@ class Budget:
 
     def hold_estimate(self, estimate: Estimate) -> None:
         """The same for what was estimated without asking anybody."""
-        self.hold([_most(estimate)], _why_unknown(estimate))
+        self.hold([_most(estimate)], _why_unknown(estimate), hint=BY_BYTES)
 
     def hold_rest(self, tools: Equipment, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""

@@ -81,7 +81,6 @@ def _of_group(tally: Tally, looks: Sequence[tuple[Read, int | None]], prefix_tok
         points=tuple(Counted(read.size, tokens) for read, tokens in looks if tokens is not None),
         prefix_tokens=prefix_tokens,
         look=looked([read.params for read, _ in looks]),
-        foreign=sum(read.foreign for read, _ in looks) / size,
         encoded=sum(read.encoded for read, _ in looks) / size,
         refers=any(read.refers for read, _ in looks),
     )

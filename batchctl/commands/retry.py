@@ -101,8 +101,8 @@ def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -
         left.unlink(missing_ok=True)
 
 
-def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Rebuilt:
-    """With what it may cost, within the limit for all rounds together. Raises Refused, and then the files are gone."""
+def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget, *, keeps_file: bool = False) -> Rebuilt:
+    """With what it may cost, within the limit for all rounds together. Raises Refused, and discards it then."""
     try:
         tallies = tallied(rebuilt.path)
 
@@ -111,7 +111,7 @@ def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Rebu
 
         forecast = budget.agreed(tools, estimating, job).forecast
     except BaseException:
-        discard(tools, job, rebuilt, keeps_file=False)
+        discard(tools, job, rebuilt, keeps_file=keeps_file)
         raise
     return replace(rebuilt, shape=shape_of(tallies), forecast=forecast)
 

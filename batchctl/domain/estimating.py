@@ -5,7 +5,7 @@ that was measured, answers as long as `max_tokens` allows, caches that are only 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import reduce
@@ -36,8 +36,10 @@ HIGH_BYTES_PER_TOKEN, HIGH_BYTES_PER_FOREIGN_TOKEN = 2.0, 1.0
 # Base64 of a picture or a document: what that weighs has little to do with its bytes.
 ENCODED_BYTES_PER_TOKEN = 100.0
 
-# The API calls its own count an estimate; of few counts the worst is not yet known.
+# The API calls its own count an estimate; few counts say little of how little a prompt may have.
 COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
+# What none of n was like, drawn by chance, is less than 3 in n of all, 19 times out of 20 (the rule of three).
+NOT_MET = 3
 # Deviations of a stratum from the line through all points are believed from so many points on.
 ENOUGH_POINTS = 3
 
@@ -73,15 +75,13 @@ class Counted:
 class Known:
     """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them. `look`: None of none.
 
-    `foreign` and `encoded`: the share of its bytes that are no ASCII, and that are base64. `refers`: some of it is pictures
-    and documents that lie elsewhere.
+    `encoded`: the share of its bytes that are base64. `refers`: some of it is pictures and documents that lie elsewhere.
     """
 
     tally: Tally
     points: tuple[Counted, ...] = ()
     prefix_tokens: int | None = None
     look: Look | None = None
-    foreign: float = 0.0
     encoded: float = 0.0
     refers: bool = False
 
@@ -158,19 +158,19 @@ def estimated(
     counted = sum(len(one.points) for one in groups)
     how = (*_how(models, counted, why), *_how_answers(models, answers), *_what_to_know(weighed, groups, counted))
     batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
-    forecast = _forecast(batch, "; ".join(how), is_bound=not any(map(_is_open_ended, groups))) if batch else None
-    used = [one.sheet for one in models if one.sheet]
+    sources = tuple(dict.fromkeys(one.sheet.source for one in models if one.sheet))
+    prices = f"{', '.join(sources)} of {day}"
     return Estimate(
         day=day,
         requests=sum(one.requests for one in models),
         counted=counted,
         models=models,
-        forecast=forecast,
+        forecast=_forecast(batch, how, prices, is_bound=not any(map(_is_open_ended, groups))) if batch else None,
         real_time=real_time,
         unpriced=unpriced,
         caches=_caches(weighed, sheets),
         how=how,
-        sources=tuple(dict.fromkeys(sheet.source for sheet in used)),
+        sources=sources,
         advice=advised([_to_advise(one, known, sheets, answers) for one, known in zip(weighed, groups, strict=True)]),
     )
 
@@ -190,8 +190,9 @@ def _to_advise(of: "_Weighed", known: Known, sheets: Mapping[str, Sheet | None],
     )
 
 
-def _forecast(of: Range[Decimal], how: str, *, is_bound: bool) -> Forecast:
-    return Forecast(low=of.low, expected=of.expected, high=of.high, how=how, is_bound=is_bound)
+def _forecast(of: Range[Decimal], how: Sequence[str], prices: str, *, is_bound: bool) -> Forecast:
+    said = "; ".join(how)
+    return Forecast(low=of.low, expected=of.expected, high=of.high, how=said, prices=prices, is_bound=is_bound)
 
 
 def _is_open_ended(known: Known) -> bool:
@@ -266,7 +267,7 @@ class _Weighed:
 
 def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
     tally = known.tally
-    rate = _by_count(known) if known.points else _by_others(pooled) if pooled else _by_bytes(known)
+    rate = _rate(known, pooled)
     strata = tuple((one.requests, rate(one)) for one in tally.strata)
     alone = Stratum(least=least_of(tally.longest), requests=1, bytes=tally.longest)
     whole: Range[int] = reduce(add, (tokens for _, tokens in strata))
@@ -279,13 +280,31 @@ def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) 
     )
 
 
-def _by_count(known: Known) -> Callable[[Stratum], Range[int]]:
-    """A line through what was counted; every request as far off it as the worst of them, and a margin, for low and high."""
+def _rate(known: Known, pooled: Sequence[Counted]) -> Callable[[Stratum], Range[int]]:
+    """Tokens of requests of one length. Where not all were counted, some may be like none that was: for high, these have
+    all the tokens that their bytes can be.
+    """
+    by_bytes = _by_bytes(known)
+    if not pooled:
+        return by_bytes
     points = known.points
+    if len(points) >= known.tally.requests:
+        return _by_count(points, 0.0)
+    not_met = min(1.0, NOT_MET / len(pooled)) if points else 1.0
+    met = _by_count(points, SCARCITY_MARGIN / len(points)) if points else _by_others(pooled)
+
+    def rate(of: Stratum) -> Range[int]:
+        found, most = met(of), by_bytes(of).high
+        return replace(found, high=max(found.high, round((1 - not_met) * found.high + not_met * most)))
+
+    return rate
+
+
+def _by_count(points: Sequence[Counted], scarcity: float) -> Callable[[Stratum], Range[int]]:
+    """A line through what was counted; for low and high, every request as far off it as the worst of them."""
     base, slope = _line(points)
     ratios = [point.tokens / max(1.0, base + slope * point.size) for point in points]
-    margin = COUNT_MARGIN + (0.0 if len(points) >= known.tally.requests else SCARCITY_MARGIN / len(points))
-    least, most = min(1.0, *ratios) * (1 - margin), max(1.0, *ratios) * (1 + margin)
+    least, most = min(1.0, *ratios) * (1 - COUNT_MARGIN - scarcity), max(1.0, *ratios) * (1 + COUNT_MARGIN)
 
     def rate(of: Stratum) -> Range[int]:
         own = [point for point in points if least_of(point.size) == of.least] if of.requests > 1 else []
@@ -313,12 +332,13 @@ def _by_others(points: Sequence[Counted]) -> Callable[[Stratum], Range[int]]:
     """A group that was too small to be counted, by what other groups of its model weigh."""
     ratios = [point.tokens / point.size for point in points]
     expected = sum(point.tokens for point in points) / sum(point.size for point in points)
-    least, most = min(ratios) * (1 - SCARCITY_MARGIN), max(ratios) * (1 + SCARCITY_MARGIN)
-    return lambda of: Range(int(of.bytes * least), round(of.bytes * expected), -int(-of.bytes * most // 1))
+    least = min(ratios) * (1 - SCARCITY_MARGIN)
+    return lambda of: Range(int(of.bytes * least), round(of.bytes * expected), -int(-of.bytes * max(ratios) // 1))
 
 
 def _by_bytes(known: Known) -> Callable[[Stratum], Range[int]]:
-    plain, foreign, encoded = 1 - known.foreign - known.encoded, known.foreign, known.encoded
+    foreign, encoded = known.tally.foreign / known.tally.bytes, known.encoded
+    plain = 1 - foreign - encoded
     usual = BYTES_PER_TOKEN if is_older(known.tally.model) else NEWER_BYTES_PER_TOKEN
     least = (plain + foreign) / LOW_BYTES_PER_TOKEN
     expected = (plain + foreign) / usual + encoded / ENCODED_BYTES_PER_TOKEN
@@ -501,7 +521,11 @@ def _mean_prices(of: _Weighed, sheet: Sheet) -> Prices:
 def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[str]:
     requests = sum(one.requests for one in models)
     if counted:
-        rest = "" if counted >= requests else ", the others by their length"
+        rest = (
+            ""
+            if counted >= requests
+            else ", the others by their length; for high, a few by all that their bytes can be"
+        )
         yield f"input: {counted:,} of {requests:,} requests counted by the API{rest}"
     else:
         yield "input: from bytes alone: 2 to 8 of them to a token"

@@ -135,13 +135,14 @@ class Sheet:
 class Forecast:
     """What sending a round was estimated to cost, before it was sent. `how`: what that rests on, for a person.
 
-    `is_bound`: `high` is the most that it comes to. Not so where nobody can tell what tools of the API do and read.
+    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to. Not so where nobody can tell what tools of the API do and read.
     """
 
     low: Decimal
     expected: Decimal
     high: Decimal
     how: str
+    prices: str = ""
     is_bound: bool = True
 
 

@@ -37,7 +37,7 @@ class Stratum:
 class Tally:
     """One group of requests. `digest`: of what they have in common; empty for what is left over, of one model.
 
-    `bytes`: of whole lines, ids and all. `max_tokens`: their sum. `prefix_bytes`: of `system` and `tools` as JSON.
+    `bytes`: of whole lines, ids and all; `foreign`: those of them that are no ASCII. `max_tokens`: their sum. `prefix_bytes`: of `system` and `tools` as JSON.
     `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any;
     `marks_messages`: one stands behind what is shared, so that more than this is written to a cache.
     `calls_servers`: it has tools that the API runs itself, or lets it compact what it has read: nobody can foresee how often.
@@ -49,6 +49,7 @@ class Tally:
     first_line: int
     requests: int
     bytes: int
+    foreign: int = 0
     longest: int
     max_tokens: int
     most_max_tokens: int

@@ -58,9 +58,8 @@ def classes_of(usage: dict[str, Any]) -> Classes | None:
 
 
 def _refuse_what_stands_beside(iterations: object) -> None:
-    if not isinstance(iterations, list | None):
-        raise ValueError(iterations)
-    if any(not isinstance(one, dict) or one.get("type") != "message" for one in iterations or ()):
+    parts = [] if iterations is None else iterations
+    if not isinstance(parts, list) or any(not isinstance(one, dict) or one.get("type") != "message" for one in parts):
         raise ValueError("tokens of something else than the message")
 
 

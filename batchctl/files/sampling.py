@@ -15,7 +15,6 @@ COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "o
 # The API takes four times as much for one request; of a sample, a few are in memory at once.
 MOST_BYTES = 8_000_000
 
-_ASCII = bytes(range(128))
 # A picture or a document inside a request: one long text of base64.
 _ENCODED = re.compile(rb'"[A-Za-z0-9+/]{1000,}={0,2}"')
 _REFERENCE = re.compile(rb'"type": ?"(?:url|file)"').search
@@ -24,7 +23,7 @@ _SHORTEST = [{"role": "user", "content": "?"}]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One line: what to count of it, and how many of its bytes are no ASCII, and how many are base64 of something else.
+    """One line: what to count of it, and how many of its bytes are base64 of something else.
 
     `refers`: it names pictures or documents that lie elsewhere.
     """
@@ -32,7 +31,6 @@ class Read:
     params: dict[str, Any]
     body: bytes
     size: int
-    foreign: int
     encoded: int
     refers: bool
 
@@ -53,7 +51,6 @@ def read_sampled(path: Path, one: Sampled) -> Read | None:
         params=params,
         body=body,
         size=one.size,
-        foreign=len(line.translate(None, _ASCII)),
         encoded=sum(map(len, _ENCODED.findall(line))),
         refers=_REFERENCE(line) is not None,
     )

@@ -25,6 +25,7 @@ MOST_SIZES = 4096
 # So many requests of a group are offered for the sample before every second, then every fourth of them is left out.
 OFFERED = 512
 MIX = 1 << 32
+ASCII = bytes(range(128))
 SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp_toolset", "tool_search", "advisor")
 
 Params = dict[str, Any]
@@ -202,12 +203,14 @@ class _Group:
         }
         self._sizes: Counter[int] = Counter()
         self._strata: dict[int, _Stratum] = {}
-        self._requests = self._longest = self._max_tokens = self._most = 0
+        self._requests = self._foreign = self._longest = self._max_tokens = self._most = 0
 
     def add(self, run: _Run, at: Sequence[int], max_tokens: int, most: int) -> None:
         """Lines at the positions `at`; the sum and the most of their `max_tokens`."""
         lines = run.lines
-        self._sizes.update(map(len, lines) if len(at) == len(lines) else [len(lines[n]) for n in at])
+        own = lines if len(at) == len(lines) else [lines[n] for n in at]
+        self._sizes.update(map(len, own))
+        self._foreign += sum(len(line.translate(None, ASCII)) for line in own if not line.isascii())
         if len(self._sizes) > MOST_SIZES:
             self._fold()
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
@@ -229,6 +232,7 @@ class _Group:
             **self._said,
             requests=self._requests,
             bytes=sum(one.bytes for one in strata),
+            foreign=self._foreign,
             longest=self._longest,
             max_tokens=self._max_tokens,
             most_max_tokens=self._most,

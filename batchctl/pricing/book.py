@@ -1,7 +1,9 @@
 """What a model costs on a day: by a person's own prices, else by the newest list at hand. Offline and exact."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,9 @@ from batchctl.domain.money import Sheet, Step
 
 if TYPE_CHECKING:
     from batchctl.pricing.listed import PriceList
+
+# How like one another a name and a slip of it are: `claude-opus-5.5` for `claude-opus-5-5`.
+NEAR = 0.9
 
 
 class Book:
@@ -25,7 +30,8 @@ class Book:
         if (steps := self._private_steps(model)) is not None:
             assert self._path is not None
             return Sheet(model=model, day=day, source=self._path.name, steps=steps)
-        return self._listed.sheet(model, day)
+        sheet = self._listed.sheet(model, day)
+        return self._with_note_of_slip(sheet) if sheet and self._private else sheet
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -59,6 +65,15 @@ class Book:
         from batchctl.pricing.listed import newest  # noqa: PLC0415 - as above
 
         return newest(self._lists)
+
+    def _with_note_of_slip(self, sheet: Sheet) -> Sheet:
+        """Private prices under a name that no list has, and nearly this one, were meant for it."""
+        assert self._path is not None
+        others = set(self._private).difference(self._listed.ids)
+        if not (near := get_close_matches(sheet.model, others, n=1, cutoff=NEAR)):
+            return sheet
+        slip = f"{self._path.name} has prices of {near[0]!r}, which is another name: these are the listed ones"
+        return replace(sheet, note=f"{sheet.note}; {slip}" if sheet.note else slip)
 
     def _private_steps(self, model: str) -> tuple[Step, ...] | None:
         from batchctl.domain.price_table import is_form_of  # noqa: PLC0415 - as above

@@ -8,7 +8,7 @@ from datetime import datetime
 from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.model import Batch, Job
-from batchctl.domain.money import dollars
+from batchctl.domain.money import Forecast, dollars
 from batchctl.domain.plans import Problem, Scan
 from batchctl.render.text import clean, duration, number, plural, size
 
@@ -118,8 +118,12 @@ def planned(event: events.Planned) -> Line:
     what = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
     parts = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
     forecast = next((r.forecast for r in event.job.rounds if r.number == event.round), None)
-    cost = f", about {dollars(forecast.expected)}, at most {dollars(forecast.high)}" if forecast else ""
-    return Line(f"planned    {what}: {parts}{cost}", GOOD)
+    return Line(f"planned    {what}: {parts}{estimated(forecast) if forecast else ''}", GOOD)
+
+
+def estimated(of: Forecast) -> str:
+    most = f"at most {dollars(of.high)}" if of.is_bound else "no bound is known"
+    return f", about {dollars(of.expected)}, {most}" + (f" ({clean(of.prices, 120)})" if of.prices else "")
 
 
 def _of_a_job(event: events.Attached | events.Paired | events.Continued) -> Line:

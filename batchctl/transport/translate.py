@@ -86,7 +86,7 @@ def parsed(response: httpx2.Response) -> dict[str, Any]:
 
 def input_tokens(response: httpx2.Response) -> int:
     found = parsed(response).get("input_tokens")
-    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= MOST_TOKENS:
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= MOST_TOKENS:
         raise ApiFailure("the answer counts no tokens", status=200)
     return found
 

@@ -243,6 +243,18 @@ def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Person, emulator: Ru
     assert _creates(emulator) == 2
 
 
+def test_a_rehearsal_is_held_to_the_limit_too_and_says_what_it_rests_on(shopper: Person, emulator: Running) -> None:
+    path = shopper.write("in.jsonl", requests(20))
+    ran = shopper.run("submit", path, "--dry-run", "--max-cost", "0.0001")
+    assert (ran.status, "from bytes alone" in ran.err) == (6, True)
+    job = _with_a_round_to_send(shopper, emulator)
+    ran = shopper.run("retry", job, "--dry-run", "--max-cost", "0.001")
+    assert ran.status == 6, ran.err
+    assert (shopper.folder / f"{job}.round-2.requests.jsonl").exists(), "it is what was asked for"
+    assert shopper.run("retry", job, "--dry-run", "--max-cost", "1").status == 0
+    assert shopper.run("status", job, "--json").json["max_cost_usd"] is None, "nothing was agreed to"
+
+
 def test_what_earlier_rounds_cost_counts_against_a_limit(shopper: Person, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     paid = Decimal(shopper.run("cost", job, "--json").json["total"]["batch_usd"])

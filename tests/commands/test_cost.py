@@ -159,6 +159,16 @@ def test_before_a_fetch_nothing_is_known_and_nothing_is_said_to_be_free(person: 
     assert person.run("cost", "nobody").status == 2
 
 
+def test_ten_times_the_requests_take_no_more_room_in_the_ledger(person: Person) -> None:
+    counts = []
+    for n in (20, 200):
+        person.submitted(f"of-{n}.jsonl", requests(n, f"of-{n}"), "--max-requests", str(n // 2))
+        assert person.run("fetch").status == 0
+        with closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db:
+            counts.append(db.execute("SELECT count(*), sum(requests) FROM usage").fetchone())
+    assert counts == [(2, 20), (4, 220)], "a row for each batch"
+
+
 def test_a_round_that_is_not_fetched_is_not_shown_as_one_for_nothing(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = person.submitted("in.jsonl", requests(20))

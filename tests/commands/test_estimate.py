@@ -69,6 +69,16 @@ def test_the_range_of_input_tokens_contains_what_every_line_weighs(
     assert set(emulator.requests()) <= FREE, "nothing else is asked, and nothing is sent"
 
 
+def test_a_few_that_are_denser_than_all_that_were_counted_stay_below_high(person: Person) -> None:
+    """Of one length in bytes, and next to each other: no sample need meet them."""
+    texts = ["\\u0416" * 100] * 400
+    texts[200:210] = ["word " * 120] * 10
+    lines = [request_line(request_id(n), "TEXT").replace(b"TEXT", text.encode()) for n, text in enumerate(texts)]
+    found = told(person, person.write("in.jsonl", lines))
+    assert found["requests_counted"] < 100
+    assert contains(found, tokens_of(lines))
+
+
 def test_the_more_is_counted_the_narrower_it_is(person: Person, lines: list[bytes]) -> None:
     path = person.write("in.jsonl", lines)
 

@@ -25,7 +25,10 @@ def read(usage: Any, **more: Any) -> Any:
     ("change", "classes"),
     [
         ({}, (1, 2, 3, 4, 6, 7)),
-        ({"service_tier": "batch", "new_tokens": 99, "iterations": [{"type": "message", "input_tokens": 8}]}, (1, 2, 3, 4, 6, 7)),
+        (
+            {"service_tier": "batch", "new_tokens": 99, "iterations": [{"type": "message", "input_tokens": 8}]},
+            (1, 2, 3, 4, 6, 7),
+        ),
         ({"iterations": None}, (1, 2, 3, 4, 6, 7)),
         ({"cache_creation": {**FULL_SPLIT, "ephemeral_24h_input_tokens": 0}}, (1, 2, 3, 4, 6, 7)),
         ({"cache_creation": None}, (1, 5, 0, 4, 6, 7)),

@@ -168,11 +168,20 @@ def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_pa
         ({"compaction": None}, False),
     ],
 )
-def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], calls: bool) -> None:
+def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], *, calls: bool) -> None:
     tallying = Tallying()
     many = [{"model": "m", "max_tokens": 1, "messages": [], **params}]
     tallying.add_each(many, [0], [b"x" * 50], 0, 1)
     assert [tally.calls_servers for tally in tallying.finish()] == [calls]
+
+
+def test_bytes_that_are_no_ascii_are_counted_for_each_group(tmp_path: Path) -> None:
+    asked = [json.loads(line(n, "日本" * (n % 3), system="ab"[n % 2])) for n in range(50)]
+    lines = [json.dumps(one, ensure_ascii=False).encode() for one in asked]
+    tallies = scanned(tmp_path, file_of(lines)).scan.tallies
+    plain = [sum(6 * (n % 3) for n in range(50) if n % 2 == which) for which in (0, 1)]
+    assert [tally.foreign for tally in tallies] == plain
+    assert [tally.foreign for tally in tallied(tmp_path / "in.jsonl")] == plain
 
 
 def test_rounds_have_one_shape_where_they_ask_the_same_of_the_same_models(tmp_path: Path) -> None:

@@ -125,6 +125,19 @@ def test_a_model_that_no_list_has_gets_a_price(path: Path) -> None:
     assert sheet is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "is_slip"),
+    [("claude-opus-5.5", True), ("claude-opus5-5", True), ("house-model", False), ("claude-opus-5-5-20261001", False)],
+)
+def test_a_name_that_is_nearly_a_listed_one_is_said_with_the_price_of_that_one(
+    path: Path, name: str, *, is_slip: bool
+) -> None:
+    sheet = read(path, SHORT.replace("claude-opus-5-5", name), "claude-opus-5-5")
+    assert sheet is not None
+    assert sheet.source.startswith("genai-prices")
+    assert (name in sheet.note) is is_slip
+
+
 @pytest.mark.parametrize("text", ["", "[models]\n", "# nothing yet\n", "\ufeff"])
 def test_an_empty_file_changes_nothing(path: Path, text: str) -> None:
     sheet = read(path, text)

@@ -33,7 +33,15 @@ def test_the_version_and_the_betas_of_the_job_govern_the_count(transport: Transp
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"input_tokens": None}, {"input_tokens": -1}, {"input_tokens": True}, {"input_tokens": 10**12}]
+    "said",
+    [
+        {},
+        {"input_tokens": None},
+        {"input_tokens": 0},
+        {"input_tokens": -1},
+        {"input_tokens": True},
+        {"input_tokens": 10**12},
+    ],
 )
 def test_what_is_no_number_of_tokens_is_a_failure(connect: Callable[..., Transport], said: dict[str, Any]) -> None:
     with answering(always(as_json(said))) as server, pytest.raises(ApiFailure, match="counts no tokens"):
