@@ -234,6 +234,7 @@ def _largest(peaks: Mapping[str, Spread]) -> Measured:
 
 def others(found: Findings) -> list[Row]:
     rows = [
+        *_floors(),
         ("check and cut, ids in no order, against cp", _checking("small-unordered")),
         ("check and cut, custom_id after params, against cp", _checking("small-id-last")),
         ("check and cut, JSON with spaces, against cp", _checking("small-spaced")),
@@ -245,6 +246,24 @@ def others(found: Findings) -> list[Row]:
         ("instructor fetches 10,000, batchctl: times faster", _peer("fetch 10,000")),
     ]
     return list(_free_rows(found, rows))
+
+
+def _floors() -> Iterator[tuple[str, Callable[[Findings], Measured]]]:
+    """Of what is promised for every byte and every line, the least that it takes in Python."""
+    said = {"hash": "one SHA-256 and nothing else", "parse": "one orjson.loads for each line and nothing else"}
+    against = {"small": "cp small (floors)", "documents": "cp documents (floors)", "results": "curl -o (floors)"}
+    of = {
+        "small": "lines of 530 B, against cp",
+        "documents": "lines of 6 KB, against cp",
+        "results": "results, against curl -o",
+    }
+    for name, base in against.items():
+        for what, words in said.items():
+            yield f"{words}, {of[name]}", _floor(f"{what} {name}", base)
+
+
+def _floor(label: str, base: str) -> Callable[[Findings], Measured]:
+    return lambda found: Measured(ratios(found.walls(label), found.walls(base)))
 
 
 def _free_rows(found: Findings, rows: Sequence[tuple[str, Callable[[Findings], Measured]]]) -> Iterator[Row]:

@@ -106,7 +106,19 @@ def startup(bench: Bench) -> None:
 
 
 def plan(bench: Bench) -> None:
-    _plan(bench, {"small": bench.small, "documents": bench.shelf.requests(DOCUMENT, bench.documents)})
+    inputs = {"small": bench.small, "documents": bench.shelf.requests(DOCUMENT, bench.documents)}
+    _plan(bench, inputs)
+    for _ in range(bench.times):
+        for name, source in inputs.items():
+            bench.copy(f"cp {name} (floors)", source)
+            floors(bench, name, [source])
+        download(bench, "curl -o (floors)")
+        floors(bench, "results", sorted(bench.results.glob("*.jsonl")))
+
+
+def floors(bench: Bench, name: str, paths: Sequence[Path]) -> None:
+    for what in ("hash", "parse"):
+        bench.run(f"{what} {name}", PYTHON, "-m", "benchmarks.floors", what, *paths, reads=paths)
 
 
 def odd(bench: Bench) -> None:
