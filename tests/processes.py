@@ -78,11 +78,11 @@ def at_a_terminal(folder: Path, environment: dict[str, str], *words: str, typed:
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=slave, stdout=slave, stderr=slave) as process:
         os.close(slave)
         try:
-            shown = b""
+            shown, answers = b"", [f"{typed}\n".encode()]
             while piece := _read(master):
                 shown += piece
-                if b"[y/N]" in piece:
-                    os.write(master, f"{typed}\n".encode())
+                if b"[y/N]" in shown and answers:
+                    os.write(master, answers.pop())
             status = process.wait(60)
         finally:
             # Whoever asks something else would wait for ever.

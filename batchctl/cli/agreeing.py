@@ -4,7 +4,7 @@ from batchctl.cli.wiring import ask, is_at_a_terminal
 from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.estimating import Estimate
-from batchctl.domain.money import dollars
+from batchctl.domain.money import Forecast, dollars
 from batchctl.render.screen import Screen
 
 
@@ -14,7 +14,15 @@ def agreed(tools: Equipment, screen: Screen, budget: Budget, estimating: Estimat
         return budget.agreed(tools, estimating)
     found = estimating(tools.transport if is_at_a_terminal() else None)
     screen.to_agree(found)
-    cost = found.forecast
-    price = f"for {dollars(cost.low)} to {dollars(cost.high)}" if cost else "at a price that is not known"
-    ask(f"{wanted} {price}?", "--yes, or a limit with --max-cost USD,")
+    ask(f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")
     return found
+
+
+def _price(of: Forecast | None) -> str:
+    if of is None:
+        return "at a price that is not known"
+    return (
+        f"for {dollars(of.low)} to {dollars(of.high)}"
+        if of.is_bound
+        else f"for {dollars(of.low)} or more, without a known bound"
+    )

@@ -114,19 +114,22 @@ Quiet = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every event.", rich_help_panel=COMMON)]
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, metavar="N", help="Uploads or downloads at once.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to what would be asked: the price, warnings.")]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Say yes to what would be asked: the price, warnings, what no limit can hold."),
+]
 MaxCost = Annotated[
     Decimal | None,
     typer.Option(
         "--max-cost",
         parser=_dollars,
         metavar="USD",
-        help="Send nothing where all rounds of the job together may cost more; up to it, nobody is asked.",
+        help="Send nothing where all rounds of the job together may cost more; up to it, nobody is asked. Remembered with the job.",
         show_default=False,
     ),
 ]
 YesToUnknown = Annotated[
-    bool, typer.Option("--yes", "-y", help="With --max-cost: send what has no known price all the same.")
+    bool, typer.Option("--yes", "-y", help="Send what no limit can hold, too: without a known price or a bound.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]

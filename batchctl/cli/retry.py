@@ -81,8 +81,9 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
     chosen = rebuilt.chosen
     is_last, budget = wanted.keeps_file or not chosen.requests, wanted.budget.of(job)
     screen.chosen(job.name, rebuilt.number, chosen, rebuilt.path, is_last=is_last)
-    if wanted.keeps_file and chosen.requests and budget.limit is not None:
-        retrying.agreed(tools, job, rebuilt, budget, keeps_file=path is not None)
+    # What is to be edited may be made cheaper by that.
+    is_rehearsal = wanted.keeps_file and not wanted.is_for_editing and bool(chosen.requests)
+    refusal = retrying.refusal(tools, job, rebuilt, budget) if is_rehearsal else None
     if is_last or retrying.account_is_cause(chosen, wanted.choice):
         retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
     retrying.pause_for_account(tools, job, chosen, wanted.choice)
@@ -98,6 +99,8 @@ def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) ->
     screen.note("nothing was sent")
     if path is not None:
         screen.note(f"next: batchctl retry {job.name} --from {path}")
+    if refusal is not None:
+        raise refusal
     return None, DONE
 
 

@@ -14,7 +14,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
 from batchctl.commands.picture import report_of
 from batchctl.commands.submission import Submission
-from batchctl.commands.submit import tell_what_is_left, use_moved_input
+from batchctl.commands.submit import tell_what_is_left
 from batchctl.domain.errors import Stopped
 from batchctl.domain.model import Job
 from batchctl.files.inputs import STDIN
@@ -24,13 +24,13 @@ from batchctl.render.screen import Screen
 def run(common: Common, wanted: Submission, *, output: str, output_dir: Path | None, max_rounds: int) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = _job(tools, screen, wanted)
-        job = use_moved_input(tools, submitting.resumed(tools, job, wanted), wanted.moved_to)
+        job = submitting.resumed(tools, job, wanted)
         if not is_new:
             tell_what_is_left(tools, job)
         files = output_of(job, output, output_dir)
         screen.watch(report_of(tools, job), files.results, has_looked=False)
         try:
-            fetched = running.run(tools, job, files, max_rounds=max_rounds, budget=wanted.budget)
+            fetched = running.run(tools, job, files, max_rounds=max_rounds, yes=wanted.budget.yes)
         except Stopped:
             screen.come_back(f"batchctl run {job.name}")
             raise

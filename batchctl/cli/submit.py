@@ -19,7 +19,7 @@ def submit(common: Common, wanted: Submission) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = job_to_send(tools, screen, wanted)
         job = resumed(tools, job, wanted)
-        report = submitting.proceed(tools, job, wanted, is_new=is_new)
+        report = submitting.send_rest(tools, job, is_new=is_new, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
 
@@ -27,15 +27,18 @@ def submit(common: Common, wanted: Submission) -> NoReturn:
 
 
 def resumed(tools: Equipment, job: Job, wanted: Submission) -> Job:
-    """A job goes on as it was planned; beyond their limit, or once it was canceled, at a person's wish alone. Raises Refused."""
+    """A job goes on as it was planned; beyond their limit, or once it was canceled, at a person's wish alone.
+
+    Raises Refused, and InputProblem for a moved input that is another: then nothing is changed.
+    """
     submitting.refuse_other_caching(job, wanted)
     wanted.budget.of(job).hold_rest(tools, job)
-    wanted.budget.record(tools, job)
-    if job.canceled_at is None:
-        return job
-    if not wanted.budget.yes:
+    if job.canceled_at is not None and not wanted.budget.yes:
         ask(f"{job.name} was canceled: send what was not sent then?", "--yes")
-    tools.ledger.record_canceled(job, None)
+    job = submitting.use_moved_input(tools, job, wanted.moved_to)
+    wanted.budget.record(tools, job)
+    if job.canceled_at is not None:
+        tools.ledger.record_canceled(job, None)
     return tools.ledger.job(job.name)
 
 

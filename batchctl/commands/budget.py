@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batchctl.commands.equipment import Equipment
-from batchctl.domain.budget import Standing, most_of_round, standing
+from batchctl.commands.cost import cost
+from batchctl.commands.equipment import Equipment, LightEquipment
+from batchctl.domain.budget import Standing, most_of_forecast, most_of_round, standing
 from batchctl.domain.errors import Refused
 from batchctl.domain.estimating import Estimate
-from batchctl.domain.model import Job, State
+from batchctl.domain.model import Job
 from batchctl.domain.money import dollars
-from batchctl.domain.spending import BatchBill, bill, whole
 from batchctl.domain.states import OPEN
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class Budget:
         if found is Standing.OVER:
             most = sum((amount for amount in amounts if amount is not None), Decimal(0))
             raise Refused(
-                f"may cost up to {dollars(most)} in all, more than --max-cost {self.limit}; nothing was sent",
+                f"may cost up to {dollars(most)} in all, more than the limit of ${self.limit} (--max-cost); nothing was sent",
                 hint=hint,
             )
         if found is Standing.UNKNOWN and not self.yes:
             raise Refused(
-                f"what it may cost is not known, so --max-cost cannot hold; nothing was sent{why_unknown}",
+                f"what it may cost is not known, so the limit of ${self.limit} (--max-cost) cannot hold; nothing was sent{why_unknown}",
                 hint="--yes sends it all the same",
             )
 
@@ -67,57 +67,52 @@ class Budget:
         """
         before = [] if job is None else most_of(tools, job)
         found = estimating(None)
-        if not self.holds([*before, _most(found)]):
+        if not self.holds([*before, *most_of_forecast(found.forecast)]):
             found = estimating(tools.transport)
-            self.hold([*before, _most(found)], _why_unknown(found) or _why_unknown_before(job))
+            self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job))
         return found
 
-    def hold_estimate(self, estimate: Estimate) -> None:
-        """The same for what was estimated without asking anybody."""
-        self.hold([_most(estimate)], _why_unknown(estimate), hint=BY_BYTES)
+    def rehearsed(self, tools: LightEquipment, estimating: Estimating, job: Job | None = None) -> Estimate:
+        """The same without asking anybody: nothing is to be sent."""
+        found = estimating(None)
+        if self.limit is not None:
+            before = [] if job is None else most_of(tools, job)
+            self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job), hint=BY_BYTES)
+        return found
 
     def hold_rest(self, tools: Equipment, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
-        if any(b.state in OPEN for b in tools.ledger.batches(job)):
+        if self.limit is not None and any(b.state in OPEN for b in tools.ledger.batches(job)):
             self.hold(most_of(tools, job), _why_unknown_before(job))
 
 
-def _most(estimate: Estimate) -> Decimal | None:
-    return estimate.forecast.high if estimate.forecast and estimate.forecast.is_bound else None
-
-
-def _why_unknown(estimate: Estimate) -> str:
+def _why_unknown(estimate: Estimate, job: Job | None) -> str:
     if estimate.unpriced:
         return f": no price is known for {', '.join(estimate.unpriced)}"
     if estimate.forecast and not estimate.forecast.is_bound:
-        return ": what the API does by itself (tools, compacting), or documents that lie elsewhere, has no bound"
-    return ""
+        return ": what the API does by itself (tools, compacting), or what pictures and documents weigh, has no bound"
+    return _why_unknown_before(job)
 
 
 def _why_unknown_before(job: Job | None) -> str:
     if job is None:
         return ""
-    if job.surplus:
-        return f": {', '.join(job.surplus)} may be paid for, too, with requests that were sent a second time"
+    if twice := (*job.surplus, *job.paid_twice):
+        return f": {', '.join(twice)} may be paid for, too, with requests that were sent a second time"
     return f": what {job.name} comes to so far has no bound"
 
 
 NO_LIMIT = Budget()
 
 
-def most_of(tools: Equipment, job: Job) -> list[Decimal | None]:
-    """The most that each round of a job comes to, and what was sent a second time: which requests those are is not known."""
-    found = bill(job, tools.ledger.batches(job), tools.ledger.spent(job), tools.book.sheet)
+def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
+    """The most that each round of a job comes to; None stands for what may come on top, and nobody knows how much.
+
+    So for what was sent a second time: which requests those are is not known.
+    """
+    found = cost(tools, job)
     rounds = [
-        most_of_round([_billed(one) for one in found.batches if one.batch.round == r.number], r.forecast)
+        most_of_round([one.billed for one in found.batches if one.batch.round == r.number], r.forecast)
         for r in job.rounds
     ]
-    return [*rounds, *(None for _ in job.surplus)]
-
-
-def _billed(one: BatchBill) -> Decimal | None:
-    """What its successes cost; nothing where it was refused as a whole. None where that is not all known."""
-    if one.batch.state is State.REFUSED:
-        return Decimal(0)
-    cost = whole(one.models)
-    return cost.batch if one.unread == 0 and cost.is_known else None
+    return [*(amount for amounts in rounds for amount in amounts), *(None for _ in (*job.surplus, *job.paid_twice))]

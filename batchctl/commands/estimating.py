@@ -82,7 +82,6 @@ def _of_group(tally: Tally, looks: Sequence[tuple[Read, int | None]], prefix_tok
         prefix_tokens=prefix_tokens,
         look=looked([read.params for read, _ in looks]),
         encoded=sum(read.encoded for read, _ in looks) / size,
-        refers=any(read.refers for read, _ in looks),
     )
 
 

@@ -193,7 +193,7 @@ def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callabl
 def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> None:
     """Ends a batch that holds requests twice, or of a canceled job one that was found by size and time alone.
 
-    Raises Refused for any other.
+    What of it was done by then is paid for, and stays so. Raises Refused for any other.
     """
     guesses = {g.message_batch_id for g in tools.ledger.guesses() if found.job.canceled_at and g.job_id == found.job.id}
     if message_batch_id not in {*found.surplus, *(s.id for s in found.suspects), *guesses}:
@@ -207,4 +207,5 @@ def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> No
     if message_batch_id in guesses:
         return
     tools.ledger.record_stranger(found.job.id, message_batch_id, tools.now())
-    tools.ledger.record_no_surplus(found.job.id, message_batch_id)
+    is_free = seen.processing_status is ProcessingStatus.ENDED and not seen.counts.succeeded
+    tools.ledger.record_surplus_settled(found.job.id, message_batch_id, tools.now(), is_free=is_free)

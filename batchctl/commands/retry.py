@@ -8,11 +8,11 @@ A stop before 3 leaves files that the next try removes; a stop after it is conti
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchctl.commands.budget import Budget
+from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.edited import take_edited
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
@@ -20,18 +20,16 @@ from batchctl.commands.latest import Latest, latest
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.errors import AccountProblem, Refused
-from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
 from batchctl.domain.money import Forecast
 from batchctl.domain.states import OPEN
-from batchctl.domain.tallies import shape_of
+from batchctl.domain.tallies import Tally, shape_of
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
 from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
-from batchctl.transport.client import Transport
 
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
 SETTLED = frozenset({State.FETCHED, State.REFUSED})
@@ -101,19 +99,30 @@ def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -
         left.unlink(missing_ok=True)
 
 
-def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget, *, keeps_file: bool = False) -> Rebuilt:
-    """With what it may cost, within the limit for all rounds together. Raises Refused, and discards it then."""
+def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Rebuilt:
+    """With what it may cost, within the limit for all rounds together. Raises Refused, and then the files are gone."""
     try:
         tallies = tallied(rebuilt.path)
-
-        def estimating(transport: Transport | None) -> Estimate:
-            return estimate(tools, tallies, rebuilt.path, job.settings, transport=transport, job=job)
-
-        forecast = budget.agreed(tools, estimating, job).forecast
+        forecast = budget.agreed(tools, _estimating(tools, job, rebuilt, tallies), job).forecast
     except BaseException:
-        discard(tools, job, rebuilt, keeps_file=keeps_file)
+        discard(tools, job, rebuilt, keeps_file=False)
         raise
     return replace(rebuilt, shape=shape_of(tallies), forecast=forecast)
+
+
+def refusal(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Refused | None:
+    """What a limit would say to sending it, by its bytes alone; None where it would say nothing."""
+    if budget.limit is None:
+        return None
+    try:
+        budget.rehearsed(tools, _estimating(tools, job, rebuilt, tallied(rebuilt.path)), job)
+    except Refused as refused:
+        return refused
+    return None
+
+
+def _estimating(tools: Equipment, job: Job, rebuilt: Rebuilt, tallies: Sequence[Tally]) -> Estimating:
+    return lambda transport: estimate(tools, tallies, rebuilt.path, job.settings, transport=transport, job=job)
 
 
 def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:

@@ -21,8 +21,11 @@ from batchctl.files.merged import STDOUT
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE, Arrow.LOOK, Arrow.DOWNLOAD})
 
 
-def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, budget: Budget) -> Fetched:
-    """Rounds are counted over the whole life of the job. Raises as `Loop.run` does."""
+def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, yes: bool) -> Fetched:
+    """Rounds are counted over the whole life of the job. `yes`: to what cannot be told of their price.
+
+    Each is held to the limit that the job has by then. Raises as `Loop.run` does.
+    """
     forget_what_is_gone(tools, job)
     while True:
         tools.ledger.record_pause(job, "")
@@ -30,7 +33,7 @@ def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, budget: 
         # What went to stdout cannot be taken back: there, only the last word on every request is written.
         fetched = None if output.results == STDOUT else brought_home(tools, job, output, problem)
         try:
-            again = _next_round(tools, job, max_rounds, budget) if problem is None else None
+            again = _next_round(tools, job, max_rounds, Budget(yes=yes)) if problem is None else None
         except (AccountProblem, Refused, UsageProblem) as stopping:
             return replace(fetched or brought_home(tools, job, output, None), problem=stopping)
         if again is None:

@@ -87,13 +87,8 @@ def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input,
     return planner.record(tools.ledger, name, given, forecast, wanted.budget.limit)
 
 
-def proceed(tools: Equipment, job: Job, wanted: Submission, *, is_new: bool) -> JobReport:
-    """Sends what is not sent yet. Raises what stops the job; what was sent stays sent."""
-    return send_rest(tools, use_moved_input(tools, job, wanted.moved_to), is_new=is_new, waits=wanted.waits)
-
-
 def send_rest(tools: Equipment, job: Job, *, is_new: bool, waits: bool) -> JobReport:
-    """Of whatever round is open."""
+    """Sends what is not sent yet, of whatever round. Raises what stops the job; what was sent stays sent."""
     if not is_new:
         tell_what_is_left(tools, job)
     # Whoever runs it again says that the cause of a pause is gone; the API has the last word.

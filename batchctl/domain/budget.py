@@ -20,13 +20,20 @@ def standing(limit: Decimal, *amounts: Decimal | None) -> Standing:
     return Standing.UNKNOWN if None in amounts else Standing.WITHIN
 
 
-def most_of_round(billed: Iterable[Decimal | None], forecast: Forecast | None) -> Decimal | None:
+def most_of_round(billed: Iterable[Decimal | None], forecast: Forecast | None) -> tuple[Decimal | None, ...]:
     """The most that a round comes to: what its batches cost where that is known of all, else the high end of its estimate.
 
-    `billed`: of each batch, None where its results are not here or do not say. None where the estimate was no bound.
+    `billed`: of each batch, None where its results are not here or do not say. With None where more may come on top.
     """
     costs = list(billed)
     known = sum((cost for cost in costs if cost is not None), Decimal(0))
     if None not in costs:
-        return known
-    return max(forecast.high, known) if forecast and forecast.is_bound else None
+        return (known,)
+    return most_of_forecast(forecast, known)
+
+
+def most_of_forecast(forecast: Forecast | None, known: Decimal = Decimal(0)) -> tuple[Decimal | None, ...]:
+    """The same of what was estimated, and is `known` to come to so much at least."""
+    if forecast is None:
+        return known, None
+    return (max(forecast.high, known), *(() if forecast.is_bound else (None,)))

@@ -1,7 +1,8 @@
 """What an input will cost, before it is sent: tokens out of lengths and a few counts, money out of tokens.
 
 Each figure is low, expected and high. `high` is meant as a bound that a budget can rest on: prompts as long as the worst
-that was measured, answers as long as `max_tokens` allows, caches that are only ever written.
+that was measured, and some as long as their bytes can be, for a sample does not meet everything; answers as long as
+`max_tokens` allows; caches that are only ever written.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +36,8 @@ LOW_BYTES_PER_TOKEN = 8.0
 HIGH_BYTES_PER_TOKEN, HIGH_BYTES_PER_FOREIGN_TOKEN = 2.0, 1.0
 # Base64 of a picture or a document: what that weighs has little to do with its bytes.
 ENCODED_BYTES_PER_TOKEN = 100.0
+# With tools, the API writes a prompt of its own before a request: some hundreds of tokens, by model and tool (tool use page).
+MOST_TOOL_TOKENS = 1_000
 
 # The API calls its own count an estimate; few counts say little of how little a prompt may have.
 COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
@@ -75,7 +78,7 @@ class Counted:
 class Known:
     """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them. `look`: None of none.
 
-    `encoded`: the share of its bytes that are base64. `refers`: some of it is pictures and documents that lie elsewhere.
+    `encoded`: the share of its bytes that are base64.
     """
 
     tally: Tally
@@ -83,7 +86,10 @@ class Known:
     prefix_tokens: int | None = None
     look: Look | None = None
     encoded: float = 0.0
-    refers: bool = False
+
+    @property
+    def is_all_counted(self) -> bool:
+        return len(self.points) >= self.tally.requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,13 +202,13 @@ def _forecast(of: Range[Decimal], how: Sequence[str], prices: str, *, is_bound: 
 
 
 def _is_open_ended(known: Known) -> bool:
-    """Whether what tools of the API search and read, or documents that lie elsewhere, may go beyond `high`."""
+    """Whether what the API does by itself, or what nobody counted of pictures and documents, may go beyond `high`."""
     return known.tally.calls_servers or _hides(known)
 
 
 def _hides(known: Known) -> bool:
     """Whether requests that nobody counted may weigh anything: their bytes do not tell."""
-    return known.refers and len(known.points) < known.tally.requests
+    return known.tally.has_documents and not known.is_all_counted
 
 
 def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
@@ -243,11 +249,18 @@ def with_prefix_to_count(tallies: Sequence[Tally], calls: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Weighed:
-    """A group in tokens: `strata` its requests of each length with their number, `longest` the most that one may have."""
+    """A group in tokens: `strata` its requests of each length with their number, `longest` the most that one may have.
+
+    `not_met`: the share of them that may be like none that was counted; `strange` the tokens that those have in `high`, and
+    `strangest` the most that one of them may have.
+    """
 
     tally: Tally
     strata: tuple[tuple[int, Range[int]], ...]
     longest: int
+    not_met: float
+    strange: int
+    strangest: int
     prefix: Range[int]
     output: Range[int]
 
@@ -266,44 +279,40 @@ class _Weighed:
 
 
 def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
-    tally = known.tally
-    rate = _rate(known, pooled)
-    strata = tuple((one.requests, rate(one)) for one in tally.strata)
+    tally, not_met, by_bytes = known.tally, _not_met(known, pooled), _by_bytes(known)
+    met = _by_count(known) if known.points else _by_others(pooled) if pooled else by_bytes
+    found = [(one.requests, met(one), round(not_met * by_bytes(one).high)) for one in tally.strata]
+    strata = tuple(
+        (requests, replace(of, high=max(of.high, round((1 - not_met) * of.high) + most)))
+        for requests, of, most in found
+    )
     alone = Stratum(least=least_of(tally.longest), requests=1, bytes=tally.longest)
     whole: Range[int] = reduce(add, (tokens for _, tokens in strata))
     return _Weighed(
         tally=tally,
         strata=strata,
-        longest=rate(alone).high,
+        longest=met(alone).high,
+        not_met=not_met,
+        strange=min(whole.high, sum(most for _, _, most in found)),
+        strangest=by_bytes(alone).high if not_met else 0,
         prefix=_prefix(known, whole),
         output=_output(tally, answers),
     )
 
 
-def _rate(known: Known, pooled: Sequence[Counted]) -> Callable[[Stratum], Range[int]]:
-    """Tokens of requests of one length. Where not all were counted, some may be like none that was: for high, these have
-    all the tokens that their bytes can be.
-    """
-    by_bytes = _by_bytes(known)
-    if not pooled:
-        return by_bytes
-    points = known.points
-    if len(points) >= known.tally.requests:
-        return _by_count(points, 0.0)
-    not_met = min(1.0, NOT_MET / len(pooled)) if points else 1.0
-    met = _by_count(points, SCARCITY_MARGIN / len(points)) if points else _by_others(pooled)
-
-    def rate(of: Stratum) -> Range[int]:
-        found, most = met(of), by_bytes(of).high
-        return replace(found, high=max(found.high, round((1 - not_met) * found.high + not_met * most)))
-
-    return rate
+def _not_met(known: Known, pooled: Sequence[Counted]) -> float:
+    """Nothing is said of pictures and documents: their bytes are no bound."""
+    if not pooled or known.is_all_counted or known.tally.has_documents:
+        return 0.0
+    return min(1.0, NOT_MET / len(pooled)) if known.points else 1.0
 
 
-def _by_count(points: Sequence[Counted], scarcity: float) -> Callable[[Stratum], Range[int]]:
+def _by_count(known: Known) -> Callable[[Stratum], Range[int]]:
     """A line through what was counted; for low and high, every request as far off it as the worst of them."""
+    points = known.points
     base, slope = _line(points)
     ratios = [point.tokens / max(1.0, base + slope * point.size) for point in points]
+    scarcity = 0.0 if known.is_all_counted else SCARCITY_MARGIN / len(points)
     least, most = min(1.0, *ratios) * (1 - COUNT_MARGIN - scarcity), max(1.0, *ratios) * (1 + COUNT_MARGIN)
 
     def rate(of: Stratum) -> Range[int]:
@@ -343,7 +352,13 @@ def _by_bytes(known: Known) -> Callable[[Stratum], Range[int]]:
     least = (plain + foreign) / LOW_BYTES_PER_TOKEN
     expected = (plain + foreign) / usual + encoded / ENCODED_BYTES_PER_TOKEN
     most = (plain + encoded) / HIGH_BYTES_PER_TOKEN + foreign / HIGH_BYTES_PER_FOREIGN_TOKEN
-    return lambda of: Range(int(of.bytes * least), round(of.bytes * expected), -int(-of.bytes * most // 1))
+    tools = MOST_TOOL_TOKENS if known.tally.has_tools else 0
+
+    def rate(of: Stratum) -> Range[int]:
+        high = -int(-of.bytes * most // 1) + tools * of.requests
+        return Range(int(of.bytes * least), round(of.bytes * expected), high)
+
+    return rate
 
 
 def is_older(model: str) -> bool:
@@ -410,20 +425,34 @@ def _of_model(model: str, groups: Sequence[_Weighed], sheet: Sheet | None) -> Mo
 def _costs(of: _Weighed, sheet: Sheet, lane: Lane) -> Range[Decimal]:
     low = [_input_cost(of, sheet, lane, "low", rate) for rate in _hit_rates(of, HIT_RATES[-1], of.prefix.high)]
     expected = _input_cost(of, sheet, lane, "expected", _hit_rates(of, EXPECTED_HIT_RATE, of.prefix.expected)[-1])
-    written = _written_at_most(of)
-    geo = of.tally.inference_geo
-    # Whatever each request comes to, none is dearer than at the dearest step that the longest of them can reach.
-    highest = step_of(of.longest)
-    high = max(
-        cost(_used(of.input.high, written, of.tally.ttl, Decimal(0)), step.of(lane), geo)
-        + cost(Usage(output_tokens=of.output.high), step.of(lane), geo)
-        for step in sheet.steps
-        if step.over <= highest
-    )
     return Range(
         min(low) + _output_cost(of, sheet, lane, of.output.low, of.input.low),
         expected + _output_cost(of, sheet, lane, of.output.expected, of.input.expected),
-        high,
+        _most(of, sheet, lane),
+    )
+
+
+def _most(of: _Weighed, sheet: Sheet, lane: Lane) -> Decimal:
+    """Whatever each request comes to, none is dearer than at the dearest step that the longest of its kind can reach."""
+    strange_output = -int(-of.output.high * of.not_met // 1)
+    kinds = (
+        (of.input.high - of.strange, of.output.high - strange_output, of.longest),
+        (of.strange, strange_output, of.strangest),
+    )
+    written = _written_at_most(of)
+    return sum(
+        (
+            max(
+                cost(
+                    _used(tokens, min(tokens, written), of.tally.ttl, Decimal(0)), step.of(lane), of.tally.inference_geo
+                )
+                + cost(Usage(output_tokens=output), step.of(lane), of.tally.inference_geo)
+                for step in sheet.steps
+                if step.over <= step_of(longest)
+            )
+            for tokens, output, longest in kinds
+        ),
+        Decimal(0),
     )
 
 

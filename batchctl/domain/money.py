@@ -135,7 +135,8 @@ class Sheet:
 class Forecast:
     """What sending a round was estimated to cost, before it was sent. `how`: what that rests on, for a person.
 
-    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to. Not so where nobody can tell what tools of the API do and read.
+    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to, as far as a sample
+    can tell.
     """
 
     low: Decimal

@@ -72,6 +72,15 @@ class BatchBill:
     unread: int | None
     models: Mapping[str, Part]
 
+    @property
+    def billed(self) -> Decimal | None:
+        """What it costs in all; None where it is not here, or some of its results do not say."""
+        if self.batch.state is State.REFUSED:
+            return Decimal(0)
+        cost = whole(self.models)
+        is_all = self.unread == 0 and self.batch.counts.total == self.batch.count
+        return cost.batch if is_all and cost.is_known else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundBill:
@@ -218,8 +227,8 @@ def _beyond(job: Job, bills: Sequence[BatchBill]) -> Iterable[str]:
         yield f"{_several(newer, 'result')} of a type newer than batchctl"
     if left := sum(one.unread is None and one.batch.state in UNDER_WAY for one in bills):
         yield f"{_several(left, 'batch', 'batches')} not fetched yet"
-    if job.surplus:
-        yield f"{_several(len(job.surplus), 'batch', 'batches')} at the API with requests sent a second time"
+    if twice := len(job.surplus) + len(job.paid_twice):
+        yield f"{_several(twice, 'batch', 'batches')} at the API with requests sent a second time"
 
 
 def _several(count: int, one: str, many: str = "") -> str:

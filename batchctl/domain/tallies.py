@@ -39,7 +39,8 @@ class Tally:
 
     `bytes`: of whole lines, ids and all; `foreign`: those of them that are no ASCII. `max_tokens`: their sum. `prefix_bytes`: of `system` and `tools` as JSON.
     `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any;
-    `marks_messages`: one stands behind what is shared, so that more than this is written to a cache.
+    `marks_messages`: one stands behind what is shared, so that more than this is written to a cache. `has_documents`: there
+    are pictures or documents, which do not weigh what their bytes do; `has_tools`: to which the API adds a prompt of its own.
     `calls_servers`: it has tools that the API runs itself, or lets it compact what it has read: nobody can foresee how often.
     """
 
@@ -57,6 +58,8 @@ class Tally:
     ttl: str = ""
     breakpoints: int = 0
     marks_messages: bool = False
+    has_documents: bool = False
+    has_tools: bool = False
     calls_servers: bool = False
     strata: tuple[Stratum, ...] = ()
 

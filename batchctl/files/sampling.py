@@ -17,22 +17,17 @@ MOST_BYTES = 8_000_000
 
 # A picture or a document inside a request: one long text of base64.
 _ENCODED = re.compile(rb'"[A-Za-z0-9+/]{1000,}={0,2}"')
-_REFERENCE = re.compile(rb'"type": ?"(?:url|file)"').search
 _SHORTEST = [{"role": "user", "content": "?"}]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One line: what to count of it, and how many of its bytes are base64 of something else.
-
-    `refers`: it names pictures or documents that lie elsewhere.
-    """
+    """One line: what to count of it, and how many of its bytes are base64 of something else."""
 
     params: dict[str, Any]
     body: bytes
     size: int
     encoded: int
-    refers: bool
 
 
 def read_sampled(path: Path, one: Sampled) -> Read | None:
@@ -52,7 +47,6 @@ def read_sampled(path: Path, one: Sampled) -> Read | None:
         body=body,
         size=one.size,
         encoded=sum(map(len, _ENCODED.findall(line))),
-        refers=_REFERENCE(line) is not None,
     )
 
 

@@ -1,6 +1,7 @@
 """Requests into groups and lengths, while the lines go by: a whole block at once where all of it is one group."""
 
 import hashlib
+import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,13 +27,33 @@ MOST_SIZES = 4096
 OFFERED = 512
 MIX = 1 << 32
 ASCII = bytes(range(128))
+# As JSON has them: where a picture or a document comes from, and breakpoints of a cache.
+SOURCES = (b'"url"', b'"file"', b'"base64"')
+MARK, MARK_1H = b'"cache_control"', b'"1h"'
+_SAYS_MORE = re.compile(b"|".join((*SOURCES, MARK))).search
 SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp_toolset", "tool_search", "advisor")
 
 Params = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Lines of a block, and their bytes with the newlines between them; the place and the number of the first.
+
+    Where one of them stands is worked out for the few that are remembered.
+    """
+
+    lines: Sequence[bytes]
+    text: bytes
+    offset: int
+    first: int
+
+    def sampled(self, at: int) -> Sampled:
+        return Sampled(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
+
+
 class Tallying:
-    """Fed with good lines in order, a block at a time: `offset` and `first` are the place and number of its first line."""
+    """Fed with good lines in order, a block at a time."""
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
@@ -40,21 +61,17 @@ class Tallying:
         self._sketches: set[tuple[Any, ...]] = set()
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
 
-    def add_alike(self, params: Params, lines: Sequence[bytes], offset: int, first: int) -> None:
-        """All of `lines` have the params of the first one, but for what stands in `messages` or `metadata`."""
-        limit = params["max_tokens"]
-        run = _Run(lines, offset, first)
-        self._group_of(params, first).add(run, range(len(lines)), limit * len(lines), limit)
+    def add_alike(self, params: Params, run: Run) -> None:
+        """All lines have the params of the first one, but for what stands in `messages` or `metadata`."""
+        limit, count = params["max_tokens"], len(run.lines)
+        self._group_of(params, run.first).add(run, range(count), limit * count, limit)
 
-    def add_each(
-        self, many: Sequence[Params], at: Sequence[int], lines: Sequence[bytes], offset: int, first: int
-    ) -> None:
-        """`many`: the params of those of `lines` that stand `at` these positions."""
-        run = _Run(lines, offset, first)
+    def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
+        """`many`: the params of those of the lines that stand `at` these positions."""
         found: dict[int, tuple[_Group, list[int], list[int]]] = {}
         for part in _parts(many):
             params = many[part[0]]
-            group = self._group_of(params, first + at[part[0]])
+            group = self._group_of(params, run.first + at[part[0]])
             limit = params["max_tokens"]
             if len(part) == len(many):
                 group.add(run, at, limit * len(at), limit)
@@ -92,6 +109,7 @@ class Tallying:
             named = "", ""
         if named not in self._others:
             self._others[named] = _Group("", {**params, "model": named[0]}, line)
+        self._others[named].take_in(params)
         return self._others[named]
 
 
@@ -115,17 +133,18 @@ def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
 def _tally_block(
     tallying: Tallying, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
 ) -> None:
+    run = Run(lines, b"\n".join(lines), offset, first)
     alike = None if left_out else read_alike(lines)
     if alike is not None and alike[2]:
-        tallying.add_alike(alike[1], lines, offset, first)
+        tallying.add_alike(alike[1], run)
         return
     found = None if left_out else read_requests(lines)
     if found is not None:
-        tallying.add_each(found[1], range(len(lines)), lines, offset, first)
+        tallying.add_each(found[1], range(len(lines)), run)
         return
     at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
     requests: list[Any] = [decode_line(lines[n]) for n in at]
-    tallying.add_each([request["params"] for request in requests], at, lines, offset, first)
+    tallying.add_each([request["params"] for request in requests], at, run)
 
 
 def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
@@ -174,18 +193,6 @@ def _digest(rest: Params) -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The lines of a block; where one of them stands is worked out for the few that are remembered."""
-
-    lines: Sequence[bytes]
-    offset: int
-    first: int
-
-    def sampled(self, at: int) -> Sampled:
-        return Sampled(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
-
-
 class _Group:
     def __init__(self, digest: str, params: Params, line: int) -> None:
         before, behind = list(ttls_before(params)), list(ttls_after(params))
@@ -199,18 +206,24 @@ class _Group:
             "ttl": LONG if LONG in ttls else SHORT if ttls else "",
             "breakpoints": len(ttls),
             "marks_messages": bool(behind),
-            "calls_servers": _calls_servers(params),
         }
+        self._has_tools = self._calls_servers = self._has_documents = False
+        self.take_in(params)
         self._sizes: Counter[int] = Counter()
         self._strata: dict[int, _Stratum] = {}
         self._requests = self._foreign = self._longest = self._max_tokens = self._most = 0
 
-    def add(self, run: _Run, at: Sequence[int], max_tokens: int, most: int) -> None:
+    def take_in(self, params: Params) -> None:
+        """What is the same for all requests of a group, but for those that are left over: there, what any of them has."""
+        self._has_tools = self._has_tools or bool(params.get("tools"))
+        self._calls_servers = self._calls_servers or _calls_servers(params)
+
+    def add(self, run: Run, at: Sequence[int], max_tokens: int, most: int) -> None:
         """Lines at the positions `at`; the sum and the most of their `max_tokens`."""
         lines = run.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
-        self._foreign += sum(len(line.translate(None, ASCII)) for line in own if not line.isascii())
+        self._look(run.text if own is lines else b"\n".join(own), len(own))
         if len(self._sizes) > MOST_SIZES:
             self._fold()
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
@@ -225,6 +238,18 @@ class _Group:
         self._max_tokens += max_tokens
         self._most = max(self._most, most)
 
+    def _look(self, text: bytes, requests: int) -> None:
+        """At what may be otherwise in any request, as its bytes tell: none is read apart for it."""
+        if not text.isascii():
+            self._foreign += len(text.translate(None, ASCII))
+        if not _SAYS_MORE(text):
+            return
+        self._has_documents = self._has_documents or any(source in text for source in SOURCES)
+        if text.count(MARK) != self._said["breakpoints"] * requests:
+            self._said["marks_messages"] = True
+        if self._said["marks_messages"]:
+            self._said["ttl"] = LONG if self._said["ttl"] == LONG or MARK_1H in text else SHORT
+
     def tally(self) -> Tally:
         self._fold()
         strata = tuple(self._strata[least].closed() for least in sorted(self._strata))
@@ -233,6 +258,9 @@ class _Group:
             requests=self._requests,
             bytes=sum(one.bytes for one in strata),
             foreign=self._foreign,
+            has_documents=self._has_documents,
+            has_tools=self._has_tools,
+            calls_servers=self._calls_servers,
             longest=self._longest,
             max_tokens=self._max_tokens,
             most_max_tokens=self._most,
@@ -265,7 +293,7 @@ class _Stratum:
         self._requests += requests
         self._bytes += size * requests
 
-    def offer(self, run: _Run, at: int, key: int) -> None:
+    def offer(self, run: Run, at: int, key: int) -> None:
         """`key`: below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept."""
         if key * self._step >= MIX:
             return

@@ -28,7 +28,7 @@ from batchctl.ledger.rows import (
 _BATCHES = " ".join(("SELECT", columns("batch", BATCH), "FROM batch"))
 _JOBS = " ".join(("SELECT", columns("job", JOB), "FROM job"))
 _ROUNDS = " ".join(("SELECT", columns("round", ROUND), "FROM round JOIN job ON job.id = round.job_id"))
-_SURPLUS = "SELECT job_id, message_batch_id FROM surplus JOIN job ON job.id = surplus.job_id"
+_SURPLUS = "SELECT job_id, message_batch_id, settled FROM surplus JOIN job ON job.id = surplus.job_id"
 _USAGE = " ".join(("SELECT", columns("usage", USAGE), "FROM usage"))
 _FAILURES = " ".join(("SELECT", columns("failure", FAILURE), ", batch.round FROM failure"))
 
@@ -95,12 +95,12 @@ class Questions:
 
     def _jobs(self, which: str, *given: str | int) -> list[Job]:
         rounds: dict[int, list[Round]] = {}
-        surplus: dict[int, list[str]] = {}
+        surplus: dict[int, list[tuple[str, bool]]] = {}
         with self._read() as db:
             for row in db.execute(f"{_ROUNDS} {which} ORDER BY number", given):
                 rounds.setdefault(row[0], []).append(round_of(row))
-            for job_id, name in db.execute(f"{_SURPLUS} {which} ORDER BY at", given):
-                surplus.setdefault(job_id, []).append(name)
+            for job_id, name, settled in db.execute(f"{_SURPLUS} {which} ORDER BY at", given):
+                surplus.setdefault(job_id, []).append((name, bool(settled)))
             found = db.execute(f"{_JOBS} {which} ORDER BY id", given)
             return [job_of(row, rounds.get(row[0], ()), surplus.get(row[0], ())) for row in found]
 

@@ -65,7 +65,8 @@ def columns(table: str, names: Iterable[str]) -> str:
     return ", ".join(f'{table}."{name}"' for name in names)
 
 
-def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[str]) -> Job:
+def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[tuple[str, bool]]) -> Job:
+    """`surplus`: ids of the API, and whether each is settled."""
     of = dict(zip(JOB, row, strict=True))
     settings = Settings(
         api_version=of.pop("api_version"),
@@ -79,7 +80,10 @@ def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[str]) -> Job:
         of[name] = instant(of[name])
     of["merged"] = merged_of(of["merged"])
     of["max_cost"] = None if of["max_cost"] is None else Decimal(of["max_cost"])
-    return Job(**of, settings=settings, rounds=tuple(rounds), surplus=tuple(surplus))
+    of["surplus"], of["paid_twice"] = (
+        tuple(name for name, is_settled in surplus if is_settled is which) for which in (False, True)
+    )
+    return Job(**of, settings=settings, rounds=tuple(rounds))
 
 
 def round_of(row: Row) -> Round:

@@ -183,4 +183,5 @@ surplus = sa.Table(
     _column("job_id", sa.ForeignKey("job.id"), "whose requests it holds a second time", primary_key=True),
     _column("message_batch_id", sa.String(128), "a batch of the API that should not be there", primary_key=True),
     _column("at", Instant, "when that was found out"),
+    _column("settled", sa.Boolean, "a person ended it, or it had ended: what of it was done is paid for"),
 )

@@ -130,11 +130,14 @@ class Sending(Store):
             _disown(db, job_id, message_batch_id, now)
             _note_surplus(db, job_id, message_batch_id, now)
 
-    def record_no_surplus(self, job_id: int, message_batch_id: str) -> None:
-        """It was canceled or deleted, or is gone: nobody needs to be told of it any more."""
+    def record_surplus_settled(self, job_id: int, message_batch_id: str, now: datetime, *, is_free: bool) -> None:
+        """It is over: nothing is left to be done about it. It is forgotten only if none of it was done."""
         with self._write() as db:
+            _note_surplus(db, job_id, message_batch_id, now)
             is_it = sa.and_(surplus.c.job_id == job_id, surplus.c.message_batch_id == message_batch_id)
-            db.execute(sa.delete(surplus).where(is_it))
+            db.execute(
+                sa.delete(surplus).where(is_it) if is_free else sa.update(surplus).where(is_it).values(settled=True)
+            )
 
     def record_wrong_adoption(self, adopted: Batch, now: datetime) -> None:
         """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's.
@@ -161,7 +164,7 @@ def _disown(db: sa.Connection, job_id: int, message_batch_id: str, now: datetime
 
 
 def _note_surplus(db: sa.Connection, job_id: int, message_batch_id: str, now: datetime) -> None:
-    values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now}
+    values = {"job_id": job_id, "message_batch_id": message_batch_id, "at": now, "settled": False}
     db.execute(sa.insert(surplus).prefix_with("OR IGNORE").values(values))
 
 

@@ -69,7 +69,10 @@ class Book:
     def _with_note_of_slip(self, sheet: Sheet) -> Sheet:
         """Private prices under a name that no list has, and nearly this one, were meant for it."""
         assert self._path is not None
-        others = set(self._private).difference(self._listed.ids)
+        from batchctl.domain.price_table import version  # noqa: PLC0415 - as above
+
+        unlisted = set(self._private).difference(self._listed.ids)
+        others = [name for name in unlisted if version(name) == version(sheet.model)]
         if not (near := get_close_matches(sheet.model, others, n=1, cutoff=NEAR)):
             return sheet
         slip = f"{self._path.name} has prices of {near[0]!r}, which is another name: these are the listed ones"

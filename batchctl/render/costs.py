@@ -79,7 +79,8 @@ def _rounds(rounds: Sequence[RoundBill]) -> Table:
 
 
 def _forecast(of: Forecast) -> str:
-    return f"{dollars(of.low)} to {dollars(of.high)}, expected {dollars(of.expected)}"
+    most = f"to {dollars(of.high)}" if of.is_bound else "or more"
+    return f"{dollars(of.low)} {most}, expected {dollars(of.expected)}"
 
 
 def _batches(bills: Sequence[BatchBill]) -> Table:

@@ -118,10 +118,10 @@ def planned(event: events.Planned) -> Line:
     what = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
     parts = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
     forecast = next((r.forecast for r in event.job.rounds if r.number == event.round), None)
-    return Line(f"planned    {what}: {parts}{estimated(forecast) if forecast else ''}", GOOD)
+    return Line(f"planned    {what}: {parts}{_forecast(forecast) if forecast else ''}", GOOD)
 
 
-def estimated(of: Forecast) -> str:
+def _forecast(of: Forecast) -> str:
     most = f"at most {dollars(of.high)}" if of.is_bound else "no bound is known"
     return f", about {dollars(of.expected)}, {most}" + (f" ({clean(of.prices, 120)})" if of.prices else "")
 

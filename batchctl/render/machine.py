@@ -200,6 +200,7 @@ def cost_shape(bill: "Bill", next_command: str, *, with_batches: bool) -> dict[s
                 "round": one.number,
                 "batches": one.batches,
                 "batches_summed_up": one.summed_up,
+                "at_least": 0 < one.summed_up < one.batches,
                 **_cost_shape(whole(one.models), is_summed_up=bool(one.summed_up)),
                 "forecast": forecast_shape(one.forecast) if one.forecast else None,
                 "models": _models_shape(one.models),
@@ -212,9 +213,10 @@ def cost_shape(bill: "Bill", next_command: str, *, with_batches: bool) -> dict[s
     }
 
 
-def forecast_shape(forecast: Forecast) -> dict[str, str]:
-    amounts = {"low_usd": forecast.low, "expected_usd": forecast.expected, "high_usd": forecast.high}
-    return {**{name: usd(value) for name, value in amounts.items()}, "how": forecast.how}
+def forecast_shape(of: Forecast) -> dict[str, Any]:
+    amounts = {"low_usd": of.low, "expected_usd": of.expected, "high_usd": of.high}
+    said = {"high_is_bound": of.is_bound, "how": of.how, "prices": of.prices}
+    return {**{name: usd(value) for name, value in amounts.items()}, **said}
 
 
 def _batch_bill_shape(one: "BatchBill") -> dict[str, Any]:

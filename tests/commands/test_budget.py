@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -175,10 +176,74 @@ def test_a_limit_is_remembered_until_another_is_named(shopper: Person, emulator:
     for verb in ("retry", "run"):
         ran = shopper.run(verb, job)
         assert ran.status == 6, "without the option"
-        assert f"--max-cost {paid}" in ran.err
+        assert f"the limit of ${paid} (--max-cost)" in ran.err
     assert _creates(emulator) == 1
     assert shopper.run("retry", job, "--max-cost", "1").status == 0
     assert shopper.run("status", job, "--json").json["max_cost_usd"] == "1"
+
+
+PRICES = '[models."claude-haiku-4-5"]\ninput = {0}\noutput = {0}\n'
+
+
+def test_a_limit_that_was_named_before_holds_for_what_is_left(shopper: Person, emulator: Running) -> None:
+    """Half of a job is sent and on the disk; then the prices rise."""
+    path = shopper.write("in.jsonl", requests(20))
+    emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
+    options = ("--max-requests", "10", "--parallel", "1", "--no-wait")
+    assert shopper.run("submit", path, *options, "--max-cost", "0.02").status == 8
+    job = shopper.run("status", "--json").json["jobs"][0]["job"]
+    assert shopper.run("fetch", job).status == 8
+    (shopper.folder / ".batchctl" / "prices.toml").write_text(PRICES.format(90_000))
+    creates = _creates(emulator)
+    for words in (("submit", path), ("submit", job), ("retry", job), ("run", job)):
+        ran = shopper.run(*words)
+        assert ran.status == 6, (words, ran.err)
+    assert _creates(emulator) == creates
+    (shopper.folder / ".batchctl" / "prices.toml").unlink()
+    assert shopper.run("submit", job).status == 0
+    assert _creates(emulator) == creates + 1
+
+
+def test_what_is_refused_for_another_reason_changes_no_limit(shopper: Person, emulator: Running) -> None:
+    emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
+    path = shopper.write("in.jsonl", requests(20))
+    assert shopper.run("submit", path, "--max-requests", "10", "--parallel", "1", "--no-wait", "--yes").status == 8
+    job = shopper.run("status", "--json").json["jobs"][0]["job"]
+    assert shopper.run("cancel", job, "--yes", "--poll", "0.1").status == 0
+    assert shopper.run("submit", job, "--max-cost", "77").status == 6, "nobody is there to say yes"
+    other = shopper.write("other.jsonl", requests(3))
+    assert shopper.run("submit", job, "--max-cost", "77", "--yes", "--input", other).status in {2, 5}
+    found = shopper.run("status", job, "--json").json
+    assert found["max_cost_usd"] is None
+    assert any("canceled" in warning for warning in found["warnings"])
+
+
+def test_what_older_versions_did_not_sum_up_is_summed_up_for_a_limit(shopper: Person, emulator: Running) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    with closing(sqlite3.connect(shopper.folder / ".batchctl" / "ledger.db")) as db, db:
+        db.execute("DELETE FROM usage")
+        db.execute("UPDATE batch SET usage_unread = NULL")
+        db.execute("UPDATE round SET forecast = NULL")
+    assert shopper.run("retry", job, "--max-cost", "1").status == 0
+
+
+def test_a_limit_is_not_held_against_what_is_still_to_be_edited(shopper: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"invalid_request_error": 0.5}})
+    job = shopper.submitted("in.jsonl", requests(40), "--max-cost", "0.02")
+    assert shopper.run("fetch", job).status == 3
+    (shopper.folder / ".batchctl" / "prices.toml").write_text(PRICES.format(90_000))
+    ran = shopper.run("retry", job, "--include-invalid", "--edit")
+    assert ran.status == 0, ran.err
+    assert "--from" in ran.err
+    assert shopper.run("retry", job, "--from", f"{job}.round-2.requests.jsonl").status == 6
+
+
+def test_the_question_says_where_no_bound_is_known(shopper: Person) -> None:
+    shopper.write("in.jsonl", [request_line("a", **SEARCH)])
+    surroundings = {**os.environ, **shopper.variables, "TERM": "dumb", "COLUMNS": "100"}
+    ended, shown = at_a_terminal(shopper.folder, surroundings, "submit", "in.jsonl", typed="n")
+    assert ended == 6
+    assert "or more, without a known bound?" in shown
 
 
 def test_a_new_job_is_planned_with_its_limit(shopper: Person) -> None:

@@ -115,6 +115,7 @@ def test_sending_again_asks_first_where_it_could_pay_twice(person: Person, stran
     assert f"--cancel {ours}" in shown.out
     assert person.run("resolve", "--cancel", ours).status == 0
     assert ours not in person.run("status", "@last").out
+    assert "sent a second time" in person.run("cost").out, "it had ended: that cannot be taken back"
 
 
 def test_a_batch_that_may_be_there_twice_can_be_canceled_while_it_runs(

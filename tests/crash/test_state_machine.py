@@ -32,7 +32,6 @@ from hypothesis.stateful import (
 )
 
 from batchctl.commands import cancel, fetch, run
-from batchctl.commands.budget import NO_LIMIT
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.merging import Output
 from batchctl.commands.resolve import doubts_of
@@ -76,7 +75,7 @@ def _output(tools: Equipment, job: Job) -> Output:
 VERBS: dict[str, Callable[[Equipment, Job], object]] = {
     "submit": lambda tools, job: send_rest(tools, job, is_new=False, waits=True),
     "submit --no-wait": lambda tools, job: send_rest(tools, job, is_new=False, waits=False),
-    "run": lambda tools, job: run.run(tools, job, _output(tools, job), max_rounds=2, budget=NO_LIMIT),
+    "run": lambda tools, job: run.run(tools, job, _output(tools, job), max_rounds=2, yes=False),
     "fetch": lambda tools, job: fetch.fetch(tools, job, _output(tools, job)),
     "status --watch": watch,
     "resolve": doubts_of,

@@ -108,6 +108,43 @@ def test_the_more_is_counted_the_less_may_be_like_nothing_that_was(times: int, f
     assert one.input.high == round(high)
 
 
+def test_what_was_not_met_may_be_on_a_dearer_step_than_all_that_was() -> None:
+    """A thousand prompts of 75,000 tokens, as far as 40 of them tell; 300,000 bytes may be 150,000 tokens."""
+    steps = sheet(step(), step(100_000, times=5))
+    group = tally(1000, each=300_000, max_tokens=0)
+    found = estimate(Known(tally=group, points=(Counted(300_000, 75_000),) * 40), m=steps)
+    met, strange = 0.925 * 75_000_000 * 1.02, 0.075 * 150_000_000
+    assert round(float(amounts(found.real_time)[2])) == round(met + 5 * strange)
+
+
+def test_tools_bring_a_prompt_of_the_apis_own_that_no_byte_shows() -> None:
+    plain, tools = (estimate(Known(tally=tally(10, has_tools=which))).models[0].input.high for which in (False, True))
+    assert tools == plain + 10 * 1000
+
+
+@pytest.mark.parametrize(
+    ("more", "counted", "is_bound"),
+    [
+        ({}, 3, True),
+        ({"has_documents": True}, 3, False),
+        ({"has_documents": True}, 10, True),
+        ({"calls_servers": True}, 10, False),
+    ],
+)
+def test_high_is_a_bound_where_nothing_weighs_what_no_byte_tells(
+    more: dict[str, Any], counted: int, *, is_bound: bool
+) -> None:
+    found = estimate(Known(tally=tally(10, **more), points=(Counted(1000, 250),) * counted))
+    assert found.forecast is not None
+    assert found.forecast.is_bound is is_bound
+
+
+def test_pictures_that_were_not_counted_weigh_what_those_did_that_were() -> None:
+    group = tally(1000, each=1_000_000, has_documents=True)
+    (one,) = estimate(Known(tally=group, points=(Counted(1_000_000, 1600),) * 40, encoded=0.99)).models
+    assert one.input.high == 1_632_000, "and not half a million each"
+
+
 def test_lengths_that_differ_are_weighed_by_a_line_through_what_was_counted() -> None:
     strata = (Stratum(least=512, requests=90, bytes=90 * 600), Stratum(least=4096, requests=10, bytes=10 * 5000))
     points = (Counted(600, 200), Counted(1000, 300), Counted(4000, 1050), Counted(5000, 1300))

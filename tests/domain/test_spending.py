@@ -92,6 +92,26 @@ def test_sums_are_by_model_round_and_batch() -> None:
     assert found.cost.usage.input_tokens == 4_000_000
 
 
+@pytest.mark.parametrize(
+    ("batch", "one", "amount"),
+    [
+        (fetched(counts=RequestCounts(succeeded=10)), spent(), "0.5"),
+        (a_batch(State.REFUSED, id=1, cut=a_cut(10)), None, "0"),
+        (fetched(counts=RequestCounts(succeeded=10), unread=1), spent(), None),
+        (fetched(counts=RequestCounts(succeeded=10), unread=None), None, None),
+        (fetched(counts=RequestCounts(succeeded=10)), spent(NOBODY), None),
+        # Three results of a type that is newer than batchctl: whether they are paid, nobody knows.
+        (fetched(counts=RequestCounts(succeeded=6, errored=1)), spent(), None),
+        (a_batch(State.IN_PROGRESS, id=1, cut=a_cut(10)), None, None),
+    ],
+)
+def test_what_a_batch_costs_in_all_is_known_where_all_of_its_results_say_it(
+    batch: Batch, one: Spent | None, amount: str | None
+) -> None:
+    (found,) = billed(batch, used={1: [one]} if one else {}).batches
+    assert found.billed == (None if amount is None else Decimal(amount))
+
+
 def test_a_model_without_a_price_makes_the_whole_unknown_and_the_rest_is_beside_it() -> None:
     found = billed(fetched(), used={1: [spent(), spent(NOBODY, 7)]})
     assert found.total is not None

@@ -12,7 +12,7 @@ from scans import scanned
 
 from batchctl.domain.plans import Depth
 from batchctl.domain.tallies import MOST_GROUPS, MOST_SAMPLED, Tally, least_of, shape_of
-from batchctl.files.tallying import APART, Tallying, tallied
+from batchctl.files.tallying import APART, Run, Tallying, tallied
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}
 SYSTEMS: list[Any] = ["a", "b", "a" * 300, [{"type": "text", "text": "a"}], [{"type": "text", "text": "b"}]]
@@ -171,7 +171,7 @@ def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_pa
 def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], *, calls: bool) -> None:
     tallying = Tallying()
     many = [{"model": "m", "max_tokens": 1, "messages": [], **params}]
-    tallying.add_each(many, [0], [b"x" * 50], 0, 1)
+    tallying.add_each(many, [0], Run([b"x" * 50], b"x" * 50, 0, 1))
     assert [tally.calls_servers for tally in tallying.finish()] == [calls]
 
 
@@ -182,6 +182,46 @@ def test_bytes_that_are_no_ascii_are_counted_for_each_group(tmp_path: Path) -> N
     plain = [sum(6 * (n % 3) for n in range(50) if n % 2 == which) for which in (0, 1)]
     assert [tally.foreign for tally in tallies] == plain
     assert [tally.foreign for tally in tallied(tmp_path / "in.jsonl")] == plain
+
+
+PICTURE = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+FILED = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+ENCODED = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aaaa"}}
+
+
+@pytest.mark.parametrize("odd", [PICTURE, FILED, ENCODED])
+@pytest.mark.parametrize("system", ["one for all", None], ids=["alike", "each its own"])
+def test_a_single_document_is_noticed_wherever_it_stands(
+    tmp_path: Path, odd: dict[str, Any], system: str | None
+) -> None:
+    def lines(content: Any) -> list[bytes]:
+        texts = ["hi", '{"type": "url"}', "a file"] * 400
+        return [
+            line(n, content if n == 777 else text, system=system or f"number {n % 9}") for n, text in enumerate(texts)
+        ]
+
+    tallies = scanned(tmp_path, file_of(lines([{"type": "text", "text": "see"}, odd]))).scan.tallies
+    assert sum(tally.has_documents for tally in tallies) == 1
+    assert not any(tally.has_documents for tally in scanned(tmp_path, file_of(lines("no"))).scan.tallies)
+
+
+@pytest.mark.parametrize("ttl", [{}, {"ttl": "1h"}])
+def test_marks_in_messages_are_noticed_though_the_first_has_none(tmp_path: Path, ttl: dict[str, str]) -> None:
+    marked = [{"type": "text", "text": "long", "cache_control": {"type": "ephemeral", **ttl}}]
+    lines = [line(n, marked if n > 5 else "hi") for n in range(10)]
+    (tally,) = scanned(tmp_path, file_of(lines)).scan.tallies
+    assert (tally.marks_messages, tally.ttl) == (True, ttl.get("ttl", "5m"))
+    (plain,) = scanned(tmp_path, file_of(lines[:5])).scan.tallies
+    assert (plain.marks_messages, plain.ttl) == (False, "")
+
+
+def test_tools_of_what_is_left_over_are_noticed_though_the_first_has_none(tmp_path: Path) -> None:
+    search = [{"type": "web_search_20250305", "name": "web_search"}]
+    lines = [line(n, system=f"number {n}", **({"tools": search} if n == 90 else {})) for n in range(100)]
+    *groups, others = scanned(tmp_path, file_of(lines)).scan.tallies
+    assert len(groups) == MOST_GROUPS
+    assert (others.digest, others.has_tools, others.calls_servers) == ("", True, True)
+    assert not any(tally.has_tools for tally in groups)
 
 
 def test_rounds_have_one_shape_where_they_ask_the_same_of_the_same_models(tmp_path: Path) -> None:

@@ -819,8 +819,12 @@ def test_a_batch_too_many_is_told_with_its_job_until_it_is_gone(ledger: Ledger, 
     ledger.record_surplus(job.id, "msgbatch_2", LATER)
     assert ledger.job(job.name).surplus == ("msgbatch_2",)
     assert "msgbatch_2" in ledger.known_message_batches(job)
-    ledger.record_no_surplus(job.id, "msgbatch_2")
-    assert ledger.job(job.name).surplus == ()
+    ledger.record_surplus_settled(job.id, "msgbatch_2", LATER, is_free=False)
+    assert (ledger.job(job.name).surplus, ledger.job(job.name).paid_twice) == ((), ("msgbatch_2",))
+    ledger.record_surplus(job.id, "msgbatch_2", LATER)
+    assert ledger.job(job.name).paid_twice == ("msgbatch_2",), "seen again, it is settled all the same"
+    ledger.record_surplus_settled(job.id, "msgbatch_2", LATER, is_free=True)
+    assert (ledger.job(job.name).surplus, ledger.job(job.name).paid_twice) == ((), ())
 
 
 def test_an_answer_whose_place_was_taken_is_a_batch_too_many(

@@ -127,7 +127,13 @@ def test_a_model_that_no_list_has_gets_a_price(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "is_slip"),
-    [("claude-opus-5.5", True), ("claude-opus5-5", True), ("house-model", False), ("claude-opus-5-5-20261001", False)],
+    [
+        ("claude-opus-5.5", True),
+        ("claude-opus5-5", True),
+        ("house-model", False),
+        ("claude-opus-5-6", False),
+        ("claude-opus-5-5-20261001", False),
+    ],
 )
 def test_a_name_that_is_nearly_a_listed_one_is_said_with_the_price_of_that_one(
     path: Path, name: str, *, is_slip: bool

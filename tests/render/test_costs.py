@@ -158,7 +158,9 @@ def test_programs_get_every_digit_and_null_for_what_is_unknown() -> None:
         "low_usd": "12.3",
         "expected_usd": "45",
         "high_usd": "1234",
+        "high_is_bound": True,
         "how": "by heart",
+        "prices": "",
     }
     assert [one["price_day"] for one in found["message_batches"]] == ["2026-11-21"] * 2
     unknown = machine.cost_shape(a_bill((EVIL,)), "", with_batches=False)

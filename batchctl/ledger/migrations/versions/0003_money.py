@@ -18,6 +18,8 @@ def upgrade() -> None:
         round_.add_column(sa.Column("forecast", sa.JSON(), nullable=True))
     with op.batch_alter_table("batch") as batch:
         batch.add_column(sa.Column("usage_unread", sa.Integer(), nullable=True))
+    with op.batch_alter_table("surplus") as surplus:
+        surplus.add_column(sa.Column("settled", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "usage",
         sa.Column("batch_id", sa.Integer(), sa.ForeignKey("batch.id"), nullable=False),
