@@ -8,7 +8,8 @@ import re
 import secrets
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -35,12 +36,21 @@ def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | Non
     return None if params is None else (ids, params)
 
 
-def read_alike(lines: Sequence[bytes]) -> tuple[list[bytes], Any, bool] | None:
-    """The custom_ids of whole lines, and the params of the first, where those of all lines say the same but in one text.
+class Alike(NamedTuple):
+    """The custom_ids of whole lines, and the params of the first, which those of all lines say but for one text.
 
-    "The same": their keys are the same and so are their values, but for a list or an object of the same kind within which
-    that text stands; the last says whether that is `messages` or `metadata`. None: `read_requests` has to be asked.
+    Their keys are the same and so are their values, but for a list or an object of the same kind within which that text
+    stands. `is_own`: that is `messages` or `metadata`. `is_plain`: within it, too, nothing follows but texts.
     """
+
+    ids: list[bytes]
+    params: Any
+    is_own: bool
+    is_plain: bool
+
+
+def read_alike(lines: Sequence[bytes]) -> Alike | None:
+    """None: they are not, or not to be told so, and `read_requests` has to be asked."""
     found = _divided(lines)
     if found is None:
         return None
@@ -54,7 +64,19 @@ def read_alike(lines: Sequence[bytes]) -> tuple[list[bytes], Any, bool] | None:
     first = _values(_OPEN, ends[:1])
     if rests is None or first is None or set(map(len, rests)) != {1}:
         return None
-    return ids, first[0], is_own
+    return Alike(ids, first[0], is_own, _are_texts(rests))
+
+
+def _are_texts(values: Sequence[Any]) -> bool:
+    """Whether all that was opened goes on as one text, and what follows it is text, too."""
+    while (kinds := set(map(type, values))) != {str}:
+        sizes = set(map(len, values))
+        if kinds == {dict} and sizes != {1}:
+            return set(map(type, chain.from_iterable(map(dict.values, values)))) == {str}
+        if sizes != {1} or kinds not in ({dict}, {list}):
+            return False
+        values = [value[_KEY] for value in values] if kinds == {dict} else [value[0] for value in values]
+    return True
 
 
 def read_ids(lines: Sequence[bytes]) -> list[bytes] | None:

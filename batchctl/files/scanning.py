@@ -161,8 +161,8 @@ class _Scanner:
         """The custom_ids of lines that are all plainly good, those at `deep` in depth; None where one may not be."""
         alike = read_alike(lines) if len(deep) < len(lines) else None
         # Where they differ in more than what they ask, each says for itself which group it is of.
-        if alike is not None and alike[2]:
-            ids, params = alike[0], [alike[1]]
+        if alike is not None and alike.is_own:
+            ids, params = alike.ids, [alike.params]
             found = read_requests([lines[at] for at in deep]) if deep else ([], [])
         else:
             alike = None
@@ -176,7 +176,7 @@ class _Scanner:
         if not are_structures_good(in_depth):
             return None
         if alike is not None:
-            self._tallying.add_alike(params[0], Run(lines, run, offset, self._number + 1))
+            self._tallying.add_alike(alike, Run(lines, run, offset, self._number + 1))
         else:
             self._tallying.add_each(params, range(len(lines)), Run(lines, run, offset, self._number + 1))
         return ids

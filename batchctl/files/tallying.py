@@ -13,7 +13,7 @@ import orjson
 
 from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
 from batchctl.domain.tallies import MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
-from batchctl.files.blocks import read_alike, read_requests
+from batchctl.files.blocks import Alike, read_alike, read_requests
 from batchctl.files.decoding import BYTE_ORDER_MARK, decode_line
 from batchctl.files.inputs import PIECE_BYTES, opened
 
@@ -61,10 +61,12 @@ class Tallying:
         self._sketches: set[tuple[Any, ...]] = set()
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
 
-    def add_alike(self, params: Params, run: Run) -> None:
+    def add_alike(self, alike: Alike, run: Run) -> None:
         """All lines have the params of the first one, but for what stands in `messages` or `metadata`."""
-        limit, count = params["max_tokens"], len(run.lines)
-        self._group_of(params, run.first).add(run, range(count), limit * count, limit)
+        limit, count = alike.params["max_tokens"], len(run.lines)
+        group = self._group_of(alike.params, run.first)
+        group.add(run, range(count), limit * count, limit)
+        group.look(run.lines[:1] if alike.is_plain else run.lines)
 
     def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
         """`many`: the params of those of the lines that stand `at` these positions."""
@@ -73,6 +75,7 @@ class Tallying:
             params = many[part[0]]
             group = self._group_of(params, run.first + at[part[0]])
             limit = params["max_tokens"]
+            group.look([run.lines[at[n]] for n in part if not _has_plain_messages(many[n])])
             if len(part) == len(many):
                 group.add(run, at, limit * len(at), limit)
                 return
@@ -135,8 +138,8 @@ def _tally_block(
 ) -> None:
     run = Run(lines, b"\n".join(lines), offset, first)
     alike = None if left_out else read_alike(lines)
-    if alike is not None and alike[2]:
-        tallying.add_alike(alike[1], run)
+    if alike is not None and alike.is_own:
+        tallying.add_alike(alike, run)
         return
     found = None if left_out else read_requests(lines)
     if found is not None:
@@ -223,7 +226,8 @@ class _Group:
         lines = run.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
-        self._look(run.text if own is lines else b"\n".join(own), len(own))
+        if not run.text.isascii():
+            self._foreign += sum(len(line.translate(None, ASCII)) for line in own if not line.isascii())
         if len(self._sizes) > MOST_SIZES:
             self._fold()
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
@@ -238,14 +242,13 @@ class _Group:
         self._max_tokens += max_tokens
         self._most = max(self._most, most)
 
-    def _look(self, text: bytes, requests: int) -> None:
-        """At what may be otherwise in any request, as its bytes tell: none is read apart for it."""
-        if not text.isascii():
-            self._foreign += len(text.translate(None, ASCII))
+    def look(self, lines: Sequence[bytes]) -> None:
+        """At lines that may hold more than texts in their messages: what they hold, as their bytes tell."""
+        text = b"\n".join(lines)
         if not _SAYS_MORE(text):
             return
         self._has_documents = self._has_documents or any(source in text for source in SOURCES)
-        if text.count(MARK) != self._said["breakpoints"] * requests:
+        if text.count(MARK) != self._said["breakpoints"] * len(lines):
             self._said["marks_messages"] = True
         if self._said["marks_messages"]:
             self._said["ttl"] = LONG if self._said["ttl"] == LONG or MARK_1H in text else SHORT
@@ -322,6 +325,14 @@ def prefix_bytes(params: Params) -> int:
         return sum(len(orjson.dumps(part)) for part in parts)
     except orjson.JSONEncodeError:
         return 0
+
+
+def _has_plain_messages(params: Params) -> bool:
+    """Whether they are texts: then no picture is among them, no document, and no mark of a cache."""
+    try:
+        return {type(message["content"]) for message in params["messages"]} == {str}
+    except (KeyError, TypeError):
+        return False
 
 
 def _geo(params: Params) -> str:

@@ -150,9 +150,8 @@ def test_what_lines_have_in_common_is_read_once_and_found_in_each(given_lines: l
     found = read_alike(given_lines)
     if found is None:
         return
-    ids, first, is_own = found
-    others = set()
-    for one, custom_id in zip(given_lines, ids, strict=True):
+    first, others = found.params, set()
+    for one, custom_id in zip(given_lines, found.ids, strict=True):
         pairs = json.loads(one, object_pairs_hook=list)
         assert [key for key, _ in pairs] == ["custom_id", "params"]
         assert pairs[0][1] == custom_id.decode()
@@ -160,8 +159,34 @@ def test_what_lines_have_in_common_is_read_once_and_found_in_each(given_lines: l
         assert params.keys() == first.keys()
         others |= {name for name in params if params[name] != first[name]}
         assert {type(params[name]) for name in others} <= {list, dict}
+        assert containers(params) == containers(first) or not found.is_plain
     assert len(others) <= 1
-    assert others <= {"messages", "metadata"} or not is_own
+    assert others <= {"messages", "metadata"} or not found.is_own
+
+
+def containers(value: Any) -> int:
+    """How many objects and lists there are in it."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, dict | list) + sum(map(containers, inner))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_plain"),
+    [
+        (b'{"messages":[{"role":"user","content":"', b'"}]}', True),
+        (b'{"messages":[{"content":"', b'","role":"user"}]}', True),
+        (b'{"messages":[{"role":"user","content":[{"type":"text","text":"', b'"}]}]}', True),
+        (b'{"messages":[{"content":[{"type":"text","text":"', b'"}],"role":"user"}]}', False),
+        (b'{"messages":[{"role":"user","content":"', b'"},{"role":"assistant","content":"ok"}]}', False),
+        (b'{"messages":[{"role":"user","content":[{"type":"text","text":"', b'"},{"type":"image"}]}]}', False),
+        (b'{"messages":[{"role":"user","content":[{"text":"', b'","cache_control":{"type":"ephemeral"}}]}]}', False),
+        (b'{"metadata":{"user_id":"', b'"}}', True),
+    ],
+)
+def test_what_follows_the_text_is_plain_where_it_is_text_alone(before: bytes, after: bytes, *, is_plain: bool) -> None:
+    found = read_alike([line(b"id-%d" % n, before + b"text %d" % n + after) for n in range(20)])
+    assert found is not None
+    assert found.is_plain is is_plain
 
 
 @pytest.mark.parametrize("after", [b'"}]}', b'"}],"max_tokens":2}'])
@@ -170,7 +195,8 @@ def test_lines_that_differ_in_one_text_are_alike(after: bytes) -> None:
     found = read_alike(given_lines)
     if after == AFTER[0]:
         assert found is not None
-        assert found == ([b"id-%d" % n for n in range(300)], json.loads(given_lines[0])["params"], True)
+        assert found.ids == [b"id-%d" % n for n in range(300)]
+        assert (found.params, found.is_own) == (json.loads(given_lines[0])["params"], True)
     else:
         assert found is None, "what follows the text may differ, too"
 
