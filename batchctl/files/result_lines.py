@@ -128,19 +128,19 @@ class Lines:
                 found = [at if _is_plain(line) else None for at, line in zip(found, lines, strict=True)]
             self._succeeded([line for line, at in zip(lines, found, strict=True) if at is not None])
         marks, offsets, sizes, at = self.marks, self.offsets, self.sizes, self._rest_at
-        first = self.number
-        for number, (line, position) in enumerate(zip(lines, found, strict=True), first):
-            size = len(line)
+        first, closely = self.number, 0
+        for number, position, size in zip(range(len(lines)), found, map(len, lines), strict=True):
             if position is None or marks[position]:
-                self.number = number
-                self._line(line, at)
+                closely += 1
+                self.number = first + number
+                self._line(lines[number], at)
             else:
                 offsets[position] = at
                 sizes[position] = size
                 marks[position] = _PLAIN
-                self.lines += 1
             at += size + 1
         self.number = first + len(lines)
+        self.lines += len(lines) - closely
         self._rest_at = at
 
     def _line(self, line: bytes, offset: int) -> None:
