@@ -21,8 +21,6 @@ def agreed(tools: Equipment, screen: Screen, budget: Budget, estimating: Estimat
 def _price(of: Forecast | None) -> str:
     if of is None:
         return "at a price that is not known"
-    return (
-        f"for {dollars(of.low)} to {dollars(of.high)}"
-        if of.is_bound
-        else f"for {dollars(of.low)} or more, without a known bound"
-    )
+    if not of.is_bound:
+        return f"for {dollars(of.low)} or more, without a known bound"
+    return f"for {dollars(of.low)} to {dollars(of.high)}"

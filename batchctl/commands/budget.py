@@ -65,8 +65,7 @@ class Budget:
 
         Prompts are measured only where that can change the answer: nobody reads it otherwise.
         """
-        before = [] if job is None else most_of(tools, job)
-        found = estimating(None)
+        before, found = self._before(tools, job), estimating(None)
         if not self.holds([*before, *most_of_forecast(found.forecast)]):
             found = estimating(tools.transport)
             self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job))
@@ -74,16 +73,18 @@ class Budget:
 
     def rehearsed(self, tools: LightEquipment, estimating: Estimating, job: Job | None = None) -> Estimate:
         """The same without asking anybody: nothing is to be sent."""
-        found = estimating(None)
-        if self.limit is not None:
-            before = [] if job is None else most_of(tools, job)
-            self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job), hint=BY_BYTES)
+        before, found = self._before(tools, job), estimating(None)
+        self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job), hint=BY_BYTES)
         return found
 
     def hold_rest(self, tools: Equipment, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
-        if self.limit is not None and any(b.state in OPEN for b in tools.ledger.batches(job)):
-            self.hold(most_of(tools, job), _why_unknown_before(job))
+        if any(b.state in OPEN for b in tools.ledger.batches(job)):
+            self.hold(self._before(tools, job), _why_unknown_before(job))
+
+    def _before(self, tools: LightEquipment, job: Job | None) -> list[Decimal | None]:
+        """What a job comes to so far; not worked out where nothing is held against it."""
+        return [] if self.limit is None or job is None else most_of(tools, job)
 
 
 def _why_unknown(estimate: Estimate, job: Job | None) -> str:
@@ -113,6 +114,7 @@ def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
     found = cost(tools, job)
     rounds = [
         most_of_round([one.billed for one in found.batches if one.batch.round == r.number], r.forecast)
-        for r in job.rounds
+        for r in found.job.rounds
     ]
-    return [*(amount for amounts in rounds for amount in amounts), *(None for _ in (*job.surplus, *job.paid_twice))]
+    twice = (*found.job.surplus, *found.job.paid_twice)
+    return [*(amount for amounts in rounds for amount in amounts), *(None for _ in twice)]

@@ -21,13 +21,13 @@ def cost(tools: LightEquipment, job: Job) -> Bill:
     found = _summed_up(tools, job, batches)
     batches = tuple(replace(b, usage_unread=found[b.id].usage_unread) if b.id in found else b for b in batches)
     spent = {**tools.ledger.spent(job), **{batch_id: verified.spent for batch_id, verified in found.items()}}
-    return bill(job, batches, spent, tools.book.sheet)
+    return bill(_as_it_is_now(tools, job), batches, spent, tools.book.sheet)
 
 
 def total(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> Total | None:
     """As the ledger has it. Never raises for the prices: nothing that was paid for is kept back because of them."""
     try:
-        return bill(job, batches, tools.ledger.spent(job), tools.book.sheet).total
+        return bill(_as_it_is_now(tools, job), batches, tools.ledger.spent(job), tools.book.sheet).total
     except LedgerProblem:
         raise
     except BatchctlError as problem:
@@ -35,6 +35,11 @@ def total(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> Total | 
     except Exception as odd:  # noqa: BLE001 - a price list from outside
         why = f"{type(odd).__name__}: {odd}"
     return Total(batch=Decimal(0), real_time=Decimal(0), unknown=(f"the prices cannot be read: {why}",))
+
+
+def _as_it_is_now(tools: LightEquipment, job: Job) -> Job:
+    """With all the rounds that its batches, read before, are of: another process may have planned one meanwhile."""
+    return tools.ledger.job(job.name)
 
 
 def _summed_up(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> dict[int, Verified]:

@@ -111,7 +111,7 @@ def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Rebu
 
 
 def refusal(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Refused | None:
-    """What a limit would say to sending it, by its bytes alone; None where it would say nothing."""
+    """What a limit would say to sending it, by its bytes alone; None where it would say nothing, or there is none."""
     if budget.limit is None:
         return None
     try:

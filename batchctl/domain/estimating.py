@@ -550,12 +550,8 @@ def _mean_prices(of: _Weighed, sheet: Sheet) -> Prices:
 def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[str]:
     requests = sum(one.requests for one in models)
     if counted:
-        rest = (
-            ""
-            if counted >= requests
-            else ", the others by their length; for high, a few by all that their bytes can be"
-        )
-        yield f"input: {counted:,} of {requests:,} requests counted by the API{rest}"
+        others = ", the others by their length; for high, a few by all that their bytes can be"
+        yield f"input: {counted:,} of {requests:,} requests counted by the API{others if counted < requests else ''}"
     else:
         yield "input: from bytes alone: 2 to 8 of them to a token"
     if why:

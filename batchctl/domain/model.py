@@ -291,9 +291,8 @@ class Job:
 
     `canceled_at`: since when nothing more of it is sent, because a person said so. `window`: requests that the API's queue
     took at once when it last refused more, learned at `window_at`; None while it never refused. `surplus`: batches of the
-    API that hold requests which another batch of the job holds, too; `paid_twice`: such that are over, and not for nothing as
-    far as is known. `max_cost`: US dollars for all rounds together, the
-    limit that a person named last; None while nobody did.
+    API that hold requests which another batch of the job holds, too; `paid_twice`: such that are over, and were not for nothing
+    as far as is known. `max_cost`: US dollars for all rounds together, the limit that a person named last, if anybody did.
     """
 
     id: int

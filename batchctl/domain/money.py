@@ -135,8 +135,7 @@ class Sheet:
 class Forecast:
     """What sending a round was estimated to cost, before it was sent. `how`: what that rests on, for a person.
 
-    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to, as far as a sample
-    can tell.
+    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to, as far as a sample tells.
     """
 
     low: Decimal

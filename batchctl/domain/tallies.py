@@ -37,7 +37,8 @@ class Stratum:
 class Tally:
     """One group of requests. `digest`: of what they have in common; empty for what is left over, of one model.
 
-    `bytes`: of whole lines, ids and all; `foreign`: those of them that are no ASCII. `max_tokens`: their sum. `prefix_bytes`: of `system` and `tools` as JSON.
+    `bytes`: of whole lines, ids and all; `foreign`: those of them that are no ASCII. `max_tokens`: their sum.
+    `prefix_bytes`: of `system` and `tools` as JSON.
     `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any;
     `marks_messages`: one stands behind what is shared, so that more than this is written to a cache. `has_documents`: there
     are pictures or documents, which do not weigh what their bytes do; `has_tools`: to which the API adds a prompt of its own.

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from builders import CANCELED, EXPIRED, errored, request_line, result_line
 from loopback import Answer, answering, as_json
-from program import Person, request, requests
+from program import Person, equipped, request, requests
 
+from batchctl.commands.budget import most_of
+from batchctl.commands.cost import cost as look_up
+from batchctl.commands.cost import total
 from batchctl.emulator.running import Running
 
 MILLION = Decimal(1_000_000)
@@ -157,6 +160,22 @@ def test_before_a_fetch_nothing_is_known_and_nothing_is_said_to_be_free(person: 
         assert {one[name] for name in one if name.endswith("_usd")} == {None}
     assert (found["total"]["at_least"], found["total"]["unknown"]) == (False, [])
     assert person.run("cost", "nobody").status == 2
+
+
+def test_a_round_that_another_process_plans_meanwhile_is_a_round_like_all_others(
+    person: Person, emulator: Running
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
+    name = person.submitted("in.jsonl", requests(20))
+    assert person.run("fetch").status == 3
+    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
+        read_before = tools.ledger.job(name)
+        assert person.run("retry", name).status == 0
+        assert [one.number for one in look_up(tools, read_before).rounds] == [1, 2]
+        assert len(most_of(tools, read_before)) == 2
+        found = total(tools, read_before, tools.ledger.batches(read_before))
+    assert found is not None
+    assert (found.unknown, found.beyond) == ((), ("1 batch not fetched yet",))
 
 
 def test_ten_times_the_requests_take_no_more_room_in_the_ledger(person: Person) -> None:
