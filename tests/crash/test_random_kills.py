@@ -101,8 +101,8 @@ def _finished(person: Person, emulator: Running) -> Left:
 def _job(folder: Path, emulator: Running) -> Person:
     folder.mkdir()
     person = Person(folder, emulator.base_url)
-    # Five on two cores may keep a create waiting that its sender did not live to see.
-    person.variables[GRACE_VARIABLE] = "1"
+    # Five on two cores, beside other tests and their disk, may keep a create waiting that its sender did not live to see.
+    person.variables[GRACE_VARIABLE] = "3"
     person.write("in.jsonl", [*requests(60), wrong_request("wrong")])
     return person
 
