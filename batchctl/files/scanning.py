@@ -138,7 +138,7 @@ class _Scanner:
                 good[at] = request
             offset += len(line) + 1
         self._seen.add_all([request["custom_id"].encode() for request in good.values()])
-        self._tallying.add_each([one["params"] for one in good.values()], [*good], Run(lines, run, start, first))
+        self._tallying.add_each([one["params"] for one in good.values()], [*good], Run(lines, start, first))
 
     def _take_at_once(self, run: bytes, lines: list[bytes], offset: int) -> bool:
         """Where all of the lines are plainly good, as nearly all lines are. False: they have to be looked at one by one."""
@@ -146,7 +146,7 @@ class _Scanner:
             return False
         first = self._number + 1
         deep = deep_checked(first, len(lines), self._order.depth)
-        ids = self._ids_of_good(run, lines, [number - first for number in deep], offset)
+        ids = self._ids_of_good(lines, [number - first for number in deep], offset)
         if ids is None:
             return False
         self._is_clean = self._is_clean and not self._gap
@@ -157,7 +157,7 @@ class _Scanner:
         self._cuts.add_all(run, lines, offset, first)
         return True
 
-    def _ids_of_good(self, run: bytes, lines: list[bytes], deep: list[int], offset: int) -> list[bytes] | None:
+    def _ids_of_good(self, lines: list[bytes], deep: list[int], offset: int) -> list[bytes] | None:
         """The custom_ids of lines that are all plainly good, those at `deep` in depth; None where one may not be."""
         alike = read_alike(lines) if len(deep) < len(lines) else None
         # Where they differ in more than what they ask, each says for itself which group it is of.
@@ -176,9 +176,9 @@ class _Scanner:
         if not are_structures_good(in_depth):
             return None
         if alike is not None:
-            self._tallying.add_alike(alike, Run(lines, run, offset, self._number + 1))
+            self._tallying.add_alike(alike, Run(lines, offset, self._number + 1))
         else:
-            self._tallying.add_each(params, range(len(lines)), Run(lines, run, offset, self._number + 1))
+            self._tallying.add_each(params, range(len(lines)), Run(lines, offset, self._number + 1))
         return ids
 
     def _are_models_good(self, params: list[Any]) -> bool:

@@ -38,13 +38,12 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Lines of a block, and their bytes with the newlines between them; the place and the number of the first.
+    """The lines of a block, with the place and the number of the first.
 
     Where one of them stands is worked out for the few that are remembered.
     """
 
     lines: Sequence[bytes]
-    text: bytes
     offset: int
     first: int
 
@@ -136,7 +135,7 @@ def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
 def _tally_block(
     tallying: Tallying, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
 ) -> None:
-    run = Run(lines, b"\n".join(lines), offset, first)
+    run = Run(lines, offset, first)
     alike = None if left_out else read_alike(lines)
     if alike is not None and alike.is_own:
         tallying.add_alike(alike, run)
@@ -198,19 +197,16 @@ def _digest(rest: Params) -> str:
 
 class _Group:
     def __init__(self, digest: str, params: Params, line: int) -> None:
-        before, behind = list(ttls_before(params)), list(ttls_after(params))
-        ttls = before + behind
         self._said: dict[str, Any] = {
             "digest": digest,
             "model": params["model"],
             "inference_geo": _geo(params),
             "first_line": line,
             "prefix_bytes": prefix_bytes(params) if digest else 0,
-            "ttl": LONG if LONG in ttls else SHORT if ttls else "",
-            "breakpoints": len(ttls),
-            "marks_messages": bool(behind),
+            "breakpoints": len([*ttls_before(params), *ttls_after(params)]),
         }
-        self._has_tools = self._calls_servers = self._has_documents = False
+        self._ttls: set[str] = set()
+        self._has_tools = self._calls_servers = self._has_documents = self._marks_messages = False
         self.take_in(params)
         self._sizes: Counter[int] = Counter()
         self._strata: dict[int, _Stratum] = {}
@@ -218,6 +214,9 @@ class _Group:
 
     def take_in(self, params: Params) -> None:
         """What is the same for all requests of a group, but for those that are left over: there, what any of them has."""
+        behind = set(ttls_after(params))
+        self._ttls |= behind.union(ttls_before(params))
+        self._marks_messages = self._marks_messages or bool(behind)
         self._has_tools = self._has_tools or bool(params.get("tools"))
         self._calls_servers = self._calls_servers or _calls_servers(params)
 
@@ -226,8 +225,7 @@ class _Group:
         lines = run.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
-        if not run.text.isascii():
-            self._foreign += sum(len(line.translate(None, ASCII)) for line in own if not line.isascii())
+        self._foreign += sum(len(line.translate(None, ASCII)) for line in own if not line.isascii())
         if len(self._sizes) > MOST_SIZES:
             self._fold()
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
@@ -249,9 +247,9 @@ class _Group:
             return
         self._has_documents = self._has_documents or any(source in text for source in SOURCES)
         if text.count(MARK) != self._said["breakpoints"] * len(lines):
-            self._said["marks_messages"] = True
-        if self._said["marks_messages"]:
-            self._said["ttl"] = LONG if self._said["ttl"] == LONG or MARK_1H in text else SHORT
+            self._marks_messages = True
+        if self._marks_messages:
+            self._ttls.add(LONG if MARK_1H in text else SHORT)
 
     def tally(self) -> Tally:
         self._fold()
@@ -261,6 +259,8 @@ class _Group:
             requests=self._requests,
             bytes=sum(one.bytes for one in strata),
             foreign=self._foreign,
+            ttl=LONG if LONG in self._ttls else SHORT if self._ttls else "",
+            marks_messages=self._marks_messages,
             has_documents=self._has_documents,
             has_tools=self._has_tools,
             calls_servers=self._calls_servers,

@@ -171,7 +171,7 @@ def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_pa
 def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], *, calls: bool) -> None:
     tallying = Tallying()
     many = [{"model": "m", "max_tokens": 1, "messages": [], **params}]
-    tallying.add_each(many, [0], Run([b"x" * 50], b"x" * 50, 0, 1))
+    tallying.add_each(many, [0], Run([b"x" * 50], 0, 1))
     assert [tally.calls_servers for tally in tallying.finish()] == [calls]
 
 
@@ -213,6 +213,14 @@ def test_marks_in_messages_are_noticed_though_the_first_has_none(tmp_path: Path,
     assert (tally.marks_messages, tally.ttl) == (True, ttl.get("ttl", "5m"))
     (plain,) = scanned(tmp_path, file_of(lines[:5])).scan.tallies
     assert (plain.marks_messages, plain.ttl) == (False, "")
+
+
+def test_marks_of_what_is_left_over_are_noticed_though_the_first_has_none(tmp_path: Path) -> None:
+    marked = [{"type": "text", "text": "its own", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+    lines = [line(n, system=marked if n == 90 else f"number {n}") for n in range(100)]
+    *groups, others = scanned(tmp_path, file_of(lines)).scan.tallies
+    assert (others.digest, others.ttl) == ("", "1h")
+    assert {tally.ttl for tally in groups} == {""}
 
 
 def test_tools_of_what_is_left_over_are_noticed_though_the_first_has_none(tmp_path: Path) -> None:
