@@ -2,9 +2,11 @@
 
 import random
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 SLICE_SECONDS = 0.2
+# Linux stops its monotonic clock while the machine sleeps, but not this one; the monotonic clock of macOS goes on by itself.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock:
@@ -14,28 +16,32 @@ class Clock:
         return datetime.now(UTC)  # noqa: TID251 - this is the one place
 
     def monotonic(self) -> float:
-        """Seconds from some point, never backwards: for durations."""
-        return time.monotonic()
+        """Seconds from some point, never backwards, and on through a sleep of the machine: for every duration."""
+        return time.clock_gettime(_STEADY)
 
     def draw(self) -> float:
         """A number from 0 to 1, for jitter."""
         return random.random()  # noqa: S311 - spreads requests in time, keeps no secret
 
     def wait_until(self, at: datetime, stop: "StopSign") -> bool:
-        """True when it was stopped. In slices: a laptop that slept is late by the wall clock, not by a timer."""
-        while not stop.is_set() and (left := at - self.now()) > timedelta():
-            time.sleep(min(SLICE_SECONDS, left.total_seconds()))  # noqa: TID251 - as above
+        """True when it was stopped. By a clock that nobody sets: one that is put back in the middle makes no wait longer.
+
+        In slices: after a sleep of the machine, a timer would still run.
+        """
+        end = self.monotonic() + (at - self.now()).total_seconds()
+        while not stop.is_set() and (left := end - self.monotonic()) > 0:
+            time.sleep(min(SLICE_SECONDS, left))  # noqa: TID251 - as above
         return stop.is_set()
 
 
 class StopSign:
     """Set from a signal handler or by the time, read everywhere. A plain flag: a lock taken in a handler waits for itself.
 
-    `until`: when a run that was given a `--timeout` stops as if by Ctrl-C. `is_gentle`: somebody reads the sign and lets
+    `until`: the reading of `Clock.monotonic` at which a run that was given a `--timeout` stops as if by Ctrl-C. `is_gentle`: somebody reads the sign and lets
     what is in flight finish; else the handler interrupts at once.
     """
 
-    def __init__(self, clock: Clock | None = None, until: datetime | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, until: float | None = None) -> None:
         self._clock = clock or Clock()
         self._until = until
         self._is_set = False
@@ -51,4 +57,4 @@ class StopSign:
         return not self._is_set and self.is_set()
 
     def is_set(self) -> bool:
-        return self._is_set or (self._until is not None and self._clock.now() >= self._until)
+        return self._is_set or (self._until is not None and self._clock.monotonic() >= self._until)

@@ -18,6 +18,7 @@ from batchctl.domain.model import (
     Round,
     Settings,
     State,
+    Unconfirmed,
 )
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -93,7 +94,7 @@ def a_batch(state: State = State.PLANNED, count: int = 10, **more: Any) -> Batch
     cut = more.pop("cut", None) or a_cut(count, more.pop("first", 0))
     given: dict[str, Any] = {"id": 1, "job_id": 1, "round": 1, "cut": cut, "state": state}
     if state is State.SUBMITTING:
-        given["intent_at"] = NOW
+        given |= {"intent_at": NOW, "attempt": 1, "unconfirmed": Unconfirmed.UNKNOWN}
     if state in {State.IN_PROGRESS, State.CANCELING, State.ENDED, State.FETCHED}:
         given |= {"message_batch_id": "msgbatch_1", "created_at": NOW, "expires_at": NOW + EXPIRY}
         given["counts"] = RequestCounts(processing=cut.count)

@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from batchctl.cli.app import app
 from batchctl.clock import Clock
+from batchctl.commands.copies import PlaceGuard
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.server import Server
 from batchctl.domain.reconciling import GRACE
@@ -111,12 +112,14 @@ def equipped(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Eq
     """What a process of its own would open at a workspace that is there: a ledger, a lock and a connection."""
     workspace, transport, clock = Workspace(root), Transport(base_url), Clock()
     with closing(Ledger(workspace.ledger)) as ledger, closing(transport), Owner(workspace.owners) as owner:
+        guard = PlaceGuard(ledger)
         yield Equipment(
             workspace=workspace,
             ledger=ledger,
             transport=transport,
             base_url=base_url,
-            server=Server(transport, clock),
+            server=Server(transport, clock, guard.salt),
+            place_guard=guard,
             clock=clock,
             tell=lambda _: None,
             owner=owner.name,

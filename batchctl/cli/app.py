@@ -1,5 +1,6 @@
 """The commands: options in, one call, one exit status. What a verb does stands in `commands`."""
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +48,7 @@ def submit(
     label: o.Labels = None,
     max_requests: o.MaxRequests = DEFAULT_MAX_REQUESTS,
     max_bytes: o.MaxBytes = CEILING_MAX_BYTES,
+    equal_sizes: o.EqualSizes = False,
     check: o.Check = "auto",
     skip_bad: o.SkipBad = False,
     dry_run: o.DryRun = False,
@@ -73,7 +75,7 @@ def submit(
 
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system),
+        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes),
         name=name,
         skip_bad=skip_bad,
         depth=o.depth_of(check),
@@ -116,7 +118,7 @@ def estimate(
 
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, ""),
+        settings=_settings(api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, "", equal_sizes=True),
         skip_bad=skip_bad,
         depth=o.depth_of(check),
     )
@@ -223,6 +225,7 @@ def run(
     label: o.Labels = None,
     max_requests: o.MaxRequests = DEFAULT_MAX_REQUESTS,
     max_bytes: o.MaxBytes = CEILING_MAX_BYTES,
+    equal_sizes: o.EqualSizes = False,
     check: o.Check = "auto",
     skip_bad: o.SkipBad = False,
     beta: o.Betas = None,
@@ -251,7 +254,7 @@ def run(
 
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system),
+        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes),
         name=name,
         skip_bad=skip_bad,
         depth=o.depth_of(check),
@@ -451,8 +454,10 @@ def _settings(
     max_bytes: int,
     labels: list[str] | None,
     cache_system: str,
+    equal_sizes: bool,
 ) -> "Settings":
-    from batchctl.domain.model import Settings  # noqa: PLC0415 - keeps --help quick
+    from batchctl.domain.cutting import MOST_SIZES  # noqa: PLC0415 - keeps --help quick
+    from batchctl.domain.model import Settings  # noqa: PLC0415
 
     return Settings(
         api_version=api_version,
@@ -461,6 +466,7 @@ def _settings(
         max_bytes=max_bytes,
         labels=o.labels_of(labels or []),
         cache_system=o.ttl_of(cache_system),
+        size_start=None if equal_sizes else secrets.randbelow(MOST_SIZES),
     )
 
 

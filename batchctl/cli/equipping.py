@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from batchctl.cli.wiring import Common, book_of, workspace_of
 from batchctl.clock import Clock, StopSign
+from batchctl.commands.copies import PlaceGuard
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.server import Server
 from batchctl.domain.errors import UsageProblem
@@ -29,12 +30,14 @@ def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iter
         # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
         owner = stack.enter_context(Owner(workspace.owners)).name if common.takes_steps else ""
         stack.callback(transport.close)
+        guard = PlaceGuard(ledger)
         yield Equipment(
             workspace=workspace,
             ledger=ledger,
             transport=transport,
             base_url=transport.base_url,
-            server=Server(transport, clock),
+            server=Server(transport, clock, guard.salt),
+            place_guard=guard,
             clock=clock,
             tell=screen.tell,
             owner=owner,

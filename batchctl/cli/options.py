@@ -200,6 +200,14 @@ MaxBytes = Annotated[
         show_default=False,
     ),
 ]
+EqualSizes = Annotated[
+    bool,
+    typer.Option(
+        "--equal-sizes",
+        help="Give every batch --max-requests requests. By default sizes differ, so that a lost batch is found by its size.",
+        show_default=False,
+    ),
+]
 Show = Annotated[
     int | None,
     typer.Option(

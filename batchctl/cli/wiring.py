@@ -83,7 +83,7 @@ def run_with(
     """The same for a command with tools of its own."""
     clock = Clock()
     screen = Screen(clock, as_json=common.as_json, quiet=common.quiet, verbose=common.verbose)
-    until = None if common.timeout is None else clock.now() + timedelta(seconds=common.timeout)
+    until = None if common.timeout is None else clock.monotonic() + common.timeout
     stop = StopSign(clock, until)
     try:
         with stopping(stop), opens(common, clock, screen, stop) as tools:

@@ -148,9 +148,11 @@ def _asked_for(tools: Equipment, ids: Sequence[str]) -> list[MessageBatch]:
     _refuse_doubted(tools, list(found.values()))
     # To another key they will be unknown, which is what deleted ones are, too.
     patiently(tools, tools.server.meet)
-    empty = [seen.id for seen in found.values() if not seen.counts.total]
+    empty = [seen.id for seen in found.values() if not seen.size]
     if empty:
-        raise Refused(f"the API counts no requests in {some_of(empty)}", hint="run the same command again later")
+        raise Refused(
+            f"the API does not say how many requests {some_of(empty)} holds", hint="run the same command again later"
+        )
     return [found[one] for one in ids]
 
 
@@ -160,7 +162,6 @@ def _listed(tools: Equipment, ids: Collection[str]) -> dict[str, MessageBatch]:
     after, pages = "", 0
     while len(ids) - len(found) > max(RETRIEVE_UP_TO, pages):
         page = patiently(tools, partial(tools.server.page, after))
-        tools.server.learn(page)
         found.update((seen.id, seen) for seen in page.batches if seen.id in ids)
         after, pages = page.after, pages + 1
         if not after:
@@ -224,7 +225,7 @@ def _record(tools: Equipment, wanted: Attachment, found: Sequence[MessageBatch],
     with tools.workspace.planning():
         job = _job(tools, wanted, found, given)
         tools.workspace.job_folder(job.name)
-        api = tools.server.identity
+        api = tools.server.account.stored()
         if not tools.ledger.record_attached(job, list(zip(places, found, strict=True)), tools.now(), api=api):
             _without_input(tools, Attachment(words=()), [seen.id for seen in found])
             _refuse_doubted(tools, found)
@@ -241,8 +242,8 @@ def _job(tools: Equipment, wanted: Attachment, found: Sequence[MessageBatch], gi
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     stand_in = stand_in_sha256([seen.id for seen in found])
     name = job_name(input_name(wanted.path), given.sha256, names) if given else job_name(STEM, stand_in, names)
-    count = sum(seen.counts.total for seen in found)
-    began = min(seen.created_at for seen in found)
+    count = sum(seen.size or 0 for seen in found)
+    began = min((seen.created_at for seen in found if seen.created_at), default=tools.now())
     return Job(
         id=0,
         name=wanted.name or name,

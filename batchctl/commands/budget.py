@@ -106,6 +106,25 @@ def _why_unknown_before(job: Job | None) -> str:
 NO_LIMIT = Budget()
 
 
+def hold_again(tools: Equipment, job: Job) -> None:
+    """Before requests are sent once more whose earlier create may have been paid for: with that, within the job's limit.
+
+    Raises Refused, as `Budget.hold` does. A yes to what cannot be told was given when the round was agreed to.
+    """
+    if job.max_cost is None:
+        return
+    amounts = [amount for amount in most_of(tools, job) if amount is not None]
+    forecasts = {r.number: r for r in job.rounds}
+    for one in tools.ledger.presumed(job):
+        of_round = forecasts[one.round]
+        if of_round.forecast is not None and of_round.count:
+            amounts.append(of_round.forecast.high * one.cut.count / of_round.count)
+    Budget(limit=job.max_cost, yes=True).hold(
+        amounts,
+        hint=f"a create whose answer was lost may be paid for, too; raise the limit: batchctl submit {job.name} --max-cost USD",
+    )
+
+
 def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
     """The most that each round of a job comes to; None stands for what may come on top, and nobody knows how much.
 

@@ -55,5 +55,5 @@ def _again(tools: Equipment, batch: Batch, failure: ApiFailure) -> None:
 def _rest(tools: Equipment, batch: Batch, note: str, retry_after: float | None) -> float:
     """Seconds until it is asked again."""
     pause = backoff(batch.tries + 1, retry_after, tools.clock.draw())
-    tools.ledger.record_rest(batch, not_before=tools.now() + timedelta(seconds=pause), note=note)
+    tools.ledger.record_rest(batch, tools.now(), not_before=tools.now() + timedelta(seconds=pause), note=note)
     return pause

@@ -13,6 +13,7 @@ from pathlib import Path
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import patiently, reachable
 from batchctl.commands.verify import verify
+from batchctl.domain.accounts import account_of, is_other
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, Refused
 from batchctl.domain.events import BatchDeleted
@@ -72,10 +73,11 @@ def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
     """To another key they would be unknown, which is what deleted ones are, too."""
     with reachable("nothing was deleted"):
         tools.server.meet()
-    elsewhere = next((b.api for b in batches if b.api and b.api != tools.server.identity), "")
+    here = tools.server.account
+    elsewhere = next((b.api for b in batches if is_other(b.api, here)), "")
     if elsewhere:
         raise Refused(
-            f"they were sent to {elsewhere}; this key and URL ask {tools.server.identity}: nothing was deleted",
+            f"they were sent to {account_of(elsewhere).shown()}; this key and URL ask {here.shown()}: nothing was deleted",
             hint="run it again with the key and the --base-url that they were sent with",
         )
 

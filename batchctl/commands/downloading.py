@@ -5,50 +5,93 @@ A stop between any two numbered steps downloads this batch again, never half, ne
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import raise_unless_passing
+from batchctl.commands.looking import raise_unless_passing, tell_unread
+from batchctl.commands.matching import hold_against_requests
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
-from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed
-from batchctl.domain.model import Batch, Job
+from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, ForeignBatch
+from batchctl.domain.matching import Evidence, Match
+from batchctl.domain.model import Batch, Job, Verified
 from batchctl.domain.polling import GIVE_UP_AFTER, backoff
 from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
 from batchctl.files.result_lines import NotWhole, OrderOfArrival, Positions
-from batchctl.files.results import NotOurs, receive, unverified
+from batchctl.files.results import Answers, NotOurs, receive, unverified
 
 
 def download(tools: Equipment, job: Job, batch: Batch) -> None:
     # 1. One process downloads it.
     if not tools.ledger.claim(batch, tools.owner, tools.now()):
         return
-    assert batch.message_batch_id is not None, "a batch that ended has a name"
+    message_batch_id = batch.message_batch_id
+    assert message_batch_id is not None, "a batch that ended has a name"
     tools.tell(DownloadBegun(*tools.place(batch)))
     try:
+        if batch.counts_unread:
+            batch = _asked_again(tools, batch)
         # 2. What must come back: the ids of this batch's range.
         positions = _positions(tools, job, batch)
         # 3. The raw bytes beside their place, checked line by line, then renamed.
         raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
-        with tools.transport.results(batch.message_batch_id) as pieces:
+        with tools.transport.results(message_batch_id) as pieces:
             verified = receive(_until_stopped(tools, pieces), positions, batch, raw, index)
+        # 4. The answers of a batch that was found in the list are held against the requests: its ids may be another job's, too.
+        evidence = _evidence(tools, job, replace(batch, results_sha256=verified.sha256))
     except NotOurs:
-        tools.ledger.record_wrong_adoption(batch, tools.now())
-        if batch.identified:
-            # Its first ids were ours and most of the others are not: read again, they would say the same.
-            tools.ledger.record_stranger(job.id, batch.message_batch_id, tools.now())
-        until = tools.now()
-        tools.tell(DownloadFailed(*tools.place(batch), f"{batch.message_batch_id} is not ours: in doubt again", until))
+        _not_ours(tools, job, batch, "its custom_ids are other requests'", is_sure=batch.identified)
     except (ApiFailure, NotWhole) as failure:
         _again(tools, job, batch, failure)
     except BaseException:
         tools.ledger.release(batch, tools.owner, not_before=None)
         raise
     else:
-        # 4. The row last: a stop before it downloads again, never forgets.
-        tools.ledger.record_fetched(batch, tools.owner, verified, tools.now())
-        tools.tell(BatchFetched(*tools.place(batch), verified.counts, verified.bytes))
+        _verified(tools, job, batch, verified, evidence)
+
+
+def _verified(tools: Equipment, job: Job, batch: Batch, verified: Verified, evidence: Evidence) -> None:
+    match evidence.match:
+        case Match.FOREIGN:
+            _not_ours(tools, job, batch, evidence.problem, is_sure=True)
+        case Match.UNDECIDED:
+            tools.ledger.record_held(batch, tools.owner, f"{batch.message_batch_id}: {evidence.problem}")
+            tools.tell(DownloadFailed(*tools.place(batch), f"may be another job's: {evidence.problem}", None))
+        case Match.OURS:
+            # 5. The row last: a stop before it downloads again, never forgets.
+            tools.ledger.record_fetched(batch, tools.owner, verified, tools.now(), evidence=evidence.basis)
+            tools.tell(BatchFetched(*tools.place(batch), verified.counts, verified.bytes))
+
+
+def _not_ours(tools: Equipment, job: Job, batch: Batch, why: str, *, is_sure: bool) -> None:
+    """Ours is unconfirmed again. `is_sure`: read once more, the batch would say the same."""
+    assert batch.message_batch_id is not None
+    tools.ledger.record_wrong_adoption(batch, tools.now())
+    if is_sure:
+        tools.ledger.record_stranger(job.id, batch.message_batch_id, tools.now())
+    tools.tell(ForeignBatch(*tools.place(batch), batch.message_batch_id, why))
+
+
+def _evidence(tools: Equipment, job: Job, batch: Batch) -> Evidence:
+    """What it rests on that the results which were just received are ours. Raises ApiFailure."""
+    if not batch.provisional or not job.has_requests:
+        return Evidence(match=Match.OURS, basis="")
+    if batch.evidence:
+        return Evidence(match=Match.OURS, basis=batch.evidence)
+    answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch)
+    with contextlib.closing(answers):
+        return hold_against_requests(tools, job, batch, answers)
+
+
+def _asked_again(tools: Equipment, batch: Batch) -> Batch:
+    """The batch with the API's counters, if it says them now. Raises ApiFailure."""
+    assert batch.message_batch_id is not None
+    seen = tools.transport.retrieve(batch.message_batch_id).batch
+    tools.ledger.record_seen([(batch, seen)], tools.now())
+    tell_unread(tools, seen)
+    return batch if seen.counts is None else replace(batch, counts=seen.counts, counts_unread=False)
 
 
 def _positions(tools: Equipment, job: Job, batch: Batch) -> Positions:
@@ -68,7 +111,7 @@ def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWh
     failures = batch.tries + 1
     retry_after = failure.retry_after if isinstance(failure, ApiFailure) else None
     until = tools.now() + timedelta(seconds=backoff(failures, retry_after, tools.clock.draw()))
-    tools.ledger.record_try(batch, tools.owner, not_before=until, note=str(failure))
+    tools.ledger.record_try(batch, tools.owner, tools.now(), not_before=until, note=str(failure))
     if isinstance(failure, ApiFailure):
         if after_read(failure) is AfterRead.GONE:
             tools.ledger.record_missing(batch, tools.now())

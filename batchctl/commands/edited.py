@@ -37,7 +37,7 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
         lines[origin] = line
     path = tools.workspace.requests(job.name, number, tools.owner)
     with replacing(path) as requests, replacing(tools.workspace.origins(path)) as numbers:
-        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers))
+        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers), len(tools.ledger.batches(job)))
         for origin in (known for known in origins.values() if known in lines):
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()

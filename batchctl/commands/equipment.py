@@ -12,6 +12,7 @@ from batchctl.ledger.questions import Questions
 from batchctl.pricing.book import Book
 
 if TYPE_CHECKING:
+    from batchctl.commands.copies import PlaceGuard
     from batchctl.commands.server import Server
     from batchctl.domain.events import Tell
     from batchctl.ledger.ledger import Ledger
@@ -54,6 +55,7 @@ class Equipment(AskingEquipment):
 
     ledger: "Ledger"
     owner: str
+    place_guard: "PlaceGuard"
     parallel: int = 4
     poll: float | None = None
     grace: timedelta = GRACE

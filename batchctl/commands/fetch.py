@@ -9,7 +9,7 @@ from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output, merge
 from batchctl.commands.picture import report_of
 from batchctl.commands.surplus import notice_surplus
-from batchctl.domain.errors import ApiFailure, BatchctlError, ServiceProblem
+from batchctl.domain.errors import ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
 from batchctl.domain.model import Job, Merged, State
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
@@ -50,16 +50,16 @@ def forget_what_is_gone(tools: Equipment, job: Job) -> None:
             tools.ledger.record_gone(batch, tools.now())
 
 
-def take_steps(tools: Equipment, job: Job, verb: Verb) -> ServiceProblem | None:
+def take_steps(tools: Equipment, job: Job, verb: Verb) -> ServiceProblem | DoubtProblem | None:
     """Runs the loop; what could not be had is told at the end, after what could is in the files."""
     try:
         Loop(tools, job, verb).run()
-    except ServiceProblem as problem:
+    except (ServiceProblem, DoubtProblem) as problem:
         return problem
     return None
 
 
-def brought_home(tools: Equipment, job: Job, output: Output, problem: ServiceProblem | None) -> Fetched:
+def brought_home(tools: Equipment, job: Job, output: Output, problem: BatchctlError | None) -> Fetched:
     """Merged from what is on the disk."""
     notice_surplus(tools, job)
     merged = merge(tools, tools.ledger.job(job.name), output)

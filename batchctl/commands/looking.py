@@ -1,7 +1,8 @@
 """Arrow c: what the API says of the batches under way. One list page answers for a thousand of them."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -9,13 +10,16 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.picture import report_of
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
-from batchctl.domain.events import Looked, LookFailed
+from batchctl.domain.events import FieldsUnread, Looked, LookFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.domain.polling import backoff, look_pause
+from batchctl.domain.reconciling import is_past
 from batchctl.transport.client import Page, Seen
 
 # Up to this many are asked for one by one: that answer says when to ask again, the list does not.
 RETRIEVE_UP_TO = 2
+# Entries of one reading of the list that are asked for by their ids, because the list does not say their size.
+MOST_COMPLETED = 20
 Told = TypeVar("Told")
 
 
@@ -25,7 +29,7 @@ class Looker:
     def __init__(self, tools: Equipment) -> None:
         self._tools = tools
         self._looks = self._failures = 0
-        self._begun = tools.now()
+        self._begun = tools.clock.monotonic()
 
     def look(self, job: Job, batches: Sequence[Batch]) -> float:
         """Seconds until the next look. Raises AccountProblem, and ServiceProblem where asking again cannot help."""
@@ -36,7 +40,7 @@ class Looker:
         self._looks, self._failures = self._looks + 1, 0
         if self._tools.poll is not None:
             return self._tools.poll
-        watched = (self._tools.now() - self._begun).total_seconds()
+        watched = self._tools.clock.monotonic() - self._begun
         return look_pause(self._looks, watched, hint, self._tools.clock.draw())
 
     def failed(self, failure: ApiFailure) -> float:
@@ -100,31 +104,61 @@ def look(tools: Equipment, job: Job, batches: Sequence[Batch]) -> float | None:
             found.append((wanted[message_batch_id], seen.batch))
             hint = seen.retry_after or hint
     tools.ledger.record_seen(found, tools.now())
+    for _, batch in found:
+        tell_unread(tools, batch)
     tools.tell(Looked(report_of(tools, job)))
     return hint
 
 
+def tell_unread(tools: Equipment, seen: MessageBatch) -> None:
+    """Once for each set of fields: what could not be read is not known, and is asked for again with every look."""
+    tools.server.note(seen)
+    if tools.server.is_news(seen.unread):
+        tools.tell(FieldsUnread(seen.id, seen.unread))
+
+
 def _listed(tools: Equipment, wanted: dict[str, Batch]) -> list[MessageBatch]:
-    """Those of `wanted` that the list shows, read no further back than the oldest of them."""
-    oldest = min((b.created_at for b in wanted.values() if b.created_at), default=None)
+    """Those of `wanted` that the list shows, read no further back than the oldest of them.
+
+    An entry that does not say whether the batch has ended says nothing: that batch is asked for by its id.
+    """
+    times = [b.created_at for b in wanted.values()]
+    oldest = min((at for at in times if at is not None), default=None) if None not in times else None
     found: dict[str, MessageBatch] = {}
     for page in pages(tools):
-        found.update((b.id, b) for b in page.batches if b.id in wanted)
-        is_past = oldest is not None and bool(page.batches) and page.batches[-1].created_at < oldest
-        if len(found) == len(wanted) or is_past:
+        found.update((b.id, b) for b in page.batches if b.id in wanted and "processing_status" not in b.unread)
+        if len(found) == len(wanted) or is_past(page.batches, oldest):
             break
     return list(found.values())
+
+
+def completed(tools: Equipment, listed: Sequence[MessageBatch], known: Collection[str]) -> list[MessageBatch]:
+    """Entries of the list, each asked for by its id where its size cannot be read; so many at most. Raises ApiFailure."""
+    left = MOST_COMPLETED
+    found = []
+    for batch in listed:
+        if batch.size is None and batch.id not in known and left:
+            left -= 1
+            with contextlib.suppress(ApiFailure):
+                batch = tools.transport.retrieve(batch.id).batch  # noqa: PLW2901 - the same batch, better known
+        found.append(batch)
+    return found
 
 
 def pages(tools: Equipment) -> Iterator[Page]:
     """The API's list, newest first, read as far as pages are asked for. Raises Stopped, and as `Server.page` does."""
     after = ""
+    shown: set[str] = set()
     while not tools.stop.is_set():
         page = tools.server.page(after)
-        yield page
-        if not page.after:
+        ids = {b.id for b in page.batches}
+        # A list that does not move on has no end: nothing can be said to be missing from it.
+        is_stuck = bool(page.after) and ids <= shown
+        yield replace(page, is_whole=page.is_whole and not is_stuck)
+        if not page.after or is_stuck:
             return
         after = page.after
+        shown |= ids
     raise Stopped
 
 

@@ -3,9 +3,10 @@
 import concurrent.futures
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
+from batchctl.commands.budget import hold_again
 from batchctl.commands.canceling import cancel
 from batchctl.commands.downloading import download
 from batchctl.commands.equipment import Equipment
@@ -26,6 +27,7 @@ from batchctl.domain.steps import (
     Step,
     WaitUntil,
     is_all_else_done,
+    is_on_hold,
     next_steps,
 )
 
@@ -47,7 +49,8 @@ class Loop:
         self._verb = verb
         self._looker = Looker(tools)
         self._settler = Settler(tools)
-        self._look_due: datetime | None = None
+        # By the steady clock: a look is never put off by a clock that was set.
+        self._look_due: float | None = None
         self._is_stuck = False
 
     def run(self) -> None:
@@ -65,6 +68,7 @@ class Loop:
             steps = next_steps(self._snapshot(), self._verb.arrows, self._tools.now())
             match steps:
                 case ():
+                    self._raise_if_held()
                     return
                 case (WaitUntil() as wait,):
                     if not self._wait(wait):
@@ -74,13 +78,15 @@ class Loop:
 
     def _snapshot(self) -> Snapshot:
         ledger = self._tools.ledger
-        ledger.release_dead(self._tools.now())
+        steady = self._tools.clock.monotonic()
+        ledger.release_dead(steady)
         job = ledger.job(self._name)
+        left = None if self._look_due is None else timedelta(seconds=max(0.0, self._look_due - steady))
         return Snapshot(
             job=job,
             batches=ledger.batches(job),
             busy_counts=ledger.counts_being_sent(job),
-            look_due=self._look_due,
+            look_due=None if left is None else self._tools.now() + left,
         )
 
     def _wait(self, wait: WaitUntil) -> bool:
@@ -102,7 +108,17 @@ class Loop:
         if doubts and is_all_else_done(job, batches, self._verb.arrows, self._tools.now()):
             raise DoubtProblem(
                 f"{len(doubts)} of {len(batches)} batches are {doubts[0].note}",
-                hint=f"nothing is sent twice; once they have ended, their ids may tell: batchctl resolve {self._name}",
+                hint=f"nothing is sent twice; what is known of them, and what you can decide: batchctl resolve {self._name}",
+            )
+
+    def _raise_if_held(self) -> None:
+        """Results that are on the disk and are not used: nobody but a person can say whether they are ours."""
+        batches = self._tools.ledger.batches(self._tools.ledger.job(self._name))
+        held = [b for b in batches if b.held]
+        if held and Arrow.DOWNLOAD in self._verb.arrows:
+            raise DoubtProblem(
+                f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}",
+                hint=f"what is known of them, and what you can decide: batchctl resolve {self._name}",
             )
 
     def _take(self, steps: Sequence[Step]) -> None:
@@ -116,7 +132,7 @@ class Loop:
                     self._is_stuck = not self._settler.settle(job, batches)
                 case Look(batches):
                     pause = self._looker.look(job, batches)
-                    self._look_due = self._tools.now() + timedelta(seconds=pause)
+                    self._look_due = self._tools.clock.monotonic() + pause
                 case Send(batch):
                     actions.append(partial(self._send, job, batch))
                 case Download(batch):
@@ -130,27 +146,36 @@ class Loop:
             _Wave(self._tools).run(actions)
 
     def _is_met(self) -> bool:
-        """Before the first upload: the server's time, and whether the key is good. False after a wait."""
+        """Before uploads: the account, the newest batch of the API, whether the key is good. False after a wait, or after
+        unconfirmed batches have come up that are looked for first.
+        """
+        tools = self._tools
+        job = tools.ledger.job(self._name)
         try:
-            self._tools.server.meet()
+            tools.server.meet()
+            if not tools.place_guard.is_passed(tools, job):
+                return False
         except ApiFailure as failure:
             try:
                 pause = self._looker.failed(failure)
             except AccountProblem:
-                self._tools.ledger.record_pause(self._tools.ledger.job(self._name), str(failure))
+                tools.ledger.record_pause(job, str(failure))
                 raise
-            self._tools.clock.wait_until(self._tools.now() + timedelta(seconds=pause), self._tools.stop)
+            tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop)
             return False
-        batches = self._tools.ledger.batches(self._tools.ledger.job(self._name))
-        refuse_other_account(self._tools, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
+        batches = tools.ledger.batches(job)
+        refuse_other_account(tools, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
 
     def _send(self, planned: Job, batch: Batch) -> None:
         """Unless a limit, a pause or a cancel has come up since this wave began."""
         job = self._tools.ledger.job(planned.name)
-        is_held = job.hold_until is not None and job.hold_until > self._tools.now()
-        if not job.paused and not is_held and job.canceled_at is None:
-            send(self._tools, job, batch)
+        if job.paused or is_on_hold(job, self._tools.now()) or job.canceled_at is not None:
+            return
+        if batch.unknown_creates or batch.unproven_refusals:
+            # An earlier create of these requests may be paid for, too.
+            hold_again(self._tools, job)
+        send(self._tools, job, batch)
 
 
 class _Wave:

@@ -56,7 +56,7 @@ class Models:
             if kept is not None:
                 # Of this URL; whether of this account, the first answer tells.
                 tools.server.meet()
-                if kept.is_fresh(_api(tools.base_url, tools.server.account), self._now):
+                if kept.is_fresh(_api(tools.base_url, tools.server.account.named), self._now):
                     return kept
             return self._ask(tools)
         except NOT_TOLD as problem:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import reachable
+from batchctl.commands.looking import reachable, tell_unread
 from batchctl.commands.settling import Settler, is_in_grace, listing_for, refuse_other_account, shares_of
 from batchctl.commands.surplus import notice_surplus
 from batchctl.domain.answers import AfterRead, after_read
@@ -41,8 +41,20 @@ def doubts_of(tools: Equipment, job: Job) -> Doubts:
     now = tools.now()
     lost = [b for b in tools.ledger.batches(job) if b.is_lost(now)]
     opened += [_open_doubt(tools, b, is_lost=True) for b in lost]
+    opened += [_held(tools, b) for b in tools.ledger.batches(job) if b.held and b not in lost]
     fresh = tools.ledger.job(job.name)
     return Doubts(job=fresh, doubts=tuple(opened), surplus=fresh.surplus, suspects=tuple(suspects))
+
+
+def _held(tools: Equipment, batch: Batch) -> OpenDoubt:
+    assert batch.message_batch_id is not None, "what was downloaded has a name"
+    seen = MessageBatch(
+        id=batch.message_batch_id,
+        processing_status=ProcessingStatus.ENDED,
+        counts=batch.counts,
+        created_at=batch.created_at,
+    )
+    return _open_doubt(tools, batch, [Candidate(seen=seen, share=1.0)])
 
 
 def _seek_lost(tools: Equipment, job: Job) -> None:
@@ -71,7 +83,7 @@ def _seen_whole(tools: Equipment, batch: Batch) -> MessageBatch:
 
 def _in_doubt(tools: Equipment, job: Job) -> list[Batch]:
     """Raises Refused while another process is sending one of them."""
-    tools.ledger.release_dead(tools.now())
+    tools.ledger.release_dead(tools.clock.monotonic())
     sending = [b for b in tools.ledger.batches(job) if b.state is State.SUBMITTING]
     if any(b.claim is not None for b in sending):
         raise Refused(f"another process is sending {job.name}", hint="run the same command again when it is done")
@@ -92,7 +104,7 @@ def _open_doubt(
     tools: Equipment, batch: Batch, candidates: Sequence[Candidate] = (), *, is_lost: bool = False
 ) -> OpenDoubt:
     _, number, total = tools.place(batch)
-    is_early = not is_lost and is_in_grace(tools, [batch])
+    is_early = not is_lost and not batch.held and is_in_grace([batch])
     return OpenDoubt(
         batch=batch, number=number, total=total, is_lost=is_lost, is_early=is_early, candidates=tuple(candidates)
     )
@@ -111,11 +123,11 @@ def _candidate(tools: Equipment, seen: MessageBatch, doubt: Batch) -> Candidate:
 def chosen(found: Doubts, number: int | None) -> list[OpenDoubt]:
     """The doubts that a person means: all, or the one at a place of its round. Raises UsageProblem, Refused."""
     if not found.doubts:
-        raise Refused(f"{found.job.name}: nothing is in doubt", hint=f"batchctl status {found.job.name}")
+        raise Refused(f"{found.job.name}: nothing is unconfirmed", hint=f"batchctl status {found.job.name}")
     numbered = [d for d in found.doubts if number is None or d.number == number]
     if not numbered:
         numbers = ", ".join(str(d.number) for d in found.doubts)
-        raise UsageProblem(f"--batch {number}: in doubt are {numbers}")
+        raise UsageProblem(f"--batch {number}: unconfirmed are {numbers}")
     return numbered
 
 
@@ -131,15 +143,29 @@ def adopt(tools: Equipment, found: Doubts, message_batch_id: str, number: int | 
             raise Refused(f"{seen.id} {problem}")
         mine += [(d, candidate) for d in meant([doubt], candidate)]
     if not mine:
-        raise Refused(f"{seen.id} is none of the batches in doubt: its size or its custom_ids say so")
+        raise Refused(f"{seen.id} is none of the unconfirmed batches: its size or its custom_ids say so")
     if len(mine) > 1:
         numbers = " or ".join(str(d.number) for d, _ in mine)
         raise UsageProblem(f"{seen.id} may be batch {numbers}", hint=f"say which: --adopt {seen.id} --batch N")
     ((doubt, candidate),) = mine
+    if doubt.batch.held:
+        _vouch(tools, doubt, seen)
+        return
     _make_free(tools, doubt.batch, seen.id)
-    if not tools.ledger.record_adopted(doubt.batch, seen, tools.now(), identified=candidate.share == 1):
+    if not tools.ledger.record_adopted(doubt.batch, seen, tools.owner, tools.now(), identified=candidate.share == 1):
         raise Refused(f"{seen.id} was taken by another process meanwhile", hint=f"batchctl status {found.job.name}")
-    tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, seen.id))
+    tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, seen.id, identified=candidate.share == 1))
+
+
+def _vouch(tools: Equipment, doubt: OpenDoubt, seen: MessageBatch) -> None:
+    """A person says that results are ours which nothing could be held against."""
+    if seen.id != doubt.batch.message_batch_id or not tools.ledger.record_vouched(
+        doubt.batch, "size, ids and your word"
+    ):
+        raise Refused(
+            f"batch {doubt.number} is {doubt.batch.message_batch_id}, or nothing", hint="--resend sends it again"
+        )
+    tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, seen.id, identified=True))
 
 
 def _make_free(tools: Equipment, doubt: Batch, message_batch_id: str) -> None:
@@ -157,12 +183,14 @@ def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:
     if problem := ids_problem([message_batch_id]):
         raise UsageProblem(problem)
     try:
-        return tools.transport.retrieve(message_batch_id).batch
+        seen = tools.transport.retrieve(message_batch_id).batch
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
         with reachable():
             raise
+    tell_unread(tools, seen)
+    return seen
 
 
 def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callable[[str], None]) -> None:
@@ -182,12 +210,12 @@ def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callabl
         confirm(f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?")
     for doubt in wanted:
         note = "sent again at a person's word"
-        if not tools.ledger.record_given_up(doubt.batch, tools.now(), given_up_at=tools.server.now(), note=note):
+        if not tools.ledger.record_presumed(doubt.batch, tools.owner, tools.now(), note=note):
             raise Refused(
                 f"batch {doubt.number} of {found.job.name} has come on meanwhile: it is not sent again",
                 hint=f"batchctl resolve {found.job.name} shows what is left",
             )
-        tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, ""))
+        tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, "", identified=False))
 
 
 def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> None:
@@ -207,5 +235,6 @@ def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> No
     if message_batch_id in guesses:
         return
     tools.ledger.record_stranger(found.job.id, message_batch_id, tools.now())
-    is_free = seen.processing_status is ProcessingStatus.ENDED and not seen.counts.succeeded
+    counts = seen.counts
+    is_free = seen.processing_status is ProcessingStatus.ENDED and counts is not None and not counts.succeeded
     tools.ledger.record_surplus_settled(found.job.id, message_batch_id, tools.now(), is_free=is_free)

@@ -77,8 +77,9 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
         replacing(path) as requests,
         replacing(origins) as numbers,
     ):
-        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers))
-        for found in latest(tools, job, tools.ledger.batches(job)):
+        batches = tools.ledger.batches(job)
+        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
+        for found in latest(tools, job, batches):
             for position in chooser.positions(found):
                 cuts.add(found.request_line(position), 0, found.origin + position)
         done = cuts.close()

@@ -1,19 +1,22 @@
 """Arrows a, b and e: the only place that spends money.
 
 A stop between any two numbered steps is continued by running the same command again:
-after 1   the batch is `submitting` and its owner is dead: a doubt, settled by looking at the API's list
-after 2   the same: the API has the batch, the ledger does not know its name yet
-after 3   nothing is open
+after 1   the batch is `submitting` and its owner is dead: it is unconfirmed, and looked for in the API's list
+after 2   the same
+after 3   the same: the API has the batch, the ledger does not know its name yet
+after 4   nothing is open
 """
 
 import re
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from batchctl.commands.equipment import Equipment
-from batchctl.domain.answers import AfterCreate, after_create
+from batchctl.commands.looking import tell_unread
+from batchctl.domain.answers import AfterCreate, after_create, is_proven
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
 from batchctl.domain.events import BatchInDoubt, BatchNotSent, BatchSent, SendingBegun
-from batchctl.domain.model import Batch, Job
+from batchctl.domain.model import Batch, IfAbsent, Job, Unconfirmed
 from batchctl.domain.pacing import is_queue_full, under_way
 from batchctl.domain.polling import backoff
 from batchctl.files.requests import halves, request_file
@@ -22,36 +25,74 @@ from batchctl.files.splice import body_pieces
 from batchctl.transport.client import Body, Seen
 
 FIRST_DOUBT_LOOK = timedelta(seconds=1)
+# How often an upload asks whether its step is still its own. Claims are renewed more often than they run out.
+HOLD_CHECK_SECONDS = 20.0
 
 
-def send(tools: Equipment, job: Job, batch: Batch) -> None:
+class StepLost(BatchctlError):
+    """While this process stood still, another took its step over. Its upload was broken off: nothing was created."""
+
+
+def send(tools: Equipment, job: Job, planned: Batch) -> None:
     """Creates one planned batch. Raises what stops the whole job: account, changed input, refused, unreachable."""
-    path = request_file(tools.workspace, job, batch.round)
-    body = Body(body_pieces(path, batch.cut), batch.cut.body_bytes)
-    # 1. The intent, on the disk before a byte leaves: from here on the batch may exist.
+    path = request_file(tools.workspace, job, planned.round)
     here = tools.server
-    if not tools.ledger.claim_send(batch, tools.owner, tools.now(), intent_at=here.now(), api=here.identity):
+    # 1. The intent, on the disk before a byte leaves: from here on the batch may exist.
+    batch = tools.ledger.claim_send(
+        planned, tools.owner, tools.now(), created_after=here.newest, api=here.account.stored()
+    )
+    if batch is None:
         return
     tools.tell(SendingBegun(*tools.place(batch)))
+    body = Body(_while_held(tools, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
     try:
-        # 2. One POST. The API takes no idempotency key, so whatever goes wrong, it is not simply tried again.
+        # 2. The generation, in the state folder: a copy of this workspace that goes on elsewhere stops here.
+        tools.place_guard.advance()
+        # 3. One POST. The API takes no idempotency key, so whatever goes wrong, it is not simply tried again.
         seen = tools.transport.create(body, api_version=job.settings.api_version, betas=job.settings.betas)
     except ApiFailure as failure:
         _not_answered(tools, job, batch, failure)
+    except StepLost as lost:
+        tools.tell(BatchNotSent(*tools.place(batch), lost.message, None))
     except BatchctlError as problem:
         # The body was never completed, or no key was found: the API has seen no whole request.
-        tools.ledger.record_not_created(batch, tools.now(), not_before=None, note=problem.message)
+        tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=None, note=problem.message)
         raise
     else:
-        # 3. The API's name for it.
+        # 4. The API's name for it.
         _created(tools, batch, seen)
 
 
+def _while_held(tools: Equipment, batch: Batch, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, as long as the step is ours. Raises StepLost, at the latest before the last of them leaves.
+
+    A process that was suspended for longer than its lease comes back in the middle of this.
+    """
+    checked_at = tools.clock.monotonic()
+    waiting = b""
+    for piece in pieces:
+        if waiting:
+            yield waiting
+        waiting = piece
+        if tools.clock.monotonic() - checked_at > HOLD_CHECK_SECONDS:
+            _raise_if_lost(tools, batch)
+            checked_at = tools.clock.monotonic()
+    _raise_if_lost(tools, batch)
+    yield waiting
+
+
+def _raise_if_lost(tools: Equipment, batch: Batch) -> None:
+    if not tools.ledger.is_held(batch, tools.owner):
+        raise StepLost("another process took it over while this one stood still; this upload was broken off")
+
+
 def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
+    tell_unread(tools, seen.batch)
     if not tools.ledger.record_created(batch, seen.batch, tools.now()):
+        job = tools.ledger.job_of(batch)
         raise DoubtProblem(
-            f"{seen.batch.id} was created, but another process sent or cut the same requests meanwhile",
-            hint=f"cancel {seen.batch.id} at the API: its requests are in another batch, too",
+            f"{seen.batch.id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
+            hint=f"batchctl resolve {job.name} --cancel {seen.batch.id}",
         )
     _widen(tools, batch)
     tools.tell(BatchSent(*tools.place(batch), seen.batch.id))
@@ -68,60 +109,119 @@ def _widen(tools: Equipment, sent: Batch) -> None:
 
 
 def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
-    match after_create(failure):
+    after = after_create(failure)
+    match after:
         case AfterCreate.DOUBT:
-            until = tools.now() + FIRST_DOUBT_LOOK
-            tools.ledger.record_doubt(batch, not_before=until, note=str(failure), lost_at=tools.server.now())
-            tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
+            _unconfirmed(tools, batch, failure, Unconfirmed.UNKNOWN)
+        case AfterCreate.ACCEPTED:
+            _unconfirmed(tools, batch, failure, Unconfirmed.ACCEPTED)
+        case _ if not is_proven(failure):
+            _refused_elsewhere(tools, job, batch, failure, after)
         case AfterCreate.AGAIN:
             _again(tools, job, batch, failure)
         case AfterCreate.PAUSE:
-            tools.ledger.record_not_created(batch, tools.now(), not_before=None, note=str(failure))
-            tools.ledger.record_pause(job, str(failure))
-            raise AccountProblem(
-                f"the account stops this job: {failure!s}",
-                hint=f"mend the cause, then: batchctl submit {job.name}",
-            )
+            tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=None, note=str(failure))
+            raise _paused(tools, job, failure)
         case AfterCreate.SPLIT:
             _split(tools, job, batch, failure)
         case AfterCreate.REFUSE:
-            _refused(tools, job, batch, failure)
+            refuse(tools, job, batch, str(failure))
+
+
+def _unconfirmed(tools: Equipment, batch: Batch, failure: ApiFailure, why: Unconfirmed) -> None:
+    now = tools.now()
+    tools.ledger.record_unconfirmed(
+        batch, tools.owner, now, not_before=now + FIRST_DOUBT_LOOK, note=str(failure), unconfirmed=why
+    )
+    tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
+
+
+def _refused_elsewhere(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure, after: AfterCreate) -> None:
+    """A no that did not come from the API: somebody between may have said it after the batch was made.
+
+    What it asks for is done once the API's list shows no such batch.
+    """
+    now, pause = tools.now(), FIRST_DOUBT_LOOK
+    if after is AfterCreate.AGAIN:
+        pause = timedelta(seconds=_backoff(tools, batch, failure))
+        _hold(tools, job, batch, failure, now + pause)
+    then = {AfterCreate.SPLIT: IfAbsent.SPLIT, AfterCreate.REFUSE: IfAbsent.REFUSE}.get(after, IfAbsent.PLAN)
+    if then is IfAbsent.SPLIT and batch.count == 1:
+        then = IfAbsent.REFUSE
+    tools.ledger.record_unconfirmed(
+        batch,
+        tools.owner,
+        now,
+        not_before=now + pause,
+        note=str(failure),
+        unconfirmed=Unconfirmed.REFUSED,
+        if_absent=then,
+    )
+    tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
+    if after is AfterCreate.PAUSE:
+        raise _paused(tools, job, failure)
+
+
+def _paused(tools: Equipment, job: Job, failure: ApiFailure) -> AccountProblem:
+    tools.ledger.record_pause(job, str(failure))
+    return AccountProblem(
+        f"the account stops this job: {failure!s}",
+        hint=f"mend the cause, then: batchctl submit {job.name}",
+    )
 
 
 def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
-    until = tools.now() + timedelta(seconds=backoff(batch.tries + 1, failure.retry_after, tools.clock.draw()))
-    tools.ledger.record_not_created(batch, tools.now(), not_before=until, note=str(failure))
+    until = tools.now() + timedelta(seconds=_backoff(tools, batch, failure))
+    tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=until, note=str(failure))
+    _hold(tools, job, batch, failure, until)
+    tools.tell(BatchNotSent(*tools.place(batch), str(failure), until))
+
+
+def _backoff(tools: Equipment, batch: Batch, failure: ApiFailure) -> float:
+    """Seconds until the next try."""
+    return backoff(batch.tries + 1, failure.retry_after, tools.clock.draw())
+
+
+def _hold(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure, until: datetime) -> None:
+    """What is no matter of this batch alone: a queue that is full, a limit of the account, a network that is not there."""
     if is_queue_full(failure, batch.tries):
         others = [b for b in tools.ledger.batches(job) if b.id != batch.id]
         tools.ledger.record_window(job, under_way(others), tools.now())
     if failure.status in {None, 429}:
-        # No network, or a limit of the account, is one for all batches: none is uploaded only to be refused.
-        tools.ledger.record_hold(job, until, str(failure))
-    tools.tell(BatchNotSent(*tools.place(batch), str(failure), until))
+        # None is uploaded only to be refused.
+        tools.ledger.record_hold(job, until, str(failure), tools.now())
 
 
 def _split(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
     if batch.count == 1:
-        _refused(tools, job, batch, failure)
+        refuse(tools, job, batch, str(failure))
         return
+    split(tools, job, batch)
+
+
+def split(tools: Equipment, job: Job, batch: Batch) -> None:
+    """Too large for the API: its two halves are planned in its place."""
     path = request_file(tools.workspace, job, batch.round)
-    tools.ledger.record_split(batch, halves(path, batch), tools.now(), "too large for the API: cut in two")
-    tools.tell(BatchNotSent(*tools.place(batch), "too large for the API: cut in two", tools.now()))
+    note = "too large for the API: cut in two"
+    if tools.ledger.record_split(batch, tools.owner, halves(path, batch), tools.now(), note):
+        tools.tell(BatchNotSent(*tools.place(batch), note, tools.now()))
 
 
-def _refused(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
-    tools.ledger.record_refused(batch, tools.now(), str(failure))
+def refuse(tools: Equipment, job: Job, batch: Batch, said: str) -> None:
+    """The API, or somebody before it, says no to what is in the batch. Raises ServiceProblem."""
+    if not tools.ledger.record_refused(batch, tools.owner, tools.now(), said):
+        return
     _, number, total = tools.place(batch)
-    tools.tell(BatchNotSent(batch, number, total, str(failure), None))
+    tools.tell(BatchNotSent(batch, number, total, said, None))
     raise ServiceProblem(
-        f"the API refused batch {number} of {total}: {failure!s}{_where(tools, job, batch, failure)}",
+        f"the API refused batch {number} of {total}: {said}{_where(tools, job, batch, said)}",
         hint=f"nothing was created for it; its requests stay unanswered: batchctl retry {job.name} --edit",
     )
 
 
-def _where(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> str:
+def _where(tools: Equipment, job: Job, batch: Batch, said: str) -> str:
     """The API counts requests from the start of the batch; a person counts lines of the input."""
-    found = re.search(r"requests\.(\d+)\.", failure.message)
+    found = re.search(r"requests\.(\d+)\.", said)
     if not found or int(found.group(1)) >= batch.count or batch.round != 1:
         return ""
     numbers = Numbers(tools.workspace.lines(job.name), base=1)

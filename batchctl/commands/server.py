@@ -1,34 +1,45 @@
-"""The API as we meet it: its clock, and whose key asks.
+"""The API as we meet it: which account asks, and the newest batch that it has shown.
 
-Intents are written in the server's time: our own clock may be put back between a create and the look for it, and then
-the batch we created would seem too old to be ours.
+No time of ours is held against a time of the API's. What bounds the batches that a lost create may have made is the newest
+`created_at` that the API itself had shown before: an older batch was there already. It needs no margin, and what is out of
+date about it only makes the search wider.
 """
 
 import threading
 from datetime import datetime, timedelta
 
 from batchctl.clock import Clock
+from batchctl.domain.accounts import Account
 from batchctl.domain.errors import ApiFailure, ServiceProblem
+from batchctl.domain.model import MessageBatch
 from batchctl.transport.client import LIST_LIMIT, Page, Transport, shown_url
+
+# Before a create the list is asked again after so long, a sleep of the machine included: a newer bound is a closer one.
+MEET_AGAIN_SECONDS = 300.0
 
 
 class Server:
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(self, transport: Transport, clock: Clock, salt: str = "") -> None:
+        """`salt`: of the ledger, for the fingerprint of the key."""
         self._transport = transport
         self._clock = clock
-        self._met: tuple[datetime, float] | None = None
+        self._salt = salt
+        self._met_at: float | None = None
         self._meeting = threading.Lock()
         self._has_list = False
-        self.identity = self.account = ""
+        self._told: set[tuple[str, ...]] = set()
+        self._ahead: timedelta | None = None
+        self.newest: datetime | None = None
+        self.account = Account(url=shown_url(transport.base_url) or "default")
 
     def meet(self) -> None:
-        """One small list page, once: tells the time and the account, and that the key is good, before anything is sent.
+        """One small list page: tells the account, the newest batch, and that the key is good, before anything is sent.
 
         Raises as `page` does.
         """
         with self._meeting:
-            if self._met is None:
-                self.learn(self.page(limit=1))
+            if self._met_at is None or self._clock.monotonic() - self._met_at >= MEET_AGAIN_SECONDS:
+                self.page(limit=1)
 
     def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:
         """Of the API's list. Raises ApiFailure, AccountProblem, and ServiceProblem where there is no list at all."""
@@ -44,17 +55,27 @@ class Server:
                 ) from failure
             raise
         self._has_list = True
+        if not after:
+            self._met_at = self._clock.monotonic()
+        key = self._transport.fingerprint(self._salt)
+        self.account = Account(url=self.account.url, named=page.account, key=key)
+        self._ahead = None if page.server_time is None else abs(self._clock.now() - page.server_time)
+        for batch in page.batches:
+            self.note(batch)
         return page
 
-    def learn(self, page: Page) -> None:
-        self.account = page.account
-        self.identity = f"{shown_url(self._transport.base_url) or 'default'} {page.account}".strip()
-        if page.server_time is not None:
-            self._met = page.server_time, self._clock.monotonic()
+    def is_clock_within(self, limit: timedelta) -> bool:
+        """Whether our clock and the API's differ by less, as far as the last answer says."""
+        return self._ahead is not None and self._ahead < limit
 
-    def now(self) -> datetime:
-        """The server's time, carried on by a clock that nobody can put back; ours where the server does not tell."""
-        if self._met is None:
-            return self._clock.now()
-        then, at = self._met
-        return then + timedelta(seconds=self._clock.monotonic() - at)
+    def note(self, seen: MessageBatch) -> None:
+        """A batch that the API has shown."""
+        if seen.created_at is not None and (self.newest is None or seen.created_at > self.newest):
+            self.newest = seen.created_at
+
+    def is_news(self, unread: tuple[str, ...]) -> bool:
+        """Whether a person has not been told so far that these fields could not be read."""
+        if not unread or unread in self._told:
+            return False
+        self._told.add(unread)
+        return True

@@ -1,18 +1,30 @@
 """Arrow e: what became of batches that the API may or may not have.
 
-Nothing here is undone by a stop: each finding is a transaction of its own, and what is left open is still a doubt.
+Nothing here is undone by a stop: each finding is a transaction of its own, and what is left open is still unconfirmed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.looking import pages, raise_unless_passing
+from batchctl.commands.looking import completed, pages, raise_unless_passing
+from batchctl.commands.sending import refuse, split
+from batchctl.domain.accounts import account_of, is_other
 from batchctl.domain.errors import ApiFailure, DoubtProblem
 from batchctl.domain.events import DoubtSettled, LookFailed
-from batchctl.domain.model import Batch, Job, MessageBatch
+from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, Presumed
 from batchctl.domain.polling import backoff
-from batchctl.domain.reconciling import CLOCK_MARGIN, MIN_LOOKS, Listing, Verdict, missed_at, settle
+from batchctl.domain.reconciling import (
+    MIN_LOOKS,
+    Listing,
+    Verdict,
+    grace_of,
+    has_been_sought,
+    is_past,
+    reconcile,
+    why_a_person,
+)
 from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
 from batchctl.files.result_lines import NotWhole, first_ids
@@ -20,128 +32,214 @@ from batchctl.files.result_lines import NotWhole, first_ids
 WAIT_FOR_END = timedelta(seconds=60)
 # Enough to tell one input from another, few enough to read from any batch.
 SAMPLE_IDS = 20
+Sought = TypeVar("Sought", Batch, Presumed)
 
 
 class Settler:
-    """Looks for doubts, and counts how often looking itself failed."""
+    """Looks for unconfirmed batches, counts how often looking itself failed, and paces the looks that count."""
 
     def __init__(self, tools: Equipment) -> None:
         self._tools = tools
         self._failures = 0
+        # When the last look for a batch was that counts, by a clock that nobody sets.
+        self._counted_at: dict[int, float] = {}
 
     def settle(self, job: Job, doubts: Sequence[Batch]) -> bool:
-        """Looks once. True while something may come of waiting here; False when only ended batches can tell more."""
+        """Look once. True while something may come of waiting here; False when only ended batches or a person can tell more."""
         tools = self._tools
-        # 1. One process settles, and all of a job's doubts: who takes a part takes the rest for a stranger's.
+        # 1. One process reconciles, and all of a job's unconfirmed batches: who takes a part takes the rest for foreign ones.
         if not tools.ledger.claim_all(doubts, tools.owner, tools.now()):
             return True
         try:
-            # 2. What the API has, newest first, back to before the oldest intent.
-            verdict = settle(doubts, listing_for(tools, job, doubts), now=tools.server.now(), grace=tools.grace)
+            # 2. What the API has, newest first, back to before the oldest create.
+            listing = listing_for(tools, job, doubts)
+            verdict = reconcile(doubts, listing)
             # 3. What can be said of each.
-            has_come_on = _carry_out(tools, verdict)
+            has_come_on = self._carry_out(verdict, listing)
         except ApiFailure as failure:
             self._failed(doubts, failure)
             return True
         except BaseException:
-            _look_again(tools, doubts, "in doubt", 0.0)
+            self._look_again(doubts, "unconfirmed", 0.0)
             raise
         self._failures = 0
-        return has_come_on or not verdict.candidates or is_in_grace(tools, verdict.wait)
+        return has_come_on or is_in_grace(verdict.wait)
 
     def _failed(self, doubts: Sequence[Batch], failure: ApiFailure) -> None:
         self._failures += 1
         pause = backoff(self._failures, failure.retry_after, self._tools.clock.draw())
-        _look_again(self._tools, doubts, f"in doubt, and the API cannot be asked: {failure}", pause)
+        self._look_again(doubts, f"unconfirmed, and the API cannot be asked: {failure}", pause)
         raise_unless_passing(failure)
         self._tools.tell(LookFailed(str(failure), self._failures, pause))
 
+    def _carry_out(self, verdict: Verdict, listing: Listing) -> bool:
+        """True when something was found out."""
+        tools = self._tools
+        for doubt, seen in verdict.adopt:
+            self._adopt(doubt, seen, identified=False)
+        for doubt in verdict.absent:
+            _settle_absent(tools, doubt)
+        for doubt in verdict.decide:
+            self._look_again([doubt], why_a_person(doubt), WAIT_FOR_END.total_seconds())
+        found_out = [self._identify(candidate, verdict) for candidate in verdict.identify]
+        has_come_on = bool(verdict.adopt or verdict.absent) or any(found_out)
+        note = _why_open(verdict, listing)
+        # What was adopted above is no longer unconfirmed: the ledger passes over it.
+        pause = 0.0 if has_come_on else self._pause(verdict)
+        self._look_again(verdict.wait, note, pause, looked=not has_come_on)
+        return has_come_on
+
+    def _pause(self, verdict: Verdict) -> float:
+        """Seconds until the next look."""
+        if verdict.candidates and not is_in_grace(verdict.wait):
+            return WAIT_FOR_END.total_seconds()
+        return max((self._look_pause(d) for d in verdict.wait), default=0.0)
+
+    def _look_pause(self, doubt: Batch) -> float:
+        return grace_of(doubt, self._tools.grace).total_seconds() / MIN_LOOKS
+
+    def _look_again(self, doubts: Sequence[Batch], note: str, seconds: float, *, looked: bool = False) -> None:
+        """`looked`: this look counts, where it came after its pause: looks in a row say nothing of a list that lags behind."""
+        tools = self._tools
+        now = tools.now()
+        until = now + timedelta(seconds=seconds)
+        for doubt in doubts:
+            looks = doubt.looks + (looked and self._counts(doubt, now))
+            tools.ledger.record_unconfirmed(doubt, tools.owner, now, not_before=until, note=note, looks=looks)
+
+    def _counts(self, doubt: Batch, now: datetime) -> bool:
+        """Whether its pause has passed since the last look: by the steady clock between two looks of this process.
+
+        The first one of a process goes by when the last one of another was noted; a clock that was set makes one look count
+        too early at most, and it takes several.
+        """
+        steady, last = self._tools.clock.monotonic(), self._counted_at.get(doubt.id)
+        if last is None:
+            counts = doubt.not_before is not None and doubt.not_before <= now
+        else:
+            counts = steady - last >= self._look_pause(doubt)
+        if counts or last is None:
+            self._counted_at[doubt.id] = steady
+        return counts
+
+    def _identify(self, candidate: MessageBatch, verdict: Verdict) -> bool:
+        """Read some ids of an ended batch and give it to the one whose they are. False when that stays open."""
+        tools = self._tools
+        sizes = {d.count for d in verdict.wait} if candidate.size is None else {candidate.size}
+        contenders = [b for size in sizes for b in tools.ledger.contenders(size)]
+        try:
+            shares = shares_of(tools, candidate, contenders)
+            if not any(share for _, share in shares):
+                # Once more before it is disowned for good: an odd answer must not make ours a foreign one.
+                shares = shares_of(tools, candidate, contenders)
+        except NotWhole:
+            return False
+        owners = [b for b, share in shares if share == 1]
+        holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
+        if holder is not None and any(b.id == holder.id for b in owners):
+            tools.ledger.record_identified(holder)
+            return True
+        if len(owners) == 1:
+            return self._hand_over(owners[0], holder, candidate)
+        if any(share for _, share in shares):
+            # Two jobs hold the same ids, or some of the ids are ours and some are not: nobody can say whose it is.
+            return False
+        if holder is not None:
+            tools.ledger.record_wrong_adoption(holder, tools.now())
+        tools.ledger.record_stranger(verdict.wait[0].job_id, candidate.id, tools.now())
+        return True
+
+    def _hand_over(self, owner: Batch, holder: Batch | None, candidate: MessageBatch) -> bool:
+        """To the one that its ids name; whoever was given it by a wrong match is unconfirmed again."""
+        tools = self._tools
+        if owner.claim is not None and owner.claim.owner != tools.owner:
+            return False
+        if holder is not None:
+            tools.ledger.record_wrong_adoption(holder, tools.now())
+        if owner.message_batch_id is not None:
+            tools.ledger.record_wrong_adoption(owner, tools.now())
+        self._adopt(owner, candidate, identified=True)
+        return True
+
+    def _adopt(self, doubt: Batch, seen: MessageBatch, *, identified: bool) -> None:
+        tools = self._tools
+        if tools.ledger.record_adopted(doubt, seen, tools.owner, tools.now(), identified=identified):
+            tools.tell(DoubtSettled(*tools.place(doubt), seen.id, identified))
+        else:
+            self._look_again([doubt], "unconfirmed: its candidate was another's", 1.0)
+
+
+def _why_open(verdict: Verdict, listing: Listing) -> str:
+    if verdict.candidates:
+        return f"unconfirmed: may be one of {', '.join(c.id for c in verdict.candidates[:3])}"
+    if not listing.is_whole:
+        return "unconfirmed: the API's list cannot be read whole, so that nothing can be said to be missing from it"
+    return "unconfirmed: the API's list does not show it so far"
+
 
 def listing_for(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
-    """What the API has, back to before the oldest intent. Raises as `pages` does, and DoubtProblem for another key."""
-    oldest = min(d.intent_at for d in doubts if d.intent_at)
-    found = list_since(tools, oldest, doubts)
+    """What the API has, back to before the oldest create. Raises as `pages` does, and DoubtProblem for another account."""
+    known = tools.ledger.known_message_batches(job)
+    found, is_whole = list_since(tools, bound_of(doubts), known, doubts)
     return Listing(
         batches=found,
-        known=tools.ledger.known_message_batches(job),
-        guessed={g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id},
+        known=known,
+        matched={g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id},
         contested={b.count for d in doubts for b in tools.ledger.contenders(d.count) if b.job_id != job.id},
+        is_whole=is_whole,
     )
 
 
-def list_since(tools: Equipment, oldest: datetime, doubts: Sequence[Batch] = ()) -> list[MessageBatch]:
-    """Newest first, and some older ones. Raises as `listing_for` does."""
+def bound_of(sought: Sequence[Batch | Presumed]) -> datetime | None:
+    """How far back the list is read for them; None for all of it."""
+    bounds = [b.created_after for b in sought]
+    return min((b for b in bounds if b is not None), default=None) if None not in bounds else None
+
+
+def list_since(
+    tools: Equipment, since: datetime | None, known: Collection[str], doubts: Sequence[Batch] = ()
+) -> tuple[list[MessageBatch], bool]:
+    """Newest first, and some older ones; and whether all of that could be read. Raises as `listing_for` does.
+
+    What the list does not say of a batch that is not `known`, the batch itself is asked for.
+    """
     found: list[MessageBatch] = []
+    is_whole = True
     for page in pages(tools):
-        tools.server.learn(page)
         refuse_other_account(tools, doubts)
         found.extend(page.batches)
-        if page.batches and page.batches[-1].created_at < oldest - 2 * CLOCK_MARGIN:
+        is_whole = is_whole and page.is_whole
+        if is_past(page.batches, since):
             break
-    return found
+    return completed(tools, found, known), is_whole
 
 
 def refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:
-    """Another key does not see what this one created: "not there" would mean nothing."""
-    elsewhere = [d for d in doubts if d.api and d.api != tools.server.identity]
+    """Another account does not see what this one created: "not there" would mean nothing."""
+    here = tools.server.account
+    elsewhere = [d for d in doubts if is_other(d.api, here)]
     if elsewhere:
+        there = account_of(elsewhere[0].api)
+        key = " with another key" if there.shown() == here.shown() else ""
         raise DoubtProblem(
-            f"{len(elsewhere)} batches are in doubt at {elsewhere[0].api}; this key and URL ask {tools.server.identity}",
+            f"{len(elsewhere)} batches are unconfirmed at {there.shown()}{key}; this key and URL ask {here.shown()}",
             hint="run it again with the key and the --base-url that they were sent with",
         )
 
 
-def _carry_out(tools: Equipment, verdict: Verdict) -> bool:
-    """True when something was found out."""
-    for doubt, seen in verdict.adopt:
-        _adopt(tools, doubt, seen, identified=False)
-    for doubt in verdict.replan:
-        note = "the API does not have it"
-        if tools.ledger.record_given_up(doubt, tools.now(), given_up_at=tools.server.now(), note=note):
-            tools.tell(DoubtSettled(*tools.place(doubt), ""))
-    found_out = [_identify(tools, candidate, verdict) for candidate in verdict.identify]
-    has_come_on = bool(verdict.adopt or verdict.replan) or any(found_out)
-    names = ", ".join(c.id for c in verdict.candidates[:3])
-    note = f"in doubt: may be one of {names}" if names else "in doubt: the API's list does not show it so far"
-    # What was adopted above is no doubt any more: the ledger passes over it.
-    _look_again(tools, verdict.wait, note, 0.0 if has_come_on else _pause(tools, verdict), looked=not has_come_on)
-    return has_come_on
+def _settle_absent(tools: Equipment, doubt: Batch) -> None:
+    """Its create made nothing: what the answer to it asked for is done now."""
+    match doubt.if_absent:
+        case IfAbsent.REFUSE:
+            refuse(tools, tools.ledger.job_of(doubt), doubt, doubt.note)
+        case IfAbsent.SPLIT:
+            split(tools, tools.ledger.job_of(doubt), doubt)
+        case IfAbsent.PLAN:
+            if tools.ledger.record_presumed(doubt, tools.owner, tools.now(), note="the API does not have it"):
+                tools.tell(DoubtSettled(*tools.place(doubt), "", identified=False))
 
 
-def _pause(tools: Equipment, verdict: Verdict) -> float:
-    """Seconds until the next look."""
-    if verdict.candidates and not is_in_grace(tools, verdict.wait):
-        return WAIT_FOR_END.total_seconds()
-    return tools.grace.total_seconds() / MIN_LOOKS
-
-
-def _identify(tools: Equipment, candidate: MessageBatch, verdict: Verdict) -> bool:
-    """Reads some ids of an ended batch and gives it to the one whose they are. False when that stays open."""
-    contenders = tools.ledger.contenders(candidate.counts.total)
-    try:
-        shares = shares_of(tools, candidate, contenders)
-        if not any(share for _, share in shares):
-            # Once more before it is disowned for good: an odd answer must not make ours a stranger's.
-            shares = shares_of(tools, candidate, contenders)
-    except NotWhole:
-        return False
-    owners = [b for b, share in shares if share == 1]
-    holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
-    if holder is not None and any(b.id == holder.id for b in owners):
-        tools.ledger.record_identified(holder)
-        return True
-    if len(owners) == 1:
-        return _hand_over(tools, owners[0], holder, candidate)
-    if any(share for _, share in shares):
-        # Two jobs hold the same ids, or some of the ids are ours and some are not: nobody can say whose it is.
-        return False
-    if holder is not None:
-        tools.ledger.record_wrong_adoption(holder, tools.now())
-    tools.ledger.record_stranger(verdict.wait[0].job_id, candidate.id, tools.now())
-    return True
-
-
-def shares_of(tools: Equipment, candidate: MessageBatch, contenders: Sequence[Batch]) -> list[tuple[Batch, float]]:
+def shares_of(tools: Equipment, candidate: MessageBatch, contenders: Sequence[Sought]) -> list[tuple[Sought, float]]:
     """Each contender, and which part of some of the candidate's ids it holds; the candidate must have ended.
 
     Raises ApiFailure, and NotWhole where its results are none.
@@ -150,47 +248,15 @@ def shares_of(tools: Equipment, candidate: MessageBatch, contenders: Sequence[Ba
     return [(b, sum(i in ids for i in answered) / len(answered)) for b in contenders for ids in [_ids(tools, b)]]
 
 
-def _hand_over(tools: Equipment, owner: Batch, holder: Batch | None, candidate: MessageBatch) -> bool:
-    """To the one that its ids name; whoever was given it by a wrong guess is in doubt again."""
-    if owner.claim is not None and owner.claim.owner != tools.owner:
-        return False
-    if holder is not None:
-        tools.ledger.record_wrong_adoption(holder, tools.now())
-    if owner.message_batch_id is not None:
-        tools.ledger.record_wrong_adoption(owner, tools.now())
-    _adopt(tools, owner, candidate, identified=True)
-    return True
-
-
 def _sample(tools: Equipment, candidate: MessageBatch) -> list[bytes]:
     """Some of its custom_ids, at least one. Raises ApiFailure, and NotWhole where its results are none."""
     with tools.transport.results(candidate.id) as pieces:
         return first_ids(pieces, SAMPLE_IDS)
 
 
-def _ids(tools: Equipment, batch: Batch) -> dict[bytes, int]:
+def _ids(tools: Equipment, batch: Batch | Presumed) -> dict[bytes, int]:
     return ids_of_range(request_file(tools.workspace, tools.ledger.job_of(batch), batch.round), batch)
 
 
-def _adopt(tools: Equipment, doubt: Batch, seen: MessageBatch, *, identified: bool) -> None:
-    if tools.ledger.record_adopted(doubt, seen, tools.now(), identified=identified):
-        tools.tell(DoubtSettled(*tools.place(doubt), seen.id))
-    else:
-        _look_again(tools, [doubt], "in doubt: its candidate was another's", 1.0)
-
-
-def _look_again(tools: Equipment, doubts: Sequence[Batch], note: str, seconds: float, *, looked: bool = False) -> None:
-    """`looked`: this look counts, where it came after its pause: looks in a row say nothing of a list that lags behind."""
-    now = tools.now()
-    until = now + timedelta(seconds=seconds)
-    for doubt in doubts:
-        counts = looked and (doubt.not_before is None or doubt.not_before <= now)
-        looks = doubt.looks + counts
-        tools.ledger.record_doubt(doubt, not_before=until, note=note, looks=looks, owner=tools.owner)
-
-
-def is_in_grace(tools: Equipment, doubts: Sequence[Batch]) -> bool:
-    now = tools.server.now()
-    return any(
-        d.intent_at is not None and (now - missed_at(d) < tools.grace or d.looks + 1 < MIN_LOOKS) for d in doubts
-    )
+def is_in_grace(doubts: Sequence[Batch]) -> bool:
+    return any(not has_been_sought(d) for d in doubts)

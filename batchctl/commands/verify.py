@@ -22,6 +22,7 @@ from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.events import Verifying
 from batchctl.domain.merging import counted
 from batchctl.domain.model import Batch, Job, Mark, Merged, Round, State
+from batchctl.domain.progress import rests_on
 from batchctl.domain.proving import (
     Flaw,
     Mend,
@@ -105,6 +106,7 @@ class _Verification:
             job=self._job,
             rounds=rounds,
             waiting=waiting(self._batches),
+            rests_on=rests_on(self._batches),
             answers=answers,
             output=output,
             flaws=flaws.count,

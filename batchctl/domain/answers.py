@@ -15,6 +15,7 @@ class AfterCreate(Enum):
     SPLIT = "nothing was created because the body is too large: cut the batch in two"
     REFUSE = "nothing was created and the request is the cause"
     DOUBT = "a batch may exist: look for it"
+    ACCEPTED = "a 2xx came without an id: a batch was made, as far as anybody can tell"
 
 
 class AfterRead(Enum):
@@ -68,6 +69,8 @@ def after_create(failure: ApiFailure) -> AfterCreate:
     if not failure.sent_whole and failure.status is None:
         return AfterCreate.AGAIN
     status = failure.status
+    if status is not None and 200 <= status < 300:
+        return AfterCreate.ACCEPTED
     if status is None or status < 400 or status >= 500 or status in UNSETTLED_4XX:
         return AfterCreate.DOUBT
     if is_about_account(failure):
@@ -76,8 +79,13 @@ def after_create(failure: ApiFailure) -> AfterCreate:
         return AfterCreate.SPLIT
     if status == 429 or is_truncated_upload(failure):
         return AfterCreate.AGAIN
-    # A page instead of the API's error body: somebody between answered, and only the edge's own refusal is a definite no.
+    # A page instead of the API's error body: somebody between answered. Of these only a 403 is meant as a no.
     return AfterCreate.REFUSE if failure.has_envelope or status == 403 else AfterCreate.DOUBT
+
+
+def is_proven(failure: ApiFailure) -> bool:
+    """Whether a refused create certainly made nothing: the API itself said so, or it never had the whole body."""
+    return failure.is_from_api or (failure.status is None and not failure.sent_whole)
 
 
 def after_read(failure: ApiFailure) -> AfterRead:

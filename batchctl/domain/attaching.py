@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from batchctl.domain.model import Batch, Cut, MessageBatch
-from batchctl.domain.reconciling import CLOCK_MARGIN, LATE_MARGIN
+from batchctl.domain.reconciling import API_CLOCK_SLACK
 
 # How the API writes its ids, and no longer than the ledger keeps them.
 ID_PATTERN = r"msgbatch_[A-Za-z0-9_]{1,119}"
@@ -34,15 +34,16 @@ def some_of(names: Collection[str]) -> str:
 
 def in_order(found: Sequence[MessageBatch]) -> list[MessageBatch]:
     """As they were created; those of one instant as they were named."""
-    return sorted(found, key=lambda batch: batch.created_at)
+    return sorted(found, key=lambda batch: (batch.created_at is not None, batch.created_at))
 
 
 def places_of(found: Sequence[MessageBatch]) -> tuple[Cut, ...]:
     """Where each lies in the job: cuts without requests."""
     cuts, first = [], 0
     for batch in found:
-        cuts.append(Cut(first=first, count=batch.counts.total, start=0, end=0, sha256=""))
-        first += batch.counts.total
+        size = batch.size or 0
+        cuts.append(Cut(first=first, count=size, start=0, end=0, sha256=""))
+        first += size
     return tuple(cuts)
 
 
@@ -54,9 +55,8 @@ def stand_in_sha256(ids: Collection[str]) -> str:
 def may_be(doubt: Batch, seen: MessageBatch) -> bool:
     """Whether this can be the batch whose creation nobody saw: attached, it would be missed there, and paid for again.
 
-    `doubt` is in `submitting` and has no name.
+    `doubt` is in `submitting` and has no name. Both times are the API's own.
     """
-    assert doubt.intent_at is not None, "a batch in doubt has an intent"
-    is_too_young = doubt.lost_at is not None and seen.created_at > doubt.lost_at + LATE_MARGIN
-    is_too_old = seen.created_at < doubt.intent_at - CLOCK_MARGIN
-    return seen.counts.total == doubt.count and not is_too_old and not is_too_young
+    since, created = doubt.created_after, seen.created_at
+    is_older = since is not None and created is not None and created < since - API_CLOCK_SLACK
+    return seen.size in {None, doubt.count} and not is_older

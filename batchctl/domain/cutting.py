@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchctl.domain.limits import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS
-from batchctl.domain.model import ENVELOPE_BYTES
+from batchctl.domain.model import ENVELOPE_BYTES, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,34 @@ class Extent:
     end: int
 
 
+# How many requests are in a batch is the one thing of ours that the API shows while it runs: so sizes tell batches apart.
+# They are less than the limit by less than this, and by no more than a twentieth.
+MOST_SIZES = 500
+SIZES_SHARE = 20
+LEAST_FOR_SIZES = 1_000
+
+
+def size_of(number: int, max_requests: int, size_start: int | None) -> int:
+    """How many requests the batch at `number` of a job takes, from 0; the last of a round takes the rest.
+
+    Each has a size of its own, until all of them are used up. `size_start`: where they begin, by chance for each job; None
+    where all are to be of one size.
+    """
+    if size_start is None or max_requests < LEAST_FOR_SIZES:
+        return max_requests
+    sizes = min(MOST_SIZES, max_requests // SIZES_SHARE)
+    return max_requests - (size_start + number) % sizes
+
+
 class Cutter:
     """Fed with lines in file order, says where each cut ends. Holds one cut, never the lines."""
 
-    def __init__(self, max_requests: int, max_bytes: int) -> None:
-        self._max_requests = max_requests
-        self._max_span = max_bytes - ENVELOPE_BYTES
+    def __init__(self, settings: Settings, first: int = 0) -> None:
+        """`first`: how many batches the job has already."""
+        self._settings = settings
+        self._number = first
+        self._max_requests = self._size()
+        self._max_span = settings.max_bytes - ENVELOPE_BYTES
         self._first = self._count = self._start = self._end = 0
 
     def fits_alone(self, size: int) -> bool:
@@ -55,7 +77,12 @@ class Cutter:
         closed = Extent(self._first, self._count, self._start, self._end)
         self._first += self._count
         self._count = 0
+        self._number += 1
+        self._max_requests = self._size()
         return closed
+
+    def _size(self) -> int:
+        return size_of(self._number, self._settings.max_requests, self._settings.size_start)
 
 
 def limits_problem(max_requests: int, max_bytes: int) -> str:

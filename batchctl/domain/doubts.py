@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchctl.domain.model import Batch, MessageBatch
+from batchctl.domain.model import Batch, MessageBatch, Unconfirmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenDoubt:
-    """A batch that waits for a decision: in doubt, or (`is_lost`) known once and not known to the API any more.
+    """A batch that waits for a decision: unconfirmed, or (`is_lost`) known once and not known to the API any more.
+
+    One that is `held` has results which may be another job's: its candidate is the batch it goes by.
 
     `number` of `total`: its place in its round. `is_early`: the API's list may still be behind.
     """
@@ -31,8 +33,9 @@ class OpenDoubt:
 
 def adopting_problem(doubt: OpenDoubt, candidate: Candidate) -> str:
     """Why a batch of the API cannot be this one; empty where it can."""
-    if candidate.seen.counts.total != doubt.batch.count:
-        return f"holds {candidate.seen.counts.total:,} requests, and batch {doubt.number} has {doubt.batch.count:,}"
+    size = candidate.seen.size
+    if size not in {None, doubt.batch.count}:
+        return f"holds {size:,} requests, and batch {doubt.number} has {doubt.batch.count:,}"
     if candidate.share is not None and candidate.share < 1:
         return f"holds other requests than batch {doubt.number}: its custom_ids say so"
     return ""
@@ -40,6 +43,8 @@ def adopting_problem(doubt: OpenDoubt, candidate: Candidate) -> str:
 
 def resending_problem(doubt: OpenDoubt) -> str:
     """Why it must not be sent again, because it is there; empty where nobody knows that."""
+    if doubt.batch.held:
+        return ""
     ours = next((c.seen.id for c in doubt.candidates if c.share == 1), None)
     return f"{ours} is batch {doubt.number}: its custom_ids say so" if ours else ""
 
@@ -53,6 +58,12 @@ def resending_risks(doubts: Sequence[OpenDoubt]) -> list[str]:
             risks.append(
                 f"batch {doubt.number} was {doubt.batch.message_batch_id}, which this key does not see any more"
             )
+        elif doubt.batch.held:
+            risks.append(f"batch {doubt.number} may be {doubt.batch.held}")
+        elif doubt.batch.unconfirmed is Unconfirmed.ACCEPTED:
+            risks.append(f"the API took batch {doubt.number}, and did not say as which one")
+        elif doubt.batch.unknown_creates:
+            risks.append(f"a create of batch {doubt.number} was lost before, too, and may show up yet")
         elif names:
             risks.append(f"batch {doubt.number} may be {names}")
         elif doubt.is_early:

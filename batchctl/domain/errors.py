@@ -69,10 +69,11 @@ class Stopped(BaseException):
 class ApiFailure(Exception):
     """A request to the API that did not bring the expected answer, in facts; what follows from it is decided in `answers`.
 
-    `status` is None when no answer came. `sent_whole` says whether the last byte of the request body had left us.
+    `status` is None when no answer came. `has_envelope`: it has the form of the API's errors. `is_from_api`: it names the
+    request, too, so that the API itself answered. `sent_whole` says whether the last byte of the request body had left us.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts of one answer
         self,
         message: str,
         *,
@@ -81,6 +82,7 @@ class ApiFailure(Exception):
         error_code: str = "",
         retry_after: float | None = None,
         has_envelope: bool = False,
+        is_from_api: bool = False,
         sent_whole: bool = True,
         request_id: str = "",
     ) -> None:
@@ -91,6 +93,7 @@ class ApiFailure(Exception):
         self.error_code = error_code
         self.retry_after = retry_after
         self.has_envelope = has_envelope
+        self.is_from_api = is_from_api
         self.sent_whole = sent_whole
         self.request_id = request_id
 

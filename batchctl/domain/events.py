@@ -111,12 +111,52 @@ class BatchInDoubt:
 
 @dataclass(frozen=True, slots=True)
 class DoubtSettled:
-    """`message_batch_id` is empty where the API does not have the batch and it is sent again."""
+    """`message_batch_id` is empty where the API does not have the batch and it is sent again.
+
+    `identified`: some of its ids were read and are ours; else its size alone speaks for it.
+    """
 
     batch: Batch
     number: int
     total: int
     message_batch_id: str
+    identified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignBatch:
+    """A batch that was matched provisionally is another job's: `why` says what differs. Ours is unconfirmed again."""
+
+    batch: Batch
+    number: int
+    total: int
+    message_batch_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateBatch:
+    """A batch of the API holds the same requests once more, and is paid for unless it is canceled."""
+
+    batch: Batch
+    number: int
+    total: int
+    message_batch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsUnread:
+    """The API's description of a batch lacks fields, or has them in another form than today's."""
+
+    message_batch_id: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceChecked:
+    """The workspace was moved, copied or restored, as `why` says: the API's list is read before a round is sent."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +255,10 @@ Event = (
     | BatchNotSent
     | BatchInDoubt
     | DoubtSettled
+    | ForeignBatch
+    | DuplicateBatch
+    | FieldsUnread
+    | PlaceChecked
     | CancelAsked
     | BatchDeleted
     | Waiting

@@ -15,7 +15,10 @@ OPEN_FILES = 256
 LEFT_AFTER = timedelta(hours=1)
 # A shorter secret may stand in any word.
 SHORTEST_SECRET = 4
-PUT_BACK = "put back a copy of ledger.db; what is at the API is not lost, and raw results stay where they are"
+PUT_BACK = (
+    "put back a copy of ledger.db: before it sends anything, the API's list is read. Without one, move the folder away and"
+    " `batchctl attach` the batches of the API with --input, before you submit anew; raw results stay where they are"
+)
 SECRET_WORDS = ("KEY", "TOKEN", "SECRET")
 
 

@@ -44,6 +44,24 @@ class ProcessingStatus(StrEnum):
     ENDED = "ended"
 
 
+class Unconfirmed(StrEnum):
+    """Why it is not known whether the last create of a cut made a batch. Empty: there was none, or its outcome is known."""
+
+    NOTHING = ""
+    UNKNOWN = "unknown"  # no answer came, or one that says neither yes nor no
+    ACCEPTED = "accepted"  # a 2xx came without an id: a batch was made, and nobody knows which
+    REFUSED = "refused"  # a refusal that did not come from the API itself
+    COPIED = "copied"  # a copy of this workspace may have sent it
+
+
+class IfAbsent(StrEnum):
+    """What becomes of an unconfirmed batch once the API's list shows that it was not created."""
+
+    PLAN = "plan"
+    SPLIT = "split"
+    REFUSE = "refuse"
+
+
 class Outcome(StrEnum):
     """`result.type` of a line that came back; `unanswered` is ours: no line yet; `unknown`: a type newer than this program."""
 
@@ -111,15 +129,25 @@ class RequestCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageBatch:
-    """A Message Batch as the API last described it."""
+    """A Message Batch as the API last described it. Only its id is certain: None stands for what could not be read.
+
+    A `processing_status` that could not be read is in_progress: nothing is taken for ended that does not say so.
+    `unread`: the names of the fields that are missing, null where they must not be, or of another form than today's.
+    """
 
     id: str
-    processing_status: ProcessingStatus
-    counts: RequestCounts
-    created_at: datetime
-    expires_at: datetime
+    processing_status: ProcessingStatus = ProcessingStatus.IN_PROGRESS
+    counts: RequestCounts | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
     ended_at: datetime | None = None
     archived_at: datetime | None = None
+    unread: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int | None:
+        """How many requests it holds; None where its counters could not be read."""
+        return None if self.counts is None else self.counts.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +183,17 @@ class Claim:
 class Batch:
     """A cut of a round, as the ledger remembers it; a Message Batch once `message_batch_id` is known.
 
-    `provisional`: found by looking, its results not verified yet; `identified`: some of its ids were read and are ours.
-    `intent_at` and `lost_at` are the server's time: before the create, and when its answer was missed; so is `given_up_at`:
-    when such a create was last taken for one that made nothing.
-    `api`: base URL, organization and API workspace that the create was sent to.
+    `attempt`: how many creates of it were begun; with the owner it is the fence of every record of the step.
+    `unconfirmed`: why the outcome of the last create is not known; `if_absent`: what follows once it proves to have made nothing.
+    `unknown_creates`: creates of unknown outcome that were presumed to have made nothing; `unproven_refusals`: the same of
+    refusals that did not come from the API itself.
+    `created_after`: the newest `created_at` that the API had shown before the create, by the API's own clock: a batch that is
+    older is not ours. None where it had shown none.
+    `provisional`: found in the API's list, its results not verified yet; `identified`: some of its ids were read and are ours.
+    `evidence`: what it rests on that a batch which was found in the list is ours; `held`: why a person must say so.
+    `put_off_at`: when `not_before` was set, by the same clock.
+    `api`: base URL, account and key that the create was sent with.
+    `counts_unread`: the API's counters could not be read when it last described the batch.
     `usage_unread`: successes that do not say what they used; None where usage was not summed up when it was downloaded.
     """
 
@@ -174,10 +209,15 @@ class Batch:
     tries: int = 0
     looks: int = 0
     intent_at: datetime | None = None
-    lost_at: datetime | None = None
-    given_up_at: datetime | None = None
+    attempt: int = 0
+    created_after: datetime | None = None
+    unconfirmed: Unconfirmed = Unconfirmed.NOTHING
+    if_absent: IfAbsent = IfAbsent.PLAN
+    unknown_creates: int = 0
+    unproven_refusals: int = 0
     api: str = ""
     not_before: datetime | None = None
+    put_off_at: datetime | None = None
     missing_since: datetime | None = None
     deleted_at: datetime | None = None
     created_at: datetime | None = None
@@ -185,6 +225,9 @@ class Batch:
     ended_at: datetime | None = None
     looked_at: datetime | None = None
     counts: RequestCounts = RequestCounts()
+    counts_unread: bool = False
+    evidence: str = ""
+    held: str = ""
     results_bytes: int | None = None
     results_sha256: str | None = None
     usage_unread: int | None = None
@@ -214,6 +257,20 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Presumed:
+    """A create that was presumed to have made nothing, and was followed by another of the same requests.
+
+    It is looked for until the job's last fetch: what the API shows of it later is a duplicate.
+    """
+
+    batch_id: int
+    job_id: int
+    round: int
+    cut: Cut
+    created_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
     """Which sending of a job. Round 1 sends the input; every retry adds one.
 
@@ -235,6 +292,7 @@ class Settings:
     """What a job was submitted with; a continued job keeps its own.
 
     `cache_system`: for how long a shared system prompt was asked to be cached (5m, 1h); empty where nothing was changed.
+    `size_start`: where the sizes of its batches begin (`cutting.size_of`); None where all of them have `max_requests`.
     """
 
     api_version: str = API_VERSION
@@ -243,6 +301,7 @@ class Settings:
     max_bytes: int = CEILING_MAX_BYTES
     labels: dict[str, str] = field(default_factory=dict)
     cache_system: str = ""
+    size_start: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +348,8 @@ class Merged:
 class Job:
     """One input, submitted once; what a person names.
 
-    `canceled_at`: since when nothing more of it is sent, because a person said so. `window`: requests that the API's queue
+    `hold_at`: when `hold_until` was set, by the same clock. `canceled_at`: since when nothing more of it is sent, because a
+    person said so. `may_be_copied`: a copy of the workspace may have continued it. `window`: requests that the API's queue
     took at once when it last refused more, learned at `window_at`; None while it never refused. `surplus`: batches of the
     API that hold requests which another batch of the job holds, too; `paid_twice`: such that are over, and were not for nothing
     as far as is known. `max_cost`: US dollars for all rounds together, the limit that a person named last, if anybody did.
@@ -308,8 +368,10 @@ class Job:
     rounds: tuple[Round, ...] = ()
     paused: str = ""
     hold_until: datetime | None = None
+    hold_at: datetime | None = None
     hold_reason: str = ""
     canceled_at: datetime | None = None
+    may_be_copied: bool = False
     window: int | None = None
     window_at: datetime | None = None
     max_cost: Decimal | None = None

@@ -33,5 +33,5 @@ def admitted(job: Job, planned: Sequence[Batch], batches: Sequence[Batch], now: 
             break
         taken += batch.count
         chosen.append(batch)
-    is_try_due = job.window_at is None or now - job.window_at >= TRY_MORE_AFTER
+    is_try_due = job.window_at is None or abs(now - job.window_at) >= TRY_MORE_AFTER
     return chosen or list(planned[:1] if is_try_due or not taken else ())

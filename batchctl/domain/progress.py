@@ -51,7 +51,8 @@ class RoundReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
     """A job at `now`. `merged` is the exact word on every request, once all that was fetched is merged; `failures` are
-    its failures then, and before that those of the newest round.
+    its failures then, and before that those of the newest round. `rests_on`: of batches that were found in the API's list,
+    what it rests on that they are the job's; empty where there are none.
     """
 
     job: Job
@@ -68,6 +69,12 @@ class JobReport:
     warnings: tuple[str, ...] = ()
     next_command: str = ""
     merged: Merged | None = None
+    rests_on: str = ""
+
+    @property
+    def matched(self) -> int:
+        """Batches that are ours as far as their size tells: provisional matches, whose ids were not read yet."""
+        return sum(b.is_guess for b in self.batches)
 
     @property
     def elapsed(self) -> timedelta:
@@ -77,6 +84,7 @@ class JobReport:
 
 
 ENDED = frozenset({State.ENDED, State.FETCHED})
+RUNNING = frozenset({State.IN_PROGRESS, State.CANCELING})
 
 
 def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime) -> JobReport:
@@ -97,9 +105,23 @@ def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now
         expires_at=min((b.expires_at for b in batches if b.is_running and b.expires_at), default=None),
         retained_until=retained_until(batches),
         warnings=tuple(_warnings(job, batches, now)),
-        next_command=next_command(job, stage, open_failures),
+        next_command=next_command(job, stage, open_failures, needs_word=any(b.held for b in batches)),
         merged=merged,
+        rests_on=rests_on(batches),
     )
+
+
+def rests_on(batches: Sequence[Batch]) -> str:
+    """What it rests on that batches which were found in the API's list are ours; empty where none were.
+
+    The API never said so: it gives a batch no name of ours.
+    """
+    adopted = [b for b in batches if b.evidence and not b.provisional]
+    if not adopted:
+        return ""
+    kinds = list(dict.fromkeys(b.evidence for b in adopted))
+    more = f" (and {len(kinds) - 1} more)" if len(kinds) > 1 else ""
+    return f"{len(adopted)} of {len(batches)} found in the API's list: ours by {kinds[0]}{more}, not by the API's own answer"
 
 
 def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
@@ -117,9 +139,11 @@ def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
         return Stage.PAUSED
     if any(b.state is State.SUBMITTING and b.claim is None for b in batches):
         return Stage.IN_DOUBT
+    if any(b.held for b in batches) and not states & {State.PLANNED, State.SUBMITTING, *RUNNING}:
+        return Stage.IN_DOUBT
     if states & {State.PLANNED, State.SUBMITTING}:
         return Stage.SENDING
-    if states & {State.IN_PROGRESS, State.CANCELING}:
+    if states & RUNNING:
         return Stage.RUNNING
     if State.ENDED in states:
         return Stage.TO_FETCH
@@ -149,8 +173,11 @@ def retained_until(batches: Sequence[Batch]) -> datetime | None:
     return min(waiting) + RETENTION if waiting else None
 
 
-def next_command(job: Job, stage: Stage, failures: Sequence[Failures]) -> str:
+def next_command(job: Job, stage: Stage, failures: Sequence[Failures], *, needs_word: bool = False) -> str:
+    """`needs_word`: there are results that only a person can say to be the job's."""
     match stage:
+        case Stage.IN_DOUBT if needs_word:
+            return f"batchctl resolve {job.name}"
         case Stage.SENDING | Stage.IN_DOUBT | Stage.PAUSED:
             return f"batchctl submit {job.name}"
         case Stage.LOST:
@@ -232,16 +259,35 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
             f"{', '.join(job.surplus)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
             f" batchctl resolve {job.name} --cancel {job.surplus[0]}"
         )
-    guesses = [b.message_batch_id for b in batches if job.canceled_at and b.state is State.IN_PROGRESS and b.is_guess]
-    if guesses:
-        found.append(
-            f"{guesses[0]} was found by its size and time alone and is not canceled; if it is yours:"
-            f" batchctl resolve {job.name} --cancel {guesses[0]}"
-        )
+    found += _warnings_of_matches(job, batches)
     unsent = sum(b.state is State.PLANNED for b in batches)
     if job.canceled_at and unsent:
         found.append(f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC: {unsent} batches were not sent")
     refused = [b for b in batches if b.state is State.REFUSED]
     if refused:
         found.append(f"{len(refused)} refused by the API: {refused[0].note}")
+    return found
+
+
+def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
+    """Of batches that were found in the API's list, or of which it does not say all."""
+    found = []
+    matched = [b for b in batches if b.is_guess]
+    if matched:
+        found.append(
+            f"{len(matched)} of {len(batches)} batches are provisional matches by their size: whether they are this job's, their"
+            " results will tell"
+        )
+    guesses = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
+    if guesses:
+        found.append(
+            f"{guesses[0]} is a provisional match by its size and is not canceled; if it is yours:"
+            f" batchctl resolve {job.name} --cancel {guesses[0]}"
+        )
+    held = [b for b in batches if b.held]
+    if held:
+        found.append(f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}")
+    unread = sum(b.counts_unread for b in batches if b.state is State.FETCHED)
+    if unread:
+        found.append(f"the API's counts of {unread} fetched batches could not be read: held against the requests alone")
     return found

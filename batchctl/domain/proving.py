@@ -91,7 +91,7 @@ class OutputProof:
 class Proof:
     """`answers` is None where what is wrong leaves nothing to sum; `waiting`: batches that are not on the disk yet.
 
-    `fetch_command` downloads what is missing and writes the same output.
+    `fetch_command` downloads what is missing and writes the same output. `rests_on`: as of `JobReport`.
     """
 
     job: Job
@@ -104,6 +104,7 @@ class Proof:
     first_flaws: tuple[Flaw, ...] = ()
     fetch_command: str = ""
     next_command: str = ""
+    rests_on: str = ""
 
     @property
     def is_complete(self) -> bool:

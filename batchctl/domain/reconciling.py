@@ -1,30 +1,42 @@
-"""In doubt, settled: which batches of the API's list are the ones we may have created.
+"""Reconciling unconfirmed batches: which batches of the API's list are the ones that our creates may have made.
 
-A Message Batch carries no name of ours; before it has ended only its size and its time speak. So: a candidate that has
-ended is asked for one of its ids, which tells for certain; as many running candidates as doubts of one size are adopted,
-provisionally (the ids in the results confirm or correct it); none, after a grace window of several looks, means that
-nothing was created; anything else waits until the candidates have ended.
+A Message Batch carries no name of ours; before it has ended only its size speaks, and that it is no older than what the API
+had shown before the create. So: a candidate that has ended is asked for some of its ids; as many running candidates as there
+are unconfirmed batches of one size are matched provisionally (the results confirm or correct it); no candidate in a list that
+could be read whole, several times over a grace, means that nothing was created; anything else waits until the candidates have
+ended. What is presumed to have made nothing once is not presumed so again by itself: the second time a person decides.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from batchctl.domain.model import Batch, MessageBatch, ProcessingStatus
+from batchctl.domain.model import Batch, MessageBatch, Presumed, ProcessingStatus, Unconfirmed
 
 # The list may lag behind a create, and a retrieve may answer 404 for a while (seen by users of the SDK).
 GRACE = timedelta(seconds=60)
 MIN_LOOKS = 3
-CLOCK_MARGIN = timedelta(seconds=5)
-LATE_MARGIN = timedelta(minutes=5)
+# A large body takes the API longer, and a create may be committed after its connection broke: so much more for so many bytes.
+GRACE_BYTES = 60_000_000
+# The API's clock is that of many machines: they agree as well as such clocks do.
+API_CLOCK_SLACK = timedelta(seconds=10)
+# Creates of one cut whose outcome is not known, after which the next needs a person. Refusals that a proxy may have made up
+# end a job less often than its rate limit would: but they end, too.
+MOST_UNKNOWN = 2
+MOST_UNPROVEN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do with each doubt. `identify`: candidates that ended, whose first id tells whose they are."""
+    """What to do with each unconfirmed batch.
+
+    `adopt`: provisional matches; `absent`: nothing was created; `decide`: nothing seems to be created, and only a person may
+    say so; `wait`: not known yet. `identify`: candidates that ended, whose ids tell whose they are.
+    """
 
     adopt: tuple[tuple[Batch, MessageBatch], ...] = ()
-    replan: tuple[Batch, ...] = ()
+    absent: tuple[Batch, ...] = ()
+    decide: tuple[Batch, ...] = ()
     wait: tuple[Batch, ...] = ()
     identify: tuple[MessageBatch, ...] = ()
     candidates: tuple[MessageBatch, ...] = ()
@@ -32,81 +44,131 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What the API's list says, newest first.
+    """What the API's list says, newest first. `is_whole`: all of it could be read, back to before the oldest create.
 
-    `known`: ids that are certainly another batch's. `guessed`: ids that are another's as far as size and time tell: they
-    are not adopted again, but while one of them fits, a doubt is not taken for never created.
-    `contested`: sizes of which other jobs have doubts, too: there, only ids tell whose a batch is.
+    `known`: ids that are certainly another batch's. `matched`: ids that are another's provisionally: they are not adopted
+    again, but while one of them fits, no batch is taken for never created.
+    `contested`: sizes that unconfirmed batches of other jobs have, too: there, only ids tell whose a batch is.
     """
 
     batches: Sequence[MessageBatch]
     known: Collection[str]
-    guessed: Collection[str] = ()
+    matched: Collection[str] = ()
     contested: Collection[int] = ()
+    is_whole: bool = True
 
 
-def settle(doubts: Sequence[Batch], listing: Listing, *, now: datetime, grace: timedelta = GRACE) -> Verdict:
-    """Judges the doubts size by size. Each doubt must have its `intent_at`; that and `now` are the server's time."""
+def reconcile(unconfirmed: Sequence[Batch], listing: Listing) -> Verdict:
+    """Judge the unconfirmed batches size by size."""
     verdicts = [
-        _settle_size([d for d in doubts if d.count == size], listing, now=now, grace=grace)
-        for size in sorted({d.count for d in doubts})
+        _of_size([b for b in unconfirmed if b.count == size], listing)
+        for size in sorted({b.count for b in unconfirmed})
     ]
     return Verdict(
         adopt=tuple(pair for v in verdicts for pair in v.adopt),
-        replan=tuple(b for v in verdicts for b in v.replan),
+        absent=tuple(b for v in verdicts for b in v.absent),
+        decide=tuple(b for v in verdicts for b in v.decide),
         wait=tuple(b for v in verdicts for b in v.wait),
-        identify=tuple(b for v in verdicts for b in v.identify),
-        candidates=tuple(b for v in verdicts for b in v.candidates),
+        identify=_each_once(b for v in verdicts for b in v.identify),
+        candidates=_each_once(b for v in verdicts for b in v.candidates),
     )
 
 
-def _settle_size(doubts: list[Batch], listing: Listing, *, now: datetime, grace: timedelta) -> Verdict:
-    doubts = sorted(doubts, key=_intent)
-    candidates = candidates_of(doubts, listing)
+def _of_size(unconfirmed: list[Batch], listing: Listing) -> Verdict:
+    # Who died over a create and who saw it fail: in the order in which they were begun.
+    unconfirmed = sorted(unconfirmed, key=lambda b: (b.intent_at is not None, b.intent_at))
+    candidates = candidates_of(unconfirmed, listing)
     ended = tuple(c for c in candidates if c.processing_status is ProcessingStatus.ENDED)
     if ended:
-        return Verdict(wait=tuple(doubts), identify=ended, candidates=tuple(candidates))
-    is_free = doubts[0].count not in listing.contested and not any(c.id in listing.guessed for c in candidates)
-    if is_free and len(candidates) == len(doubts):
-        return Verdict(adopt=tuple(zip(doubts, candidates, strict=True)), candidates=tuple(candidates))
-    is_over = all(now - missed_at(d) >= grace and d.looks >= MIN_LOOKS for d in doubts)
-    if not candidates and is_over:
-        return Verdict(replan=tuple(doubts))
-    return Verdict(wait=tuple(doubts), candidates=tuple(candidates))
+        return Verdict(wait=tuple(unconfirmed), identify=ended, candidates=tuple(candidates))
+    is_free = unconfirmed[0].count not in listing.contested and not any(
+        c.id in listing.matched or c.size is None for c in candidates
+    )
+    if is_free and len(candidates) == len(unconfirmed):
+        return Verdict(adopt=tuple(zip(unconfirmed, candidates, strict=True)), candidates=tuple(candidates))
+    is_absent = listing.is_whole and not candidates and all(has_been_sought(b) for b in unconfirmed)
+    if not is_absent:
+        return Verdict(wait=tuple(unconfirmed), candidates=tuple(candidates))
+    decide = tuple(b for b in unconfirmed if needs_person(b))
+    return Verdict(absent=tuple(b for b in unconfirmed if b not in decide), decide=decide)
 
 
-def candidates_of(doubts: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
-    """Of the size that all of them have, created after the first intent and before the last answer was missed, oldest first."""
-    since = min(_intent(d) for d in doubts) - CLOCK_MARGIN
-    lost = [d.lost_at for d in doubts if d.lost_at is not None]
-    # Who died over a create never saw it fail: the server may have gone on with it for a while.
-    until = max(lost) + LATE_MARGIN if len(lost) == len(doubts) else None
+def candidates_of(unconfirmed: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
+    """Those that may be one of `unconfirmed`, which are of one size, oldest first. What cannot be read excludes nothing."""
+    since = earliest(unconfirmed, listing.batches)
     found = [
         b
         for b in listing.batches
-        if b.counts.total == doubts[0].count
-        and b.id not in listing.known
-        and b.created_at >= since
-        and (until is None or b.created_at <= until)
+        if b.id not in listing.known and b.size in {None, unconfirmed[0].count} and not _is_older(b, since)
     ]
-    return sorted(found, key=lambda b: b.created_at)
+    return sorted(found, key=lambda b: (b.created_at is not None, b.created_at))
 
 
-def may_be_surplus(given_up: Batch, seen: MessageBatch, known: Collection[str]) -> bool:
-    """Whether a batch of the API may be what was taken for never created, and sent again since."""
-    assert given_up.given_up_at is not None
-    is_in_time = seen.created_at <= given_up.given_up_at + LATE_MARGIN
-    return is_in_time and seen.id not in known and seen.counts.total == given_up.count
+def earliest(unconfirmed: Sequence[Batch | Presumed], listed: Sequence[MessageBatch]) -> datetime | None:
+    """The `created_at` before which no batch is theirs, by the API's own clock; None where nothing bounds them.
 
-
-def missed_at(doubt: Batch) -> datetime:
-    """Since when the list should show it: an upload may take minutes, and the batch is created at its end.
-
-    Of a create that nobody saw fail only the intent is known: there the looks, each after a pause, make up the grace.
+    The newest batch that the API had shown before the first create: it bounds them only while the API says the same of it.
     """
-    return doubt.lost_at or _intent(doubt)
+    bounds = [b.created_after for b in unconfirmed]
+    if not bounds or None in bounds:
+        return None
+    since = min(bound for bound in bounds if bound is not None)
+    return since - API_CLOCK_SLACK if any(b.created_at == since for b in listed) else None
 
 
-def _intent(batch: Batch) -> datetime:
-    assert batch.intent_at is not None, "a batch in doubt has an intent"
-    return batch.intent_at
+def _is_older(seen: MessageBatch, since: datetime | None) -> bool:
+    return since is not None and seen.created_at is not None and seen.created_at < since
+
+
+def is_past(page: Sequence[MessageBatch], since: datetime | None) -> bool:
+    """Whether the pages after this one hold only what is older: it ends before `since`, and is in the order of the list."""
+    times = [b.created_at for b in page]
+    known = [at for at in times if at is not None]
+    if since is None or not known or len(known) < len(times) or known[-1] >= since - API_CLOCK_SLACK:
+        return False
+    return known == sorted(known, reverse=True)
+
+
+def has_been_sought(unconfirmed: Batch) -> bool:
+    """Whether it was looked for often enough that one more list without it proves its absence.
+
+    A refusal that did not come from the API takes that one list alone.
+    """
+    return unconfirmed.unconfirmed is Unconfirmed.REFUSED or unconfirmed.looks >= MIN_LOOKS
+
+
+def needs_person(unconfirmed: Batch) -> bool:
+    """Whether nothing but a person's word may send it once more."""
+    match unconfirmed.unconfirmed:
+        case Unconfirmed.ACCEPTED:
+            return True
+        case Unconfirmed.REFUSED:
+            return unconfirmed.unproven_refusals + 1 >= MOST_UNPROVEN
+        case Unconfirmed.COPIED:
+            return False
+        case Unconfirmed.UNKNOWN | Unconfirmed.NOTHING:
+            return unconfirmed.unknown_creates + 1 >= MOST_UNKNOWN
+
+
+def why_a_person(unconfirmed: Batch) -> str:
+    match unconfirmed.unconfirmed:
+        case Unconfirmed.ACCEPTED:
+            return "unconfirmed: the API took it and did not say as which batch, and its list shows none of its size"
+        case Unconfirmed.REFUSED:
+            return f"unconfirmed: {MOST_UNPROVEN} refusals did not come from the API itself"
+        case _:
+            return f"unconfirmed: {MOST_UNKNOWN} creates of these requests ended in an unknown way"
+
+
+def grace_of(unconfirmed: Batch, grace: timedelta) -> timedelta:
+    """How long it is looked for. It grows with the body."""
+    return grace * (1 + unconfirmed.cut.body_bytes / GRACE_BYTES)
+
+
+def may_be_duplicate(presumed: Presumed, seen: MessageBatch, known: Collection[str], since: datetime | None) -> bool:
+    """Whether a batch of the API may be what was presumed to have made nothing, and was sent again since."""
+    return seen.id not in known and seen.size in {None, presumed.cut.count} and not _is_older(seen, since)
+
+
+def _each_once(batches: Iterable[MessageBatch]) -> tuple[MessageBatch, ...]:
+    return tuple({b.id: b for b in batches}.values())

@@ -12,7 +12,8 @@ from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.pacing import TRY_MORE_AFTER, admitted
 
 OTHERS_PAUSE = timedelta(seconds=1)
-LONGEST_PAUSE = timedelta(minutes=5)
+# A clock that is put back by less makes a pause longer by that; by more, and what was put off is due.
+PUT_BACK = timedelta(minutes=1)
 
 
 class Arrow(StrEnum):
@@ -76,7 +77,7 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
     """The steps that can be taken now, all at once; a single `WaitUntil` when there is only waiting; empty when done."""
     doubts = _doubts(snapshot, allowed)
     settle = tuple(b for b in doubts if b.count not in _counts_being_sent(snapshot))
-    if any(_is_look_due(b, now) for b in settle):
+    if any(_is_due(b, now) for b in settle):
         # All of them together: one left out would leave its batch to be taken for a stranger's. And alone in its wave: a
         # create of ours in flight would look like a candidate.
         return (Settle(settle),)
@@ -96,16 +97,21 @@ def is_all_else_done(job: Job, batches: Iterable[Batch], allowed: frozenset[Arro
     moving: set[State] = {State.PLANNED} if _may_send(job, allowed) else set()
     moving |= {State.IN_PROGRESS, State.CANCELING} if Arrow.LOOK in allowed else set()
     moving |= {State.ENDED} if Arrow.DOWNLOAD in allowed else set()
-    return not any(b.state in moving and not b.is_lost(now) for b in batches)
+    return not any(b.state in moving and not b.held and not b.is_lost(now) for b in batches)
+
+
+def has_passed(until: datetime | None, since: datetime | None, now: datetime) -> bool:
+    """Whether a pause is over that was set at `since`. One of the future was set before our clock was put back, and says nothing."""
+    return until is None or until <= now or (since is not None and now < since - PUT_BACK)
+
+
+def is_on_hold(job: Job, now: datetime) -> bool:
+    """Whether no batch of it may be sent yet, by a limit of the API's or for want of a network."""
+    return not has_passed(job.hold_until, job.hold_at, now)
 
 
 def _is_due(batch: Batch, now: datetime) -> bool:
-    return batch.not_before is None or batch.not_before <= now
-
-
-def _is_look_due(doubt: Batch, now: datetime) -> bool:
-    """A look is never put off for long: one that seems to be was put off before our clock was put back."""
-    return _is_due(doubt, now) or (doubt.not_before is not None and doubt.not_before > now + LONGEST_PAUSE)
+    return has_passed(batch.not_before, batch.put_off_at, now)
 
 
 def _doubts(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
@@ -121,7 +127,7 @@ def _counts_being_sent(snapshot: Snapshot) -> frozenset[int]:
 
 def _sendable(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Batch]:
     job = snapshot.job
-    if not _may_send(job, allowed) or (job.hold_until and job.hold_until > now):
+    if not _may_send(job, allowed) or is_on_hold(job, now):
         return []
     planned = [b for b in snapshot.batches if b.state is State.PLANNED and b.claim is None and _is_due(b, now)]
     return admitted(job, planned, snapshot.batches, now)
@@ -153,7 +159,7 @@ def _may_look(snapshot: Snapshot, allowed: frozenset[Arrow]) -> bool:
 def _downloadable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
     if Arrow.DOWNLOAD not in allowed:
         return []
-    return [b for b in snapshot.batches if b.state is State.ENDED and b.claim is None]
+    return [b for b in snapshot.batches if b.state is State.ENDED and b.claim is None and not b.held]
 
 
 def _waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[WaitUntil, ...]:
@@ -167,7 +173,7 @@ def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) ->
     if not {Arrow.SEND, Arrow.CANCEL} & allowed:
         return
     for batch in _doubts(snapshot, allowed):
-        yield WaitUntil(_later(batch.not_before, now), batch.note or "in doubt: looking whether the API has it")
+        yield WaitUntil(_later(batch.not_before, now), batch.note or "unconfirmed: looking whether the API has it")
     for batch in snapshot.batches:
         if batch.state is State.PLANNED and batch.claim is None and _may_send(job, allowed):
             yield _planned_wait(job, batch, now)
@@ -176,7 +182,7 @@ def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) ->
 
 
 def _planned_wait(job: Job, batch: Batch, now: datetime) -> WaitUntil:
-    if job.hold_until is not None and job.hold_until > now:
+    if job.hold_until is not None and is_on_hold(job, now):
         return WaitUntil(job.hold_until, job.hold_reason)
     if not _is_due(batch, now) or job.window is None or job.window_at is None:
         return WaitUntil(_later(batch.not_before, now), batch.note)
@@ -197,7 +203,7 @@ def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -
     for batch in snapshot.batches:
         if batch.state is State.ENDED and batch.claim is not None:
             yield WaitUntil(now + OTHERS_PAUSE, "another process is downloading")
-        elif batch.state is State.ENDED and not batch.is_lost(now):
+        elif batch.state is State.ENDED and not batch.held and not batch.is_lost(now):
             yield WaitUntil(_later(batch.not_before, now), batch.note)
 
 
@@ -208,7 +214,7 @@ def _why_looking(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
     if Arrow.CANCEL not in allowed or guess is None:
         return "batches are in progress"
     return (
-        f"{guess} was found by its size and time alone, may be somebody else's, and is not canceled; if it is yours:"
+        f"{guess} is a provisional match by its size, may be somebody else's, and is not canceled; if it is yours:"
         f" batchctl resolve {snapshot.job.name} --cancel {guess}"
     )
 

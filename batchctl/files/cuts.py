@@ -34,7 +34,7 @@ class InPlace:
     """Cuts of the file that is read: their hashes are taken from it once more, by `hashes`."""
 
     def __init__(self, settings: Settings, hashes: RangeHashes) -> None:
-        self._cutter = Cutter(settings.max_requests, settings.max_bytes)
+        self._cutter = Cutter(settings)
         self._hashes = hashes
         self._done: list[tuple[Extent, Callable[[], str]]] = []
         self.count = 0
@@ -72,10 +72,10 @@ class CleanCopy:
 
 
 class Copied:
-    """Cuts of a copy that is made here, of these lines alone."""
+    """Cuts of a copy that is made here, of these lines alone. `first`: how many batches the job has already."""
 
-    def __init__(self, settings: Settings, copy: CleanCopy) -> None:
-        self._cutter = Cutter(settings.max_requests, settings.max_bytes)
+    def __init__(self, settings: Settings, copy: CleanCopy, first: int = 0) -> None:
+        self._cutter = Cutter(settings, first)
         self._copy = copy
         self._hash = hashlib.sha256()
         self._is_open = False

@@ -1,17 +1,18 @@
 """The request lines of a batch, read back from the range of the file that it was cut from."""
 
 import hashlib
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 
-from batchctl.domain.model import Batch
+from batchctl.domain.model import Batch, Presumed
 from batchctl.files.blocks import read_ids
 from batchctl.files.splice import changed, range_pieces
 
 
-def ids_of_range(path: Path, batch: Batch) -> dict[bytes, int]:
+def ids_of_range(path: Path, batch: Batch | Presumed) -> dict[bytes, int]:
     """The custom_ids of a batch with their positions in it, read from its range of the request file."""
     ids: list[bytes] = []
     for lines in blocks_of_range(path, batch):
@@ -25,7 +26,7 @@ def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
         yield from lines
 
 
-def blocks_of_range(path: Path, batch: Batch) -> Iterator[list[bytes]]:
+def blocks_of_range(path: Path, batch: Batch | Presumed) -> Iterator[list[bytes]]:
     """The request lines of a batch, without their newlines, some at a time.
 
     Raises InputProblem, before the last of them, where they are not the bytes that were planned.
@@ -38,13 +39,25 @@ def blocks_of_range(path: Path, batch: Batch) -> Iterator[list[bytes]]:
     yield [rest]
 
 
+def starts_of_range(path: Path, batch: Batch) -> "array[int]":
+    """Return the offset in the file of each request line of a batch, and of what would follow the last line's newline.
+
+    8 bytes for each request. Raises as `blocks_of_range` does.
+    """
+    starts = array("Q", [batch.cut.start])
+    for lines in blocks_of_range(path, batch):
+        for line in lines:
+            starts.append(starts[-1] + len(line) + 1)
+    return starts
+
+
 def check_range(path: Path, batch: Batch) -> None:
     """Raises InputProblem where the bytes of the range are not those that were planned."""
     for _ in _checked_pieces(path, batch):
         pass
 
 
-def _checked_pieces(path: Path, batch: Batch) -> Iterator[bytes]:
+def _checked_pieces(path: Path, batch: Batch | Presumed) -> Iterator[bytes]:
     """Raises InputProblem, after the last, where they are not the bytes that were planned."""
     digest = hashlib.sha256()
     for piece in range_pieces(path, batch.cut.start, batch.cut.end):

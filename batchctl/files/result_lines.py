@@ -257,6 +257,14 @@ def custom_id_of_result(line: bytes) -> str:
     return read_line(line)[0].decode("utf-8", "replace")
 
 
+def message_of(line: bytes) -> object:
+    """Return the `message` of a success; None where the line has none."""
+    try:
+        return loaded(line)["result"]["message"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def loaded(line: bytes) -> Any:
     """Raises ValueError."""
     # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.

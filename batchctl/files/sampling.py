@@ -50,9 +50,12 @@ def read_sampled(path: Path, one: Sampled) -> Read | None:
     )
 
 
-def body_to_count(params: dict[str, Any]) -> bytes:
-    """Raises TypeError for what is no object, or nested too deep to be written again."""
-    return orjson.dumps({name: params[name] for name in COUNTED if name in params})
+def body_to_count(params: dict[str, Any], *more: str) -> bytes:
+    """`more`: names of params to count beside those that are known to be counted.
+
+    Raises TypeError for what is no object, or nested too deep to be written again.
+    """
+    return orjson.dumps({name: params[name] for name in (*COUNTED, *more) if name in params})
 
 
 def prefix_bodies(params: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -6,7 +6,7 @@ of lines is then read in one go, or, where anything in it is written otherwise, 
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from operator import add
 from typing import Any
@@ -15,7 +15,7 @@ import orjson
 
 from batchctl.domain.money import PROMPT_STEPS, Spent, Usage, step_of
 from batchctl.domain.usage import TIMES, classes_of, is_model, priced_geo, used_by
-from batchctl.files.result_lines import loaded
+from batchctl.files.result_lines import message_of
 
 # Of fewer, to learn how they are written takes as long as to parse them.
 LEAST_LINES = 8
@@ -53,7 +53,7 @@ class Meter:
         return tuple(_spent(key, sums) for key, sums in self._sums.items())
 
     def take(self, lines: Sequence[bytes]) -> None:
-        for message in _messages(lines):
+        for message in map(message_of, lines):
             used = used_by(message)
             if used is None:
                 self.unread += 1
@@ -103,15 +103,6 @@ def _spent(key: tuple[str, int, str], sums: Sequence[int]) -> Spent:
     requests, *classes = sums
     usage = Usage(**dict(zip(_CLASSES, classes, strict=True)))
     return Spent(model=model, prompt_over=prompt_over, inference_geo=geo, requests=requests, usage=usage)
-
-
-def _messages(lines: Sequence[bytes]) -> Iterator[object]:
-    """Of successes; None where one has none."""
-    for line in lines:
-        try:
-            yield loaded(line)["result"]["message"]
-        except (ValueError, KeyError, TypeError):
-            yield None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

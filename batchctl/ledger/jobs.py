@@ -12,7 +12,7 @@ from batchctl.domain.model import Cut, Job, Merged, MessageBatch, Round, State
 from batchctl.domain.states import OF_STATUS
 from batchctl.ledger.questions import IN_DOUBT
 from batchctl.ledger.rows import batch_of, cut_values, forecast_values, merged_values, seen_values
-from batchctl.ledger.schema import batch, failure, job, move, round_, stranger, usage
+from batchctl.ledger.schema import batch, failure, job, move, presumed, round_, stranger, usage
 from batchctl.ledger.store import Store
 
 
@@ -77,7 +77,7 @@ class Jobs(Store):
         with self._write() as db:
             if db.scalar(sa.select(sa.or_(mine.where(batch.c.owner.is_not(None)).exists(), known.exists()))):
                 return False
-            for table in (failure, usage, move):
+            for table in (failure, usage, move, presumed):
                 db.execute(sa.delete(table).where(table.c.batch_id.in_(mine)))
             for table in (stranger, batch, round_):
                 db.execute(sa.delete(table).where(table.c.job_id == of.id))
@@ -97,8 +97,8 @@ class Jobs(Store):
         """No batch is sent until a person comes back; an empty reason ends the pause."""
         self._update_job(of, paused=reason)
 
-    def record_hold(self, of: Job, until: datetime | None, reason: str) -> None:
-        self._update_job(of, hold_until=until, hold_reason=reason)
+    def record_hold(self, of: Job, until: datetime | None, reason: str, now: datetime) -> None:
+        self._update_job(of, hold_until=until, hold_at=now, hold_reason=reason)
 
     def record_canceled(self, of: Job, at: datetime | None) -> None:
         """Nothing more of it is sent from `at` on; None: a person wants it sent after all."""
@@ -140,6 +140,8 @@ def _job_values(new: Job) -> dict[str, Any]:
         "max_bytes": settings.max_bytes,
         "labels": settings.labels,
         "cache_system": settings.cache_system,
+        "size_start": settings.size_start,
+        "may_be_copied": new.may_be_copied,
         "max_cost": None if new.max_cost is None else str(new.max_cost),
     }
 

@@ -6,9 +6,10 @@ there to be taken.
 
 from batchctl.ledger.claims import Claims
 from batchctl.ledger.jobs import Jobs
+from batchctl.ledger.places import Places
 from batchctl.ledger.results import Results
 from batchctl.ledger.sending import Sending
 
 
-class Ledger(Jobs, Claims, Sending, Results):
+class Ledger(Jobs, Claims, Sending, Results, Places):
     """All that is remembered, as one thing."""

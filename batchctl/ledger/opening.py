@@ -7,8 +7,8 @@ from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
 
-HEAD = "0003"
-REVISIONS = ("0001", "0002", "0003")
+HEAD = "0004"
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 # SQLite before 3.51.3 can corrupt a WAL database when two connections checkpoint at the same instant (the WAL-reset bug).
 WAL_IS_SAFE_SINCE = (3, 51, 3)
@@ -70,7 +70,10 @@ def translated(path: Path) -> Iterator[None]:
 def problem(path: Path, reason: str) -> LedgerProblem:
     hint = "see that the file is readable and writable and the disk has room, then run the same command again"
     if "not a database" in reason or "malformed" in reason:
-        hint = f"the file is damaged: put back a copy, or move {path.parent} away to start anew"
+        hint = (
+            f"the file is damaged: put back a copy of it; without one, move {path.parent} away, and `batchctl attach` the API's"
+            " batches with --input before you submit anew: what was sent would be sent, and paid for, again"
+        )
     elif "locked" in reason:
         hint = "another batchctl is writing; run the same command again"
     return LedgerProblem(f"the ledger {path} cannot be used: {reason}", hint=hint)

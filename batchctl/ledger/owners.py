@@ -1,8 +1,8 @@
 """Who takes a step, and whether they still live.
 
 Every process holds a lock on a file of its own for as long as it runs. The kernel lets go of it however the process
-ends, so a free lock is a dead owner: no guessing by process id, no waiting for a lease. The lease speaks only where
-locks cannot be asked (some network drives).
+ends, so a free lock is a dead owner: no guessing by process id, no waiting for a lease. An owner of this machine from before
+it was started again is dead, too. The lease speaks only where locks cannot be asked: of other machines, on some network drives.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from batchctl.domain.errors import LedgerProblem
+from batchctl.ledger.machine import boot, machine
 
 _HINTS = {
     errno.ENOSPC: "make room on the disk, then run the same command again: nothing is lost",
@@ -28,7 +29,7 @@ class Owner:
     """This process, as the ledger names it. Use as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        self.name = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.name = f"{_host()}.{machine()}.{boot()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._path = folder / f"{self.name}.lock"
         self._folder = folder
         self._lock = -1
@@ -68,8 +69,14 @@ def is_alive(folder: Path, owner: str) -> bool | None:
 
     A lock of another host is not asked: a network drive may keep locks to each host itself.
     """
-    if owner.rsplit("-", 2)[0] != _host():
+    host, *where = owner.rsplit("-", 2)[0].split(".")
+    # Without more than the host's name: of an older version.
+    if (where[0] != machine()) if where else (host != _host()):
         return None
+    if where and boot() and where[1] != boot():
+        with contextlib.suppress(OSError):
+            (folder / f"{owner}.lock").unlink()
+        return False
     path = folder / f"{owner}.lock"
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -8,19 +8,22 @@ from datetime import datetime
 from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
-from batchctl.domain.model import Batch, Failures, Job, Round, State
+from batchctl.domain.model import Batch, Failures, Job, Presumed, Round, State
 from batchctl.domain.money import Spent
+from batchctl.domain.places import Place
 from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, stored_revision, translated
 from batchctl.ledger.rows import (
     BATCH,
     FAILURE,
     JOB,
+    PRESUMED,
     ROUND,
     USAGE,
     batch_of,
     columns,
     failures_of,
     job_of,
+    presumed_of,
     round_of,
     spent_of,
 )
@@ -89,7 +92,7 @@ class Questions:
         (found,) = self._jobs("WHERE job.name = ?", name)
         return found
 
-    def job_of(self, of: Batch) -> Job:
+    def job_of(self, of: Batch | Presumed) -> Job:
         (found,) = self._jobs("WHERE job.id = ?", of.job_id)
         return found
 
@@ -103,6 +106,15 @@ class Questions:
                 surplus.setdefault(job_id, []).append((name, bool(settled)))
             found = db.execute(f"{_JOBS} {which} ORDER BY id", given)
             return [job_of(row, rounds.get(row[0], ()), surplus.get(row[0], ())) for row in found]
+
+    # ---------------------------------------------------------------- the workspace
+
+    def stored_place(self) -> tuple[str, str, Place, int]:
+        """The id and the salt that all copies of the workspace share, where it was written last, and its generation."""
+        question = "SELECT workspace_id, salt, machine, path, device, inode, generation FROM place"
+        with self._read() as db:
+            workspace_id, salt, machine, path, device, inode, generation = db.execute(question).fetchone()
+        return workspace_id, salt, Place(machine=machine, path=path, device=device, inode=inode), generation
 
     # ---------------------------------------------------------------- batches of a job
 
@@ -170,6 +182,21 @@ class Questions:
         with self._read() as db:
             return frozenset(row[0] for row in db.execute(question, (but.id, State.SUBMITTING.value)))
 
+    def holder_of(self, of: Batch) -> tuple[str | None, int]:
+        """Who is taking a step on a batch, and in which attempt."""
+        with self._read() as db:
+            owner, attempt = db.execute("SELECT owner, attempt FROM batch WHERE id = ?", (of.id,)).fetchone()
+            return owner, int(attempt)
+
+    def presumed(self, of: Job) -> list[Presumed]:
+        """Creates of a job that were presumed to have made nothing, and were followed by others of the same requests."""
+        question = " ".join(
+            ("SELECT", columns("presumed", PRESUMED), ", batch.job_id, batch.round FROM presumed",
+             "JOIN batch ON batch.id = presumed.batch_id WHERE batch.job_id = ? ORDER BY presumed.id")
+        )  # fmt: skip
+        with self._read() as db:
+            return [presumed_of(row) for row in db.execute(question, (of.id,))]
+
     def holders(self) -> dict[str, datetime]:
         """Owners that hold a claim, and until when the last of their claims is believed."""
         question = "SELECT owner, max(lease_until) FROM batch WHERE owner IS NOT NULL GROUP BY owner"
@@ -182,6 +209,12 @@ class Questions:
         with self._read() as db:
             found = db.execute("SELECT job_id FROM batch WHERE message_batch_id = ?", (message_batch_id,)).fetchone()
             return None if found is None else int(found[0])
+
+    def message_batch_ids(self) -> set[str]:
+        """Every id of the API that a batch of this workspace goes by."""
+        with self._read() as db:
+            found = db.execute("SELECT message_batch_id FROM batch WHERE message_batch_id IS NOT NULL")
+            return {row[0] for row in found}
 
     def jobs_of_message_batches(self, message_batch_ids: Collection[str]) -> dict[str, str]:
         """Those of the ids that are in a job of this workspace, with the name of that job."""

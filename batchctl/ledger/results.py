@@ -36,12 +36,17 @@ class Results(Store):
                 batch.c.missing_since, sa.bindparam("since", now, type_=batch.c.missing_since.type)
             )
             values = {"missing_since": since, "looked_at": now}
-            db.execute(sa.update(batch).where(batch.c.id == looked.id).values(values))
+            db.execute(sa.update(batch).where(_is_bound(looked)).values(values))
 
-    def record_fetched(self, downloaded: Batch, owner: str, verified: Verified, now: datetime) -> bool:
-        """The results are whole, checked and on the disk; False when the claim was lost meanwhile."""
+    def record_fetched(
+        self, downloaded: Batch, owner: str, verified: Verified, now: datetime, *, evidence: str = ""
+    ) -> bool:
+        """The results are whole, checked and on the disk; False when the claim was lost meanwhile.
+
+        `evidence`: what it rests on that they are ours, for a batch that was found in the API's list.
+        """
         with self._write() as db:
-            held = sa.select(batch.c.owner).where(batch.c.id == downloaded.id)
+            held = sa.select(batch.c.owner).where(_is_bound(downloaded))
             if db.scalar(held) != owner:
                 return False
             values = {name: getattr(verified, name) for name in UNREAD}
@@ -52,6 +57,9 @@ class Results(Store):
                 now,
                 "",
                 provisional=False,
+                unconfirmed="",
+                evidence=evidence,
+                held="",
                 missing_since=None,
                 results_bytes=verified.bytes,
                 results_sha256=verified.sha256,
@@ -80,25 +88,35 @@ class Results(Store):
             if state_of(db, downloaded.id) is State.FETCHED and not downloaded.deleted_at:
                 advance(db, downloaded.id, State.ENDED, now, "its files are gone", tries=0, not_before=None)
 
-    def record_rest(self, of: Batch, *, not_before: datetime, note: str) -> None:
+    def record_rest(self, of: Batch, now: datetime, *, not_before: datetime, note: str) -> None:
         """A step that got no answer: none on it before a time; its state and its claim stay."""
         with self._write() as db:
-            later = {"not_before": not_before, "note": note, "tries": batch.c.tries + 1}
-            db.execute(sa.update(batch).where(batch.c.id == of.id).values(later))
+            later = {"not_before": not_before, "put_off_at": now, "note": note, "tries": batch.c.tries + 1}
+            db.execute(sa.update(batch).where(_is_bound(of)).values(later))
 
     def record_deleted(self, of: Batch, now: datetime) -> None:
         """The API no longer has it: what is on the disk is all there is."""
         with self._write() as db:
-            db.execute(sa.update(batch).where(batch.c.id == of.id).values(deleted_at=now))
+            db.execute(sa.update(batch).where(_is_bound(of)).values(deleted_at=now))
 
-    def record_try(self, downloaded: Batch, owner: str, *, not_before: datetime, note: str) -> None:
+    def record_try(self, downloaded: Batch, owner: str, now: datetime, *, not_before: datetime, note: str) -> None:
         """A download that did not hold what it should: again, later."""
+        later = {"not_before": not_before, "put_off_at": now, "note": note, "tries": batch.c.tries + 1}
+        self._give_back(downloaded, owner, later)
+
+    def record_held(self, downloaded: Batch, owner: str, why: str) -> None:
+        """Nobody but a person can say whether these results are ours: they are downloaded, and not used."""
+        self._give_back(downloaded, owner, {"held": why, "note": why})
+
+    def _give_back(self, downloaded: Batch, owner: str, values: dict[str, Any]) -> None:
         with self._write() as db:
-            db.execute(
-                sa.update(batch)
-                .where(batch.c.id == downloaded.id, batch.c.owner == owner)
-                .values(owner=None, lease_until=None, not_before=not_before, note=note, tries=batch.c.tries + 1)
-            )
+            is_mine = sa.and_(_is_bound(downloaded), batch.c.owner == owner)
+            db.execute(sa.update(batch).where(is_mine).values(owner=None, lease_until=None, **values))
+
+
+def _is_bound(to: Batch) -> sa.ColumnElement[bool]:
+    """The row, as long as it goes by the same id at the API."""
+    return sa.and_(batch.c.id == to.id, batch.c.message_batch_id == to.message_batch_id)
 
 
 def _insert_usage(db: sa.Connection, of: Batch, verified: Verified) -> None:

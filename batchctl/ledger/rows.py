@@ -13,14 +13,17 @@ from batchctl.domain.model import (
     Cut,
     FailureClass,
     Failures,
+    IfAbsent,
     Job,
     Merged,
     MessageBatch,
     Outcome,
+    Presumed,
     RequestCounts,
     Round,
     Settings,
     State,
+    Unconfirmed,
 )
 from batchctl.domain.money import Cached, Forecast, Spent, Total, Usage
 
@@ -32,20 +35,21 @@ UNREAD = ("unknown", "truncated", "refusals", "paused_turns")
 
 _CUT = ("first", "count", "start", "end", "sha256")
 _PLAIN = (
-    "id", "job_id", "round", "message_batch_id", "tries", "looks", "api", "results_bytes", "results_sha256",
-    "usage_unread", "note",
+    "id", "job_id", "round", "message_batch_id", "tries", "looks", "attempt", "unknown_creates", "unproven_refusals",
+    "api", "evidence", "held", "results_bytes", "results_sha256", "usage_unread", "note",
 )  # fmt: skip
-_FLAGS = ("provisional", "identified")
+_FLAGS = ("provisional", "identified", "counts_unread")
 _INSTANTS = (
-    "intent_at", "lost_at", "given_up_at", "not_before", "missing_since", "deleted_at", "created_at", "expires_at",
+    "intent_at", "created_after", "not_before", "put_off_at", "missing_since", "deleted_at", "created_at", "expires_at",
     "ended_at", "looked_at",
 )  # fmt: skip
-BATCH = ("state", "owner", "lease_until", *_CUT, *COUNTERS, *_PLAIN, *_FLAGS, *_INSTANTS)
+PRESUMED = ("batch_id", *_CUT, "created_after")
+BATCH = ("state", "unconfirmed", "if_absent", "owner", "lease_until", *_CUT, *COUNTERS, *_PLAIN, *_FLAGS, *_INSTANTS)
 ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast")
 JOB = (
     "id", "name", "input_path", "input_sha256", "input_size", "input_mtime_ns", "line_count", "left_out", "api_version",
-    "betas", "max_requests", "max_bytes", "labels", "cache_system", "created_at", "paused", "hold_until", "hold_reason", "canceled_at",
-    "window", "window_at", "max_cost", "merged",
+    "betas", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "created_at", "paused", "hold_until", "hold_at", "hold_reason", "canceled_at",
+    "may_be_copied", "window", "window_at", "max_cost", "merged",
 )  # fmt: skip
 USED = {
     "input_tokens": "input",
@@ -75,10 +79,12 @@ def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[tuple[str, bool]
         max_bytes=of.pop("max_bytes"),
         labels=json.loads(of.pop("labels")),
         cache_system=of.pop("cache_system"),
+        size_start=of.pop("size_start"),
     )
-    for name in ("created_at", "hold_until", "canceled_at", "window_at"):
+    for name in ("created_at", "hold_until", "hold_at", "canceled_at", "window_at"):
         of[name] = instant(of[name])
     of["merged"] = merged_of(of["merged"])
+    of["may_be_copied"] = bool(of["may_be_copied"])
     of["max_cost"] = None if of["max_cost"] is None else Decimal(of["max_cost"])
     of["surplus"], of["paid_twice"] = (
         tuple(name for name, is_settled in surplus if is_settled is which) for which in (False, True)
@@ -118,9 +124,11 @@ def spent_values(spent: Spent) -> dict[str, Any]:
 def batch_of(row: Row) -> Batch:
     # A thousand of them make one picture: from left to right, each value touched once.
     values = iter(row)
-    state, owner, lease_until = next(values), next(values), next(values)
+    state, unconfirmed, if_absent, owner, lease_until = (next(values) for _ in range(5))
     return Batch(
         state=State(state),
+        unconfirmed=Unconfirmed(unconfirmed),
+        if_absent=IfAbsent(if_absent),
         claim=Claim(owner=owner, until=datetime.fromisoformat(lease_until)) if owner else None,
         cut=Cut(**_taken(_CUT, values)),
         counts=RequestCounts(**_taken(COUNTERS, values)),
@@ -128,6 +136,13 @@ def batch_of(row: Row) -> Batch:
         **_taken(_FLAGS, map(bool, values)),
         **_taken(_INSTANTS, map(instant, values)),
     )
+
+
+def presumed_of(row: Row) -> Presumed:
+    """Of a row of PRESUMED, and the job and round of its batch."""
+    of = dict(zip((*PRESUMED, "job_id", "round"), row, strict=True))
+    cut = Cut(**{name: of.pop(name) for name in _CUT})
+    return Presumed(**{**of, "cut": cut, "created_after": instant(of["created_after"])})
 
 
 def _taken(names: Sequence[str], values: Iterator[Any]) -> dict[str, Any]:
@@ -151,23 +166,22 @@ def cut_values(cut: Cut) -> dict[str, Any]:
     return {
         **asdict(cut),
         "state": State.PLANNED.value,
-        "provisional": False,
-        "identified": False,
-        "api": "",
-        "tries": 0,
-        "looks": 0,
-        "note": "",
+        "unconfirmed": Unconfirmed.NOTHING.value,
+        "if_absent": IfAbsent.PLAN.value,
+        **dict.fromkeys(("provisional", "identified", "counts_unread"), False),
+        **dict.fromkeys(("api", "evidence", "held", "note"), ""),
+        **dict.fromkeys(("tries", "looks", "attempt", "unknown_creates", "unproven_refusals"), 0),
         **dict.fromkeys((*COUNTERS, *UNREAD), 0),
     }
 
 
 def seen_values(seen: MessageBatch, now: datetime) -> dict[str, Any]:
-    """What a look at the API changes."""
+    """What an answer about a batch changes. What could not be read takes nothing away that is known."""
+    times = {name: getattr(seen, name) for name in ("created_at", "expires_at", "ended_at")}
     return {
-        **{name: getattr(seen.counts, name) for name in COUNTERS},
-        "created_at": seen.created_at,
-        "expires_at": seen.expires_at,
-        "ended_at": seen.ended_at,
+        **({name: getattr(seen.counts, name) for name in COUNTERS} if seen.counts is not None else {}),
+        **{name: at for name, at in times.items() if at is not None},
+        "counts_unread": seen.counts is None,
         "looked_at": now,
         "missing_since": None,
     }

@@ -44,6 +44,9 @@ job = sa.Table(
     _column("betas", sa.JSON, "list of values of the anthropic-beta header of its creates"),
     _column("max_requests", sa.Integer, "requests per batch it was cut by"),
     _column("max_bytes", sa.BigInteger, "body bytes per batch it was cut by"),
+    _column(
+        "size_start", sa.Integer, "where the sizes of its batches begin; null: all have max_requests", nullable=True
+    ),
     _column("labels", sa.JSON, "object of the labels given at submit"),
     _column("cache_system", sa.String(2), "5m or 1h where cache_control was added to its system prompts; else empty"),
     _column("created_at", Instant, "when the plan was made"),
@@ -51,8 +54,12 @@ job = sa.Table(
     _column(
         "hold_until", Instant, "no create before this time, for all batches (rate limit, queue full)", nullable=True
     ),
+    _column("hold_at", Instant, "when hold_until was set, by the same clock", nullable=True),
     _column("hold_reason", sa.Text, "the API's reason for it"),
     _column("canceled_at", Instant, "since when nothing more of it is sent, as a person said", nullable=True),
+    _column(
+        "may_be_copied", sa.Boolean, "a copy of the workspace may have continued it: the list is read before a round"
+    ),
     _column("window", sa.Integer, "requests under way when the API's queue last refused more", nullable=True),
     _column("window_at", Instant, "when that was learned, or last tried", nullable=True),
     _column("max_cost", sa.Text, "US dollars for all rounds together, as a person said last", nullable=True),
@@ -96,13 +103,18 @@ batch = sa.Table(
     _column("lease_until", Instant, "until when the owner is believed without a sign of life", nullable=True),
     _column("tries", sa.Integer, "steps begun on it in its present state"),
     _column("looks", sa.Integer, "lists read for it since it is in doubt"),
-    _column("intent_at", Instant, "when the last create was about to begin, by the server's clock", nullable=True),
+    _column("intent_at", Instant, "when the last create was about to begin, by our clock", nullable=True),
+    _column("attempt", sa.Integer, "creates of it that were begun: with the owner, the fence of every record"),
     _column(
-        "lost_at", Instant, "when its answer was missed, by the server's clock: it cannot be younger", nullable=True
+        "created_after", Instant, "newest created_at that the API had shown before that, by its clock", nullable=True
     ),
-    _column("given_up_at", Instant, "when a create of it was last taken for one that made nothing", nullable=True),
-    _column("api", sa.Text, "base URL, organization and API workspace of the last create"),
+    _column("unconfirmed", sa.String(12), "why its outcome is not known: unknown accepted refused copied; else empty"),
+    _column("if_absent", sa.String(8), "what follows once it proves to have made nothing: plan split refuse"),
+    _column("unknown_creates", sa.Integer, "creates of unknown outcome that were presumed to have made nothing"),
+    _column("unproven_refusals", sa.Integer, "refusals not from the API that were presumed to be true"),
+    _column("api", sa.Text, "base URL, account and salted fingerprint of the key of the last create"),
     _column("not_before", Instant, "no step on it before this time", nullable=True),
+    _column("put_off_at", Instant, "when not_before was set, by the same clock", nullable=True),
     _column("missing_since", Instant, "since when the API answers 404 for it", nullable=True),
     _column("deleted_at", Instant, "when it was deleted at the API, at a person's wish", nullable=True),
     _column("created_at", Instant, "the API's created_at", nullable=True),
@@ -114,6 +126,9 @@ batch = sa.Table(
     _column("errored", sa.Integer, "the API's counter; 0 until the batch has ended"),
     _column("canceled", sa.Integer, "the API's counter; 0 until the batch has ended"),
     _column("expired", sa.Integer, "the API's counter; 0 until the batch has ended"),
+    _column("counts_unread", sa.Boolean, "the API's counters could not be read when it last described the batch"),
+    _column("evidence", sa.Text, "what it rests on that a batch found in the API's list is ours; else empty"),
+    _column("held", sa.Text, "why a person must say that it is ours; empty where nobody must"),
     _column("unknown", sa.Integer, "results of a type newer than this program, counted at download"),
     _column("truncated", sa.Integer, "successes cut by max_tokens or the context window, counted at download"),
     _column("refusals", sa.Integer, "successes that the model refused, counted at download"),
@@ -184,4 +199,32 @@ surplus = sa.Table(
     _column("message_batch_id", sa.String(128), "a batch of the API that should not be there", primary_key=True),
     _column("at", Instant, "when that was found out"),
     _column("settled", sa.Boolean, "a person ended it, or it had ended: what of it was done is paid for"),
+)
+
+presumed = sa.Table(
+    "presumed",
+    metadata,
+    _column("id", sa.Integer, "ours", primary_key=True),
+    _column("batch_id", sa.ForeignKey("batch.id"), "a create of which was presumed to have made nothing"),
+    _column("first", sa.BigInteger, "the cut as it was then, as in batch"),
+    _column("count", sa.Integer, "the same"),
+    _column("start", sa.BigInteger, "the same"),
+    _column("end", sa.BigInteger, "the same"),
+    _column("sha256", sa.String(64), "the same"),
+    _column("created_after", Instant, "as in batch, of that create", nullable=True),
+    _column("at", Instant, "when that was presumed"),
+)
+
+place = sa.Table(
+    "place",
+    metadata,
+    _column(
+        "workspace_id", sa.String(32), "random, made with the ledger: what all copies of it share", primary_key=True
+    ),
+    _column("salt", sa.String(32), "random, for fingerprints of keys"),
+    _column("machine", sa.String(16), "on which machine it was last written"),
+    _column("path", sa.Text, "and under which path"),
+    _column("device", sa.BigInteger, "and on which device"),
+    _column("inode", sa.BigInteger, "and as which file"),
+    _column("generation", sa.BigInteger, "rises with every create: the user's state folder keeps the last one it saw"),
 )

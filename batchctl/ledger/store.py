@@ -24,6 +24,8 @@ class Store(Questions):
         super().__init__(path, TO_WRITE)
         self._engine = open_engine(path)
         self._owners = path.parent / "owners"
+        # Leases of owners that cannot be asked whether they live: as last read, and when that changed, by our clock.
+        self._seen_leases: dict[str, tuple[datetime, float]] = {}
         if self.revision != HEAD:
             self._bring_up_to_date()
 

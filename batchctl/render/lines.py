@@ -34,20 +34,18 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             events.BatchSent()
             | events.BatchNotSent()
             | events.BatchInDoubt()
-            | events.DoubtSettled()
             | events.CancelAsked()
             | events.BatchDeleted()
         ):
             return _of_sending(event, now)
+        case events.DoubtSettled() | events.ForeignBatch() | events.DuplicateBatch():
+            return _of_reconciling(event)
+        case events.FieldsUnread() | events.PlaceChecked() | events.LookFailed() | events.Stopping():
+            return _of_circumstances(event)
         case events.BatchFetched() | events.DownloadFailed():
             return _of_fetching(event, now)
         case events.Waiting(until, why):
             return Line(f"waiting    {duration(until - now)}: {clean(why)}", DIM)
-        case events.LookFailed(why, failures, again_in):
-            return Line(f"no answer  {clean(why)} ({plural(failures, 'time')}; again in {again_in:.0f} s)", WARN)
-        case events.Stopping(in_flight):
-            text = f"stopping   {plural(in_flight, 'upload')} in flight are let finish; Ctrl-C again stops at once"
-            return Line(text, WARN)
         case (
             events.Looked()
             | events.Reading()
@@ -57,6 +55,22 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             | events.DownloadBegun()
         ):
             return None
+
+
+def _of_circumstances(
+    event: events.FieldsUnread | events.PlaceChecked | events.LookFailed | events.Stopping,
+) -> Line:
+    match event:
+        case events.FieldsUnread(message_batch_id, fields):
+            names = ", ".join(clean(field, 40) for field in fields)
+            return Line(f"unread     {clean(message_batch_id)}: {names} cannot be read, and is asked for again", WARN)
+        case events.PlaceChecked(why):
+            return Line(f"moved      {clean(why)}: the API's list is read before anything is sent", WARN)
+        case events.LookFailed(why, failures, again_in):
+            return Line(f"no answer  {clean(why)} ({plural(failures, 'time')}; again in {again_in:.0f} s)", WARN)
+        case events.Stopping(in_flight):
+            text = f"stopping   {plural(in_flight, 'upload')} in flight are let finish; Ctrl-C again stops at once"
+            return Line(text, WARN)
 
 
 def _of_checking(event: events.Checked | events.CacheControlAdded | events.ModelDeprecated) -> Line:
@@ -162,12 +176,7 @@ def _again(until: datetime | None, now: datetime) -> str:
 
 
 def _of_sending(
-    event: events.BatchSent
-    | events.BatchNotSent
-    | events.BatchInDoubt
-    | events.DoubtSettled
-    | events.CancelAsked
-    | events.BatchDeleted,
+    event: events.BatchSent | events.BatchNotSent | events.BatchInDoubt | events.CancelAsked | events.BatchDeleted,
     now: datetime,
 ) -> Line:
     place = _place(event.batch, event.number, event.total)
@@ -177,15 +186,32 @@ def _of_sending(
         case events.BatchNotSent():
             return Line(f"not sent   {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
         case events.BatchInDoubt():
-            return Line(f"in doubt   {place}: {clean(event.why)}; looking whether the API has it", WARN)
+            return Line(f"unconfirmed  {place}: {clean(event.why)}; looking whether the API has it", WARN)
         case events.CancelAsked():
             return Line(f"canceling  {place} {clean(event.batch.message_batch_id or '')}", WARN)
         case events.BatchDeleted():
             return Line(f"deleted    {place} {clean(event.batch.message_batch_id or '')}", WARN)
-        case events.DoubtSettled():
-            if event.message_batch_id:
-                return Line(f"found      {place}: the API has it as {clean(event.message_batch_id)}", GOOD)
+
+
+def _of_reconciling(event: events.DoubtSettled | events.ForeignBatch | events.DuplicateBatch) -> Line:
+    place, name = _place(event.batch, event.number, event.total), clean(event.message_batch_id)
+    match event:
+        case events.ForeignBatch():
+            return Line(
+                f"foreign    {place}: {name} is another job's, {clean(event.why)}; it is unconfirmed again", WARN
+            )
+        case events.DuplicateBatch():
+            return Line(
+                f"duplicate  {place}: {name} holds the same requests, and is paid for unless it is canceled", BAD
+            )
+        case events.DoubtSettled() if not name:
             return Line(f"settled    {place}: the API does not have it; it is sent again", PLAIN)
+        case events.DoubtSettled(identified=True):
+            return Line(f"found      {place}: {name} holds its requests, as far as its custom_ids tell", GOOD)
+        case events.DoubtSettled():
+            return Line(
+                f"matched    {place}: {name} has its size; once it has ended, its results tell whether it is ours"
+            )
 
 
 def _of_fetching(event: events.BatchFetched | events.DownloadFailed, now: datetime) -> Line:

@@ -81,7 +81,13 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
         "eta": report.eta,
         "expires_at": report.expires_at,
         "retained_until": report.retained_until,
-        "batches": {"total": len(report.batches), "ended": report.ended, "fetched": report.fetched},
+        "batches": {
+            "total": len(report.batches),
+            "ended": report.ended,
+            "fetched": report.fetched,
+            "provisional": report.matched,
+        },
+        "rests_on": report.rests_on or None,
         "rounds": [
             {
                 "round": r.number,
@@ -111,6 +117,8 @@ def batch_shape(batch: Batch) -> dict[str, Any]:
         "sha256": batch.cut.sha256 if batch.cut.has_requests else None,
         "state": batch.state.value,
         "provisional": batch.provisional,
+        "evidence": batch.evidence or None,
+        "held": batch.held or None,
         "request_counts": asdict(batch.counts),
         "created_at": batch.created_at,
         "expires_at": batch.expires_at,
@@ -286,6 +294,7 @@ def proof_shape(proof: "Proof") -> dict[str, Any]:
             for one in proof.rounds
         ],
         "waiting": proof.waiting,
+        "rests_on": proof.rests_on or None,
         "answers": merged_shape(proof.answers) if proof.answers else None,
         "results_file": output.path,
         "results_file_lines": output.lines if output.is_there else None,
@@ -401,7 +410,7 @@ def _seen_shape(seen: MessageBatch) -> dict[str, Any]:
     return {
         "id": seen.id,
         "processing_status": seen.processing_status,
-        "requests": seen.counts.total,
+        "requests": seen.size,
         "created_at": seen.created_at,
     }
 

@@ -77,7 +77,7 @@ def _said(of: Proof, part: Part) -> Text:
         case Part.LEFT_OUT:
             return Text(f"{plural(of.job.left_out, 'line')} left out" if of.job.left_out else "no line left out")
         case Part.RESULTS:
-            return Text(_results(of))
+            return Text(f"{_results(of)}{f'; {of.rests_on}' if of.rests_on else ''}")
         case Part.SUM:
             return _sum(of)
         case Part.OUTPUT:

@@ -117,6 +117,8 @@ def _fact_rows(report: JobReport) -> Iterable[tuple[str, Text]]:
     eta = f", about {duration(report.eta - report.now)} left" if report.eta else ""
     yield "started", Text(f"{moment(report.job.created_at)}, elapsed {duration(report.elapsed)}{eta}")
     yield "batches", _bar(report)
+    if report.rests_on:
+        yield "found", Text(report.rests_on)
     if report.expires_at:
         yield "expiry", Text(f"what is still in progress expires in {duration(report.expires_at - report.now)}")
     if report.retained_until:
@@ -126,7 +128,8 @@ def _fact_rows(report: JobReport) -> Iterable[tuple[str, Text]]:
 def _bar(report: JobReport) -> Text:
     total = len(report.batches)
     done = BAR_WIDTH * report.ended // total
-    text = f"{report.ended} of {total} ended, {report.fetched} fetched"
+    matched = f", {report.matched} matched provisionally" if report.matched else ""
+    text = f"{report.ended} of {total} ended, {report.fetched} fetched{matched}"
     return Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "grey50"), "  ", text)
 
 
@@ -252,7 +255,8 @@ def _doubt(one: "OpenDoubt", now: datetime) -> Text:
         name = clean(one.batch.message_batch_id or "")
         return Text.assemble(("not known  ", "bold red"), f"{place}; the API answers 404 for {name} since {since}")
     asked = f"; its create began at {one.batch.intent_at:%Y-%m-%d %H:%M:%S} UTC" if one.batch.intent_at else ""
-    return Text.assemble(("in doubt   ", "bold yellow"), f"{place}{asked}")
+    why = f"; {clean(one.batch.held or one.batch.note, 200)}" if one.batch.held or one.batch.note else ""
+    return Text.assemble(("unconfirmed  ", "bold yellow"), f"{place}{asked}{why}")
 
 
 def _candidates(one: "OpenDoubt", now: datetime) -> RenderableType:
@@ -270,8 +274,9 @@ def _candidates(one: "OpenDoubt", now: datetime) -> RenderableType:
             ids = "not known before it has ended"
         else:
             ids = "are this batch's" if found.share == 1 else "are others'" if not found.share else "are partly others'"
-        ago = f"{duration(now - seen.created_at)} ago"
-        table.add_row(Text(clean(seen.id, 80)), seen.processing_status.value, number(seen.counts.total), ago, ids)
+        ago = f"{duration(now - seen.created_at)} ago" if seen.created_at else "unknown"
+        size = "unknown" if seen.size is None else number(seen.size)
+        table.add_row(Text(clean(seen.id, 80)), seen.processing_status.value, size, ago, ids)
     return table
 
 

@@ -104,6 +104,8 @@ class Screen:
         self._err.print(reports.answers(merged, report.job.left_out), soft_wrap=True)
         if merged.cost:
             self._err.print(reports.cost(merged.cost), soft_wrap=True)
+        if report.rests_on:
+            self._note(f"found:   {report.rests_on}")
         if report.failures:
             self._err.print()
             _print(self._err, reports.failures(report.failures))
@@ -176,7 +178,7 @@ class Screen:
             machine.write(sys.stdout, machine.doubts_shape(job, opened, surplus, suspects))
             return
         if not opened and not surplus and not suspects:
-            self._note(f"{job}: nothing is in doubt")
+            self._note(f"{job}: nothing is unconfirmed")
             return
         self._print(reports.doubts(job, opened, surplus, suspects, self._clock.now()))
 

@@ -45,18 +45,20 @@ class Seen:
 
     batch: MessageBatch
     retry_after: float | None
-    server_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Batches of the key's API workspace, newest first; `after` is the cursor of the next page, empty on the last.
 
+    `is_whole`: every entry has an id that can be read, and it says whether there are more. Any other page proves of no
+    batch that it is not there.
     `account`: organization and API workspace, as the answer's headers name them; empty where they do not.
     """
 
     batches: tuple[MessageBatch, ...]
     after: str
+    is_whole: bool
     server_time: datetime | None
     account: str
 
@@ -109,8 +111,9 @@ class Transport:
         from batchctl.transport import translate  # noqa: PLC0415 - it imports the SDK: 1.2 s, and only when needed
 
         with translate.failures(body):
-            response = self._request("POST", PATH, headers, content=iter(body))
-            return _seen(response)
+            response = self._request("POST", PATH, headers, content=iter(body), stream=True)
+            batch = translate.created(response)
+        return Seen(batch=batch, retry_after=translate.retry_after(response.headers))
 
     def count_tokens(self, body: bytes, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> int:
         """Input tokens of a Messages body without `max_tokens`, as the API estimates them: free, with a rate of its own."""
@@ -122,14 +125,14 @@ class Transport:
 
     def cancel(self, message_batch_id: str) -> Seen:
         """Asks for the end of a batch; what has begun is finished, and billed. Safe to repeat."""
-        return _seen(self._call("POST", f"{PATH}/{quote(message_batch_id, safe='')}/cancel"))
+        return _seen(self._call("POST", f"{PATH}/{quote(message_batch_id, safe='')}/cancel"), asked=message_batch_id)
 
     def delete(self, message_batch_id: str) -> None:
         """Removes an ended batch and its results for good. Safe to repeat: then it is a 404."""
         self._call("DELETE", f"{PATH}/{quote(message_batch_id, safe='')}")
 
     def retrieve(self, message_batch_id: str) -> Seen:
-        return _seen(self._call("GET", f"{PATH}/{quote(message_batch_id, safe='')}"))
+        return _seen(self._call("GET", f"{PATH}/{quote(message_batch_id, safe='')}"), asked=message_batch_id)
 
     def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:
         from batchctl.transport import translate  # noqa: PLC0415 - as above
@@ -184,6 +187,12 @@ class Transport:
 
         return credentials.credential(self._opened())
 
+    def fingerprint(self, salt: str) -> str:
+        """Of a static key or token, salted: tells two keys apart and gives neither away. Empty for any other credential."""
+        from batchctl.transport import credentials  # noqa: PLC0415 - as above
+
+        return credentials.fingerprint(self._opened(), salt)
+
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
@@ -219,9 +228,9 @@ class Transport:
         client = self._opened()
         if method == "DELETE":
             return client.delete(path, cast_to=httpx2.Response, options=options)  # type: ignore[no-any-return]
+        streaming: Any = {"stream": True, "stream_cls": anthropic.Stream[object]} if stream else {}
         if method == "POST":
-            return client.post(path, cast_to=httpx2.Response, content=content, options=options)  # type: ignore[no-any-return]
-        streaming = {"stream": True, "stream_cls": anthropic.Stream[object]} if stream else {}
+            return client.post(path, cast_to=httpx2.Response, content=content, options=options, **streaming)  # type: ignore[no-any-return]
         return client.get(path, cast_to=httpx2.Response, options=options, **streaming)  # type: ignore[no-any-return]
 
     def _opened(self) -> Any:
@@ -309,11 +318,10 @@ def _timeout(seconds: float) -> Any:
     return anthropic.Timeout(seconds, connect=CONNECT_TIMEOUT_SECONDS)
 
 
-def _seen(response: "httpx2.Response") -> Seen:
+def _seen(response: "httpx2.Response", *, asked: str) -> Seen:
     from batchctl.transport import translate  # noqa: PLC0415 - as above
 
     return Seen(
-        batch=translate.message_batch(translate.parsed(response)),
+        batch=translate.message_batch(translate.parsed(response), asked),
         retry_after=translate.retry_after(response.headers),
-        server_time=translate.server_time(response),
     )

@@ -3,6 +3,7 @@
 Importing this module imports the SDK: only `client` does, and only when it is asked.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +43,18 @@ def credential(client: Any) -> Credential:
         headers=tuple(headers),
         is_blank_at_an_end=secret != secret.strip(),
     )
+
+
+def fingerprint(client: Any, salt: str) -> str:
+    """Of a static key or token of an open client, or of one among the user's own headers; empty for any other credential.
+
+    A key is long and random: of its salted hash, some digits lead nobody back to it.
+    """
+    token = client.credentials().token if isinstance(client.credentials, StaticToken) else ""
+    named = {name.lower(): value for name, value in custom_headers(os.environ).items()}
+    own = named.get("x-api-key") or named.get("authorization") or ""
+    secret = own or client.api_key or client.auth_token or token
+    return hashlib.blake2b(secret.encode(), key=salt.encode(), digest_size=6).hexdigest() if secret else ""
 
 
 def _source(client: Any) -> str:

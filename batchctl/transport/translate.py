@@ -4,6 +4,7 @@ Importing this module imports the SDK (1.2 s): only `client` does, and only when
 """
 
 import contextlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -30,7 +31,11 @@ CREDENTIALS_HINT = (
 MOST_SECONDS = 7 * 24 * 3600.0
 MOST_REQUESTS = 10_000_000
 MOST_TOKENS = 1_000_000_000
+MOST_ID_CHARACTERS = 128
+# An answer to a create is some 500 bytes.
+MOST_ANSWER_BYTES = 1 << 20
 
+_ID_IN_FRAGMENT = re.compile(rb'"id"\s*:\s*"(msgbatch_[A-Za-z0-9_]{1,119})"')
 
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]+|(?<=Bearer )\S+")
 
@@ -75,13 +80,47 @@ def guarded(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def parsed(response: httpx2.Response) -> dict[str, Any]:
     """The JSON object of a 200 answer. Raises ApiFailure where it is none, as a proxy's page is."""
-    try:
-        found = response.json()
-    except ValueError as error:
-        raise _unreadable(response) from error
+    found = _json(response.content)
     if not isinstance(found, dict):
         raise _unreadable(response)
     return found
+
+
+def _json(body: bytes) -> Any:
+    """None where it is no JSON, or nested deeper than can be read."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def created(response: httpx2.Response) -> MessageBatch:
+    """The batch that a create made: a 2xx with an id is that batch, whatever else is odd about the answer or missing from it.
+
+    The answer is read here, piece by piece: of one that breaks, the id may have come. Raises ApiFailure with the status
+    where none has: then a batch may have been made, and nobody knows which.
+    """
+    body, broken = bytearray(), ""
+    try:
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > MOST_ANSWER_BYTES:
+                break
+    except httpx2.HTTPError as error:
+        broken = _scrubbed(str(error))
+    finally:
+        response.close()
+    found = _json(bytes(body))
+    named = found.get("id") if isinstance(found, dict) else None
+    if isinstance(found, dict) and is_batch_id(named):
+        return message_batch(found)
+    if found is None and (match := _ID_IN_FRAGMENT.search(body)):
+        return message_batch({"id": match[1].decode()})
+    raise ApiFailure(
+        f"HTTP {response.status_code} without the id of a batch{f': {broken}' if broken else ''}",
+        status=response.status_code,
+        request_id=response.headers.get("request-id", ""),
+    )
 
 
 def input_tokens(response: httpx2.Response) -> int:
@@ -91,59 +130,88 @@ def input_tokens(response: httpx2.Response) -> int:
     return found
 
 
-def message_batch(found: Mapping[str, Any]) -> MessageBatch:
-    try:
-        counts = found["request_counts"]
-        return MessageBatch(
-            id=str(found["id"]),
-            processing_status=_processing_status(str(found["processing_status"])),
-            counts=RequestCounts(
-                **{n: _count(counts.get(n, 0)) for n in ("processing", "succeeded", "errored", "canceled", "expired")}
-            ),
-            created_at=_time(found["created_at"]),
-            expires_at=_time(found["expires_at"]),
-            ended_at=_time_or_none(found.get("ended_at")),
-            archived_at=_time_or_none(found.get("archived_at")),
-        )
-    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise ApiFailure(_scrubbed(f"the answer is no Message Batch: {error!r}"), status=200) from error
+def is_batch_id(said: object) -> bool:
+    """Whether this can name a batch: opaque to us, but a short text of one line that can stand in a path."""
+    return isinstance(said, str) and 0 < len(said) <= MOST_ID_CHARACTERS and said.isprintable() and not said.isspace()
 
 
-def _count(said: object) -> int:
-    found = int(said)  # type: ignore[call-overload]  # whatever is no number raises
-    if not 0 <= found <= MOST_REQUESTS:
-        raise ValueError(f"{said!r} requests")
-    return int(found)
+def message_batch(found: object, asked: str = "") -> MessageBatch:
+    """A batch by its id; of every other field that is missing or in another form than today's, nothing is known.
+
+    `asked`: the id that was asked for, which stands for one that cannot be read. Raises ApiFailure where there is none, or
+    another batch came.
+    """
+    if not isinstance(found, Mapping):
+        raise ApiFailure("the answer is no Message Batch", status=200)
+    named = found["id"] if is_batch_id(found.get("id")) else asked
+    if not named or (asked and named != asked):
+        raise ApiFailure("the answer is no Message Batch that was asked for: it has no id, or another", status=200)
+    read: dict[str, Any] = {
+        "processing_status": _processing_status(found),
+        "counts": _counts(found.get("request_counts")),
+        **{name: _time_or_none(found.get(name)) for name in ("created_at", "expires_at", "ended_at", "archived_at")},
+    }
+    unread = [name for name in ("created_at", "expires_at") if read[name] is None]
+    unread += [name for name in ("ended_at", "archived_at") if read[name] is None and found.get(name) is not None]
+    unread += ["request_counts"] if read["counts"] is None else []
+    unread += ["processing_status"] if read["processing_status"] is None else []
+    read["processing_status"] = read["processing_status"] or _status_of(found)
+    return MessageBatch(id=named, **read, unread=tuple(sorted(unread)))
 
 
-def _processing_status(said: str) -> ProcessingStatus:
-    """A word the API invents tomorrow is no end: the batch counts as in progress until it says `ended`."""
-    return ProcessingStatus(said) if said in list(ProcessingStatus) else ProcessingStatus.IN_PROGRESS
+def _counts(said: object) -> RequestCounts | None:
+    """None where one of the five is missing or cannot be read, or where they count no request at all."""
+    if not isinstance(said, Mapping):
+        return None
+    names = ("processing", "succeeded", "errored", "canceled", "expired")
+    known = {name: count for name in names if (count := _count(said.get(name))) is not None}
+    found = RequestCounts(**known)
+    return found if len(known) == len(names) and 0 < found.total <= MOST_REQUESTS else None
+
+
+def _count(said: object) -> int | None:
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= MOST_REQUESTS else None
+
+
+def _processing_status(found: Mapping[str, Any]) -> ProcessingStatus | None:
+    said = found.get("processing_status")
+    return ProcessingStatus(said) if isinstance(said, str) and said in list(ProcessingStatus) else None
+
+
+def _status_of(found: Mapping[str, Any]) -> ProcessingStatus:
+    """Where the status cannot be read, `ended_at` says that it has ended; nothing else does."""
+    has_ended = _time_or_none(found.get("ended_at")) is not None
+    return ProcessingStatus.ENDED if has_ended else ProcessingStatus.IN_PROGRESS
 
 
 def page(response: httpx2.Response) -> dict[str, Any]:
-    """What stands in a list. One batch that cannot be read, perhaps somebody else's, hides none of the others."""
-    listed, after = _listed(response, "Message Batches")
+    """What stands in a list, the cursor of the next page, and whether all of it could be read.
+
+    One entry that cannot be read hides none of the others. Where the page does not say whether there are more, there may be.
+    """
+    listed, more, last = _listed(response, "Message Batches")
     batches = []
     for one in listed:
         with contextlib.suppress(ApiFailure):
             batches.append(message_batch(one))
-    return {"batches": tuple(batches), "after": after}
+    after = "" if more is False else last or (batches[-1].id if batches else "")
+    is_end_known = bool(after) or more is False or (more is None and not listed)
+    return {"batches": tuple(batches), "after": after, "is_whole": len(batches) == len(listed) and is_end_known}
 
 
-def _listed(response: httpx2.Response, of_what: str) -> tuple[list[Any], str]:
-    """The objects of a page, and the cursor of the next one, empty on the last."""
+def _listed(response: httpx2.Response, of_what: str) -> tuple[list[Any], bool | None, str]:
+    """The objects of a page; whether there are more, None where it does not say; the cursor of the next, if there is one."""
     found = parsed(response)
-    listed = found.get("data")
-    after = str(found.get("last_id") or "") if found.get("has_more") else ""
-    if not isinstance(listed, list) or (found.get("has_more") and not after):
+    listed, more, last = found.get("data"), found.get("has_more"), found.get("last_id")
+    if not isinstance(listed, list):
         raise ApiFailure(f"the answer is no list of {of_what}", status=200)
-    return listed, after
+    return listed, more if isinstance(more, bool) else None, last if isinstance(last, str) else ""
 
 
 def models(response: httpx2.Response) -> tuple[list[Model], str]:
     """What stands in a page of the list of models, and the cursor of the next. One that cannot be read hides no other."""
-    listed, after = _listed(response, "models")
+    listed, more, last = _listed(response, "models")
+    after = "" if more is False else last
     found = []
     for one in listed:
         with contextlib.suppress(ApiFailure):
@@ -158,18 +226,11 @@ def model(found: object) -> Model:
     return Model(
         id=found["id"],
         lifecycle=str(found.get("lifecycle") or ""),
-        retires_at=_date_or_none(found.get("retires_at")),
+        retires_at=_time_or_none(found.get("retires_at")),
         max_input_tokens=_tokens_or_none(found.get("max_input_tokens")),
         max_tokens=_tokens_or_none(found.get("max_tokens")),
         is_in_batches=_is_supported(found.get("capabilities"), "batch"),
     )
-
-
-def _date_or_none(said: object) -> datetime | None:
-    try:
-        return _time(str(said)) if said else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _tokens_or_none(said: object) -> int | None:
@@ -213,8 +274,17 @@ def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:
         error_code=str(error.error_code or ""),
         retry_after=retry_after(error.response.headers),
         has_envelope=has_envelope,
+        is_from_api=_is_from_api(error),
         request_id=str(error.request_id or ""),
     )
+
+
+def _is_from_api(error: anthropic.APIStatusError) -> bool:
+    """Whether the API itself answered: its errors are of one form, and name the request. A proxy or the edge may be of neither."""
+    body = error.body if isinstance(error.body, dict) else {}
+    inner = body.get("error")
+    has_form = body.get("type") == "error" and isinstance(inner, dict) and isinstance(inner.get("type"), str)
+    return has_form and bool(error.request_id or body.get("request_id"))
 
 
 def _scrubbed(text: str) -> str:
@@ -253,12 +323,13 @@ def _unreadable(response: httpx2.Response) -> ApiFailure:
     )
 
 
-def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if not 2000 <= found.year <= 9000:
-        raise ValueError(f"{text!r} is no time of a batch")
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-def _time_or_none(text: str | None) -> datetime | None:
-    return _time(text) if text else None
+def _time_or_none(said: object) -> datetime | None:
+    """A time as the API writes it; None for anything else, and for one that no batch can have."""
+    if not isinstance(said, str):
+        return None
+    try:
+        found = datetime.fromisoformat(said)
+        is_one = 2000 <= found.year <= 9000
+        return (found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)) if is_one else None
+    except (ValueError, OverflowError):
+        return None

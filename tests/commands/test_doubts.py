@@ -69,7 +69,7 @@ def _in_doubt(
         later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=1))
         ran = person.run("submit", path, "--no-wait", *options)
     assert ran.status == 8, ran.err
-    assert "in doubt" in ran.err
+    assert "unconfirmed" in ran.err
     if is_due:
         _ledger(person, "update batch set not_before = null where state = 'submitting'")
     return path

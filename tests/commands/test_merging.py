@@ -111,8 +111,9 @@ def _fetch(tools: Equipment, job: Job, planned: Round, sending: Sending) -> None
         batch = batches[number]
         results = sending.results[batch.cut.first : batch.cut.first + batch.count]
         seen = a_message_batch(f"msgbatch_{job.name}_{batch.id}", counts=_counts(results), ended_at=NOW)
-        assert tools.ledger.claim_send(batch, tools.owner, NOW, intent_at=NOW, api=API)
-        assert tools.ledger.record_created(batch, seen, NOW)
+        sent = tools.ledger.claim_send(batch, tools.owner, NOW, created_after=None, api=API)
+        assert sent is not None
+        assert tools.ledger.record_created(sent, seen, NOW)
         ended = next(b for b in tools.ledger.batches(job) if b.id == batch.id)
         assert tools.ledger.claim(ended, tools.owner, NOW)
         assert tools.ledger.record_fetched(ended, tools.owner, _received(tools, job, ended, results), NOW)

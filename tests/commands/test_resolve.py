@@ -51,7 +51,7 @@ def test_nothing_in_doubt_is_said(person: Person, emulator: Running) -> None:
     person.submitted("in.jsonl", requests(2))
     ran = person.run("resolve")
     assert ran.status == 0
-    assert "nothing is in doubt" in ran.err
+    assert "nothing is unconfirmed" in ran.err
 
 
 def test_a_doubt_is_shown_with_its_candidates_and_the_ways_out(
@@ -60,7 +60,7 @@ def test_a_doubt_is_shown_with_its_candidates_and_the_ways_out(
     _, theirs, ours = _stuck(person, stranger, emulator)
     ran = person.run("resolve")
     assert ran.status == 7
-    for word in (theirs, ours, "in doubt", "batch 1 of 1", "not known before it has ended", "--adopt", "--resend"):
+    for word in (theirs, ours, "unconfirmed", "batch 1 of 1", "not known before it has ended", "--adopt", "--resend"):
         assert word in ran.out
     shape = person.run("resolve", "--json").json
     assert {c["id"] for c in shape["doubts"][0]["candidates"]} == {theirs, ours}
@@ -70,7 +70,7 @@ def test_a_person_adopts_the_right_one_and_pays_once(person: Person, stranger: P
     _, _, ours = _stuck(person, stranger, emulator)
     ran = person.run("resolve", "--adopt", ours)
     assert ran.status == 0, ran.err
-    assert f"the API has it as {ours}" in ran.err
+    assert f"{ours} has its size" in ran.err
     emulator.advance(600)
     assert person.run("fetch").status == 0
     assert emulator.requests()[CREATE] == 2
@@ -171,9 +171,9 @@ def test_what_its_ids_name_as_ours_is_never_sent_again(person: Person, emulator:
     [
         (["--adopt", "msgbatch_nobody"], "knows no batch"),
         (["--adopt", "\udcff"], "not the id"),
-        (["--adopt", "OTHER-SIZE"], "is none of the batches in doubt"),
+        (["--adopt", "OTHER-SIZE"], "is none of the unconfirmed batches"),
         (["--adopt", "OTHER-SIZE", "--batch", "1"], "holds 5 requests, and batch 1 has 4"),
-        (["--adopt", "OURS", "--batch", "7"], "in doubt are 1"),
+        (["--adopt", "OURS", "--batch", "7"], "unconfirmed are 1"),
         (["--adopt", "OURS", "--resend"], "one at a time"),
         (["--cancel", "OURS"], "it is not canceled"),
     ],
@@ -296,7 +296,7 @@ def test_what_the_api_knows_again_needs_no_decision(
     _ledger(person, "update batch set missing_since = '2026-01-01T00:00:00.000000Z'")
     ran = person.run("resolve", "--resend", "--yes")
     assert ran.status == 6, ran.err
-    assert "nothing is in doubt" in ran.err
+    assert "nothing is unconfirmed" in ran.err
     assert person.run("run", path, "--poll", "50ms").status == 0
     assert emulator.requests()[CREATE] == 1
 

@@ -187,7 +187,7 @@ def test_json_is_one_object_on_stdout_and_errors_one_on_stderr(person: Person) -
     path = person.write("in.jsonl", requests(3))
     shape = person.run("submit", path, "--json").json
     assert shape["schema_version"] == 1
-    assert shape["batches"] == {"total": 1, "ended": 0, "fetched": 0}
+    assert shape["batches"] == {"total": 1, "ended": 0, "fetched": 0, "provisional": 0}
     failed = person.run("submit", path, "--json")
     assert json.loads(failed.err)["code"] == "refused"
     assert json.loads(failed.err)["exit_status"] == failed.status == 6

@@ -222,11 +222,13 @@ def test_a_look_that_ends_after_a_person_decided_leaves_the_new_create_to_its_se
         real = looks.transport.page
 
         def slow_page(*given: Any, **more: Any) -> Page:
-            # While the list is on its way, a person has it sent again, and another process begins to.
+            # While the list is on its way, the claim is lost, a person has it sent again, and another process begins to.
             now = sends.now()
-            assert sends.ledger.record_given_up(doubt, now, given_up_at=now, note="a person's word")
+            assert not sends.ledger.record_presumed(doubt, sends.owner, now, note="a person's word")
+            looks.ledger.release(doubt, looks.owner)
+            assert sends.ledger.record_presumed(doubt, sends.owner, now, note="a person's word")
             (planned,) = sends.ledger.batches(job)
-            assert sends.ledger.claim_send(planned, sends.owner, now, intent_at=now, api="here")
+            assert sends.ledger.claim_send(planned, sends.owner, now, created_after=None, api="here")
             return real(*given, **more)
 
         monkeypatch.setattr(looks.transport, "page", slow_page)

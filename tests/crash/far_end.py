@@ -46,17 +46,21 @@ class Fate(Enum):
 
 REFUSALS = {
     Fate.CUT: ApiFailure("the connection broke", sent_whole=False),
-    Fate.BURST: ApiFailure("slow down", status=429, retry_after=7.0, has_envelope=True),
-    Fate.QUEUE: ApiFailure("the processing queue is full", status=429, retry_after=7.0, has_envelope=True),
-    Fate.TOO_LARGE: ApiFailure("the body is too large", status=413, has_envelope=True),
-    Fate.NO_CREDIT: ApiFailure("no credit", status=402, has_envelope=True),
+    Fate.BURST: ApiFailure("slow down", status=429, retry_after=7.0, has_envelope=True, is_from_api=True),
+    Fate.QUEUE: ApiFailure(
+        "the processing queue is full", status=429, retry_after=7.0, has_envelope=True, is_from_api=True
+    ),
+    Fate.TOO_LARGE: ApiFailure("the body is too large", status=413, has_envelope=True, is_from_api=True),
+    Fate.NO_CREDIT: ApiFailure("no credit", status=402, has_envelope=True, is_from_api=True),
 }
 
 
 # What is heard of those that say neither yes nor no.
 OPEN_ANSWERS = {
     Fate.LATE: ApiFailure("gateway timeout", status=504),
-    Fate.NEVER: ApiFailure("overloaded", status=529, error_type="overloaded_error", has_envelope=True),
+    Fate.NEVER: ApiFailure(
+        "overloaded", status=529, error_type="overloaded_error", has_envelope=True, is_from_api=True
+    ),
 }
 
 
@@ -167,7 +171,9 @@ class Api:
         self.called()
         found = next((b for b in self.batches if b.id == message_batch_id), None)
         if found is None or self.now < max(found.shown_at, self.blind_until):
-            raise ApiFailure(f"Message Batch {message_batch_id} not found.", status=404, has_envelope=True)
+            raise ApiFailure(
+                f"Message Batch {message_batch_id} not found.", status=404, has_envelope=True, is_from_api=True
+            )
         return found
 
     def calm(self) -> None:
@@ -210,9 +216,18 @@ class ModelTransport(Transport):
         return Page(
             batches=tuple(b.seen(now - self._api.news_lag) for b in given),
             after=given[-1].id if len(given) < len(rest) else "",
+            is_whole=True,
             server_time=now.replace(microsecond=0),
             account="org_1 wrkspc_1",
         )
+
+    def fingerprint(self, salt: str) -> str:
+        return "0123456789ab"
+
+    def count_tokens(self, body: bytes, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> int:
+        """As many as every answer was billed for."""
+        self._api.called()
+        return 8
 
     def retrieve(self, message_batch_id: str) -> Seen:
         self._stop_before(RETRIEVE)
@@ -222,7 +237,7 @@ class ModelTransport(Transport):
         self._stop_before(CANCEL)
         held = self._api.known(message_batch_id)
         if held.ended_at is not None:
-            raise ApiFailure("it has ended", status=400, has_envelope=True)
+            raise ApiFailure("it has ended", status=400, has_envelope=True, is_from_api=True)
         held.canceled_at = held.canceled_at or self._api.now
         return self._seen(held)
 
@@ -231,7 +246,7 @@ class ModelTransport(Transport):
         self._stop_before(RESULTS)
         held = self._api.known(message_batch_id)
         if held.ended_at is None or held.ended_at > self._api.now:
-            raise ApiFailure("no available results", status=404, has_envelope=True)
+            raise ApiFailure("no available results", status=404, has_envelope=True, is_from_api=True)
         yield self._pieces(held)
 
     def _pieces(self, held: Held) -> Iterator[bytes]:
@@ -245,4 +260,4 @@ class ModelTransport(Transport):
             yield line
 
     def _seen(self, held: Held) -> Seen:
-        return Seen(batch=held.seen(self._api.now), retry_after=None, server_time=self._api.now)
+        return Seen(batch=held.seen(self._api.now), retry_after=None)

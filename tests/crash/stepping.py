@@ -16,6 +16,7 @@ from typing import Any, cast
 from crash.far_end import Api, ModelTransport
 
 from batchctl.clock import Clock, StopSign
+from batchctl.commands.copies import PlaceGuard
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.server import Server
 from batchctl.domain.errors import BatchctlError, Stopped
@@ -137,6 +138,7 @@ class Command:
             ledger=cast(Ledger, _HeldBefore(scene.ledger, self)),
             transport=transport,
             server=Server(transport, clock),
+            place_guard=PlaceGuard(scene.ledger),
             clock=clock,
             tell=lambda _: None,
             owner=self._owner.name,

@@ -9,6 +9,7 @@ from batchctl.domain.answers import (
     after_create,
     after_read,
     is_about_account,
+    is_proven,
     is_truncated_upload,
 )
 from batchctl.domain.errors import ApiFailure
@@ -18,18 +19,24 @@ SPEND_429 = "You have reached your API usage limits: you will regain access on 2
 CREDIT_400 = "Your credit balance is too low to access the Anthropic API."
 EARLY_END = "The request body is not valid JSON: unexpected end of data: line 1 column 84 (char 83)"
 
-AGAIN, PAUSE, SPLIT, REFUSE, DOUBT = (
+AGAIN, PAUSE, SPLIT, REFUSE, DOUBT, ACCEPTED = (
     AfterCreate.AGAIN,
     AfterCreate.PAUSE,
     AfterCreate.SPLIT,
     AfterCreate.REFUSE,
     AfterCreate.DOUBT,
+    AfterCreate.ACCEPTED,
 )
 
 # the status, what follows with the API's error body, and what without one (a page of a proxy or of the edge)
 CREATES = [
-    (200, DOUBT, DOUBT),
-    (202, DOUBT, DOUBT),
+    (199, DOUBT, DOUBT),
+    (200, ACCEPTED, ACCEPTED),
+    (201, ACCEPTED, ACCEPTED),
+    (202, ACCEPTED, ACCEPTED),
+    (204, ACCEPTED, ACCEPTED),
+    (299, ACCEPTED, ACCEPTED),
+    (300, DOUBT, DOUBT),
     (301, DOUBT, DOUBT),
     (307, DOUBT, DOUBT),
     (308, DOUBT, DOUBT),
@@ -143,6 +150,40 @@ def test_a_read_is_asked_again_unless_that_cannot_help(
 )
 def test_a_body_that_ended_early_is_told_from_a_wrong_one(message: str, status: int, *, expected: bool) -> None:
     assert is_truncated_upload(ApiFailure(message, status=status)) is expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        # Whatever it says: where the API itself says it, it knows.
+        (ApiFailure("no", status=400, has_envelope=True, is_from_api=True), True),
+        (ApiFailure("no", status=429, has_envelope=True, is_from_api=True, sent_whole=False), True),
+        # A proxy may say the same after the batch was made.
+        (ApiFailure("no", status=400, has_envelope=True), False),
+        (ApiFailure("no", status=401), False),
+        (ApiFailure("no", status=413), False),
+        (ApiFailure("no", status=429, has_envelope=True, retry_after=5.0), False),
+        (ApiFailure("no", status=403, sent_whole=False), False),
+        # What never left whole made nothing, and nobody had to say so.
+        (ApiFailure("cannot connect", sent_whole=False), True),
+        (ApiFailure("the connection broke", sent_whole=True), False),
+    ],
+)
+def test_a_refusal_is_proven_where_the_api_said_it_or_never_had_the_whole_body(
+    failure: ApiFailure, *, expected: bool
+) -> None:
+    assert is_proven(failure) is expected
+
+
+@pytest.mark.parametrize("status", [None, *(status for status, _, _ in CREATES)])
+@pytest.mark.parametrize("sent_whole", [True, False])
+def test_nothing_is_done_as_after_a_no_unless_it_may_be_proven(status: int | None, *, sent_whole: bool) -> None:
+    """Only these two are kept apart from refusals by what follows from them: no word of a refusal makes them one."""
+    failure = ApiFailure("said", status=status, has_envelope=True, is_from_api=True, sent_whole=sent_whole)
+    if after_create(failure) in {DOUBT, ACCEPTED}:
+        assert status is None or status < 400 or status >= 500 or status in {408, 409, 499}
+    else:
+        assert is_proven(failure)
 
 
 def test_a_wrong_request_that_speaks_of_limits_is_not_about_the_account() -> None:

@@ -1,13 +1,14 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from builders import MINUTE, NOW, a_batch, a_cut, a_job, a_message_batch, a_round
+from builders import HOUR, MINUTE, NOW, a_batch, a_cut, a_job, a_message_batch, a_round
 
 from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
 from batchctl.domain.model import FailureClass, Failures, Outcome, State
 from batchctl.domain.names import job_name
 from batchctl.domain.progress import Stage, next_command
-from batchctl.domain.reconciling import CLOCK_MARGIN, LATE_MARGIN
+from batchctl.domain.reconciling import API_CLOCK_SLACK
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,11 @@ def test_batches_stand_as_they_were_created_and_then_as_they_were_named() -> Non
     assert in_order([late, same, early]) == [same, early, late]
 
 
+def test_what_has_no_time_that_can_be_read_stands_first() -> None:
+    early, unread = a_message_batch("a"), replace(a_message_batch("b"), created_at=None)
+    assert in_order([early, unread, replace(unread, id="c")]) == [unread, replace(unread, id="c"), early]
+
+
 def test_each_has_its_place_and_no_requests() -> None:
     places = places_of([a_message_batch(count=10), a_message_batch(count=7), a_message_batch(count=1)])
     assert [(place.first, place.count) for place in places] == [(0, 10), (10, 7), (17, 1)]
@@ -77,22 +83,31 @@ def test_the_hash_that_stands_in_is_never_that_of_an_input() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "created_at", "lost_at", "may"),
+    ("count", "created_at", "created_after", "may"),
     [
-        (10, NOW, None, True),
-        (10, NOW + timedelta(hours=5), None, True),
-        (10, NOW - CLOCK_MARGIN, None, True),
-        (10, NOW - 2 * CLOCK_MARGIN, None, False),
-        (10, NOW + LATE_MARGIN, NOW, True),
-        (10, NOW + 2 * LATE_MARGIN, NOW, False),
+        (10, NOW, NOW, True),
+        (10, NOW + 500 * HOUR, NOW, True),
+        (10, NOW - API_CLOCK_SLACK, NOW, True),
+        (10, NOW - API_CLOCK_SLACK - timedelta(microseconds=1), NOW, False),
+        (10, NOW - 500 * HOUR, NOW, False),
+        # Nothing bounds it: our own clock, by which the create began, says nothing of the API's times.
+        (10, NOW - 500 * HOUR, None, True),
+        # What cannot be read excludes nothing.
+        (10, None, NOW, True),
+        (None, NOW, NOW, True),
+        (None, None, None, True),
+        (None, NOW - HOUR, NOW, False),
         (11, NOW, None, False),
+        (11, None, None, False),
     ],
 )
-def test_what_may_be_the_batch_of_a_doubt(
-    count: int, created_at: datetime, lost_at: datetime | None, *, may: bool
+def test_what_may_be_the_batch_of_an_unconfirmed_create(
+    count: int | None, created_at: datetime | None, created_after: datetime | None, *, may: bool
 ) -> None:
-    doubt = a_batch(State.SUBMITTING, lost_at=lost_at)
-    assert may_be(doubt, a_message_batch(count=count, created_at=created_at)) is may
+    unconfirmed = a_batch(State.SUBMITTING, created_after=created_after)
+    seen = a_message_batch(count=count or 0)
+    seen = replace(seen, created_at=created_at, counts=None if count is None else seen.counts)
+    assert may_be(unconfirmed, seen) is may
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is shown of a job: where it stands, when it may be done, what to type next."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_job, a_round
@@ -25,6 +26,8 @@ PLANNED, DOUBT = a_batch(S.PLANNED), a_batch(S.SUBMITTING)
 SENDING = a_batch(S.SUBMITTING, claim=Claim(owner="1-aa", until=NOW))
 RUNNING, CANCELING = a_batch(S.IN_PROGRESS), a_batch(S.CANCELING)
 ENDED, FETCHED, REFUSED = a_batch(S.ENDED), a_batch(S.FETCHED), a_batch(S.REFUSED, note="requests: too long")
+
+HELD = a_batch(S.ENDED, held="msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed")
 
 LOST = a_batch(S.IN_PROGRESS, missing_since=NOW - 5 * MINUTE)
 LOST_RESULTS = a_batch(S.ENDED, missing_since=NOW - HOUR)
@@ -65,6 +68,16 @@ def kind(failure_class: FailureClass, count: int = 1, error_type: str = "api_err
         ([ASKED_ONCE], a_job(), Stage.RUNNING),
         ([PLANNED, RUNNING], a_job(canceled_at=NOW), Stage.RUNNING),
         ([PLANNED, FETCHED], a_job(canceled_at=NOW, merged=SOME_BAD), Stage.INCOMPLETE),
+        ([HELD], a_job(), Stage.IN_DOUBT),
+        ([HELD, FETCHED], a_job(merged=ALL_GOOD), Stage.IN_DOUBT),
+        ([HELD, ENDED], a_job(), Stage.IN_DOUBT),
+        ([HELD, LOST], a_job(), Stage.IN_DOUBT),
+        # While the rest of the job goes on, that is what it does.
+        ([HELD, RUNNING], a_job(), Stage.RUNNING),
+        ([HELD, PLANNED], a_job(), Stage.SENDING),
+        ([HELD, SENDING], a_job(), Stage.SENDING),
+        ([HELD, PLANNED], a_job(paused="no credit"), Stage.PAUSED),
+        ([HELD, PLANNED], a_job(canceled_at=NOW), Stage.IN_DOUBT),
     ],
 )
 def test_where_a_job_stands_is_said_by_what_is_left_to_do(batches: list[Batch], job: Job, stage: Stage) -> None:
@@ -89,6 +102,58 @@ def test_where_a_job_stands_is_said_by_what_is_left_to_do(batches: list[Batch], 
 )
 def test_the_next_command_does_what_is_left(stage: Stage, classes: list[FailureClass], command: str) -> None:
     assert next_command(a_job(), stage, [kind(c) for c in classes]) == command
+
+
+@pytest.mark.parametrize(
+    ("batches", "command"),
+    [
+        ([DOUBT], "batchctl submit reviews-7f3a"),
+        ([HELD], "batchctl resolve reviews-7f3a"),
+        ([HELD, DOUBT], "batchctl resolve reviews-7f3a"),
+        ([HELD, FETCHED], "batchctl resolve reviews-7f3a"),
+        ([HELD, RUNNING], "batchctl status reviews-7f3a --watch"),
+        ([HELD, PLANNED], "batchctl submit reviews-7f3a"),
+    ],
+)
+def test_what_only_a_person_can_say_is_asked_for_once_the_rest_is_done(batches: list[Batch], command: str) -> None:
+    assert report(a_job(), batches, (), NOW).next_command == command
+
+
+# ---------------------------------------------------------------- what it rests on
+
+BASIS = "size, ids, model and token counts of 20 answers"
+
+
+def found_in_list(state: State = S.FETCHED, **more: Any) -> Batch:
+    return a_batch(state, **{"evidence": BASIS, **more})
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([], ""),
+        ([FETCHED, RUNNING, PLANNED], ""),
+        ([found_in_list(), FETCHED], f"1 of 2 found in the API's list: ours by {BASIS}, not by the API's own answer"),
+        (
+            [found_in_list(), found_in_list(), FETCHED],
+            f"2 of 3 found in the API's list: ours by {BASIS}, not by the API's own answer",
+        ),
+        (
+            [found_in_list(evidence="a person's word"), found_in_list(), found_in_list(evidence="size and ids")],
+            "3 of 3 found in the API's list: ours by a person's word (and 2 more), not by the API's own answer",
+        ),
+        # Its results were not verified yet: it rests on nothing so far.
+        ([found_in_list(S.ENDED, provisional=True), FETCHED], ""),
+    ],
+)
+def test_what_it_rests_on_that_batches_are_ours_is_said(batches: list[Batch], expected: str) -> None:
+    assert report(a_job(), batches, (), NOW).rests_on == expected
+
+
+def test_provisional_matches_are_counted_until_some_of_their_ids_were_read() -> None:
+    match = a_batch(S.IN_PROGRESS, provisional=True)
+    read = a_batch(S.IN_PROGRESS, provisional=True, identified=True)
+    assert report(a_job(), [match, match, read, RUNNING, PLANNED], (), NOW).matched == 2
 
 
 # ---------------------------------------------------------------- time
@@ -149,6 +214,30 @@ def warnings(*batches: Batch, job: Job | None = None, after: timedelta = timedel
         (ENDED, a_job(), RETENTION - 24 * HOUR, "results are deleted at the API from 2026-12-20 12:00 UTC on"),
         (a_batch(S.IN_PROGRESS, missing_since=NOW), a_job(), timedelta(), "1 of the job's batches are not known"),
         (REFUSED, a_job(), timedelta(), "1 refused by the API: requests: too long"),
+        (
+            a_batch(S.IN_PROGRESS, provisional=True),
+            a_job(),
+            timedelta(),
+            "1 of 1 batches are provisional matches by their size",
+        ),
+        (
+            a_batch(S.IN_PROGRESS, provisional=True),
+            a_job(canceled_at=NOW),
+            timedelta(),
+            "is not canceled; if it is yours: batchctl resolve reviews-7f3a --cancel msgbatch_1",
+        ),
+        (
+            HELD,
+            a_job(),
+            timedelta(),
+            "1 of 1 batches may be another job's: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed",
+        ),
+        (
+            a_batch(S.FETCHED, counts_unread=True),
+            a_job(),
+            timedelta(),
+            "the API's counts of 1 fetched batches could not",
+        ),
     ],
 )
 def test_what_a_person_must_know_is_said(batch: Batch, job: Job, after: timedelta, words: str) -> None:
@@ -163,6 +252,9 @@ def test_what_a_person_must_know_is_said(batch: Batch, job: Job, after: timedelt
         (ENDED, a_job(), RETENTION - 8 * 24 * HOUR),
         (FETCHED, a_job(), RETENTION),
         (a_batch(S.FETCHED, missing_since=NOW), a_job(), timedelta()),
+        (a_batch(S.IN_PROGRESS, provisional=True, identified=True), a_job(), timedelta()),
+        (a_batch(S.IN_PROGRESS, counts_unread=True), a_job(), timedelta()),
+        (found_in_list(), a_job(), timedelta()),
     ],
 )
 def test_what_no_longer_matters_is_not_said(batch: Batch, job: Job, after: timedelta) -> None:

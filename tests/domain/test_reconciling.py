@@ -1,279 +1,500 @@
-"""In doubt: when a batch of the API's list is taken for ours, and when nothing was created."""
+"""Unconfirmed batches: when one of the API's list is taken for ours, when nothing was created, and when a person says so."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from builders import HOUR, MINUTE, NOW, a_batch, a_message_batch
+from builders import HOUR, MINUTE, NOW, a_batch, a_cut, a_message_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchctl.domain.model import Batch, MessageBatch, State
-from batchctl.domain.reconciling import CLOCK_MARGIN, GRACE, LATE_MARGIN, MIN_LOOKS, Listing, Verdict, settle
+from batchctl.domain.model import Batch, Cut, MessageBatch, Presumed, State, Unconfirmed
+from batchctl.domain.reconciling import (
+    API_CLOCK_SLACK,
+    GRACE,
+    GRACE_BYTES,
+    MIN_LOOKS,
+    MOST_UNKNOWN,
+    MOST_UNPROVEN,
+    Listing,
+    Verdict,
+    candidates_of,
+    earliest,
+    grace_of,
+    has_been_sought,
+    is_past,
+    may_be_duplicate,
+    needs_person,
+    reconcile,
+    why_a_person,
+)
 
 SECOND = timedelta(seconds=1)
-OVER = NOW + GRACE
+U = Unconfirmed
 
 
-def doubt(
-    number: int = 1, at: datetime = NOW, count: int = 10, looks: int = MIN_LOOKS, lost_at: datetime | None = None
-) -> Batch:
-    seen = {"intent_at": at, "looks": looks, "lost_at": lost_at}
-    return a_batch(State.SUBMITTING, count, id=number, first=number * 100, **seen)
+def unconfirmed(number: int = 1, at: datetime = NOW, count: int = 10, looks: int = MIN_LOOKS, **more: Any) -> Batch:
+    """It was looked for often enough, and nothing bounds what its create may have made."""
+    return a_batch(State.SUBMITTING, count, id=number, first=number * 100, intent_at=at, looks=looks, **more)
 
 
-def theirs(number: int = 1, at: datetime = NOW + SECOND, count: int = 10, **more: Any) -> MessageBatch:
-    return a_message_batch(f"msgbatch_{number}", count, created_at=at, **more)
+def theirs(
+    number: int = 1, at: datetime | None = NOW + SECOND, count: int | None = 10, *, has_ended: bool = False
+) -> MessageBatch:
+    """`at` and `count` are None where they could not be read."""
+    seen = a_message_batch(f"msgbatch_{number}", count or 0, ended_at=NOW + HOUR if has_ended else None)
+    return replace(seen, created_at=at, counts=None if count is None else seen.counts)
 
 
-def judged(doubts: list[Batch], batches: list[MessageBatch], now: datetime = NOW, **more: Any) -> Verdict:
-    newest_first = sorted(batches, key=lambda b: b.created_at, reverse=True)
-    return settle(doubts, Listing(**{"batches": newest_first, "known": set(), **more}), now=now)
+def listing(batches: Sequence[MessageBatch], **more: Any) -> Listing:
+    """Newest first, as the API lists them; what has no time that can be read stands at the end."""
+    newest_first = sorted(batches, key=lambda b: (b.created_at is not None, b.created_at), reverse=True)
+    return Listing(**{"batches": newest_first, "known": set(), **more})
+
+
+def judged(sought: Sequence[Batch], batches: Sequence[MessageBatch], **more: Any) -> Verdict:
+    return reconcile(sought, listing(batches, **more))
 
 
 def pairs(verdict: Verdict) -> list[tuple[int, str]]:
     return [(batch.id, seen.id) for batch, seen in verdict.adopt]
 
 
-def test_as_many_candidates_as_doubts_are_adopted_in_the_order_they_were_made() -> None:
-    doubts = [doubt(2, NOW + SECOND), doubt(1, NOW)]
-    verdict = judged(doubts, [theirs(1, NOW + SECOND), theirs(2, NOW + 2 * SECOND)])
+def ids(batches: Sequence[Batch]) -> list[int]:
+    return [b.id for b in batches]
+
+
+def names(batches: Sequence[MessageBatch]) -> list[str]:
+    return [b.id for b in batches]
+
+
+# ---------------------------------------------------------------- provisional matches
+
+
+def test_as_many_candidates_as_unconfirmed_batches_are_matched_in_the_order_they_were_made() -> None:
+    sought = [unconfirmed(2, NOW + SECOND), unconfirmed(1, NOW)]
+    candidates = [theirs(1, NOW + SECOND), theirs(2, NOW + 2 * SECOND)]
+    verdict = judged(sought, candidates)
     assert pairs(verdict) == [(1, "msgbatch_1"), (2, "msgbatch_2")]
-    assert not (verdict.replan)
-    assert not (verdict.wait)
-    assert not (verdict.identify)
+    assert verdict == Verdict(adopt=verdict.adopt, candidates=tuple(candidates))
 
 
-@pytest.mark.parametrize(
-    ("after", "looks", "is_over"),
-    [
-        (GRACE, MIN_LOOKS, True),
-        (GRACE - SECOND, MIN_LOOKS, False),
-        (GRACE, MIN_LOOKS - 1, False),
-        (HOUR, 0, False),
-        (HOUR, MIN_LOOKS, True),
-    ],
-)
-def test_without_a_candidate_it_is_planned_again_only_after_the_grace_and_several_looks(
-    after: timedelta, looks: int, *, is_over: bool
-) -> None:
-    verdict = judged([doubt(looks=looks)], [], NOW + after)
-    assert bool(verdict.replan) is is_over
-    assert bool(verdict.wait) is not is_over
-
-
-@pytest.mark.parametrize(("after", "is_over"), [(GRACE, True), (GRACE - SECOND, False)])
-def test_the_grace_begins_when_the_answer_was_missed_not_when_the_upload_began(
-    after: timedelta, *, is_over: bool
-) -> None:
-    """An upload may take longer than the whole grace, and the batch is created at its end."""
-    missed = NOW + HOUR
-    verdict = judged([doubt(lost_at=missed)], [], missed + after)
-    assert bool(verdict.replan) is is_over
-    assert bool(verdict.wait) is not is_over
-
-
-def test_one_young_doubt_keeps_the_others_of_its_size_waiting() -> None:
-    verdict = judged([doubt(1), doubt(2, OVER)], [], OVER)
-    assert [b.id for b in verdict.wait] == [1, 2]
-    assert not verdict.replan
-
-
-@pytest.mark.parametrize("now", [NOW, OVER])
-def test_fewer_or_more_candidates_than_doubts_wait(now: datetime) -> None:
-    fewer = judged([doubt(1), doubt(2)], [theirs(1)], now)
-    more = judged([doubt(1)], [theirs(1), theirs(2)], now)
-    for verdict in (fewer, more):
-        assert verdict.wait
-        assert not (verdict.adopt)
-        assert not (verdict.replan)
+@pytest.mark.parametrize("looks", [0, MIN_LOOKS, 99])
+def test_fewer_or_more_candidates_than_unconfirmed_batches_wait_however_often_they_were_looked_for(looks: int) -> None:
+    fewer = judged([unconfirmed(1, looks=looks), unconfirmed(2, looks=looks)], [theirs(1)])
+    more = judged([unconfirmed(1, looks=looks)], [theirs(1), theirs(2)])
+    for verdict, waiting in ((fewer, [1, 2]), (more, [1])):
+        assert verdict == Verdict(wait=verdict.wait, candidates=verdict.candidates)
+        assert ids(verdict.wait) == waiting
 
 
 @pytest.mark.parametrize("ended", [{1}, {2}, {1, 2}])
-def test_a_candidate_that_has_ended_is_identified_by_its_ids_and_never_guessed(ended: set[int]) -> None:
-    """Not even where there are as many candidates as doubts: one of them may be a stranger's."""
-    candidates = [theirs(n, ended_at=NOW + MINUTE if n in ended else None) for n in (1, 2)]
-    verdict = judged([doubt(1), doubt(2)], candidates, NOW + 2 * MINUTE)
-    assert not (verdict.adopt)
-    assert not (verdict.replan)
-    assert [b.id for b in verdict.wait] == [1, 2]
-    assert {c.id for c in verdict.identify} == {f"msgbatch_{n}" for n in ended}
-    assert {c.id for c in verdict.candidates} == {"msgbatch_1", "msgbatch_2"}
+def test_a_candidate_that_has_ended_is_identified_by_its_ids_and_never_matched_by_its_size(ended: set[int]) -> None:
+    """Not even where there are as many candidates as unconfirmed batches: one of them may be another job's."""
+    candidates = [theirs(n, has_ended=n in ended) for n in (1, 2)]
+    verdict = judged([unconfirmed(1), unconfirmed(2)], candidates)
+    assert (verdict.adopt, verdict.absent, verdict.decide) == ((), (), ())
+    assert ids(verdict.wait) == [1, 2]
+    assert set(names(verdict.identify)) == {f"msgbatch_{n}" for n in ended}
+    assert set(names(verdict.candidates)) == {"msgbatch_1", "msgbatch_2"}
 
 
-@pytest.mark.parametrize("guessed", [set[str](), {"msgbatch_1"}])
-def test_the_only_candidate_that_has_ended_is_asked_whoever_it_was_guessed_for(guessed: set[str]) -> None:
-    verdict = judged([doubt()], [theirs(1, ended_at=NOW + MINUTE)], OVER + HOUR, guessed=guessed)
-    assert not (verdict.adopt)
-    assert not (verdict.replan)
-    assert [c.id for c in verdict.identify] == ["msgbatch_1"]
+@pytest.mark.parametrize("matched", [set[str](), {"msgbatch_1"}])
+def test_the_only_candidate_that_has_ended_is_asked_whoever_it_was_matched_with(matched: set[str]) -> None:
+    verdict = judged([unconfirmed()], [theirs(1, has_ended=True)], matched=matched)
+    assert names(verdict.identify) == ["msgbatch_1"]
+    assert (ids(verdict.wait), verdict.adopt, verdict.absent) == ([1], (), ())
 
 
-def test_a_candidate_that_was_guessed_for_another_keeps_the_doubt_open() -> None:
-    verdict = judged([doubt()], [theirs(1)], OVER + HOUR, guessed={"msgbatch_1"})
-    assert not (verdict.adopt)
-    assert not (verdict.replan)
-    assert verdict.wait
+@pytest.mark.parametrize(
+    "more",
+    [{"matched": {"msgbatch_1"}}, {"matched": {"msgbatch_2"}}, {"contested": {10}}],
+    ids=["the older is another's", "the newer is another's", "another job lacks one of this size"],
+)
+def test_where_the_numbers_fit_and_the_size_tells_nothing_nobody_is_matched(more: dict[str, Any]) -> None:
+    verdict = judged([unconfirmed(1), unconfirmed(2)], [theirs(1), theirs(2)], **more)
+    assert verdict == Verdict(wait=verdict.wait, candidates=verdict.candidates)
+    assert ids(verdict.wait) == [1, 2]
 
 
-def test_ids_known_by_now_and_other_sizes_are_no_candidates() -> None:
-    verdict = judged([doubt()], [theirs(1), theirs(2, count=11), theirs(3, count=9)], OVER, known={"msgbatch_1"})
-    assert [b.id for b in verdict.replan] == [1]
+def test_what_is_said_of_another_size_is_in_nobodys_way() -> None:
+    listed = [theirs(1), theirs(2, count=7)]
+    assert pairs(judged([unconfirmed()], listed, matched={"msgbatch_2"}, contested={7})) == [(1, "msgbatch_1")]
 
 
 def test_sizes_are_judged_apart() -> None:
-    verdict = judged([doubt(1), doubt(2, count=7)], [theirs(1)], OVER)
+    verdict = judged([unconfirmed(1), unconfirmed(2, count=7)], [theirs(1)])
     assert pairs(verdict) == [(1, "msgbatch_1")]
-    assert [b.id for b in verdict.replan] == [2]
+    assert ids(verdict.absent) == [2]
 
 
-def test_a_guess_for_another_is_not_adopted_where_the_numbers_would_fit() -> None:
-    """Two candidates, two doubts: but one candidate has been given away, so which is whose is open."""
-    verdict = judged([doubt(1), doubt(2)], [theirs(1), theirs(2)], OVER, guessed={"msgbatch_2"})
-    assert not (verdict.adopt)
-    assert not (verdict.replan)
-    assert [b.id for b in verdict.wait] == [1, 2]
-    assert not (verdict.identify)
+def test_a_size_that_cannot_be_read_fits_every_size_and_is_matched_with_none() -> None:
+    sought = [unconfirmed(1), unconfirmed(2, count=7)]
+    running = judged(sought, [theirs(1, count=None)])
+    assert running == Verdict(wait=running.wait, candidates=(theirs(1, count=None),))
+    assert sorted(ids(running.wait)) == [1, 2]
+    over = theirs(1, count=None, has_ended=True)
+    assert judged(sought, [over]).identify == (over,), "it is asked once, not once for each size"
+    beside = judged([unconfirmed()], [theirs(1), theirs(2, count=None)])
+    assert (beside.adopt, ids(beside.wait)) == ((), [1])
 
 
-def test_a_guess_of_another_size_is_in_nobodys_way() -> None:
-    listed = [theirs(1), theirs(2, count=7)]
-    assert pairs(judged([doubt()], listed, guessed={"msgbatch_2"})) == [(1, "msgbatch_1")]
-
-
-@pytest.mark.parametrize(
-    ("created", "is_candidate"),
-    [
-        (SECOND, True),
-        (timedelta(), True),
-        (-CLOCK_MARGIN, True),
-        (-CLOCK_MARGIN - SECOND, False),
-        (-HOUR, False),
-    ],
-)
-def test_only_what_was_created_since_the_intent_counts(created: timedelta, *, is_candidate: bool) -> None:
-    verdict = judged([doubt()], [theirs(1, NOW + created)], OVER)
-    assert bool(verdict.adopt) is is_candidate
-    assert bool(verdict.replan) is not is_candidate
-
-
-LOST = NOW + 2 * MINUTE
-
-
-@pytest.mark.parametrize(
-    ("created", "is_candidate"),
-    [
-        (LOST, True),
-        (LOST + LATE_MARGIN, True),
-        (LOST + LATE_MARGIN + SECOND, False),
-        (LOST + HOUR, False),
-    ],
-)
-def test_what_was_created_long_after_the_answer_was_missed_is_not_ours(
-    created: datetime, *, is_candidate: bool
-) -> None:
-    verdict = judged([doubt(lost_at=LOST)], [theirs(1, created)], NOW + 3 * HOUR)
-    assert bool(verdict.adopt) is is_candidate
-    assert bool(verdict.replan) is not is_candidate
-
-
-def test_the_last_answer_that_was_missed_bounds_all_doubts_of_a_size() -> None:
-    doubts = [doubt(1, lost_at=LOST), doubt(2, lost_at=LOST + HOUR)]
-    just, late = LOST + HOUR + LATE_MARGIN, LOST + HOUR + LATE_MARGIN + SECOND
-    found = judged(doubts, [theirs(1, NOW), theirs(2, just), theirs(3, late)], LOST + 2 * HOUR)
-    assert pairs(found) == [(1, "msgbatch_1"), (2, "msgbatch_2")]
-
-
-def test_where_one_died_over_its_create_no_time_is_too_late() -> None:
-    """Nobody saw it fail: the server may have gone on with it for as long as it liked."""
-    doubts = [doubt(1, lost_at=LOST), doubt(2, lost_at=None)]
-    verdict = judged(doubts, [theirs(1, LOST), theirs(2, LOST + 10 * HOUR)], LOST + 11 * HOUR)
-    assert pairs(verdict) == [(1, "msgbatch_1"), (2, "msgbatch_2")]
-
-
-def test_a_doubt_of_another_size_bounds_nobody() -> None:
-    doubts = [doubt(1, lost_at=LOST), doubt(2, count=7, lost_at=None)]
-    verdict = judged(doubts, [theirs(1, LOST + HOUR), theirs(2, LOST + HOUR, count=7)], LOST + 2 * HOUR)
-    assert pairs(verdict) == [(2, "msgbatch_2")]
-    assert [b.id for b in verdict.replan] == [1]
-
-
-def test_without_doubts_there_is_nothing_to_judge() -> None:
+def test_without_unconfirmed_batches_there_is_nothing_to_judge() -> None:
     assert judged([], [theirs()]) == Verdict()
 
 
-SECONDS = st.integers(-600, 600).map(lambda n: timedelta(seconds=n))
+# ---------------------------------------------------------------- nothing was created
+
+
+@pytest.mark.parametrize(
+    ("looks", "more", "is_absent"),
+    [
+        (MIN_LOOKS, {}, True),
+        (MIN_LOOKS + 1, {}, True),
+        (MIN_LOOKS - 1, {}, False),
+        (0, {}, False),
+        (MIN_LOOKS, {"is_whole": False}, False),
+        (99, {"is_whole": False}, False),
+        (MIN_LOOKS, {"contested": {10}}, True),
+        (MIN_LOOKS, {"matched": {"msgbatch_9"}}, True),
+    ],
+)
+def test_absence_takes_several_looks_and_a_list_that_could_be_read_whole(
+    looks: int, more: dict[str, Any], *, is_absent: bool
+) -> None:
+    verdict = judged([unconfirmed(looks=looks)], [], **more)
+    assert (ids(verdict.absent), ids(verdict.wait)) == (([1], []) if is_absent else ([], [1]))
+    assert (verdict.decide, verdict.adopt, verdict.candidates) == ((), (), ())
+
+
+def test_one_that_was_not_looked_for_enough_keeps_the_others_of_its_size_waiting() -> None:
+    verdict = judged([unconfirmed(1), unconfirmed(2, looks=MIN_LOOKS - 1), unconfirmed(3, count=7)], [])
+    assert ids(verdict.wait) == [1, 2]
+    assert ids(verdict.absent) == [3]
+
+
+def test_ids_known_by_now_and_other_sizes_are_no_candidates() -> None:
+    listed = [theirs(1), theirs(2, count=11), theirs(3, count=9), theirs(4, count=None)]
+    verdict = judged([unconfirmed()], listed, known={"msgbatch_1", "msgbatch_4"})
+    assert ids(verdict.absent) == [1]
+
+
+def test_a_candidate_that_was_matched_with_another_keeps_it_unconfirmed() -> None:
+    verdict = judged([unconfirmed(looks=99)], [theirs(1)], matched={"msgbatch_1"})
+    assert (verdict.adopt, verdict.absent, ids(verdict.wait)) == ((), (), [1])
+
+
+# ---------------------------------------------------------------- what a person decides
+
+
+@pytest.mark.parametrize(
+    ("looks", "is_sought"), [(0, False), (MIN_LOOKS - 1, False), (MIN_LOOKS, True), (MIN_LOOKS + 1, True)]
+)
+@pytest.mark.parametrize("why", list(U))
+def test_a_refusal_takes_one_list_and_everything_else_several(why: Unconfirmed, looks: int, *, is_sought: bool) -> None:
+    expected = is_sought or why is U.REFUSED
+    assert has_been_sought(unconfirmed(looks=looks, unconfirmed=why)) is expected
+
+
+PERSONS = [
+    (U.UNKNOWN, 0, 0, False),
+    (U.UNKNOWN, MOST_UNKNOWN - 1, 0, True),
+    (U.UNKNOWN, 7, 0, True),
+    (U.UNKNOWN, 0, 99, False),
+    (U.NOTHING, 0, 0, False),
+    (U.NOTHING, MOST_UNKNOWN - 1, 0, True),
+    (U.ACCEPTED, 0, 0, True),
+    (U.ACCEPTED, 9, 9, True),
+    (U.REFUSED, 0, 0, False),
+    (U.REFUSED, 99, MOST_UNPROVEN - 2, False),
+    (U.REFUSED, 0, MOST_UNPROVEN - 1, True),
+    (U.REFUSED, 0, MOST_UNPROVEN + 3, True),
+    (U.COPIED, 0, 0, False),
+    (U.COPIED, 99, 99, False),
+]
+
+
+@pytest.mark.parametrize(("why", "unknown", "unproven", "needs"), PERSONS)
+def test_what_may_be_sent_once_more_without_a_persons_word(
+    why: Unconfirmed, unknown: int, unproven: int, *, needs: bool
+) -> None:
+    one = unconfirmed(unconfirmed=why, unknown_creates=unknown, unproven_refusals=unproven)
+    assert needs_person(one) is needs
+    verdict = judged([one], [])
+    assert (ids(verdict.decide), ids(verdict.absent)) == (([1], []) if needs else ([], [1]))
+    assert verdict.wait == ()
+
+
+def test_after_two_creates_of_unknown_outcome_a_third_needs_a_person() -> None:
+    """The first is presumed to have made nothing, the second is not."""
+    assert MOST_UNKNOWN == 2
+    first = unconfirmed()
+    assert judged([first], []).absent == (first,)
+    second = unconfirmed(unknown_creates=1)
+    assert judged([second], []).decide == (second,)
+
+
+@pytest.mark.parametrize(("why", "unknown"), [(U.ACCEPTED, 0), (U.UNKNOWN, 1)])
+@pytest.mark.parametrize(("looks", "is_whole"), [(MIN_LOOKS - 1, True), (MIN_LOOKS, False)])
+def test_a_persons_word_is_not_asked_for_before_the_looks_are_done(
+    why: Unconfirmed, unknown: int, looks: int, *, is_whole: bool
+) -> None:
+    one = unconfirmed(looks=looks, unconfirmed=why, unknown_creates=unknown)
+    verdict = judged([one], [], is_whole=is_whole)
+    assert (ids(verdict.wait), verdict.decide) == ([1], ())
+
+
+def test_of_one_size_each_is_decided_by_its_own_history() -> None:
+    sought = [unconfirmed(1), unconfirmed(2, unknown_creates=1), unconfirmed(3, unconfirmed=U.ACCEPTED)]
+    verdict = judged(sought, [])
+    assert (ids(verdict.absent), ids(verdict.decide), verdict.wait) == ([1], [2, 3], ())
+
+
+def test_what_needs_a_person_is_matched_like_any_other_where_it_shows_up() -> None:
+    assert pairs(judged([unconfirmed(unconfirmed=U.ACCEPTED, unknown_creates=3)], [theirs(1)])) == [(1, "msgbatch_1")]
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        (U.ACCEPTED, "did not say as which batch"),
+        (U.REFUSED, "5 refusals did not come from the API itself"),
+        (U.UNKNOWN, "2 creates of these requests ended in an unknown way"),
+    ],
+)
+def test_why_a_person_must_decide_is_said(why: Unconfirmed, words: str) -> None:
+    assert words in why_a_person(unconfirmed(unconfirmed=why))
+    assert why_a_person(unconfirmed(unconfirmed=why)).startswith("unconfirmed: ")
+
+
+# ---------------------------------------------------------------- by the API's own clock
+
+OLD = NOW - HOUR
+
+
+@pytest.mark.parametrize(
+    ("bounds", "listed", "expected"),
+    [
+        ([], [OLD], None),
+        ([None], [OLD], None),
+        ([OLD], [OLD, NOW], OLD - API_CLOCK_SLACK),
+        ([OLD], [NOW, None, OLD], OLD - API_CLOCK_SLACK),
+        # The API does not show that batch any more, or says another time of it: its clock bounds nothing.
+        ([OLD], [], None),
+        ([OLD], [NOW], None),
+        ([OLD], [OLD + timedelta(microseconds=1)], None),
+        ([OLD], [None], None),
+        # The first create of several; where one has no bound, none has.
+        ([NOW, OLD], [NOW, OLD], OLD - API_CLOCK_SLACK),
+        ([NOW, OLD], [NOW], None),
+        ([OLD, NOW], [OLD], OLD - API_CLOCK_SLACK),
+        ([OLD, None], [OLD], None),
+    ],
+)
+def test_what_the_api_had_shown_before_the_create_bounds_it_while_the_api_says_the_same(
+    bounds: list[datetime | None], listed: list[datetime | None], expected: datetime | None
+) -> None:
+    shown = [theirs(n, at) for n, at in enumerate(listed)]
+    sought = [unconfirmed(n, created_after=bound) for n, bound in enumerate(bounds)]
+    assert earliest(sought, shown) == expected
+    presumed = [a_presumed(created_after=bound) for bound in bounds]
+    assert earliest(presumed, shown) == expected
+
+
+@pytest.mark.parametrize(
+    ("created", "is_candidate"),
+    [
+        (OLD + SECOND, True),
+        (OLD, True),
+        (OLD - API_CLOCK_SLACK, True),
+        (OLD - API_CLOCK_SLACK - SECOND, False),
+        (OLD - HOUR, False),
+        (NOW + 100 * HOUR, True),
+        (None, True),
+    ],
+)
+def test_only_what_is_no_older_than_that_is_a_candidate(created: datetime | None, *, is_candidate: bool) -> None:
+    bound = theirs(9, OLD, count=77)
+    one = unconfirmed(created_after=OLD)
+    verdict = judged([one], [theirs(1, created), bound])
+    assert names(verdict.candidates) == (["msgbatch_1"] if is_candidate else [])
+    assert bool(verdict.absent) is not is_candidate
+    unbound = judged([one], [theirs(1, created)])
+    assert (names(unbound.candidates), unbound.absent) == (["msgbatch_1"], ())
+
+
+def test_no_time_of_ours_excludes_a_batch() -> None:
+    """Our clock may be wrong by any amount: neither the intent nor what was put off says anything of the API's times."""
+    one = unconfirmed(at=NOW + 1000 * HOUR, put_off_at=NOW, created_after=None)
+    assert pairs(judged([one], [theirs(1, NOW - 1000 * HOUR)])) == [(1, "msgbatch_1")]
+
+
+def test_candidates_come_oldest_first_and_before_them_what_has_no_time() -> None:
+    listed = [theirs(1, NOW + MINUTE), theirs(2, NOW), theirs(3, None), theirs(4, NOW, count=9)]
+    assert names(candidates_of([unconfirmed()], listing(listed))) == ["msgbatch_3", "msgbatch_2", "msgbatch_1"]
+
+
+EDGE = NOW - API_CLOCK_SLACK
+
+
+@pytest.mark.parametrize(
+    ("times", "since", "expected"),
+    [
+        ([NOW + HOUR, EDGE - SECOND], NOW, True),
+        ([EDGE - SECOND], NOW, True),
+        ([NOW + HOUR, EDGE], NOW, False),
+        ([NOW + HOUR, NOW], NOW, False),
+        ([NOW + HOUR, EDGE - SECOND], None, False),
+        ([], NOW, False),
+        ([None], NOW, False),
+        # A time that cannot be read, or an order that is not the list's: nothing is known of the pages that follow.
+        ([NOW + HOUR, None, EDGE - SECOND], NOW, False),
+        ([NOW + HOUR, EDGE - SECOND, None], NOW, False),
+        ([EDGE - HOUR, NOW + HOUR, EDGE - SECOND], NOW, False),
+        ([NOW, NOW, EDGE - SECOND, EDGE - SECOND], NOW, True),
+    ],
+)
+def test_when_the_pages_that_follow_are_older(
+    times: list[datetime | None], since: datetime | None, *, expected: bool
+) -> None:
+    assert is_past([theirs(n, at) for n, at in enumerate(times)], since) is expected
+
+
+# ---------------------------------------------------------------- how long, and what shows up later
+
+
+@pytest.mark.parametrize(
+    ("size", "times"), [(0, 1.0), (GRACE_BYTES, 2.0), (GRACE_BYTES * 4, 5.0), (GRACE_BYTES // 2, 1.5)]
+)
+def test_a_large_body_is_looked_for_longer(size: int, times: float) -> None:
+    empty = a_batch(State.SUBMITTING).cut.body_bytes - (a_cut().end - a_cut().start)
+    cut = Cut(first=0, count=10, start=5, end=5 + size - empty, sha256="0" * 64)
+    one = a_batch(State.SUBMITTING, cut=cut)
+    assert grace_of(one, GRACE) == GRACE * times
+    assert grace_of(one, timedelta()) == timedelta()
+
+
+def a_presumed(count: int = 10, created_after: datetime | None = None) -> Presumed:
+    return Presumed(batch_id=1, job_id=1, round=1, cut=a_cut(count), created_after=created_after)
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "since", "expected"),
+    [
+        (theirs(1), set(), None, True),
+        (theirs(1), set(), NOW, True),
+        (theirs(1, NOW), set(), NOW, True),
+        (theirs(1, NOW - SECOND), set(), NOW, False),
+        (theirs(1, None), set(), NOW, True),
+        (theirs(1, count=None), set(), NOW, True),
+        (theirs(1, count=9), set(), None, False),
+        (theirs(1), {"msgbatch_1"}, None, False),
+        (theirs(1, count=None), {"msgbatch_1"}, None, False),
+        (theirs(1, has_ended=True), set(), NOW, True),
+    ],
+)
+def test_what_may_be_a_create_that_was_presumed_to_have_made_nothing(
+    seen: MessageBatch, known: set[str], since: datetime | None, *, expected: bool
+) -> None:
+    assert may_be_duplicate(a_presumed(), seen, known, since) is expected
+
+
+# ---------------------------------------------------------------- whatever the list says
+
+# Few of them, and some nearer to each other than the API's clocks agree: so that bounds are met, and just missed.
+TIMES = st.sampled_from([-21, -11, -10, 0, 5, 10, 20, 30]).map(lambda n: NOW + timedelta(seconds=n))
 COUNTS = st.integers(1, 3)
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[list[Batch], Listing, datetime]:
-    """All times are the server's. An answer is missed after its intent, or nobody saw it fail."""
-    lost = st.none() | st.integers(0, 600).map(lambda n: timedelta(seconds=n))
-    doubts = [
-        doubt(n, NOW + at, count, looks, None if later is None else NOW + at + later)
-        for n, (at, count, looks, later) in enumerate(
-            draw(st.lists(st.tuples(SECONDS, COUNTS, st.integers(0, 5), lost), max_size=5))
+def situations(draw: st.DrawFn) -> tuple[list[Batch], Listing]:
+    sought = [
+        unconfirmed(
+            number,
+            draw(TIMES),
+            draw(COUNTS),
+            draw(st.sampled_from([0, MIN_LOOKS - 1, MIN_LOOKS, 9])),
+            unconfirmed=draw(st.sampled_from(U)),
+            created_after=draw(st.none() | TIMES),
+            unknown_creates=draw(st.integers(0, 2)),
+            unproven_refusals=draw(st.sampled_from([0, MOST_UNPROVEN - 1])),
         )
+        for number in range(draw(st.integers(0, 5)))
     ]
     listed = [
-        theirs(n, NOW + at, count, ended_at=NOW + HOUR if has_ended else None)
-        for n, (at, count, has_ended) in enumerate(
-            draw(st.lists(st.tuples(SECONDS, COUNTS, st.booleans()), max_size=6))
-        )
+        theirs(number, draw(st.none() | TIMES), draw(st.none() | COUNTS), has_ended=draw(st.booleans()))
+        for number in range(draw(st.integers(0, 6)))
     ]
-    names = [b.id for b in listed] or ["none"]
-    some = st.sets(st.sampled_from(names))
-    listing = Listing(batches=listed, known=draw(some), guessed=draw(some))
-    return doubts, listing, NOW + draw(SECONDS)
-
-
-def may_be(seen: MessageBatch, batch: Batch, doubts: list[Batch], listing: Listing) -> bool:
-    """Whether a listed batch can be this doubt's, by the size, the ids that are another's and the server's time."""
-    missed = [d.lost_at for d in doubts if d.count == batch.count]
-    at_the_latest = [at + LATE_MARGIN for at in missed if at is not None]
-    assert batch.intent_at is not None
-    return (
-        seen.counts.total == batch.count
-        and seen.id not in listing.known
-        and seen.created_at >= batch.intent_at - CLOCK_MARGIN
-        and (len(at_the_latest) < len(missed) or seen.created_at <= max(at_the_latest))
+    some = st.sets(st.sampled_from(names(listed) or ["none"]))
+    shown = listing(
+        listed,
+        known=draw(some),
+        matched=draw(some),
+        contested=draw(st.sets(COUNTS, max_size=1)),
+        is_whole=draw(st.sampled_from([True, True, False])),
     )
+    return sought, shown
+
+
+def fits(seen: MessageBatch, one: Batch, sought: list[Batch], shown: Listing) -> bool:
+    """Whether a listed batch can be this one: by its size, the ids that are another's, and the API's own times."""
+    if seen.id in shown.known or (seen.counts is not None and seen.counts.total != one.count):
+        return False
+    bounds = [b.created_after for b in sought if b.count == one.count]
+    known = [bound for bound in bounds if bound is not None]
+    if len(known) < len(bounds) or seen.created_at is None:
+        return True
+    is_shown = any(b.created_at == min(known) for b in shown.batches)
+    return not is_shown or seen.created_at >= min(known) - API_CLOCK_SLACK
 
 
 @settings(max_examples=500)
 @given(situations())
-def test_whatever_the_list_says_nothing_is_adopted_twice_and_nothing_sent_again_too_early(
-    situation: tuple[list[Batch], Listing, datetime],
+def test_whatever_the_list_says_each_has_one_verdict_and_nothing_is_matched_twice(
+    situation: tuple[list[Batch], Listing],
 ) -> None:
-    doubts, listing, now = situation
-    verdict = settle(doubts, listing, now=now)
-    told = [*(b.id for b, _ in verdict.adopt), *(b.id for b in verdict.replan), *(b.id for b in verdict.wait)]
-    assert sorted(told) == [b.id for b in doubts], "each doubt has exactly one verdict"
+    sought, shown = situation
+    verdict = reconcile(sought, shown)
+    told = [b for b, _ in verdict.adopt] + [*verdict.absent, *verdict.decide, *verdict.wait]
+    assert sorted(ids(told)) == ids(sought)
     adopted = [seen.id for _, seen in verdict.adopt]
     assert len(set(adopted)) == len(adopted)
-    assert not set(adopted) & {*listing.known, *listing.guessed}
-    assert all(batch.count == seen.counts.total for batch, seen in verdict.adopt)
+    assert not set(adopted) & {*shown.known, *shown.matched}
+    assert all(seen.size == one.count and one.count not in shown.contested for one, seen in verdict.adopt)
     assert not any(seen.ended_at for _, seen in verdict.adopt)
-    for batch in verdict.replan:
-        assert batch.intent_at is not None
-        assert now - (batch.lost_at or batch.intent_at) >= GRACE
-        assert batch.looks >= MIN_LOOKS
-        fits = [seen for seen in listing.batches if may_be(seen, batch, doubts, listing)]
-        assert not fits, "a batch that fits, guessed for another or not, is never ignored"
+    assert all(fits(seen, one, sought, shown) for one, seen in verdict.adopt)
+
+
+@settings(max_examples=500)
+@given(situations())
+def test_whatever_the_list_says_nothing_is_absent_while_something_fits_or_too_little_was_read(
+    situation: tuple[list[Batch], Listing],
+) -> None:
+    """A batch that fits, matched with another or not, of a size or a time that can be read or not, is never ignored."""
+    sought, shown = situation
+    verdict = reconcile(sought, shown)
+    for one in (*verdict.absent, *verdict.decide):
+        assert shown.is_whole
+        assert one.looks >= MIN_LOOKS or one.unconfirmed is U.REFUSED
+        assert not [seen for seen in shown.batches if fits(seen, one, sought, shown)]
+    assert all(needs_person(one) for one in verdict.decide)
+    assert not any(needs_person(one) for one in verdict.absent)
+    assert not any(one.unconfirmed is U.ACCEPTED for one in verdict.absent)
+    assert not any(one.unconfirmed is U.UNKNOWN and one.unknown_creates for one in verdict.absent)
 
 
 @settings(max_examples=500)
 @given(situations())
 def test_whatever_the_list_says_every_ended_batch_that_fits_is_asked_for_its_ids_and_its_size_waits_for_it(
-    situation: tuple[list[Batch], Listing, datetime],
+    situation: tuple[list[Batch], Listing],
 ) -> None:
-    doubts, listing, now = situation
-    verdict = settle(doubts, listing, now=now)
-    asked = {seen.id for seen in verdict.identify}
-    assert all(seen.ended_at for seen in verdict.identify)
-    fits = [seen for seen in listing.batches if any(may_be(seen, batch, doubts, listing) for batch in doubts)]
-    assert asked == {seen.id for seen in fits if seen.ended_at}
-    assert {seen.id for seen in verdict.candidates} == {seen.id for seen in fits}
-    sizes = {seen.counts.total for seen in verdict.identify}
-    assert all(batch in verdict.wait for batch in doubts if batch.count in sizes)
+    sought, shown = situation
+    verdict = reconcile(sought, shown)
+    fitting = [seen for seen in shown.batches if any(fits(seen, one, sought, shown) for one in sought)]
+    assert sorted(names(verdict.identify)) == sorted(seen.id for seen in fitting if seen.ended_at)
+    assert set(names(verdict.candidates)) == set(names(fitting))
+    for one in sought:
+        if any(seen.ended_at and fits(seen, one, sought, shown) for seen in shown.batches):
+            assert one in verdict.wait

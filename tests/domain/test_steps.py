@@ -1,6 +1,7 @@
 """What each verb does next, by the snapshot it sees."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from batchctl.domain.model import Batch, Claim, Job, State
 from batchctl.domain.pacing import TRY_MORE_AFTER, under_way
 from batchctl.domain.steps import (
+    PUT_BACK,
     Arrow,
     Cancel,
     Download,
@@ -20,7 +22,9 @@ from batchctl.domain.steps import (
     Snapshot,
     Step,
     WaitUntil,
+    has_passed,
     is_all_else_done,
+    is_on_hold,
     next_steps,
 )
 
@@ -174,6 +178,70 @@ def test_a_paused_job_is_nothing_to_wait_for() -> None:
     assert steps(PLANNED, job={"paused": "no credit"}) == []
 
 
+# ---------------------------------------------------------------- pauses, and a clock that is put back
+
+
+@pytest.mark.parametrize(
+    ("until", "since", "expected"),
+    [
+        (None, None, True),
+        (None, NOW + HOUR, True),
+        (NOW, NOW - HOUR, True),
+        (NOW - SECOND, NOW - HOUR, True),
+        (LATER, NOW - HOUR, False),
+        (LATER, NOW, False),
+        (LATER, NOW + PUT_BACK, False),
+        (LATER, NOW + PUT_BACK + SECOND, True),
+        (NOW + 1000 * HOUR, NOW + 999 * HOUR, True),
+        (NOW + 1000 * HOUR, NOW, False),
+        # Set by an older version, which did not note when.
+        (LATER, None, False),
+        (NOW, None, True),
+    ],
+)
+def test_a_pause_that_was_set_in_the_future_of_a_clock_that_was_put_back_is_over(
+    until: datetime | None, since: datetime | None, *, expected: bool
+) -> None:
+    assert has_passed(until, since, NOW) is expected
+    assert is_on_hold(a_job(hold_until=until, hold_at=since), NOW) is not expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "verb", "job", "expected"),
+    [
+        (a_batch(S.PLANNED, id=1), SUBMIT, {}, "Send 1"),
+        (a_batch(S.SUBMITTING, id=2), SUBMIT, {}, "Settle 2"),
+        (a_batch(S.ENDED, id=5), FETCH, {}, "Download 5"),
+        (a_batch(S.IN_PROGRESS, id=3), CANCEL, {"canceled_at": NOW}, "Cancel 3"),
+    ],
+)
+def test_a_clock_that_was_put_back_keeps_no_batch_from_its_step(
+    batch: Batch, verb: frozenset[Arrow], job: dict[str, Any], expected: str
+) -> None:
+    far = NOW + 1000 * HOUR
+    for put_off_at, is_due in ((far - MINUTE, True), (NOW - MINUTE, False), (None, False)):
+        resting = replace(batch, not_before=far, put_off_at=put_off_at)
+        assert (expected in in_words(steps(resting, verb=verb, job=job, look_due=far))) is is_due
+
+
+def test_a_hold_from_before_the_clock_was_put_back_holds_nothing() -> None:
+    far = NOW + 1000 * HOUR
+    assert in_words(steps(PLANNED, job={"hold_until": far, "hold_at": far - MINUTE})) == ["Send 1"]
+    (wait,) = steps(PLANNED, job={"hold_until": far, "hold_at": NOW - MINUTE, "hold_reason": "the queue is full"})
+    assert wait == WaitUntil(far, "the queue is full")
+
+
+# ---------------------------------------------------------------- held for a person
+
+
+def test_results_that_a_person_must_vouch_for_are_neither_downloaded_nor_waited_for() -> None:
+    held = a_batch(S.ENDED, id=8, held="msgbatch_1: its model differs")
+    assert in_words(steps(held)) == []
+    assert in_words(steps(held, ENDED)) == ["Download 5"]
+    assert in_words(steps(held, RUNNING, look_due=LATER)) == ["wait 60"]
+    assert in_words(steps(replace(held, held=""))) == ["Download 8"]
+
+
 def test_looks_keep_their_distance() -> None:
     assert in_words(steps(RUNNING, look_due=LATER)) == ["wait 60"]
     assert in_words(steps(RUNNING, look_due=NOW)) == ["Look 3"]
@@ -305,6 +373,8 @@ def test_what_the_api_no_longer_knows_is_looked_at_and_never_waited_for() -> Non
         ([DOUBT, ENDED], {}, "run", False),
         ([DOUBT, a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR)], {}, "run", True),
         ([DOUBT, FETCHED, REFUSED], {}, "run", True),
+        ([DOUBT, a_batch(S.ENDED, held="msgbatch_1: its model differs")], {}, "run", True),
+        ([DOUBT, a_batch(S.ENDED, held="msgbatch_1: its model differs"), ENDED], {}, "run", False),
     ],
 )
 def test_a_doubt_is_a_persons_once_all_else_is_done(
@@ -328,6 +398,9 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             id=number,
             claim=draw(st.sampled_from([None, None, MINE])),
             not_before=draw(WHENS),
+            put_off_at=draw(WHENS),
+            held=draw(st.sampled_from(["", "", "msgbatch_1: its model differs"])),
+            provisional=draw(st.booleans()),
             missing_since=draw(st.sampled_from([None, None, NOW - HOUR, NOW])),
         )
         for number in range(draw(st.integers(0, 7)))
@@ -335,6 +408,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     job = a_job(
         paused=draw(st.sampled_from(["", "", "no credit"])),
         hold_until=draw(WHENS),
+        hold_at=draw(WHENS),
         canceled_at=draw(st.sampled_from([None, None, NOW - HOUR])),
         window=draw(st.none() | st.integers(0, 9)),
         window_at=draw(st.sampled_from([NOW, NOW - TRY_MORE_AFTER])),
@@ -358,13 +432,17 @@ def test_whatever_the_snapshot_no_batch_is_in_two_hands(snapshot: Snapshot, verb
     assert not any(b.claim for b in (*of_kind(found, Send), *of_kind(found, Download), *settled))
     assert sum(isinstance(step, Look) for step in found) <= 1
     assert all(b.is_running for step in found if isinstance(step, Look) for b in step.batches)
-    assert all(b.state is S.ENDED for b in of_kind(found, Download))
-    assert all(b.state is S.IN_PROGRESS for b in of_kind(found, Cancel))
+    assert all(b.state is S.ENDED and not b.held for b in of_kind(found, Download))
+    assert all(b.state is S.IN_PROGRESS and not b.provisional for b in of_kind(found, Cancel))
+
+
+def is_over(until: datetime | None, since: datetime | None) -> bool:
+    """By a clock that may have been put back since the pause was set."""
+    return until is None or until <= NOW or (since is not None and since > NOW + PUT_BACK)
 
 
 def may_be_sent(job: Job) -> bool:
-    is_held = job.hold_until is not None and job.hold_until > NOW
-    return not (job.paused or job.canceled_at or is_held)
+    return not (job.paused or job.canceled_at) and is_over(job.hold_until, job.hold_at)
 
 
 @settings(max_examples=200)
@@ -373,7 +451,7 @@ def test_whatever_the_snapshot_only_what_may_be_sent_is(snapshot: Snapshot, verb
     found = next_steps(snapshot, verb, NOW)
     sent, job = of_kind(found, Send), snapshot.job
     assert not sent or (Arrow.SEND in verb and may_be_sent(job))
-    assert all(b.state is S.PLANNED and (b.not_before is None or b.not_before <= NOW) for b in sent)
+    assert all(b.state is S.PLANNED and is_over(b.not_before, b.put_off_at) for b in sent)
     assert not of_kind(found, Cancel) or (Arrow.CANCEL in verb and job.canceled_at)
     taken = under_way(snapshot.batches)
     if job.window is not None and taken + sum(b.count for b in sent) > job.window:
@@ -396,7 +474,7 @@ def test_whatever_the_snapshot_doubts_are_settled_alone_and_all_but_those_of_a_s
             assert set(batches) == can_be_told
         case _:
             assert not any(isinstance(step, Settle) for step in found)
-            is_due = any(b.not_before is None or b.not_before <= NOW for b in can_be_told)
+            is_due = any(is_over(b.not_before, b.put_off_at) for b in can_be_told)
             assert not (is_due and Arrow.SETTLE in verb)
 
 
@@ -432,6 +510,6 @@ def is_left(batch: Batch, job: Job, verb: frozenset[Arrow]) -> bool:
         case S.IN_PROGRESS | S.CANCELING:
             return Arrow.LOOK in verb and not batch.is_lost(NOW)
         case S.ENDED:
-            return Arrow.DOWNLOAD in verb and not batch.is_lost(NOW)
+            return Arrow.DOWNLOAD in verb and not batch.is_lost(NOW) and not batch.held
         case _:
             return False

@@ -129,7 +129,7 @@ class Row:
     `happens`, `does` and `you` are the document's words. `troubles`: alternatives, each of which is one trouble or
     several at once. `made`: batches the API has more of when the command ends, by verb where they differ; None for as many
     as without any trouble. `again`: what the same command ends with once the trouble is over; None for its usual end. `final`: what `run` ends
-    with then. `hours`: how much later that is.
+    with then. `hours`: how much later that is. `word`: what a person decides before.
     """
 
     group: str
@@ -146,6 +146,7 @@ class Row:
     again: int | Mapping[str, int] | None = None
     final: int = 0
     hours: int = 0
+    word: Sequence[str] = ()
     per_batch: int | None = None
     is_large: bool = False
     scene: Mapping[str, Any] = field(default_factory=dict)
@@ -246,6 +247,8 @@ UNTOLD: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("html_answer", {}),
     ("stall_after_accept", {"seconds": 1.0}),
 )
+# A batch of the API that may be ours, or is, as far as its ids tell.
+FOUND = "msgbatch_[A-Za-z0-9]+ (has its size|holds its requests)"
 # No answer to a question that changes nothing: one of each kind, and all of them.
 NO_ANSWER: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("status", {"status": 529}),
@@ -317,7 +320,7 @@ ROWS: Sequence[Row] = (
         troubles=_each("create", UNTOLD),
         does="Does not send it again. Looks for it in the API's list, takes it over, and has the ids of its results"
         " confirm that",
-        says=("in doubt   batch 1 of 2", "the API has it as msgbatch_"),
+        says=("unconfirmed  batch 1 of 2", FOUND),
         never_says=("sent again",),
         status=0,
         you=NOTHING,
@@ -331,7 +334,7 @@ ROWS: Sequence[Row] = (
             (*_one("create", "hide_from_list", lists=3), *_one("create", "drop_after_accept", nth=2)),
         ],
         does="Looks again, several times over a minute, before it believes that the batch is not there",
-        says=("in doubt   batch ", "the API has it as msgbatch_"),
+        says=("unconfirmed  batch ", FOUND),
         never_says=("sent again",),
         status=0,
         you=NOTHING,
@@ -346,7 +349,7 @@ ROWS: Sequence[Row] = (
             *_each("create", [("html_status", {"status": 400}), ("status", {"status": 529, "retry_after": 5})]),
         ],
         does="Cannot know that, so it looks for it over a minute, and then sends it again",
-        says=("in doubt   batch 1 of 2", "the API does not have it; it is sent again"),
+        says=("unconfirmed  batch 1 of 2", "the API does not have it; it is sent again"),
         status=0,
         you=NOTHING,
     ),
@@ -355,12 +358,39 @@ ROWS: Sequence[Row] = (
         happens="The API fails over every create",
         verbs=SENDERS,
         troubles=_each("create", [("status", {"status": 529}), ("html_status", {})], times=0),
-        options=("--timeout", "10m"),
-        does="Goes on looking and sending, without limit but for `--timeout`",
-        says=("in doubt   batch 1 of 2", "not finished within the --timeout", "next|same command continues"),
-        status=8,
+        does="Looks for it, sends it once more, looks again: a third create of the same requests takes a person",
+        says=("unconfirmed  batch 1 of 2", "2 creates of these requests ended in an unknown way", "batchctl resolve"),
+        status=7,
         made=0,
-        you=SAME,
+        again=7,
+        word=("resolve", "--resend", "--yes"),
+        you="once the API answers again: `resolve --resend`, then the same command",
+    ),
+    Row(
+        group=SENDING,
+        happens="A batch is created, its answer has no id, and the API's list never shows it",
+        verbs=SENDERS,
+        troubles=[
+            (*_one("create", fault), *_one("list", "hide_from_list", nth=2, times=0))
+            for fault in ("html_answer", "garbage_answer")
+        ],
+        does="Knows that the API took it, so it is never sent again by itself",
+        says=("unconfirmed  batch ", "the API took it and did not say as which batch", "batchctl resolve"),
+        status=7,
+        again=7,
+        word=("resolve", "--adopt", "HIDDEN"),
+        you="look for it in the Console: `resolve --adopt ID`",
+    ),
+    Row(
+        group=SENDING,
+        happens="A proxy refuses a create (429; 403 and 413 as a page) after the API has made the batch",
+        verbs=SENDERS,
+        troubles=_each("create", [("error_after_accept", {"status": n, "html": True}) for n in (429, 403, 413)]),
+        does="Believes no refusal that does not come from the API before its list shows no such batch: takes the batch over",
+        says=("unconfirmed  batch 1 of 2", FOUND),
+        never_says=("sent again",),
+        status=0,
+        you=NOTHING,
     ),
     Row(
         group=SENDING,
@@ -370,7 +400,7 @@ ROWS: Sequence[Row] = (
         is_large=True,
         does="Knows that the API has not had all of it, and sends it again after a moment",
         says=("not sent   batch 1 of 2", "again in"),
-        never_says=("in doubt",),
+        never_says=("unconfirmed",),
         status=0,
         you=NOTHING,
     ),
@@ -381,7 +411,7 @@ ROWS: Sequence[Row] = (
         troubles=[_one("create", "invalid_json_400")],
         does="Sends it again after a moment",
         says=("not sent   batch 1 of 2", "not valid JSON"),
-        never_says=("in doubt",),
+        never_says=("unconfirmed",),
         status=0,
         you=NOTHING,
     ),
@@ -392,7 +422,7 @@ ROWS: Sequence[Row] = (
         troubles=_each("create", [("status", {"status": 429, "retry_after": 40}), ("status", {"status": 429})]),
         does="Waits as long as the API asks, all batches with it; else a little longer each time",
         says=("not sent   batch 1 of 2", "HTTP 429", "again in"),
-        never_says=("in doubt",),
+        never_says=("unconfirmed",),
         status=0,
         you=NOTHING,
     ),
@@ -435,7 +465,7 @@ ROWS: Sequence[Row] = (
         happens="A single request is too large (413)",
         verbs=("submit", "run"),
         per_batch=1,
-        troubles=_each("create", [("html_413", {}), ("status", {"status": 413, "type": "request_too_large"})]),
+        troubles=_each("create", [("status", {"status": 413, "type": "request_too_large"})]),
         does="Says which; nothing was created for it, and the requests of later batches are still to be sent",
         says=("the API refused batch 1 of 6", "retry in-.* --edit"),
         status=1,
@@ -445,12 +475,24 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=SENDING,
-        happens="The API refuses a batch for what is in it, or a gateway does (400, 404, 422; 403 as a page)",
+        happens="A gateway refuses a batch (403 as a page), or a single request as too large (413 as a page)",
+        verbs=("submit", "run"),
+        per_batch=1,
+        troubles=_each("create", [("html_413", {}), ("html_status", {"status": 403})]),
+        does="Sends the other batches, reads the API's list, and then says which: nothing was created for it",
+        says=("unconfirmed  batch 1 of 6", "the API refused batch 1 of 6", "retry in-.* --edit"),
+        status=1,
+        made=5,
+        again={"submit": 3},
+        you="mend the cause; `run` or `retry` sends it",
+    ),
+    Row(
+        group=SENDING,
+        happens="The API refuses a batch for what is in it (400, 404, 422)",
         verbs=("submit", "retry", "run"),
         troubles=[
             *_each("create", [("status", {"status": 400, "message": "requests.1.custom_id: String should match"})]),
             *_each("create", [("status", {"status": 404}), ("status", {"status": 422})]),
-            *_each("create", [("html_status", {"status": 403})]),
         ],
         does="Says what the API said, and of which line; nothing was created for it",
         says=("the API refused batch 1 of 2: HTTP 4",),
@@ -468,7 +510,7 @@ ROWS: Sequence[Row] = (
             *_each("list", [("stall_after_accept", {"seconds": 0.1}), ("wrong_counts", {}), ("hide_from_list", {})]),
         ],
         does="Goes on: counts are believed at the end alone",
-        never_says=("in doubt",),
+        never_says=("unconfirmed",),
         status=0,
         you=NOTHING,
     ),
@@ -479,7 +521,7 @@ ROWS: Sequence[Row] = (
         troubles=_each("list", NO_ANSWER),
         does="Asks again, a little later each time; nothing was uploaded",
         says=("no answer  ", "again in"),
-        never_says=("in doubt",),
+        never_says=("unconfirmed",),
         status=0,
         you=NOTHING,
     ),
@@ -490,7 +532,7 @@ ROWS: Sequence[Row] = (
         troubles=[(Network(kind),) for kind in ALL_NETWORKS],
         does="Waits, a little longer each time, and goes on as soon as it is back",
         says=("no answer  ", "again in"),
-        never_says=("in doubt",),
+        never_says=("unconfirmed",),
         status=0,
         you=NOTHING,
     ),
@@ -512,7 +554,7 @@ ROWS: Sequence[Row] = (
         verbs=("submit", "run"),
         troubles=_with(LOST, _each("list", NO_ANSWER, nth=2)),
         does="Asks again, a little later each time; sends nothing of the doubt meanwhile",
-        says=("in doubt   batch 1 of 2", "no answer  ", "the API has it as msgbatch_"),
+        says=("unconfirmed  batch 1 of 2", "no answer  ", FOUND),
         never_says=("sent again",),
         status=0,
         you=NOTHING,
@@ -534,7 +576,7 @@ ROWS: Sequence[Row] = (
             ],
         ),
         does="Reads its ids, again where it has to: they alone say for certain that it is ours",
-        says=("in doubt   batch 1 of 2", "the API has it as msgbatch_"),
+        says=("unconfirmed  batch 1 of 2", FOUND),
         never_says=("sent again",),
         status=0,
         you=NOTHING,
@@ -546,7 +588,7 @@ ROWS: Sequence[Row] = (
         scene={"batch_seconds": 7200},
         troubles=[(Stranger(), LOST)],
         does="Adopts neither and sends nothing: as long as both run, nobody can tell which is which",
-        says=("in doubt: may be one of msgbatch_", "nothing is sent twice"),
+        says=("unconfirmed: may be one of msgbatch_", "nothing is sent twice"),
         status=7,
         made=3,
         hours=3,
@@ -583,7 +625,7 @@ ROWS: Sequence[Row] = (
         scene={"batch_seconds": 0},
         troubles=_with(LOST, [*_each("list", NO_ACCOUNT, nth=2), *_each("results", NO_ACCOUNT)]),
         does="Stops with the API's words; the doubt stays a doubt, and is looked for the next time",
-        says=("in doubt   batch 1 of 2", "the account stops this: HTTP 4"),
+        says=("unconfirmed  batch 1 of 2", "the account stops this: HTTP 4"),
         status=4,
         you="mend the cause, then the same command",
     ),
@@ -802,7 +844,7 @@ ROWS: Sequence[Row] = (
         verbs=("resolve",),
         troubles=[_one("list", "hide_from_list")],
         does="Looks once more",
-        says=("the API has it as msgbatch_",),
+        says=(FOUND,),
         status=0,
         you=NOTHING,
     ),
@@ -812,7 +854,7 @@ ROWS: Sequence[Row] = (
         verbs=("resolve",),
         troubles=[_one("list", "wrong_counts", nth=2)],
         does="Does not take it for ours: shows the doubt, and decides nothing",
-        says=("in doubt   batch 1 of 2",),
+        says=("unconfirmed  batch 1 of 2",),
         status=7,
         you=SAME,
     ),
@@ -956,7 +998,7 @@ ROWS: Sequence[Row] = (
             *_each("results", [("foreign_id", {})]),
         ],
         does="Shows the doubt as far as it is known, and decides nothing",
-        says=("in doubt   batch 1 of 2",),
+        says=("unconfirmed  batch 1 of 2",),
         status=7,
         you=SAME,
     ),
@@ -971,7 +1013,7 @@ ROWS: Sequence[Row] = (
             *_each("results", [("unknown_result_type", {})]),
         ],
         does="Takes the batch over: its ids say that it is ours",
-        says=("the API has it as msgbatch_",),
+        says=(FOUND,),
         status=0,
         you=NOTHING,
     ),

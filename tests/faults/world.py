@@ -223,6 +223,8 @@ class World:
     def finish(self, verb: str, row: Row) -> Ran:
         """With `run`, as a person does; what was canceled is fetched."""
         words = ["fetch"] if verb == "cancel" else ["run", INPUT, "--max-requests", str(row.per_batch or PER_BATCH)]
+        if row.word:
+            self._decide(row.word)
         ran = self.person.run(*words)
         for _ in range(5):
             if ran.status not in {7, 8}:
@@ -230,6 +232,17 @@ class World:
             self.leap(timedelta(hours=1))
             ran = self.person.run(*words)
         return ran
+
+    def _decide(self, word: Sequence[str]) -> None:
+        hidden = next((b["id"] for b in self.emulator.batches() if b["id"] not in self._listed()), "")
+        ran = self.person.run(*(hidden if part == "HIDDEN" else part for part in word))
+        assert ran.status in {0, 7}, ran.err
+
+    def _listed(self) -> set[str]:
+        """The ids that the ledger knows."""
+        path = self.person.folder / ".batchctl" / "ledger.db"
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            return {row[0] for row in db.execute("select message_batch_id from batch")}
 
     def job(self) -> str:
         (job,) = self.person.run("status", "--json", "--offline").json["jobs"]

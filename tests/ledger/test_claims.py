@@ -1,5 +1,6 @@
 """A step is taken by one process, and a dead one's step is free again."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,15 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import API, MINUTE, NOW, a_cut, a_job, a_message_batch
 
 from batchctl.domain.errors import LedgerProblem
-from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.model import Batch, Claim, IfAbsent, Job, State, Unconfirmed
 from batchctl.ledger.claims import LEASE
 from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.machine import boot, machine
 from batchctl.ledger.owners import Owner, is_alive
 
 # This machine, as it stands in the names of its owners.
@@ -45,7 +49,7 @@ sys.stdin.readline()
 now = datetime(2026, 11, 21, 12, tzinfo=UTC)
 """
 CLAIMS_EACH = f"""{CLAIMS}
-print(*(b.id for b in batches if ledger.claim_send(b, sys.argv[2], now, intent_at=now, api="here")), flush=True)
+print(*(b.id for b in batches if ledger.claim_send(b, sys.argv[2], now, created_after=None, api="here")), flush=True)
 """
 CLAIMS_THE_WHOLE_IN_TURNS = f"""{CLAIMS}
 names = []
@@ -90,21 +94,75 @@ def test_a_batch_is_claimed_once_until_it_is_given_back(ledger: Ledger, batches:
     assert ledger.claim(one, "2-bb", NOW)
 
 
+def sent(ledger: Ledger, batch: Batch, owner: str = "1-aa", **more: Any) -> Batch:
+    """The batch with its intent, as whoever sends it has it."""
+    given = ledger.claim_send(batch, owner, NOW, **{"created_after": None, "api": API, **more})
+    assert given is not None
+    return given
+
+
+def lost(ledger: Ledger, batch: Batch, looks: int = 0, owner: str = "9-zz") -> None:
+    """Sent, and no answer came."""
+    ledger.record_unconfirmed(sent(ledger, batch, owner), owner, NOW, not_before=NOW, note="", looks=looks)
+
+
 def test_a_claim_on_a_state_that_has_passed_is_none(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
     planned = batches[0]
-    assert ledger.claim_send(planned, "1-aa", NOW, intent_at=NOW, api=API)
-    ledger.record_doubt(planned, not_before=NOW, note="")
+    lost(ledger, planned)
     assert not ledger.claim(planned, "2-bb", NOW)
-    assert not ledger.claim_send(planned, "2-bb", NOW, intent_at=NOW, api=API)
+    assert not ledger.claim_send(planned, "2-bb", NOW, created_after=None, api=API)
 
 
 def test_only_a_planned_batch_is_claimed_for_sending(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
-    ledger.claim_send(batches[0], "1-aa", NOW, intent_at=NOW, api=API)
-    ledger.record_doubt(batches[0], not_before=NOW, note="")
-    doubt = ledger.batches(job)[0]
-    assert doubt.state is State.SUBMITTING
-    assert not ledger.claim_send(doubt, "1-aa", NOW, intent_at=NOW, api=API)
-    assert ledger.claim(doubt, "1-aa", NOW)
+    lost(ledger, batches[0])
+    unconfirmed = ledger.batches(job)[0]
+    assert unconfirmed.state is State.SUBMITTING
+    assert not ledger.claim_send(unconfirmed, "1-aa", NOW, created_after=None, api=API)
+    assert ledger.claim(unconfirmed, "1-aa", NOW)
+
+
+def test_every_create_is_an_attempt_of_its_own_and_raises_the_generation(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    before = ledger.stored_place()[3]
+    given = sent(ledger, batches[0], created_after=NOW - MINUTE, api="http://there org_2")
+    known = ledger.batches(job)[0]
+    assert replace(known, claim=None) == given
+    assert known.claim == Claim(owner="1-aa", until=NOW + LEASE)
+    assert (known.attempt, known.created_after, known.api) == (1, NOW - MINUTE, "http://there org_2")
+    assert (known.unconfirmed, known.if_absent) == (Unconfirmed.UNKNOWN, IfAbsent.PLAN)
+    assert ledger.record_not_created(given, "1-aa", NOW, not_before=None, note="")
+    assert sent(ledger, ledger.batches(job)[0]).attempt == 2
+    sent(ledger, batches[1])
+    assert ledger.stored_place()[3] == before + 3
+
+
+def test_a_create_that_was_not_claimed_leaves_the_generation(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    sent(ledger, batches[0])
+    before = ledger.stored_place()[3]
+    assert ledger.claim_send(batches[0], "2-bb", NOW, created_after=None, api=API) is None
+    ledger.record_canceled(job, NOW)
+    assert ledger.claim_send(batches[1], "2-bb", NOW, created_after=None, api=API) is None
+    assert ledger.claim(batches[2], "2-bb", NOW)
+    assert ledger.stored_place()[3] == before
+
+
+def test_who_sends_may_ask_whether_the_step_is_still_its_own(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    given = sent(ledger, batches[0])
+    assert ledger.is_held(given, "1-aa")
+    assert not ledger.is_held(given, "2-bb")
+    ledger.release(given, "1-aa")
+    assert not ledger.is_held(given, "1-aa")
+    assert ledger.claim(ledger.batches(job)[0], "2-bb", NOW)
+    assert not ledger.is_held(given, "1-aa")
+    assert ledger.record_not_created(given, "2-bb", NOW, not_before=None, note="")
+    again = sent(ledger, ledger.batches(job)[0])
+    assert ledger.is_held(again, "1-aa")
+    assert not ledger.is_held(given, "1-aa"), "the same owner, and another attempt"
 
 
 def test_a_sign_of_life_renews_all_claims_of_its_owner(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
@@ -118,9 +176,11 @@ def test_of_many_threads_one_gets_it(ledger: Ledger, batches: tuple[Batch, ...])
     with ThreadPoolExecutor(8) as pool:
         for batch in batches:
             got = list(
-                pool.map(lambda n, of=batch: ledger.claim_send(of, f"{n}-aa", NOW, intent_at=NOW, api=API), range(8))
+                pool.map(
+                    lambda n, of=batch: ledger.claim_send(of, f"{n}-aa", NOW, created_after=None, api=API), range(8)
+                )
             )
-            assert sum(got) == 1
+            assert sum(one is not None for one in got) == 1
 
 
 def told_by_processes(code: str, path: Path, owners: Sequence[str]) -> list[list[str]]:
@@ -152,17 +212,11 @@ def test_four_processes_share_two_hundred_batches_and_none_has_two_owners(path: 
 # ---------------------------------------------------------------- as they were seen
 
 
-def in_doubt(ledger: Ledger, batch: Batch, looks: int = 0) -> None:
-    assert ledger.claim_send(batch, "9-zz", NOW, intent_at=NOW, api=API)
-    ledger.record_doubt(batch, not_before=NOW, note="", looks=looks)
-
-
 def split_by_another(ledger: Ledger, batch: Batch) -> None:
     """Sent elsewhere, too large, cut in two: its row is the first half's by now."""
-    assert ledger.claim_send(batch, "9-zz", NOW, intent_at=NOW, api=API)
     first, count = batch.cut.first, batch.count // 2
     halves = a_cut(count, first), a_cut(batch.count - count, first + count)
-    ledger.record_split(batch, halves, NOW, "too large")
+    assert ledger.record_split(sent(ledger, batch, "9-zz"), "9-zz", halves, NOW, "too large")
 
 
 def test_a_batch_that_another_process_cut_in_two_is_not_claimed_as_the_whole(
@@ -172,16 +226,18 @@ def test_a_batch_that_another_process_cut_in_two_is_not_claimed_as_the_whole(
     half = ledger.batches(job)[0]
     assert (half.id, half.state, half.count, half.cut.sha256) == (batches[0].id, State.PLANNED, 5, "0" * 64)
     assert not ledger.claim(batches[0], "1-aa", NOW)
-    assert not ledger.claim_send(batches[0], "1-aa", NOW, intent_at=NOW, api=API)
+    assert not ledger.claim_send(batches[0], "1-aa", NOW, created_after=None, api=API)
     for stale in (
         replace(half, cut=replace(half.cut, sha256="1" * 64)),
         replace(half, cut=a_cut(4)),
         replace(half, intent_at=NOW),
         replace(half, looks=1),
+        replace(half, attempt=0),
+        replace(half, attempt=2),
     ):
-        assert not ledger.claim_send(stale, "1-aa", NOW, intent_at=NOW, api=API)
+        assert not ledger.claim_send(stale, "1-aa", NOW, created_after=None, api=API)
     assert ledger.batches(job)[0] == half
-    assert ledger.claim_send(half, "1-aa", NOW, intent_at=NOW, api=API)
+    assert ledger.claim_send(half, "1-aa", NOW, created_after=None, api=API)
 
 
 @pytest.mark.parametrize(
@@ -195,13 +251,26 @@ def test_a_batch_that_another_process_cut_in_two_is_not_claimed_as_the_whole(
         lambda b: replace(b, intent_at=NOW + MINUTE),
         lambda b: replace(b, state=State.PLANNED),
         lambda b: replace(b, id=99),
+        lambda b: replace(b, attempt=b.attempt - 1),
+        lambda b: replace(b, attempt=b.attempt + 1),
     ],
-    ids=["count", "sha256", "fewer looks", "more looks", "no intent", "another intent", "state", "id"],
+    ids=[
+        "count",
+        "sha256",
+        "fewer looks",
+        "more looks",
+        "no intent",
+        "another intent",
+        "state",
+        "id",
+        "an earlier attempt",
+        "a later attempt",
+    ],
 )
 def test_what_is_not_as_it_was_seen_is_not_claimed(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...], stale: Callable[[Batch], Batch]
 ) -> None:
-    in_doubt(ledger, batches[0], looks=2)
+    lost(ledger, batches[0], looks=2)
     known = ledger.batches(job)[0]
     assert not ledger.claim(stale(known), "1-aa", NOW)
     assert not ledger.claim_all([stale(known)], "1-aa", NOW)
@@ -209,29 +278,27 @@ def test_what_is_not_as_it_was_seen_is_not_claimed(
     assert ledger.claim(known, "1-aa", NOW)
 
 
-def test_a_doubt_that_another_process_looked_for_meanwhile_is_not_judged_by_the_old_look(
+def test_a_batch_that_another_process_looked_for_meanwhile_is_not_judged_by_the_old_look(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
-    in_doubt(ledger, batches[0])
+    lost(ledger, batches[0])
     seen = ledger.batches(job)[0]
     assert ledger.claim(seen, "2-bb", NOW)
-    ledger.record_doubt(seen, not_before=NOW, note="", looks=1)
+    ledger.record_unconfirmed(seen, "2-bb", NOW, not_before=NOW, note="", looks=1)
     assert not ledger.claim(seen, "1-aa", NOW)
     assert ledger.claim(ledger.batches(job)[0], "1-aa", NOW)
 
 
-def test_a_doubt_that_was_settled_sent_again_and_lost_again_is_another_doubt(
+def test_a_batch_that_was_presumed_lost_sent_again_and_lost_again_is_another_one(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
-    """The same row, the same state, as many looks: only the intent tells them apart."""
-    in_doubt(ledger, batches[0])
+    """The same row, the same state, as many looks, begun at the same time: only the attempt tells them apart."""
+    lost(ledger, batches[0])
     seen = ledger.batches(job)[0]
-    ledger.record_not_created(seen, NOW, not_before=None, note="")
-    planned = ledger.batches(job)[0]
-    assert ledger.claim_send(planned, "2-bb", NOW + MINUTE, intent_at=NOW + MINUTE, api=API)
-    ledger.record_doubt(planned, not_before=NOW, note="")
+    assert ledger.record_presumed(seen, "1-aa", NOW, note="")
+    lost(ledger, ledger.batches(job)[0])
     again = ledger.batches(job)[0]
-    assert (again.state, again.looks, again.claim) == (seen.state, seen.looks, None)
+    assert (again.state, again.looks, again.intent_at, again.claim) == (seen.state, seen.looks, seen.intent_at, None)
     assert not ledger.claim(seen, "1-aa", NOW)
     assert not ledger.claim_all([seen], "1-aa", NOW)
     assert ledger.claim(again, "1-aa", NOW)
@@ -268,9 +335,9 @@ def test_where_one_is_not_as_it_was_seen_none_is_claimed(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...], stale: int
 ) -> None:
     for batch in batches:
-        in_doubt(ledger, batch)
+        lost(ledger, batch)
     doubts = ledger.batches(job)
-    ledger.record_doubt(doubts[stale], not_before=NOW, note="", looks=1)
+    ledger.record_unconfirmed(doubts[stale], "2-bb", NOW, not_before=NOW, note="", looks=1)
     assert not ledger.claim_all(doubts, "1-aa", NOW)
     assert [b.claim for b in ledger.batches(job)] == [None] * 3
     assert ledger.claim_all(ledger.batches(job), "1-aa", NOW)
@@ -339,6 +406,55 @@ def test_a_file_in_place_of_the_folder_is_named(owners: Path) -> None:
     assert "--workspace" in raised.value.hint
 
 
+NAME = "alpha.{machine}.{boot}-7-cc"
+ANOTHER = "0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("name", "alive"),
+    [
+        (NAME.format(machine=ANOTHER, boot=boot()), None),
+        (NAME.format(machine=ANOTHER, boot=ANOTHER), None),
+        (NAME.format(machine=ANOTHER, boot=""), None),
+        # This machine was started again since: whatever held the lock is gone, and a lock left behind says nothing.
+        (NAME.format(machine=machine(), boot=ANOTHER), False),
+        (NAME.format(machine=machine(), boot=""), False),
+        # As older versions wrote it: the name of the host alone.
+        ("0thermachine-7-cc", None),
+    ],
+)
+@pytest.mark.parametrize("is_locked", [True, False])
+def test_of_whom_it_is_known_whether_they_live(owners: Path, name: str, alive: object, *, is_locked: bool) -> None:
+    if not boot() and alive is False:
+        pytest.skip("this system does not say when it was started")
+    owners.mkdir()
+    lock = owners / f"{name}.lock"
+    with lock.open("w") as held:
+        if is_locked:
+            fcntl.flock(held, fcntl.LOCK_EX)
+        assert is_alive(owners, name) is alive
+    assert lock.exists() is (alive is None)
+
+
+def test_an_owner_of_an_older_version_on_this_machine_is_asked_for_its_lock(owners: Path) -> None:
+    owners.mkdir()
+    name = f"{HERE.split('.')[0]}-7-cc"
+    assert is_alive(owners, name) is False
+    with (owners / f"{name}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert is_alive(owners, name) is True
+    assert is_alive(owners, name) is False
+
+
+def test_an_owner_is_named_for_its_machine_and_for_when_that_was_started(owners: Path) -> None:
+    one, other = Owner(owners).name, Owner(owners).name
+    assert one != other
+    host, *where = one.rsplit("-", 2)[0].split(".")
+    assert where == [machine(), boot()]
+    assert host
+    assert len(one) <= 128
+
+
 # ---------------------------------------------------------------- claims of the dead
 
 
@@ -346,62 +462,112 @@ def test_the_claims_of_a_killed_owner_are_free_and_those_of_the_living_are_not(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...], owners: Path, me: str
 ) -> None:
     with living(owners) as (other, name):
-        ledger.claim_send(batches[0], name, NOW, intent_at=NOW, api=API)
+        sent(ledger, batches[0], name)
         ledger.claim(batches[1], name, NOW)
-        ledger.claim_send(batches[2], me, NOW, intent_at=NOW, api=API)
-        assert ledger.release_dead(NOW) == 0
+        sent(ledger, batches[2], me)
+        assert ledger.release_dead(0) == 0
         other.send_signal(signal.SIGKILL)
         other.wait(timeout=10)
-    assert ledger.release_dead(NOW) == 2
+    assert ledger.release_dead(0) == 2
     half_sent, planned, mine = ledger.batches(job)
     assert (half_sent.state, half_sent.claim) == (State.SUBMITTING, None)
     assert (planned.state, planned.claim) == (State.PLANNED, None)
     assert mine.claim is not None
-    assert ledger.release_dead(NOW) == 0
+    assert ledger.release_dead(0) == 0
 
 
 def test_a_living_owner_is_believed_however_old_its_lease(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...], me: str
 ) -> None:
-    ledger.claim(batches[0], me, NOW)
-    assert ledger.release_dead(NOW + 100 * LEASE) == 0
+    ledger.claim(batches[0], me, NOW - 100 * LEASE)
+    for elapsed in (0.0, 1.0, 1e9):
+        assert ledger.release_dead(elapsed) == 0
     assert ledger.batches(job)[0].claim is not None
 
 
-@pytest.mark.parametrize(("after", "freed"), [(LEASE - MINUTE, 0), (LEASE, 1)])
-def test_where_locks_cannot_be_asked_the_lease_speaks(
-    ledger: Ledger, batches: tuple[Batch, ...], owners: Path, after, freed: int
-) -> None:
-    # A folder in the lock's place cannot be opened for writing: as unanswerable as a drive without locks.
-    name = f"{HERE}-7-cc"
-    (owners / f"{name}.lock").mkdir(parents=True)
+@pytest.fixture(params=["a drive without locks", "another machine", "another machine, with a lock that is free here"])
+def unanswerable(request: pytest.FixtureRequest, owners: Path) -> str:
+    """An owner whose lock cannot be asked."""
+    owners.mkdir()
+    if request.param == "a drive without locks":
+        # A folder in the lock's place cannot be opened for writing.
+        name = f"{HERE}-7-cc"
+        (owners / f"{name}.lock").mkdir()
+    else:
+        name = NAME.format(machine=ANOTHER, boot=boot())
+        if "lock" in request.param:
+            # A network drive may keep each machine's locks to itself: one that is free here may be held there.
+            (owners / f"{name}.lock").touch()
     assert is_alive(owners, name) is None
-    ledger.claim(batches[0], name, NOW)
-    assert ledger.release_dead(NOW + after) == freed
+    return name
 
 
-@pytest.mark.parametrize("has_lock", [True, False])
-@pytest.mark.parametrize(("after", "freed"), [(LEASE - MINUTE, 0), (LEASE, 1)])
-def test_of_an_owner_on_another_machine_the_lease_speaks_whatever_its_lock_says_here(
-    ledger: Ledger, batches: tuple[Batch, ...], owners: Path, after, freed: int, *, has_lock: bool
+@pytest.mark.parametrize("until", [NOW - 10_000 * LEASE, NOW, NOW + 10_000 * LEASE])
+def test_an_owner_that_cannot_be_asked_is_dead_once_its_lease_has_stood_still_for_two_minutes_of_our_clock(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...], unanswerable: str, until: datetime
 ) -> None:
-    """A network drive may keep each machine's locks to itself: a lock that is free here may be held there."""
-    name, lock = f"{HERE}x-7-cc", owners / f"{HERE}x-7-cc.lock"
-    if has_lock:
-        lock.parent.mkdir()
-        lock.touch()
-    assert is_alive(owners, name) is None
-    ledger.claim(batches[0], name, NOW)
-    assert ledger.release_dead(NOW + after) == freed
-    with Owner(owners):
-        assert lock.exists() is has_lock
+    """Whatever time its lease names: its clock, and ours of the day, may be wrong by any amount."""
+    assert LEASE.total_seconds() == 120
+    ledger.claim(batches[0], unanswerable, until)
+    ledger.claim(batches[1], unanswerable, until)
+    for elapsed, freed in ((5_000.0, 0), (5_119.9, 0), (5_120.0, 2), (5_121.0, 0)):
+        assert ledger.release_dead(elapsed) == freed
+        assert [b.claim is None for b in ledger.batches(job)] == [elapsed >= 5_120] * 2 + [True]
 
 
-def test_whoever_takes_over_the_doubt_of_a_dead_owner_may_adopt(
+@pytest.mark.parametrize("renewed", [NOW + MINUTE, NOW - 1_000 * LEASE], ids=["on", "back"])
+def test_every_sign_of_life_of_its_own_gives_it_two_more_minutes(
+    ledger: Ledger, batches: tuple[Batch, ...], unanswerable: str, renewed: datetime
+) -> None:
+    """Even where its clock was put back in the meantime."""
+    ledger.claim(batches[0], unanswerable, NOW)
+    assert ledger.release_dead(100) == 0
+    ledger.renew(unanswerable, renewed)
+    for elapsed, freed in ((219, 0), (338.9, 0), (339, 1)):
+        assert ledger.release_dead(elapsed) == freed
+
+
+def test_what_was_seen_of_an_owner_is_forgotten_with_its_claims(
+    ledger: Ledger, batches: tuple[Batch, ...], unanswerable: str
+) -> None:
+    ledger.claim(batches[0], unanswerable, NOW)
+    assert ledger.release_dead(0) == 0
+    ledger.release(batches[0], unanswerable)
+    assert ledger.release_dead(60) == 0
+    ledger.claim(batches[0], unanswerable, NOW)
+    assert ledger.release_dead(121) == 0
+    assert ledger.release_dead(241) == 1
+
+
+def test_one_dead_owner_takes_no_other_along(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...], unanswerable: str, me: str
+) -> None:
+    later = NAME.format(machine=ANOTHER, boot=ANOTHER)
+    ledger.claim(batches[0], unanswerable, NOW)
+    ledger.claim(batches[1], me, NOW)
+    assert ledger.release_dead(0) == 0
+    ledger.claim(batches[2], later, NOW)
+    assert ledger.release_dead(60) == 0
+    assert ledger.release_dead(130) == 1
+    assert [b.claim and b.claim.owner for b in ledger.batches(job)] == [None, me, later]
+
+
+def test_a_new_process_gives_everybody_two_minutes_before_it_takes_them_for_dead(
+    ledger: Ledger, path: Path, batches: tuple[Batch, ...], unanswerable: str
+) -> None:
+    ledger.claim(batches[0], unanswerable, NOW - 100 * LEASE)
+    other = Ledger(path)
+    assert other.release_dead(1e6) == 0
+    assert other.release_dead(1e6 + 120) == 1
+    other.close()
+
+
+def test_whoever_takes_over_what_a_dead_owner_sent_may_adopt(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...], me: str
 ) -> None:
-    ledger.claim_send(batches[0], f"{HERE}-99999-dead", NOW, intent_at=NOW, api=API)
-    assert ledger.release_dead(NOW) == 1
-    doubt = ledger.batches(job)[0]
-    assert ledger.claim(doubt, me, NOW)
-    assert ledger.record_adopted(doubt, a_message_batch(), NOW, identified=False)
+    sent(ledger, batches[0], f"{HERE}-99999-dead")
+    assert ledger.release_dead(0) == 1
+    unconfirmed = ledger.batches(job)[0]
+    assert (unconfirmed.state, unconfirmed.unconfirmed) == (State.SUBMITTING, Unconfirmed.UNKNOWN)
+    assert ledger.claim(unconfirmed, me, NOW)
+    assert ledger.record_adopted(unconfirmed, a_message_batch(), me, NOW, identified=False)

@@ -25,11 +25,13 @@ from batchctl.domain.model import (
     Batch,
     FailureClass,
     Failures,
+    IfAbsent,
     Job,
     Merged,
     Outcome,
     RequestCounts,
     State,
+    Unconfirmed,
     Verified,
 )
 from batchctl.ledger import engine, rows, schema
@@ -66,6 +68,8 @@ def light(ledger: Ledger, path: Path) -> Iterator[Questions]:
         (schema.round_, rows.ROUND),
         (schema.batch, (*rows.BATCH, *rows.UNREAD)),
         (schema.failure, rows.FAILURE),
+        # When it was presumed is for people alone.
+        (schema.presumed, ("id", *rows.PRESUMED, "at")),
     ],
     ids=str,
 )
@@ -98,7 +102,13 @@ def _fill(ledger: Ledger, table: sa.Table) -> list[dict[str, Any]]:
         return [dict(row) for row in db.execute(sa.select(table)).mappings()]
 
 
-WORDS = {"state": State.CANCELING.value, "outcome": "expired", "failure_class": "policy"}
+WORDS = {
+    "state": State.CANCELING.value,
+    "unconfirmed": Unconfirmed.COPIED.value,
+    "if_absent": IfAbsent.REFUSE.value,
+    "outcome": "expired",
+    "failure_class": "policy",
+}
 
 
 @pytest.fixture
@@ -132,7 +142,9 @@ def test_every_column_of_a_batch_stands_where_it_belongs(ledger: Ledger, light: 
         flat = {**of.pop("cut"), **of.pop("counts"), **of, "owner": claim["owner"], "lease_until": claim["until"]}
         assert flat == {name: value for name, value in stored[batch.id].items() if name not in rows.UNREAD}
         assert isinstance(batch.state, State)
-        assert batch.provisional is batch.identified is True
+        assert batch.provisional is batch.identified is batch.counts_unread is True
+        assert isinstance(batch.unconfirmed, Unconfirmed)
+        assert isinstance(batch.if_absent, IfAbsent)
 
 
 def test_every_column_of_a_job_and_its_rounds_stands_where_it_belongs(

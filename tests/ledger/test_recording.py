@@ -14,19 +14,23 @@ from batchctl.domain.model import (
     Cut,
     FailureClass,
     Failures,
+    IfAbsent,
     Job,
     Merged,
     MessageBatch,
     Outcome,
+    Presumed,
     ProcessingStatus,
     RequestCounts,
     Settings,
     State,
+    Unconfirmed,
     Verified,
 )
 from batchctl.domain.money import Cached, Spent, Total, Usage
 from batchctl.ledger.claims import LEASE
 from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.store import advance
 
 S = State
 LATER = NOW + MINUTE
@@ -46,13 +50,21 @@ def ended(name: str, counts: RequestCounts) -> MessageBatch:
     return a_message_batch(name, counts.total, counts=counts, ended_at=NOW + HOUR)
 
 
-def sending(ledger: Ledger, batch: Batch, intent_at: datetime = NOW) -> Batch:
-    assert ledger.claim_send(batch, "1-aa", NOW, intent_at=intent_at, api=API)
+def sending(ledger: Ledger, batch: Batch, at: datetime = NOW) -> Batch:
+    assert ledger.claim_send(batch, "1-aa", at, created_after=None, api=API)
+    return now_of(ledger, batch)
+
+
+def lost(ledger: Ledger, batch: Batch, at: datetime = NOW, **more: Any) -> Batch:
+    """Sent, and no answer came."""
+    given = {"not_before": NOW, "note": "timeout", **more}
+    ledger.record_unconfirmed(sending(ledger, batch, at), "1-aa", at, **given)
     return now_of(ledger, batch)
 
 
 def adopted(ledger: Ledger, batch: Batch, name: str = "msgbatch_1", *, identified: bool = False) -> Batch:
-    assert ledger.record_adopted(sending(ledger, batch), named(name, batch.count), NOW, identified=identified)
+    found = sending(ledger, batch)
+    assert ledger.record_adopted(found, named(name, batch.count), "1-aa", NOW, identified=identified)
     return now_of(ledger, batch)
 
 
@@ -93,9 +105,14 @@ VERIFIED = Verified(
 
 def test_a_job_is_read_back_as_it_was_recorded(ledger: Ledger) -> None:
     settings = Settings(
-        api_version="2023-06-01", betas=("b-1", "b-2"), max_requests=5, max_bytes=5000, labels={"k": "ü"}
+        api_version="2023-06-01",
+        betas=("b-1", "b-2"),
+        max_requests=5,
+        max_bytes=5000,
+        labels={"k": "ü"},
+        size_start=137,
     )
-    given = a_job("weird-7f3a", [a_round(count=3)], settings=settings, left_out=2, line_count=5)
+    given = a_job("weird-7f3a", [a_round(count=3)], settings=settings, left_out=2, line_count=5, may_be_copied=True)
     recorded = ledger.record_job(given, [a_cut(2), a_cut(1, 2)])
     assert recorded == ledger.job("weird-7f3a") == ledger.jobs()[0]
     assert recorded == a_job(**{**_fields(given), "id": recorded.id})
@@ -145,8 +162,9 @@ def test_a_batch_knows_its_place_in_its_round(ledger: Ledger, job: Job, batches:
     ("record", "field", "value"),
     [
         (lambda ledger, job: ledger.record_pause(job, "no credit"), "paused", "no credit"),
-        (lambda ledger, job: ledger.record_hold(job, LATER, "queue"), "hold_until", LATER),
-        (lambda ledger, job: ledger.record_hold(job, LATER, "queue"), "hold_reason", "queue"),
+        (lambda ledger, job: ledger.record_hold(job, LATER, "queue", NOW), "hold_until", LATER),
+        (lambda ledger, job: ledger.record_hold(job, LATER, "queue", NOW), "hold_at", NOW),
+        (lambda ledger, job: ledger.record_hold(job, LATER, "queue", NOW), "hold_reason", "queue"),
     ],
 )
 def test_a_pause_and_a_hold_are_kept_until_they_are_taken_back(
@@ -155,8 +173,8 @@ def test_a_pause_and_a_hold_are_kept_until_they_are_taken_back(
     record(ledger, job)
     assert getattr(ledger.job(job.name), field) == value
     ledger.record_pause(job, "")
-    ledger.record_hold(job, None, "")
-    assert ledger.job(job.name) == job
+    ledger.record_hold(job, None, "", LATER)
+    assert ledger.job(job.name) == replace(job, hold_at=LATER)
 
 
 def test_the_place_of_a_rounds_bytes_may_move(ledger: Ledger, job: Job) -> None:
@@ -199,25 +217,32 @@ def test_a_merge_is_read_back_with_its_types(ledger: Ledger, job: Job, saved: De
 
 
 def test_the_intent_is_on_record_before_anything_is_sent(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    sent = sending(ledger, batches[0], intent_at=LATER)
-    assert (sent.state, sent.intent_at, sent.api) == (S.SUBMITTING, LATER, API)
-    assert (sent.looks, sent.lost_at, sent.provisional, sent.identified) == (0, None, False, False)
-    assert sent.claim == Claim(owner="1-aa", until=NOW + LEASE)
-
-
-def test_a_new_intent_forgets_what_the_last_one_met(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    ledger.record_doubt(sending(ledger, batches[0]), not_before=LATER, note="timeout", looks=3, lost_at=NOW)
-    ledger.record_not_created(now_of(ledger, batches[0]), NOW, not_before=LATER, note="")
-    planned = now_of(ledger, batches[0])
-    assert ledger.claim_send(planned, "2-bb", NOW, intent_at=LATER, api="http://other org_2")
-    again = now_of(ledger, batches[0])
-    assert (again.intent_at, again.api, again.lost_at, again.looks, again.not_before) == (
+    assert ledger.claim_send(batches[0], "1-aa", LATER, created_after=NOW, api=API)
+    sent = now_of(ledger, batches[0])
+    assert (sent.state, sent.attempt, sent.intent_at, sent.created_after, sent.api) == (
+        S.SUBMITTING,
+        1,
         LATER,
-        "http://other org_2",
-        None,
-        0,
-        None,
+        NOW,
+        API,
     )
+    assert (sent.unconfirmed, sent.if_absent) == (Unconfirmed.UNKNOWN, IfAbsent.PLAN)
+    assert (sent.looks, sent.provisional, sent.identified) == (0, False, False)
+    assert sent.claim == Claim(owner="1-aa", until=LATER + LEASE)
+
+
+def test_a_new_intent_forgets_what_the_last_one_met_and_counts_on(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    first = lost(
+        ledger, batches[0], not_before=LATER, looks=3, unconfirmed=Unconfirmed.REFUSED, if_absent=IfAbsent.SPLIT
+    )
+    assert ledger.record_presumed(first, "2-bb", NOW, note="")
+    planned = now_of(ledger, batches[0])
+    assert ledger.claim_send(planned, "2-bb", LATER, created_after=NOW, api="http://other org_2")
+    again = now_of(ledger, batches[0])
+    assert (again.attempt, again.intent_at, again.created_after, again.api) == (2, LATER, NOW, "http://other org_2")
+    assert (again.looks, again.not_before, again.put_off_at) == (0, None, None)
+    assert (again.unconfirmed, again.if_absent) == (Unconfirmed.UNKNOWN, IfAbsent.PLAN)
+    assert again.unproven_refusals == 1, "what was presumed of earlier creates is not forgotten"
 
 
 def test_a_batch_that_was_created_has_its_name_and_is_free(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
@@ -248,74 +273,146 @@ def test_what_is_created_or_adopted_takes_the_state_the_api_names(
     seen = named("msgbatch_1", processing_status=status)
     other = named("msgbatch_2", processing_status=status)
     ledger.record_created(sending(ledger, batches[0]), seen, NOW)
-    assert ledger.record_adopted(sending(ledger, batches[1]), other, NOW, identified=False)
+    assert ledger.record_adopted(sending(ledger, batches[1]), other, "1-aa", NOW, identified=False)
     assert [now_of(ledger, b).state for b in batches[:2]] == [state, state]
 
 
-def test_a_definite_no_plans_it_again_with_its_time_and_reason(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    ledger.record_not_created(sending(ledger, batches[0]), NOW, not_before=LATER, note="HTTP 429")
+def test_a_definite_no_plans_it_again_with_its_time_and_reason(
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    assert ledger.record_not_created(sending(ledger, batches[0]), "1-aa", NOW, not_before=LATER, note="HTTP 429")
     known = now_of(ledger, batches[0])
-    assert (known.state, known.claim, known.tries, known.not_before, known.note) == (
+    assert (known.state, known.claim, known.tries, known.not_before, known.put_off_at, known.note) == (
         S.PLANNED,
         None,
         1,
         LATER,
+        NOW,
         "HTTP 429",
     )
-    assert known.intent_at is None
-    ledger.record_not_created(sending(ledger, known), NOW, not_before=None, note="again")
+    assert (known.intent_at, known.unconfirmed) == (None, Unconfirmed.NOTHING)
+    assert (known.unknown_creates, known.unproven_refusals, ledger.presumed(job)) == (0, 0, [])
+    assert ledger.record_not_created(sending(ledger, known), "1-aa", NOW, not_before=None, note="again")
     assert now_of(ledger, batches[0]).tries == 2
 
 
-def test_a_doubt_stays_submitting_without_a_claim(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    ledger.record_doubt(sending(ledger, batches[0]), not_before=LATER, note="timeout", looks=2)
-    known = now_of(ledger, batches[0])
-    assert (known.state, known.claim, known.not_before, known.note, known.looks) == (
+def test_what_is_unconfirmed_stays_submitting_without_a_claim(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = lost(ledger, batches[0], LATER, not_before=LATER + MINUTE, note="timeout", looks=2)
+    assert (known.state, known.claim, known.not_before, known.put_off_at, known.note, known.looks) == (
         S.SUBMITTING,
         None,
+        LATER + MINUTE,
         LATER,
         "timeout",
         2,
     )
-    assert (known.intent_at, known.api, known.lost_at) == (NOW, API, None)
+    assert (known.intent_at, known.api, known.attempt) == (LATER, API, 1)
+    assert (known.unconfirmed, known.if_absent) == (Unconfirmed.UNKNOWN, IfAbsent.PLAN)
 
 
-def test_when_the_answer_was_missed_is_kept_however_often_a_doubt_is_looked_for(
-    ledger: Ledger, batches: tuple[Batch, ...]
+@pytest.mark.parametrize("if_absent", list(IfAbsent))
+@pytest.mark.parametrize("why", [Unconfirmed.ACCEPTED, Unconfirmed.REFUSED])
+def test_why_it_is_unconfirmed_is_kept_however_often_it_is_looked_for(
+    ledger: Ledger, batches: tuple[Batch, ...], why: Unconfirmed, if_absent: IfAbsent
 ) -> None:
-    sent = sending(ledger, batches[0])
-    ledger.record_doubt(sent, not_before=LATER, note="timeout", lost_at=LATER)
-    assert now_of(ledger, sent).lost_at == LATER
+    lost(ledger, batches[0], unconfirmed=why, if_absent=if_absent)
     for looks in (1, 2):
-        ledger.record_doubt(sent, not_before=LATER, note="not there", looks=looks)
-        known = now_of(ledger, sent)
-        assert (known.lost_at, known.looks, known.intent_at) == (LATER, looks, NOW)
-
-
-def test_a_doubt_that_was_settled_meanwhile_stays_settled(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    known = running(ledger, batches[0])
-    ledger.record_doubt(known, not_before=LATER, note="late", looks=9, lost_at=LATER)
-    assert now_of(ledger, batches[0]) == known
+        ledger.record_unconfirmed(
+            now_of(ledger, batches[0]), "2-bb", LATER, not_before=LATER, note="not there", looks=looks
+        )
+        known = now_of(ledger, batches[0])
+        assert (known.unconfirmed, known.if_absent, known.looks, known.note) == (why, if_absent, looks, "not there")
 
 
 def test_what_the_api_refused_is_refused_for_good(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    ledger.record_refused(sending(ledger, batches[0]), NOW, "requests: too long")
+    assert ledger.record_refused(sending(ledger, batches[0]), "1-aa", NOW, "requests: too long")
     known = now_of(ledger, batches[0])
     assert (known.state, known.claim, known.note) == (S.REFUSED, None, "requests: too long")
+    assert known.unconfirmed is Unconfirmed.NOTHING
+
+
+HALVES = [
+    Cut(first=10, count=5, start=1000, end=1499, sha256="1" * 64),
+    Cut(first=15, count=5, start=1500, end=1999, sha256="2" * 64),
+]
 
 
 def test_two_halves_take_the_place_of_one(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
-    halves = [
-        Cut(first=10, count=5, start=1000, end=1499, sha256="1" * 64),
-        Cut(first=15, count=5, start=1500, end=1999, sha256="2" * 64),
-    ]
-    ledger.record_split(sending(ledger, batches[1]), halves, NOW, "too large")
+    assert ledger.record_split(sending(ledger, batches[1]), "1-aa", HALVES, NOW, "too large")
     known = ledger.batches(job)
     assert [(b.cut.first, b.count) for b in known] == [(0, 10), (10, 5), (15, 5), (20, 7)]
-    assert [b.cut for b in known[1:3]] == halves
-    assert {(b.state, b.claim, b.tries, b.note, b.intent_at) for b in known[1:3]} == {
-        (S.PLANNED, None, 0, "too large", None)
+    assert [b.cut for b in known[1:3]] == HALVES
+    assert {(b.state, b.claim, b.tries, b.note, b.intent_at, b.unconfirmed) for b in known[1:3]} == {
+        (S.PLANNED, None, 0, "too large", None, Unconfirmed.NOTHING)
     }
+    assert ledger.presumed(job) == [], "the API itself said that it made nothing"
+
+
+def test_halves_inherit_what_is_not_known_of_the_whole(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    """A create of the whole may have made a batch that nobody has seen: a third for a half needs a person as well."""
+    assert ledger.record_presumed(lost(ledger, batches[1]), "1-aa", NOW, note="")
+    again = lost(ledger, now_of(ledger, batches[1]), unconfirmed=Unconfirmed.REFUSED, if_absent=IfAbsent.SPLIT)
+    assert ledger.record_split(again, "1-aa", HALVES, NOW, "too large")
+    halves = ledger.batches(job)[1:3]
+    assert [(b.unknown_creates, b.attempt) for b in halves] == [(1, 2), (1, 2)]
+    assert [(one.batch_id, one.cut) for one in ledger.presumed(job)] == [(again.id, again.cut)] * 2
+
+
+# ---------------------------------------------------------------- presumed to have made nothing
+
+
+PRESUMPTIONS = [
+    (Unconfirmed.UNKNOWN, 1, 0, True),
+    (Unconfirmed.ACCEPTED, 1, 0, True),
+    (Unconfirmed.NOTHING, 1, 0, True),
+    (Unconfirmed.REFUSED, 0, 1, True),
+    # The copy's creates are the copy's: this ledger made none.
+    (Unconfirmed.COPIED, 0, 0, False),
+]
+
+
+@pytest.mark.parametrize(("why", "unknown", "unproven", "is_remembered"), PRESUMPTIONS)
+def test_a_create_that_is_presumed_to_have_made_nothing_is_planned_again_counted_and_remembered(
+    ledger: Ledger,
+    job: Job,
+    batches: tuple[Batch, ...],
+    why: Unconfirmed,
+    unknown: int,
+    unproven: int,
+    *,
+    is_remembered: bool,
+) -> None:
+    one = ledger.claim_send(batches[0], "1-aa", NOW, created_after=NOW - HOUR, api=API)
+    assert one is not None
+    ledger.record_unconfirmed(one, "1-aa", NOW, not_before=LATER, note="lost", looks=3, unconfirmed=why)
+    assert ledger.record_presumed(now_of(ledger, one), "2-bb", LATER, note="the API does not have it")
+    planned = now_of(ledger, one)
+    assert (planned.state, planned.intent_at, planned.unconfirmed) == (S.PLANNED, None, Unconfirmed.NOTHING)
+    assert (planned.not_before, planned.claim, planned.note) == (None, None, "the API does not have it")
+    assert (planned.unknown_creates, planned.unproven_refusals, planned.tries) == (unknown, unproven, 1)
+    expected = Presumed(batch_id=one.id, job_id=job.id, round=1, cut=one.cut, created_after=NOW - HOUR)
+    assert ledger.presumed(job) == ([expected] if is_remembered else [])
+
+
+def test_creates_of_one_cut_are_counted_over_all_attempts(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    counted = []
+    for why in (Unconfirmed.UNKNOWN, Unconfirmed.REFUSED, Unconfirmed.REFUSED, Unconfirmed.UNKNOWN):
+        ledger.record_presumed(lost(ledger, now_of(ledger, batches[0]), unconfirmed=why), "1-aa", NOW, note="")
+        known = now_of(ledger, batches[0])
+        counted.append((known.attempt, known.unknown_creates, known.unproven_refusals))
+    assert counted == [(1, 1, 0), (2, 1, 1), (3, 1, 2), (4, 2, 2)]
+    assert len(ledger.presumed(job)) == 4
+    running(ledger, now_of(ledger, batches[0]))
+    assert now_of(ledger, batches[0]).unknown_creates == 2
+
+
+def test_a_copy_may_have_sent_what_is_planned_here(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+    ledger.record_copied(batches[:2], NOW, "a copy may have sent it", api="http://there org_2")
+    for known in ledger.batches(job)[:2]:
+        assert (known.state, known.claim, known.unconfirmed) == (S.SUBMITTING, None, Unconfirmed.COPIED)
+        assert (known.intent_at, known.created_after, known.api, known.attempt) == (NOW, None, "http://there org_2", 0)
+    assert ledger.batches(job)[2] == batches[2]
+    assert [b.id for b in ledger.doubts()] == [b.id for b in batches[:2]]
 
 
 # ---------------------------------------------------------------- whose it is
@@ -348,15 +445,15 @@ def test_an_id_that_is_taken_is_not_adopted_by_another(
 ) -> None:
     running(ledger, batches[0])
     doubt = sending(ledger, batches[1])
-    assert not ledger.record_adopted(doubt, named("msgbatch_1"), NOW, identified=identified)
+    assert not ledger.record_adopted(doubt, named("msgbatch_1"), "1-aa", NOW, identified=identified)
     assert now_of(ledger, batches[1]) == doubt
 
 
 def test_a_doubt_that_is_gone_adopts_nothing(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
     known = running(ledger, batches[0])
     for identified in (True, False):
-        assert not ledger.record_adopted(known, named("msgbatch_2"), NOW, identified=identified)
-        assert not ledger.record_adopted(batches[1], named("msgbatch_2"), NOW, identified=identified)
+        assert not ledger.record_adopted(known, named("msgbatch_2"), "1-aa", NOW, identified=identified)
+        assert not ledger.record_adopted(batches[1], named("msgbatch_2"), "1-aa", NOW, identified=identified)
     assert ledger.job_id_of_message_batch("msgbatch_2") is None
 
 
@@ -366,13 +463,14 @@ def test_the_creates_own_answer_takes_the_id_back_from_a_wrong_guess(
 ) -> None:
     """Even from one whose ids were read: two jobs of one input hold the same."""
     one, other = sending(ledger, batches[0]), sending(ledger, batches[1])
-    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, identified=identified)
+    assert ledger.record_adopted(other, named("msgbatch_1"), "1-aa", NOW, identified=identified)
     ledger.record_created(one, named("msgbatch_1"), LATER)
     right, wrong = now_of(ledger, one), now_of(ledger, other)
     assert (right.state, right.message_batch_id, right.provisional) == (S.IN_PROGRESS, "msgbatch_1", False)
     assert (wrong.state, wrong.message_batch_id, wrong.created_at) == (S.SUBMITTING, None, None)
     assert (wrong.provisional, wrong.identified) == (False, False)
     assert (wrong.counts, wrong.intent_at, wrong.api) == (RequestCounts(), NOW, API)
+    assert (right.unconfirmed, wrong.unconfirmed) == (Unconfirmed.NOTHING, Unconfirmed.UNKNOWN)
 
 
 def test_an_answer_that_comes_after_its_batch_was_taken_back_binds_it_all_the_same(
@@ -380,15 +478,16 @@ def test_an_answer_that_comes_after_its_batch_was_taken_back_binds_it_all_the_sa
 ) -> None:
     """It was created and is paid for: planned, it would be sent and paid for a second time."""
     sent = sending(ledger, batches[0])
-    ledger.record_doubt(sent, not_before=NOW, note="taken for dead")
-    ledger.record_not_created(now_of(ledger, sent), NOW, not_before=LATER, note="the API does not have it")
+    ledger.record_unconfirmed(sent, "1-aa", NOW, not_before=NOW, note="taken for dead")
+    assert ledger.record_presumed(now_of(ledger, sent), "2-bb", NOW, note="the API does not have it")
     planned = now_of(ledger, sent)
     assert planned.state is S.PLANNED
-    ledger.record_created(sent, named("msgbatch_1"), LATER)
+    assert ledger.record_created(sent, named("msgbatch_1"), LATER)
+    assert ledger.presumed(job) == [], "there is nothing left to look for"
     known = now_of(ledger, sent)
     assert (known.state, known.message_batch_id, known.provisional) == (S.IN_PROGRESS, "msgbatch_1", False)
     assert (known.claim, known.tries, known.not_before) == (None, 0, None)
-    assert not ledger.claim_send(planned, "2-bb", LATER, intent_at=LATER, api=API)
+    assert not ledger.claim_send(planned, "2-bb", LATER, created_after=None, api=API)
     assert ledger.moves(job)[-2:] == [
         (sent.id, LATER, "planned", "submitting", "the answer came late"),
         (sent.id, LATER, "submitting", "in_progress", "msgbatch_1"),
@@ -415,7 +514,8 @@ def test_a_wrong_guess_is_in_doubt_again_and_its_id_may_be_anothers(
     assert (known.intent_at, known.api) == (NOW, API)
     assert ledger.guesses() == []
     assert "msgbatch_1" not in ledger.known_message_batches(job)
-    assert ledger.record_adopted(other, named("msgbatch_1"), NOW, identified=True)
+    assert known.unconfirmed is Unconfirmed.UNKNOWN
+    assert ledger.record_adopted(other, named("msgbatch_1"), "1-aa", NOW, identified=True)
 
 
 def test_a_wrong_guess_is_taken_back_once_however_late_another_finds_it(
@@ -427,7 +527,7 @@ def test_a_wrong_guess_is_taken_back_once_however_late_another_finds_it(
     ledger.record_wrong_adoption(guess, LATER)
     ledger.record_identified(guess)
     assert now_of(ledger, guess) == in_doubt
-    ledger.record_not_created(in_doubt, NOW, not_before=None, note="")
+    assert ledger.record_presumed(in_doubt, "1-aa", NOW, note="")
     planned = now_of(ledger, guess)
     ledger.record_wrong_adoption(guess, LATER)
     assert now_of(ledger, guess) == planned
@@ -475,17 +575,17 @@ def test_whose_a_found_batch_may_be_is_asked_of_every_job_by_size_and_in_the_ord
     other = ledger.record_job(a_job("other-1111"), [a_cut(10, 10 * n) for n in range(7)])
     doubt, guess, by_ids, sent, named_by_create, refused, fetched = ledger.batches(other)
     mine, planned, small = ledger.batches(job)
-    ledger.record_doubt(sending(ledger, doubt, NOW + 4 * MINUTE), not_before=NOW, note="")
+    lost(ledger, doubt, NOW + 4 * MINUTE)
     for of, at, name in ((guess, 3, "msgbatch_3"), (by_ids, 2, "msgbatch_4"), (fetched, 6, "msgbatch_5")):
         found = named(name) if of is not fetched else ended(name, RequestCounts(succeeded=10))
         doubtful = sending(ledger, of, NOW + at * MINUTE)
-        assert ledger.record_adopted(doubtful, found, NOW, identified=of is by_ids)
+        assert ledger.record_adopted(doubtful, found, "1-aa", NOW, identified=of is by_ids)
     assert ledger.claim(now_of(ledger, fetched), "1-aa", NOW)
-    assert ledger.record_fetched(fetched, "1-aa", VERIFIED, NOW)
+    assert ledger.record_fetched(now_of(ledger, fetched), "1-aa", VERIFIED, NOW)
     sending(ledger, sent, NOW + MINUTE)
     running(ledger, named_by_create, "msgbatch_1")
-    ledger.record_refused(sending(ledger, refused), NOW, "no")
-    ledger.record_doubt(sending(ledger, mine, NOW + 5 * MINUTE), not_before=NOW, note="")
+    ledger.record_refused(sending(ledger, refused), "1-aa", NOW, "no")
+    lost(ledger, mine, NOW + 5 * MINUTE)
     sending(ledger, small)
     assert now_of(ledger, planned).state is S.PLANNED
     expected = [sent, by_ids, guess, doubt, mine]
@@ -512,7 +612,7 @@ def test_sizes_being_sent_are_those_of_claimed_batches_of_other_jobs(ledger: Led
     other = ledger.record_job(a_job("other-1111"), [a_cut(4), a_cut(5, 4), a_cut(6, 9)])
     sent, doubt, _ = ledger.batches(other)
     sending(ledger, sent)
-    ledger.record_doubt(sending(ledger, doubt), not_before=NOW, note="")
+    lost(ledger, doubt)
     assert ledger.counts_being_sent(job) == {4}
     assert ledger.counts_being_sent(other) == set()
 
@@ -540,7 +640,7 @@ def test_late_news_takes_nothing_back(ledger: Ledger, batches: tuple[Batch, ...]
 def test_news_of_a_name_the_batch_has_lost_is_not_its_own(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
     looked = adopted(ledger, batches[0])
     ledger.record_wrong_adoption(looked, NOW)
-    assert ledger.record_adopted(now_of(ledger, looked), named("msgbatch_2"), NOW, identified=False)
+    assert ledger.record_adopted(now_of(ledger, looked), named("msgbatch_2"), "1-aa", NOW, identified=False)
     assert ledger.record_seen([(looked, ended("msgbatch_1", RequestCounts(succeeded=10)))], LATER) == []
     assert now_of(ledger, batches[0]).state is S.IN_PROGRESS
 
@@ -554,6 +654,34 @@ def test_a_cancel_is_seen_on_its_way(ledger: Ledger, batches: tuple[Batch, ...])
     assert [s for _, s in ledger.record_seen([(known, ended("msgbatch_1", RequestCounts(canceled=10)))], NOW)] == [
         S.ENDED
     ]
+
+
+def test_what_could_not_be_read_takes_nothing_away_that_is_known(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = running(ledger, batches[0])
+    bare = MessageBatch(id="msgbatch_1", unread=("created_at", "expires_at", "processing_status", "request_counts"))
+    assert ledger.record_seen([(known, bare)], LATER) == []
+    assert now_of(ledger, known) == replace(known, looked_at=LATER, counts_unread=True)
+    over_ = replace(bare, processing_status=ProcessingStatus.ENDED, ended_at=NOW + HOUR)
+    assert [state for _, state in ledger.record_seen([(known, over_)], LATER)] == [S.ENDED]
+    unread = now_of(ledger, known)
+    assert (unread.counts, unread.counts_unread) == (RequestCounts(processing=10), True)
+    assert (unread.created_at, unread.expires_at, unread.ended_at) == (known.created_at, known.expires_at, NOW + HOUR)
+    ledger.record_seen([(known, ended("msgbatch_1", RequestCounts(succeeded=10)))], LATER)
+    read = now_of(ledger, known)
+    assert (read.counts, read.counts_unread) == (RequestCounts(succeeded=10), False)
+
+
+def test_a_batch_that_was_created_and_could_not_be_read_has_all_of_its_requests_under_way(
+    ledger: Ledger, batches: tuple[Batch, ...]
+) -> None:
+    assert ledger.record_created(sending(ledger, batches[2]), MessageBatch(id="msgbatch_1"), NOW)
+    known = now_of(ledger, batches[2])
+    assert (known.state, known.message_batch_id, known.counts) == (
+        S.IN_PROGRESS,
+        "msgbatch_1",
+        RequestCounts(processing=7),
+    )
+    assert (known.created_at, known.counts_unread, known.unconfirmed) == (None, True, Unconfirmed.NOTHING)
 
 
 def test_missing_is_counted_from_the_first_time_and_forgotten_when_seen(
@@ -581,6 +709,23 @@ def test_a_verified_download_is_counted_by_its_lines(ledger: Ledger, job: Job, b
     (kind,) = ledger.failures(job)
     assert kind == VERIFIED.failures[0]
     assert isinstance(kind.failure_class, FailureClass)
+
+
+def test_what_it_rests_on_is_kept_with_a_download(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+    known = adopted(ledger, batches[0])
+    ledger.record_seen([(known, ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
+    ledger.claim(now_of(ledger, known), "1-aa", NOW)
+    ledger.record_held(now_of(ledger, known), "1-aa", "msgbatch_1: its model differs")
+    held = now_of(ledger, known)
+    assert (held.state, held.claim, held.held, held.evidence) == (S.ENDED, None, "msgbatch_1: its model differs", "")
+    assert ledger.record_vouched(held, "a person's word")
+    vouched = now_of(ledger, known)
+    assert (vouched.held, vouched.evidence, vouched.provisional) == ("", "a person's word", True)
+    assert ledger.claim(vouched, "1-aa", NOW)
+    assert ledger.record_fetched(vouched, "1-aa", VERIFIED, NOW, evidence="a person's word")
+    fetched = now_of(ledger, known)
+    assert (fetched.evidence, fetched.held, fetched.provisional) == ("a person's word", "", False)
+    assert fetched.unconfirmed is Unconfirmed.NOTHING
 
 
 def test_two_kinds_of_one_long_type_do_not_collide(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
@@ -691,13 +836,14 @@ def test_a_download_that_was_not_whole_is_tried_later(ledger: Ledger, batches: t
     known = over(ledger, batches[0])
     for tries in (1, 2):
         ledger.claim(known, "1-aa", NOW)
-        ledger.record_try(known, "1-aa", not_before=LATER, note="7 of 10")
+        ledger.record_try(known, "1-aa", NOW, not_before=LATER, note="7 of 10")
         tried = now_of(ledger, known)
-        assert (tried.state, tried.claim, tried.tries, tried.not_before, tried.note) == (
+        assert (tried.state, tried.claim, tried.tries, tried.not_before, tried.put_off_at, tried.note) == (
             S.ENDED,
             None,
             tries,
             LATER,
+            NOW,
             "7 of 10",
         )
 
@@ -708,7 +854,7 @@ def test_a_download_that_was_not_whole_is_tried_later(ledger: Ledger, batches: t
 def test_every_move_is_kept_with_its_time(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
     first = batches[0]
     sent = sending(ledger, first)
-    ledger.record_not_created(sent, NOW, not_before=None, note="refused")
+    ledger.record_not_created(sent, "1-aa", NOW, not_before=None, note="refused")
     known = over(ledger, now_of(ledger, first))
     ledger.claim(known, "1-aa", LATER)
     ledger.record_fetched(known, "1-aa", VERIFIED, LATER)
@@ -722,22 +868,14 @@ def test_every_move_is_kept_with_its_time(ledger: Ledger, job: Job, batches: tup
     ]
 
 
-@pytest.mark.parametrize(
-    "illegal",
-    [
-        lambda ledger, batch: ledger.record_not_created(batch, NOW, not_before=None, note=""),
-        lambda ledger, batch: ledger.record_refused(batch, NOW, ""),
-        lambda ledger, batch: ledger.record_split(batch, [a_cut(5), a_cut(5, 5)], NOW, ""),
-    ],
-)
+@pytest.mark.parametrize("after", [s for s in S if s is not S.SUBMITTING])
 def test_a_move_that_is_no_arrow_raises_and_changes_nothing(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], illegal: Any
+    ledger: Ledger, job: Job, batches: tuple[Batch, ...], after: State
 ) -> None:
-    for batch in (batches[0], running(ledger, batches[1])):
-        before, moves = ledger.batches(job), ledger.moves(job)
-        with pytest.raises(AssertionError, match="cannot go"):
-            illegal(ledger, batch)
-        assert (ledger.batches(job), ledger.moves(job)) == (before, moves)
+    before, moves = ledger.batches(job), ledger.moves(job)
+    with pytest.raises(AssertionError, match="cannot go from planned"), ledger._write() as db:
+        advance(db, batches[0].id, after, NOW, "")
+    assert (ledger.batches(job), ledger.moves(job)) == (before, moves)
 
 
 def test_a_batch_that_has_its_name_is_not_created_once_more(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
@@ -749,7 +887,7 @@ def test_a_batch_that_has_its_name_is_not_created_once_more(ledger: Ledger, batc
 def test_times_are_kept_to_the_microsecond_and_in_utc(ledger: Ledger, job: Job) -> None:
     until = NOW + timedelta(microseconds=123_456)
     east = until.astimezone(timezone(timedelta(hours=9)))
-    ledger.record_hold(job, east, "queue")
+    ledger.record_hold(job, east, "queue", NOW)
     known = ledger.job(job.name).hold_until
     assert known == until
     assert known is not None
@@ -760,10 +898,10 @@ def test_an_answer_whose_place_was_taken_is_told_and_never_adopted(ledger: Ledge
     """It takes a clock or a drive without locks; what was paid for twice must at least be said."""
     job = ledger.record_job(a_job(), [a_cut()])
     batch = ledger.batches(job)[0]
-    assert ledger.claim_send(batch, "me", NOW, intent_at=NOW, api=API)
-    assert ledger.record_created(batch, a_message_batch("msgbatch_1", batch.count), NOW)
-    assert not ledger.record_created(batch, a_message_batch("msgbatch_2", batch.count), NOW)
-    assert ledger.record_created(batch, a_message_batch("msgbatch_1", batch.count), NOW)
+    sent = sending(ledger, batch)
+    assert ledger.record_created(sent, a_message_batch("msgbatch_1", batch.count), NOW)
+    assert not ledger.record_created(sent, a_message_batch("msgbatch_2", batch.count), NOW)
+    assert ledger.record_created(sent, a_message_batch("msgbatch_1", batch.count), NOW)
     assert ledger.batches(job)[0].message_batch_id == "msgbatch_1"
     assert "msgbatch_2" in ledger.known_message_batches(job)
 
@@ -776,7 +914,7 @@ def test_a_canceled_job_is_not_sent_not_even_by_who_has_not_heard_of_it(
 ) -> None:
     ledger.record_canceled(job, NOW)
     assert ledger.job(job.name).canceled_at == NOW
-    assert not ledger.claim_send(batches[0], "1-aa", NOW, intent_at=NOW, api=API)
+    assert ledger.claim_send(batches[0], "1-aa", NOW, created_after=None, api=API) is None
     assert now_of(ledger, batches[0]) == batches[0]
     ledger.record_canceled(job, None)
     sending(ledger, batches[0])
@@ -787,31 +925,17 @@ def test_what_the_queue_took_is_kept_with_its_time(ledger: Ledger, job: Job) -> 
     assert (ledger.job(job.name).window, ledger.job(job.name).window_at) == (20_000, NOW)
 
 
-def test_a_doubt_that_is_given_up_is_planned_again_and_says_when(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    doubt = sending(ledger, batches[0])
-    ledger.record_doubt(doubt, not_before=LATER, note="lost", lost_at=NOW)
-    ledger.record_given_up(now_of(ledger, doubt), LATER, given_up_at=NOW, note="the API does not have it")
-    planned = now_of(ledger, doubt)
-    assert (planned.state, planned.given_up_at, planned.intent_at) == (S.PLANNED, NOW, None)
-    assert (planned.not_before, planned.claim, planned.note) == (None, None, "the API does not have it")
-
-
 def test_a_batch_the_api_forgot_is_planned_again_and_its_old_name_never_adopted(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
-    lost = running(ledger, batches[0])
-    ledger.record_missing(lost, NOW)
-    ledger.record_given_up(now_of(ledger, lost), LATER, given_up_at=LATER, note="a person's word")
-    planned = now_of(ledger, lost)
+    gone = running(ledger, batches[0])
+    ledger.record_missing(gone, NOW)
+    assert ledger.record_presumed(now_of(ledger, gone), "1-aa", LATER, note="a person's word")
+    planned = now_of(ledger, gone)
     assert (planned.state, planned.message_batch_id, planned.missing_since) == (S.PLANNED, None, None)
+    assert (planned.created_at, planned.counts) == (None, RequestCounts())
     assert "msgbatch_1" in ledger.known_message_batches(job)
-
-
-def test_what_was_settled_meanwhile_is_not_given_up(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
-    doubt = sending(ledger, batches[0])
-    ledger.record_adopted(doubt, named("msgbatch_1"), NOW, identified=True)
-    ledger.record_given_up(doubt, LATER, given_up_at=LATER, note="too late")
-    assert now_of(ledger, doubt).state is S.IN_PROGRESS
+    assert ledger.presumed(job) == [], "its name is known: there is nothing to look for"
 
 
 def test_a_batch_too_many_is_told_with_its_job_until_it_is_gone(ledger: Ledger, job: Job) -> None:
@@ -831,7 +955,7 @@ def test_an_answer_whose_place_was_taken_is_a_batch_too_many(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     sent = sending(ledger, batches[0])
-    ledger.record_adopted(sent, named("msgbatch_1"), NOW, identified=True)
+    assert ledger.record_adopted(sent, named("msgbatch_1"), "1-aa", NOW, identified=True)
     assert not ledger.record_created(sent, named("msgbatch_2"), NOW)
     assert ledger.job(job.name).surplus == ("msgbatch_2",)
 
@@ -847,13 +971,13 @@ def test_what_was_deleted_at_the_api_is_not_downloaded_again(ledger: Ledger, bat
 
 def test_a_rest_changes_nothing_but_the_time(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
     sent = running(ledger, batches[0])
-    ledger.record_rest(sent, not_before=LATER, note="HTTP 529")
+    ledger.record_rest(sent, NOW, not_before=LATER, note="HTTP 529")
     rested = now_of(ledger, sent)
-    assert (rested.state, rested.not_before, rested.note) == (S.IN_PROGRESS, LATER, "HTTP 529")
+    assert rested == replace(sent, not_before=LATER, put_off_at=NOW, note="HTTP 529", tries=1)
 
 
 @pytest.mark.parametrize("became", [S.IN_PROGRESS, S.ENDED, S.FETCHED])
-def test_a_batch_that_the_api_knows_again_is_not_given_up_by_who_saw_it_missing(
+def test_a_batch_that_the_api_knows_again_is_not_planned_again_by_who_saw_it_missing(
     ledger: Ledger, batches: tuple[Batch, ...], became: State, me: str
 ) -> None:
     known = running(ledger, batches[0])
@@ -865,6 +989,6 @@ def test_a_batch_that_the_api_knows_again_is_not_given_up_by_who_saw_it_missing(
         assert ledger.claim(now_of(ledger, known), me, LATER)
         assert ledger.record_fetched(known, me, VERIFIED, LATER)
     before = now_of(ledger, known)
-    assert not ledger.record_given_up(missing, LATER, given_up_at=LATER, note="a person's word")
+    assert not ledger.record_presumed(missing, "2-bb", LATER, note="a person's word")
     assert now_of(ledger, known) == before
     assert before.state is became

@@ -141,17 +141,51 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
     (
         events.BatchInDoubt(*PLACE, "the connection broke"),
         "warn",
-        "in doubt   batch 2 of 12 (10,000 requests): the connection broke; looking whether the API has it",
+        "unconfirmed  batch 2 of 12 (10,000 requests): the connection broke; looking whether the API has it",
     ),
     (
-        events.DoubtSettled(*PLACE, "msgbatch_1"),
+        events.DoubtSettled(*PLACE, "msgbatch_1", identified=False),
+        "plain",
+        (
+            "matched    batch 2 of 12 (10,000 requests): msgbatch_1 has its size; once it has ended, its results tell"
+            " whether it is ours"
+        ),
+    ),
+    (
+        events.DoubtSettled(*PLACE, "msgbatch_1", identified=True),
         "good",
-        "found      batch 2 of 12 (10,000 requests): the API has it as msgbatch_1",
+        "found      batch 2 of 12 (10,000 requests): msgbatch_1 holds its requests, as far as its custom_ids tell",
     ),
     (
-        events.DoubtSettled(*PLACE, ""),
+        events.DoubtSettled(*PLACE, "", identified=False),
         "plain",
         "settled    batch 2 of 12 (10,000 requests): the API does not have it; it is sent again",
+    ),
+    (
+        events.ForeignBatch(*PLACE, "msgbatch_1", "custom_id r-1: 41 tokens counted, 12 billed"),
+        "warn",
+        (
+            "foreign    batch 2 of 12 (10,000 requests): msgbatch_1 is another job's, custom_id r-1: 41 tokens counted,"
+            " 12 billed; it is unconfirmed again"
+        ),
+    ),
+    (
+        events.DuplicateBatch(*PLACE, "msgbatch_2"),
+        "bad",
+        (
+            "duplicate  batch 2 of 12 (10,000 requests): msgbatch_2 holds the same requests, and is paid for unless it"
+            " is canceled"
+        ),
+    ),
+    (
+        events.FieldsUnread("msgbatch_1", ("created_at", "request_counts")),
+        "warn",
+        "unread     msgbatch_1: created_at, request_counts cannot be read, and is asked for again",
+    ),
+    (
+        events.PlaceChecked("it comes from another machine"),
+        "warn",
+        "moved      it comes from another machine: the API's list is read before anything is sent",
     ),
     (events.CancelAsked(*PLACE), "warn", "canceling  batch 2 of 12 (10,000 requests) msgbatch_1"),
     (events.BatchDeleted(*PLACE), "warn", "deleted    batch 2 of 12 (10,000 requests) msgbatch_1"),
@@ -216,7 +250,13 @@ EVIL = "\x1b[2J\u202e[bold]gone[/bold]\nsecond line"
         events.BatchSent(*PLACE, EVIL),
         events.BatchNotSent(*PLACE, EVIL, None),
         events.BatchInDoubt(*PLACE, EVIL),
-        events.DoubtSettled(*PLACE, EVIL),
+        events.DoubtSettled(*PLACE, EVIL, identified=True),
+        events.DoubtSettled(*PLACE, EVIL, identified=False),
+        events.ForeignBatch(*PLACE, EVIL, EVIL),
+        events.DuplicateBatch(*PLACE, EVIL),
+        events.FieldsUnread(EVIL, (EVIL,)),
+        events.FieldsUnread("msgbatch_1", (EVIL,)),
+        events.PlaceChecked(EVIL),
         events.Waiting(NOW + HOUR, EVIL),
         events.LookFailed(EVIL, 2, 1.0),
         events.DownloadFailed(*PLACE, EVIL, None),

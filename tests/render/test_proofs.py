@@ -97,6 +97,7 @@ def test_a_proof_that_does_not_hold_says_where_and_what_to_type() -> None:
     ("more", "said"),
     [
         ({"waiting": 2}, "; 2 batches not fetched yet"),
+        ({"rests_on": "1 of 3 found in the API's list"}, "13 lines; 1 of 3 found in the API's list"),
         ({"left_out": 3}, "3 lines left out"),
         ({"answers": None}, "not summed"),
         ({"output": OutputProof(path="x.jsonl", is_there=False)}, "x.jsonl: not there; a fetch writes it"),
@@ -140,6 +141,7 @@ def test_a_proof_is_json_with_every_key() -> None:
         "verdicts",
         "rounds",
         "waiting",
+        "rests_on",
         "answers",
         "results_file",
         "results_file_lines",
@@ -162,6 +164,8 @@ def test_a_proof_is_json_with_every_key() -> None:
         }
     ]
     assert machine.proof_shape(a_proof(answers=None))["answers"] is None
+    assert found["rests_on"] is None
+    assert machine.proof_shape(a_proof(rests_on="1 of 3"))["rests_on"] == "1 of 3"
 
 
 CHECKUP = Checkup(

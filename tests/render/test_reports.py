@@ -2,16 +2,18 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import HOUR, NOW, a_batch, a_cut, a_job, a_round
+from builders import HOUR, NOW, a_batch, a_cut, a_job, a_message_batch, a_round
 from rich.console import Console, RenderableType
 
 from batchctl.domain.checking import Fault
 from batchctl.domain.choosing import Chosen
+from batchctl.domain.doubts import Candidate, OpenDoubt
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.estimating import estimated
 from batchctl.domain.model import (
@@ -190,6 +192,53 @@ def test_a_retry_shows_what_goes_again_and_why_the_rest_stays() -> None:
     ]
 
 
+BASIS = "size, ids, model and token counts of 20 answers"
+RESTS_ON = f"1 of 3 found in the API's list: ours by {BASIS}, not by the API's own answer"
+FOUND = [a_batch(S.FETCHED, evidence=BASIS), a_batch(S.IN_PROGRESS, provisional=True), a_batch(S.FETCHED)]
+
+
+def test_what_was_found_in_the_list_is_told_from_what_the_api_answered() -> None:
+    rows = [line.strip() for line in drawn(reports.job(report(a_job(), FOUND, (), NOW)), 160).splitlines()]
+    assert f"found    {RESTS_ON}" in rows
+    assert any(row.endswith("2 of 3 ended, 2 fetched, 1 matched provisionally") for row in rows)
+    plain = drawn(reports.job(report(a_job(), [a_batch(S.FETCHED)] * 3, (), NOW)), 160)
+    assert "found" not in plain
+    assert "matched" not in plain
+
+
+def an_open(batch: Batch, *candidates: Candidate, is_lost: bool = False, is_early: bool = False) -> OpenDoubt:
+    return OpenDoubt(batch=batch, number=2, total=3, is_lost=is_lost, is_early=is_early, candidates=candidates)
+
+
+SEEN = a_message_batch("msgbatch_7", created_at=NOW)
+OPENED = [
+    an_open(a_batch(S.SUBMITTING, note="HTTP 504 gateway\ntimeout"), Candidate(seen=SEEN, share=None)),
+    an_open(a_batch(S.SUBMITTING), Candidate(seen=replace(SEEN, counts=None, created_at=None), share=1.0)),
+    an_open(a_batch(S.ENDED, held="msgbatch_1: its model differs"), Candidate(seen=SEEN, share=0.5)),
+    an_open(a_batch(S.SUBMITTING), is_early=True),
+    an_open(a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR), is_lost=True),
+]
+
+
+def test_what_is_unconfirmed_is_drawn_with_what_is_known_of_it() -> None:
+    text = drawn(reports.doubts("reviews-7f3a", OPENED, (), (), NOW + HOUR), 200)
+    rows = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    begun = "its create began at 2026-11-21 12:00:00 UTC"
+    place = "batch 2 of 3, round 1: 10 requests"
+    assert [row for row in rows if row.startswith(("unconfirmed", "not known"))] == [
+        rf"unconfirmed {place}; {begun}; HTTP 504 gateway\ntimeout",
+        f"unconfirmed {place}; {begun}",
+        f"unconfirmed {place}; msgbatch_1: its model differs",
+        f"unconfirmed {place}; {begun}",
+        f"not known {place}; the API answers 404 for msgbatch_1 since 2 h 0 m",
+    ]
+    assert [row for row in rows if row.startswith("msgbatch_7")] == [
+        "msgbatch_7 in_progress 10 1 h 0 m ago not known before it has ended",
+        "msgbatch_7 in_progress unknown unknown are this batch's",
+        "msgbatch_7 in_progress 10 1 h 0 m ago are partly others'",
+    ]
+
+
 def test_all_jobs_stand_in_one_table() -> None:
     text = drawn(reports.jobs([seen(stage) for stage in Stage]), 120)
     assert len(text.splitlines()) == 1 + len(Stage)
@@ -228,6 +277,7 @@ JOB_KEYS = [
     "expires_at",
     "retained_until",
     "batches",
+    "rests_on",
     "rounds",
     "answers",
     "cost",
@@ -245,6 +295,38 @@ def test_a_job_is_json_with_every_key_at_every_stage(stage: Stage) -> None:
     assert found["created_at"] == "2026-11-21T12:00:00+00:00"
     assert found["elapsed_seconds"] >= 0
     assert len(found["message_batches"]) == found["batches"]["total"]
+
+
+def test_what_rests_on_evidence_is_told_to_programs() -> None:
+    found = written(machine.job_shape(report(a_job(), FOUND, (), NOW), with_batches=True))
+    assert found["batches"] == {"total": 3, "ended": 2, "fetched": 2, "provisional": 1}
+    assert found["rests_on"] == RESTS_ON
+    keys = ("provisional", "evidence", "held")
+    assert [[one[key] for key in keys] for one in found["message_batches"]] == [
+        [False, BASIS, None],
+        [True, None, None],
+        [False, None, None],
+    ]
+    held = written(machine.job_shape(report(a_job(), [OPENED[2].batch], (), NOW), with_batches=True))
+    assert (held["stage"], held["next_command"]) == ("in doubt", "batchctl resolve reviews-7f3a")
+    assert held["message_batches"][0]["held"] == "msgbatch_1: its model differs"
+    assert (held["rests_on"], held["batches"]["provisional"]) == (None, 0)
+
+
+def test_a_candidate_that_cannot_be_read_is_null_and_never_zero() -> None:
+    found = written(machine.doubts_shape("reviews-7f3a", OPENED[:2], (), ()))
+    assert [one["candidates"] for one in found["doubts"]] == [
+        [
+            {
+                "id": "msgbatch_7",
+                "processing_status": "in_progress",
+                "requests": requests,
+                "created_at": created_at,
+                "share_of_ids": share,
+            }
+        ]
+        for requests, created_at, share in ((10, "2026-11-21T12:00:00+00:00", None), (None, None, 1.0))
+    ]
 
 
 def test_an_unknown_number_is_null_and_never_zero() -> None:

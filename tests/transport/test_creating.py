@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 from builders import request_id, request_line
 
-from batchctl.domain.answers import AfterCreate, after_create
+from batchctl.domain.answers import AfterCreate, after_create, is_proven
 from batchctl.domain.errors import AccountProblem, ApiFailure, InputProblem
-from batchctl.domain.model import ProcessingStatus
+from batchctl.domain.model import EXPIRY, ProcessingStatus, RequestCounts
 from batchctl.emulator.running import Running
 from batchctl.transport.client import Body, Seen, Transport
 
 CREATES = "POST /v1/messages/batches"
-AGAIN, DOUBT, PAUSE, REFUSE, SPLIT = (
+AGAIN, DOUBT, ACCEPTED, PAUSE, REFUSE, SPLIT = (
     AfterCreate.AGAIN,
     AfterCreate.DOUBT,
+    AfterCreate.ACCEPTED,
     AfterCreate.PAUSE,
     AfterCreate.REFUSE,
     AfterCreate.SPLIT,
@@ -51,7 +52,7 @@ def test_the_bytes_arrive_as_they_were_given(emulator: Running, transport: Trans
     seen = transport.create(body_of(odd, piece))
     (batch,) = emulator.batches()
     assert emulator.body(batch["id"]) == odd
-    assert (seen.batch.id, seen.batch.counts.total) == (batch["id"], 3)
+    assert (seen.batch.id, seen.batch.size) == (batch["id"], 3)
     assert emulator.requests() == {CREATES: 1}
 
 
@@ -120,10 +121,8 @@ def _answering_once(server: socket.socket, answer: bytes, length: int) -> Callab
 # the fault, what follows, and how many batches the API has then
 FAULTS: list[tuple[dict[str, Any], AfterCreate, int]] = [
     ({"fault": "drop_after_accept"}, DOUBT, 1),
-    ({"fault": "truncated_answer"}, DOUBT, 1),
-    ({"fault": "truncated_answer", "framing": "close"}, DOUBT, 1),
-    ({"fault": "garbage_answer"}, DOUBT, 1),
-    ({"fault": "html_answer"}, DOUBT, 1),
+    ({"fault": "garbage_answer"}, ACCEPTED, 1),
+    ({"fault": "html_answer"}, ACCEPTED, 1),
     ({"fault": "error_after_accept"}, DOUBT, 1),
     ({"fault": "error_after_accept", "status": 502, "html": True}, DOUBT, 1),
     ({"fault": "error_after_accept", "status": 504}, DOUBT, 1),
@@ -166,6 +165,42 @@ def test_every_failure_is_posted_once_and_judged_by_what_may_exist(
     assert emulator.requests() == {CREATES: 1}
 
 
+@pytest.mark.parametrize("framing", ["content-length", "close"])
+def test_an_answer_that_is_cut_after_the_id_is_that_batch(
+    emulator: Running, transport: Transport, framing: str
+) -> None:
+    emulator.add_fault({"on": "create", "fault": "truncated_answer", "framing": framing})
+    seen = created(transport)
+    (batch,) = emulator.batches()
+    assert (seen.batch.id, emulator.requests()) == (batch["id"], {CREATES: 1})
+    assert seen.batch.processing_status is ProcessingStatus.IN_PROGRESS
+    assert "request_counts" in seen.batch.unread
+
+
+PROVEN: list[tuple[dict[str, Any], bool]] = [
+    ({"fault": "status", "status": 400}, True),
+    ({"fault": "status", "status": 413}, True),
+    ({"fault": "status", "status": 429, "retry_after": 7}, True),
+    ({"fault": "spend_limit_400"}, True),
+    ({"fault": "on_hold"}, True),
+    ({"fault": "queue_full"}, True),
+    ({"fault": "invalid_json_400"}, True),
+    # A page of the edge: it may have come after the batch was made.
+    ({"fault": "html_status", "status": 403}, False),
+    ({"fault": "html_413"}, False),
+]
+
+
+@pytest.mark.parametrize(("fault", "proven"), PROVEN, ids=[" ".join(map(str, f.values())) for f, _ in PROVEN])
+def test_a_refusal_proves_something_where_the_api_itself_said_it(
+    emulator: Running, transport: Transport, fault: dict[str, Any], *, proven: bool
+) -> None:
+    emulator.add_fault({"on": "create", **fault})
+    failure = failed(transport)
+    assert (failure.is_from_api, is_proven(failure)) == (proven, proven)
+    assert after_create(failure) not in {DOUBT, ACCEPTED}
+
+
 @pytest.mark.parametrize("size", [2, 20_000])
 def test_a_connection_dropped_before_accept_is_sent_again_only_if_the_body_had_not_left(
     emulator: Running, transport: Transport, size: int
@@ -188,7 +223,7 @@ def test_a_failure_carries_the_facts_of_the_answer(emulator: Running, transport:
     emulator.add_fault({"on": "create", **fault})
     failure = failed(transport)
     assert (failure.status, failure.error_type, failure.error_code) == (429, "rate_limit_error", "ramp_limit_exceeded")
-    assert (failure.retry_after, failure.has_envelope) == (7.0, True)
+    assert (failure.retry_after, failure.has_envelope, failure.is_from_api) == (7.0, True, True)
     assert failure.request_id.startswith("req_")
     assert "slow down" in str(failure)
 
@@ -245,10 +280,11 @@ def test_an_answer_is_read_into_our_words(emulator: Running, transport: Transpor
     emulator.set_scenario({"batch_seconds": 60})
     seen = created(transport)
     assert seen.batch.processing_status is ProcessingStatus.IN_PROGRESS
-    assert (seen.batch.counts.processing, seen.batch.counts.total) == (2, 2)
-    assert (seen.batch.expires_at - seen.batch.created_at).total_seconds() == 24 * 3600
+    assert seen.batch.counts == RequestCounts(processing=2)
+    assert seen.batch.created_at is not None
+    assert seen.batch.expires_at == seen.batch.created_at + EXPIRY
     assert seen.batch.created_at.tzinfo is not None
-    assert seen.server_time is not None
+    assert seen.batch.unread == ()
 
 
 # ---------------------------------------------------------------- the key

@@ -111,3 +111,67 @@ def test_white_space_at_an_end_is_noticed(monkeypatch: pytest.MonkeyPatch, key: 
 def test_headers_are_told_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     found = credential(monkeypatch, ANTHROPIC_API_KEY="k", ANTHROPIC_CUSTOM_HEADERS="X-Mine: secret")
     assert (found.source, found.headers) == ("ANTHROPIC_API_KEY", ("X-Mine",))
+
+
+# ---------------------------------------------------------------- a fingerprint of it
+
+KEY, OTHER = "sk-ant-api03-0123456789abcdef", "sk-ant-api03-0123456789abcdeF"
+
+
+def fingerprint(environment: pytest.MonkeyPatch, salt: str = "salt", **variables: str) -> str:
+    """Of what these variables name, and no others."""
+    with environment.context() as only:
+        only.delenv("ANTHROPIC_CONFIG_DIR")
+        for name, value in variables.items():
+            only.setenv(name, value)
+        with opened() as transport:
+            return transport.fingerprint(salt)
+
+
+STATIC = [
+    {"ANTHROPIC_API_KEY": "{}"},
+    {"ANTHROPIC_AUTH_TOKEN": "{}"},
+    {"ANTHROPIC_CUSTOM_HEADERS": "X-Api-Key: {}\nX-Mine: 1"},
+    {"ANTHROPIC_CUSTOM_HEADERS": "x-api-key: {}"},
+    {"ANTHROPIC_CUSTOM_HEADERS": "Authorization: Bearer {}"},
+    # The user's own header is what the API is sent.
+    {"ANTHROPIC_API_KEY": "hidden", "ANTHROPIC_CUSTOM_HEADERS": "X-API-KEY: {}"},
+]
+
+
+@pytest.mark.parametrize("variables", STATIC)
+def test_a_fingerprint_tells_keys_apart_and_gives_none_away(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    def of(key: str, salt: str = "salt") -> str:
+        return fingerprint(monkeypatch, salt, **{name: value.format(key) for name, value in variables.items()})
+
+    found = of(KEY)
+    assert found == of(KEY)
+    assert len({found, of(OTHER), of(KEY, "another salt"), of(KEY, "")}) == 4
+    assert len(found) == 12
+    assert set(found) <= set("0123456789abcdef")
+    assert not any(KEY[at : at + 6] in found for at in range(len(KEY) - 5))
+
+
+def test_one_key_has_one_fingerprint_however_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [
+        {"ANTHROPIC_API_KEY": KEY},
+        {"ANTHROPIC_AUTH_TOKEN": KEY},
+        {"ANTHROPIC_CUSTOM_HEADERS": f"x-api-key: {KEY}"},
+    ]
+    assert len({fingerprint(monkeypatch, **variables) for variables in given}) == 1
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 10_000, "with white space ", "é"])
+def test_any_text_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    assert len(fingerprint(monkeypatch, ANTHROPIC_API_KEY=key)) == 12
+
+
+def test_what_changes_by_itself_has_no_fingerprint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert fingerprint(monkeypatch) == ""
+    assert fingerprint(monkeypatch, ANTHROPIC_API_KEY="") == ""
+    assert fingerprint(monkeypatch, ANTHROPIC_IDENTITY_TOKEN="secret", **FEDERATION) == ""
+    profile(tmp_path, "work")
+    folder = str(tmp_path)
+    assert fingerprint(monkeypatch, ANTHROPIC_CONFIG_DIR=folder, ANTHROPIC_PROFILE="work") == ""

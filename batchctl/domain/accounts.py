@@ -1,0 +1,51 @@
+"""With which account a create was made: base URL, the account that the API names, a salted fingerprint of the key.
+
+Another account does not see what this one created: that its list lacks a batch would mean nothing.
+"""
+
+from dataclasses import dataclass
+
+KEY = "key:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """`named`: organization and API workspace, as the API's answers name them; empty behind a gateway that drops these headers.
+
+    `key`: empty for a credential that changes by itself, as one of a profile does, and in what older versions stored.
+    """
+
+    url: str
+    named: str = ""
+    key: str = ""
+
+    def stored(self) -> str:
+        """As one text."""
+        return " ".join(part for part in (self.url, self.named, KEY + self.key if self.key else "") if part)
+
+    def shown(self) -> str:
+        """As a person knows it."""
+        return f"{self.url} {self.named}".strip()
+
+
+def account_of(stored: str) -> Account:
+    url, *words = stored.split(" ")
+    named = " ".join(word for word in words if not word.startswith(KEY))
+    key = next((word.removeprefix(KEY) for word in words if word.startswith(KEY)), "")
+    return Account(url=url, named=named, key=key)
+
+
+def is_other(stored: str, here: Account) -> bool:
+    """Whether a create was certainly made with another account, or nobody can say that it was this one.
+
+    The API's own names decide where both are known, for an account may have several keys; else the key does. An empty text
+    says nothing.
+    """
+    if not stored:
+        return False
+    there = account_of(stored)
+    if there.url != here.url:
+        return True
+    if there.named and here.named:
+        return there.named != here.named
+    return bool(there.key and here.key) and there.key != here.key

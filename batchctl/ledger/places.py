@@ -1,0 +1,70 @@
+"""Where the ledger lies, and what the user's state folder remembers of all copies of it."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from batchctl.domain.places import Place
+from batchctl.ledger.machine import machine
+from batchctl.ledger.schema import job, place
+from batchctl.ledger.store import Store
+
+
+class Places(Store):
+    def here(self) -> Place:
+        """Where the ledger lies now."""
+        found = self._path.stat()
+        path = str(self._path.resolve())
+        return Place(machine=machine(), path=path, device=found.st_dev, inode=found.st_ino)
+
+    def record_place(self, here: Place, generation: int, *, is_copy: bool) -> None:
+        """From here on it is written there. The generation never falls. `is_copy`: another copy may have continued its jobs."""
+        values = {"machine": here.machine, "path": here.path, "device": here.device, "inode": here.inode}
+        rising = sa.case((place.c.generation < generation, generation), else_=place.c.generation)
+        with self._write() as db:
+            db.execute(sa.update(place).values(**values, generation=rising))
+            if is_copy:
+                db.execute(sa.update(job).values(may_be_copied=True))
+
+
+def state_folder(environment: Mapping[str, str]) -> Path:
+    """The user's folder for what programs remember."""
+    named = environment.get("XDG_STATE_HOME", "")
+    home = Path(named) if named else Path(environment.get("HOME") or Path.home()) / ".local" / "state"
+    return home / "batchctl" / "workspaces"
+
+
+class Memory:
+    """The last generation that was seen of any copy of one workspace, in a file of the state folder.
+
+    It may be missing, or not be writable: then copies cannot be told from each other by it, and nothing else is lost.
+    """
+
+    def __init__(self, folder: Path, workspace_id: str) -> None:
+        self._path = folder / workspace_id
+
+    def generation(self) -> int | None:
+        try:
+            return int(self._path.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, generation: int) -> int:
+        """Remember it, if it is the highest so far; return the highest."""
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                stored = os.read(file, 32)
+                highest = max(generation, int(stored) if stored.isdigit() else 0)
+                if highest == generation:
+                    os.pwrite(file, f"{generation:020d}".encode(), 0)
+                return highest
+            finally:
+                os.close(file)
+        return generation
