@@ -8,14 +8,17 @@ UV := $(BIN)/uv
 SETUP := $(VENV)/.installed-as-locked
 # More than the cores: tests wait for servers and files, too.
 PYTEST := $(BIN)/pytest -n 3
+# What meets the clock of the program or of the emulator and is quick; and how many days ahead these are put.
+DATED := $(addprefix tests/,shifted emulator docs $(addprefix commands/test_,models.py prices.py resolve.py))
+DAYS := 1100
 
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all bench bench-quick check fmt lock schema docs samples emulator clean
+.PHONY: help setup demo test test-slow test-shifted test-all bench bench-quick check fmt lock schema docs samples emulator clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## Make .venv with exactly the locked packages, and batchctl itself, editable
 
@@ -37,6 +40,9 @@ test: $(SETUP) ## Run the tests, but for the slow ones
 
 test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, the demo
 	$(PYTEST) -m slow
+
+test-shifted: $(SETUP) ## Run a quick part of the tests three years from now; DAYS=-365: a year ago
+	SHIFTED_DAYS=$(DAYS) PYTHONPATH="$(CURDIR)/tests/shifted" $(PYTEST) -m "not slow" $(DATED)
 
 test-all: $(SETUP) ## Run every test
 	$(PYTEST)

@@ -1,7 +1,7 @@
 """What time the emulator says it is: real time, run faster or jumped ahead, so that a day passes within a test."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 HOUR = 3600.0
@@ -28,6 +28,12 @@ class VirtualClock:
 def rfc3339(at: float) -> str:
     """The API's timestamp: UTC, microseconds, `Z`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def next_month(at: float) -> str:
+    """The first day of the next month, as a text."""
+    first = datetime.fromtimestamp(at, UTC).replace(day=1)
+    return f"{first + timedelta(days=31):%Y-%m}-01"
 
 
 def http_date(at: float) -> str:

@@ -76,7 +76,8 @@ async def list_models(call: Call) -> Response:
     """`GET /v1/models`."""
     query = call.request.query_params
     wanted = query.getlist("lifecycle[]") or query.getlist("lifecycle") or ["active", "deprecated"]
-    return JSONResponse(page([listed(model) for model in MODELS if model.lifecycle in wanted], query))
+    found = [listed(model, call.state.started_at) for model in MODELS if model.lifecycle in wanted]
+    return JSONResponse(page(found, query))
 
 
 async def one_model(call: Call) -> Response:
@@ -84,7 +85,7 @@ async def one_model(call: Call) -> Response:
     model = BY_NAME.get(call.batch_id)
     if model is None:
         raise Refused(404, f"model: {call.batch_id}")
-    return JSONResponse(listed(model))
+    return JSONResponse(listed(model, call.state.started_at))
 
 
 async def _params(call: Call, *, counting: bool) -> dict[str, Any]:

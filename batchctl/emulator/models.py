@@ -1,11 +1,13 @@
 """The models: ids, context and output ceilings, life cycle; what `/v1/models` says and what a request may name.
 
 Ceilings and dated ids: the models overview of the API's documentation. A release date not known there is the epoch, which
-the API does too.
+the API does too. A model that is to retire does so some days after the emulator's start, on whatever day that was.
 """
 
 from dataclasses import dataclass
 from typing import Any
+
+from batchctl.emulator.clock import DAY, rfc3339
 
 EPOCH = "1970-01-01T00:00:00Z"
 LONG_OUTPUT_BETA = "output-300k-2026-03-24"
@@ -15,7 +17,10 @@ _MILLION, _SMALL = 1_000_000, 200_000
 
 @dataclass(frozen=True)
 class Model:
-    """A model; `context` and `output` are ceilings in tokens, `cacheable` the shortest prefix that is cached, in tokens."""
+    """A model; `context` and `output` are ceilings in tokens, `cacheable` the shortest prefix that is cached, in tokens.
+
+    `days_left`: from the emulator's start to the model's end; None where there is no such date.
+    """
 
     id: str
     name: str
@@ -28,7 +33,7 @@ class Model:
     enabled_thinking: bool = False
     lifecycle: str = "active"
     deprecated_at: str | None = None
-    retires_at: str | None = None
+    days_left: int | None = None
 
     @property
     def line(self) -> str:
@@ -36,7 +41,7 @@ class Model:
 
 
 _OLD: dict[str, Any] = {"context": _SMALL, "output": 64_000, "enabled_thinking": True}
-_GONE: dict[str, Any] = {**_OLD, "lifecycle": "retired", "deprecated_at": EPOCH, "retires_at": EPOCH}
+_GONE: dict[str, Any] = {**_OLD, "lifecycle": "retired", "deprecated_at": EPOCH}
 
 MODELS = (
     Model("claude-fable-5-2", "Claude Fable 5.2", created_at="2026-11-09T00:00:00Z"),
@@ -75,7 +80,7 @@ MODELS = (
         enabled_thinking=True,
         lifecycle="deprecated",
         deprecated_at=EPOCH,
-        retires_at="2026-11-30T00:00:00Z",
+        days_left=60,
     ),
     Model("claude-opus-4-1-20250805", "Claude Opus 4.1", "claude-opus-4-1", "2025-08-05T00:00:00Z", **_GONE),
     Model("claude-opus-4-20250514", "Claude Opus 4", "claude-opus-4-0", "2025-05-14T00:00:00Z", **_GONE),
@@ -126,8 +131,14 @@ def _capabilities(model: Model) -> dict[str, Any]:
     }
 
 
-def listed(model: Model) -> dict[str, Any]:
-    """ModelInfo as the API sends it."""
+def _retires_at(model: Model, started_at: float) -> str | None:
+    if model.lifecycle == "retired":
+        return EPOCH
+    return None if model.days_left is None else rfc3339(started_at + model.days_left * DAY)
+
+
+def listed(model: Model, started_at: float) -> dict[str, Any]:
+    """ModelInfo as the API sends it; `started_at`: when the emulator was started, by its clock."""
     return {
         "id": model.id,
         "type": "model",
@@ -135,7 +146,7 @@ def listed(model: Model) -> dict[str, Any]:
         "created_at": model.created_at,
         "lifecycle": model.lifecycle,
         "deprecated_at": model.deprecated_at,
-        "retires_at": model.retires_at,
+        "retires_at": _retires_at(model, started_at),
         "line": model.line,
         "max_input_tokens": model.context,
         "max_tokens": model.output,

@@ -31,6 +31,7 @@ class State:
         self.base_url = ""
         self.shelf = Shelf()
         self.scenario = scenario
+        self.started_at = self.now()
         self.closing = False
         self.reset()
 

@@ -7,13 +7,15 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from batchctl.emulator.admission import Call, stamp
+from batchctl.emulator.clock import next_month
 from batchctl.emulator.creating import queue_full
 from batchctl.emulator.faults import AFTER, BEFORE
 from batchctl.emulator.refusal import Refused, edge_page, no_results, unknown_batch
 from batchctl.emulator.wire import Silence, Streamed, wire_of
 
-SPEND = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
-SPEND_CAP = "You have reached your API usage limits: you will regain access on 2026-12-01 00:00 UTC."
+# {day}: the first one of the next month, when access comes back.
+SPEND = "You have reached your specified API usage limits. You will regain access on {day} at 00:00 UTC."
+SPEND_CAP = "You have reached your API usage limits: you will regain access on {day} 00:00 UTC."
 HOLD = "This organization is on hold."
 CUT_UPLOAD = "The request body is not valid JSON: unexpected end of data"
 # status, message, type (by the status when empty), error code
@@ -53,7 +55,8 @@ def _refusal(call: Call) -> Refused:
         return queue_full(int(options["retry_after"]))
     if call.struck == "not_found":
         return no_results(call.batch_id) if call.endpoint == "results" else unknown_batch(call.batch_id)
-    return Refused(*_PLAIN[call.struck])
+    status, message, kind, error_code = _PLAIN[call.struck]
+    return Refused(status, message.format(day=next_month(call.state.now())), kind, error_code)
 
 
 def _any_status(options: Mapping[str, Any]) -> Refused:

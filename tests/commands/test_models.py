@@ -1,13 +1,14 @@
 """The models of the account, held against an input before anything is sent."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from program import Person, Ran, request, requests
 
+from batchctl.clock import Clock
 from batchctl.emulator.running import Running
 
 CREATE, LIST, LIST_OF_BATCHES = "POST /v1/messages/batches", "GET /v1/models", "GET /v1/messages/batches"
@@ -69,7 +70,7 @@ def test_the_beta_for_long_outputs_lifts_the_ceiling(person: Person) -> None:
 def test_a_model_near_its_end_is_one_warning_and_a_deprecated_one_a_line(person: Person, emulator: Running) -> None:
     lines = [request(f"r-{n}", model="claude-sonnet-4-5") for n in range(5)]
     assert submit(person, lines).status == 0
-    retires_at = (datetime.now(UTC) + timedelta(hours=2)).isoformat()  # noqa: TID251 - on the program's own clock
+    retires_at = (Clock().now() + timedelta(hours=2)).isoformat()
     stored = json.loads(kept(person).read_bytes())
     for model in stored["models"].values():
         model["retires_at"] = retires_at

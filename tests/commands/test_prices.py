@@ -7,17 +7,21 @@ from typing import Any
 
 import genai_prices
 import pytest
+from builders import NOW
 from loopback import Answer, always, answering, as_json
 from program import Person, Ran, requests
 
+from batchctl.clock import Clock
 from batchctl.pricing import listed
 
 PACKAGE = f"genai-prices {genai_prices.__version__}"
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Person:
-    """Somebody without a key, without an API, and with a cache of their own."""
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
+    """Somebody without a key, without an API, with a cache of their own, and on a day of which the prices are known."""
+    real, began = Clock.now, Clock().now()
+    monkeypatch.setattr(Clock, "now", lambda clock: NOW + (real(clock) - began))
     folder = tmp_path / "here"
     folder.mkdir()
     person = Person(folder, "http://127.0.0.1:9")

@@ -14,6 +14,7 @@ from batchctl.emulator.running import Running, running
 CREATE = "POST /v1/messages/batches"
 LOST = {"on": "create", "fault": "drop_after_accept"}
 NEVER_MADE = {"on": "create", "fault": "status", "status": 529}
+LONG_AGO = "2001-01-01T00:00:00.000000Z"
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +239,7 @@ def _lost(person: Person, emulator: Running) -> tuple[Path, str]:
     emulator.add_fault({"on": "retrieve", "fault": "not_found", "times": 0})
     emulator.add_fault({"on": "list", "fault": "hide_from_list", "times": 0})
     assert person.run("status", "@last").status == 0
-    _ledger(person, "update batch set missing_since = '2026-01-01T00:00:00.000000Z'")
+    _ledger(person, "update batch set missing_since = ?", LONG_AGO)
     return path, str(batch["id"])
 
 
@@ -274,7 +275,7 @@ def test_with_another_key_nothing_is_sent_again(person: Person, emulator: Runnin
     person.submitted("in.jsonl", requests(3))
     person.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
     assert person.run("status", "@last").status == 0
-    _ledger(person, "update batch set missing_since = '2026-01-01T00:00:00.000000Z'")
+    _ledger(person, "update batch set missing_since = ?", LONG_AGO)
     ran = person.run("resolve", "--resend", "--yes")
     assert ran.status == 7, ran.err
     assert "this key and URL ask" in ran.err
@@ -293,7 +294,7 @@ def test_what_the_api_knows_again_needs_no_decision(
     assert person.run("submit", path).status == 0
     emulator.add_fault({"on": on, "fault": "not_found"})
     person.run(*verb)
-    _ledger(person, "update batch set missing_since = '2026-01-01T00:00:00.000000Z'")
+    _ledger(person, "update batch set missing_since = ?", LONG_AGO)
     ran = person.run("resolve", "--resend", "--yes")
     assert ran.status == 6, ran.err
     assert "nothing is unconfirmed" in ran.err
@@ -308,7 +309,7 @@ def test_a_single_404_before_a_long_time_without_an_answer_loses_nothing(person:
     emulator.add_fault({"on": "retrieve", "fault": "not_found"})
     assert person.run("status", "@last").status == 0
     # A laptop was closed over night; opened again, it has no network yet.
-    _ledger(person, "update batch set missing_since = ?1, looked_at = ?1", "2026-01-01T00:00:00.000000Z")
+    _ledger(person, "update batch set missing_since = ?1, looked_at = ?1", LONG_AGO)
     emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529})
     ran = person.run("run", path, "--poll", "50ms")
     assert ran.status == 0, ran.err

@@ -120,7 +120,7 @@ def _minimums() -> str:
 
 def _targets() -> str:
     found = re.findall(r"^([a-z-]+):.*?## (.+)$", (PROJECT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    return "\n".join(f"make {name:<10} {meaning}" for name, meaning in found)
+    return "\n".join(f"make {name:<12} {meaning}" for name, meaning in found)
 
 
 def _help(arguments: list[str]) -> str:

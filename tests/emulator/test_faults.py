@@ -4,9 +4,11 @@ import http.client
 import json
 import socket
 import time
+from datetime import datetime
 
 import pytest
 
+from batchctl.emulator.clock import DAY, next_month
 from batchctl.emulator.faults import AFTER, BEFORE, DOWNLOAD, KINDS
 
 BATCHES = "/v1/messages/batches"
@@ -53,6 +55,25 @@ def test_a_refusal_creates_nothing_and_the_next_create_passes(struck, fault, sta
     assert emulator.batches() == []
     assert ask.create().status == 200
     assert _fired(emulator) == [1]
+
+
+@pytest.mark.parametrize(
+    ("now", "then"),
+    [
+        ("2027-01-31T23:59:59Z", "2027-02-01"),
+        ("2027-12-01T00:00:00Z", "2028-01-01"),
+        ("2028-02-29T12:00:00Z", "2028-03-01"),
+    ],
+)
+def test_the_next_month_begins_with_its_first_day(now, then):
+    assert next_month(datetime.fromisoformat(now).timestamp()) == then
+
+
+@pytest.mark.parametrize("fault", ["spend_limit_429", "spend_limit_400"])
+def test_a_spend_limit_is_lifted_with_the_next_virtual_month(struck, fault):
+    emulator, ask = struck(on="create", fault=fault)
+    emulator.advance(400 * DAY)
+    assert f"regain access on {next_month(emulator.now())} " in ask.create().message
 
 
 def test_a_refusal_says_when_to_come_back_only_if_scripted(struck):
