@@ -68,7 +68,7 @@ def _verified(tools: Equipment, job: Job, batch: Batch, verified: Verified, evid
 def _not_ours(tools: Equipment, job: Job, batch: Batch, why: str, *, is_sure: bool) -> None:
     """Ours is unconfirmed again. `is_sure`: read once more, the batch would say the same."""
     assert batch.message_batch_id is not None
-    tools.ledger.record_wrong_adoption(batch, tools.now())
+    tools.ledger.record_wrong_adoption(batch, tools.owner, tools.now())
     if is_sure:
         tools.ledger.record_stranger(job.id, batch.message_batch_id, tools.now())
     tools.tell(ForeignBatch(*tools.place(batch), batch.message_batch_id, why))

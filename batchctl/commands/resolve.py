@@ -176,7 +176,7 @@ def _make_free(tools: Equipment, doubt: Batch, message_batch_id: str) -> None:
     holder = next((g for g in tools.ledger.guesses() if g.message_batch_id == message_batch_id), None)
     if holder is None or holder.id == doubt.id:
         raise Refused(f"{message_batch_id} is another batch, of {held[message_batch_id]}")
-    tools.ledger.record_wrong_adoption(holder, tools.now())
+    tools.ledger.record_wrong_adoption(holder, tools.owner, tools.now())
 
 
 def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:

@@ -90,6 +90,11 @@ def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
     tell_unread(tools, seen.batch)
     if not tools.ledger.record_created(batch, seen.batch, tools.now()):
         job = tools.ledger.job_of(batch)
+        if seen.batch.id not in job.surplus:
+            raise DoubtProblem(
+                f"the answer to a create names {seen.batch.id}, which is another batch of this workspace",
+                hint=f"a batch was made, and nobody knows which: batchctl resolve {job.name}",
+            )
         raise DoubtProblem(
             f"{seen.batch.id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
             hint=f"batchctl resolve {job.name} --cancel {seen.batch.id}",

@@ -16,6 +16,8 @@ from batchctl.transport.client import LIST_LIMIT, Page, Transport, shown_url
 
 # Before a create the list is asked again after so long, a sleep of the machine included: a newer bound is a closer one.
 MEET_AGAIN_SECONDS = 300.0
+# A clock of ours that is behind by more leaves no bound at all, and the search is only wider.
+NEVER_AHEAD = timedelta(days=1)
 
 
 class Server:
@@ -69,9 +71,12 @@ class Server:
         return self._ahead is not None and self._ahead < limit
 
     def note(self, seen: MessageBatch) -> None:
-        """A batch that the API has shown."""
-        if seen.created_at is not None and (self.newest is None or seen.created_at > self.newest):
-            self.newest = seen.created_at
+        """A batch that the API has shown. One of the future bounds nothing: no other would be young enough."""
+        created = seen.created_at
+        if created is None or created > self._clock.now() + NEVER_AHEAD:
+            return
+        if self.newest is None or created > self.newest:
+            self.newest = created
 
     def is_news(self, unread: tuple[str, ...]) -> bool:
         """Whether a person has not been told so far that these fields could not be read."""

@@ -145,7 +145,7 @@ class Settler:
             # Two jobs hold the same ids, or some of the ids are ours and some are not: nobody can say whose it is.
             return False
         if holder is not None:
-            tools.ledger.record_wrong_adoption(holder, tools.now())
+            tools.ledger.record_wrong_adoption(holder, tools.owner, tools.now())
         tools.ledger.record_stranger(verdict.wait[0].job_id, candidate.id, tools.now())
         return True
 
@@ -155,9 +155,9 @@ class Settler:
         if owner.claim is not None and owner.claim.owner != tools.owner:
             return False
         if holder is not None:
-            tools.ledger.record_wrong_adoption(holder, tools.now())
+            tools.ledger.record_wrong_adoption(holder, tools.owner, tools.now())
         if owner.message_batch_id is not None:
-            tools.ledger.record_wrong_adoption(owner, tools.now())
+            tools.ledger.record_wrong_adoption(owner, tools.owner, tools.now())
         self._adopt(owner, candidate, identified=True)
         return True
 

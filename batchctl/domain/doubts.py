@@ -59,7 +59,7 @@ def resending_risks(doubts: Sequence[OpenDoubt]) -> list[str]:
                 f"batch {doubt.number} was {doubt.batch.message_batch_id}, which this key does not see any more"
             )
         elif doubt.batch.held:
-            risks.append(f"batch {doubt.number} may be {doubt.batch.held}")
+            risks.append(f"batch {doubt.number} may be there already: {doubt.batch.held}")
         elif doubt.batch.unconfirmed is Unconfirmed.ACCEPTED:
             risks.append(f"the API took batch {doubt.number}, and did not say as which one")
         elif doubt.batch.unknown_creates:

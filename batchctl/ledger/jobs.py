@@ -12,7 +12,7 @@ from batchctl.domain.model import Cut, Job, Merged, MessageBatch, Round, State
 from batchctl.domain.states import OF_STATUS
 from batchctl.ledger.questions import IN_DOUBT
 from batchctl.ledger.rows import batch_of, cut_values, forecast_values, merged_values, seen_values
-from batchctl.ledger.schema import batch, failure, job, move, presumed, round_, stranger, usage
+from batchctl.ledger.schema import batch, failure, job, move, presumed, round_, stranger, surplus, usage
 from batchctl.ledger.store import Store
 
 
@@ -79,7 +79,7 @@ class Jobs(Store):
                 return False
             for table in (failure, usage, move, presumed):
                 db.execute(sa.delete(table).where(table.c.batch_id.in_(mine)))
-            for table in (stranger, batch, round_):
+            for table in (stranger, surplus, batch, round_):
                 db.execute(sa.delete(table).where(table.c.job_id == of.id))
             db.execute(sa.delete(job).where(job.c.id == of.id))
         return True

@@ -13,6 +13,8 @@ from batchctl.ledger.machine import machine
 from batchctl.ledger.schema import job, place
 from batchctl.ledger.store import Store
 
+DIGITS, MOST = 20, 1 << 62
+
 
 class Places(Store):
     def here(self) -> Place:
@@ -49,8 +51,8 @@ class Memory:
 
     def generation(self) -> int | None:
         try:
-            return int(self._path.read_text(encoding="ascii"))
-        except (OSError, ValueError):
+            return _number(self._path.read_bytes())
+        except OSError:
             return None
 
     def keep(self, generation: int) -> int:
@@ -60,11 +62,16 @@ class Memory:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                stored = os.read(file, 32)
-                highest = max(generation, int(stored) if stored.isdigit() else 0)
+                highest = max(generation, _number(os.read(file, 64)) or 0)
                 if highest == generation:
-                    os.pwrite(file, f"{generation:020d}".encode(), 0)
+                    # Of one length, and never empty: a stop between the two leaves a number.
+                    os.ftruncate(file, os.pwrite(file, f"{generation:020d}".encode(), 0))
                 return highest
             finally:
                 os.close(file)
         return generation
+
+
+def _number(stored: bytes) -> int | None:
+    text = stored.strip()
+    return int(text) if text.isdigit() and len(text) <= DIGITS and int(text) < MOST else None

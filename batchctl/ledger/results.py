@@ -22,7 +22,7 @@ class Results(Store):
                 state = OF_STATUS[seen.processing_status]
                 before = state_of_bound(db, looked.id, seen.id)
                 # A list may be older than what we know: late news moves nothing back, and takes no counts away.
-                if before is None or not (before is state or may_follow(before, state)):
+                if before in {None, State.FETCHED} or not (before is state or may_follow(before, state)):
                     continue
                 if before is not state:
                     advance(db, looked.id, state, now, "", tries=0, not_before=None)

@@ -40,10 +40,20 @@ class Sending(Store):
         """The API's own answer to our create: beyond doubt, whoever adopted the same id meanwhile was wrong.
 
         False where the requests were sent once more, cut or bound by another process meanwhile: then this is a duplicate
-        batch, which is remembered and never adopted.
+        batch, which is remembered and never adopted. False, too, where the API has named another batch so: then one was
+        made, and nobody knows which.
         """
         with self._write() as db:
-            holder = db.scalars(sa.select(batch.c.id).where(batch.c.message_batch_id == seen.id)).one_or_none()
+            held = sa.select(batch.c.id, batch.c.provisional).where(batch.c.message_batch_id == seen.id)
+            holder, is_provisional = db.execute(held).one_or_none() or (None, False)
+            if holder not in {None, sent.id} and not is_provisional:
+                odd = {
+                    "unconfirmed": Unconfirmed.ACCEPTED.value,
+                    "note": f"{seen.id} was named, which is another batch",
+                }
+                free = {"owner": None, "lease_until": None}
+                db.execute(sa.update(batch).where(_is_this(sent), _in_flight()).values(**odd, **free))
+                return False
             if holder == sent.id:
                 # Another process found it in the list before the answer came.
                 known = {"provisional": False, "unconfirmed": Unconfirmed.NOTHING.value}
@@ -191,15 +201,17 @@ class Sending(Store):
                 sa.delete(surplus).where(is_it) if is_free else sa.update(surplus).where(is_it).values(settled=True)
             )
 
-    def record_wrong_adoption(self, adopted: Batch, now: datetime) -> None:
-        """The ids in the results are other requests': the batch is in doubt again, and its candidate may be another's.
+    def record_wrong_adoption(self, adopted: Batch, owner: str, now: datetime) -> None:
+        """The results are other requests': the batch is unconfirmed again, and its candidate may be another's.
 
-        Nothing, where another process was first to find that out.
+        Nothing, where another process is downloading it, has fetched it, or was first to find that out.
         """
         assert adopted.message_batch_id is not None, "what was adopted has a name"
         note = f"{adopted.message_batch_id} holds other requests"
         with self._write() as db:
-            if state_of_bound(db, adopted.id, adopted.message_batch_id) is None:
+            state = state_of_bound(db, adopted.id, adopted.message_batch_id)
+            is_free = db.scalar(sa.select(batch.c.id).where(batch.c.id == adopted.id, _is_free_for(owner)))
+            if state is None or is_free is None or not may_follow(state, State.SUBMITTING):
                 return
             advance(db, adopted.id, State.SUBMITTING, now, note, **_NOTHING_SEEN)
 
@@ -241,13 +253,13 @@ def _is_same(db: sa.Connection, seen: Batch, owner: str) -> bool:
 
 def _is_mine(db: sa.Connection, sent: Batch, owner: str) -> bool:
     """Whether a create is still under way for this owner, in this attempt."""
-    is_sent = sa.and_(_is_this(sent), batch.c.state == State.SUBMITTING.value, batch.c.owner == owner)
+    is_sent = sa.and_(_is_this(sent), _in_flight(), batch.c.owner == owner)
     return db.scalar(sa.select(batch.c.id).where(is_sent)) is not None
 
 
 def _is_unconfirmed(db: sa.Connection, found: Batch, owner: str) -> bool:
     """Whether its outcome is still not known in this attempt, and nobody else is at it."""
-    is_open = sa.and_(_is_this(found), batch.c.state == State.SUBMITTING.value, _is_free_for(owner))
+    is_open = sa.and_(_is_this(found), _in_flight(), _is_free_for(owner))
     return db.scalar(sa.select(batch.c.id).where(is_open)) is not None
 
 
@@ -256,6 +268,10 @@ def _is_still(db: sa.Connection, sent: Batch) -> bool:
     open_states = (State.PLANNED.value, State.SUBMITTING.value)
     same = sa.and_(_is_this(sent), batch.c["count"] == sent.count, batch.c.sha256 == sent.cut.sha256)
     return db.scalar(sa.select(batch.c.id).where(same, batch.c.state.in_(open_states))) is not None
+
+
+def _in_flight() -> sa.ColumnElement[bool]:
+    return batch.c.state == State.SUBMITTING.value
 
 
 def _is_this(sent: Batch) -> sa.ColumnElement[bool]:

@@ -103,7 +103,7 @@ CALLED: dict[int | str, tuple[str, ...]] = {
     "list": (LIST,),
     "results": (RESULTS, PIECE),
     "claim": ("claim", "claim_all", "claim_send"),
-    "settle": ("record_adopted", "record_given_up", "record_wrong_adoption", "record_stranger", "record_identified"),
+    "settle": ("record_adopted", "record_presumed", "record_wrong_adoption", "record_stranger", "record_identified"),
     "result of a create": ("record_created", "record_doubt", "record_not_created", "record_split"),
     "look": ("record_seen", "record_missing"),
     "download": ("record_fetched", "record_try"),

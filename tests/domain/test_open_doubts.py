@@ -65,7 +65,9 @@ def test_one_whose_results_may_be_another_jobs_may_be_sent_again_although_its_id
     """Two jobs with the same ids: that is why a person is asked."""
     held = a_doubt(a_candidate(1.0), held="msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed")
     assert resending_problem(held) == ""
-    assert resending_risks([held]) == ["batch 2 may be msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed"]
+    assert resending_risks([held]) == [
+        "batch 2 may be there already: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_one_whose_results_may_be_another_jobs_may_be_sent_again_although_its_id
         (a_doubt(a_candidate(None)), "batch 2 may be msgbatch_1"),
         (a_doubt(is_early=True), "may not show batch 2 yet"),
         (a_doubt(is_lost=True), "batch 2 was msgbatch_1, which this key does not see any more"),
-        (a_doubt(held="msgbatch_1: its model differs"), "batch 2 may be msgbatch_1: its model differs"),
+        (a_doubt(held="msgbatch_1: its model differs"), "batch 2 may be there already: msgbatch_1: its model differs"),
         (a_doubt(unconfirmed=Unconfirmed.ACCEPTED), "the API took batch 2, and did not say as which one"),
         (a_doubt(unknown_creates=1), "a create of batch 2 was lost before, too"),
         (a_doubt(unconfirmed=Unconfirmed.REFUSED), ""),

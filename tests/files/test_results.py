@@ -212,6 +212,20 @@ def test_a_right_guess_with_one_odd_line_is_still_ours(tmp_path: Path) -> None:
     assert refused(tmp_path, data, provisional=True).startswith("NotOurs")
 
 
+@pytest.mark.parametrize("counts", [RequestCounts(processing=8), RequestCounts(errored=8)])
+def test_counters_that_could_not_be_read_are_held_against_nothing(tmp_path: Path, counts: RequestCounts) -> None:
+    """What the ledger has of them is from before."""
+    assert "succeeded, the API counted 0" in refused(tmp_path, joined(GOOD), counts)
+    verified, answers = received(tmp_path, joined(GOOD), counts, counts_unread=True)
+    answers.close()
+    assert verified.counts == COUNTS
+
+
+@pytest.mark.parametrize("data", [joined(GOOD[:-1]), joined([*GOOD[:-1], GOOD[0]]), joined(GOOD)[:-20]])
+def test_without_the_apis_counters_every_request_must_have_its_result_all_the_same(tmp_path: Path, data: bytes) -> None:
+    assert refused(tmp_path, data, counts_unread=True).startswith("NotWhole: ")
+
+
 def test_counts_of_a_type_nobody_heard_of_may_be_any_of_the_apis(tmp_path: Path) -> None:
     new = result_line(IDS[0], {"type": "postponed"})
     verified, answers = received(tmp_path, joined([*GOOD[:-1], new]), RequestCounts(succeeded=7, errored=1))

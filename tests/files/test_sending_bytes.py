@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.model import Cut
-from batchctl.files.ranges import custom_id_of, ids_of_range, lines_of_range
+from batchctl.domain.model import Cut, Presumed, Settings
+from batchctl.files.cuts import CleanCopy, Copied
+from batchctl.files.ranges import custom_id_of, ids_of_range, lines_of_range, starts_of_range
 from batchctl.files.requests import HELD_BYTES, LinesInOrder, halves, request_file, whole_lines
 from batchctl.files.splice import PIECE_BYTES, body_pieces, single_request_body
 from batchctl.files.workspace import Workspace
@@ -204,3 +205,63 @@ def test_the_request_file_of_a_round_is_found_and_missed(workspace: Workspace) -
 def test_whole_lines_are_numbered_as_a_person_counts(tmp_path: Path) -> None:
     path = written(tmp_path / "in", b"\xef\xbb\xbfone\n\n \t\ntwo\r\nthree")
     assert list(whole_lines(path)) == [(1, b"one"), (4, b"two\r"), (5, b"three")]
+
+
+# ---------------------------------------------------------------- where lines begin, and cuts of a copy
+
+
+@pytest.mark.parametrize(("count", "per_batch"), [(1, 1), (7, 3), (3000, 1500)])
+def test_the_lines_of_a_batch_are_found_by_where_they_begin(tmp_path: Path, count: int, per_batch: int) -> None:
+    data = lines(count)
+    path = written(tmp_path / "in.jsonl", data)
+    for cut in cuts_of(data, per_batch):
+        starts = starts_of_range(path, a_batch(cut=cut))
+        assert len(starts) == cut.count + 1
+        found = [data[start : end - 1] for start, end in itertools.pairwise(starts)]
+        assert found == data[cut.start : cut.end].split(b"\n")
+
+
+def test_where_lines_begin_is_not_said_of_a_file_that_changed(tmp_path: Path) -> None:
+    data = lines(50)
+    (cut,) = cuts_of(data, 50)
+    path = written(tmp_path / "in.jsonl", data.replace(b"Hello", b"Hullo", 1))
+    with pytest.raises(InputProblem):
+        starts_of_range(path, a_batch(cut=cut))
+
+
+def test_the_ids_of_a_create_that_was_presumed_lost_are_read_from_its_own_cut(tmp_path: Path) -> None:
+    """The batch may have been cut in two since."""
+    data = lines(10)
+    first, second = cuts_of(data, 5)
+    path = written(tmp_path / "in.jsonl", data)
+    for cut, numbers in ((first, range(5)), (second, range(5, 10))):
+        one = Presumed(batch_id=1, job_id=1, round=1, cut=cut, created_after=None)
+        assert list(ids_of_range(path, one)) == [request_id(n).encode() for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("first", "size_start", "sizes"),
+    [
+        (0, None, [1000, 1000, 1000]),
+        (7, None, [1000, 1000, 1000]),
+        (0, 0, [1000, 999, 998, 3]),
+        (7, 0, [993, 992, 991, 24]),
+        (48, 0, [952, 951, 1000, 97]),
+        (0, 49, [951, 1000, 999, 50]),
+    ],
+)
+def test_the_batches_of_a_later_round_go_on_with_the_sizes_of_the_job(
+    tmp_path: Path, first: int, size_start: int | None, sizes: list[int]
+) -> None:
+    data = lines(3_000).split(b"\n")[:-1]
+    with (tmp_path / "requests").open("w+b") as requests, (tmp_path / "numbers").open("wb") as numbers:
+        settings = Settings(max_requests=1_000, size_start=size_start)
+        copied = Copied(settings, CleanCopy(requests=requests, numbers=numbers), first)
+        for number, line in enumerate(data):
+            copied.add(line, 0, number)
+        cuts = copied.close()
+        requests.seek(0)
+        text = requests.read()
+    assert [cut.count for cut in cuts] == sizes
+    assert [text[cut.start : cut.end].count(b"\n") + 1 for cut in cuts] == sizes
+    assert b"\n".join(text[cut.start : cut.end] for cut in cuts) == b"\n".join(data)

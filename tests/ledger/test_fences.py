@@ -230,17 +230,40 @@ def test_an_id_under_which_it_was_adopted_meanwhile_is_certain_from_then_on(
     assert (ledger.moves(job), ledger.job(job.name).surplus) == (moves, ())
 
 
-def test_an_id_that_another_batch_goes_by_for_good_is_not_taken_from_it(
-    ledger: Ledger, job: Job, sent: Batch, batches: tuple[Batch, ...]
-) -> None:
-    other = ledger.claim_send(batches[1], OTHER, NOW, created_after=None, api=API)
+def named_already(ledger: Ledger, batch: Batch, *, is_fetched: bool) -> None:
+    """The API's own answer to the create of another batch has named it so."""
+    other = ledger.claim_send(batch, OTHER, NOW, created_after=None, api=API)
     assert other is not None
     assert ledger.record_created(other, ended("msgbatch_9"), NOW)
-    assert ledger.claim(row(ledger, other), OTHER, NOW)
-    assert ledger.record_fetched(row(ledger, other), OTHER, VERIFIED, NOW)
-    before = ledger.batches(job)
+    if is_fetched:
+        assert ledger.claim(row(ledger, other), OTHER, NOW)
+        assert ledger.record_fetched(row(ledger, other), OTHER, VERIFIED, NOW)
+
+
+@pytest.mark.parametrize("is_fetched", [True, False])
+def test_an_answer_that_names_a_batch_of_another_create_says_that_one_was_made_and_not_which(
+    ledger: Ledger, job: Job, sent: Batch, batches: tuple[Batch, ...], *, is_fetched: bool
+) -> None:
+    """Something between may say the same answer twice. The first one is not taken from the batch that it was for."""
+    named_already(ledger, batches[1], is_fetched=is_fetched)
+    others = ledger.batches(job)[1:]
     assert ledger.record_created(sent, named("msgbatch_9"), LATER) is False
-    assert ledger.batches(job) == before
+    known = row(ledger, sent)
+    assert (known.state, known.message_batch_id, known.claim) == (S.SUBMITTING, None, None)
+    assert (known.unconfirmed, known.attempt) == (Unconfirmed.ACCEPTED, 1)
+    assert ledger.batches(job)[1:] == others
+    assert ledger.job(job.name).surplus == (), "it holds what it should, and is not to be canceled"
+
+
+@pytest.mark.parametrize("event", [name for name in MEANWHILE if name != "claimed by another"])
+def test_such_an_answer_changes_nothing_where_it_comes_too_late(
+    ledger: Ledger, path: Path, sent: Batch, batches: tuple[Batch, ...], event: str
+) -> None:
+    named_already(ledger, batches[1], is_fetched=False)
+    MEANWHILE[event](ledger, sent)
+    before = everything(path)
+    assert ledger.record_created(sent, named("msgbatch_9"), LATER) is False
+    assert everything(path) == before
 
 
 # ---------------------------------------------------------------- a download, and what is said of a batch of the API
@@ -257,7 +280,7 @@ def downloading(ledger: Ledger, sent: Batch) -> Batch:
 def disowned(ledger: Ledger, batch: Batch) -> Batch:
     """Another has found out that it is another job's: ours is unconfirmed again, as it was in the same attempt."""
     ledger.release(batch, ME)
-    ledger.record_wrong_adoption(row(ledger, batch), LATER)
+    ledger.record_wrong_adoption(row(ledger, batch), OTHER, LATER)
     return row(ledger, batch)
 
 
@@ -307,7 +330,7 @@ OF_A_NAME: dict[str, Record] = {
     "record_deleted": lambda ledger, b: ledger.record_deleted(b, LATER),
     "record_identified": lambda ledger, b: ledger.record_identified(b),
     "record_vouched": lambda ledger, b: ledger.record_vouched(b, "late"),
-    "record_wrong_adoption": lambda ledger, b: ledger.record_wrong_adoption(b, LATER),
+    "record_wrong_adoption": lambda ledger, b: ledger.record_wrong_adoption(b, ME, LATER),
 }
 # What is true of files on the disk.
 OF_FILES: dict[str, Record] = {
@@ -388,3 +411,19 @@ def records() -> Iterator[str]:
 def test_every_record_of_a_step_is_in_one_of_the_tables() -> None:
     tables = {*OF_A_CREATE, *OF_A_DOWNLOAD, *OF_A_NAME, *OF_FILES, *OF_A_JOB, "record_created"}
     assert tables == set(records())
+
+
+def test_a_batch_that_another_downloads_or_has_fetched_is_not_taken_from_it(
+    ledger: Ledger, path: Path, downloading: Batch
+) -> None:
+    ledger.release(downloading, ME)
+    theirs = row(ledger, downloading)
+    assert ledger.claim(theirs, OTHER, LATER)
+    before = everything(path)
+    ledger.record_wrong_adoption(downloading, ME, LATER)
+    assert everything(path) == before
+    assert ledger.record_fetched(theirs, OTHER, VERIFIED, LATER, evidence="theirs")
+    before = everything(path)
+    ledger.record_wrong_adoption(downloading, ME, LATER)
+    assert ledger.record_seen([(downloading, ended("msgbatch_1"))], LATER) == []
+    assert everything(path) == before

@@ -502,7 +502,7 @@ def test_a_wrong_guess_is_in_doubt_again_and_its_id_may_be_anothers(
     one, other = adopted(ledger, batches[0], identified=identified), sending(ledger, batches[1])
     if has_ended:
         ledger.record_seen([(one, ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
-    ledger.record_wrong_adoption(now_of(ledger, one), NOW)
+    ledger.record_wrong_adoption(now_of(ledger, one), "1-aa", NOW)
     known = now_of(ledger, one)
     assert (known.state, known.message_batch_id, known.ended_at, known.counts) == (
         S.SUBMITTING,
@@ -522,17 +522,17 @@ def test_a_wrong_guess_is_taken_back_once_however_late_another_finds_it(
     ledger: Ledger, batches: tuple[Batch, ...]
 ) -> None:
     guess = adopted(ledger, batches[0])
-    ledger.record_wrong_adoption(guess, NOW)
+    ledger.record_wrong_adoption(guess, "1-aa", NOW)
     in_doubt = now_of(ledger, guess)
-    ledger.record_wrong_adoption(guess, LATER)
+    ledger.record_wrong_adoption(guess, "1-aa", LATER)
     ledger.record_identified(guess)
     assert now_of(ledger, guess) == in_doubt
     assert ledger.record_presumed(in_doubt, "1-aa", NOW, note="")
     planned = now_of(ledger, guess)
-    ledger.record_wrong_adoption(guess, LATER)
+    ledger.record_wrong_adoption(guess, "1-aa", LATER)
     assert now_of(ledger, guess) == planned
     adopted(ledger, planned, "msgbatch_2")
-    ledger.record_wrong_adoption(guess, LATER)
+    ledger.record_wrong_adoption(guess, "1-aa", LATER)
     ledger.record_identified(guess)
     known = now_of(ledger, guess)
     assert (known.message_batch_id, known.provisional, known.identified) == ("msgbatch_2", True, False)
@@ -639,7 +639,7 @@ def test_late_news_takes_nothing_back(ledger: Ledger, batches: tuple[Batch, ...]
 
 def test_news_of_a_name_the_batch_has_lost_is_not_its_own(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
     looked = adopted(ledger, batches[0])
-    ledger.record_wrong_adoption(looked, NOW)
+    ledger.record_wrong_adoption(looked, "1-aa", NOW)
     assert ledger.record_adopted(now_of(ledger, looked), named("msgbatch_2"), "1-aa", NOW, identified=False)
     assert ledger.record_seen([(looked, ended("msgbatch_1", RequestCounts(succeeded=10)))], LATER) == []
     assert now_of(ledger, batches[0]).state is S.IN_PROGRESS

@@ -15,7 +15,7 @@ def upgrade() -> None:
     with op.batch_alter_table("job") as job:
         job.add_column(sa.Column("hold_at", sa.String(27), nullable=True))
         job.add_column(sa.Column("size_start", sa.Integer(), nullable=True))
-        job.add_column(sa.Column("may_be_copied", sa.Boolean(), nullable=False, server_default=sa.false()))
+        job.add_column(sa.Column("may_be_copied", sa.Boolean(), nullable=False, server_default="0"))
     op.create_table(
         "presumed",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -41,15 +41,14 @@ def upgrade() -> None:
         batch.add_column(sa.Column("unknown_creates", sa.Integer(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("unproven_refusals", sa.Integer(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("put_off_at", sa.String(27), nullable=True))
-        batch.add_column(sa.Column("counts_unread", sa.Boolean(), nullable=False, server_default=sa.false()))
+        batch.add_column(sa.Column("counts_unread", sa.Boolean(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("evidence", sa.Text(), nullable=False, server_default=""))
         batch.add_column(sa.Column("held", sa.Text(), nullable=False, server_default=""))
-        batch.drop_column("lost_at")
-    # Apart: what was given up is read above, and a column that is dropped takes its rows' words with it.
     op.execute("UPDATE batch SET unknown_creates = 1 WHERE given_up_at IS NOT NULL")
     op.execute("UPDATE batch SET unconfirmed = 'unknown' WHERE state = 'submitting'")
-    with op.batch_alter_table("batch") as batch:
-        batch.drop_column("given_up_at")
+    # In place: a table that is made anew would have to be dropped while others refer to its rows.
+    op.execute("ALTER TABLE batch DROP COLUMN lost_at")
+    op.execute("ALTER TABLE batch DROP COLUMN given_up_at")
     op.create_table(
         "place",
         sa.Column("workspace_id", sa.String(32), nullable=False),
