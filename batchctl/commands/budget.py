@@ -10,7 +10,7 @@ from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.budget import Standing, most_of_forecast, most_of_round, standing
 from batchctl.domain.errors import Refused
 from batchctl.domain.estimating import Estimate
-from batchctl.domain.model import Job
+from batchctl.domain.model import Job, Presumed
 from batchctl.domain.money import dollars
 from batchctl.domain.states import OPEN
 
@@ -113,14 +113,8 @@ def hold_again(tools: Equipment, job: Job) -> None:
     """
     if job.max_cost is None:
         return
-    amounts = [amount for amount in most_of(tools, job) if amount is not None]
-    forecasts = {r.number: r for r in job.rounds}
-    for one in tools.ledger.presumed(job):
-        of_round = forecasts[one.round]
-        if of_round.forecast is not None and of_round.count:
-            amounts.append(of_round.forecast.high * one.cut.count / of_round.count)
     Budget(limit=job.max_cost, yes=True).hold(
-        amounts,
+        [amount for amount in most_of(tools, job) if amount is not None],
         hint=f"a create whose answer was lost may be paid for, too; raise the limit: batchctl submit {job.name} --max-cost USD",
     )
 
@@ -128,7 +122,8 @@ def hold_again(tools: Equipment, job: Job) -> None:
 def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
     """The most that each round of a job comes to; None stands for what may come on top, and nobody knows how much.
 
-    So for what was sent a second time: which requests those are is not known.
+    So for what was sent a second time: which requests those are is not known. A create that was presumed to have made nothing
+    may be paid for, too.
     """
     found = cost(tools, job)
     rounds = [
@@ -136,4 +131,12 @@ def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
         for r in found.job.rounds
     ]
     twice = (*found.job.surplus, *found.job.paid_twice)
-    return [*(amount for amounts in rounds for amount in amounts), *(None for _ in twice)]
+    presumed = [_most_of_presumed(found.job, one) for one in tools.ledger.presumed(found.job)]
+    return [*(amount for amounts in rounds for amount in amounts), *presumed, *(None for _ in twice)]
+
+
+def _most_of_presumed(job: Job, one: Presumed) -> Decimal | None:
+    of_round = next(r for r in job.rounds if r.number == one.round)
+    if of_round.forecast is None or not of_round.count:
+        return None
+    return of_round.forecast.high * one.cut.count / of_round.count

@@ -9,6 +9,7 @@ continued elsewhere.
 """
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 
 from batchctl.commands.equipment import Equipment
@@ -16,7 +17,7 @@ from batchctl.commands.settling import list_since
 from batchctl.domain.accounts import is_other
 from batchctl.domain.errors import DoubtProblem
 from batchctl.domain.events import PlaceChecked
-from batchctl.domain.model import Job, MessageBatch, State
+from batchctl.domain.model import Batch, Job, MessageBatch, State
 from batchctl.domain.places import mismatch
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.places import Memory, state_folder
@@ -35,53 +36,59 @@ class PlaceGuard:
         self.workspace_id, self.salt, _, _ = ledger.stored_place()
         self._memory = Memory(state_folder(os.environ), self.workspace_id)
         self._has_compared = False
-        self._read: set[tuple[int, int]] = set()
+        self._read: set[tuple[int, str]] = set()
 
     def is_passed(self, tools: Equipment, job: Job) -> bool:
         """Whether planned batches of a job may be sent. False where some are unconfirmed now, and are looked for first.
 
         Raises ApiFailure, and DoubtProblem where the list cannot be read whole.
         """
+        self.settle_here(tools)
+        job = tools.ledger.job(job.name)
+        planned = [b for b in tools.ledger.batches(job) if b.state is State.PLANNED and b.claim is None]
+        # A cut in two is two others.
+        unread = [b for b in planned if (b.id, b.cut.sha256) not in self._read]
+        if not job.may_be_copied or not unread:
+            return True
+        unconfirmed = _doubt(tools, job, unread)
+        self._read |= {(b.id, b.cut.sha256) for b in unread}
+        return not unconfirmed
+
+    def settle_here(self, tools: Equipment) -> None:
+        """A plan is made: from here on, a copy of it is one."""
         if not self._has_compared:
             self._compare(tools)
             self._has_compared = True
-        job, newest = tools.ledger.job(job.name), (job.id, job.rounds[-1].number)
-        if not job.may_be_copied or newest in self._read:
-            return True
-        unconfirmed = _doubt(tools, job)
-        self._read.add(newest)
-        return not unconfirmed
 
     def _compare(self, tools: Equipment) -> None:
         """Steps 1 and 2."""
         _, _, stored, generation = self._ledger.stored_place()
         here, remembered = self._ledger.here(), self._memory.generation()
-        why = mismatch(stored, here, generation, remembered)
+        why = mismatch(stored, here, generation, remembered) or self._memory.other_than(here)
         if not why and stored == here:
             return
         newest = max(generation, remembered or 0) + bool(why)
         self._ledger.record_place(here, newest, is_copy=bool(why))
-        self._memory.keep(newest)
+        self._memory.keep(newest, here)
         if why:
             tools.tell(PlaceChecked(why))
 
     def advance(self) -> None:
         """After an intent, before its create. Raises DoubtProblem where a copy of this workspace is continued elsewhere."""
+        here = self._ledger.here()
+        is_other = bool(self._memory.other_than(here))
         _, _, _, generation = self._ledger.stored_place()
-        highest = self._memory.keep(generation)
-        if highest > generation and highest > self._ledger.stored_place()[3]:
+        highest = self._memory.keep(generation, here)
+        if is_other or (highest > generation and highest > self._ledger.stored_place()[3]):
             raise DoubtProblem(
                 "a copy of this workspace has sent batches meanwhile; nothing more is sent from here",
                 hint="stop the other one, then the same command again: the API's list says what it has sent",
             )
 
 
-def _doubt(tools: Equipment, job: Job) -> int:
+def _doubt(tools: Equipment, job: Job, planned: Sequence[Batch]) -> int:
     """Steps 3 and 4; how many. Raises as `PlaceGuard.is_passed` does."""
     batches = tools.ledger.batches(job)
-    planned = [b for b in batches if b.state is State.PLANNED and b.claim is None]
-    if not planned:
-        return 0
     known = tools.ledger.known_message_batches(job) | tools.ledger.message_batch_ids()
     listed, is_whole = list_since(tools, None, known)
     if not is_whole:
@@ -102,5 +109,6 @@ def _doubt(tools: Equipment, job: Job) -> int:
 
 
 def _is_older(tools: Equipment, job: Job, batch: MessageBatch) -> bool:
-    is_comparable = batch.created_at is not None and tools.server.is_clock_within(AGREES_WITHIN)
+    # A job of the future was planned by a clock that was wrong.
+    is_comparable = tools.server.is_clock_within(AGREES_WITHIN) and job.created_at <= tools.now()
     return is_comparable and batch.created_at is not None and batch.created_at < job.created_at - BEFORE

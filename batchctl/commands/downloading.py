@@ -68,6 +68,11 @@ def _verified(tools: Equipment, job: Job, batch: Batch, verified: Verified, evid
 def _not_ours(tools: Equipment, job: Job, batch: Batch, why: str, *, is_sure: bool) -> None:
     """Ours is unconfirmed again. `is_sure`: read once more, the batch would say the same."""
     assert batch.message_batch_id is not None
+    if is_sure and not batch.tries:
+        # Once more before it is disowned for good: one odd answer must not make ours a foreign one.
+        now = tools.now()
+        tools.ledger.record_try(batch, tools.owner, now, not_before=now, note=why)
+        return
     tools.ledger.record_wrong_adoption(batch, tools.owner, tools.now())
     if is_sure:
         tools.ledger.record_stranger(job.id, batch.message_batch_id, tools.now())

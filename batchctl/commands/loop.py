@@ -122,7 +122,9 @@ class Loop:
             )
 
     def _take(self, steps: Sequence[Step]) -> None:
-        if any(isinstance(step, Send) for step in steps) and not self._is_met():
+        # A copy is noticed before anything is sent, and before a batch that it sent could be taken for a foreign one.
+        sends = any(isinstance(step, Send) for step in steps)
+        if (sends or isinstance(steps[0], Settle)) and not self._is_met(sends=sends):
             return
         job = self._tools.ledger.job(self._name)
         actions: list[Callable[[], None]] = []
@@ -145,7 +147,7 @@ class Loop:
         if actions:
             _Wave(self._tools).run(actions)
 
-    def _is_met(self) -> bool:
+    def _is_met(self, *, sends: bool) -> bool:
         """Before uploads: the account, the newest batch of the API, whether the key is good. False after a wait, or after
         unconfirmed batches have come up that are looked for first.
         """
@@ -159,7 +161,8 @@ class Loop:
             try:
                 pause = self._looker.failed(failure)
             except AccountProblem:
-                tools.ledger.record_pause(job, str(failure))
+                if sends:
+                    tools.ledger.record_pause(job, str(failure))
                 raise
             tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop)
             return False

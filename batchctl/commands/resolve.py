@@ -31,6 +31,7 @@ def doubts_of(tools: Equipment, job: Job) -> Doubts:
     """After one more look, which settles what it can. Raises ServiceProblem where the API cannot be asked."""
     with reachable():
         tools.server.meet()
+        tools.place_guard.is_passed(tools, job)
         found = _in_doubt(tools, job)
         if found:
             Settler(tools).settle(job, found)
@@ -116,6 +117,10 @@ def _candidate(tools: Equipment, seen: MessageBatch, doubt: Batch) -> Candidate:
     try:
         ((_, share),) = shares_of(tools, seen, [doubt])
     except NotWhole:
+        return Candidate(seen=seen, share=None)
+    except ApiFailure as failure:
+        if after_read(failure) is not AfterRead.GONE:
+            raise
         return Candidate(seen=seen, share=None)
     return Candidate(seen=seen, share=share)
 

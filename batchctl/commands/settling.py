@@ -11,8 +11,9 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import completed, pages, raise_unless_passing
 from batchctl.commands.sending import refuse, split
 from batchctl.domain.accounts import account_of, is_other
+from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, DoubtProblem
-from batchctl.domain.events import DoubtSettled, LookFailed
+from batchctl.domain.events import DoubtSettled, DuplicateBatch, LookFailed
 from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, Presumed
 from batchctl.domain.polling import backoff
 from batchctl.domain.reconciling import (
@@ -134,6 +135,11 @@ class Settler:
                 shares = shares_of(tools, candidate, contenders)
         except NotWhole:
             return False
+        except ApiFailure as failure:
+            if after_read(failure) is not AfterRead.GONE:
+                raise
+            # Its results are gone: it stays a candidate that nobody can tell, and holds up no other.
+            return False
         owners = [b for b, share in shares if share == 1]
         holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
         if holder is not None and any(b.id == holder.id for b in owners):
@@ -146,7 +152,23 @@ class Settler:
             return False
         if holder is not None:
             tools.ledger.record_wrong_adoption(holder, tools.owner, tools.now())
-        tools.ledger.record_stranger(verdict.wait[0].job_id, candidate.id, tools.now())
+        if not self._is_duplicate(candidate, verdict.wait[0]):
+            tools.ledger.record_stranger(verdict.wait[0].job_id, candidate.id, tools.now())
+        return True
+
+    def _is_duplicate(self, candidate: MessageBatch, doubt: Batch) -> bool:
+        """Whether it is a create that was presumed to have made nothing: then it is remembered as one."""
+        tools = self._tools
+        job = tools.ledger.job_of(doubt)
+        presumed = [p for p in tools.ledger.presumed(job) if candidate.size in {None, p.cut.count}]
+        if not presumed:
+            return False
+        ours = next((p for p, share in shares_of(tools, candidate, presumed) if share == 1), None)
+        if ours is None:
+            return False
+        batch = next(b for b in tools.ledger.batches(job) if b.id == ours.batch_id)
+        tools.ledger.record_surplus(job.id, candidate.id, tools.now())
+        tools.tell(DuplicateBatch(*tools.place(batch), candidate.id))
         return True
 
     def _hand_over(self, owner: Batch, holder: Batch | None, candidate: MessageBatch) -> bool:

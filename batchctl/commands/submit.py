@@ -84,7 +84,9 @@ def record(tools: Equipment, planner: Planner, wanted: Submission, given: Input,
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
-    return planner.record(tools.ledger, name, given, forecast, wanted.budget.limit)
+    job = planner.record(tools.ledger, name, given, forecast, wanted.budget.limit)
+    tools.place_guard.settle_here(tools)
+    return tools.ledger.job(job.name)
 
 
 def send_rest(tools: Equipment, job: Job, *, is_new: bool, waits: bool) -> JobReport:

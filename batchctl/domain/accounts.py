@@ -44,8 +44,10 @@ def is_other(stored: str, here: Account) -> bool:
     if not stored:
         return False
     there = account_of(stored)
-    if there.url != here.url:
+    if there.url.rstrip("/") != here.url.rstrip("/"):
         return True
     if there.named and here.named:
-        return there.named != here.named
+        # An answer may leave out one of the names.
+        theirs, ours = set(there.named.split()), set(here.named.split())
+        return not (theirs <= ours or ours <= theirs)
     return bool(there.key and here.key) and there.key != here.key

@@ -19,7 +19,7 @@ MIN_LOOKS = 3
 # A large body takes the API longer, and a create may be committed after its connection broke: so much more for so many bytes.
 GRACE_BYTES = 60_000_000
 # The API's clock is that of many machines: they agree as well as such clocks do.
-API_CLOCK_SLACK = timedelta(seconds=10)
+API_CLOCK_SLACK = timedelta(minutes=5)
 # Creates of one cut whose outcome is not known, after which the next needs a person. Refusals that a proxy may have made up
 # end a job less often than its rate limit would: but they end, too.
 MOST_UNKNOWN = 2
@@ -132,9 +132,10 @@ def is_past(page: Sequence[MessageBatch], since: datetime | None) -> bool:
 def has_been_sought(unconfirmed: Batch) -> bool:
     """Whether it was looked for often enough that one more list without it proves its absence.
 
-    A refusal that did not come from the API takes that one list alone.
+    The first refusal that did not come from the API takes that one list alone.
     """
-    return unconfirmed.unconfirmed is Unconfirmed.REFUSED or unconfirmed.looks >= MIN_LOOKS
+    is_first_refusal = unconfirmed.unconfirmed is Unconfirmed.REFUSED and not unconfirmed.unproven_refusals
+    return is_first_refusal or unconfirmed.looks >= MIN_LOOKS
 
 
 def needs_person(unconfirmed: Batch) -> bool:

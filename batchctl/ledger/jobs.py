@@ -20,7 +20,10 @@ class Jobs(Store):
     def record_job(self, new: Job, cuts: Sequence[Cut]) -> Job:
         """A job, its first round and its batches, all or nothing. The given ids are not used."""
         with self._write() as db:
-            key = db.execute(sa.insert(job).values(_job_values(new))).inserted_primary_key
+            # A ledger that may be a copy may have forgotten jobs.
+            is_copy = db.scalar(sa.select(sa.func.max(job.c.may_be_copied)))
+            values = {**_job_values(new), "may_be_copied": bool(is_copy) or new.may_be_copied}
+            key = db.execute(sa.insert(job).values(values)).inserted_primary_key
             assert key is not None
             _insert_round(db, key[0], new.rounds[0], cuts)
         return self.job(new.name)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,7 @@ def state_folder(environment: Mapping[str, str]) -> Path:
 
 
 class Memory:
-    """The last generation that was seen of any copy of one workspace, in a file of the state folder.
+    """The last generation that was seen of any copy of one workspace, and which copy wrote it, in a file of the state folder.
 
     It may be missing, or not be writable: then copies cannot be told from each other by it, and nothing else is lost.
     """
@@ -55,8 +56,16 @@ class Memory:
         except OSError:
             return None
 
-    def keep(self, generation: int) -> int:
-        """Remember it, if it is the highest so far; return the highest."""
+    def other_than(self, here: Place) -> str:
+        """Why the copy that was continued last is another than the one that lies here; empty where it is not, or nobody knows."""
+        try:
+            _, _, who = self._path.read_bytes().partition(b" ")
+        except OSError:
+            return ""
+        return "a copy of it was continued last" if who and who.strip() != _name_of(here) else ""
+
+    def keep(self, generation: int, here: Place | None = None) -> int:
+        """Remember it, if it is the highest so far, and that the copy which lies `here` wrote it; return the highest."""
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -65,13 +74,18 @@ class Memory:
                 highest = max(generation, _number(os.read(file, 64)) or 0)
                 if highest == generation:
                     # Of one length, and never empty: a stop between the two leaves a number.
-                    os.ftruncate(file, os.pwrite(file, f"{generation:020d}".encode(), 0))
+                    who = b" " + _name_of(here) if here else b""
+                    os.ftruncate(file, os.pwrite(file, f"{generation:020d}".encode() + who, 0))
                 return highest
             finally:
                 os.close(file)
         return generation
 
 
+def _name_of(place: Place) -> bytes:
+    return hashlib.blake2b(repr(place).encode(), digest_size=8).hexdigest().encode()
+
+
 def _number(stored: bytes) -> int | None:
-    text = stored.strip()
+    text = stored.partition(b" ")[0].strip()
     return int(text) if text.isdigit() and len(text) <= DIGITS and int(text) < MOST else None

@@ -156,6 +156,9 @@ class Sending(Store):
         with self._write() as db:
             if not _is_unconfirmed(db, sent, owner):
                 return False
+            if sent.unconfirmed is Unconfirmed.REFUSED:
+                # Not the API's own word: what it shows of this create later is looked for.
+                db.execute(sa.insert(presumed).values(_presumed_values(sent, now)))
             advance(db, sent.id, State.REFUSED, now, note, unconfirmed="")
             return True
 
@@ -169,7 +172,13 @@ class Sending(Store):
             advance(db, sent.id, State.PLANNED, now, note, tries=0, intent_at=None)
             first, second = halves
             # A half inherits what is not known of the whole.
-            kept = {"note": note, "unknown_creates": sent.unknown_creates, "attempt": sent.attempt}
+            is_unproven = sent.unconfirmed is Unconfirmed.REFUSED
+            kept = {
+                "note": note,
+                "attempt": sent.attempt,
+                "unknown_creates": sent.unknown_creates,
+                "unproven_refusals": sent.unproven_refusals + is_unproven,
+            }
             db.execute(sa.update(batch).where(batch.c.id == sent.id).values({**cut_values(first), **kept}))
             db.execute(sa.insert(batch).values(job_id=sent.job_id, round=sent.round, **{**cut_values(second), **kept}))
             return True

@@ -49,7 +49,8 @@ def failures(body: "Body | None" = None) -> Iterator[None]:
         raise
     except anthropic.APIStatusError as error:
         raise _status_failure(error) from error
-    except (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError) as error:
+    except (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, UnicodeError, LookupError) as error:
+        # The last two: a page whose header names a character set that it is not in, or that nobody knows.
         if body is not None and body.failure is not None:
             raise body.failure from error
         if isinstance(error.__cause__ or error, httpx2.LocalProtocolError) and not (body is not None and body.given):
@@ -195,7 +196,7 @@ def page(response: httpx2.Response) -> dict[str, Any]:
         with contextlib.suppress(ApiFailure):
             batches.append(message_batch(one))
     after = "" if more is False else last or (batches[-1].id if batches else "")
-    is_end_known = bool(after) or more is False or (more is None and not listed)
+    is_end_known = bool(after) or more is False
     return {"batches": tuple(batches), "after": after, "is_whole": len(batches) == len(listed) and is_end_known}
 
 
@@ -304,6 +305,8 @@ def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
         httpx2.ConnectError: "cannot connect",
         httpx2.ReadTimeout: "no answer within the time allowed",
         httpx2.WriteTimeout: "the upload stood still",
+        UnicodeError: "an answer that cannot be read",
+        LookupError: "an answer that cannot be read",
     }
     said = next((text for kind, text in kinds.items() if isinstance(cause, kind)), "the connection broke")
     detail = _scrubbed(str(cause)).strip()

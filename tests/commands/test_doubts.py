@@ -66,7 +66,7 @@ def _in_doubt(
     """A job whose creates all happened, or did not, as the faults say; nobody has looked for them so far."""
     path = person.write(name, lines)
     with pytest.MonkeyPatch.context() as later:
-        later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=1))
+        later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=3))
         ran = person.run("submit", path, "--no-wait", *options)
     assert ran.status == 8, ran.err
     assert "unconfirmed" in ran.err

@@ -38,6 +38,7 @@ from batchctl.commands.resolve import doubts_of
 from batchctl.commands.status import watch
 from batchctl.commands.submit import send_rest
 from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.reconciling import needs_person
 from batchctl.domain.states import may_follow
 from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
@@ -350,12 +351,21 @@ class Machine(RuleBasedStateMachine):
                 starts += 1
                 assert starts < MOST_STARTS, "never finished"
                 job = open_jobs[starts % len(open_jobs)]
+                self._decide(job)
                 self._start("cancel" if self._is_canceled(job) else "run", job)
                 self._api.now += SECOND
             else:
                 return
             self._end_what_is_old()
         raise AssertionError("never finished")
+
+    def _decide(self, job: Job) -> None:
+        """As a person does who looks into the Console: what was never made is sent again, what is there is waited for."""
+        for row in self._scene.ledger.batches(job):
+            names = set(self._ids_of(row))
+            is_there = any(set(held.custom_ids) == names for held in self._api.ours)
+            if row.state is State.SUBMITTING and row.claim is None and needs_person(row) and not is_there:
+                self._scene.ledger.record_presumed(row, "a person", self._scene.now, note="a person's word")
 
     def _sleep(self) -> None:
         """Until the first of them wakes."""

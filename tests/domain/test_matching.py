@@ -349,3 +349,41 @@ def test_where_nothing_can_be_counted_a_person_decides() -> None:
 def test_the_most_frequent_obstacle_is_named_first() -> None:
     said = describe_obstacles({"a paused turn": 1, "tools of the API": 1_200}, 5_000)
     assert said == "tools of the API (1,200), a paused turn (1)"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        # Another tokenizer: one ratio over prompts of different lengths.
+        ([(100, 112), (200, 224), (400, 449)], Match.UNDECIDED),
+        # A gateway that counts the same for all.
+        ([(10, 100), (10, 240), (10, 31)], Match.UNDECIDED),
+        # Tokens that the API adds, counted and not billed; and a few that are billed and not counted.
+        ([(28, 20), (38, 30), (58, 50)], Match.UNDECIDED),
+        ([(20, 24), (30, 34), (50, 54)], Match.UNDECIDED),
+        # Other prompts differ without a rule, or by more.
+        ([(20, 35), (31, 20), (50, 90)], Match.FOREIGN),
+        ([(12, 18), (12, 18), (12, 18)], Match.FOREIGN),
+    ],
+)
+def test_counts_that_differ_in_one_way_throughout_condemn_nobody(pairs: list[tuple[int, int]], expected: Match) -> None:
+    comparisons = [
+        Comparison(custom_id=f"r-{n}", counted=counted, billed=billed, requested="m-1", answered="m-1")
+        for n, (counted, billed) in enumerate(pairs)
+    ]
+    assert judge(comparisons, lambda name: name, succeeded=len(comparisons)).match is expected
+
+
+@pytest.mark.parametrize(
+    ("requested", "answered", "known", "expected"),
+    [
+        ("claude-haiku-latest", "claude-haiku-4-5-20251001", "claude-haiku-5-5", None),
+        ("claude-haiku-latest", "claude-opus-5", "claude-haiku-5-5", False),
+        ("claude-opus-5", "claude-opus-5-5", "claude-opus-5", False),
+        ("claude-opus-5", "anthropic/claude-opus-5", None, True),
+    ],
+)
+def test_an_alias_that_has_moved_since_says_nothing(
+    requested: str, answered: str, known: str | None, *, expected: bool | None
+) -> None:
+    assert is_model_of(requested, answered, lambda _: known) is expected

@@ -428,7 +428,7 @@ PAGES: list[tuple[dict[str, Any], list[str], str, bool]] = [
         for more in NO_ANSWERS
     ),
     ({"data": [ONE, TWO]}, BOTH, "msgbatch_2", True),
-    ({"data": []}, [], "", True),
+    ({"data": []}, [], "", False),
     # More, and no way to them: what is missing may be there.
     ({"data": [], "has_more": True}, [], "", False),
     ({"data": [], "has_more": True, "last_id": None}, [], "", False),
