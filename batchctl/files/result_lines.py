@@ -271,7 +271,10 @@ def loaded(line: bytes) -> Any:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except RecursionError as deep:
+            raise ValueError("nested deeper than can be read") from deep
 
 
 def _parsed(line: bytes) -> tuple[bytes, Reading]:

@@ -132,7 +132,7 @@ def input_tokens(response: httpx2.Response) -> int:
 
 
 def is_batch_id(said: object) -> bool:
-    """Whether this can name a batch: opaque to us, but a short text of one line that can stand in a path."""
+    """Whether this can name a batch, or where a page ends: opaque to us, but a short text of one line that can stand in a path."""
     return isinstance(said, str) and 0 < len(said) <= MOST_ID_CHARACTERS and said.isprintable() and not said.isspace()
 
 
@@ -206,7 +206,7 @@ def _listed(response: httpx2.Response, of_what: str) -> tuple[list[Any], bool | 
     listed, more, last = found.get("data"), found.get("has_more"), found.get("last_id")
     if not isinstance(listed, list):
         raise ApiFailure(f"the answer is no list of {of_what}", status=200)
-    return listed, more if isinstance(more, bool) else None, last if isinstance(last, str) else ""
+    return listed, more if isinstance(more, bool) else None, str(last) if is_batch_id(last) else ""
 
 
 def models(response: httpx2.Response) -> tuple[list[Model], str]:
