@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from batchctl.emulator import listening
 from batchctl.emulator.batches import page
+from batchctl.emulator.refusal import Refused
 from batchctl.emulator.server import ROUTES, application
 from batchctl.emulator.state import State
 
@@ -70,11 +70,14 @@ class Create:
     is_named: bool
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the answer was a definite no."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in UNSETTLED
+
+    @property
     def is_unknown(self) -> bool:
-        """Whether its sender cannot tell what became of it: neither a name of the batch nor a definite no was sent."""
-        if self.status is None or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in UNSETTLED:
-            return True
-        return self.status < HTTPStatus.BAD_REQUEST and not self.is_named
+        """Whether its sender cannot tell what became of it."""
+        return not self.is_refused and not self.is_named
 
 
 @dataclass
@@ -139,23 +142,29 @@ class ChangingApi:
         status = sent[0]["status"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent[0]["headers"]}
         body = b"".join(message.get("body", b"") for message in sent[1:])
-        kind = endpoint if status < HTTPStatus.BAD_REQUEST else f"{endpoint} error"
+        kind = endpoint if status < 400 else f"{endpoint} error"
         answer = Answer(kind, status, headers, body)
         if kind == "list":
-            answer = replace(answer, body=self._page(scope, json.loads(body)["data"]))
+            answer = self._page(scope, answer)
         self.answers.append(answer)
         return self._changed(answer)
 
-    def _page(self, scope: Scope, entries: list[Any]) -> bytes:
-        """A page of our own: the order is one of the whole list, and the emulator's pages are long."""
-        if self.change is not None and self.change.part is Part.ORDER and self.change.kind == "list":
+    def _page(self, scope: Scope, answer: Answer) -> Answer:
+        """A page of our own: an order is one of the whole list, and the emulator's pages are long."""
+        entries = json.loads(answer.body)["data"]
+        query = dict(QueryParams(scope["query_string"]))
+        if self.change is not None and self.change.part is Part.ORDER:
             entries = self.change.operation.change(entries)
             self.struck += 1
-        query = dict(QueryParams(scope["query_string"]))
-        if self.change is not None and self.change.operation is CURSOR_IGNORED:
-            query.pop("after_id", None)
+            if self.change.operation is CURSOR_IGNORED:
+                query.pop("after_id", None)
         limit = min(int(query.get("limit", LONGEST_PAGE)), self.page_size)
-        return encoded(_page_after(entries, {**query, "limit": str(limit)}))
+        try:
+            return replace(answer, body=encoded(page(entries, {**query, "limit": str(limit)})))
+        except Refused as refused:
+            # A cursor that nobody knows, since a change has made it.
+            body = encoded(refused.envelope(answer.headers["request-id"]))
+            return replace(answer, kind="list error", status=refused.status, body=body)
 
     # ------------------------------------------------------------------ the change
 
@@ -198,17 +207,10 @@ def _with_long_page(scope: Scope) -> Scope:
     return {**scope, "query_string": urlencode({"limit": LONGEST_PAGE}).encode()}
 
 
-def _page_after(entries: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
-    """As the API pages. A cursor that is not known, since a change made it, is one to the end."""
-    if query.get("after_id", "") not in {"", *(entry["id"] for entry in entries)}:
-        return page([], {})
-    return page(entries, query)
-
-
 def _create(body_sha256: str, answer: Answer | None, newest: str) -> Create:
     """`newest`: the id of the newest batch of the emulator."""
     said: Any = None
-    if answer is not None and answer.status < HTTPStatus.BAD_REQUEST:
+    if answer is not None and answer.status < 400:
         with suppress(ValueError, RecursionError):
             said = json.loads(answer.body)
     is_named = isinstance(said, dict) and said.get("id") == newest

@@ -27,15 +27,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """From the reports, so that it is the same whether one process ran the tests or several."""
     counts: Counter[str] = Counter()
     changes: Counter[str] = Counter()
+    left_open = 0
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, value in getattr(report, "user_properties", ()):
             if name == TRIED and report.when == "call":
                 counts[value] += 1
             if name == CHANGES and report.when == "call":
                 changes[value["kind"]] += value["tried"]
+                left_open += value["left open"]
     if counts:
         said = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
         terminalreporter.write_line(f"faults tried: {said}")
     if changes:
         said = ", ".join(f"{n} of {kind}" for kind, n in sorted(changes.items()))
-        terminalreporter.write_line(f"changes of answers tried: {changes.total()}: {said}")
+        terminalreporter.write_line(f"{CHANGES}: {changes.total()} ({said}); {left_open} left to a person")
