@@ -27,9 +27,9 @@ from program import KEY, Ran, request, requests, wrong_request
 from batchctl.cli.exit_status import MEANINGS
 from batchctl.clock import Clock
 
-# Of one command, which takes less than one of either: of this process, and of the wall where it only waits.
 # Changes of one group that are tried where nobody asks for all.
 MOST_OF_A_GROUP = 30
+# Of one command, which takes less than one of either: of this process, and of the wall where it only waits.
 MOST_CPU_SECONDS, MOST_SECONDS = 20.0, 150.0
 # A job of three batches that has made so many goes on without an end, and the test has seen enough.
 MOST_CREATES = 12
