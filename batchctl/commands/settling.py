@@ -14,7 +14,7 @@ from batchctl.domain.accounts import account_of, is_other
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, DoubtProblem
 from batchctl.domain.events import DoubtSettled, DuplicateBatch, LookFailed
-from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, Presumed
+from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, Presumed, State
 from batchctl.domain.polling import backoff
 from batchctl.domain.reconciling import (
     MIN_LOOKS,
@@ -125,14 +125,8 @@ class Settler:
 
     def _identify(self, candidate: MessageBatch, verdict: Verdict) -> bool:
         """Read some ids of an ended batch and give it to the one whose they are. False when that stays open."""
-        tools = self._tools
-        sizes = {d.count for d in verdict.wait} if candidate.size is None else {candidate.size}
-        contenders = [b for size in sizes for b in tools.ledger.contenders(size)]
         try:
-            shares = shares_of(tools, candidate, contenders)
-            if not any(share for _, share in shares):
-                # Once more before it is disowned for good: an odd answer must not make ours a foreign one.
-                shares = shares_of(tools, candidate, contenders)
+            return self._give_away(candidate, verdict.wait)
         except NotWhole:
             return False
         except ApiFailure as failure:
@@ -140,6 +134,16 @@ class Settler:
                 raise
             # Its results are gone: it stays a candidate that nobody can tell, and holds up no other.
             return False
+
+    def _give_away(self, candidate: MessageBatch, doubts: Sequence[Batch]) -> bool:
+        """Raises ApiFailure, and NotWhole where its results are none."""
+        tools = self._tools
+        sizes = {d.count for d in doubts} if candidate.size is None else {candidate.size}
+        contenders = [b for size in sizes for b in tools.ledger.contenders(size)]
+        shares = shares_of(tools, candidate, contenders)
+        if not any(share for _, share in shares):
+            # Once more before it is disowned for good: an odd answer must not make ours a foreign one.
+            shares = shares_of(tools, candidate, contenders)
         owners = [b for b, share in shares if share == 1]
         holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
         if holder is not None and any(b.id == holder.id for b in owners):
@@ -150,11 +154,21 @@ class Settler:
         if any(share for _, share in shares):
             # Two jobs hold the same ids, or some of the ids are ours and some are not: nobody can say whose it is.
             return False
+        if self._is_of_planned(candidate, doubts[0]):
+            # A copy of the workspace sent it, cut otherwise: it is looked for again when its requests are to be sent.
+            return False
         if holder is not None:
             tools.ledger.record_wrong_adoption(holder, tools.owner, tools.now())
-        if not self._is_duplicate(candidate, verdict.wait[0]):
-            tools.ledger.record_stranger(verdict.wait[0].job_id, candidate.id, tools.now())
+        if not self._is_duplicate(candidate, doubts[0]):
+            tools.ledger.record_stranger(doubts[0].job_id, candidate.id, tools.now())
         return True
+
+    def _is_of_planned(self, candidate: MessageBatch, doubt: Batch) -> bool:
+        """Whether it holds requests that this job still plans to send, which takes a copy of the workspace."""
+        tools = self._tools
+        job = tools.ledger.job_of(doubt)
+        planned = [b for b in tools.ledger.batches(job) if b.state is State.PLANNED] if job.may_be_copied else []
+        return bool(planned) and any(share for _, share in shares_of(tools, candidate, planned))
 
     def _is_duplicate(self, candidate: MessageBatch, doubt: Batch) -> bool:
         """Whether it is a create that was presumed to have made nothing: then it is remembered as one."""

@@ -11,8 +11,6 @@ from enum import Enum
 from math import gcd
 from typing import Any
 
-from batchctl.domain.usage import used_by
-
 # So many answers are compared, spread over the batch.
 ENOUGH = 20
 # "The token count is an estimate" and "might differ by a small amount" (token counting page of the API's documentation).
@@ -37,6 +35,7 @@ _BLOCKS = frozenset({
     "text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result",
 })  # fmt: skip
 _SOURCES = frozenset({"base64", "text", "content"})
+_PROMPT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _UNFINISHED = frozenset({"pause_turn", "compaction"})
 
 # Of a rule that holds for all comparisons: tokens counted and not billed, or billed and not counted; how far apart is alike.
@@ -154,13 +153,20 @@ def read_answer(message: object) -> tuple[str, int]:
     These are `input_tokens` + `cache_creation_input_tokens` + `cache_read_input_tokens` (prompt caching page of the API's
     documentation). Raises NotComparable where they are not those of the prompt alone.
     """
-    used = used_by(message)
-    if used is None or not isinstance(message, dict):
+    model = message.get("model") if isinstance(message, dict) else None
+    usage = message.get("usage") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or not isinstance(usage, dict) or not isinstance(model, str):
         raise NotComparable("usage that cannot be read")
-    model, _, (*prompt, _, _) = used
+    # Not by classes: how long a cache lives changes no number of tokens.
+    prompt = [usage.get(name) or 0 for name in _PROMPT]
+    is_number = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in prompt)
+    # What was used in several goes, as by compacting, is more than one prompt.
+    if not is_number or usage.get("iterations"):
+        raise NotComparable("usage that cannot be read")
     if str(message.get("stop_reason")) in _UNFINISHED:
         raise NotComparable("a paused turn")
-    if any((message["usage"].get("server_tool_use") or {}).values()):
+    searched = usage.get("server_tool_use") or {}
+    if not isinstance(searched, dict) or any(searched.values()):
         raise NotComparable("tools of the API")
     if not sum(prompt):
         # Every prompt has tokens: whatever was billed here, it was not the prompt.

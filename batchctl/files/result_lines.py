@@ -20,6 +20,8 @@ from batchctl.files.sides import pack, unpack
 BLOCK_BYTES = 1 << 17
 
 _HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
+# What an id of the API cannot be is none that can be read. (It takes up to 64 letters, digits, _ and - today.)
+_is_custom_id = re.compile(rb"[^\x00-\x1f\x7f]{1,256}").fullmatch
 _OPENING = b'{"custom_id":"'
 _SUCCEEDED_HEAD = b'","result":{"type":"succeeded",'
 _HEAD_BYTES = len(_OPENING) + MAX_CUSTOM_ID_CHARACTERS + len(_SUCCEEDED_HEAD)
@@ -247,7 +249,7 @@ def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> 
 
 def read_line(line: bytes) -> tuple[bytes, Reading]:
     match = _HEAD(line)
-    if match and match.group(2) == b"succeeded" and _is_plain(line):
+    if match and match.group(2) == b"succeeded" and _is_plain(line) and _is_custom_id(match.group(1)):
         return match.group(1), _SUCCEEDED
     return _parsed(line)
 
@@ -280,9 +282,17 @@ def loaded(line: bytes) -> Any:
 def _parsed(line: bytes) -> tuple[bytes, Reading]:
     try:
         parsed = loaded(line)
-        return str(parsed["custom_id"]).encode(), read_result(parsed["result"])
+        return _custom_id_of(parsed), read_result(parsed["result"])
     except (ValueError, KeyError, TypeError) as error:
         raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
+
+
+def _custom_id_of(parsed: Any) -> bytes:
+    """Raises ValueError for an id that cannot be read: it says nothing of whose the result is, and is not another job's."""
+    custom_id = parsed["custom_id"]
+    if not isinstance(custom_id, str) or not _is_custom_id(custom_id.encode()):
+        raise ValueError("no custom_id")
+    return custom_id.encode()
 
 
 def _is_plain(line: bytes) -> bool:

@@ -235,7 +235,7 @@ def model(found: object) -> Model:
 
 
 def _tokens_or_none(said: object) -> int | None:
-    return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else None
+    return said if isinstance(said, int) and not isinstance(said, bool) and 0 < said <= MOST_TOKENS else None
 
 
 def _is_supported(capabilities: object, name: str) -> bool | None:

@@ -221,6 +221,7 @@ def message(stop_reason: str = "end_turn", **usage: Any) -> Any:
         ({"cache_creation_input_tokens": None, "cache_read_input_tokens": None, "server_tool_use": None}, 8),
         ({"server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0}}, 8),
         ({"input_tokens": 0, "cache_read_input_tokens": 30}, 30),
+        ({"cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1y_input_tokens": 5}}, 13),
     ],
 )
 def test_a_prompt_is_billed_in_three_parts(usage: dict[str, Any], tokens: int) -> None:
@@ -242,7 +243,6 @@ def test_an_answer_is_comparable_however_it_ended(stop_reason: str) -> None:
         ({"model": None, "usage": USAGE}, "usage that cannot be read"),
         (message(input_tokens="8"), "usage that cannot be read"),
         (message(iterations=[{"type": "compaction"}]), "usage that cannot be read"),
-        (message(cache_creation_input_tokens=5, cache_creation={"ephemeral_1y_input_tokens": 5}), "usage that"),
         (message("pause_turn"), "a paused turn"),
         (message("compaction"), "a paused turn"),
         (message(server_tool_use={"web_search_requests": 1}), "tools of the API"),

@@ -28,7 +28,7 @@ from batchctl.cli.exit_status import MEANINGS
 from batchctl.clock import Clock
 
 # Changes of one group that are tried where nobody asks for all.
-MOST_OF_A_GROUP = 30
+MOST_OF_A_GROUP = 12
 # Of one command, which takes less than one of either: of this process, and of the wall where it only waits.
 MOST_CPU_SECONDS, MOST_SECONDS = 20.0, 150.0
 # A job of three batches that has made so many goes on without an end, and the test has seen enough.
