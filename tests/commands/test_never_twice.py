@@ -375,8 +375,8 @@ def test_behind_a_gateway_another_key_does_not_settle_what_this_one_left_open(
 # ---------------------------------------------------------------- clocks
 
 
-@pytest.mark.parametrize("days", [365, -365])
-@pytest.mark.parametrize("seconds", [0, 60])
+@pytest.mark.parametrize("days", [365, pytest.param(-365, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", [LOST, NEVER_MADE], ids=lambda f: f["fault"])
 def test_a_clock_that_jumps_by_a_year_in_the_middle_of_a_command_makes_no_second_batch(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], seconds: float, days: int
@@ -405,8 +405,8 @@ def test_a_clock_that_jumps_by_a_year_in_the_middle_of_a_command_makes_no_second
     assert _texts(person, _job(person)) == _asked(lines)
 
 
-@pytest.mark.parametrize("skew", [-8, 8, -4000, 4000])
-@pytest.mark.parametrize("seconds", [0, 60])
+@pytest.mark.parametrize("skew", [-8, *(pytest.param(skew, marks=pytest.mark.slow) for skew in (8, -4000, 4000))])
+@pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.slow)])
 def test_no_skew_between_the_dates_of_answers_and_of_batches_hides_our_own(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, skew: float, seconds: float
 ) -> None:
