@@ -52,7 +52,7 @@ def _send(bench: Bench, instructor: Path, label: str, count: int) -> None:
     words = ("batch", "create-from-file", "--file-path", source, "--model", MODEL)
     _instructed(bench, instructor, f"instructor: {label}", *words, says="created with ID")
     plan = planned(bench, source, bench.place("peer-plan"), "--max-requests", str(SENT))
-    bench.program(label, "submit", source, "--yes", cwd=plan)
+    bench.program(label, "submit", source, "--equal-sizes", "--yes", cwd=plan)
 
 
 def _fetch(bench: Bench, instructor: Path, label: str, count: int) -> None:
@@ -60,7 +60,7 @@ def _fetch(bench: Bench, instructor: Path, label: str, count: int) -> None:
     source = bench.shelf.requests(SMALL, count)
     plan = planned(bench, source, bench.place("peer-plan"))
     env = surroundings(bench.folder, bench.far.url)
-    measured([PYTHON, "-m", "batchctl", "submit", source, "--yes"], plan, env)
+    measured([PYTHON, "-m", "batchctl", "submit", source, "--equal-sizes", "--yes"], plan, env)
     newest = bench.far.newest()
     out = emptied(bench.place("peer")) / "results.jsonl"
     words = ("batch", "results", "--batch-id", newest, "--output-file", out, "--model", MODEL)

@@ -144,7 +144,7 @@ def dry_run(bench: Bench, label: str, source: Path) -> None:
 def planned(bench: Bench, source: Path, folder: Path, *options: str) -> Path:
     """A folder with a job that is planned and not sent: without a key, `submit` comes as far as that."""
     env = surroundings(bench.folder, bench.far.url, key=False)
-    measured([*BATCHCTL, "submit", source, "--yes", *options], emptied(folder), env, (NO_KEY,))
+    measured([*BATCHCTL, "submit", source, "--equal-sizes", "--yes", *options], emptied(folder), env, (NO_KEY,))
     return folder
 
 
@@ -153,7 +153,7 @@ def stages(bench: Bench) -> None:
     plan = planned(bench, bench.small, bench.place("planned"))
     # Once: of these, only what they take in memory is of use, for the sink tells their time.
     one = planned(bench, bench.one, bench.place("one"))
-    bench.program(one_of("send"), "submit", bench.one, "--yes", cwd=one)
+    bench.program(one_of("send"), "submit", bench.one, "--equal-sizes", "--yes", cwd=one)
     bench.program(one_of("fetch"), "fetch", cwd=one)
     for _ in range(bench.times):
         bench.far.reset()
@@ -161,7 +161,7 @@ def stages(bench: Bench) -> None:
         download(bench, "curl -o")
         bench.copy("cp small (retry)", bench.small)
         home = cloned(plan, bench.place("home"))
-        bench.program("send", "submit", bench.small, "--yes", cwd=home, reads=(bench.small,))
+        bench.program("send", "submit", bench.small, "--equal-sizes", "--yes", cwd=home, reads=(bench.small,))
         bench.program("fetch", "fetch", cwd=home, reads=(bench.results,))
         bench.spans["send"].append(bench.far.span("create"))
         bench.spans["fetch"].append(bench.far.span("results"))
@@ -182,7 +182,7 @@ def sums(bench: Bench) -> None:
     """A fetch, and the same by a program that does not sum up what the answers used; each is the first in turn."""
     bench.far.reset()
     sent = planned(bench, bench.small, bench.place("planned"))
-    bench.program("send, to be fetched", "submit", bench.small, cwd=sent)
+    bench.program("send, to be fetched", "submit", bench.small, "--equal-sizes", cwd=sent)
     programs = [("fetch, summed up", "batchctl"), ("fetch, not summed up", "benchmarks.unmetered")]
     for number in range(bench.times):
         for label, program in programs[:: -1 if number % 2 else 1]:
@@ -258,7 +258,7 @@ def looks(bench: Bench) -> None:
     bench.far.reset()
     source = bench.shelf.requests(SMALL, 10_000)
     folder = planned(bench, source, bench.place("many"), "--max-requests", "10")
-    bench.program("send 1,000 batches", "submit", source, "--yes", cwd=folder)
+    bench.program("send 1,000 batches", "submit", source, "--equal-sizes", "--yes", cwd=folder)
     asked = []
     for _ in range(bench.times):
         home = cloned(folder, bench.place("home"))

@@ -24,7 +24,7 @@ def peaks_of_a_job(folder: Path, shelf: Shelf, count: int) -> dict[str, int]:
     with sinking(shelf.results(Shape(), count, source)) as far:
         env = surroundings(folder, far.url)
         verbs: dict[str, list[str | Path]] = {
-            "submit": ["submit", source, "--yes"],
+            "submit": ["submit", source, "--equal-sizes", "--yes"],
             "fetch": ["fetch"],
             "merge": ["fetch"],
             "retry": ["retry", "--dry-run"],

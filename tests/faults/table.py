@@ -314,14 +314,25 @@ ROWS: Sequence[Row] = (
     # ------------------------------------------------------------ sending
     Row(
         group=SENDING,
-        happens="A batch is created, and the answer gets lost: the connection breaks, half of it comes, a page of a"
-        " proxy, an error, or nothing for ten minutes",
+        happens="A batch is created, and the answer gets lost: the connection breaks, a page of a proxy comes, an error, or"
+        " nothing for ten minutes",
         verbs=SENDERS,
-        troubles=_each("create", UNTOLD),
+        troubles=_each("create", [fault for fault in UNTOLD if fault[0] != "truncated_answer"]),
         does="Does not send it again. Looks for it in the API's list, takes it over, and has the ids of its results"
         " confirm that",
         says=("unconfirmed  batch 1 of 2", FOUND),
         never_says=("sent again",),
+        status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=SENDING,
+        happens="A batch is created, and the connection breaks after the id in its answer",
+        verbs=SENDERS,
+        troubles=_each("create", [fault for fault in UNTOLD if fault[0] == "truncated_answer"]),
+        does="Takes it for that batch, and asks again for what did not come",
+        says=("cannot be read, and is asked for again",),
+        never_says=("unconfirmed", "sent again"),
         status=0,
         you=NOTHING,
     ),
