@@ -93,7 +93,7 @@ def one_of(label: str) -> str:
 
 def startup(bench: Bench) -> None:
     home = emptied(bench.place("startup"))
-    bench.program("", "run", bench.one, "--yes", cwd=home)
+    bench.program("", "run", bench.one, "--equal-sizes", "--yes", cwd=home)
     bench.runs.pop("")
     for _ in range(bench.times):
         bench.run("python -c pass", PYTHON, "-c", "pass")
@@ -221,7 +221,15 @@ def again(bench: Bench) -> None:
     for _ in range(bench.times):
         bench.far.reset()
         home = emptied(bench.place("job"))
-        bench.program("run, all rounds", "run", bench.small, "--yes", cwd=home, reads=(bench.small, bench.results))
+        bench.program(
+            "run, all rounds",
+            "run",
+            bench.small,
+            "--equal-sizes",
+            "--yes",
+            cwd=home,
+            reads=(bench.small, bench.results),
+        )
 
 
 def naive(bench: Bench, label: str, source: Path) -> None:
@@ -234,7 +242,9 @@ def whole_job(bench: Bench, label: str, source: Path) -> None:
     """One round, and the retry file of all that failed: what the naive script does, and merged in input order as well."""
     bench.far.reset()
     home = emptied(bench.place("job"))
-    bench.program(label, "run", source, "--yes", "--max-rounds", "1", cwd=home, reads=(source, bench.results))
+    bench.program(
+        label, "run", source, "--equal-sizes", "--yes", "--max-rounds", "1", cwd=home, reads=(source, bench.results)
+    )
     bench.program(f"{label}: retry file", "retry", "--include-invalid", "--dry-run", cwd=home)
 
 

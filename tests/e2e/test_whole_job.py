@@ -20,7 +20,7 @@ def test_25000_requests_with_failures_of_every_kind_end_as_one_answer_each(serve
     lines = [_line(n) for n in range(LINES)]
     (shell.folder / "in.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     server.post("scenario", {"batch_seconds": 0, "outcomes": {"overloaded_error": 0.05, "expired": 0.01}})
-    submitted = shell.run("submit", "in.jsonl")
+    submitted = shell.run("submit", "in.jsonl", "--equal-sizes")
     assert submitted.returncode == 0, submitted.stderr
     job = submitted.stdout.strip()
     assert shell.run("fetch").returncode == 3
