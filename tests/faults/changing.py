@@ -63,11 +63,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Create:
-    """A create as the far end knows it. `status`: None where no answer was sent; `is_named`: the answer has the batch's id."""
+    """A create as the far end knows it. `status`: None where no answer was sent.
+
+    `is_named`: the answer has the batch's id; `has_envelope`: it is an error in the API's own form.
+    """
 
     body_sha256: str
     status: int | None
     is_named: bool
+    has_envelope: bool
 
     @property
     def is_refused(self) -> bool:
@@ -76,8 +80,13 @@ class Create:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether its sender cannot tell what became of it."""
+        """Whether the far end has said neither a name nor a definite no."""
         return not self.is_refused and not self.is_named
+
+    @property
+    def may_need_person(self) -> bool:
+        """Whether its sender may not be able to tell what became of it: a refusal that is not the API's own proves little."""
+        return self.is_unknown or (self.is_refused and not self.has_envelope)
 
 
 @dataclass
@@ -210,11 +219,13 @@ def _with_long_page(scope: Scope) -> Scope:
 def _create(body_sha256: str, answer: Answer | None, newest: str) -> Create:
     """`newest`: the id of the newest batch of the emulator."""
     said: Any = None
-    if answer is not None and answer.status < 400:
+    if answer is not None:
         with suppress(ValueError, RecursionError):
             said = json.loads(answer.body)
-    is_named = isinstance(said, dict) and said.get("id") == newest
-    return Create(body_sha256, answer.status if answer else None, is_named)
+    found = said if isinstance(said, dict) else {}
+    status = answer.status if answer else None
+    is_named = status is not None and status < 400 and found.get("id") == newest
+    return Create(body_sha256, status, is_named, isinstance(found.get("error"), dict))
 
 
 def _at(change: Change, kind: str) -> Change | None:

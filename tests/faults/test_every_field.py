@@ -338,7 +338,7 @@ class Trial:
 
     def may_end_with(self) -> set[int]:
         """Once all is well again. A create whose outcome nobody knows may need a person."""
-        return self.ends() | ({PERSON_DECIDES} if any(create.is_unknown for create in self.api.creates) else set())
+        return self.ends() | ({PERSON_DECIDES} if any(create.may_need_person for create in self.api.creates) else set())
 
     # ------------------------------------------------------------------ what must hold
 
