@@ -60,7 +60,7 @@ def read_result(result: object) -> Reading:
         case "canceled":
             return Reading(Mark.CANCELED, Outcome.CANCELED, "canceled", "the batch was canceled before it ran")
         case other:
-            error_type = str(other)[:TYPE_CHARACTERS] or "unknown"
+            error_type = _storable(other)[:TYPE_CHARACTERS] or "unknown"
             return Reading(
                 Mark.UNKNOWN, Outcome.UNKNOWN, error_type, f"a result of type {error_type!r}, newer than batchctl"
             )
@@ -71,14 +71,19 @@ def _errored(result: dict[str, object]) -> Reading:
     error = response.get("error") if isinstance(response, dict) else None
     # Older documents show one level less; read both.
     source = error if isinstance(error, dict) else response if isinstance(response, dict) else {}
-    error_type = str(source.get("type") or "unknown")[:TYPE_CHARACTERS]
-    message = str(source.get("message") or "")
+    error_type = _storable(source.get("type") or "unknown")[:TYPE_CHARACTERS]
+    message = _storable(source.get("message") or "")
     mark = {
         FailureClass.RETRY: Mark.ERRORED_RETRY,
         FailureClass.FIX: Mark.ERRORED_FIX,
         FailureClass.ACCOUNT: Mark.ERRORED_ACCOUNT,
     }[failure_class(error_type, message)]
     return Reading(mark, Outcome.ERRORED, error_type, message)
+
+
+def _storable(said: object) -> str:
+    """As a text that a file and a database take: JSON may hold half a surrogate pair."""
+    return str(said).encode("utf-8", "replace").decode()
 
 
 CLASS_OF_MARK = {

@@ -128,14 +128,9 @@ def _failure_values(of: Batch, kind: Failures) -> dict[str, Any]:
     return {
         "batch_id": of.id,
         "outcome": kind.outcome.value,
-        "error_type": _storable(kind.error_type[:80]),
+        "error_type": kind.error_type[:80],
         "failure_class": kind.failure_class.value,
         "count": kind.count,
         "sample_ids": list(kind.sample_ids),
-        "sample_message": _storable(kind.sample_message),
+        "sample_message": kind.sample_message,
     }
-
-
-def _storable(text: str) -> str:
-    """Without half characters, which no database takes."""
-    return text.encode("utf-8", "replace").decode()
