@@ -44,8 +44,8 @@ async def create(call: Call) -> Response:
         path.unlink(missing_ok=True)
         raise
     call.state.shelf.add(batch)
-    if call.fault and call.struck == "hide_from_list":
-        batch.hidden_lists = int(call.fault.options["lists"])
+    if call.fault:
+        batch.hidden_lists = int(call.fault.options.get("lists", 0))
     shown = batch.listed(batch.created_at, call.state.base_url)
     if call.struck == "wrong_counts":
         shown["request_counts"]["processing"] += 1

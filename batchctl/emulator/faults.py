@@ -19,6 +19,8 @@ class Kind:
 
 
 _RESULTS = ("results",)
+# A new batch is missing from so many lists.
+_HIDDEN = {"lists": 0}
 _STATUS = {"status": 500, "type": "", "message": "", "error_code": "", "retry_after": -1}
 
 # Refused, broken or slowed before anything is carried out.
@@ -40,8 +42,8 @@ AFTER: Mapping[str, Kind] = {
     "drop_after_accept": Kind("carried out, then the connection is closed without an answer"),
     "error_after_accept": Kind("carried out, then answered with an error", keys={**_STATUS, "html": False}),
     "truncated_answer": Kind("carried out, then half of the answer's body", keys={"framing": "content-length"}),
-    "garbage_answer": Kind("carried out, then 200 with a complete body that is no JSON"),
-    "html_answer": Kind("carried out, then 200 with an HTML page"),
+    "garbage_answer": Kind("carried out, then 200 with a complete body that is no JSON", keys=_HIDDEN),
+    "html_answer": Kind("carried out, then 200 with an HTML page", keys=_HIDDEN),
     "stall_after_accept": Kind("carried out, then answered after `seconds`", keys={"seconds": 1.0}),
     "wrong_counts": Kind("`request_counts` does not add up to the batch", ("create", "retrieve", "list", "cancel")),
     "hide_from_list": Kind(

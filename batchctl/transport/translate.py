@@ -118,7 +118,7 @@ def created(response: httpx2.Response) -> MessageBatch:
     if found is None and (match := _ID_IN_FRAGMENT.search(body)):
         return message_batch({"id": match[1].decode()})
     raise ApiFailure(
-        f"HTTP {response.status_code} without the id of a batch{f': {broken}' if broken else ''}",
+        f"no id of a batch in the answer{f': {broken}' if broken else ''}",
         status=response.status_code,
         request_id=response.headers.get("request-id", ""),
     )
@@ -269,7 +269,7 @@ def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:
     has_envelope = isinstance(error.body, dict) and isinstance(error.body.get("error"), dict)
     message = str((error.body or {}).get("error", {}).get("message", "")) if has_envelope else _page_text(error)  # type: ignore[attr-defined]
     return ApiFailure(
-        _scrubbed(message) or f"HTTP {error.status_code}",
+        _scrubbed(message),
         status=error.status_code,
         error_type=_scrubbed(str(error.type or "")),
         error_code=str(error.error_code or ""),
@@ -295,7 +295,7 @@ def _scrubbed(text: str) -> str:
 
 def _page_text(error: anthropic.APIStatusError) -> str:
     kind = error.response.headers.get("content-type", "").split(";")[0] or "no content type"
-    return f"HTTP {error.status_code} with {kind} instead of the API's JSON: a proxy or the edge answered"
+    return f"{kind} instead of the API's JSON: a proxy or the edge answered"
 
 
 def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
@@ -320,7 +320,7 @@ def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
 def _unreadable(response: httpx2.Response) -> ApiFailure:
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     return ApiFailure(
-        f"an answer that cannot be read: HTTP {response.status_code}, {kind}",
+        f"an answer that cannot be read ({kind})",
         status=response.status_code,
         request_id=response.headers.get("request-id", ""),
     )

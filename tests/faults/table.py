@@ -381,10 +381,7 @@ ROWS: Sequence[Row] = (
         group=SENDING,
         happens="A batch is created, its answer has no id, and the API's list never shows it",
         verbs=SENDERS,
-        troubles=[
-            (*_one("create", fault), *_one("list", "hide_from_list", nth=2, times=0))
-            for fault in ("html_answer", "garbage_answer")
-        ],
+        troubles=[_one("create", fault, lists=1000) for fault in ("html_answer", "garbage_answer")],
         does="Knows that the API took it, so it is never sent again by itself",
         says=("unconfirmed  batch ", "the API took it and did not say as which batch", "batchctl resolve"),
         status=7,
@@ -494,7 +491,7 @@ ROWS: Sequence[Row] = (
         says=("unconfirmed  batch 1 of 6", "the API refused batch 1 of 6", "retry in-.* --edit"),
         status=1,
         made=5,
-        again={"submit": 3},
+        again={"submit": 6},
         you="mend the cause; `run` or `retry` sends it",
     ),
     Row(
