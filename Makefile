@@ -38,14 +38,13 @@ demo: $(SETUP) ## See a whole job run against an emulator on this machine: no ke
 test: $(SETUP) ## Run the tests, but for the slow ones
 	$(PYTEST) -m "not slow"
 
-test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, the demo
-	$(PYTEST) -m slow
+test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, many examples, the demo
+	$(PYTEST) -m "slow or generated" --hypothesis-profile=many
 
 test-shifted: $(SETUP) ## Run a quick part of the tests three years from now; DAYS=-365: a year ago
 	SHIFTED_DAYS=$(DAYS) PYTHONPATH="$(CURDIR)/tests/shifted" $(PYTEST) -m "not slow" $(DATED)
 
-test-all: $(SETUP) ## Run every test
-	$(PYTEST)
+test-all: test test-slow ## Run every test
 
 bench: $(SETUP) ## Measure all of it against cp, curl and others, some 30 minutes; write docs/performance.md
 	$(BIN)/python -m benchmarks --write

@@ -11,9 +11,10 @@ import httpcore2
 import pytest
 from hypothesis import settings
 
-# The same examples on every machine and in every run; a test that needs more says so itself.
-settings.register_profile("batchctl", derandomize=True, deadline=None, max_examples=60, database=None)
-settings.load_profile("batchctl")
+# The same examples on every machine and in every run. A test that is marked `generated` is run once more, with many.
+settings.register_profile("some", derandomize=True, deadline=None, max_examples=40, database=None)
+settings.register_profile("many", settings.get_profile("some"), max_examples=500)
+settings.load_profile("some")
 
 LOOPBACK = "127.0.0.1,localhost"
 OF_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

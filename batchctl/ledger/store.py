@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import State
 from batchctl.domain.states import may_follow
-from batchctl.ledger.engine import migrate, open_engine, translated
+from batchctl.ledger.engine import bring_up_to_date, open_engine, translated
 from batchctl.ledger.opening import HEAD, TO_WRITE
 from batchctl.ledger.questions import Questions
 from batchctl.ledger.schema import batch, move
@@ -41,7 +41,7 @@ class Store(Questions):
     def _bring_up_to_date(self) -> None:
         try:
             with translated(self._path):
-                migrate(self._engine)
+                bring_up_to_date(self._engine)
         except BaseException:
             self.close()
             raise

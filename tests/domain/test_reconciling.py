@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_cut, a_message_batch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.model import Batch, Cut, MessageBatch, Presumed, State, Unconfirmed
@@ -450,7 +450,7 @@ def fits(seen: MessageBatch, one: Batch, sought: list[Batch], shown: Listing) ->
     return not is_shown or seen.created_at >= min(known) - API_CLOCK_SLACK
 
 
-@settings(max_examples=500)
+@pytest.mark.generated
 @given(situations())
 def test_whatever_the_list_says_each_has_one_verdict_and_nothing_is_matched_twice(
     situation: tuple[list[Batch], Listing],
@@ -467,7 +467,7 @@ def test_whatever_the_list_says_each_has_one_verdict_and_nothing_is_matched_twic
     assert all(fits(seen, one, sought, shown) for one, seen in verdict.adopt)
 
 
-@settings(max_examples=500)
+@pytest.mark.generated
 @given(situations())
 def test_whatever_the_list_says_nothing_is_absent_while_something_fits_or_too_little_was_read(
     situation: tuple[list[Batch], Listing],
@@ -485,7 +485,7 @@ def test_whatever_the_list_says_nothing_is_absent_while_something_fits_or_too_li
     assert not any(one.unconfirmed is U.UNKNOWN and one.unknown_creates for one in verdict.absent)
 
 
-@settings(max_examples=500)
+@pytest.mark.generated
 @given(situations())
 def test_whatever_the_list_says_every_ended_batch_that_fits_is_asked_for_its_ids_and_its_size_waits_for_it(
     situation: tuple[list[Batch], Listing],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_job
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.model import Batch, Claim, Job, State
@@ -421,7 +421,7 @@ def of_kind(found: tuple[Step, ...], kind: type[Send | Download | Cancel]) -> li
     return [step.batch for step in found if isinstance(step, kind)]
 
 
-@settings(max_examples=200)
+@pytest.mark.generated
 @given(snapshots(), SEVERAL)
 def test_whatever_the_snapshot_no_batch_is_in_two_hands(snapshot: Snapshot, verb: frozenset[Arrow]) -> None:
     """A look at a batch is no hand on it."""
@@ -445,7 +445,7 @@ def may_be_sent(job: Job) -> bool:
     return not (job.paused or job.canceled_at) and is_over(job.hold_until, job.hold_at)
 
 
-@settings(max_examples=200)
+@pytest.mark.generated
 @given(snapshots(), SEVERAL)
 def test_whatever_the_snapshot_only_what_may_be_sent_is(snapshot: Snapshot, verb: frozenset[Arrow]) -> None:
     found = next_steps(snapshot, verb, NOW)
@@ -459,7 +459,7 @@ def test_whatever_the_snapshot_only_what_may_be_sent_is(snapshot: Snapshot, verb
         assert not sent or not taken or job.window_at == NOW - TRY_MORE_AFTER
 
 
-@settings(max_examples=200)
+@pytest.mark.generated
 @given(snapshots(), SEVERAL)
 def test_whatever_the_snapshot_doubts_are_settled_alone_and_all_but_those_of_a_size_in_flight(
     snapshot: Snapshot, verb: frozenset[Arrow]
@@ -478,7 +478,7 @@ def test_whatever_the_snapshot_doubts_are_settled_alone_and_all_but_those_of_a_s
             assert not (is_due and Arrow.SETTLE in verb)
 
 
-@settings(max_examples=200)
+@pytest.mark.generated
 @given(snapshots(), SEVERAL)
 def test_whatever_the_snapshot_a_wait_stands_alone_and_is_for_a_time_to_come(
     snapshot: Snapshot, verb: frozenset[Arrow]
@@ -489,7 +489,7 @@ def test_whatever_the_snapshot_a_wait_stands_alone_and_is_for_a_time_to_come(
     assert all(wait.at > NOW for wait in waits)
 
 
-@settings(max_examples=200)
+@pytest.mark.generated
 @given(snapshots(), SEVERAL)
 def test_whatever_the_snapshot_a_verb_ends_only_where_it_has_nothing_left(
     snapshot: Snapshot, verb: frozenset[Arrow]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from builders import written
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.caching import Left, why_left
@@ -128,7 +128,7 @@ def _expected(params: dict[str, Any], ttl: str) -> dict[str, Any]:
     return {**params, "system": [*blocks[:-1], {**blocks[-1], "cache_control": MARKS[ttl]}]}
 
 
-@settings(max_examples=600)
+@pytest.mark.generated
 @given(params=PARAMS, ttl=st.sampled_from(["5m", "1h"]), ascii_only=st.booleans(), data=st.data())
 def test_what_is_read_of_a_changed_line_is_what_was_written_with_that_one_change(
     *, params: dict[str, Any], ttl: str, ascii_only: bool, data: st.DataObject

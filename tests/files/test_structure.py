@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.checking import Severity
@@ -362,7 +362,7 @@ def damaged(draw):
     return params
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.generated
 @given(damaged())
 def test_the_walk_finds_a_fault_exactly_where_the_engine_says_no(params):
     engine = jsonschema_rs.Draft202012Validator(structure._schema(), validate_formats=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from builders import result_line
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.classifying import read_result
@@ -225,7 +225,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 PLAIN = st.builds(lambda n, m: a_success(a_usage(n, m)), st.integers(0, 999), st.integers(0, 999))
 
 
-@settings(max_examples=400)
+@pytest.mark.generated
 @given(st.data(), st.sampled_from([1, 700, 2000, 1 << 17]))
 def test_what_was_used_is_read_quickly_as_by_a_full_parse(data: st.DataObject, block_bytes: int) -> None:
     kinds = data.draw(st.sampled_from([PLAIN, results(), st.one_of(PLAIN, PLAIN, PLAIN, results())]))
@@ -287,7 +287,7 @@ def torn(line: bytes, tear: str) -> bytes:
     return line[:-3] + TEARS[tear] % message.replace(b'"input_tokens":', b'"input_tokens":9')
 
 
-@settings(max_examples=400)
+@pytest.mark.generated
 @given(
     alike(),
     st.integers(0, len(IDS)),

@@ -1,8 +1,12 @@
 """The tables of today are what the migrations make, and say what they hold."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,8 +21,23 @@ from batchctl.ledger.opening import HEAD, REVISIONS, journal_mode
 SCRIPTS = ScriptDirectory(str(Path(engine.__file__).parent / "migrations"))
 
 
-def test_the_migrations_make_exactly_todays_tables(path: Path) -> None:
+def made_at_once(path: Path) -> None:
     Ledger(path).close()
+
+
+def made_by_migrations(path: Path) -> None:
+    at = engine.open_engine(path)
+    with at.connect().execution_options(write=True) as db, db.begin():
+        engine._migrate(db)
+    at.dispose()
+
+
+WAYS = (made_at_once, made_by_migrations)
+
+
+@pytest.mark.parametrize("make", WAYS)
+def test_a_new_ledger_and_the_migrations_make_exactly_todays_tables(path: Path, make: Callable[[Path], None]) -> None:
+    make(path)
     found = sa.create_engine(f"sqlite:///{path}")
     with found.connect() as db:
         context = MigrationContext.configure(db, opts={"compare_type": True, "render_as_batch": True})
@@ -32,6 +51,29 @@ def test_the_migrations_make_exactly_todays_tables(path: Path) -> None:
     assert ("message_batch_id",) in unique["batch"]
     assert ("job_id", "round", "first") in unique["batch"]
     assert ("name",) in unique["job"]
+
+
+def test_a_new_ledger_is_what_the_migrations_make(tmp_path: Path) -> None:
+    """Down to what SQLite says of each column; defaults are left out, which the migrations need for rows that were there."""
+    described = []
+    for make in WAYS:
+        path = tmp_path / make.__name__
+        make(path)
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            tables = sorted(row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'"))
+            columns = {
+                table: sorted((name, kind, required, key) for _, name, kind, required, _, key in columns_of(db, table))
+                for table in tables
+            }
+            others = sorted(db.execute("SELECT type, tbl_name FROM sqlite_master WHERE type <> 'table'"))
+            (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone()
+            places = db.execute("SELECT count(*), max(length(salt)), max(length(workspace_id)) FROM place").fetchone()
+            described.append((columns, others, revision, places))
+    assert described[0] == described[1]
+
+
+def columns_of(db: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+    return db.execute(f"PRAGMA table_info({table})").fetchall()
 
 
 def test_the_known_revisions_are_the_scripts_in_their_order() -> None:
@@ -75,8 +117,10 @@ def test_every_connection_is_opened_the_safe_way(ledger: Ledger) -> None:
         assert [db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names] == safe
 
 
-def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(path: Path) -> None:
-    Ledger(path).close()
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_ledger_that_is_new_or_up_to_date_is_opened_without_alembic(path: Path, *, is_new: bool) -> None:
+    if not is_new:
+        Ledger(path).close()
     code = "import sys; from pathlib import Path; from batchctl.ledger.ledger import Ledger; Ledger(Path(sys.argv[1])).jobs(); print('alembic' in sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30, check=True
