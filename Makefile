@@ -7,7 +7,9 @@ UV := $(BIN)/uv
 # Newer than the lock and the settings: what is installed is what they say.
 SETUP := $(VENV)/.installed-as-locked
 # More than the cores: tests wait for servers and files, too.
-PYTEST := $(BIN)/pytest -n 3
+PYTEST := $(BIN)/pytest -n 4
+# Thousands of small workspaces, in memory where the machine has such a place: no test of these is about the disk itself.
+IN_MEMORY := PYTEST_DEBUG_TEMPROOT=$(wildcard /dev/shm)
 # What meets the clock of the program or of the emulator and is quick; and how many days ahead these are put.
 DATED := $(addprefix tests/,shifted emulator docs $(addprefix commands/test_,models.py prices.py resolve.py))
 DAYS := 1100
@@ -36,13 +38,13 @@ demo: $(SETUP) ## See a whole job run against an emulator on this machine: no ke
 	@$(BIN)/python samples/demo.py
 
 test: $(SETUP) ## Run the tests, but for the slow ones
-	$(PYTEST) -m "not slow"
+	$(IN_MEMORY) $(PYTEST) -m "not slow"
 
 test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, many examples, the demo
 	$(PYTEST) -m "slow or generated" --hypothesis-profile=many
 
 test-shifted: $(SETUP) ## Run a quick part of the tests three years from now; DAYS=-365: a year ago
-	SHIFTED_DAYS=$(DAYS) PYTHONPATH="$(CURDIR)/tests/shifted" $(PYTEST) -m "not slow" $(DATED)
+	$(IN_MEMORY) SHIFTED_DAYS=$(DAYS) PYTHONPATH="$(CURDIR)/tests/shifted" $(PYTEST) -m "not slow" $(DATED)
 
 test-all: test test-slow ## Run every test
 

@@ -84,25 +84,29 @@ def test_completion_loads_nothing_heavy() -> None:
     assert _loaded(variables=COMPLETING) == set()
 
 
+LOADED = [
+    ("status", PICTURE),
+    ("status @last --offline --batches", PICTURE),
+    ("submit three.jsonl --dry-run", REHEARSAL),
+    ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.transport.client"}),
+    ("verify one", CHECK - {"jsonschema_rs"}),
+    ("prices", PRICES),
+    ("cost one", PRICES),
+]
+LOADED_TOO = [
+    ("status --json", PICTURE),
+    ("status one --offline", PICTURE),
+    ("status @last --offline --json", PICTURE),
+    # A number that was typed is converted as Typer does it.
+    ("submit three.jsonl --show 2", {*CHECK, "pydantic"}),
+    ("submit three.jsonl --dry-run --json", REHEARSAL),
+    ("prices claude-opus-5-5 --json", PRICES),
+    ("cost one --json", PRICES),
+]
+
+
 @pytest.mark.parametrize(
-    ("command", "loaded"),
-    [
-        ("status", PICTURE),
-        ("status --json", PICTURE),
-        ("status one --offline", PICTURE),
-        ("status @last --offline --batches", PICTURE),
-        ("status @last --offline --json", PICTURE),
-        ("submit three.jsonl --dry-run", REHEARSAL),
-        # A number that was typed is converted as Typer does it.
-        ("submit three.jsonl --show 2", {*CHECK, "pydantic"}),
-        ("submit three.jsonl --dry-run --json", REHEARSAL),
-        ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.transport.client"}),
-        ("verify one", CHECK - {"jsonschema_rs"}),
-        ("prices", PRICES),
-        ("prices claude-opus-5-5 --json", PRICES),
-        ("cost one", PRICES),
-        ("cost one --json", PRICES),
-    ],
+    ("command", "loaded"), [*LOADED, *(pytest.param(*one, marks=pytest.mark.slow) for one in LOADED_TOO)]
 )
 def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, command: str, loaded: set[str]) -> None:
     assert _loaded(*command.split(), folder=folder) == loaded

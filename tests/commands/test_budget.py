@@ -67,7 +67,10 @@ def test_a_job_that_was_agreed_to_is_continued_without_asking_again(shopper: Per
     assert _creates(emulator) == 1
 
 
-@pytest.mark.parametrize(("typed", "status", "creates"), [("n", 6, 0), ("", 6, 0), ("y", 0, 1)])
+@pytest.mark.parametrize(
+    ("typed", "status", "creates"),
+    [pytest.param("n", 6, 0, marks=pytest.mark.slow), ("", 6, 0), ("y", 0, 1)],
+)
 def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_presses_enter(
     shopper: Person, emulator: Running, typed: str, status: int, creates: int
 ) -> None:
@@ -238,6 +241,7 @@ def test_a_limit_is_not_held_against_what_is_still_to_be_edited(shopper: Person,
     assert shopper.run("retry", job, "--from", f"{job}.round-2.requests.jsonl").status == 6
 
 
+@pytest.mark.slow
 def test_the_question_says_where_no_bound_is_known(shopper: Person) -> None:
     shopper.write("in.jsonl", [request_line("a", **SEARCH)])
     surroundings = {**os.environ, **shopper.variables, "TERM": "dumb", "COLUMNS": "100"}

@@ -253,7 +253,7 @@ def _half_sent(person: Person, emulator: Running, lines: Sequence[bytes]) -> str
     ran = person.run("submit", path, "--max-requests", "2", "--parallel", "1", "--no-wait")
     assert ran.status == 8, ran.err
     with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
-        db.execute("update job set hold_until = null")
+        db.execute("update job set hold_until = null, window = null, window_at = null")
         db.execute("update batch set not_before = null")
     return _job(person)
 

@@ -95,6 +95,7 @@ def test_ctrl_c_lets_the_uploads_finish_and_cancels_nothing(server: Server, shel
     assert server.creates() == 6
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_checking_sends_nothing(server: Server, shell: Shell) -> None:
     with shell.start("submit", "-", stdin=-1) as process:
         while not list(shell.folder.glob(".batchctl/tmp/*.input.part")):
@@ -121,6 +122,7 @@ def test_two_processes_on_one_input_send_each_batch_once(server: Server, shell: 
     _finished(shell, lines)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_drama(server: Server, shell: Shell) -> None:
     _input(shell)
     assert _person(shell).run("submit", "in.jsonl").status == 0

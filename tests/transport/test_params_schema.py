@@ -29,6 +29,7 @@ def schemas(schema, path="params"):
 ALL = dict(schemas(SCHEMA))
 
 
+@pytest.mark.slow
 def test_the_shipped_schema_is_what_the_installed_sdk_gives():
     """Behind? python -m batchctl.transport.params_schema > batchctl/files/params.schema.json"""
     # In a process of its own: typing keeps one Literal for all orders of the same words, and which order that is
