@@ -1,12 +1,13 @@
 """`resolve JOB`: what is in doubt, what speaks for each side, and a person's decision. It sends nothing itself."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import reachable, tell_unread
 from batchctl.commands.settling import Settler, is_in_grace, listing_for, refuse_other_account, shares_of
 from batchctl.commands.surplus import notice_surplus
+from batchctl.domain.accounts import is_other_key
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.attaching import ids_problem
 from batchctl.domain.doubts import Candidate, OpenDoubt, adopting_problem, meant, resending_problem, resending_risks
@@ -33,7 +34,8 @@ def doubts_of(tools: Equipment, job: Job) -> Doubts:
         tools.server.meet()
         tools.place_guard.is_passed(tools, job)
         found = _in_doubt(tools, job)
-        if found:
+        # Where one was sent with another key, nobody but a person can say whether this one sees it.
+        if found and not any(_is_other_key(tools, b) for b in found):
             Settler(tools).settle(job, found)
         _seek_lost(tools, job)
         suspects = notice_surplus(tools, job)
@@ -94,11 +96,19 @@ def _in_doubt(tools: Equipment, job: Job) -> list[Batch]:
 def _opened(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> list[OpenDoubt]:
     if not doubts:
         return []
-    listing = listing_for(tools, job, doubts)
+    listing = listing_for(tools, job, doubts, with_any_key=True)
     return [
-        _open_doubt(tools, doubt, [_candidate(tools, seen, doubt) for seen in candidates_of([doubt], listing)])
+        replace(
+            _open_doubt(tools, doubt, [_candidate(tools, seen, doubt) for seen in candidates_of([doubt], listing)]),
+            is_list_whole=listing.is_whole,
+            is_other_key=_is_other_key(tools, doubt),
+        )
         for doubt in doubts
     ]
+
+
+def _is_other_key(tools: Equipment, batch: Batch) -> bool:
+    return is_other_key(batch.api, tools.server.account)
 
 
 def _open_doubt(
@@ -206,7 +216,7 @@ def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callabl
             f"{found.job.name} was made elsewhere: its requests are not known here",
             hint=f"batchctl attach {found.job.name} --input FILE gives them to it",
         )
-    refuse_other_account(tools, [d.batch for d in wanted])
+    refuse_other_account(tools, [d.batch for d in wanted if not d.is_other_key])
     for doubt in wanted:
         if problem := resending_problem(doubt):
             raise Refused(problem, hint=f"batchctl resolve {found.job.name} --adopt ID")

@@ -10,7 +10,7 @@ from typing import TypeVar
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import completed, pages, raise_unless_passing
 from batchctl.commands.sending import refuse, split
-from batchctl.domain.accounts import account_of, is_other
+from batchctl.domain.accounts import account_of, is_other, is_other_key
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, DoubtProblem
 from batchctl.domain.events import DoubtSettled, DuplicateBatch, LookFailed
@@ -213,10 +213,14 @@ def _why_open(verdict: Verdict, listing: Listing) -> str:
     return "unconfirmed: the API's list does not show it so far"
 
 
-def listing_for(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> Listing:
-    """What the API has, back to before the oldest create. Raises as `pages` does, and DoubtProblem for another account."""
+def listing_for(tools: Equipment, job: Job, doubts: Sequence[Batch], *, with_any_key: bool = False) -> Listing:
+    """What the API has, back to before the oldest create. Raises as `pages` does, and DoubtProblem for another account.
+
+    `with_any_key`: for a person to look at, who may have another key of the same account by now.
+    """
     known = tools.ledger.known_message_batches(job)
-    found, is_whole = list_since(tools, bound_of(doubts), known, doubts)
+    of_this_account = [d for d in doubts if not (with_any_key and is_other_key(d.api, tools.server.account))]
+    found, is_whole = list_since(tools, bound_of(doubts), known, of_this_account)
     return Listing(
         batches=found,
         known=known,
@@ -256,10 +260,12 @@ def refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:
     elsewhere = [d for d in doubts if is_other(d.api, here)]
     if elsewhere:
         there = account_of(elsewhere[0].api)
-        key = " with another key" if there.shown() == here.shown() else ""
+        is_rotated = is_other_key(elsewhere[0].api, here)
+        key, way = " with another key", "; where that key is gone, `batchctl resolve` takes your decision"
         raise DoubtProblem(
-            f"{len(elsewhere)} batches are unconfirmed at {there.shown()}{key}; this key and URL ask {here.shown()}",
-            hint="run it again with the key and the --base-url that they were sent with",
+            f"{len(elsewhere)} batches are unconfirmed at {there.shown()}{key if is_rotated else ''};"
+            f" this key and URL ask {here.shown()}",
+            hint=f"run it again with the key and the --base-url that they were sent with{way if is_rotated else ''}",
         )
 
 

@@ -51,3 +51,13 @@ def is_other(stored: str, here: Account) -> bool:
         theirs, ours = set(there.named.split()), set(here.named.split())
         return not (theirs <= ours or ours <= theirs)
     return bool(there.key and here.key) and there.key != here.key
+
+
+def is_other_key(stored: str, here: Account) -> bool:
+    """Whether nothing but the key speaks for another account: it may have been rotated, and be the same account's."""
+    return is_other(stored, here) and account_of(stored).key != here.key and not is_other(_without_key(stored), here)
+
+
+def _without_key(stored: str) -> str:
+    there = account_of(stored)
+    return Account(url=there.url, named=there.named).stored()

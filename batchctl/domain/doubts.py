@@ -20,7 +20,8 @@ class OpenDoubt:
 
     One that is `held` has results which may be another job's: its candidate is the batch it goes by.
 
-    `number` of `total`: its place in its round. `is_early`: the API's list may still be behind.
+    `number` of `total`: its place in its round. `is_early`: the API's list may still be behind. `is_list_whole`: all of the
+    list could be read. `is_other_key`: it was sent with another key, whose batches this one may not see.
     """
 
     batch: Batch
@@ -28,6 +29,8 @@ class OpenDoubt:
     total: int
     is_lost: bool
     is_early: bool
+    is_list_whole: bool = True
+    is_other_key: bool = False
     candidates: tuple[Candidate, ...] = ()
 
 
@@ -60,12 +63,16 @@ def resending_risks(doubts: Sequence[OpenDoubt]) -> list[str]:
             )
         elif doubt.batch.held:
             risks.append(f"batch {doubt.number} may be there already: {doubt.batch.held}")
+        elif doubt.is_other_key:
+            risks.append(f"batch {doubt.number} was sent with another key, whose batches this one may not see")
         elif doubt.batch.unconfirmed is Unconfirmed.ACCEPTED:
             risks.append(f"the API took batch {doubt.number}, and did not say as which one")
         elif doubt.batch.unknown_creates:
             risks.append(f"a create of batch {doubt.number} was lost before, too, and may show up yet")
         elif names:
             risks.append(f"batch {doubt.number} may be {names}")
+        elif not doubt.is_list_whole:
+            risks.append(f"the API's list could not be read whole: batch {doubt.number} may stand in what is missing")
         elif doubt.is_early:
             risks.append(f"the API's list may not show batch {doubt.number} yet")
     return risks

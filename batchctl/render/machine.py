@@ -394,6 +394,8 @@ def doubts_shape(
                 "message_batch_id": d.batch.message_batch_id,
                 "known_to_the_api": not d.is_lost,
                 "list_may_be_behind": d.is_early,
+                "list_read_whole": d.is_list_whole,
+                "sent_with_another_key": d.is_other_key,
                 "intent_at": d.batch.intent_at,
                 "missing_since": d.batch.missing_since,
                 "note": d.batch.note or None,

@@ -255,6 +255,7 @@ def _doubt(one: "OpenDoubt", now: datetime) -> Text:
         name = clean(one.batch.message_batch_id or "")
         return Text.assemble(("not known  ", "bold red"), f"{place}; the API answers 404 for {name} since {since}")
     asked = f"; its create began at {one.batch.intent_at:%Y-%m-%d %H:%M:%S} UTC" if one.batch.intent_at else ""
+    asked += ", with another key" if one.is_other_key else ""
     why = f"; {clean(one.batch.held or one.batch.note, 200)}" if one.batch.held or one.batch.note else ""
     return Text.assemble(("unconfirmed  ", "bold yellow"), f"{place}{asked}{why}")
 
@@ -264,6 +265,7 @@ def _candidates(one: "OpenDoubt", now: datetime) -> RenderableType:
         return Text("deleted there, or this key belongs to another API workspace", style="dim")
     if not one.candidates:
         late = "; its list may still be behind" if one.is_early else ""
+        late = "; not all of its list could be read" if not one.is_list_whole else late
         return Text(f"the API's list shows no batch that it could be{late}", style="dim")
     table = headed(
         "it may be", "status", "requests", "created", "its custom_ids", left=("it may be", "status", "its custom_ids")

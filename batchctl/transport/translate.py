@@ -5,6 +5,7 @@ Importing this module imports the SDK (1.2 s): only `client` does, and only when
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -262,7 +263,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
         return None
-    return min(seconds, MOST_SECONDS) if seconds > 0 else None
+    return min(seconds, MOST_SECONDS) if 0 < seconds < math.inf else None
 
 
 def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:

@@ -372,6 +372,37 @@ def test_behind_a_gateway_another_key_does_not_settle_what_this_one_left_open(
     assert b"sk-ant" not in stored
 
 
+@pytest.mark.parametrize("sees", [True, False], ids=["key of the same account", "key of another account"])
+def test_behind_a_gateway_a_person_decides_where_the_key_is_gone(
+    person: Person, emulator: Running, *, sees: bool
+) -> None:
+    _echoing(emulator, keys={"sk-ant-tests": "one", "sk-ant-other": "one" if sees else "two"})
+    with _gateway(emulator.base_url, drops=("anthropic-",)) as url:
+        person.variables["ANTHROPIC_BASE_URL"] = url
+        emulator.add_fault(LOST)
+        lines = _rows(5, "What is")
+        path = person.write("in.jsonl", lines)
+        person.left_in_doubt(path)
+        job = _job(person)
+        person.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
+        assert "batchctl resolve" in person.run("submit", path).err
+        (made,) = emulator.batches()
+        shown = person.run("resolve", job)
+        assert shown.status == 7, shown.err
+        assert "with another key" in shown.err + shown.out
+        assert (made["id"] in shown.err + shown.out) == sees
+        if sees:
+            assert person.run("resolve", job, "--adopt", made["id"]).status == 0
+        else:
+            # Without a yes nothing is sent again: it may well be there.
+            assert person.run("resolve", job, "--resend").status != 0
+            assert emulator.requests()[CREATE] == 1
+            assert person.run("resolve", job, "--resend", "--yes").status == 0
+        assert person.run("run", path, "--poll", "0.1s").status == 0
+    assert emulator.requests()[CREATE] == (1 if sees else 2)
+    assert _texts(person, job) == _asked(lines)
+
+
 # ---------------------------------------------------------------- clocks
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchctl.domain.accounts import Account, account_of, is_other
+from batchctl.domain.accounts import Account, account_of, is_other, is_other_key
 
 URL, GATEWAY = "https://api.anthropic.com", "https://gateway.example:8443/v1"
 NAMED, OTHERS = "org_1 wrkspc_1", "org_1 wrkspc_2"
@@ -96,3 +96,24 @@ def test_what_an_older_version_stored_is_compared_as_far_as_it_goes(
     stored: str, here: Account, *, expected: bool
 ) -> None:
     assert is_other(stored, here) is expected
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "expected"),
+    [
+        (an_account(named=""), an_account(named=""), False),
+        (an_account(named="", key=OTHER_KEY), an_account(named=""), True),
+        (an_account(named="", key=OTHER_KEY), an_account(), True),
+        (an_account(key=OTHER_KEY), an_account(named=""), True),
+        # More than the key speaks for another account.
+        (an_account(GATEWAY, "", OTHER_KEY), an_account(named=""), False),
+        (an_account(named=OTHERS, key=OTHER_KEY), an_account(), False),
+        # Nothing does: one account may have several keys.
+        (an_account(key=OTHER_KEY), an_account(), False),
+        (an_account(named="", key=""), an_account(), False),
+    ],
+)
+def test_whether_nothing_but_the_key_speaks_for_another_account(
+    there: Account, here: Account, *, expected: bool
+) -> None:
+    assert is_other_key(there.stored(), here) is expected

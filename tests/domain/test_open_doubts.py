@@ -18,12 +18,28 @@ from batchctl.domain.model import State, Unconfirmed
 
 
 def a_doubt(
-    *candidates: Candidate, number: int = 2, count: int = 10, is_lost: bool = False, is_early: bool = False, **more: Any
+    *candidates: Candidate,
+    number: int = 2,
+    count: int = 10,
+    is_lost: bool = False,
+    is_early: bool = False,
+    is_list_whole: bool = True,
+    is_other_key: bool = False,
+    **more: Any,
 ) -> OpenDoubt:
     """`more` of its batch."""
     state = State.ENDED if "held" in more else State.IN_PROGRESS if is_lost else State.SUBMITTING
     batch = a_batch(state, count=count, **more)
-    return OpenDoubt(batch=batch, number=number, total=3, candidates=candidates, is_lost=is_lost, is_early=is_early)
+    return OpenDoubt(
+        batch=batch,
+        number=number,
+        total=3,
+        is_lost=is_lost,
+        is_early=is_early,
+        is_list_whole=is_list_whole,
+        is_other_key=is_other_key,
+        candidates=candidates,
+    )
 
 
 def a_candidate(share: float | None, count: int | None = 10, name: str = "msgbatch_1") -> Candidate:
@@ -77,6 +93,9 @@ def test_one_whose_results_may_be_another_jobs_may_be_sent_again_although_its_id
         (a_doubt(a_candidate(0.0)), ""),
         (a_doubt(a_candidate(None)), "batch 2 may be msgbatch_1"),
         (a_doubt(is_early=True), "may not show batch 2 yet"),
+        (a_doubt(is_list_whole=False), "batch 2 may stand in what is missing"),
+        (a_doubt(a_candidate(0.0), is_list_whole=False), "batch 2 may stand in what is missing"),
+        (a_doubt(is_other_key=True), "sent with another key, whose batches this one may not see"),
         (a_doubt(is_lost=True), "batch 2 was msgbatch_1, which this key does not see any more"),
         (a_doubt(held="msgbatch_1: its model differs"), "batch 2 may be there already: msgbatch_1: its model differs"),
         (a_doubt(unconfirmed=Unconfirmed.ACCEPTED), "the API took batch 2, and did not say as which one"),

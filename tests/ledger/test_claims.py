@@ -202,6 +202,7 @@ def told_by_processes(code: str, path: Path, owners: Sequence[str]) -> list[list
     return told
 
 
+@pytest.mark.slow
 def test_four_processes_share_two_hundred_batches_and_none_has_two_owners(path: Path, ledger: Ledger) -> None:
     job = ledger.record_job(a_job(), [a_cut(1, n) for n in range(200)])
     told = told_by_processes(CLAIMS_EACH, path, [f"{n}-aa" for n in range(4)])

@@ -218,7 +218,7 @@ def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, s
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [("7", 7.0), ("0.5", 0.5), ("0", None), ("-1", None), ("soon", None), ("nan", None), ("", None)],
+    [("7", 7.0), ("0.5", 0.5), ("0", None), ("-1", None), ("soon", None), ("nan", None), ("inf", None), ("", None)],
 )
 def test_when_to_come_back_is_read_where_it_can_be(
     connect: Callable[..., Transport], retry_after: str, seconds: float | None
@@ -229,7 +229,7 @@ def test_when_to_come_back_is_read_where_it_can_be(
         transport.close()
 
 
-@pytest.mark.parametrize("retry_after", ["inf", "1e300", "99999999999"])
+@pytest.mark.parametrize("retry_after", ["1e300", "99999999999"])
 def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
     connect: Callable[..., Transport], retry_after: str
 ) -> None:
