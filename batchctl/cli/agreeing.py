@@ -4,16 +4,23 @@ from batchctl.cli.wiring import ask, is_at_a_terminal
 from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.estimating import Estimate
+from batchctl.domain.model import Job
 from batchctl.domain.money import Forecast, dollars
 from batchctl.render.screen import Screen
 
 
-def agreed(tools: Equipment, screen: Screen, budget: Budget, estimating: Estimating, wanted: str) -> Estimate:
-    """What a new job may cost. `wanted`: what is to be done at that price. Raises Refused where nobody agrees to it."""
+def agreed(
+    tools: Equipment, screen: Screen, budget: Budget, estimating: Estimating, wanted: str, job: Job | None = None
+) -> Estimate:
+    """What a new job may cost, or a round on top of what `job` comes to before it.
+
+    `wanted`: what is to be done at that price. Raises Refused where nobody agrees to it.
+    """
     if budget.limit is not None or budget.yes:
-        return budget.agreed(tools, estimating)
+        return budget.agreed(tools, estimating, job)
     found = estimating(tools.transport if is_at_a_terminal() else None)
-    screen.to_agree(found)
+    if is_at_a_terminal():
+        screen.to_agree(found)
     ask(f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")
     return found
 

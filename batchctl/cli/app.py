@@ -186,7 +186,7 @@ def retry(
     no_wait: o.NoWait = False,
     timeout: o.Timeout = None,
     max_cost: o.MaxCost = None,
-    yes: o.YesToUnknown = False,
+    yes: o.YesToPrice = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,

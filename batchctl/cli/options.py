@@ -128,8 +128,8 @@ MaxCost = Annotated[
         show_default=False,
     ),
 ]
-YesToUnknown = Annotated[
-    bool, typer.Option("--yes", "-y", help="Send what no limit can hold, too: without a known price or a bound.")
+YesToPrice = Annotated[
+    bool, typer.Option("--yes", "-y", help="Say yes to what would be asked: the price, what no limit can hold.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be sent, and send nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]

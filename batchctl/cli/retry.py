@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
 from batchctl.cli.wiring import Common, run
 from batchctl.commands import retry as retrying
 from batchctl.commands.budget import Budget
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
+from batchctl.commands.retry import Rebuilt
 from batchctl.commands.submit import send_rest, use_moved_input
 from batchctl.domain.choosing import Choice, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.model import Job
+from batchctl.domain.names import job_of_request_file, request_file_name
 from batchctl.render.screen import Screen
 
 
@@ -40,75 +43,97 @@ class Retry:
 def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         odd = unknown_words(wanted.choice.only, KNOWN_TYPES)
-        job = find_job(tools.ledger, word)
+        if wanted.edited and (wanted.is_for_editing or wanted.choice != Choice()):
+            raise UsageProblem("--from FILE holds the requests: --only, --include-* and --edit choose none of them")
+        of_file = job_of_request_file(wanted.edited.name) if wanted.edited else None
+        job = find_job(tools.ledger, word or of_file)
         known = {f.error_type for f in tools.ledger.failures(job)}
         if odd := [w for w in odd if w not in known]:
             raise UsageProblem(f"--only {odd[0]!r} is no class, no outcome and no error type of this job")
         job = use_moved_input(tools, job, wanted.moved_to)
         with tools.workspace.planning():
-            planned, status = _round_to_send(tools, screen, tools.ledger.job(job.name), wanted)
-        if planned is None:
-            return status
-        report = send_rest(tools, planned, is_new=planned.rounds != job.rounds, waits=wanted.waits)
+            job = tools.ledger.job(job.name)
+            rebuilt = None if _goes_on(tools, job, wanted) else _rebuilt(tools, job, wanted)
+        if rebuilt is not None:
+            if (status := _shown(tools, screen, job, rebuilt, wanted)) is not None:
+                return status
+            _record(tools, job, _agreed(tools, screen, job, rebuilt, wanted), wanted)
+        report = send_rest(tools, tools.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
 
     run(common, command)
 
 
-def _round_to_send(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> tuple[Job | None, int]:
-    """The job with a round to send; or None, and the status to leave with."""
-    if retrying.open_round(tools, job):
-        if wanted.is_particular:
-            raise Refused(
-                f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
-                hint=f"batchctl retry {job.name}, without options, sends the rest of it",
-            )
-        if job.canceled_at is not None:
-            raise Refused(
-                f"{job.name} was canceled: what was not sent then goes only after a yes",
-                hint=f"batchctl submit {job.name} --yes",
-            )
-        wanted.budget.of(job).hold_rest(tools, job)
-        wanted.budget.record(tools, job)
-        return job, DONE
-    path = _path_to_keep(job, wanted)
-    rebuilt = (
-        retrying.use_edited(tools, job, wanted.edited)
-        if wanted.edited
-        else retrying.rebuild(tools, job, wanted.choice, target=path)
-    )
+def _goes_on(tools: Equipment, job: Job, wanted: Retry) -> bool:
+    """Whether a round is still to be sent, as it was agreed to: no other is made before that."""
+    if not retrying.open_round(tools, job):
+        return False
+    if wanted.is_particular:
+        raise Refused(
+            f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
+            hint=f"batchctl retry {job.name}, without options, sends the rest of it",
+        )
+    if job.canceled_at is not None:
+        raise Refused(
+            f"{job.name} was canceled: what was not sent then goes only after a yes",
+            hint=f"batchctl submit {job.name} --yes",
+        )
+    wanted.budget.of(job).hold_rest(tools, job)
+    wanted.budget.record(tools, job)
+    return True
+
+
+def _rebuilt(tools: Equipment, job: Job, wanted: Retry) -> Rebuilt:
+    if wanted.edited:
+        return retrying.use_edited(tools, job, wanted.edited)
+    return retrying.rebuild(tools, job, wanted.choice, target=_path_to_keep(job, wanted))
+
+
+def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
+    """The choice, and what it would cost where that is all. The status to leave with; None where it is to be sent."""
     chosen = rebuilt.chosen
-    is_last, budget = wanted.keeps_file or not chosen.requests, wanted.budget.of(job)
-    screen.chosen(job.name, rebuilt.number, chosen, rebuilt.path, is_last=is_last)
+    is_last = wanted.keeps_file or not chosen.requests
     # What is to be edited may be made cheaper by that.
-    is_rehearsal = wanted.keeps_file and not wanted.is_for_editing and bool(chosen.requests)
-    refusal = retrying.refusal(tools, job, rebuilt, budget) if is_rehearsal else None
+    is_rehearsal = wanted.keeps_file and bool(chosen.requests)
+    price, refusal = retrying.rehearsed(tools, job, rebuilt, wanted.budget.of(job)) if is_rehearsal else (None, None)
+    path = wanted.edited or rebuilt.path
+    screen.chosen(job.name, rebuilt.number, chosen, path, is_last=is_last, estimate=price)
     if is_last or retrying.account_is_cause(chosen, wanted.choice):
-        retrying.discard(tools, job, rebuilt, keeps_file=path is not None and bool(chosen.requests))
+        retrying.discard(tools, job, rebuilt, keeps_file=is_rehearsal and wanted.edited is None)
     retrying.pause_for_account(tools, job, chosen, wanted.choice)
     if not is_last:
-        rebuilt = retrying.agreed(tools, job, rebuilt, budget)
-        wanted.budget.record(tools, job)
-        # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
-        tools.ledger.record_canceled(job, None)
-        return retrying.record(tools, job, rebuilt), DONE
+        return None
     if not chosen.requests:
         screen.note(f"{job.name}: nothing to send again")
-        return None, SOME_FAILED if chosen.left or job.left_out else DONE
+        return SOME_FAILED if chosen.left or job.left_out else DONE
     screen.note("nothing was sent")
-    if path is not None:
-        screen.note(f"next: batchctl retry {job.name} --from {path}")
-    if refusal is not None:
+    screen.note(f"next: batchctl retry {job.name} --from {path}")
+    if refusal is not None and not wanted.is_for_editing:
         raise refusal
-    return None, DONE
+    return DONE
+
+
+def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
+    """At its price. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
+    budget, what = wanted.budget.of(job), f"send {rebuilt.chosen.requests:,} requests again"
+    return retrying.agreed(tools, job, rebuilt, lambda of: agreed(tools, screen, budget, of, what, job))
+
+
+def _record(tools: Equipment, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:
+    with tools.workspace.planning():
+        # First the limit: a round that stands is sent by whoever goes on with the job.
+        wanted.budget.record(tools, job)
+        retrying.record(tools, job, rebuilt)
+        # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
+        tools.ledger.record_canceled(job, None)
 
 
 def _path_to_keep(job: Job, wanted: Retry) -> Path | None:
     """Where a person wants the rebuilt file. Raises Refused where it would take the place of their edits."""
-    if not wanted.keeps_file or wanted.edited is not None:
+    if not wanted.keeps_file:
         return None
-    path = (wanted.output_dir or Path()) / f"{job.name}.round-{job.rounds[-1].number + 1}.requests.jsonl"
+    path = (wanted.output_dir or Path()) / request_file_name(job.name, job.rounds[-1].number + 1)
     if wanted.is_for_editing and path.exists():
         raise Refused(
             f"{path} is there already: it may hold your edits", hint=f"batchctl retry {job.name} --from {path}"

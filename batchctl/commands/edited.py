@@ -5,6 +5,7 @@ from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import latest
+from batchctl.commands.models import Models
 from batchctl.commands.planning import Planner
 from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.merging import without_plain_success
@@ -22,7 +23,9 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
     if is_spooled(str(edited)):
         raise UsageProblem(f"--from {edited}: name the plain file that was edited")
     # Edited is edited: what was added to the input stands in the file, unless the person took it away.
-    planner = Planner(tools, replace(job.settings, cache_system=""), skip_bad=False, depth=Depth.FULL)
+    settings = replace(job.settings, cache_system="")
+    models = Models(tools, settings, Depth.FULL)
+    planner = Planner(tools, settings, skip_bad=None, depth=Depth.FULL, models=models)
     planner.discard(planner.read(str(edited), stdin=None))
     origins = _origins_without_success(tools, job)
     lines: dict[int, bytes] = {}

@@ -64,11 +64,11 @@ class Planner:
         tools: LightEquipment,
         settings: Settings,
         *,
-        skip_bad: bool,
+        skip_bad: bool | None,
         depth: Depth,
         models: Models | None = None,
     ) -> None:
-        """`models`: what requests name is held against them; None: it is not."""
+        """`skip_bad`: None where it cannot be asked for. `models`: what requests name is held against them; None: it is not."""
         self._tools = tools
         self._settings = settings
         self._skip_bad = skip_bad
@@ -227,9 +227,10 @@ class Planner:
     def _refuse(self, path: str, seen: Scan, listed: Path) -> None:
         """Raises InputProblem where an error stands, unless bad lines are left out and a good one remains."""
         if seen.errors and not self._skip_bad:
+            way = "take them out" if self._skip_bad is None else "leave them out with --skip-bad"
             raise InputProblem(
                 f"{path}: {seen.left_out:,} of {seen.lines:,} lines cannot be sent; nothing was sent",
-                hint=f"mend them, or leave them out with --skip-bad; all of them: {listed}",
+                hint=f"mend them, or {way}; all of them: {listed}",
             )
         if not seen.count:
             raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {listed}")

@@ -8,7 +8,7 @@ A stop before 3 leaves files that the next try removes; a stop after it is conti
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from batchctl.commands.latest import Latest, latest
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK
 from batchctl.domain.errors import AccountProblem, Refused
+from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
@@ -100,26 +101,25 @@ def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -
         left.unlink(missing_ok=True)
 
 
-def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Rebuilt:
-    """With what it may cost, within the limit for all rounds together. Raises Refused, and then the files are gone."""
+def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, agree: Callable[[Estimating], Estimate]) -> Rebuilt:
+    """With what it may cost, which `agree` holds against a limit or asks for. Raises Refused, and then the files are gone."""
     try:
         tallies = tallied(rebuilt.path)
-        forecast = budget.agreed(tools, _estimating(tools, job, rebuilt, tallies), job).forecast
+        forecast = agree(_estimating(tools, job, rebuilt, tallies)).forecast
     except BaseException:
         discard(tools, job, rebuilt, keeps_file=False)
         raise
     return replace(rebuilt, shape=shape_of(tallies), forecast=forecast)
 
 
-def refusal(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> Refused | None:
-    """What a limit would say to sending it, by its bytes alone; None where it would say nothing, or there is none."""
-    if budget.limit is None:
-        return None
+def rehearsed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> tuple[Estimate, Refused | None]:
+    """What it may cost, by its bytes alone; and what a limit would say to sending it."""
+    found = _estimating(tools, job, rebuilt, tallied(rebuilt.path))(None)
     try:
-        budget.rehearsed(tools, _estimating(tools, job, rebuilt, tallied(rebuilt.path)), job)
+        budget.rehearsed(tools, lambda _: found, job)
     except Refused as refused:
-        return refused
-    return None
+        return found, refused
+    return found, None
 
 
 def _estimating(tools: Equipment, job: Job, rebuilt: Rebuilt, tallies: Sequence[Tally]) -> Estimating:

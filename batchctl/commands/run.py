@@ -71,4 +71,4 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> 
             retry.discard(tools, job, rebuilt, keeps_file=False)
             retry.pause_for_account(tools, job, rebuilt.chosen, Choice())
             return None
-        return retry.record(tools, job, retry.agreed(tools, job, rebuilt, budget))
+        return retry.record(tools, job, retry.agreed(tools, job, rebuilt, lambda of: budget.agreed(tools, of, job)))

@@ -16,6 +16,17 @@ def job_name(stem: str, sha256: str, taken: Collection[str]) -> str:
     return name
 
 
+def request_file_name(job: str, round_: int) -> str:
+    """The file that `retry --dry-run` and `--edit` write for a person."""
+    return f"{job}.round-{round_}.requests.jsonl"
+
+
+def job_of_request_file(name: str) -> str | None:
+    """The job that such a file is of; None for a name of any other form."""
+    found = re.fullmatch(rf"({NAME_PATTERN})\.round-\d+\.requests\.jsonl", name)
+    return found and found[1]
+
+
 def name_problem(name: str) -> str:
     """Why a name given by a person cannot be used; empty when it can. It becomes a folder and file names."""
     if not name or re.fullmatch(NAME_PATTERN, name):

@@ -365,7 +365,9 @@ def _prices_shape(prices: "Prices") -> dict[str, str]:
     return {name: f"{price.normalize():f}" for name, price in asdict(prices).items()}
 
 
-def chosen_shape(job: str, round_: int, chosen: "Chosen", path: Path) -> dict[str, Any]:
+def chosen_shape(
+    job: str, round_: int, chosen: "Chosen", path: Path, estimate: "Estimate | None" = None
+) -> dict[str, Any]:
     return {
         "type": "retry",
         "job": job,
@@ -377,6 +379,7 @@ def chosen_shape(job: str, round_: int, chosen: "Chosen", path: Path) -> dict[st
             {"type": kind, "class": cls, "why": why, "requests": n} for (kind, cls, why), n in chosen.left.items()
         ],
         "request_file": str(path),
+        "estimate": estimate_shape(estimate) if estimate else None,
     }
 
 

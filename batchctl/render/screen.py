@@ -157,15 +157,19 @@ class Screen:
         if not self._quiet:
             self._err.print(reports.next_line(prices.NEXT), soft_wrap=True)
 
-    def chosen(self, job: str, round_: int, chosen: "Chosen", path: Path, *, is_last: bool) -> None:
-        """Before a retry is sent, or instead of it (`is_last`)."""
+    def chosen(
+        self, job: str, round_: int, chosen: "Chosen", path: Path, *, is_last: bool, estimate: "Estimate | None"
+    ) -> None:
+        """Before a retry is sent, or instead of it (`is_last`), with what it would cost."""
         if self._json:
             if is_last:
-                machine.write(sys.stdout, machine.chosen_shape(job, round_, chosen, path))
+                machine.write(sys.stdout, machine.chosen_shape(job, round_, chosen, path, estimate))
             return
         self._stop_live()
         if not self._quiet:
             _print(self._err, reports.chosen(chosen))
+            if estimate is not None:
+                self.to_agree(estimate)
         if is_last and chosen.requests:
             sys.stdout.write(f"{path}\n")
 

@@ -289,6 +289,43 @@ def _with_a_round_to_send(shopper: Person, emulator: Running) -> str:
     return job
 
 
+def test_off_a_terminal_a_retry_is_sent_once_somebody_has_agreed_to_its_price(
+    shopper: Person, emulator: Running
+) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    edited = shopper.folder / "edited.jsonl"
+    assert shopper.run("retry", job, "--dry-run", "-n").status == 0
+    (shopper.folder / f"{job}.round-2.requests.jsonl").rename(edited)
+    for words in ((), ("--only", "retry"), ("--from", edited)):
+        ran = shopper.run("retry", job, *words)
+        assert ran.status == 6, ran.err
+        assert re.search(r"send \d+ requests again for \$[\d.]+ to \$[\d.]+", ran.err)
+        assert "--max-cost" in ran.err
+    assert _creates(emulator) == 1
+    assert len(shopper.run("status", job, "--json").json["rounds"]) == 1
+    assert [p.name for p in (shopper.folder / ".batchctl" / "jobs" / job).glob("*round-2*")] == []
+    assert shopper.run("retry", job, "--yes").status == 0
+    assert _creates(emulator) == 2
+
+
+def test_a_dry_run_of_a_retry_names_its_price(shopper: Person, emulator: Running) -> None:
+    job = _with_a_round_to_send(shopper, emulator)
+    ran = shopper.run("retry", job, "--dry-run")
+    assert ran.status == 0, ran.err
+    assert re.search(r"in batches +\$[\d.]+", ran.err), ran.err
+    found = shopper.run("retry", job, "--dry-run", "--json").json
+    price = found["estimate"]["batch_usd"]
+    assert 0 < Decimal(price["low"]) <= Decimal(price["high"])
+    assert found["estimate"]["requests"] == found["requests"]
+
+
+def test_a_limit_that_was_named_before_holds_for_a_retry_without_a_question(shopper: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5, "recover_after": 1}})
+    job = shopper.submitted("in.jsonl", requests(40), "--max-cost", "1")
+    assert shopper.run("fetch", job).status == 3
+    assert shopper.run("retry", job).status == 0
+
+
 def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Person, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     ran = shopper.run("retry", job, "--max-cost", "0.001")
@@ -302,7 +339,7 @@ def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Perso
 def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Person, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     key = shopper.variables.pop("ANTHROPIC_API_KEY")
-    assert shopper.run("retry", job).status == 4
+    assert shopper.run("retry", job, "--yes").status == 4
     shopper.variables["ANTHROPIC_API_KEY"] = key
     for verb in ("retry", "run", "submit"):
         ran = shopper.run(verb, job, "--max-cost", "0.001")

@@ -119,6 +119,53 @@ def test_an_edited_file_with_other_ids_or_faults_is_refused(person: Person, emul
     assert "line 1 (bad-1)" in broken.err
 
 
+def test_what_was_edited_passes_the_check_of_any_input(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, _lines())
+    creates = emulator.requests()[CREATE]
+    unknown = person.write("unknown.jsonl", [request("bad-1", model="claude-no")])
+    ran = person.run("retry", job, "--from", unknown)
+    assert ran.status == 5, ran.err
+    assert "claude-no" in ran.err
+    assert "--skip-bad" not in ran.err, "retry has no such option"
+    assert emulator.requests()[CREATE] == creates
+
+
+@pytest.mark.parametrize(
+    "option", [("--only", "retry"), ("--include-invalid",), ("--include-canceled",), ("--edit",)], ids="".join
+)
+def test_a_file_chooses_by_itself(person: Person, emulator: Running, option: tuple[str, ...]) -> None:
+    job = _mixed(person, emulator, _lines())
+    creates = emulator.requests()[CREATE]
+    ran = person.run("retry", job, "--from", person.write("edited.jsonl", [request("bad-1")]), *option)
+    assert (ran.status, emulator.requests()[CREATE]) == (2, creates), ran.err
+
+
+def test_a_dry_run_of_an_edited_file_keeps_it_and_names_it(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, _lines())
+    creates = emulator.requests()[CREATE]
+    edited = person.write("edited.jsonl", [request("bad-1")])
+    ran = person.run("retry", job, "--from", edited, "--dry-run")
+    assert ran.status == 0, ran.err
+    assert ran.out.split() == [str(edited)]
+    assert edited.exists()
+    assert emulator.requests()[CREATE] == creates
+    assert [p.name for p in (person.folder / ".batchctl" / "jobs" / job).glob("*round-2*")] == []
+
+
+def test_a_file_of_an_older_job_is_taken_for_that_job(person: Person, emulator: Running) -> None:
+    lines = _lines()
+    job = _mixed(person, emulator, lines)
+    assert person.run("retry", job, "--include-invalid", "--edit").status == 0
+    emulator.set_scenario({"batch_seconds": 0})
+    latest = person.submitted("other.jsonl", requests(3, "other"))
+    ran = person.run("retry", "--from", f"{job}.round-2.requests.jsonl", "--dry-run")
+    assert ran.status == 0, ran.err
+    assert latest not in ran.err + ran.out
+    missing = person.write("never-was.round-2.requests.jsonl", [request("bad-1")])
+    ran = person.run("retry", "--from", missing)
+    assert (ran.status, "never-was" in ran.err) == (2, True)
+
+
 def test_out_of_credit_pauses_instead_of_burning_rounds(person: Person, emulator: Running) -> None:
     job = _mixed(person, emulator, requests(50), out_of_credit=0.3, overloaded_error=0.2, recover_after=0)
     creates = emulator.requests()[CREATE]
