@@ -39,7 +39,13 @@ def test_the_peak_is_the_same_for_ten_times_the_requests(server: Server, shell: 
             )
     server.post("scenario", {"batch_seconds": 0, "outcomes": {"overloaded_error": 0.03, "expired": 0.005}})
     peaks = {}
-    for words, expected in (("submit in.jsonl --yes", 0), ("fetch", 3), ("retry --yes", 0), ("fetch", 0), ("verify", 0)):
+    for words, expected in (
+        ("submit in.jsonl --yes", 0),
+        ("fetch", 3),
+        ("retry --yes", 0),
+        ("fetch", 0),
+        ("verify", 0),
+    ):
         status, peaks[words] = _peak_mb(shell, *words.split())
         assert status == expected, words
     assert max(peaks.values()) < CEILING_MB, peaks
