@@ -8,6 +8,8 @@ from pathlib import Path
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.health import PUT_BACK, LedgerFacts
 from batchctl.ledger import owners
+from batchctl.ledger.opening import HEAD
+from batchctl.ledger.structure import refuse_strange
 
 WAIT_SECONDS = 5.0
 DAMAGE_SHOWN = 3
@@ -21,6 +23,7 @@ def look(path: Path, owners_folder: Path) -> LedgerFacts:
         revision = (
             db.execute("SELECT version_num FROM alembic_version").fetchone() if "alembic_version" in tables else None
         )
+        refuse_strange(path, db, is_newest=revision is not None and revision[0] == HEAD)
         has_rows = {"job", "batch"} <= tables
         by_state = dict(db.execute("SELECT state, count(*) FROM batch GROUP BY state")) if has_rows else {}
         claimed = (

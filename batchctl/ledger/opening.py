@@ -19,7 +19,8 @@ def journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> str:
 
 
 # Whoever reads takes the journal as it is: to change it would be to write, in a folder that may only be read.
-TO_READ = ("busy_timeout=30000",)
+# A schema that was made elsewhere may call no function that does more than compute.
+TO_READ = ("busy_timeout=30000", "trusted_schema=OFF")
 TO_WRITE = (*TO_READ, f"journal_mode={journal_mode()}", "synchronous=FULL", "foreign_keys=ON")
 
 

@@ -27,6 +27,7 @@ from batchctl.ledger.rows import (
     round_of,
     spent_of,
 )
+from batchctl.ledger.structure import refuse_strange
 
 _BATCHES = " ".join(("SELECT", columns("batch", BATCH), "FROM batch"))
 _JOBS = " ".join(("SELECT", columns("job", JOB), "FROM job"))
@@ -62,8 +63,12 @@ class Questions:
         with translated(path):
             self._connection = connected(path, pragmas)
             try:
+                # From one instant: another process may bring it up to date meanwhile.
+                self._connection.execute("BEGIN")
                 self.revision = stored_revision(self._connection)
                 refuse_newer(path, self.revision)
+                refuse_strange(path, self._connection, is_newest=self.revision == HEAD)
+                self._connection.rollback()
             except (sqlite3.DatabaseError, LedgerProblem):
                 self._connection.close()
                 raise

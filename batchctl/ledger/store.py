@@ -14,6 +14,7 @@ from batchctl.ledger.engine import bring_up_to_date, open_engine, translated
 from batchctl.ledger.opening import HEAD, TO_WRITE
 from batchctl.ledger.questions import Questions
 from batchctl.ledger.schema import batch, move
+from batchctl.ledger.structure import refuse_strange
 
 
 class Store(Questions):
@@ -42,6 +43,8 @@ class Store(Questions):
         try:
             with translated(self._path):
                 bring_up_to_date(self._engine)
+            with self._read() as db:
+                refuse_strange(self._path, db, is_newest=True)
         except BaseException:
             self.close()
             raise

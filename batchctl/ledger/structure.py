@@ -1,0 +1,84 @@
+"""What stands in the schema of a ledger that this program has made: one with anything else in it is not obeyed.
+
+A trigger, a view or a changed table makes of a plain write whatever its author wanted. So the schema is looked at before
+the first row is read, and without SQLAlchemy.
+"""
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchctl.domain.errors import LedgerProblem
+
+# Of each table of today's schema: its columns in their order, with types, keys and defaults, and its unique keys.
+TABLES = {
+    "alembic_version": "22e6a066671e8790",
+    "batch": "054c61fa526710d6",
+    "failure": "f6ecc1e817b2e268",
+    "job": "bc768a48be9867dc",
+    "move": "2b8bcfd29d0e6c7d",
+    "place": "4dd8011e7db95baf",
+    "presumed": "498b7e2c12fcd79d",
+    "round": "612829c1ceb5aa5d",
+    "stranger": "90b3e07a45de98bd",
+    "surplus": "082186671b9cad9d",
+    "usage": "76040b123a0b15f6",
+}
+INDEXES = {"ix_batch_state": "createindexix_batch_stateonbatch(job_id,state)"}
+# Made by SQLite itself, for unique keys and by ANALYZE. Nobody else can make a name that begins so.
+OWN = "sqlite_"
+# Clauses that none of our tables has, and that change what a write does.
+_CLAUSES = re.compile(r"\b(as|check|collate|conflict|deferrable|generated|on|strict|without)\b", re.IGNORECASE)
+_SHOWN = 60
+
+_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+_COLUMNS = 'SELECT name, type, "notnull", pk, hidden, dflt_value FROM pragma_table_xinfo(?) ORDER BY cid'
+
+
+def refuse_strange(path: Path, connection: sqlite3.Connection, *, is_newest: bool) -> None:
+    """Raises LedgerProblem for what no version of this program makes. `is_newest`: the tables are those of today."""
+    if strange := next(_strange(connection, is_newest=is_newest), ""):
+        raise LedgerProblem(
+            f"the ledger {path} holds what batchctl does not make: {strange}; nothing was read or changed",
+            hint=f"if {path.parent} came with a repository or from somebody else, name a folder of your own: --workspace DIR;"
+            " if you added it yourself, remove it with sqlite3",
+        )
+
+
+def _strange(connection: sqlite3.Connection, *, is_newest: bool) -> Iterator[str]:
+    objects = connection.execute(_OBJECTS).fetchall()
+    for kind, name, table, sql in objects:
+        if kind == "table" and name not in TABLES and not name.startswith(OWN):
+            yield f"the table {_shown(name)}"
+        elif kind == "index" and not name.startswith(OWN) and INDEXES.get(name) != _bare(sql):
+            yield f"the index {_shown(name)} on {_shown(table)}"
+        elif kind not in {"table", "index"}:
+            yield f"the {kind} {_shown(name)} on {_shown(table)}"
+        elif kind == "table" and name in TABLES and (clause := _CLAUSES.search(sql)):
+            yield f"{clause[0].upper()} in the table {_shown(name)}"
+    if is_newest:
+        for table, known in TABLES.items():
+            if digest(connection, table) != known:
+                yield f"other columns or keys in the table {table}"
+
+
+def digest(connection: sqlite3.Connection, table: str) -> str:
+    """Of the columns of a table and its unique keys, whatever its SQL looks like."""
+    columns = [[*column, _bare(default)] for *column, default in connection.execute(_COLUMNS, (table,))]
+    keys = [
+        [name for _, _, name in connection.execute("SELECT * FROM pragma_index_info(?)", (index,))]
+        for _, index, is_unique, *_ in connection.execute("SELECT * FROM pragma_index_list(?)", (table,))
+        if is_unique
+    ]
+    return hashlib.sha256(repr((columns, sorted(keys))).encode()).hexdigest()[:16]
+
+
+def _bare(sql: str | None) -> str:
+    """Without spaces and quotes, of which versions of SQLite and SQLAlchemy write more or fewer."""
+    return re.sub(r"[\s\"'`\[\]]", "", sql or "").lower()
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
