@@ -28,6 +28,7 @@ def prices(common: Common, model: str | None, *, is_every: bool, refreshes: bool
 @contextlib.contextmanager
 def _opened(common: Common, clock: Clock, _screen: Screen, stop: StopSign) -> Iterator[PriceTools]:
     workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
+    workspace.refuse_links_out()
     yield PriceTools(
         workspace=workspace,
         cached=cached_price_list(os.environ),

@@ -138,6 +138,7 @@ def opened_light(
 
 def workspace_of(common: Common, clock: Clock) -> Workspace:
     workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
+    workspace.refuse_links_out()
     if common.makes_workspace:
         workspace.make()
         workspace.sweep((clock.now() - LEFTOVERS_AFTER).timestamp())

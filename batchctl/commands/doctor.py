@@ -203,6 +203,7 @@ def _workspace(patient: Patient) -> Iterator[Finding]:
         yield ok("workspace", f"none here; `batchctl submit` makes {root}")
         yield of_room(probing.room(root))
         return
+    workspace.refuse_links_out()
     looks: list[tuple[str, Look]] = [
         ("workspace", lambda: [ok("workspace", str(root))]),
         ("permissions", lambda: [of_modes(probing.modes(workspace))]),

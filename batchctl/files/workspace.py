@@ -63,6 +63,21 @@ class Workspace:
     def exists(self) -> bool:
         return self.ledger.exists()
 
+    def refuse_links_out(self) -> None:
+        """Raises UsageProblem where a symbolic link in it leads elsewhere, to something that is there or not.
+
+        A workspace is found upwards from wherever a person stands: what it links to was chosen by whoever made it.
+        """
+        home = self.root.resolve()
+        for link in _links(self.root):
+            if not _target(link).is_relative_to(home):
+                raise UsageProblem(
+                    f"{link}: a symbolic link that leads out of the workspace, to {str(link.readlink())!r};"
+                    " nothing was read or changed",
+                    hint="a workspace is moved as a whole, then named with --workspace DIR; if it came with a repository or"
+                    " from somebody else, name one of your own",
+                )
+
     def make(self) -> None:
         with disk(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
@@ -153,3 +168,25 @@ class Workspace:
             with contextlib.suppress(OSError):
                 if left.stat().st_mtime < before:
                     left.unlink()
+
+
+def _links(folder: Path) -> Iterator[Path]:
+    """All symbolic links in a folder and the folders in it; none is followed."""
+    folders = [folder]
+    while folders:
+        # What went meanwhile, and what may not be read, is not used either.
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as found:
+            for one in found:
+                if one.is_symlink():
+                    yield Path(one.path)
+                elif one.is_dir(follow_symlinks=False):
+                    folders.append(Path(one.path))
+
+
+def _target(link: Path) -> Path:
+    """The root for links that lead in a circle: they lead nowhere."""
+    try:
+        target = link.resolve()
+    except (RuntimeError, OSError):
+        return Path("/")
+    return Path("/") if target.is_symlink() else target

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import (
     Batch,
     Claim,
@@ -72,6 +73,11 @@ def columns(table: str, names: Iterable[str]) -> str:
 def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[tuple[str, bool]]) -> Job:
     """`surplus`: ids of the API, and whether each is settled."""
     of = dict(zip(JOB, row, strict=True))
+    if not _is_file_name(of["name"]):
+        raise LedgerProblem(
+            f"the ledger has a job called {of['name']!r}, which batchctl names none",
+            hint="if the workspace came with a repository or from somebody else, name one of your own: --workspace DIR",
+        )
     settings = Settings(
         api_version=of.pop("api_version"),
         betas=tuple(json.loads(of.pop("betas"))),
@@ -90,6 +96,11 @@ def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[tuple[str, bool]
         tuple(name for name, is_settled in surplus if is_settled is which) for which in (False, True)
     )
     return Job(**of, settings=settings, rounds=tuple(rounds))
+
+
+def _is_file_name(name: object) -> bool:
+    """A job's folder and its output are named so: a part of a path, and none that leads elsewhere."""
+    return isinstance(name, str) and name not in {"", ".", ".."} and not {"/", "\0"} & set(name)
 
 
 def round_of(row: Row) -> Round:

@@ -79,3 +79,46 @@ def test_a_workspace_that_is_moved_still_finds_its_own_files(tmp_path: Path, wor
     moved = Workspace(tmp_path / "elsewhere")
     assert moved.resolve(workspace.store(inside)) == moved.root / "jobs/reviews-7f3a/round-1.requests.jsonl"
     assert moved.resolve(workspace.store(outside)) == outside
+
+
+PARTS = (
+    "jobs", "ledger.db", "ledger.db-wal", "owners", "tmp", "problems", "prices.toml", "prices.json", "models.json",
+    "planning.lock", ".gitignore", "jobs/a", "jobs/a/raw", "jobs/a/round-1.requests.jsonl", "jobs/a/raw/round-1.000000000.jsonl",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    ("target", "is_refused"),
+    [
+        ("/elsewhere/that/is/not/there", True),
+        ("{outside}", True),
+        ("{root}/missing/../../outside", True),
+        ("{root}/prices.toml.old", False),
+        ("{link}", True),
+        ("{root}/models.json.old", False),
+    ],
+)
+def test_no_part_of_a_workspace_may_be_a_link_that_leads_out_of_it(
+    tmp_path: Path, part: str, target: str, *, is_refused: bool
+) -> None:
+    root, outside = tmp_path / ".batchctl", tmp_path / "outside"
+    outside.mkdir()
+    link = root / part
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target.format(root=root, outside=outside, link=link))
+    workspace = Workspace(root)
+    if not is_refused:
+        workspace.refuse_links_out()
+        return
+    with pytest.raises(UsageProblem, match="leads out of the workspace") as raised:
+        workspace.refuse_links_out()
+    assert raised.value.message.startswith(f"{link}: ")
+
+
+def test_a_workspace_that_is_a_link_itself_and_one_that_is_not_there_lead_nowhere(tmp_path: Path) -> None:
+    Workspace(tmp_path / "none").refuse_links_out()
+    (tmp_path / "large disk" / "jobs").mkdir(parents=True)
+    (tmp_path / ".batchctl").symlink_to("large disk")
+    (tmp_path / "large disk" / "own").symlink_to("jobs")
+    Workspace(tmp_path / ".batchctl").refuse_links_out()
