@@ -9,7 +9,7 @@ from batchctl.commands.cost import cost
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.budget import Standing, most_of_forecast, most_of_round, standing
 from batchctl.domain.errors import Refused
-from batchctl.domain.estimating import Estimate
+from batchctl.domain.estimating import NO_BOUND, Estimate
 from batchctl.domain.model import Job, Presumed
 from batchctl.domain.money import dollars
 from batchctl.domain.states import OPEN
@@ -91,7 +91,7 @@ def _why_unknown(estimate: Estimate, job: Job | None) -> str:
     if estimate.unpriced:
         return f": no price is known for {', '.join(estimate.unpriced)}"
     if estimate.forecast and not estimate.forecast.is_bound:
-        return ": what the API does by itself (tools, compacting), or what pictures and documents weigh, has no bound"
+        return f": {'; '.join(one for one in estimate.how if NO_BOUND in one)}"
     return _why_unknown_before(job)
 
 

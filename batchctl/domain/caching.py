@@ -46,7 +46,7 @@ LEAST_TOKENS: Mapping[str, int] = {
 LEAST_CACHED_TOKENS = min(LEAST_TOKENS.values())
 BYTES_PER_TOKEN = 4
 # However dense a text is; only what does not reach a minimum at this rate surely does not.
-LEAST_BYTES_PER_TOKEN = 2
+LEAST_BYTES_PER_TOKEN = 1
 
 
 class Left(StrEnum):

@@ -1,12 +1,12 @@
 """What an input will cost, before it is sent: tokens out of lengths and a few counts, money out of tokens.
 
-Each figure is low, expected and high. `high` is meant as a bound that a budget can rest on: prompts as long as the worst
-that was measured, and some as long as their bytes can be, for a sample does not meet everything; answers as long as
-`max_tokens` allows; caches that are only ever written.
+Each figure is low, expected and high. `high` is a bound that a budget can rest on, or the forecast says that it is none:
+prompts that the API counted as long as it said, all others with a token for each byte; answers as long as `max_tokens`
+allows; caches that are only ever written; the dearest place and the dearest step of prices that can be reached.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import reduce
@@ -23,7 +23,7 @@ from batchctl.domain.caching import (
     least_tokens,
     pays_from,
 )
-from batchctl.domain.money import OF_GEO, Forecast, Lane, Prices, Sheet, Usage, cost, step_of
+from batchctl.domain.money import DEAREST_GEO, GLOBAL_GEO, OF_GEO, Forecast, Lane, Prices, Sheet, Usage, cost, step_of
 from batchctl.domain.price_table import is_form_of, version
 from batchctl.domain.tallies import Sampled, Stratum, Tally, least_of
 
@@ -31,9 +31,8 @@ from batchctl.domain.tallies import Sampled, Stratum, Tally, least_of
 # model 4.7 on a tokenizer makes about 30 % more tokens of the same text (pricing page of the API's documentation).
 BYTES_PER_TOKEN, NEWER_BYTES_PER_TOKEN, NEWER_SINCE = 4.0, 3.0, (4, 7)
 LOW_BYTES_PER_TOKEN = 8.0
-# No ASCII text has more than a token for two bytes, \u escapes of other scripts included; a character of other scripts may
-# be one for each of its bytes.
-HIGH_BYTES_PER_TOKEN, HIGH_BYTES_PER_FOREIGN_TOKEN = 2.0, 1.0
+# A token is at least one byte of its text, in whatever script; random ASCII has 1.3 bytes to a token.
+HIGH_BYTES_PER_TOKEN = 1.0
 # Base64 of a picture or a document: what that weighs has little to do with its bytes.
 ENCODED_BYTES_PER_TOKEN = 100.0
 # With tools, the API writes a prompt of its own before a request: some hundreds of tokens, by model and tool (tool use page).
@@ -41,16 +40,18 @@ MOST_TOOL_TOKENS = 1_000
 
 # The API calls its own count an estimate; few counts say little of how little a prompt may have.
 COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
-# What none of n was like, drawn by chance, is less than 3 in n of all, 19 times out of 20 (the rule of three).
-NOT_MET = 3
 # Deviations of a stratum from the line through all points are believed from so many points on.
 ENOUGH_POINTS = 3
+
+# What a line of `how` says where the forecast is no bound, after the reason.
+NO_BOUND = "high is no bound"
 
 # Without earlier answers: shares of `max_tokens`, assumed.
 ASSUMED_LOW, ASSUMED_EXPECTED = 0.01, 0.25
 
-# Calls for the prefix of a group, of all calls; and the shortest that may be cached at all, in bytes.
-PREFIX_SHARE = 4
+# Of all calls, one in so many for the prefixes of groups that a cache may hold, and in all, with those that hide tokens; and
+# the shortest that may be cached at all, in bytes.
+CACHED_PREFIX_SHARE, PREFIX_SHARE = 4, 2
 LEAST_PREFIX_BYTES = 1_000
 
 T = TypeVar("T", int, Decimal)
@@ -152,17 +153,34 @@ class Estimate:
 
 
 def estimated(
-    groups: Sequence[Known], sheets: Mapping[str, Sheet | None], answers: Sequence[Answered], *, day: date, why: str
+    groups: Sequence[Known],
+    sheets: Mapping[str, Sheet | None],
+    answers: Sequence[Answered],
+    *,
+    day: date,
+    why: str,
+    limits: Mapping[str, Sheet | None] | None = None,
 ) -> Estimate:
-    """`why`: what kept the API from counting, or from counting all that was wanted; empty for nothing."""
+    """`why`: what kept the API from counting, or from counting all that was wanted; empty for nothing.
+
+    `limits`: the prices that a limit rests on, where they are others; None for a model: there are none to rest on.
+    """
+    limits = sheets if limits is None else limits
     weighed = [_weighed(one, _pooled(one, groups), _answers_of(one.tally.model, answers)) for one in groups]
     models = tuple(
-        _of_model(model, [one for one in weighed if one.tally.model == model], sheets.get(model))
+        _of_model(model, [one for one in weighed if one.tally.model == model], sheets.get(model), limits.get(model))
         for model in dict.fromkeys(one.tally.model for one in groups)
     )
     unpriced = tuple(one.model for one in models if one.sheet is None)
     counted = sum(len(one.points) for one in groups)
-    how = (*_how(models, counted, why), *_how_answers(models, answers), *_what_to_know(weighed, groups, counted))
+    unsure = [one.model for one in models if one.sheet is not None and limits.get(one.model) is None]
+    how = (
+        *_how(models, counted, why),
+        *_how_limits(models, limits, unsure),
+        *_how_answers(models, answers),
+        *_what_to_know(weighed, groups),
+    )
+    is_bound = not unsure and not any(map(_is_open_ended, groups))
     batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
     sources = tuple(dict.fromkeys(one.sheet.source for one in models if one.sheet))
     prices = f"{', '.join(sources)} of {day}"
@@ -171,7 +189,7 @@ def estimated(
         requests=sum(one.requests for one in models),
         counted=counted,
         models=models,
-        forecast=_forecast(batch, how, prices, is_bound=not any(map(_is_open_ended, groups))) if batch else None,
+        forecast=_forecast(batch, how, prices, is_bound=is_bound) if batch else None,
         real_time=real_time,
         unpriced=unpriced,
         caches=_caches(weighed, sheets),
@@ -202,13 +220,18 @@ def _forecast(of: Range[Decimal], how: Sequence[str], prices: str, *, is_bound: 
 
 
 def _is_open_ended(known: Known) -> bool:
-    """Whether what the API does by itself, or what nobody counted of pictures and documents, may go beyond `high`."""
-    return known.tally.calls_servers or _hides(known)
+    """Whether what the API does or adds by itself, or what nobody counted of pictures and documents, may go beyond `high`."""
+    return known.tally.calls_servers or _hides(known) or _adds_uncounted(known)
 
 
 def _hides(known: Known) -> bool:
     """Whether requests that nobody counted may weigh anything: their bytes do not tell."""
-    return known.tally.has_documents and not known.is_all_counted
+    return known.tally.beyond_text and not known.is_all_counted
+
+
+def _adds_uncounted(known: Known) -> bool:
+    """Whether the API adds a prompt of its own whose length nobody knows. It is the same for a whole group: once is enough."""
+    return known.tally.adds_prompt and known.prefix_tokens is None and not known.is_all_counted
 
 
 def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
@@ -238,35 +261,41 @@ def chosen(tallies: Sequence[Tally], calls: int) -> list[tuple[Sampled, ...]]:
 
 
 def with_prefix_to_count(tallies: Sequence[Tally], calls: int) -> list[int]:
-    """The groups whose shared beginning is worth two calls: those that repeat the most of it."""
-    worth = [n for n, tally in enumerate(tallies) if tally.is_shared and tally.prefix_bytes >= LEAST_PREFIX_BYTES]
-    worth.sort(key=lambda n: -tallies[n].prefix_bytes * tallies[n].requests)
-    return worth[: calls // PREFIX_SHARE // 2]
+    """The groups whose shared beginning is worth two calls: those to which the API adds a prompt, then those that repeat most."""
+
+    def weight(n: int) -> int:
+        return -tallies[n].prefix_bytes * tallies[n].requests
+
+    shared = [n for n, tally in enumerate(tallies) if tally.digest and tally.requests > 1]
+    hidden = sorted((n for n in shared if tallies[n].adds_prompt), key=weight)[: calls // PREFIX_SHARE // 2]
+    worth = (n for n in shared if n not in hidden and tallies[n].prefix_bytes >= LEAST_PREFIX_BYTES)
+    return [*hidden, *sorted(worth, key=weight)[: max(0, calls // CACHED_PREFIX_SHARE // 2 - len(hidden))]]
 
 
 # ---------------------------------------------------------------- tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Weighed:
-    """A group in tokens: `strata` its requests of each length with their number, `longest` the most that one may have.
+class _Length:
+    """Requests of one group and like length: their tokens together, and the most that one of them may have."""
 
-    `not_met`: the share of them that may be like none that was counted; `strange` the tokens that those have in `high`, and
-    `strangest` the most that one of them may have.
-    """
+    requests: int
+    tokens: Range[int]
+    longest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weighed:
+    """A group in tokens."""
 
     tally: Tally
-    strata: tuple[tuple[int, Range[int]], ...]
-    longest: int
-    not_met: float
-    strange: int
-    strangest: int
+    lengths: tuple[_Length, ...]
     prefix: Range[int]
     output: Range[int]
 
     @property
     def input(self) -> Range[int]:
-        return reduce(add, (tokens for _, tokens in self.strata))
+        return reduce(add, (one.tokens for one in self.lengths))
 
     @property
     def is_long_enough(self) -> bool:
@@ -279,32 +308,36 @@ class _Weighed:
 
 
 def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
-    tally, not_met, by_bytes = known.tally, _not_met(known, pooled), _by_bytes(known)
+    tally, by_bytes = known.tally, _by_bytes(known)
     met = _by_count(known) if known.points else _by_others(pooled) if pooled else by_bytes
-    found = [(one.requests, met(one), round(not_met * by_bytes(one).high)) for one in tally.strata]
-    strata = tuple(
-        (requests, replace(of, high=max(of.high, round((1 - not_met) * of.high) + most)))
-        for requests, of, most in found
-    )
-    alone = Stratum(least=least_of(tally.longest), requests=1, bytes=tally.longest)
-    whole: Range[int] = reduce(add, (tokens for _, tokens in strata))
-    return _Weighed(
-        tally=tally,
-        strata=strata,
-        longest=met(alone).high,
-        not_met=not_met,
-        strange=min(whole.high, sum(most for _, _, most in found)),
-        strangest=by_bytes(alone).high if not_met else 0,
-        prefix=_prefix(known, whole),
-        output=_output(tally, answers),
-    )
+    # Bytes tell nothing of what pictures weigh: as the worst that was counted, and no bound.
+    most = met if tally.beyond_text else by_bytes
+    lengths = tuple(_length(one, known, met, most) for one in tally.strata)
+    whole: Range[int] = reduce(add, (one.tokens for one in lengths))
+    return _Weighed(tally=tally, lengths=lengths, prefix=_prefix(known, whole), output=_output(tally, answers))
 
 
-def _not_met(known: Known, pooled: Sequence[Counted]) -> float:
-    """Nothing is said of pictures and documents: their bytes are no bound."""
-    if not pooled or known.is_all_counted or known.tally.has_documents:
-        return 0.0
-    return min(1.0, NOT_MET / len(pooled)) if known.points else 1.0
+def _length(
+    of: Stratum, known: Known, met: Callable[[Stratum], Range[int]], most: Callable[[Stratum], Range[int]]
+) -> _Length:
+    """What was counted as it was counted; of the rest low and expected as `met` says, and high as `most` does."""
+    own = [point for point in known.points if least_of(point.size) == of.least]
+    counted = sum(point.tokens for point in own)
+    found = Range(int(counted * (1 - COUNT_MARGIN)), counted, _with_margin(counted))
+    longest = _with_margin(max((point.tokens for point in own), default=0))
+    if len(own) < of.requests:
+        rest = Stratum(
+            least=of.least, requests=of.requests - len(own), bytes=of.bytes - sum(point.size for point in own)
+        )
+        tokens, high = met(rest), most(rest).high
+        found += Range(tokens.low, tokens.expected, max(tokens.expected, high))
+        alone = Stratum(least=of.least, requests=1, bytes=min(2 * of.least - 1, known.tally.longest))
+        longest = max(longest, most(alone).high)
+    return _Length(requests=of.requests, tokens=found, longest=longest)
+
+
+def _with_margin(tokens: int) -> int:
+    return -int(-tokens * (1 + COUNT_MARGIN) // 1)
 
 
 def _by_count(known: Known) -> Callable[[Stratum], Range[int]]:
@@ -346,16 +379,19 @@ def _by_others(points: Sequence[Counted]) -> Callable[[Stratum], Range[int]]:
 
 
 def _by_bytes(known: Known) -> Callable[[Stratum], Range[int]]:
-    foreign, encoded = known.tally.foreign / known.tally.bytes, known.encoded
-    plain = 1 - foreign - encoded
-    usual = BYTES_PER_TOKEN if is_older(known.tally.model) else NEWER_BYTES_PER_TOKEN
-    least = (plain + foreign) / LOW_BYTES_PER_TOKEN
-    expected = (plain + foreign) / usual + encoded / ENCODED_BYTES_PER_TOKEN
-    most = (plain + encoded) / HIGH_BYTES_PER_TOKEN + foreign / HIGH_BYTES_PER_FOREIGN_TOKEN
-    tools = MOST_TOOL_TOKENS if known.tally.has_tools else 0
+    tally, encoded = known.tally, known.encoded
+    usual = BYTES_PER_TOKEN if is_older(tally.model) else NEWER_BYTES_PER_TOKEN
+    least = (1 - encoded) / LOW_BYTES_PER_TOKEN
+    expected = (1 - encoded) / usual + encoded / ENCODED_BYTES_PER_TOKEN
+    if known.prefix_tokens is not None:
+        # What stands before the messages is the same in each, with all that the API adds to it.
+        counted, shared = _with_margin(known.prefix_tokens), tally.prefix_bytes
+    else:
+        counted, shared = MOST_TOOL_TOKENS if tally.adds_prompt else 0, 0
 
     def rate(of: Stratum) -> Range[int]:
-        high = -int(-of.bytes * most // 1) + tools * of.requests
+        own = max(0, of.bytes - shared * of.requests)
+        high = -int(-own // HIGH_BYTES_PER_TOKEN) + counted * of.requests
         return Range(int(of.bytes * least), round(of.bytes * expected), high)
 
     return rate
@@ -375,12 +411,13 @@ def _prefix(known: Known, whole: Range[int]) -> Range[int]:
     tally = known.tally
     if known.prefix_tokens is not None:
         tokens = known.prefix_tokens
-        return Range(tokens, tokens, -int(-tokens * (1 + COUNT_MARGIN) // 1))
+        return Range(tokens, tokens, _with_margin(tokens))
     share = tally.prefix_bytes * tally.requests / tally.bytes
     each = Range(whole.low // tally.requests, whole.expected // tally.requests, -(-whole.high // tally.requests))
     # Escapes in the line, where its own JSON has none, make no share of more than all of it.
     most = min(1.0, share)
-    return Range(int(each.low * most), int(each.expected * most), -int(-each.high * most // 1))
+    high = max(tally.prefix_bytes, -int(-each.high * most // 1))
+    return Range(int(each.low * most), int(each.expected * most), high)
 
 
 def _answers_of(model: str, answers: Sequence[Answered]) -> Answered | None:
@@ -409,67 +446,76 @@ def _output(tally: Tally, answers: Answered | None) -> Range[int]:
 # ---------------------------------------------------------------- money
 
 
-def _of_model(model: str, groups: Sequence[_Weighed], sheet: Sheet | None) -> ModelEstimate:
+def _of_model(model: str, groups: Sequence[_Weighed], sheet: Sheet | None, limit: Sheet | None) -> ModelEstimate:
+    limit = limit or sheet
     return ModelEstimate(
         model=model,
         requests=sum(one.tally.requests for one in groups),
         groups=len(groups),
         input=reduce(add, (one.input for one in groups)),
         output=reduce(add, (one.output for one in groups)),
-        batch=reduce(add, (_costs(one, sheet, Lane.BATCH) for one in groups)) if sheet else None,
-        real_time=reduce(add, (_costs(one, sheet, Lane.REAL_TIME) for one in groups)) if sheet else None,
+        batch=reduce(add, (_costs(one, sheet, limit, Lane.BATCH) for one in groups)) if sheet and limit else None,
+        real_time=reduce(add, (_costs(one, sheet, limit, Lane.REAL_TIME) for one in groups))
+        if sheet and limit
+        else None,
         sheet=sheet,
     )
 
 
-def _costs(of: _Weighed, sheet: Sheet, lane: Lane) -> Range[Decimal]:
-    low = [_input_cost(of, sheet, lane, "low", rate) for rate in _hit_rates(of, HIT_RATES[-1], of.prefix.high)]
-    expected = _input_cost(of, sheet, lane, "expected", _hit_rates(of, EXPECTED_HIT_RATE, of.prefix.expected)[-1])
+def _costs(of: _Weighed, sheet: Sheet, limit: Sheet, lane: Lane) -> Range[Decimal]:
+    """`limit`: the prices of high."""
+    cached = of.tally.ttl and (_may_cache_all(of) or of.prefix.high >= of.least)
+    low = [
+        _input_cost(of, sheet, lane, "low", None),
+        *([_input_cost(of, sheet, lane, "low", Decimal(1), is_all=_may_cache_all(of))] if cached else []),
+    ]
+    expected = _input_cost(of, sheet, lane, "expected", EXPECTED_HIT_RATE if _is_cached(of) else None)
     return Range(
         min(low) + _output_cost(of, sheet, lane, of.output.low, of.input.low),
         expected + _output_cost(of, sheet, lane, of.output.expected, of.input.expected),
-        _most(of, sheet, lane),
+        _most(of, limit, lane),
     )
 
 
 def _most(of: _Weighed, sheet: Sheet, lane: Lane) -> Decimal:
-    """Whatever each request comes to, none is dearer than at the dearest step that the longest of its kind can reach."""
-    strange_output = -int(-of.output.high * of.not_met // 1)
-    kinds = (
-        (of.input.high - of.strange, of.output.high - strange_output, of.longest),
-        (of.strange, strange_output, of.strangest),
-    )
-    written = _written_at_most(of)
-    return sum(
-        (
-            max(
-                cost(
-                    _used(tokens, min(tokens, written), of.tally.ttl, Decimal(0)), step.of(lane), of.tally.inference_geo
-                )
-                + cost(Usage(output_tokens=output), step.of(lane), of.tally.inference_geo)
-                for step in sheet.steps
-                if step.over <= step_of(longest)
-            )
-            for tokens, output, longest in kinds
-        ),
-        Decimal(0),
-    )
+    """Whatever each request comes to, none is dearer than at the dearest step that the longest of its length can reach.
+
+    Nothing is read from a cache: the share of reads is promised by nobody.
+    """
+    tally, total, left = of.tally, Decimal(0), of.output.high
+    geo = "" if tally.inference_geo == GLOBAL_GEO else DEAREST_GEO
+    # The longest answers may all be those to the prompts that make them dearest.
+    for one in sorted(of.lengths, key=lambda length: -length.longest):
+        tokens, answers = one.tokens.high, min(left, one.requests * tally.most_max_tokens)
+        cached = tokens if _may_cache_all(of) else min(tokens, one.requests * of.prefix.high)
+        written = _used(tokens, cached if tally.ttl else 0, tally.ttl, Decimal(0))
+        prices = [step.of(lane) for step in sheet.steps if step.over <= step_of(one.longest)]
+        total += max(cost(written, one, geo) for one in prices)
+        total += max(cost(Usage(output_tokens=answers), one, geo) for one in prices)
+        left -= answers
+    return total
 
 
-def _hit_rates(of: _Weighed, rate: Decimal, prefix: int) -> tuple[Decimal | None, ...]:
-    """None: nothing is cached; with marks, too, where a prefix of so many tokens is too short for the model."""
-    is_cached = of.tally.ttl and (prefix >= of.least or of.tally.marks_messages)
-    return (None, rate) if is_cached else (None,)
+def _may_cache_all(of: _Weighed) -> bool:
+    """Whether more than the shared beginning may be in a cache: of what is left over of a model, each has its own."""
+    return bool(of.tally.ttl) and (of.tally.marks_messages or not of.tally.digest)
 
 
-def _input_cost(of: _Weighed, sheet: Sheet, lane: Lane, which: str, rate: Decimal | None, ttl: str = "") -> Decimal:
-    """At the step of the mean request of each length."""
+def _is_cached(of: _Weighed) -> bool:
+    """As far as is expected: what is too short for the model is not."""
+    return bool(of.tally.ttl) and (of.prefix.expected >= of.least or of.tally.marks_messages)
+
+
+def _input_cost(
+    of: _Weighed, sheet: Sheet, lane: Lane, which: str, rate: Decimal | None, ttl: str = "", *, is_all: bool = False
+) -> Decimal:
+    """At the step of the mean request of each length. `rate`: of reads, None without a cache. `is_all`: of whole prompts."""
     total = Decimal(0)
-    for requests, tokens in of.strata:
-        size = getattr(tokens, which)
-        cached = 0 if rate is None else min(size, requests * getattr(of.prefix, which))
-        used = _used(size, cached, ttl or of.tally.ttl, rate or Decimal(0))
-        prices = sheet.step(step_of(size // max(1, requests))).of(lane)
+    for one in of.lengths:
+        size = getattr(one.tokens, which)
+        shared = size if is_all else min(size, one.requests * getattr(of.prefix, which))
+        used = _used(size, 0 if rate is None else shared, ttl or of.tally.ttl, rate or Decimal(0))
+        prices = sheet.step(step_of(size // max(1, one.requests))).of(lane)
         total += cost(used, prices, of.tally.inference_geo)
     return total
 
@@ -477,15 +523,6 @@ def _input_cost(of: _Weighed, sheet: Sheet, lane: Lane, which: str, rate: Decima
 def _output_cost(of: _Weighed, sheet: Sheet, lane: Lane, tokens: int, prompts: int) -> Decimal:
     prices = sheet.step(step_of(prompts // of.tally.requests)).of(lane)
     return cost(Usage(output_tokens=tokens), prices, of.tally.inference_geo)
-
-
-def _written_at_most(of: _Weighed) -> int:
-    """Tokens that may be written to a cache, and never read from it: the share of reads is promised by nobody."""
-    if not of.tally.ttl:
-        return 0
-    # Of what is left over of a model, each request has a beginning of its own.
-    is_all = of.tally.marks_messages or not of.tally.digest
-    return of.input.high if is_all else min(of.input.high, of.prefix.high * of.tally.requests)
 
 
 def _used(tokens: int, cached: int, ttl: str, hit_rate: Decimal) -> Usage:
@@ -550,10 +587,10 @@ def _mean_prices(of: _Weighed, sheet: Sheet) -> Prices:
 def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[str]:
     requests = sum(one.requests for one in models)
     if counted:
-        others = ", the others by their length; for high, a few by all that their bytes can be"
+        others = ", the others by their length; for high, a token for each byte"
         yield f"input: {counted:,} of {requests:,} requests counted by the API{others if counted < requests else ''}"
     else:
-        yield "input: from bytes alone: 2 to 8 of them to a token"
+        yield "input: from bytes alone: 1 to 8 of them to a token"
     if why:
         yield f"not counted: {why}"
     yield from dict.fromkeys(f"price: {one.sheet.note}" for one in models if one.sheet and one.sheet.note)
@@ -572,12 +609,25 @@ def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -
         yield f"output{name}: no earlier answers; {low} and {expected} of max_tokens are assumed, high is all of it"
 
 
-def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known], counted: int) -> Iterable[str]:
-    if any(len(_hit_rates(one, EXPECTED_HIT_RATE, one.prefix.expected)) > 1 for one in weighed):
+def _how_limits(
+    models: Sequence[ModelEstimate], limits: Mapping[str, Sheet | None], unsure: Sequence[str]
+) -> Iterable[str]:
+    dearer = [
+        one.model for one in models if (limit := limits.get(one.model)) and one.sheet and limit.steps != one.sheet.steps
+    ]
+    own = "the workspace has its own prices"
+    if dearer:
+        yield f"price: {own} of {', '.join(dearer)}; for high, the dearer of those and the list; --prices FILE relies on a file"
+    if unsure:
+        yield f"price: only {own} of {', '.join(unsure)}: {NO_BOUND}; --prices FILE relies on a file"
+
+
+def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known]) -> Iterable[str]:
+    if any(map(_is_cached, weighed)):
         yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
     if any(one.tally.calls_servers for one in groups):
-        yield "tools: what the API does by itself, searches, what they read, compacting, is in no figure"
-    if any(_hides(one) for one in groups):
-        yield "documents: what is named by a URL or a file id weighs more or less than those that were counted"
-    if any(one.encoded for one in groups) and not counted:
-        yield "documents: what pictures and documents weigh is known by counting alone"
+        yield f"tools: what the API does by itself, searches, what it reads, compacting, is in no figure: {NO_BOUND}"
+    if any(map(_hides, groups)):
+        yield f"documents: pictures, documents and tool calls that were not counted may weigh more: {NO_BOUND}"
+    if any(map(_adds_uncounted, groups)):
+        yield f"tools: what the API adds to tools and to formats of answers was not counted: {NO_BOUND}"

@@ -13,6 +13,8 @@ from enum import StrEnum
 MILLION = Decimal(1_000_000)
 THOUSAND = Decimal(1_000)
 OF_GEO = {"us": Decimal("1.1")}
+# Where a request runs that does not say so is a setting of the API workspace, which may be the dearest; this says so.
+DEAREST_GEO, GLOBAL_GEO = "us", "global"
 HALF = Decimal("0.5")
 WEB_SEARCH = Decimal(10)
 # A greater one is a slip, or a number that arithmetic cannot hold.
@@ -131,11 +133,32 @@ class Sheet:
         return max((step for step in self.steps if step.over <= prompt_over), key=lambda step: step.over)
 
 
+def dearest(one: Sheet, other: Sheet) -> Sheet:
+    """The greater of both at each step and for each class, of two lists of prices of one model."""
+    if one.steps == other.steps:
+        return one
+    overs = sorted({step.over for sheet in (one, other) for step in sheet.steps})
+    steps = [(one.step(over), other.step(over)) for over in overs]
+    return Sheet(
+        model=one.model,
+        day=one.day,
+        source=f"{one.source} and {other.source}",
+        steps=tuple(
+            Step(over=over, batch=_greater(a.batch, b.batch), real_time=_greater(a.real_time, b.real_time))
+            for over, (a, b) in zip(overs, steps, strict=True)
+        ),
+    )
+
+
+def _greater(one: Prices, other: Prices) -> Prices:
+    return Prices(**{name.name: max(getattr(one, name.name), getattr(other, name.name)) for name in fields(Prices)})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """What sending a round was estimated to cost, before it was sent. `how`: what that rests on, for a person.
 
-    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to, as far as a sample tells.
+    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to.
     """
 
     low: Decimal

@@ -37,12 +37,13 @@ class Stratum:
 class Tally:
     """One group of requests. `digest`: of what they have in common; empty for what is left over, of one model.
 
-    `bytes`: of whole lines, ids and all; `foreign`: those of them that are no ASCII. `max_tokens`: their sum.
-    `prefix_bytes`: of `system` and `tools` as JSON.
+    `bytes`: of whole lines, ids and all. `max_tokens`: their sum.
+    `prefix_bytes`: of `system` and `tools` as JSON, not more than they have in a line.
     `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any;
-    `marks_messages`: one stands behind what is shared, so that more than this is written to a cache. `has_documents`: there
-    are pictures or documents, which do not weigh what their bytes do; `has_tools`: to which the API adds a prompt of its own.
-    `calls_servers`: it has tools that the API runs itself, or lets it compact what it has read: nobody can foresee how often.
+    `marks_messages`: one stands behind what is shared, so that more than this is written to a cache. `beyond_text`: there are blocks other than text (pictures, documents, tool calls), which may weigh more than their
+    bytes; `adds_prompt`: there are tools or a format of answers, to which the API adds a prompt of its own.
+    `calls_servers`: it has tools that the API runs itself, sources that it reads itself, or params that nobody knows here:
+    nobody can foresee how much that comes to.
     """
 
     digest: str
@@ -51,7 +52,6 @@ class Tally:
     first_line: int
     requests: int
     bytes: int
-    foreign: int = 0
     longest: int
     max_tokens: int
     most_max_tokens: int
@@ -59,8 +59,8 @@ class Tally:
     ttl: str = ""
     breakpoints: int = 0
     marks_messages: bool = False
-    has_documents: bool = False
-    has_tools: bool = False
+    beyond_text: bool = False
+    adds_prompt: bool = False
     calls_servers: bool = False
     strata: tuple[Stratum, ...] = ()
 

@@ -24,6 +24,8 @@ _TEXT_OPENS = re.compile(rb'":[ ]?"').finditer
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]"]', re.DOTALL).findall
 # Lists and objects of params that are no part of what requests have in common, whatever stands in them.
 _OWN = frozenset({b'"messages"', b'"metadata"'})
+# Keys of texts that are what is said, and not what kind of a thing they stand in.
+_SAYS = frozenset({b'"content"', b'"text"', b'"user_id"'})
 
 
 def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | None:
@@ -56,7 +58,7 @@ def read_alike(lines: Sequence[bytes]) -> Alike | None:
         return None
     ids, ends = found
     shared = _shared(min(ends), max(ends))
-    opening, is_own = _opening_of(shared)
+    opening, is_own, says = _opening_of(shared)
     if not opening:
         return None
     # What all have in common is read once: a reader that has come that far goes on in the same way after each of them.
@@ -64,7 +66,7 @@ def read_alike(lines: Sequence[bytes]) -> Alike | None:
     first = _values(_OPEN, ends[:1])
     if rests is None or first is None or set(map(len, rests)) != {1}:
         return None
-    return Alike(ids, first[0], is_own, _are_texts(rests))
+    return Alike(ids, first[0], is_own, says and _are_texts(rests))
 
 
 def _are_texts(values: Sequence[Any]) -> bool:
@@ -116,16 +118,17 @@ def _shared(low: bytes, high: bytes) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _opening_of(shared: bytes) -> tuple[bytes, bool]:
+def _opening_of(shared: bytes) -> tuple[bytes, bool, bool]:
     """The least that leaves a reader of params where `shared` leaves it: in a text, in the same objects and lists.
 
-    Empty where that is no list or object of params, or where it cannot be told. And whether that one is _OWN.
+    Empty where that is no list or object of params, or where it cannot be told. And whether that one is _OWN, and whether the
+    key of the text is one of _SAYS.
     """
     stack: list[bytes] = []
     text = key = b""
     for token in _TOKENS(shared[:-1]):
         if token == b'"':
-            return b"", False
+            return b"", False, False
         if token in {b"{", b"["}:
             key = text if len(stack) == 1 else key
             stack.append(token)
@@ -134,8 +137,8 @@ def _opening_of(shared: bytes) -> tuple[bytes, bool]:
         elif stack:
             stack.pop()
     if len(stack) < 2 or stack[0] != b"{":
-        return b"", False
-    return b"".join(_OPEN if bracket == b"{" else b"[" for bracket in stack) + b'"', key in _OWN
+        return b"", False, False
+    return b"".join(_OPEN if bracket == b"{" else b"[" for bracket in stack) + b'"', key in _OWN, text in _SAYS
 
 
 def _ids(heads: Sequence[bytes], opening: bytes) -> list[bytes] | None:

@@ -26,12 +26,17 @@ MOST_SIZES = 4096
 # So many requests of a group are offered for the sample before every second, then every fourth of them is left out.
 OFFERED = 512
 MIX = 1 << 32
-ASCII = bytes(range(128))
-# As JSON has them: where a picture or a document comes from, and breakpoints of a cache.
-SOURCES = (b'"url"', b'"file"', b'"base64"')
-MARK, MARK_1H = b'"cache_control"', b'"1h"'
-_SAYS_MORE = re.compile(b"|".join((*SOURCES, MARK))).search
-SERVER_TOOLS = ("web_search", "web_fetch", "code_execution", "mcp_toolset", "tool_search", "advisor")
+# Tools that whoever asks runs, by how their types begin; one without a type is such a tool, too.
+CLIENT_TOOLS = ("custom", "bash_", "computer_", "memory_", "text_editor_")
+# What a request may have without the API doing more than to read it and to answer.
+PLAIN_PARAMS = frozenset({
+    "cache_control", "context_management", "inference_geo", "max_tokens", "messages", "metadata", "model", "output_config",
+    "service_tier", "stop_sequences", "stream", "system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p",
+})  # fmt: skip
+# Blocks in blocks: more than any that the API takes.
+MOST_DEPTH = 8
+# In JSON that was written anew; a float may have had fewer digits in its line.
+_FLOAT = re.compile(rb"(?<=[:,\[])-?[0-9]+\.[0-9eE+.-]+")
 
 Params = dict[str, Any]
 
@@ -65,7 +70,7 @@ class Tallying:
         limit, count = alike.params["max_tokens"], len(run.lines)
         group = self._group_of(alike.params, run.first)
         group.add(run, range(count), limit * count, limit)
-        group.look(run.lines[:1] if alike.is_plain else run.lines)
+        group.look([alike.params] if alike.is_plain else [orjson.loads(line)["params"] for line in run.lines])
 
     def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
         """`many`: the params of those of the lines that stand `at` these positions."""
@@ -74,7 +79,7 @@ class Tallying:
             params = many[part[0]]
             group = self._group_of(params, run.first + at[part[0]])
             limit = params["max_tokens"]
-            group.look([run.lines[at[n]] for n in part if not _has_plain_messages(many[n])])
+            group.look([many[n] for n in part if not _has_plain_messages(many[n])])
             if len(part) == len(many):
                 group.add(run, at, limit * len(at), limit)
                 return
@@ -206,26 +211,26 @@ class _Group:
             "breakpoints": len([*ttls_before(params), *ttls_after(params)]),
         }
         self._ttls: set[str] = set()
-        self._has_tools = self._calls_servers = self._has_documents = self._marks_messages = False
+        self._adds_prompt = self._calls_servers = self._beyond_text = self._marks_messages = False
         self.take_in(params)
         self._sizes: Counter[int] = Counter()
         self._strata: dict[int, _Stratum] = {}
-        self._requests = self._foreign = self._longest = self._max_tokens = self._most = 0
+        self._requests = self._longest = self._max_tokens = self._most = 0
 
     def take_in(self, params: Params) -> None:
         """What is the same for all requests of a group, but for those that are left over: there, what any of them has."""
         behind = set(ttls_after(params))
         self._ttls |= behind.union(ttls_before(params))
         self._marks_messages = self._marks_messages or bool(behind)
-        self._has_tools = self._has_tools or bool(params.get("tools"))
+        self._adds_prompt = self._adds_prompt or _adds_prompt(params)
         self._calls_servers = self._calls_servers or _calls_servers(params)
+        self._beyond_text = self._beyond_text or not _is_text(params.get("system"))
 
     def add(self, run: Run, at: Sequence[int], max_tokens: int, most: int) -> None:
         """Lines at the positions `at`; the sum and the most of their `max_tokens`."""
         lines = run.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
-        self._foreign += sum(len(line.translate(None, ASCII)) for line in own if not line.isascii())
         if len(self._sizes) > MOST_SIZES:
             self._fold()
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
@@ -240,16 +245,16 @@ class _Group:
         self._max_tokens += max_tokens
         self._most = max(self._most, most)
 
-    def look(self, lines: Sequence[bytes]) -> None:
-        """At lines that may hold more than texts in their messages: what they hold, as their bytes tell."""
-        text = b"\n".join(lines)
-        if not _SAYS_MORE(text):
-            return
-        self._has_documents = self._has_documents or any(source in text for source in SOURCES)
-        if text.count(MARK) != self._said["breakpoints"] * len(lines):
-            self._marks_messages = True
-        if self._marks_messages:
-            self._ttls.add(LONG if MARK_1H in text else SHORT)
+    def look(self, many: Iterable[Params]) -> None:
+        """At params that may hold more than texts in their messages."""
+        for params in many:
+            if behind := set(ttls_after(params)):
+                self._marks_messages = True
+                self._ttls |= behind
+            for message in params["messages"]:
+                if not _is_text(message.get("content")):
+                    self._beyond_text = True
+                    self._calls_servers = self._calls_servers or _is_read_elsewhere(message.get("content"))
 
     def tally(self) -> Tally:
         self._fold()
@@ -258,11 +263,10 @@ class _Group:
             **self._said,
             requests=self._requests,
             bytes=sum(one.bytes for one in strata),
-            foreign=self._foreign,
             ttl=LONG if LONG in self._ttls else SHORT if self._ttls else "",
             marks_messages=self._marks_messages,
-            has_documents=self._has_documents,
-            has_tools=self._has_tools,
+            beyond_text=self._beyond_text,
+            adds_prompt=self._adds_prompt,
             calls_servers=self._calls_servers,
             longest=self._longest,
             max_tokens=self._max_tokens,
@@ -319,10 +323,10 @@ def _mixed(ordinal: int) -> int:
 
 
 def prefix_bytes(params: Params) -> int:
-    """Of `tools` and `system`, which stand before all messages, as JSON; 0 without them."""
+    """Of `tools` and `system`, which stand before all messages, as JSON that is as short as can be; 0 without them."""
     parts = [params[name] for name in ("tools", "system") if params.get(name)]
     try:
-        return sum(len(orjson.dumps(part)) for part in parts)
+        return sum(len(_FLOAT.sub(b"0", orjson.dumps(part))) for part in parts)
     except orjson.JSONEncodeError:
         return 0
 
@@ -340,10 +344,45 @@ def _geo(params: Params) -> str:
     return geo if isinstance(geo, str) else ""
 
 
+def _is_text(content: object) -> bool:
+    """Whether it has no more tokens than bytes: a text, a list of blocks of text, or nothing."""
+    if content is None or isinstance(content, str):
+        return True
+    blocks = content if isinstance(content, list) else [None]
+    return all(isinstance(block, dict) and block.get("type") == "text" for block in blocks)
+
+
+def _is_read_elsewhere(content: object, depth: int = 0) -> bool:
+    """Whether a block of it, or of a block in it, is what the API finds under a URL when it answers."""
+    if depth > MOST_DEPTH:
+        return True
+    for block in content if isinstance(content, list) else [content]:
+        if not isinstance(block, dict):
+            continue
+        source = block.get("source")
+        if isinstance(source, dict) and source.get("type") == "url":
+            return True
+        within = (block.get("content"), source.get("content") if isinstance(source, dict) else None)
+        if any(_is_read_elsewhere(one, depth + 1) for one in within if isinstance(one, list | dict)):
+            return True
+    return False
+
+
+def _adds_prompt(params: Params) -> bool:
+    config = params.get("output_config")
+    return bool(params.get("tools")) or (isinstance(config, dict) and any(name != "effort" for name in config))
+
+
 def _calls_servers(params: Params) -> bool:
+    """What is not known here is not thought to be for nothing."""
     tools = params.get("tools")
-    types = [str(tool.get("type", "")) for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return any(name.startswith(SERVER_TOOLS) for name in types) or "mcp_servers" in params or _is_compacted(params)
+    types = (
+        [str(tool.get("type") or "custom") for tool in tools if isinstance(tool, dict)]
+        if isinstance(tools, list)
+        else []
+    )
+    unknown = (name for name, value in params.items() if name not in PLAIN_PARAMS and value is not None)
+    return not all(name.startswith(CLIENT_TOOLS) for name in types) or any(unknown) or _is_compacted(params)
 
 
 def _is_compacted(params: Params) -> bool:
@@ -351,4 +390,4 @@ def _is_compacted(params: Params) -> bool:
     managed = params.get("context_management")
     edits = managed.get("edits") if isinstance(managed, dict) else None
     types = [str(edit.get("type", "")) for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
-    return bool(params.get("compaction")) or any(name.startswith("compact") for name in types)
+    return not all(name.startswith("clear_") for name in types)

@@ -1,8 +1,10 @@
 """What a job may cost, held or asked before anything is sent."""
 
 import os
+import random
 import re
 import sqlite3
+import string
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,7 +22,7 @@ from batchctl.ledger.ledger import Ledger
 CREATE = "POST /v1/messages/batches"
 COUNT = "POST /v1/messages/count_tokens"
 # claude-haiku-4-5 in a batch: 0.50 and 2.50 US dollars per million tokens.
-OUTPUT = Decimal("2.50") / 1_000_000
+INPUT, OUTPUT = Decimal("0.50") / 1_000_000, Decimal("2.50") / 1_000_000
 
 
 @pytest.fixture
@@ -131,6 +133,50 @@ def test_what_nobody_can_see_the_size_of_is_within_no_limit_until_somebody_says_
     assert shopper.run("submit", path, "--max-cost", "1000", "--yes").status == 0
 
 
+def test_a_limit_takes_each_byte_that_was_not_counted_for_a_token(shopper: Person, emulator: Running) -> None:
+    """Random ASCII has hardly more than one byte to a token; what is counted here is too little to tell."""
+    letters = string.ascii_letters + string.digits + "+/"
+    many = [request_line(f"r-{n}", "".join(random.Random(n).choices(letters, k=20_000))) for n in range(150)]
+    path = shopper.write("in.jsonl", many)
+    as_counted = 150 * (5_000 * INPUT + 64 * OUTPUT)
+    ran = shopper.run("submit", path, "--max-cost", str(2 * as_counted), "--yes")
+    assert ran.status == 6, "a token for two bytes would be within it"
+    assert "may cost up to" in ran.err
+    assert _creates(emulator) == 0
+    # A tenth more where the API workspace runs everything in the US.
+    most = sum(map(len, many)) * INPUT + 150 * 64 * OUTPUT
+    assert shopper.run("submit", path, "--max-cost", str(most * Decimal("1.1"))).status == 0
+
+
+TOOLS: dict[str, Any] = {"tools": [{"name": "look", "description": "Look it up.", "input_schema": {"type": "object"}}]}
+
+
+def test_what_the_api_adds_to_tools_is_counted_for_a_limit_or_its_bound_is_not_known(
+    shopper: Person, emulator: Running
+) -> None:
+    path = shopper.write("in.jsonl", [request_line(f"r-{n}", **TOOLS) for n in range(100)])
+    emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 404, "times": 3})
+    ran = shopper.run("submit", path, "--max-cost", "1000")
+    assert ran.status == 6
+    assert "what the API adds to tools and to formats of answers was not counted: high is no bound" in ran.err
+    assert _creates(emulator) == 0
+    assert shopper.run("submit", path, "--max-cost", "1000").status == 0
+    assert _creates(emulator) == 1
+
+
+def test_a_picture_is_one_however_its_keys_are_written(shopper: Person, emulator: Running) -> None:
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aaaa"}}
+    line = request_line("r-N", messages=[{"role": "user", "content": [picture]}])
+    for name in (b"type", b"image", b"source", b"base64"):
+        line = line.replace(b'"%b"' % name, b'"%b"' % b"".join(b"\\u%04x" % c for c in name))
+    path = shopper.write("in.jsonl", [line.replace(b"r-N", b"r-%d" % n) for n in range(100)])
+    ran = shopper.run("submit", path, "--max-cost", "1000")
+    assert ran.status == 6, ran.err
+    assert "documents: " in ran.err
+    assert "no bound" in ran.err
+    assert _creates(emulator) == 0
+
+
 @pytest.mark.parametrize("typed", ["much", "-1", "nan", "inf", ""])
 def test_a_limit_is_an_amount_of_dollars(shopper: Person, emulator: Running, typed: str) -> None:
     ran = shopper.run("submit", shopper.write("in.jsonl", requests(1)), "--max-cost", typed)
@@ -169,8 +215,8 @@ def test_a_limit_is_remembered_until_another_is_named(shopper: Person, emulator:
     job = shopper.run("status", "--json").json["jobs"][0]["job"]
     assert shopper.run("status", job, "--json").json["max_cost_usd"] is None, "what is refused changes nothing"
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5, "recover_after": 1}})
-    assert shopper.run("submit", path, "--max-cost", "0.005").status == 0
-    assert shopper.run("status", job, "--json").json["max_cost_usd"] == "0.005"
+    assert shopper.run("submit", path, "--max-cost", "0.006").status == 0
+    assert shopper.run("status", job, "--json").json["max_cost_usd"] == "0.006"
     assert "limit" in shopper.run("status", job).out
     assert shopper.run("fetch", job).status == 3
     # Half of what was paid for already is left: too little for the other half.

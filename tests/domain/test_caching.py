@@ -99,9 +99,9 @@ def test_how_short_a_prefix_may_be_is_known_of_some_models(model: str, least: in
 @pytest.mark.parametrize(
     ("model", "size", "short"),
     [
-        ("claude-haiku-4-5", 8191, True),
-        ("claude-haiku-4-5", 8192, False),
-        ("claude-opus-5", 1023, True),
+        ("claude-haiku-4-5", 4095, True),
+        ("claude-haiku-4-5", 4096, False),
+        ("claude-opus-5", 511, True),
         ("claude-opus-5-5", 1, False),
     ],
 )

@@ -175,34 +175,102 @@ def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], *, cal
     assert [tally.calls_servers for tally in tallying.finish()] == [calls]
 
 
-def test_bytes_that_are_no_ascii_are_counted_for_each_group(tmp_path: Path) -> None:
-    asked = [json.loads(line(n, "日本" * (n % 3), system="ab"[n % 2])) for n in range(50)]
-    lines = [json.dumps(one, ensure_ascii=False).encode() for one in asked]
-    tallies = scanned(tmp_path, file_of(lines)).scan.tallies
-    plain = [sum(6 * (n % 3) for n in range(50) if n % 2 == which) for which in (0, 1)]
-    assert [tally.foreign for tally in tallies] == plain
-    assert [tally.foreign for tally in tallied(tmp_path / "in.jsonl")] == plain
-
-
 PICTURE = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
 FILED = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
 ENCODED = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aaaa"}}
+PLAIN_DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "aaaa"}}
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"a": 1}}
+RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "fine"}
+NESTED = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [PICTURE]}
+NEW = {"type": "of tomorrow", "text": "as short as can be"}
 
 
-@pytest.mark.parametrize("odd", [PICTURE, FILED, ENCODED])
+def escaped(block: dict[str, Any]) -> str:
+    """As JSON may have it, too: each character of each text by its number."""
+
+    def text(value: str) -> str:
+        return '"' + "".join(f"\\u{ord(c):04x}" for c in value) + '"'
+
+    def of(value: Any) -> str:
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{text(name)}: {of(one)}" for name, one in value.items()) + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(of, value)) + "]"
+        return text(value) if isinstance(value, str) else json.dumps(value)
+
+    return of(block)
+
+
+@pytest.mark.parametrize(
+    ("odd", "is_read"),
+    [
+        (PICTURE, True), (FILED, False), (ENCODED, False), (PLAIN_DOCUMENT, False), (CALL, False), (RESULT, False),
+        (NESTED, True), (NEW, False),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("system", ["one for all", None], ids=["alike", "each its own"])
-def test_a_single_document_is_noticed_wherever_it_stands(
-    tmp_path: Path, odd: dict[str, Any], system: str | None
+@pytest.mark.parametrize("is_escaped", [True, False])
+def test_a_single_block_that_is_no_text_is_noticed_wherever_it_stands(
+    tmp_path: Path, odd: dict[str, Any], system: str | None, *, is_read: bool, is_escaped: bool
 ) -> None:
     def lines(content: Any) -> list[bytes]:
-        texts = ["hi", '{"type": "url"}', "a file"] * 400
+        texts = ["hi", '{"type": "url"}', "a file"] * 40
         return [
-            line(n, content if n == 777 else text, system=system or f"number {n % 9}") for n, text in enumerate(texts)
+            line(n, content if n == 77 else text, system=system or f"number {n % 9}") for n, text in enumerate(texts)
         ]
 
-    tallies = scanned(tmp_path, file_of(lines([{"type": "text", "text": "see"}, odd]))).scan.tallies
-    assert sum(tally.has_documents for tally in tallies) == 1
-    assert not any(tally.has_documents for tally in scanned(tmp_path, file_of(lines("no"))).scan.tallies)
+    many = lines([{"type": "text", "text": "see"}, "ODD"])
+    many[77] = many[77].replace(b'"ODD"', (escaped(odd) if is_escaped else json.dumps(odd)).encode())
+    tallies = scanned(tmp_path, file_of(many), depth=Depth.ENVELOPE).scan.tallies
+    assert sum(tally.beyond_text for tally in tallies) == 1
+    assert sum(tally.calls_servers for tally in tallies) == is_read
+    plain = scanned(tmp_path, file_of(lines([{"type": "text", "text": "see"}])), depth=Depth.ENVELOPE).scan.tallies
+    assert not any(tally.beyond_text or tally.calls_servers for tally in plain)
+
+
+@pytest.mark.parametrize("key", ["type", "\\u0074ype"])
+def test_a_kind_of_block_that_alone_differs_is_noticed(tmp_path: Path, key: str) -> None:
+    """All that differs is what the lines are opened at: what follows it is text in each of them."""
+    blocks = ['{"KEY": "text", "text": "a file"}', '{"KEY": "container_upload", "text": "a file"}']
+    lines = [
+        line(n, "BLOCKS").replace(b'"BLOCKS"', f"[{blocks[n == 7]}]".replace("KEY", key).encode()) for n in range(20)
+    ]
+    (tally,) = scanned(tmp_path, file_of(lines), depth=Depth.ENVELOPE).scan.tallies
+    assert tally.beyond_text
+
+
+@pytest.mark.parametrize(
+    ("params", "adds", "calls"),
+    [
+        ({"tools": []}, False, False),
+        ({"tools": [TOOL]}, True, False),
+        ({"tools": [{"type": "custom", **TOOL}]}, True, False),
+        ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, True, False),
+        ({"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}, True, True),
+        ({"tools": [TOOL, {"type": "of_tomorrow_20270101", "name": "x"}]}, True, True),
+        ({"output_config": {"effort": "low"}}, False, False),
+        ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}, True, False),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, False, False),
+        ({"container": "container_1"}, False, True),
+        ({"of_tomorrow": True}, False, True),
+        ({"of_tomorrow": None}, False, False),
+        ({"stop_sequences": ["x"], "temperature": 1, "service_tier": "auto"}, False, False),
+    ],
+)
+def test_what_the_api_adds_or_may_do_is_told_by_params_and_what_is_not_known_is_not_for_nothing(
+    params: dict[str, Any], *, adds: bool, calls: bool
+) -> None:
+    tallying = Tallying()
+    tallying.add_each([{"model": "m", "max_tokens": 1, "messages": [], **params}], [0], Run([b"x" * 50], 0, 1))
+    assert [(tally.adds_prompt, tally.calls_servers) for tally in tallying.finish()] == [(adds, calls)]
+
+
+def test_a_beginning_is_not_taken_for_longer_than_it_is_in_its_line(tmp_path: Path) -> None:
+    """A float of four characters would be written anew with nineteen."""
+    schema = {"type": "object", "properties": {"n": {"enum": ["FLOATS"]}}}
+    one = line(0, tools=[{"name": "look", "input_schema": schema}]).replace(b'"FLOATS"', b",".join([b"1e15"] * 100))
+    (tally,) = scanned(tmp_path, file_of([one]), depth=Depth.ENVELOPE).scan.tallies
+    assert 100 < tally.prefix_bytes < len(one)
 
 
 @pytest.mark.parametrize("ttl", [{}, {"ttl": "1h"}])
@@ -228,8 +296,8 @@ def test_tools_of_what_is_left_over_are_noticed_though_the_first_has_none(tmp_pa
     lines = [line(n, system=f"number {n}", **({"tools": search} if n == 90 else {})) for n in range(100)]
     *groups, others = scanned(tmp_path, file_of(lines)).scan.tallies
     assert len(groups) == MOST_GROUPS
-    assert (others.digest, others.has_tools, others.calls_servers) == ("", True, True)
-    assert not any(tally.has_tools for tally in groups)
+    assert (others.digest, others.adds_prompt, others.calls_servers) == ("", True, True)
+    assert not any(tally.adds_prompt for tally in groups)
 
 
 def test_rounds_have_one_shape_where_they_ask_the_same_of_the_same_models(tmp_path: Path) -> None:
