@@ -63,6 +63,7 @@ def submit(
     timeout: o.Timeout = None,
     max_cost: o.MaxCost = None,
     yes: o.Yes = False,
+    prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -85,7 +86,15 @@ def submit(
         budget=Budget(max_cost, yes),
     )
     common = _common(
-        workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout, makes_workspace=True
+        workspace,
+        base_url,
+        as_json,
+        quiet,
+        verbose,
+        parallel=parallel,
+        timeout=timeout,
+        makes_workspace=True,
+        prices=prices_file,
     )
     if dry_run or show is not None:
         from batchctl.cli.dry_run import dry_run as rehearse  # noqa: PLC0415
@@ -106,6 +115,7 @@ def estimate(
     beta: o.Betas = None,
     api_version: o.ApiVersion = API_VERSION,
     timeout: o.Timeout = None,
+    prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -122,7 +132,9 @@ def estimate(
         skip_bad=skip_bad,
         depth=o.depth_of(check),
     )
-    common = _common(workspace, base_url, as_json, quiet, verbose, timeout=timeout, makes_workspace=True)
+    common = _common(
+        workspace, base_url, as_json, quiet, verbose, timeout=timeout, makes_workspace=True, prices=prices_file
+    )
     run(common, wanted, sample=sample, offline=offline)
 
 
@@ -187,6 +199,7 @@ def retry(
     timeout: o.Timeout = None,
     max_cost: o.MaxCost = None,
     yes: o.YesToPrice = False,
+    prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -204,7 +217,9 @@ def retry(
         include_invalid=include_invalid,
         include_canceled=include_canceled,
     )
-    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout)
+    common = _common(
+        workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout, prices=prices_file
+    )
     wanted = Retry(
         choice=choice,
         keeps_file=edit or dry_run,
@@ -241,6 +256,7 @@ def run(
     timeout: o.Timeout = None,
     max_cost: o.MaxCost = None,
     yes: o.Yes = False,
+    prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
     as_json: o.AsJson = False,
@@ -272,6 +288,7 @@ def run(
         poll=poll,
         timeout=timeout,
         makes_workspace=True,
+        prices=prices_file,
     )
     run_all(common, wanted, output=output, output_dir=output_dir, max_rounds=max_rounds)
 
@@ -298,6 +315,7 @@ def cost(
     job: o.JobWord = None,
     batches: o.Batches = False,
     format_: o.Format = "",
+    prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
@@ -306,7 +324,7 @@ def cost(
     """Show what a job's answers cost, from the ledger: by model, round and batch, and beside real time; asks nobody."""
     from batchctl.cli.cost import cost as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, as_json, quiet, verbose, takes_steps=False)
+    common = _common(workspace, None, as_json, quiet, verbose, takes_steps=False, prices=prices_file)
     run(common, job, wide=batches or o.is_wide(format_))
 
 
@@ -391,6 +409,7 @@ def prices(
     model: o.PricedModel = None,
     every: o.EveryModel = False,
     refresh: o.RefreshPrices = False,
+    prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
@@ -398,7 +417,7 @@ def prices(
     """Show what models cost: in real time, in a batch, and with caching; needs no key and no workspace."""
     from batchctl.cli.prices import prices as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, as_json, quiet, verbose=False)
+    common = _common(workspace, None, as_json, quiet, verbose=False, prices=prices_file)
     run(common, model, is_every=every, refreshes=refresh)
 
 

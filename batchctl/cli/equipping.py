@@ -42,7 +42,7 @@ def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iter
             tell=screen.tell,
             owner=owner,
             stop=stop,
-            book=book_of(workspace),
+            book=book_of(workspace, common.prices),
             parallel=common.parallel,
             poll=common.poll,
             grace=_grace(),

@@ -108,6 +108,15 @@ BaseUrl = Annotated[
         rich_help_panel=COMMON,
     ),
 ]
+Prices = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        help="Private prices (TOML) to rely on; else BATCHCTL_PRICES, the workspace's, your own.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, errors too.", rich_help_panel=COMMON)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Only errors and what was asked for.", rich_help_panel=COMMON)

@@ -33,7 +33,7 @@ def _opened(common: Common, clock: Clock, _screen: Screen, stop: StopSign) -> It
         workspace=workspace,
         cached=cached_price_list(os.environ),
         url=os.environ.get(URL_VARIABLE, ""),
-        book=book_of(workspace),
+        book=book_of(workspace, common.prices),
         clock=clock,
         stop=stop,
     )

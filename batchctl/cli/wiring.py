@@ -19,7 +19,7 @@ from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
-from batchctl.files.workspace import Workspace, cached_price_list, find_workspace
+from batchctl.files.workspace import Workspace, cached_price_list, find_workspace, user_prices
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.pricing.book import Book
 from batchctl.render.screen import Screen
@@ -43,6 +43,7 @@ class Common:
     """The options that every command has."""
 
     workspace: Path | None
+    prices: Path | None = None
     base_url: str | None = None
     as_json: bool = False
     quiet: bool = False
@@ -131,7 +132,7 @@ def opened_light(
             clock=clock,
             tell=screen.tell,
             stop=stop,
-            book=book_of(workspace),
+            book=book_of(workspace, common.prices),
             base_url=common.base_url or os.environ.get("ANTHROPIC_BASE_URL") or "",
         )
 
@@ -147,11 +148,21 @@ def workspace_of(common: Common, clock: Clock) -> Workspace:
     return workspace
 
 
-def book_of(workspace: Workspace) -> Book:
-    """`workspace` need not exist."""
-    named, cached = os.environ.get(PRICES_VARIABLE, ""), cached_price_list(os.environ)
-    private = Path(named) if named else workspace.private_prices if workspace.private_prices.exists() else None
-    return Book(private, (workspace.price_list, *([cached] if cached else [])))
+def book_of(workspace: Workspace, named: Path | None = None) -> Book:
+    """`workspace` need not exist. `named`: the file of private prices that --prices names.
+
+    What lies in a workspace may have come with it from somebody else: a limit rests on it only where it is dearer.
+    """
+    stored = os.environ.get(PRICES_VARIABLE, "")
+    relied_on = named if named is not None else Path(stored) if stored else None
+    own, cached = user_prices(os.environ), cached_price_list(os.environ)
+    lists = [cached] if cached else []
+    private = relied_on or (own if own and own.exists() else None)
+    relied = Book(private, lists)
+    has_private = workspace.private_prices.exists() and relied_on is None
+    if not has_private and not workspace.price_list.exists():
+        return relied
+    return Book(workspace.private_prices if has_private else private, (workspace.price_list, *lists), relied)
 
 
 @contextlib.contextmanager

@@ -125,7 +125,7 @@ def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
     So for what was sent a second time: which requests those are is not known. A create that was presumed to have made nothing
     may be paid for, too.
     """
-    found = cost(tools, job)
+    found = cost(tools, job, is_for_limit=True)
     rounds = [
         most_of_round([one.billed for one in found.batches if one.batch.round == r.number], r.forecast)
         for r in found.job.rounds

@@ -15,13 +15,14 @@ from batchctl.domain.money import Total
 from batchctl.domain.spending import Bill, bill
 
 
-def cost(tools: LightEquipment, job: Job) -> Bill:
-    """Raises BatchctlError where the prices cannot be read."""
+def cost(tools: LightEquipment, job: Job, *, is_for_limit: bool = False) -> Bill:
+    """`is_for_limit`: by the prices that a limit rests on. Raises BatchctlError where the prices cannot be read."""
     batches = tools.ledger.batches(job)
     found = _summed_up(tools, job, batches)
     batches = tuple(replace(b, usage_unread=found[b.id].usage_unread) if b.id in found else b for b in batches)
     spent = {**tools.ledger.spent(job), **{batch_id: verified.spent for batch_id, verified in found.items()}}
-    return bill(_as_it_is_now(tools, job), batches, spent, tools.book.sheet)
+    sheet = tools.book.sheet_for_limit if is_for_limit else tools.book.sheet
+    return bill(_as_it_is_now(tools, job), batches, spent, sheet)
 
 
 def total(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> Total | None:

@@ -50,9 +50,11 @@ def estimate(
     asking = _Asking(tools, transport, settings) if transport is not None else None
     groups = _known(tools, tallies, path, asking, sample)
     day = tools.now().date()
-    sheets = {tally.model: tools.book.sheet(tally.model, day) for tally in tallies}
+    models = {tally.model for tally in tallies}
+    sheets = {model: tools.book.sheet(model, day) for model in models}
+    limits = {model: tools.book.sheet_for_limit(model, day) for model in models}
     answers = list(_answers(tools, shape_of(tallies), job))
-    return estimated(groups, sheets, answers, day=day, why=asking.why if asking else "")
+    return estimated(groups, sheets, answers, day=day, why=asking.why if asking else "", limits=limits)
 
 
 def _known(

@@ -73,7 +73,8 @@ def _refresh(tools: PriceTools) -> Path:
     from batchctl.pricing.listed import MOST_BYTES, checked, default_url  # noqa: PLC0415 - who only looks needs none of it
     from batchctl.transport.fetching import fetch  # noqa: PLC0415
 
-    path = tools.workspace.price_list if tools.workspace.root.is_dir() else tools.cached
+    # Not in the workspace: what lies there may be somebody else's, so that no limit would rest on it.
+    path = tools.cached or (tools.workspace.price_list if tools.workspace.root.is_dir() else None)
     if path is None:
         raise UsageProblem("no folder to keep a price list in", hint="set HOME or XDG_CACHE_HOME")
     keep(path, checked(fetch(tools.url or default_url(), MOST_BYTES), tools.clock.now()))

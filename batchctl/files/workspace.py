@@ -4,8 +4,8 @@
 ├── ledger.db
 ├── models.json              what the API said of its models, for a day
 ├── planning.lock            one process plans at a time
-├── prices.toml              private prices, written by a person
-├── prices.json              a price list that was fetched
+├── prices.toml              private prices, written by a person: a limit may only become tighter by them
+├── prices.json              a price list that was fetched without a home to keep it in: the same
 ├── owners/                  a lock per running process
 ├── problems/NAME.jsonl      what the check found in an input that was not sent
 ├── tmp/                     copies under way
@@ -47,6 +47,13 @@ def cached_price_list(environment: Mapping[str, str]) -> Path | None:
     cache, home = Path(environment.get("XDG_CACHE_HOME", "")), Path(environment.get("HOME", ""))
     folder = cache if cache.is_absolute() else home / ".cache"
     return folder / "batchctl" / "prices.json" if folder.is_absolute() else None
+
+
+def user_prices(environment: Mapping[str, str]) -> Path | None:
+    """Where a person keeps private prices for all workspaces; None for somebody without a home."""
+    settings, home = Path(environment.get("XDG_CONFIG_HOME", "")), Path(environment.get("HOME", ""))
+    folder = settings if settings.is_absolute() else home / ".config"
+    return folder / "batchctl" / "prices.toml" if folder.is_absolute() else None
 
 
 class Workspace:

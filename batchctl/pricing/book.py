@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchctl.domain.money import Sheet, Step
+from batchctl.domain.money import Sheet, Step, dearest
 
 if TYPE_CHECKING:
     from batchctl.pricing.listed import PriceList
@@ -20,10 +20,16 @@ NEAR = 0.9
 class Book:
     """Reads nothing before the first question. Every method raises UsageProblem for a wrong file of private prices."""
 
-    def __init__(self, private: Path | None = None, lists: Iterable[Path] = ()) -> None:
-        """`private`: a file of private prices. `lists`: where lists that were fetched may be."""
+    def __init__(
+        self, private: Path | None = None, lists: Iterable[Path] = (), relied_on: "Book | None" = None
+    ) -> None:
+        """`private`: a file of private prices. `lists`: where lists that were fetched may be.
+
+        `relied_on`: prices that a limit may rest on, where these are not; None: these are.
+        """
         self._path = private
         self._lists = tuple(lists)
+        self._relied_on = relied_on
 
     def sheet(self, model: str, day: date) -> Sheet | None:
         """None where the model has no price here, or one that cannot be used on summed-up usage."""
@@ -32,6 +38,14 @@ class Book:
             return Sheet(model=model, day=day, source=self._path.name, steps=steps)
         sheet = self._listed.sheet(model, day)
         return self._with_note_of_slip(sheet) if sheet and self._private else sheet
+
+    def sheet_for_limit(self, model: str, day: date) -> Sheet | None:
+        """What a limit rests on: the dearer of these prices and those that are relied on; None where those have none."""
+        own = self.sheet(model, day)
+        if self._relied_on is None or own is None:
+            return own
+        relied_on = self._relied_on.sheet(model, day)
+        return dearest(own, relied_on) if relied_on is not None else None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -50,7 +64,7 @@ class Book:
 
     def reread(self) -> "Book":
         """The same, of the files as they are now."""
-        return Book(self._path, self._lists)
+        return Book(self._path, self._lists, self._relied_on and self._relied_on.reread())
 
     @cached_property
     def _private(self) -> dict[str, tuple[Step, ...]]:

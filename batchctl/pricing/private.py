@@ -52,7 +52,7 @@ def _toml(path: Path) -> dict[str, Any]:
             raise UsageProblem(f"{path}: too large for a file of prices")
         return tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
     except OSError as error:
-        hint = "BATCHCTL_PRICES names a file of private prices; without it, prices.toml in the workspace is used"
+        hint = "--prices or BATCHCTL_PRICES names a file of private prices; without it, prices.toml in the workspace is used"
         raise UsageProblem(f"{path}: {error.strerror or error}", hint=hint) from error
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise UsageProblem(f"{path}: no TOML: {error}", hint='begin with [models."claude-opus-5-5"]') from error

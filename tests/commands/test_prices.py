@@ -9,7 +9,7 @@ import genai_prices
 import pytest
 from builders import NOW
 from loopback import Answer, always, answering, as_json
-from program import Person, Ran, requests
+from program import Person, Ran
 
 from batchctl.clock import Clock
 from batchctl.pricing import listed
@@ -155,6 +155,30 @@ def test_private_prices_are_found_in_the_workspace_and_by_the_variable(reader: P
     assert any("5.00 per 1,000 (house)" in line for line in lines)
 
 
+def test_private_prices_that_are_named_go_before_the_workspace_and_those_before_a_persons_own(
+    reader: Person, tmp_path: Path
+) -> None:
+    def prices(path: Path, amount: int) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'[models."claude-opus-5-5"]\ninput = {amount}\noutput = 15\n')
+        return path
+
+    def shown(*words: str | Path) -> str:
+        (found,) = reader.run("prices", "claude-opus-5-5", "--json", *words).json["models"]
+        return str(found["steps"][0]["real_time"]["input"])
+
+    reader.variables["XDG_CONFIG_HOME"] = str(tmp_path / "settings")
+    prices(tmp_path / "settings" / "batchctl" / "prices.toml", 1)
+    assert shown() == "1"
+    prices(reader.folder / ".batchctl" / "prices.toml", 2)
+    assert shown() == "2"
+    reader.variables["BATCHCTL_PRICES"] = str(prices(tmp_path / "contract.toml", 3))
+    assert shown() == "3"
+    assert shown("--prices", prices(tmp_path / "other.toml", 4)) == "4"
+    ran = reader.run("prices", "--prices", ".")
+    assert (ran.status, "directory" in ran.err) == (2, True)
+
+
 def test_a_slip_in_private_prices_stops_the_command_that_would_use_them(reader: Person) -> None:
     (reader.folder / "contract.toml").write_text("[models.house]\ninptu = 1\n")
     reader.variables["BATCHCTL_PRICES"] = "contract.toml"
@@ -238,17 +262,24 @@ def test_the_same_list_again_changes_nothing(reader: Person, refreshed: Callable
     assert "no price has changed" in refreshed(as_json(a_list())).err
 
 
-def test_in_a_workspace_the_list_is_kept_there(person: Person, reader: Person, refreshed: Callable[..., Ran]) -> None:
-    refreshed(as_json(a_list(a_model("claude-opus-6", 5))))
-    person.submitted("in.jsonl", requests(2))
-    person.variables |= reader.variables
-    with answering(always(as_json(a_list(a_model("claude-opus-6", 7))))) as server:
-        person.variables["BATCHCTL_PRICES_URL"] = server.url
-        assert person.run("prices", "--refresh").status == 0
-    assert (person.folder / ".batchctl" / "prices.json").exists()
-    assert of_model(person, "claude-opus-6")["steps"][0]["real_time"]["input"] == "7"
-    (person.folder / ".batchctl" / "prices.json").unlink()
-    assert of_model(person, "claude-opus-6")["steps"][0]["real_time"]["input"] == "5", "the newest that there is"
+def test_in_a_workspace_the_list_is_kept_with_the_person_all_the_same(
+    reader: Person, refreshed: Callable[..., Ran]
+) -> None:
+    """So that a limit may rest on it."""
+    (reader.folder / ".batchctl").mkdir()
+    assert refreshed(as_json(a_list(a_model("claude-opus-6", 5)))).status == 0
+    assert kept(reader).exists()
+    assert list((reader.folder / ".batchctl").iterdir()) == []
+
+
+def test_the_newest_list_that_there_is_is_shown(reader: Person, refreshed: Callable[..., Ran]) -> None:
+    workspace = reader.folder / ".batchctl"
+    workspace.mkdir()
+    assert refreshed(as_json(a_list(a_model("claude-opus-6", 7)))).status == 0
+    kept(reader).rename(workspace / "prices.json")
+    assert of_model(reader, "claude-opus-6")["steps"][0]["real_time"]["input"] == "7"
+    assert refreshed(as_json(a_list(a_model("claude-opus-6", 5)))).status == 0
+    assert of_model(reader, "claude-opus-6")["steps"][0]["real_time"]["input"] == "5"
 
 
 DEEP = b'[{"id":"anthropic","models":' + b"[" * 100_000
