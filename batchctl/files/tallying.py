@@ -35,6 +35,10 @@ PLAIN_PARAMS = frozenset({
 })  # fmt: skip
 # Blocks in blocks: more than any that the API takes.
 MOST_DEPTH = 8
+# Where no character is escaped by its number, keys stand in a line as they are spelled: without these there is no mark of a
+# cache, and no block of a type other than text. A block without a type is none that the API takes.
+MARKS = (b'"cache_control"', b"\\u")
+_IS_NO_TEXT = re.compile(rb'"type"\s*:(?!\s*"text")').search
 # In JSON that was written anew; a float may have had fewer digits in its line.
 _FLOAT = re.compile(rb"(?<=[:,\[])-?[0-9]+\.[0-9eE+.-]+")
 
@@ -70,7 +74,10 @@ class Tallying:
         limit, count = alike.params["max_tokens"], len(run.lines)
         group = self._group_of(alike.params, run.first)
         group.add(run, range(count), limit * count, limit)
-        group.look([alike.params] if alike.is_plain else [orjson.loads(line)["params"] for line in run.lines])
+        if alike.is_plain:
+            group.look([alike.params])
+        elif not group.has_seen(run.lines):
+            group.look([orjson.loads(line)["params"] for line in run.lines])
 
     def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
         """`many`: the params of those of the lines that stand `at` these positions."""
@@ -244,6 +251,13 @@ class _Group:
         self._requests += len(at)
         self._max_tokens += max_tokens
         self._most = max(self._most, most)
+
+    def has_seen(self, lines: Sequence[bytes]) -> bool:
+        """Whether these lines can hold nothing that was not noticed before."""
+        text = b"\n".join(lines)
+        if any(mark in text for mark in MARKS):
+            return False
+        return (self._beyond_text and (self._calls_servers or b'"url"' not in text)) or not _IS_NO_TEXT(text)
 
     def look(self, many: Iterable[Params]) -> None:
         """At params that may hold more than texts in their messages."""
