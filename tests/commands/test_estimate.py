@@ -132,6 +132,28 @@ def test_the_forecast_contains_what_it_came_to(person: Person, lines: list[bytes
     )
 
 
+@pytest.mark.parametrize("hit_rate", [0.0, 0.9, 1.0])
+@pytest.mark.parametrize("ttls", [("1h", "5m"), ("1h", "1h"), ("5m", "5m")])
+def test_two_marks_of_a_cache_come_to_no_less_than_low_and_no_more_than_high(
+    person: Person, emulator: Running, ttls: tuple[str, str], hit_rate: float
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": hit_rate}})
+    system, asked = (
+        [{"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": ttl}}]
+        for text, ttl in zip(("Sort this. " * 2000, "What is it? " * 3000), ttls, strict=True)
+    )
+    lines = [
+        request_line(request_id(n), system=system, messages=[{"role": "user", "content": asked}], max_tokens=1)
+        for n in range(20)
+    ]
+    found = told(person, person.write("in.jsonl", lines))
+    job = person.submitted("in.jsonl", lines)
+    assert person.run("fetch", job).status == 0
+    cost = Decimal(person.run("cost", job, "--json").json["total"]["batch_usd"])
+    assert Decimal(found["batch_usd"]["low"]) <= cost <= Decimal(found["batch_usd"]["high"])
+    assert found["high_is_bound"]
+
+
 # ---------------------------------------------------------------- earlier answers
 
 
