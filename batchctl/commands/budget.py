@@ -1,24 +1,30 @@
 """A person's limit, held before anything is sent: what a job did cost, may still cost, and what comes now, together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from batchctl.commands.cost import cost
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.budget import Standing, most_of_forecast, most_of_round, standing
 from batchctl.domain.errors import Refused
 from batchctl.domain.estimating import NO_BOUND, Estimate
+from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Presumed
 from batchctl.domain.money import dollars
 from batchctl.domain.states import OPEN
+from batchctl.domain.tallies import ALL_SAMPLED
 
 if TYPE_CHECKING:
     from batchctl.transport.client import Transport
 
-# Given whom to ask for the length of some prompts; None to ask nobody.
-Estimating = Callable[["Transport | None"], Estimate]
+
+class Estimating(Protocol):
+    """Given whom to ask for the length of some prompts, and how many calls that may take; None to ask nobody."""
+
+    def __call__(self, transport: "Transport | None", /, *, sample: int = ...) -> Estimate: ...
+
 
 DEARER = "send less of it, lower its max_tokens, or raise the limit"
 BY_BYTES = "this is from bytes alone: submit has the API count some prompts first, which may show that it is less"
@@ -67,7 +73,9 @@ class Budget:
         """
         before, found = self._before(tools, job), estimating(None)
         if not self.holds([*before, *most_of_forecast(found.forecast)]):
-            found = estimating(tools.transport)
+            # A bound is lower by what is counted: of few requests, by each of them and by what they share.
+            sample = 2 * found.requests if found.requests <= ALL_SAMPLED else DEFAULT_SAMPLE
+            found = estimating(tools.transport, sample=sample)
             self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job))
         return found
 

@@ -38,8 +38,8 @@ def estimate(
     tallies: Sequence[Tally],
     path: Path,
     settings: Settings,
-    *,
     transport: "Transport | None" = None,
+    *,
     sample: int = DEFAULT_SAMPLE,
     job: Job | None = None,
 ) -> Estimate:

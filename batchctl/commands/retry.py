@@ -10,6 +10,7 @@ A stop before 3 leaves files that the next try removes; a stop after it is conti
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from batchctl.commands.budget import Budget, Estimating
@@ -123,7 +124,7 @@ def rehearsed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> t
 
 
 def _estimating(tools: Equipment, job: Job, rebuilt: Rebuilt, tallies: Sequence[Tally]) -> Estimating:
-    return lambda transport: estimate(tools, tallies, rebuilt.path, job.settings, transport=transport, job=job)
+    return partial(estimate, tools, tallies, rebuilt.path, job.settings, job=job)
 
 
 def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 MOST_GROUPS = 64
 # Of each length so many lines are remembered at most, spread over the whole file, and half as many at least.
 MOST_SAMPLED = 32
+# Of an input of no more requests, all lines are remembered.
+ALL_SAMPLED = 400
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
-from batchctl.domain.tallies import MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
+from batchctl.domain.tallies import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
 from batchctl.files.blocks import Alike, read_alike, read_requests
 from batchctl.files.decoding import BYTE_ORDER_MARK, decode_line
 from batchctl.files.inputs import PIECE_BYTES, opened
@@ -68,12 +68,14 @@ class Tallying:
         self._others: dict[tuple[str, str], _Group] = {}
         self._sketches: set[tuple[Any, ...]] = set()
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
+        self._requests = 0
 
     def add_alike(self, alike: Alike, run: Run) -> None:
         """All lines have the params of the first one, but for what stands in `messages` or `metadata`."""
         limit, count = alike.params["max_tokens"], len(run.lines)
         group = self._group_of(alike.params, run.first)
-        group.add(run, range(count), limit * count, limit)
+        self._requests += count
+        group.add(run, range(count), limit * count, limit, self._most_sampled)
         if alike.is_plain:
             group.look([alike.params])
         elif not group.has_seen(run.lines):
@@ -82,23 +84,31 @@ class Tallying:
     def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
         """`many`: the params of those of the lines that stand `at` these positions."""
         found: dict[int, tuple[_Group, list[int], list[int]]] = {}
+        self._requests += len(many)
         for part in _parts(many):
             params = many[part[0]]
             group = self._group_of(params, run.first + at[part[0]])
             limit = params["max_tokens"]
             group.look([many[n] for n in part if not _has_plain_messages(many[n])])
             if len(part) == len(many):
-                group.add(run, at, limit * len(at), limit)
+                group.add(run, at, limit * len(at), limit, self._most_sampled)
                 return
             _, chosen, limits = found.setdefault(id(group), (group, [], []))
             chosen.extend(part)
             limits += limit * len(part), limit
         for group, chosen, limits in found.values():
-            group.add(run, [at[n] for n in sorted(chosen)], sum(limits[::2]), max(limits[1::2]))
+            places = [at[n] for n in sorted(chosen)]
+            group.add(run, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
 
     def finish(self) -> tuple[Tally, ...]:
         """In the order of their first lines, what is left over last."""
-        return tuple(group.tally() for group in (*self._groups.values(), *self._others.values()))
+        most = self._most_sampled
+        return tuple(group.tally(most) for group in (*self._groups.values(), *self._others.values()))
+
+    @property
+    def _most_sampled(self) -> int:
+        """Of each length."""
+        return MOST_SAMPLED if self._requests > ALL_SAMPLED else ALL_SAMPLED
 
     def _group_of(self, params: Params, line: int) -> "_Group":
         sketch = _sketch(params)
@@ -233,8 +243,8 @@ class _Group:
         self._calls_servers = self._calls_servers or _calls_servers(params)
         self._beyond_text = self._beyond_text or not _is_text(params.get("system"))
 
-    def add(self, run: Run, at: Sequence[int], max_tokens: int, most: int) -> None:
-        """Lines at the positions `at`; the sum and the most of their `max_tokens`."""
+    def add(self, run: Run, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
+        """Lines at the positions `at`; the sum and the most of their `max_tokens`. `sampled`: of each length, at most."""
         lines = run.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
@@ -247,7 +257,7 @@ class _Group:
             key, after = divmod(_mixed(self._requests + n), stride)
             if n + after < len(at):
                 position = at[n + after]
-                self._stratum(len(lines[position])).offer(run, position, key)
+                self._stratum(len(lines[position])).offer(run, position, key, sampled)
         self._requests += len(at)
         self._max_tokens += max_tokens
         self._most = max(self._most, most)
@@ -270,9 +280,9 @@ class _Group:
                     self._beyond_text = True
                     self._calls_servers = self._calls_servers or _is_read_elsewhere(message.get("content"))
 
-    def tally(self) -> Tally:
+    def tally(self, sampled: int) -> Tally:
         self._fold()
-        strata = tuple(self._strata[least].closed() for least in sorted(self._strata))
+        strata = tuple(self._strata[least].closed(sampled) for least in sorted(self._strata))
         return Tally(
             **self._said,
             requests=self._requests,
@@ -314,18 +324,22 @@ class _Stratum:
         self._requests += requests
         self._bytes += size * requests
 
-    def offer(self, run: Run, at: int, key: int) -> None:
+    def offer(self, run: Run, at: int, key: int, most: int) -> None:
         """`key`: below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept."""
         if key * self._step >= MIX:
             return
         self._kept.append((key, run.sampled(at)))
-        while len(self._kept) > MOST_SAMPLED:
-            self._step *= 2
-            self._kept = [one for one in self._kept if one[0] * self._step < MIX]
+        self._thin(most)
 
-    def closed(self) -> Stratum:
+    def closed(self, most: int) -> Stratum:
+        self._thin(most)
         sampled = tuple(one for _, one in self._kept)
         return Stratum(least=self._least, requests=self._requests, bytes=self._bytes, sampled=sampled)
+
+    def _thin(self, most: int) -> None:
+        while len(self._kept) > most:
+            self._step *= 2
+            self._kept = [one for one in self._kept if one[0] * self._step < MIX]
 
 
 def _mixed(ordinal: int) -> int:

@@ -136,16 +136,30 @@ def test_what_nobody_can_see_the_size_of_is_within_no_limit_until_somebody_says_
 def test_a_limit_takes_each_byte_that_was_not_counted_for_a_token(shopper: Person, emulator: Running) -> None:
     """Random ASCII has hardly more than one byte to a token; what is counted here is too little to tell."""
     letters = string.ascii_letters + string.digits + "+/"
-    many = [request_line(f"r-{n}", "".join(random.Random(n).choices(letters, k=20_000))) for n in range(150)]
+    many = [request_line(f"r-{n}", "".join(random.Random(n).choices(letters, k=4_000))) for n in range(500)]
     path = shopper.write("in.jsonl", many)
-    as_counted = 150 * (5_000 * INPUT + 64 * OUTPUT)
+    as_counted = 500 * (1_000 * INPUT + 64 * OUTPUT)
     ran = shopper.run("submit", path, "--max-cost", str(2 * as_counted), "--yes")
     assert ran.status == 6, "a token for two bytes would be within it"
     assert "may cost up to" in ran.err
     assert _creates(emulator) == 0
     # A tenth more where the API workspace runs everything in the US.
-    most = sum(map(len, many)) * INPUT + 150 * 64 * OUTPUT
+    most = sum(map(len, many)) * INPUT + 500 * 64 * OUTPUT
     assert shopper.run("submit", path, "--max-cost", str(most * Decimal("1.1"))).status == 0
+
+
+def test_of_few_requests_each_is_counted_for_a_limit_and_then_pictures_have_a_bound(
+    shopper: Person, emulator: Running
+) -> None:
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "a" * 20_000}}
+    asked = [{"role": "user", "content": [picture]}]
+    path = shopper.write("in.jsonl", [request_line(f"r-{n}", messages=asked) for n in range(200)])
+    # 1,507 tokens each, as the emulator counts; 2 % and a tenth more, as high has them.
+    most = 200 * (Decimal(1507) * INPUT * Decimal("1.02") + 64 * OUTPUT) * Decimal("1.1")
+    assert shopper.run("submit", path, "--max-cost", str(most * Decimal("0.99"))).status == 6
+    assert emulator.requests()[COUNT] >= 200
+    assert shopper.run("submit", path, "--max-cost", str(most * Decimal("1.001"))).status == 0
+    assert _creates(emulator) == 1
 
 
 TOOLS: dict[str, Any] = {"tools": [{"name": "look", "description": "Look it up.", "input_schema": {"type": "object"}}]}
@@ -154,7 +168,7 @@ TOOLS: dict[str, Any] = {"tools": [{"name": "look", "description": "Look it up."
 def test_what_the_api_adds_to_tools_is_counted_for_a_limit_or_its_bound_is_not_known(
     shopper: Person, emulator: Running
 ) -> None:
-    path = shopper.write("in.jsonl", [request_line(f"r-{n}", **TOOLS) for n in range(100)])
+    path = shopper.write("in.jsonl", [request_line(f"r-{n}", **TOOLS) for n in range(500)])
     emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 404, "times": 3})
     ran = shopper.run("submit", path, "--max-cost", "1000")
     assert ran.status == 6
@@ -169,7 +183,7 @@ def test_a_picture_is_one_however_its_keys_are_written(shopper: Person, emulator
     line = request_line("r-N", messages=[{"role": "user", "content": [picture]}])
     for name in (b"type", b"image", b"source", b"base64"):
         line = line.replace(b'"%b"' % name, b'"%b"' % b"".join(b"\\u%04x" % c for c in name))
-    path = shopper.write("in.jsonl", [line.replace(b"r-N", b"r-%d" % n) for n in range(100)])
+    path = shopper.write("in.jsonl", [line.replace(b"r-N", b"r-%d" % n) for n in range(500)])
     ran = shopper.run("submit", path, "--max-cost", "1000")
     assert ran.status == 6, ran.err
     assert "documents: " in ran.err

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scans import scanned
 
 from batchctl.domain.plans import Depth
-from batchctl.domain.tallies import MOST_GROUPS, MOST_SAMPLED, Tally, least_of, shape_of
+from batchctl.domain.tallies import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, Tally, least_of, shape_of
 from batchctl.files.tallying import APART, Run, Tallying, tallied
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}
@@ -133,6 +133,15 @@ def test_the_sample_is_spread_over_the_whole_file_whatever_its_length(tmp_path: 
     common = [one.line for one in max(tally.strata, key=lambda stratum: stratum.requests).sampled]
     assert len(common) >= MOST_SAMPLED // 3
     assert max(b - a for a, b in zip([0, *common], [*common, 20_000], strict=True)) <= 8 * 20_000 / len(common)
+
+
+@pytest.mark.parametrize(("count", "is_all"), [(ALL_SAMPLED, True), (ALL_SAMPLED + 1, False)])
+def test_all_lines_of_a_small_input_are_remembered(tmp_path: Path, count: int, *, is_all: bool) -> None:
+    lines = [line(n, "x" * (40 + n % 9), system="ab"[n % 2]) for n in range(count)]
+    tallies = scanned(tmp_path, file_of(lines)).scan.tallies
+    found = sorted(one.line for tally in tallies for stratum in tally.strata for one in stratum.sampled)
+    assert (found == list(range(1, count + 1))) is is_all
+    assert is_all or all(len(stratum.sampled) <= MOST_SAMPLED for tally in tallies for stratum in tally.strata)
 
 
 def test_a_rule_that_repeats_does_not_decide_what_is_sampled(tmp_path: Path) -> None:
