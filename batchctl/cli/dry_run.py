@@ -22,7 +22,7 @@ def dry_run(common: Common, wanted: Submission, *, show: int | None) -> NoReturn
                 if show is None:
                     told = estimated(tools, wanted, given)
                     screen.dry_run(given.scan, [(cut.count, cut.body_bytes) for cut in cuts], told, wanted.path)
-                    wanted.budget.rehearsed(tools, lambda _, /, *, sample=0: told)  # noqa: ARG005 - nobody is asked
+                    wanted.budget.rehearse(tools, told)
                 else:
                     screen.payload(single_request_body(plain, cuts, show - 1))
         finally:

@@ -79,11 +79,10 @@ class Budget:
             self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job))
         return found
 
-    def rehearsed(self, tools: LightEquipment, estimating: Estimating, job: Job | None = None) -> Estimate:
-        """The same without asking anybody: nothing is to be sent."""
-        before, found = self._before(tools, job), estimating(None)
-        self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job), hint=BY_BYTES)
-        return found
+    def rehearse(self, tools: LightEquipment, estimate: Estimate, job: Job | None = None) -> None:
+        """The same for an estimate from bytes alone: nothing is to be sent."""
+        amounts = [*self._before(tools, job), *most_of_forecast(estimate.forecast)]
+        self.hold(amounts, _why_unknown(estimate, job), hint=BY_BYTES)
 
     def hold_rest(self, tools: Equipment, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""

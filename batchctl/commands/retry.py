@@ -117,7 +117,7 @@ def rehearsed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> t
     """What it may cost, by its bytes alone; and what a limit would say to sending it."""
     found = _estimating(tools, job, rebuilt, tallied(rebuilt.path))(None)
     try:
-        budget.rehearsed(tools, lambda _: found, job)
+        budget.rehearse(tools, found, job)
     except Refused as refused:
         return found, refused
     return found, None

@@ -12,19 +12,20 @@ from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
 
-# Of each table of today's schema: its columns in their order, with types, keys and defaults, and its unique keys.
+# Of each table of today's schema: its columns in their order, with types, keys and defaults, and its unique keys. The second
+# is of a table that migrations have brought up to date: it has defaults, and new columns last.
 TABLES = {
-    "alembic_version": "22e6a066671e8790",
-    "batch": "054c61fa526710d6",
-    "failure": "f6ecc1e817b2e268",
-    "job": "bc768a48be9867dc",
-    "move": "2b8bcfd29d0e6c7d",
-    "place": "4dd8011e7db95baf",
-    "presumed": "498b7e2c12fcd79d",
-    "round": "612829c1ceb5aa5d",
-    "stranger": "90b3e07a45de98bd",
-    "surplus": "082186671b9cad9d",
-    "usage": "76040b123a0b15f6",
+    "alembic_version": ("22e6a066671e8790",),
+    "batch": ("25cf41ec83163381", "054c61fa526710d6"),
+    "failure": ("f6ecc1e817b2e268",),
+    "job": ("f5607b55dfa7fd52", "bc768a48be9867dc"),
+    "move": ("2b8bcfd29d0e6c7d",),
+    "place": ("4dd8011e7db95baf",),
+    "presumed": ("498b7e2c12fcd79d",),
+    "round": ("612829c1ceb5aa5d",),
+    "stranger": ("90b3e07a45de98bd",),
+    "surplus": ("930f172559a56eb8", "082186671b9cad9d"),
+    "usage": ("76040b123a0b15f6",),
 }
 INDEXES = {"ix_batch_state": "createindexix_batch_stateonbatch(job_id,state)"}
 # Made by SQLite itself, for unique keys and by ANALYZE. Nobody else can make a name that begins so.
@@ -60,7 +61,7 @@ def _strange(connection: sqlite3.Connection, *, is_newest: bool) -> Iterator[str
             yield f"{clause[0].upper()} in the table {_shown(name)}"
     if is_newest:
         for table, known in TABLES.items():
-            if digest(connection, table) != known:
+            if digest(connection, table) not in known:
                 yield f"other columns or keys in the table {table}"
 
 

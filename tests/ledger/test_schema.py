@@ -13,26 +13,13 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from ledger.making import WAYS
 
 from batchctl.ledger import engine, schema
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.opening import HEAD, REVISIONS, journal_mode
 
 SCRIPTS = ScriptDirectory(str(Path(engine.__file__).parent / "migrations"))
-
-
-def made_at_once(path: Path) -> None:
-    Ledger(path).close()
-
-
-def made_by_migrations(path: Path) -> None:
-    at = engine.open_engine(path)
-    with at.connect().execution_options(write=True) as db, db.begin():
-        engine._migrate(db)
-    at.dispose()
-
-
-WAYS = (made_at_once, made_by_migrations)
 
 
 @pytest.mark.parametrize("make", WAYS)

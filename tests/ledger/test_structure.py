@@ -3,9 +3,11 @@
 import contextlib
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ledger.making import WAYS
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.ledger import checkup
@@ -83,7 +85,9 @@ def test_a_database_of_another_program_is_no_ledger(path: Path) -> None:
         Ledger(path)
 
 
-def test_the_tables_that_are_known_are_those_that_are_made(empty: Path) -> None:
-    with contextlib.closing(sqlite3.connect(empty)) as db:
+@pytest.mark.parametrize(("way", "make"), list(enumerate(WAYS)))
+def test_the_tables_that_are_known_are_those_that_are_made(path: Path, way: int, make: Callable[[Path], None]) -> None:
+    make(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
         names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        assert {name: digest(db, name) for name in names} == TABLES
+        assert {name: digest(db, name) for name in names} == {t: (*known, known[0])[way] for t, known in TABLES.items()}
