@@ -7,6 +7,7 @@ the first row is read, and without SQLAlchemy.
 import hashlib
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,14 @@ _CLAUSES = re.compile(r"\b(as|check|collate|conflict|deferrable|generated|on|str
 _SHOWN = 60
 
 _OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
-_COLUMNS = 'SELECT name, type, "notnull", pk, hidden, dflt_value FROM pragma_table_xinfo(?) ORDER BY cid'
+_COLUMNS = """
+SELECT t.name, c.name, c.type, c."notnull", c.pk, c.hidden, c.dflt_value
+FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid
+"""
+_KEYS = """
+SELECT t.name, i.name, c.name FROM sqlite_master t JOIN pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c
+WHERE t.type = 'table' AND i."unique" ORDER BY t.name, i.name, c.seqno
+"""
 
 
 def refuse_strange(path: Path, connection: sqlite3.Connection, *, is_newest: bool) -> None:
@@ -60,20 +68,27 @@ def _strange(connection: sqlite3.Connection, *, is_newest: bool) -> Iterator[str
         elif kind == "table" and name in TABLES and (clause := _CLAUSES.search(sql)):
             yield f"{clause[0].upper()} in the table {_shown(name)}"
     if is_newest:
+        made = digests(connection)
         for table, known in TABLES.items():
-            if digest(connection, table) not in known:
+            if made.get(table) not in known:
                 yield f"other columns or keys in the table {table}"
 
 
-def digest(connection: sqlite3.Connection, table: str) -> str:
-    """Of the columns of a table and its unique keys, whatever its SQL looks like."""
-    columns = [[*column, _bare(default)] for *column, default in connection.execute(_COLUMNS, (table,))]
-    keys = [
-        [name for _, _, name in connection.execute("SELECT * FROM pragma_index_info(?)", (index,))]
-        for _, index, is_unique, *_ in connection.execute("SELECT * FROM pragma_index_list(?)", (table,))
-        if is_unique
-    ]
-    return hashlib.sha256(repr((columns, sorted(keys))).encode()).hexdigest()[:16]
+def digests(connection: sqlite3.Connection) -> dict[str, str]:
+    """Of the columns of each table and its unique keys, whatever its SQL looks like."""
+    columns: defaultdict[str, list[list[object]]] = defaultdict(list)
+    keys: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for table, *column, default in connection.execute(_COLUMNS):
+        columns[table].append([*column, _bare(default)])
+    for table, index, column in connection.execute(_KEYS):
+        keys[table][index].append(column)
+    return {
+        table: _digest(of, sorted(keys[table].values())) for table, of in columns.items() if not table.startswith(OWN)
+    }
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _bare(sql: str | None) -> str:
