@@ -27,6 +27,7 @@ class Estimating(Protocol):
 
 
 DEARER = "send less of it, lower its max_tokens, or raise the limit"
+UNKNOWN = "--yes sends it all the same"
 BY_BYTES = "this is from bytes alone: submit has the API count some prompts first, which may show that it is less"
 
 
@@ -46,7 +47,9 @@ class Budget:
         if self.limit is not None and self.limit != job.max_cost:
             tools.ledger.record_limit(job, self.limit)
 
-    def hold(self, amounts: Sequence[Decimal | None], why_unknown: str = "", hint: str = DEARER) -> None:
+    def hold(
+        self, amounts: Sequence[Decimal | None], why_unknown: str = "", hint: str = DEARER, if_unknown: str = UNKNOWN
+    ) -> None:
         """Raises Refused where the most that each of the amounts comes to may be more than the limit in all."""
         if self.limit is None:
             return
@@ -60,7 +63,7 @@ class Budget:
         if found is Standing.UNKNOWN and not self.yes:
             raise Refused(
                 f"what it may cost is not known, so the limit of ${self.limit} (--max-cost) cannot hold; nothing was sent{why_unknown}",
-                hint="--yes sends it all the same",
+                hint=if_unknown,
             )
 
     def holds(self, amounts: Sequence[Decimal | None]) -> bool:
@@ -82,7 +85,8 @@ class Budget:
     def rehearse(self, tools: LightEquipment, estimate: Estimate, job: Job | None = None) -> None:
         """The same for an estimate from bytes alone: nothing is to be sent."""
         amounts = [*self._before(tools, job), *most_of_forecast(estimate.forecast)]
-        self.hold(amounts, _why_unknown(estimate, job), hint=BY_BYTES)
+        counting = f"{BY_BYTES}, or has a bound; else {UNKNOWN}"
+        self.hold(amounts, _why_unknown(estimate, job), hint=BY_BYTES, if_unknown=counting)
 
     def hold_rest(self, tools: Equipment, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""

@@ -169,6 +169,8 @@ def test_what_the_api_adds_to_tools_is_counted_for_a_limit_or_its_bound_is_not_k
     shopper: Person, emulator: Running
 ) -> None:
     path = shopper.write("in.jsonl", [request_line(f"r-{n}", **TOOLS) for n in range(500)])
+    rehearsed = shopper.run("submit", path, "--max-cost", "1000", "--dry-run")
+    assert (rehearsed.status, "has the API count some prompts first" in " ".join(rehearsed.err.split())) == (6, True)
     emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 404, "times": 3})
     ran = shopper.run("submit", path, "--max-cost", "1000")
     assert ran.status == 6
