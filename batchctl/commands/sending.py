@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import tell_unread
-from batchctl.domain.answers import AfterCreate, after_create, is_proven
+from batchctl.domain.answers import AfterCreate, after_create, is_proven, why_paused
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
 from batchctl.domain.events import BatchInDoubt, BatchNotSent, BatchSent, SendingBegun
 from batchctl.domain.model import Batch, IfAbsent, Job, Unconfirmed
@@ -124,7 +124,7 @@ def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure)
             _refused_elsewhere(tools, job, batch, failure, after)
         case AfterCreate.AGAIN:
             _again(tools, job, batch, failure)
-        case AfterCreate.PAUSE:
+        case AfterCreate.PAUSE | AfterCreate.HEADER:
             tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=None, note=str(failure))
             raise _paused(tools, job, failure)
         case AfterCreate.SPLIT:
@@ -163,16 +163,14 @@ def _refused_elsewhere(tools: Equipment, job: Job, batch: Batch, failure: ApiFai
         if_absent=then,
     )
     tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
-    if after is AfterCreate.PAUSE:
+    if after in {AfterCreate.PAUSE, AfterCreate.HEADER}:
         raise _paused(tools, job, failure)
 
 
 def _paused(tools: Equipment, job: Job, failure: ApiFailure) -> AccountProblem:
     tools.ledger.record_pause(job, str(failure))
-    return AccountProblem(
-        f"the account stops this job: {failure!s}",
-        hint=f"mend the cause, then: batchctl submit {job.name}",
-    )
+    cause, hint = why_paused(failure, job.settings)
+    return AccountProblem(f"{cause}: {failure!s}", hint=f"{hint}: batchctl submit {job.name}")
 
 
 def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from batchctl.domain.answers import text_is_about_money
+from batchctl.domain.answers import ACCOUNT_CODES, REQUEST_CODES, text_is_about_account
 from batchctl.domain.model import FailureClass, Mark, Outcome
 
 # The error's own type stands at result.error.error.type: result.error is a whole error response (API reference).
@@ -10,6 +10,8 @@ RETRY_TYPES = {"api_error", "overloaded_error", "timeout_error", "rate_limit_err
 ACCOUNT_TYPES = {"billing_error", "authentication_error", "permission_error"}
 FIX_TYPES = {"invalid_request_error", "not_found_error", "request_too_large"}
 KNOWN_TYPES = RETRY_TYPES | ACCOUNT_TYPES | FIX_TYPES
+# A URL that could not be fetched may well be there the next time, and a document that could not be read may be read then.
+MAY_PASS_TEXTS = ("unable to download", "could not process")
 # Failures are counted by type: a longer text is no type, and the ledger keeps no more of it.
 TYPE_CHARACTERS = 80
 
@@ -31,17 +33,20 @@ class Reading:
     message: str = ""
 
 
-def failure_class(error_type: str, message: str) -> FailureClass:
-    """Out of credit and spend limits come as `invalid_request_error` and are told apart by their text only.
+def failure_class(error_type: str, message: str, error_code: str = "") -> FailureClass:
+    """What ails the account often comes as `invalid_request_error`, and is told apart by its code or else by its text only.
 
     A type nobody heard of is worth another try: the API says to treat unrecognised errors as their broad class.
     """
-    if error_type in ACCOUNT_TYPES or (error_type in FIX_TYPES and text_is_about_money(message)):
+    if error_type in ACCOUNT_TYPES or error_code in ACCOUNT_CODES:
         return FailureClass.ACCOUNT
-    if error_type in FIX_TYPES:
-        # A URL that could not be fetched may well be there the next time.
-        return FailureClass.RETRY if "unable to download" in message.lower() else FailureClass.FIX
-    return FailureClass.RETRY
+    if error_code in REQUEST_CODES:
+        return FailureClass.FIX
+    if error_type not in FIX_TYPES:
+        return FailureClass.RETRY
+    if text_is_about_account(message):
+        return FailureClass.ACCOUNT
+    return FailureClass.RETRY if any(text in message.lower() for text in MAY_PASS_TEXTS) else FailureClass.FIX
 
 
 def read_result(result: object) -> Reading:
@@ -77,8 +82,14 @@ def _errored(result: dict[str, object]) -> Reading:
         FailureClass.RETRY: Mark.ERRORED_RETRY,
         FailureClass.FIX: Mark.ERRORED_FIX,
         FailureClass.ACCOUNT: Mark.ERRORED_ACCOUNT,
-    }[failure_class(error_type, message)]
+    }[failure_class(error_type, message, _code(source))]
     return Reading(mark, Outcome.ERRORED, error_type, message)
+
+
+def _code(error: dict[str, object]) -> str:
+    details = error.get("details")
+    code = details.get("error_code") if isinstance(details, dict) else None
+    return code if isinstance(code, str) else ""
 
 
 def _storable(said: object) -> str:

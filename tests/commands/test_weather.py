@@ -127,6 +127,10 @@ def test_a_full_queue_ends_the_run_with_no_wait_and_continues_later(person: Pers
         {"fault": "spend_limit_429"},
         {"fault": "spend_limit_400"},
         {"fault": "on_hold"},
+        {"fault": "status", "status": 400, "message": "This organization has been disabled."},
+        {"fault": "status", "status": 400, "error_code": "workspace_human_review_disabled", "message": "no"},
+        {"fault": "status", "status": 400, "message": "Requests are of a kind that nobody has heard of."},
+        {"fault": "status", "status": 422, "message": "no"},
     ],
 )
 def test_the_account_pauses_the_job_and_the_same_command_continues(
@@ -140,6 +144,33 @@ def test_the_account_pauses_the_job_and_the_same_command_continues(
     assert "paused" in person.run("status", "@last", "--offline").out
     assert person.run("submit", path).status == 0
     assert len(emulator.batches()) == 1
+
+
+def test_no_batch_is_refused_for_what_is_said_of_the_account(person: Person, emulator: Running) -> None:
+    text = "You're out of extra usage. Add more and keep going."
+    emulator.add_fault({"on": "create", "fault": "status", "status": 400, "message": text, "times": 0})
+    lines = requests(8)
+    path = person.write("in.jsonl", lines)
+    ran = person.run("submit", path, "--max-requests", "2", "--parallel", "4")
+    assert ran.status == 4
+    assert text in ran.err
+    assert "--edit" not in ran.err
+    assert "mend the cause, then: batchctl submit" in ran.err
+    assert "refused by the API" not in person.run("status", "@last", "--offline").out
+    emulator.set_scenario({"batch_seconds": 0})
+    assert person.run("submit", path).status == 0
+    assert sorted(line for batch in sent_lines(emulator) for line in batch) == sorted(lines)
+
+
+def test_a_beta_that_the_api_does_not_take_is_told_as_one(person: Person, emulator: Running) -> None:
+    path = person.write("in.jsonl", requests(4))
+    ran = person.run("submit", path, "--max-requests", "2", "--beta", "gone-2025-01-01")
+    assert ran.status == 4, ran.err
+    assert "the API refuses a header" in ran.err
+    assert "--beta gone-2025-01-01" in ran.err
+    assert "--edit" not in ran.err
+    assert "refused by the API" not in person.run("status", "@last", "--offline").out
+    assert emulator.batches() == []
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,20 @@ from batchctl.domain.answers import (
     is_about_account,
     is_proven,
     is_truncated_upload,
+    why_paused,
 )
 from batchctl.domain.errors import ApiFailure
+from batchctl.domain.model import Settings
 
 SPEND_400 = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
 SPEND_429 = "You have reached your API usage limits: you will regain access on 2026-12-01 at 00:00 UTC."
 CREDIT_400 = "Your credit balance is too low to access the Anthropic API."
 EARLY_END = "The request body is not valid JSON: unexpected end of data: line 1 column 84 (char 83)"
 
-AGAIN, PAUSE, SPLIT, REFUSE, DOUBT, ACCEPTED = (
+AGAIN, PAUSE, HEADER, SPLIT, REFUSE, DOUBT, ACCEPTED = (
     AfterCreate.AGAIN,
     AfterCreate.PAUSE,
+    AfterCreate.HEADER,
     AfterCreate.SPLIT,
     AfterCreate.REFUSE,
     AfterCreate.DOUBT,
@@ -40,16 +43,16 @@ CREATES = [
     (301, DOUBT, DOUBT),
     (307, DOUBT, DOUBT),
     (308, DOUBT, DOUBT),
-    (400, REFUSE, DOUBT),
+    (400, PAUSE, DOUBT),
     (401, PAUSE, PAUSE),
     (402, PAUSE, PAUSE),
     (403, PAUSE, REFUSE),
-    (404, REFUSE, DOUBT),
-    (407, REFUSE, DOUBT),
+    (404, PAUSE, DOUBT),
+    (407, PAUSE, DOUBT),
     (408, DOUBT, DOUBT),
     (409, DOUBT, DOUBT),
     (413, SPLIT, SPLIT),
-    (422, REFUSE, DOUBT),
+    (422, PAUSE, DOUBT),
     (429, AGAIN, AGAIN),
     (499, DOUBT, DOUBT),
     (500, DOUBT, DOUBT),
@@ -95,6 +98,65 @@ def test_without_an_answer_all_depends_on_whether_the_whole_body_had_left(
 )
 def test_the_text_tells_money_from_a_wrong_request(failure: ApiFailure, expected: AfterCreate) -> None:
     assert after_create(failure) is expected
+
+
+BETA = "Unexpected value(s) `gone-2025-01-01` for the `anthropic-beta` header. Please consult our documentation."
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        # What names the requests is about them, and nothing else is.
+        ("requests.3.custom_id: String should match pattern", REFUSE),
+        ("requests.0.params: Field required", REFUSE),
+        ("requests[7].custom_id: Field required", REFUSE),
+        ("`requests`: List should have at least 1 item after validation, not 0", REFUSE),
+        ("requests: custom_id's must be unique within a batch. Duplicate custom_id found: anthropic-beta", REFUSE),
+        ("requests: custom_id's must be unique within a batch. Duplicate custom_id found: your organization", REFUSE),
+        ("Requests of this organization are disabled.", PAUSE),
+        ("requests are not taken at the moment", PAUSE),
+        ("This organization has been disabled.", PAUSE),
+        ("This credential is only authorized for use with another program.", PAUSE),
+        ("You're out of extra usage. Add more and keep going.", PAUSE),
+        ("Something that nobody has read before", PAUSE),
+        ("", PAUSE),
+        (BETA, HEADER),
+        ("anthropic-version: header is required", HEADER),
+        ('anthropic-version: "2030-01-01" is not a valid version', HEADER),
+        ("The header anthropic-workspace-id must match the key.", HEADER),
+        ("messages: the text 'anthropic-beta' is not a header", PAUSE),
+    ],
+)
+def test_a_refusal_is_about_the_batch_only_where_it_names_the_requests(
+    message: str, expected: AfterCreate, status: int
+) -> None:
+    failure = ApiFailure(message, status=status, has_envelope=True, is_from_api=True)
+    assert after_create(failure) is expected
+
+
+def test_a_code_is_believed_before_the_text() -> None:
+    text = "requests.3.params: at least one of the image dimensions exceeds the maximum"
+    for code, expected in (("image_dimensions_too_large", REFUSE), ("workspace_human_review_disabled", PAUSE)):
+        for message in ("at least one of the image dimensions exceeds the maximum", text):
+            assert after_create(ApiFailure(message, status=400, error_code=code, has_envelope=True)) is expected
+
+
+@pytest.mark.parametrize(
+    ("message", "settings", "says"),
+    [
+        (BETA, Settings(betas=("gone-2025-01-01", "other")), ("a header", "--beta gone-2025-01-01, other", "CUSTOM")),
+        (BETA, Settings(), ("a header", "no --beta", "--api-version")),
+        ("This organization has been disabled.", Settings(), ("the account stops this job", "mend the cause")),
+        ("Something else", Settings(), ("names no request", "no line is refused")),
+    ],
+)
+def test_what_stops_a_job_is_told_with_what_there_is_to_mend(
+    message: str, settings: Settings, says: tuple[str, ...]
+) -> None:
+    said = " ".join(why_paused(ApiFailure(message, status=400, has_envelope=True), settings))
+    assert all(part in said for part in says)
+    assert "edit" not in said
 
 
 @pytest.mark.parametrize("status", [400, 403, 429])
@@ -186,8 +248,20 @@ def test_nothing_is_done_as_after_a_no_unless_it_may_be_proven(status: int | Non
         assert is_proven(failure)
 
 
-def test_a_wrong_request_that_speaks_of_limits_is_not_about_the_account() -> None:
-    assert not is_about_account(ApiFailure("max_tokens: above the limit", status=400, has_envelope=True))
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("max_tokens: above the limit", False),
+        ("no such version", False),
+        ("This organization has been disabled.", True),
+        ("Human Review is turned off for this workspace.", True),
+        ("messages.0.content: the word organization is not allowed in your organization", False),
+    ],
+)
+def test_a_400_of_a_read_is_about_the_account_where_its_text_is(message: str, *, expected: bool) -> None:
+    failure = ApiFailure(message, status=400, has_envelope=True)
+    assert is_about_account(failure) is expected
+    assert after_read(failure) is (AfterRead.PAUSE if expected else AfterRead.FAIL)
 
 
 def test_a_failure_reads_as_one_line_with_status_type_and_request_id() -> None:

@@ -25,7 +25,19 @@ ERRORS = [
     ("invalid_request_error", "Your credit balance is too low to access the Anthropic API.", ACCOUNT),
     ("invalid_request_error", "You have reached your specified API usage limits.", ACCOUNT),
     ("invalid_request_error", "You have reached your specified workspace API usage limits.", ACCOUNT),
+    ("invalid_request_error", "This organization has been disabled.", ACCOUNT),
+    ("invalid_request_error", "This credential is only authorized for use with another program.", ACCOUNT),
+    ("invalid_request_error", "You're out of extra usage. Add more and keep going.", ACCOUNT),
+    ("invalid_request_error", "OAuth authentication is currently not allowed for this organization.", ACCOUNT),
+    ("invalid_request_error", "web search is not enabled for your organization", ACCOUNT),
+    ("invalid_request_error", "Tool 'your organization' not found in provided tools", FIX),
+    ("invalid_request_error", "messages.0.content.0: image of this account is too large", FIX),
+    ("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", FIX),
+    ("invalid_request_error", "Could not process PDF", RETRY),
+    ("invalid_request_error", "messages.0.content.1.image: Could not process image", RETRY),
+    ("invalid_request_error", "The PDF specified was not valid.", FIX),
     ("not_found_error", "model: claude-no", FIX),
+    ("not_found_error", "model: claude-no is not there for your organization", FIX),
     ("request_too_large", "", FIX),
     ("billing_error", "", ACCOUNT),
     ("authentication_error", "", ACCOUNT),
@@ -44,6 +56,21 @@ def test_an_error_is_classed_by_its_nested_type_and_by_text_only_where_money_hid
     assert failure_class(error_type, message) is expected
     assert (reading.mark, reading.outcome) == (MARK_OF[expected], Outcome.ERRORED)
     assert (reading.error_type, reading.message) == (error_type, message)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("workspace_human_review_disabled", Mark.ERRORED_ACCOUNT),
+        ("contract_spend_limit_reached", Mark.ERRORED_ACCOUNT),
+        ("image_dimensions_too_large", Mark.ERRORED_FIX),
+        ("brand_new_code", Mark.ERRORED_RETRY),
+        (5, Mark.ERRORED_RETRY),
+    ],
+)
+def test_a_code_says_more_than_type_and_text(code: Any, expected: Mark) -> None:
+    error = {"type": "api_error", "message": "no", "details": {"error_code": code}}
+    assert read_result({"type": "errored", "error": {"type": "error", "error": error}}).mark is expected
 
 
 def test_every_documented_type_is_in_the_table() -> None:

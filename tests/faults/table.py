@@ -278,6 +278,7 @@ NO_ACCOUNT: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("status", {"status": 402, "type": "billing_error", "message": "payment is due"}),
     ("status", {"status": 403, "type": "permission_error", "message": "this key may not"}),
     ("on_hold", {}),
+    ("status", {"status": 400, "message": "This organization has been disabled."}),
 )
 BROKEN: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("reset", {}),
@@ -496,12 +497,15 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=SENDING,
-        happens="The API refuses a batch for what is in it (400, 404, 422)",
+        happens="The API refuses a batch for what is in it (400, 404, 422 that name `requests`)",
         verbs=("submit", "retry", "run"),
-        troubles=[
-            *_each("create", [("status", {"status": 400, "message": "requests.1.custom_id: String should match"})]),
-            *_each("create", [("status", {"status": 404}), ("status", {"status": 422})]),
-        ],
+        troubles=_each(
+            "create",
+            [
+                ("status", {"status": status, "message": "requests.1.custom_id: String should match"})
+                for status in (400, 404, 422)
+            ],
+        ),
         does="Says what the API said, and of which line; nothing was created for it",
         says=("the API refused batch 1 of 2: HTTP 4",),
         status=1,
@@ -617,7 +621,34 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=ACCOUNT,
-        happens="The same, before the first upload",
+        happens="The API refuses a create and names no request, whatever else it says (400, 404, 422)",
+        verbs=SENDERS,
+        troubles=_each("create", [("status", {"status": s, "message": "never read before"}) for s in (400, 404, 422)]),
+        does="Leaves every batch planned and pauses the job with the API's words: no line is taken for the cause",
+        says=("the API refuses this job, and names no request: HTTP 4", "no line is refused; mend the cause"),
+        never_says=("--edit",),
+        status=4,
+        made=0,
+        you="mend the cause, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The API does not take a header, as a beta that was retired (400)",
+        verbs=SENDERS,
+        troubles=_each(
+            "create",
+            [("status", {"status": 400, "message": "Unexpected value(s) `x` for the `anthropic-beta` header."})],
+        ),
+        does="Leaves every batch planned, pauses the job, and says which headers the job sends",
+        says=("the API refuses a header, and with it every batch", "ANTHROPIC_CUSTOM_HEADERS"),
+        never_says=("--edit",),
+        status=4,
+        made=0,
+        you="mend the header, then the same command",
+    ),
+    Row(
+        group=ACCOUNT,
+        happens="The account stops it before the first upload",
         verbs=ASKERS,
         troubles=_each("list", NO_ACCOUNT),
         does="Stops with the API's words; nothing was uploaded",
