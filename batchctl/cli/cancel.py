@@ -34,7 +34,7 @@ def cancel(
         status = shown(fetched, screen)
         if fetched.report.stage in OPEN:
             return NOT_FINISHED
-        return DONE if fetched.report.stage in {Stage.DONE, Stage.INCOMPLETE} else status
+        return DONE if fetched.report.stage in {Stage.DONE, Stage.INCOMPLETE, Stage.CANCELED} else status
 
     run(replace(common, cancels=True), command)
 

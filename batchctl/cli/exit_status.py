@@ -49,6 +49,7 @@ OF_PROBLEM: dict[type[BatchctlError], int] = {
 OF_STAGE = {
     Stage.DONE: 0,
     Stage.INCOMPLETE: 3,
+    Stage.CANCELED: 3,
     Stage.PAUSED: 4,
     Stage.IN_DOUBT: 7,
     Stage.LOST: 7,

@@ -21,7 +21,7 @@ OPEN = frozenset({State.PLANNED, State.SUBMITTING, State.IN_PROGRESS, State.CANC
 def is_left(tools: Equipment, job: Job) -> bool:
     """Whether there is anything to cancel, or a cancel to be finished: to its last download."""
     unfinished = OPEN if job.canceled_at is None else OPEN | {State.ENDED}
-    return any(b.state in unfinished for b in tools.ledger.batches(job))
+    return any(b.state in unfinished and not b.is_removed for b in tools.ledger.batches(job))
 
 
 def cancel(tools: Equipment, job: Job, output: Output, *, waits: bool) -> Fetched:

@@ -54,7 +54,7 @@ def delete(tools: Equipment, job: Job, confirm: Callable[[str], None]) -> Delete
 
 
 def _prove(tools: Equipment, job: Job) -> None:
-    still = [b for b in tools.ledger.batches(job) if b.state in AT_THE_API]
+    still = [b for b in tools.ledger.batches(job) if b.state in AT_THE_API and not b.is_removed]
     if still:
         raise Refused(
             f"{len(still)} batches of {job.name} are not on the disk yet: nothing was deleted",

@@ -6,16 +6,16 @@ A stop between any two numbered steps downloads this batch again, never half, ne
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing, tell_unread
 from batchctl.commands.matching import hold_against_requests
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
-from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, ForeignBatch
+from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, ForeignBatch, ResultsRemoved
 from batchctl.domain.matching import Evidence, Match
-from batchctl.domain.model import Batch, Job, Verified
+from batchctl.domain.model import Batch, Job, ProcessingStatus, Verified
 from batchctl.domain.polling import GIVE_UP_AFTER, backoff
 from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
@@ -113,12 +113,18 @@ def _until_stopped(tools: Equipment, pieces: Iterator[bytes]) -> Iterator[bytes]
 
 
 def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWhole) -> None:
+    is_gone = isinstance(failure, ApiFailure) and after_read(failure) is AfterRead.GONE
+    if is_gone and (removed_at := _removed_at(tools, batch)) is not None:
+        note = f"its results were removed by the API on {removed_at:%Y-%m-%d}"
+        tools.ledger.record_removed(batch, tools.owner, removed_at, note)
+        tools.tell(ResultsRemoved(*tools.place(batch), removed_at))
+        return
     failures = batch.tries + 1
     retry_after = failure.retry_after if isinstance(failure, ApiFailure) else None
     until = tools.now() + timedelta(seconds=backoff(failures, retry_after, tools.clock.draw()))
     tools.ledger.record_try(batch, tools.owner, tools.now(), not_before=until, note=str(failure))
     if isinstance(failure, ApiFailure):
-        if after_read(failure) is AfterRead.GONE:
+        if is_gone:
             tools.ledger.record_missing(batch, tools.now())
         raise_unless_passing(failure)
     else:
@@ -131,6 +137,19 @@ def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWh
             hint=f"what came last is kept, unverified, in {kept}; the same command asks for it again",
         ) from failure
     tools.tell(DownloadFailed(batch, number, total, str(failure), until))
+
+
+def _removed_at(tools: Equipment, batch: Batch) -> datetime | None:
+    """When the API removed the results that it does not have, as it says itself; None where it does not say so.
+
+    The date alone says nothing: results that can be downloaded are there.
+    """
+    assert batch.message_batch_id is not None
+    try:
+        seen = tools.transport.retrieve(batch.message_batch_id).batch
+    except ApiFailure:
+        return None
+    return seen.archived_at if seen.processing_status is ProcessingStatus.ENDED else None
 
 
 def _look_again(tools: Equipment, batch: Batch) -> None:

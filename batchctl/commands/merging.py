@@ -26,6 +26,8 @@ from batchctl.files.merged import (
 from batchctl.files.ranges import custom_id_of
 from batchctl.files.requests import request_file
 
+NO_RESULT = "no result yet"
+REMOVED = "its result was removed by the API before it was downloaded"
 NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
 
 
@@ -66,10 +68,12 @@ class _Merge:
 
     def run(self, write: Callable[[bytes], object]) -> Iterator[Unsuccessful]:
         done = 0
+        removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
         for found in latest(self._tools, self._job, self._batches):
             self._marks.update({Mark(code): n for code, n in Counter(found.marks).items()})
             write_answers(found, write)
-            for failed in _unsuccessful(found):
+            why = REMOVED if found.origin in removed else NO_RESULT if found.has_requests else NOT_KNOWN
+            for failed in _unsuccessful(found, why):
                 self._note(failed)
                 yield failed
             done += found.count
@@ -109,15 +113,15 @@ def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
         write(b"\n".join((*lines, b"")))
 
 
-def _unsuccessful(found: Latest) -> Iterator[Unsuccessful]:
+def _unsuccessful(found: Latest, why: str) -> Iterator[Unsuccessful]:
     for position in without_plain_success(found.marks):
         mark = Mark(found.marks[position])
         if mark.is_success:
             continue
-        yield _unanswered(found, position) if mark is Mark.UNANSWERED else _failed(found, position)
+        yield _unanswered(found, position, why) if mark is Mark.UNANSWERED else _failed(found, position)
 
 
-def _unanswered(found: Latest, position: int) -> Unsuccessful:
+def _unanswered(found: Latest, position: int, why: str) -> Unsuccessful:
     """Where the requests are not known, nor is the id: it comes with the result."""
     custom_id = custom_id_of(found.request_line(position)).decode() if found.has_requests else ""
     return Unsuccessful(
@@ -127,7 +131,7 @@ def _unanswered(found: Latest, position: int) -> Unsuccessful:
         outcome="unanswered",
         failure_class=FailureClass.RETRY.value,
         error_type="unanswered",
-        message="no result yet" if found.has_requests else NOT_KNOWN,
+        message=why,
     )
 
 

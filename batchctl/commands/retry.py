@@ -24,7 +24,7 @@ from batchctl.domain.errors import AccountProblem, Refused
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
-from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round, State
+from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round
 from batchctl.domain.money import Forecast
 from batchctl.domain.states import OPEN
 from batchctl.domain.tallies import Tally, shape_of
@@ -34,7 +34,6 @@ from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
 
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
-SETTLED = frozenset({State.FETCHED, State.REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ def open_round(tools: Equipment, job: Job) -> bool:
     batches = tools.ledger.batches(job)
     if any(b.state in OPEN for b in batches):
         return True
-    waiting = [b for b in batches if b.state not in SETTLED]
+    waiting = [b for b in batches if not b.is_settled]
     if waiting:
         raise Refused(
             f"{len(waiting)} of {len(batches)} batches of {job.name} are not on the disk yet: what failed is not all known",

@@ -60,11 +60,14 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> 
         if job.canceled_at is not None:
             return None
         now = tools.now()
-        if any(b.state not in retry.SETTLED and not b.is_lost(now) for b in batches):
+        if any(not b.is_settled and not b.is_lost(now) for b in batches):
             # Another process planned it meanwhile, or has sent it already.
             budget.hold_rest(tools, job)
             return job
-        if len(job.rounds) >= max_rounds or any(b.state not in retry.SETTLED for b in batches):
+        if len(job.rounds) >= max_rounds or any(not b.is_settled for b in batches):
+            return None
+        if any(b.is_removed for b in batches if b.round == len(job.rounds)):
+            # Their requests were paid for: to pay for them again takes a person's word.
             return None
         rebuilt = retry.rebuild(tools, job, Choice())
         if not rebuilt.chosen.requests or retry.account_is_cause(rebuilt.chosen, Choice()):

@@ -221,6 +221,16 @@ class DownloadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultsRemoved:
+    """The API removed the results of a batch at that time; they are not on the disk, and nobody has them any more."""
+
+    batch: Batch
+    number: int
+    total: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Merging:
     done: int
     total: int
@@ -267,6 +277,7 @@ Event = (
     | DownloadBegun
     | BatchFetched
     | DownloadFailed
+    | ResultsRemoved
     | Merging
     | Verifying
     | Stopping

@@ -193,6 +193,7 @@ class Batch:
     `evidence`: what it rests on that a batch which was found in the list is ours; `held`: why a person must say so.
     `put_off_at`: when `not_before` was set, by the same clock.
     `api`: base URL, account and key that the create was sent with.
+    `deleted_at`: since when the API has no results of it, removed at a person's wish or by the API itself.
     `counts_unread`: the API's counters could not be read when it last described the batch.
     `usage_unread`: successes that do not say what they used; None where usage was not summed up when it was downloaded.
     """
@@ -245,6 +246,16 @@ class Batch:
     def is_guess(self) -> bool:
         """Found by its size and time alone: it may be somebody else's."""
         return self.provisional and not self.identified
+
+    @property
+    def is_removed(self) -> bool:
+        """The API removed its results before they were downloaded, as it does after 29 days: nobody has them any more."""
+        return self.state is State.ENDED and self.deleted_at is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no answer can come of it that is not on the disk."""
+        return self.state in {State.FETCHED, State.REFUSED} or self.is_removed
 
     def is_lost(self, now: datetime) -> bool:
         """The API has answered 404 for too long to be a passing one: deleted there, or this key cannot see it.

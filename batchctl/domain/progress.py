@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from statistics import median
 
+from batchctl.domain.classifying import FIX_TYPES
 from batchctl.domain.model import (
     RETENTION,
     Batch,
@@ -16,6 +17,7 @@ from batchctl.domain.model import (
     Failures,
     Job,
     Merged,
+    Outcome,
     RequestCounts,
     State,
 )
@@ -36,6 +38,7 @@ class Stage(StrEnum):
     TO_FETCH = "ended, to fetch"
     DONE = "done"
     INCOMPLETE = "done, some without success"
+    CANCELED = "canceled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,12 @@ def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now
         expires_at=min((b.expires_at for b in batches if b.is_running and b.expires_at), default=None),
         retained_until=retained_until(batches),
         warnings=tuple(_warnings(job, batches, now)),
-        next_command=next_command(job, stage, open_failures, needs_word=any(b.held for b in batches)),
+        next_command=next_command(
+            job,
+            stage,
+            open_failures or _of_removed(batches, merged),
+            needs_word=any(b.held for b in batches),
+        ),
         merged=merged,
         rests_on=rests_on(batches),
     )
@@ -131,7 +139,7 @@ def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
 
 
 def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
-    states = {b.state for b in batches if not b.is_lost(now)}
+    states = {b.state for b in batches if not b.is_lost(now) and not b.is_removed}
     if job.canceled_at is not None:
         # What was not sent before the cancel is not waited for: it stays unanswered.
         states.discard(State.PLANNED)
@@ -149,10 +157,16 @@ def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
         return Stage.TO_FETCH
     if any(b.is_lost(now) for b in batches):
         return Stage.LOST
-    merge = current_merge(job, batches)
-    if merge is None:
-        return Stage.TO_FETCH if State.FETCHED in states else Stage.INCOMPLETE
-    return Stage.DONE if merge.is_all_succeeded and not job.left_out else Stage.INCOMPLETE
+    if State.FETCHED in states and current_merge(job, batches) is None:
+        return Stage.TO_FETCH
+    return _end_of(job, current_merge(job, batches))
+
+
+def _end_of(job: Job, merge: Merged | None) -> Stage:
+    """Where nothing is left to be done by itself."""
+    if merge is not None and merge.is_all_succeeded and not job.left_out:
+        return Stage.DONE
+    return Stage.INCOMPLETE if job.canceled_at is None else Stage.CANCELED
 
 
 def eta(batches: Sequence[Batch], now: datetime) -> datetime | None:
@@ -167,17 +181,36 @@ def eta(batches: Sequence[Batch], now: datetime) -> datetime | None:
 
 def retained_until(batches: Sequence[Batch]) -> datetime | None:
     """When the first results that are not on the disk yet are gone from the API."""
-    waiting = [
-        b.created_at for b in batches if b.state in {State.IN_PROGRESS, State.CANCELING, State.ENDED} and b.created_at
-    ]
+    still = [b for b in batches if b.state in {State.IN_PROGRESS, State.CANCELING, State.ENDED} and not b.is_removed]
+    waiting = [b.created_at for b in still if b.created_at]
     return min(waiting) + RETENTION if waiting else None
 
 
+def _of_removed(batches: Sequence[Batch], merged: Merged | None) -> list[Failures]:
+    """What a merge would say of requests whose results the API removed, where nothing was there to be merged."""
+    removed = [b for b in batches if b.is_removed] if merged is None else []
+    return [
+        Failures(
+            round=b.round,
+            outcome=Outcome.UNANSWERED,
+            error_type=Outcome.UNANSWERED.value,
+            failure_class=FailureClass.RETRY,
+            count=b.count,
+            sample_ids=(),
+            sample_message=b.note,
+        )
+        for b in removed
+    ]
+
+
 def next_command(job: Job, stage: Stage, failures: Sequence[Failures], *, needs_word: bool = False) -> str:
-    """`needs_word`: there are results that only a person can say to be the job's."""
+    """What does the most of what is left. `needs_word`: there are results that only a person can say to be the job's."""
     match stage:
         case Stage.IN_DOUBT if needs_word:
             return f"batchctl resolve {job.name}"
+        case Stage.SENDING | Stage.IN_DOUBT | Stage.RUNNING if job.canceled_at is not None:
+            # Nothing of it is sent; the same command goes on asking, and brings home what was answered.
+            return f"batchctl cancel {job.name}"
         case Stage.SENDING | Stage.IN_DOUBT | Stage.PAUSED:
             return f"batchctl submit {job.name}"
         case Stage.LOST:
@@ -186,23 +219,33 @@ def next_command(job: Job, stage: Stage, failures: Sequence[Failures], *, needs_
             return f"batchctl status {job.name} --watch"
         case Stage.TO_FETCH:
             return f"batchctl fetch {job.name}"
-        case Stage.DONE:
+        case Stage.DONE | Stage.CANCELED:
+            # What a person canceled goes again at their word only: the warnings say how.
             return ""
         case Stage.INCOMPLETE:
             return _retry_command(job, failures)
 
 
 def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
+    """One that sends something again, or writes what is to be edited; empty where nothing of it should go again as it is."""
     classes = {f.failure_class for f in failures}
     if not job.has_requests:
         # What failed can be sent again once it is known what it was.
         return f"batchctl attach {job.name} --input FILE" if classes - {FailureClass.POLICY} else ""
-    if FailureClass.RETRY in classes:
-        return f"batchctl retry {job.name}"
+    passing = [f for f in failures if f.failure_class is FailureClass.RETRY]
+    # What was said of the request itself and may have passed has not, once it was said again.
+    is_lasting = len(job.rounds) > 1 and all(f.error_type in FIX_TYPES for f in passing)
     if FailureClass.ACCOUNT in classes:
-        return f"batchctl retry {job.name} --only account"
-    if FailureClass.FIX in classes:
+        return f"batchctl retry {job.name} --only account{' --only retry' if passing else ''}"
+    if passing and not is_lasting:
+        return f"batchctl retry {job.name}"
+    if passing or any(f.failure_class is FailureClass.FIX and f.outcome is Outcome.ERRORED for f in failures):
         return f"batchctl retry {job.name} --include-invalid --edit"
+    if any(f.outcome is Outcome.CANCELED for f in failures):
+        return f"batchctl retry {job.name} --include-canceled"
+    if any(f.outcome is Outcome.UNKNOWN for f in failures):
+        # It may be a success, and paid for: looked at first, and sent by a second word.
+        return f"batchctl retry {job.name} --only unknown --dry-run"
     return ""
 
 
@@ -249,6 +292,9 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
     until = retained_until(batches)
     if until and until - now < RETENTION_WARNING:
         found.append(f"results are deleted at the API from {until:%Y-%m-%d %H:%M} UTC on: fetch them before")
+    removed = [b for b in batches if b.is_removed]
+    if removed:
+        found.append(_told_of_removed(removed, len(batches)))
     missing = [b for b in batches if b.missing_since and b.state not in {State.FETCHED, State.REFUSED}]
     if missing:
         found.append(
@@ -260,13 +306,37 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
             f" batchctl resolve {job.name} --cancel {job.surplus[0]}"
         )
     found += _warnings_of_matches(job, batches)
-    unsent = sum(b.state is State.PLANNED for b in batches)
-    if job.canceled_at and unsent:
-        found.append(f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC: {unsent} batches were not sent")
+    found += _warnings_of_cancel(job, batches)
     refused = [b for b in batches if b.state is State.REFUSED]
     if refused:
         found.append(f"{len(refused)} refused by the API: {refused[0].note}")
     return found
+
+
+def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
+    """What a cancel kept back, and how it is sent after all."""
+    if job.canceled_at is None:
+        return []
+    unsent = sum(b.state is State.PLANNED for b in batches)
+    if unsent:
+        since = f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC"
+        return [f"{since}: {unsent} batches were not sent; to send them after all: batchctl submit {job.name} --yes"]
+    merge = current_merge(job, batches)
+    if merge is None or not merge.canceled or not job.has_requests:
+        return []
+    return [
+        f"{merge.canceled:,} requests were canceled; to send them after all: batchctl retry {job.name} --include-canceled"
+    ]
+
+
+def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
+    days = sorted({f"{b.deleted_at:%Y-%m-%d}" for b in removed})
+    requests = sum(b.count for b in removed)
+    return (
+        f"the results of {len(removed)} of {total} batches ({requests:,} requests) were removed by the API on"
+        f" {' and '.join((days[0], days[-1]) if len(days) > 1 else days)}, {RETENTION.days} days after they were made, and were not"
+        " downloaded before: what they were paid for cannot be had any more; a retry pays for it again"
+    )
 
 
 def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:

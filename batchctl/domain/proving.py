@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batchctl.domain.model import Batch, Cut, Job, Merged, State
+from batchctl.domain.model import Batch, Cut, Job, Merged
 
-SETTLED = frozenset({State.FETCHED, State.REFUSED})
 # A command line that a person still reads; what it leaves out, the next `verify` names.
 PATHS_IN_A_COMMAND = 8
 
@@ -186,7 +185,7 @@ def sum_flaw(of: Job, answers: Merged) -> str:
 
 def waiting(batches: Sequence[Batch]) -> int:
     """How many may still bring an answer that is not on the disk."""
-    return sum(b.state not in SETTLED for b in batches)
+    return sum(not b.is_settled for b in batches)
 
 
 def hint(flaw: Flaw, fetch: str) -> str:

@@ -225,7 +225,10 @@ def _beyond(job: Job, bills: Sequence[BatchBill]) -> Iterable[str]:
     fetched = [one.batch for one in bills if one.batch.state is State.FETCHED]
     if newer := sum(batch.count - batch.counts.total for batch in fetched):
         yield f"{_several(newer, 'result')} of a type newer than batchctl"
-    if left := sum(one.unread is None and one.batch.state in UNDER_WAY for one in bills):
+    if gone := sum(one.batch.is_removed for one in bills):
+        yield f"{_several(gone, 'batch', 'batches')} whose results the API removed before they were fetched"
+    under_way = [one for one in bills if one.batch.state in UNDER_WAY and not one.batch.is_removed]
+    if left := sum(one.unread is None for one in under_way):
         yield f"{_several(left, 'batch', 'batches')} not fetched yet"
     if twice := len(job.surplus) + len(job.paid_twice):
         yield f"{_several(twice, 'batch', 'batches')} at the API with requests sent a second time"

@@ -97,7 +97,7 @@ def is_all_else_done(job: Job, batches: Iterable[Batch], allowed: frozenset[Arro
     moving: set[State] = {State.PLANNED} if _may_send(job, allowed) else set()
     moving |= {State.IN_PROGRESS, State.CANCELING} if Arrow.LOOK in allowed else set()
     moving |= {State.ENDED} if Arrow.DOWNLOAD in allowed else set()
-    return not any(b.state in moving and not b.held and not b.is_lost(now) for b in batches)
+    return not any(b.state in moving and not b.held and not b.is_removed and not b.is_lost(now) for b in batches)
 
 
 def has_passed(until: datetime | None, since: datetime | None, now: datetime) -> bool:
@@ -159,7 +159,8 @@ def _may_look(snapshot: Snapshot, allowed: frozenset[Arrow]) -> bool:
 def _downloadable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
     if Arrow.DOWNLOAD not in allowed:
         return []
-    return [b for b in snapshot.batches if b.state is State.ENDED and b.claim is None and not b.held]
+    ended = [b for b in snapshot.batches if b.state is State.ENDED and b.claim is None]
+    return [b for b in ended if not b.held and not b.is_removed]
 
 
 def _waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[WaitUntil, ...]:
@@ -203,7 +204,7 @@ def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -
     for batch in snapshot.batches:
         if batch.state is State.ENDED and batch.claim is not None:
             yield WaitUntil(now + OTHERS_PAUSE, "another process is downloading")
-        elif batch.state is State.ENDED and not batch.held and not batch.is_lost(now):
+        elif batch.state is State.ENDED and not (batch.held or batch.is_removed or batch.is_lost(now)):
             yield WaitUntil(_later(batch.not_before, now), batch.note)
 
 

@@ -104,6 +104,11 @@ class Results(Store):
         later = {"not_before": not_before, "put_off_at": now, "note": note, "tries": batch.c.tries + 1}
         self._give_back(downloaded, owner, later)
 
+    def record_removed(self, downloaded: Batch, owner: str, at: datetime, note: str) -> None:
+        """The API removed its results at that time, and they are not on the disk."""
+        gone = {"deleted_at": at, "missing_since": None, "not_before": None, "note": note}
+        self._give_back(downloaded, owner, gone)
+
     def record_held(self, downloaded: Batch, owner: str, why: str) -> None:
         """Nobody but a person can say whether these results are ours: they are downloaded, and not used."""
         self._give_back(downloaded, owner, {"held": why, "note": why})

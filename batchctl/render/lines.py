@@ -42,7 +42,7 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return _of_reconciling(event)
         case events.FieldsUnread() | events.PlaceChecked() | events.LookFailed() | events.Stopping():
             return _of_circumstances(event)
-        case events.BatchFetched() | events.DownloadFailed():
+        case events.BatchFetched() | events.DownloadFailed() | events.ResultsRemoved():
             return _of_fetching(event, now)
         case events.Waiting(until, why):
             return Line(f"waiting    {duration(until - now)}: {clean(why)}", DIM)
@@ -214,9 +214,11 @@ def _of_reconciling(event: events.DoubtSettled | events.ForeignBatch | events.Du
             )
 
 
-def _of_fetching(event: events.BatchFetched | events.DownloadFailed, now: datetime) -> Line:
+def _of_fetching(event: events.BatchFetched | events.DownloadFailed | events.ResultsRemoved, now: datetime) -> Line:
+    place = _place(event.batch, event.number, event.total)
+    if isinstance(event, events.ResultsRemoved):
+        return Line(f"removed    {place}: its results were removed by the API on {event.at:%Y-%m-%d}", BAD)
     if isinstance(event, events.DownloadFailed):
-        place = _place(event.batch, event.number, event.total)
         return Line(f"not whole  {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
     counts = event.counts
     named = (("succeeded", counts.succeeded), ("errored", counts.errored), ("canceled", counts.canceled))

@@ -34,6 +34,7 @@ STAGE_TONES = {
     Stage.TO_FETCH: "green",
     Stage.DONE: "bold green",
     Stage.INCOMPLETE: "yellow",
+    Stage.CANCELED: "yellow",
     Stage.PAUSED: "bold red",
     Stage.IN_DOUBT: "bold yellow",
     Stage.LOST: "bold red",
@@ -55,7 +56,7 @@ def job(report: JobReport, *, wide: bool = False) -> RenderableType:
         parts.append(Text("  the API counts a batch's requests only once all of it has ended", style="dim"))
     if report.merged:
         told = answers(report.merged, report.job.left_out)
-        if report.stage not in {Stage.DONE, Stage.INCOMPLETE}:
+        if report.stage not in {Stage.DONE, Stage.INCOMPLETE, Stage.CANCELED}:
             told.append(" (at the last fetch)", style="dim")
         parts += [Text(""), indented(told)]
         if report.merged.cost:
@@ -129,7 +130,9 @@ def _bar(report: JobReport) -> Text:
     total = len(report.batches)
     done = BAR_WIDTH * report.ended // total
     matched = f", {report.matched} matched provisionally" if report.matched else ""
-    text = f"{report.ended} of {total} ended, {report.fetched} fetched{matched}"
+    removed = sum(b.is_removed for b in report.batches)
+    gone = f", {removed} removed by the API" if removed else ""
+    text = f"{report.ended} of {total} ended, {report.fetched} fetched{gone}{matched}"
     return Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "grey50"), "  ", text)
 
 

@@ -1,5 +1,6 @@
 """What is shown of a job: where it stands, when it may be done, what to type next."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ ENDED, FETCHED, REFUSED = a_batch(S.ENDED), a_batch(S.FETCHED), a_batch(S.REFUSE
 HELD = a_batch(S.ENDED, held="msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed")
 
 LOST = a_batch(S.IN_PROGRESS, missing_since=NOW - 5 * MINUTE)
+REMOVED = a_batch(S.ENDED, deleted_at=NOW - HOUR)
 LOST_RESULTS = a_batch(S.ENDED, missing_since=NOW - HOUR)
 ASKED_ONCE = a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR, looked_at=NOW - HOUR)
 
@@ -67,7 +69,14 @@ def kind(failure_class: FailureClass, count: int = 1, error_type: str = "api_err
         ([LOST_RESULTS], a_job(), Stage.LOST),
         ([ASKED_ONCE], a_job(), Stage.RUNNING),
         ([PLANNED, RUNNING], a_job(canceled_at=NOW), Stage.RUNNING),
-        ([PLANNED, FETCHED], a_job(canceled_at=NOW, merged=SOME_BAD), Stage.INCOMPLETE),
+        ([PLANNED, FETCHED], a_job(canceled_at=NOW, merged=SOME_BAD), Stage.CANCELED),
+        ([PLANNED], a_job(canceled_at=NOW), Stage.CANCELED),
+        ([FETCHED], a_job(canceled_at=NOW, merged=ALL_GOOD), Stage.DONE),
+        ([FETCHED], a_job(canceled_at=NOW), Stage.TO_FETCH),
+        ([REMOVED], a_job(), Stage.INCOMPLETE),
+        ([REMOVED, RUNNING], a_job(), Stage.RUNNING),
+        ([REMOVED, ENDED], a_job(), Stage.TO_FETCH),
+        ([REMOVED, FETCHED], a_job(merged=SOME_BAD), Stage.INCOMPLETE),
         ([HELD], a_job(), Stage.IN_DOUBT),
         ([HELD, FETCHED], a_job(merged=ALL_GOOD), Stage.IN_DOUBT),
         ([HELD, ENDED], a_job(), Stage.IN_DOUBT),
@@ -85,23 +94,59 @@ def test_where_a_job_stands_is_said_by_what_is_left_to_do(batches: list[Batch], 
 
 
 @pytest.mark.parametrize(
-    ("stage", "classes", "command"),
+    ("stage", "command", "canceled"),
     [
-        (Stage.SENDING, [], "batchctl submit reviews-7f3a"),
-        (Stage.PAUSED, [], "batchctl submit reviews-7f3a"),
-        (Stage.IN_DOUBT, [], "batchctl submit reviews-7f3a"),
-        (Stage.LOST, [], "batchctl resolve reviews-7f3a"),
-        (Stage.RUNNING, [], "batchctl status reviews-7f3a --watch"),
-        (Stage.TO_FETCH, [], "batchctl fetch reviews-7f3a"),
-        (Stage.DONE, [], ""),
-        (Stage.INCOMPLETE, [FailureClass.FIX, FailureClass.RETRY], "batchctl retry reviews-7f3a"),
-        (Stage.INCOMPLETE, [FailureClass.FIX, FailureClass.ACCOUNT], "batchctl retry reviews-7f3a --only account"),
-        (Stage.INCOMPLETE, [FailureClass.FIX], "batchctl retry reviews-7f3a --include-invalid --edit"),
-        (Stage.INCOMPLETE, [FailureClass.POLICY], ""),
+        (Stage.SENDING, "submit reviews-7f3a", "cancel reviews-7f3a"),
+        (Stage.IN_DOUBT, "submit reviews-7f3a", "cancel reviews-7f3a"),
+        (Stage.RUNNING, "status reviews-7f3a --watch", "cancel reviews-7f3a"),
+        (Stage.PAUSED, "submit reviews-7f3a", "submit reviews-7f3a"),
+        (Stage.LOST, "resolve reviews-7f3a", "resolve reviews-7f3a"),
+        (Stage.TO_FETCH, "fetch reviews-7f3a", "fetch reviews-7f3a"),
     ],
 )
-def test_the_next_command_does_what_is_left(stage: Stage, classes: list[FailureClass], command: str) -> None:
-    assert next_command(a_job(), stage, [kind(c) for c in classes]) == command
+def test_the_next_command_does_what_is_left(stage: Stage, command: str, canceled: str) -> None:
+    assert next_command(a_job(), stage, []) == f"batchctl {command}"
+    assert next_command(a_job(canceled_at=NOW), stage, []) == f"batchctl {canceled}"
+
+
+def test_where_nothing_is_left_no_command_is_named() -> None:
+    failures = [kind(FailureClass.RETRY), kind(FailureClass.FIX)]
+    assert next_command(a_job(), Stage.DONE, []) == ""
+    assert next_command(a_job(), Stage.INCOMPLETE, []) == ""
+    # What a person canceled goes again at their word only.
+    assert next_command(a_job(canceled_at=NOW), Stage.CANCELED, failures) == ""
+
+
+RETRY, FIX, ACCOUNT = kind(FailureClass.RETRY), kind(FailureClass.FIX), kind(FailureClass.ACCOUNT)
+UNREAD_PDF = replace(RETRY, error_type="invalid_request_error")
+CANCELED = replace(FIX, outcome=Outcome.CANCELED, error_type="canceled")
+UNKNOWN = replace(FIX, outcome=Outcome.UNKNOWN, error_type="postponed")
+
+
+@pytest.mark.parametrize(
+    ("failures", "first", "later"),
+    [
+        ([FIX, RETRY], "", ""),
+        ([RETRY, CANCELED, UNKNOWN], "", ""),
+        ([FIX, ACCOUNT], " --only account", " --only account"),
+        ([FIX, ACCOUNT, RETRY], " --only account --only retry", " --only account --only retry"),
+        ([FIX], " --include-invalid --edit", " --include-invalid --edit"),
+        ([FIX, CANCELED, UNKNOWN], " --include-invalid --edit", " --include-invalid --edit"),
+        # It may pass on a second try, and not on every one.
+        ([UNREAD_PDF], "", " --include-invalid --edit"),
+        ([UNREAD_PDF, RETRY], "", ""),
+        ([CANCELED, UNKNOWN], " --include-canceled", " --include-canceled"),
+        ([UNKNOWN], " --only unknown --dry-run", " --only unknown --dry-run"),
+    ],
+)
+def test_what_failed_goes_again_as_it_can(failures: list[Failures], first: str, later: str) -> None:
+    for rounds, options in ((1, first), (2, later)):
+        job = a_job(rounds=[a_round(number=n) for n in range(1, rounds + 1)])
+        assert next_command(job, Stage.INCOMPLETE, failures) == f"batchctl retry reviews-7f3a{options}"
+
+
+def test_what_the_model_refused_does_not_go_again() -> None:
+    assert next_command(a_job(), Stage.INCOMPLETE, [kind(FailureClass.POLICY)]) == ""
 
 
 @pytest.mark.parametrize(

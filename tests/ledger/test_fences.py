@@ -320,6 +320,7 @@ DISOWNED: dict[str, Event] = {
 OF_A_DOWNLOAD: dict[str, Record] = {
     "record_fetched": lambda ledger, b: ledger.record_fetched(b, ME, VERIFIED, LATER, evidence="late"),
     "record_try": lambda ledger, b: ledger.record_try(b, ME, LATER, not_before=LATER, note="late"),
+    "record_removed": lambda ledger, b: ledger.record_removed(b, ME, LATER, "late"),
     "record_held": lambda ledger, b: ledger.record_held(b, ME, "late"),
 }
 # What is true of a batch of the API whoever says it, as long as ours goes by its name.

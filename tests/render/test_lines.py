@@ -207,6 +207,11 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "not whole  batch 2 of 12 (10,000 requests): 7 of 10 requests have no result; again in 1 m 30 s",
     ),
     (
+        events.ResultsRemoved(*PLACE, SOON),
+        "bad",
+        f"removed    batch 2 of 12 (10,000 requests): its results were removed by the API on {SOON:%Y-%m-%d}",
+    ),
+    (
         events.Stopping(2),
         "warn",
         "stopping   2 uploads in flight are let finish; Ctrl-C again stops at once",

@@ -69,6 +69,7 @@ STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
         a_job(merged=BAD_MERGE, left_out=2, line_count=12),
         [a_batch(S.FETCHED), a_batch(S.REFUSED, note="no")],
     ),
+    Stage.CANCELED: (a_job(canceled_at=NOW, merged=BAD_MERGE), [a_batch(S.FETCHED), a_batch(S.PLANNED)]),
 }
 
 
