@@ -200,7 +200,13 @@ def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(person: Person, e
 
 def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emulator: Running) -> None:
     emulator.add_fault(
-        {"on": "create", "fault": "status", "status": 400, "type": "invalid_request_error", "message": "odd"}
+        {
+            "on": "create",
+            "fault": "status",
+            "status": 400,
+            "type": "invalid_request_error",
+            "message": "requests.0.custom_id: odd",
+        }
     )
     path = person.write("in.jsonl", requests(20))
     assert person.run("submit", path, "--max-requests", "10", "--parallel", "1").status == 1

@@ -127,12 +127,12 @@ def test_account_failures_end_it_with_what_was_answered_in_the_files(person: Per
 
 
 def test_a_refused_batch_ends_the_sending_and_the_rest_is_brought_home(person: Person, emulator: Running) -> None:
-    fault = {"fault": "status", "status": 400, "type": "invalid_request_error", "message": "no such beta"}
+    fault = {"fault": "status", "status": 400, "type": "invalid_request_error", "message": "requests.0.custom_id: no"}
     emulator.add_fault({"on": "create", "nth": 2, **fault})
     path = person.write("in.jsonl", requests(6))
     ran = person.run("run", path, "--max-requests", "2", "--parallel", "1", "--poll", "50ms")
     assert ran.status == 1
-    assert "no such beta" in ran.err
+    assert "requests.0.custom_id: no" in ran.err
     (results,) = person.folder.glob("*.results.jsonl")
     assert len(results.read_bytes().splitlines()) == 2
 

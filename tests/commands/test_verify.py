@@ -220,7 +220,13 @@ def test_lines_left_out_are_told_and_leave_it_open(person: Person) -> None:
 @pytest.mark.slow
 def test_requests_that_the_api_refused_are_unanswered(person: Person, emulator: Running) -> None:
     emulator.add_fault(
-        {"on": "create", "fault": "status", "status": 400, "type": "invalid_request_error", "message": "odd"}
+        {
+            "on": "create",
+            "fault": "status",
+            "status": 400,
+            "type": "invalid_request_error",
+            "message": "requests.0.custom_id: odd",
+        }
     )
     path = person.write("in.jsonl", requests(20))
     assert person.run("submit", path, "--max-requests", "10", "--parallel", "1").status == 1

@@ -181,8 +181,8 @@ def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: World) 
 @pytest.mark.parametrize(
     ("on", "verb", "status"),
     [
-        ("create", ["submit", "in.jsonl"], 1),
-        ("create", ["run", "in.jsonl", "-v"], 1),
+        ("create", ["submit", "in.jsonl"], 4),
+        ("create", ["run", "in.jsonl", "-v"], 4),
         ("list", ["submit", "in.jsonl", "-v"], 1),
         ("retrieve", ["run", "in.jsonl"], 1),
         ("results", ["run", "in.jsonl", "-v"], 1),
