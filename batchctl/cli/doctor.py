@@ -8,6 +8,7 @@ import typer
 
 from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import DONE, INTERRUPTED, OF_PROBLEM
+from batchctl.cli.wiring import given
 from batchctl.clock import Clock
 from batchctl.commands.doctor import Patient
 from batchctl.commands.doctor import doctor as look
@@ -18,7 +19,7 @@ from batchctl.render.screen import Screen
 
 def doctor(workspace: Path | None, base_url: str | None, *, offline: bool, as_json: bool, quiet: bool) -> NoReturn:
     clock = Clock()
-    screen = Screen(clock, as_json=as_json, quiet=quiet)
+    screen = Screen(clock, as_json=as_json, quiet=quiet, given=given(workspace, base_url))
     try:
         found = look(
             Patient(workspace=workspace, base_url=base_url, environment=os.environ, clock=clock, offline=offline)

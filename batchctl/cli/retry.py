@@ -53,7 +53,7 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
         job = use_moved_input(tools, job, wanted.moved_to)
         with tools.workspace.planning():
             job = tools.ledger.job(job.name)
-            rebuilt = None if _goes_on(tools, job, wanted) else _rebuilt(tools, job, wanted)
+            rebuilt = None if _goes_on(tools, job, wanted) else _rebuilt(tools, screen, job, wanted)
         if rebuilt is not None:
             if (status := _shown(tools, screen, job, rebuilt, wanted)) is not None:
                 return status
@@ -84,10 +84,10 @@ def _goes_on(tools: Equipment, job: Job, wanted: Retry) -> bool:
     return True
 
 
-def _rebuilt(tools: Equipment, job: Job, wanted: Retry) -> Rebuilt:
+def _rebuilt(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
     if wanted.edited:
         return retrying.use_edited(tools, job, wanted.edited)
-    return retrying.rebuild(tools, job, wanted.choice, target=_path_to_keep(job, wanted))
+    return retrying.rebuild(tools, job, wanted.choice, target=_path_to_keep(screen, job, wanted))
 
 
 def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
@@ -108,7 +108,7 @@ def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
         screen.note(f"{job.name}: nothing to send again")
         return SOME_FAILED if chosen.left or job.left_out else DONE
     screen.note("nothing was sent")
-    screen.note(f"next: batchctl retry {job.name} --from {path}")
+    screen.come_back(f"batchctl retry {job.name} --from {screen.given.path(path)}")
     if refusal is not None and not wanted.is_for_editing:
         raise refusal
     return DONE
@@ -129,13 +129,14 @@ def _record(tools: Equipment, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None
         tools.ledger.record_canceled(job, None)
 
 
-def _path_to_keep(job: Job, wanted: Retry) -> Path | None:
+def _path_to_keep(screen: Screen, job: Job, wanted: Retry) -> Path | None:
     """Where a person wants the rebuilt file. Raises Refused where it would take the place of their edits."""
     if not wanted.keeps_file:
         return None
     path = (wanted.output_dir or Path()) / request_file_name(job.name, job.rounds[-1].number + 1)
     if wanted.is_for_editing and path.exists():
         raise Refused(
-            f"{path} is there already: it may hold your edits", hint=f"batchctl retry {job.name} --from {path}"
+            f"{path} is there already: it may hold your edits",
+            hint=f"batchctl retry {job.name} --from {screen.given.path(path)}",
         )
     return path

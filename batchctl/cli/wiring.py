@@ -19,10 +19,12 @@ from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
+from batchctl.domain.health import shown_url
 from batchctl.files.workspace import Workspace, cached_price_list, find_workspace, user_prices
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.pricing.book import Book
 from batchctl.render.screen import Screen
+from batchctl.render.typed import Given
 
 LEFTOVERS_AFTER = timedelta(days=2)
 PRICES_VARIABLE = "BATCHCTL_PRICES"
@@ -83,7 +85,13 @@ def run_with(
 ) -> NoReturn:
     """The same for a command with tools of its own."""
     clock = Clock()
-    screen = Screen(clock, as_json=common.as_json, quiet=common.quiet, verbose=common.verbose)
+    screen = Screen(
+        clock,
+        as_json=common.as_json,
+        quiet=common.quiet,
+        verbose=common.verbose,
+        given=given(common.workspace, common.base_url),
+    )
     until = None if common.timeout is None else clock.monotonic() + common.timeout
     stop = StopSign(clock, until)
     try:
@@ -105,6 +113,14 @@ def run_with(
     finally:
         screen.close()
     raise typer.Exit(status)
+
+
+def given(workspace: Path | None, base_url: str | None) -> Given:
+    """The options that every command which is named to a person must repeat. A password in the URL is not among them."""
+    return Given(
+        workspace="" if workspace is None else str(workspace.absolute()),
+        base_url=shown_url(base_url) if base_url else "",
+    )
 
 
 def _in_time(common: Common, command: Callable[[Tools, Screen], int], tools: Tools, screen: Screen) -> int:

@@ -1,5 +1,6 @@
 """`submit INPUT`: check, cut, record the plan, send. The same input again continues its job."""
 
+import shlex
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
@@ -113,7 +114,7 @@ def use_moved_input(tools: Equipment, job: Job, path: str) -> Job:
     if not job.has_requests:
         raise UsageProblem(
             f"{job.name} was attached without its input: none is to be found again",
-            hint=f"batchctl attach {job.name} --input {path}",
+            hint=f"batchctl attach {job.name} --input {shlex.quote(absolute(path))}",
         )
     is_copied = tools.workspace.lines(job.name).exists() or bool(job.settings.cache_system)
     if is_copied or is_spooled(job.input_path):

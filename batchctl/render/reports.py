@@ -1,6 +1,6 @@
 """A job, drawn: what a person wants to know first stands first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -226,9 +226,14 @@ def _batches(batches: Sequence[Batch], now: datetime) -> Table:
 
 
 def doubts(
-    job: str, opened: "Sequence[OpenDoubt]", surplus: Sequence[str], suspects: Sequence[MessageBatch], now: datetime
+    job: str,
+    opened: "Sequence[OpenDoubt]",
+    surplus: Sequence[str],
+    suspects: Sequence[MessageBatch],
+    now: datetime,
+    in_full: Callable[[str], str] = str,
 ) -> RenderableType:
-    """Each doubt with what speaks for each side, then what a person can type."""
+    """Each doubt with what speaks for each side, then what a person can type; `in_full` adds what a command must repeat."""
     parts: list[RenderableType] = []
     for one in opened:
         parts += [_doubt(one, now), indented(_candidates(one, now)), Text("")]
@@ -238,17 +243,19 @@ def doubts(
     if possible:
         # One among several is not put into anybody's mouth.
         name = next(iter(possible)) if len(possible) == 1 else "ID"
-        parts.append(_choice(f"batchctl resolve {job} --adopt {name}", "it is this one"))
+        parts.append(_choice(in_full(f"batchctl resolve {job} --adopt {name}"), "it is this one"))
     if opened:
-        parts.append(_choice(f"batchctl resolve {job} --resend", "the API does not have it: plan it again"))
+        parts.append(_choice(in_full(f"batchctl resolve {job} --resend"), "the API does not have it: plan it again"))
         if len(opened) > 1:
             parts.append(Text("  --batch N decides about one of them", style="dim"))
-    parts += [_choice(f"batchctl resolve {job} --cancel {name}", "end what is there twice") for name in surplus]
+    parts += [
+        _choice(in_full(f"batchctl resolve {job} --cancel {name}"), "end what is there twice") for name in surplus
+    ]
     return Group(*parts)
 
 
 def _choice(command: str, meaning: str) -> Text:
-    return Text.assemble(("  ", ""), (clean(command, 200), "bold"), (f"   {meaning}", "dim"))
+    return Text.assemble(("  ", ""), (clean(command, 1000), "bold"), (f"   {meaning}", "dim"))
 
 
 def _doubt(one: "OpenDoubt", now: datetime) -> Text:

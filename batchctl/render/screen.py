@@ -17,6 +17,7 @@ from batchctl.domain.model import Merged, MessageBatch
 from batchctl.domain.progress import JobReport
 from batchctl.render import machine, reports
 from batchctl.render.text import clean, plural, size
+from batchctl.render.typed import Given
 
 if TYPE_CHECKING:
     from batchctl.domain.choosing import Chosen
@@ -37,7 +38,17 @@ PIPE_WIDTH = 10_000
 class Screen:
     """`--json`: objects on stdout and, for errors, on stderr; nothing else. `-q`: only errors and what was asked for."""
 
-    def __init__(self, clock: Clock, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        given: Given | None = None,
+    ) -> None:
+        """`given`: options that every command which is named to a person must repeat."""
+        self.given = given or Given()
         self._clock = clock
         self._json = as_json
         self._quiet = quiet or as_json
@@ -53,7 +64,7 @@ class Screen:
 
     def watch(self, report: JobReport, results: str = "", *, has_looked: bool = True) -> None:
         """As `Telling.watch`."""
-        self._telling().watch(report, results, has_looked=has_looked)
+        self._telling().watch(self.given.report(report), results, has_looked=has_looked)
 
     def _telling(self) -> "Telling":
         from batchctl.render.telling import Telling  # noqa: PLC0415 - a picture from the ledger tells of no event
@@ -61,7 +72,12 @@ class Screen:
         with self._opening:
             if self._opened is None:
                 self._opened = Telling(
-                    self._err, self._clock, as_json=self._json, quiet=self._quiet, verbose=self._verbose
+                    self._err,
+                    self._clock,
+                    as_json=self._json,
+                    quiet=self._quiet,
+                    verbose=self._verbose,
+                    given=self.given,
                 )
             return self._opened
 
@@ -69,6 +85,7 @@ class Screen:
 
     def submitted(self, report: JobReport) -> None:
         """The job's name alone on stdout, for scripts."""
+        report = self.given.report(report)
         if self._json:
             machine.write(sys.stdout, machine.job_shape(report))
             return
@@ -81,6 +98,7 @@ class Screen:
 
     def status(self, report: JobReport, *, wide: bool) -> None:
         self._stop_live()
+        report = self.given.report(report)
         if self._json:
             machine.write(sys.stdout, machine.job_shape(report, with_batches=wide))
         else:
@@ -88,12 +106,15 @@ class Screen:
 
     def jobs(self, all_of_them: Sequence[JobReport]) -> None:
         if self._json:
-            machine.write(sys.stdout, {"type": "jobs", "jobs": [machine.job_shape(r) for r in all_of_them]})
+            machine.write(
+                sys.stdout, {"type": "jobs", "jobs": [machine.job_shape(self.given.report(r)) for r in all_of_them]}
+            )
         elif all_of_them:
             self._print(reports.jobs(all_of_them))
-            self._note("one of them: batchctl status JOB")
+            self._note(self.given.in_full("one of them: batchctl status JOB"))
 
     def fetched(self, report: JobReport, merged: Merged, results: str, errors: Path) -> None:
+        report = self.given.report(report)
         if self._json:
             stream = sys.stderr if results == "-" else sys.stdout
             machine.write(stream, machine.fetched_shape(report, merged, results, errors))
@@ -120,6 +141,7 @@ class Screen:
         from batchctl.render import proofs  # noqa: PLC0415 - of two verbs
 
         self._stop_live()
+        proof = self.given.proof(proof)
         if self._json:
             machine.write(sys.stdout, machine.proof_shape(proof))
         else:
@@ -129,6 +151,7 @@ class Screen:
         from batchctl.render import costs  # noqa: PLC0415 - of one verb
 
         self._stop_live()
+        next_command = self.given.in_full(next_command)
         if self._json:
             machine.write(sys.stdout, machine.cost_shape(bill, next_command, with_batches=wide))
         else:
@@ -137,6 +160,7 @@ class Screen:
     def checkup(self, found: "Checkup") -> None:
         from batchctl.render import proofs  # noqa: PLC0415 - of two verbs
 
+        found = self.given.checkup(found)
         if self._json:
             machine.write(sys.stdout, machine.checkup_shape(found))
             return
@@ -148,14 +172,15 @@ class Screen:
         """Of one model in full, or of many in a line each."""
         from batchctl.render import prices  # noqa: PLC0415 - of one verb
 
+        next_command = self.given.in_full(prices.NEXT)
         if self._json:
-            machine.write(sys.stdout, machine.prices_shape(table, prices.NEXT))
+            machine.write(sys.stdout, machine.prices_shape(table, next_command))
             return
         if table.refreshed:
             self._note(prices.refreshed(table.refreshed))
         self._print(prices.model(table) if is_one else prices.models(table))
         if not self._quiet:
-            self._err.print(reports.next_line(prices.NEXT), soft_wrap=True)
+            self._err.print(reports.next_line(next_command), soft_wrap=True)
 
     def chosen(
         self, job: str, round_: int, chosen: "Chosen", path: Path, *, is_last: bool, estimate: "Estimate | None"
@@ -184,7 +209,7 @@ class Screen:
         if not opened and not surplus and not suspects:
             self._note(f"{job}: nothing is unconfirmed")
             return
-        self._print(reports.doubts(job, opened, surplus, suspects, self._clock.now()))
+        self._print(reports.doubts(job, opened, surplus, suspects, self._clock.now(), self.given.in_full))
 
     def deleted(self, job: str, batches: int, folder: Path, bytes_: int) -> None:
         if self._json:
@@ -207,14 +232,14 @@ class Screen:
         sys.stdout.write("\n")
         self._estimate(estimate)
         self._note("nothing was sent")
-        self._note(f"some of it counted by the API: batchctl estimate {path}")
+        self._note(self.given.in_full(f"some of it counted by the API: batchctl estimate {self.given.path(path)}"))
 
     def estimated(self, estimate: "Estimate", path: str) -> None:
         if self._json:
             machine.write(sys.stdout, machine.estimate_shape(estimate))
             return
         self._estimate(estimate)
-        self.come_back(f"batchctl submit {clean(path)}")
+        self.come_back(f"batchctl submit {clean(self.given.path(path))}")
 
     def to_agree(self, estimate: "Estimate") -> None:
         """What a person is asked about stands above the question, however quiet it is to be."""
@@ -236,6 +261,7 @@ class Screen:
 
     def problem(self, problem: BatchctlError, exit_status: int) -> None:
         self._stop_live()
+        problem.hint = self.given.in_full(problem.hint)
         if self._json:
             machine.write(sys.stderr, machine.problem_shape(problem, exit_status))
             return
@@ -245,10 +271,10 @@ class Screen:
                 self._err.print(Text.assemble(("  try: ", "dim"), clean(problem.hint, 1000)), soft_wrap=True)
 
     def come_back(self, command: str) -> None:
-        """After a stop: how to go on."""
+        """How to go on."""
         self._stop_live()
         if not self._quiet:
-            self._err.print(reports.next_line(command), soft_wrap=True)
+            self._err.print(reports.next_line(self.given.in_full(command)), soft_wrap=True)
 
     def note(self, text: str) -> None:
         if not self._quiet:

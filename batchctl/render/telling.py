@@ -15,13 +15,17 @@ from batchctl.domain.progress import ENDED, JobReport
 from batchctl.render import lines, machine, reports
 from batchctl.render.lines import Line, line_of
 from batchctl.render.text import number, plural
+from batchctl.render.typed import Given
 
 if TYPE_CHECKING:
     from batchctl.render.live import Live
 
 
 class Telling:
-    def __init__(self, err: Console, clock: Clock, *, as_json: bool, quiet: bool, verbose: bool) -> None:
+    def __init__(
+        self, err: Console, clock: Clock, *, as_json: bool, quiet: bool, verbose: bool, given: Given | None = None
+    ) -> None:
+        self._given = given or Given()
         self._err = err
         self._clock = clock
         self._json = as_json
@@ -35,7 +39,7 @@ class Telling:
 
     def tell(self, event: events.Event) -> None:
         if isinstance(event, events.Looked):
-            self._looked(event.report)
+            self._looked(self._given.report(event.report))
         if self._quiet:
             return
         line = line_of(event, self._clock.now()) if self._is_news(event) else None
@@ -85,6 +89,7 @@ class Telling:
             self._say(Line(f"looked     {report.job.name}: {seen}"))
 
     def _say(self, line: Line) -> None:
+        line = Line(self._given.in_full(line.text), line.tone)
         if self._live is not None:
             self._live.say(_hanging(line))
         else:
