@@ -42,5 +42,5 @@ def run(common: Common, wanted: Submission, *, output: str, output_dir: Path | N
 def _job(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[Job, bool]:
     """The job that a path or a word means, and whether it is new."""
     if wanted.path != STDIN and not Path(wanted.path).exists() and tools.ledger.jobs():
-        return find_job(tools.ledger, wanted.path), False
+        return find_job(tools.ledger, wanted.path, may_be_file=True), False
     return submitting.job_to_send(tools, screen, replace(wanted, goes_on=True))

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from batchctl import __version__
 from batchctl.clock import Clock
-from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError
 from batchctl.domain.health import (
     Checkup,
     Finding,
     fail,
     next_command,
+    of_failure,
     of_ledger,
     of_leftovers,
     of_locks,
@@ -170,7 +170,7 @@ def _reach(patient: Patient, transport: Transport) -> Iterator[Finding]:
         yield warn("reach", f"not asked: {problem.message}", "mend the credential first")
         return
     except ApiFailure as failure:
-        yield _not_reached(failure)
+        yield of_failure(failure)
         return
     took = clock.monotonic() - began
     account = f", {page.account}" if page.account else ""
@@ -178,19 +178,6 @@ def _reach(patient: Patient, transport: Transport) -> Iterator[Finding]:
     # The header tells whole seconds, cut: half of one is the best guess, and so is the middle of the way.
     skew = None if page.server_time is None else clock.now() - page.server_time
     yield of_skew(skew)
-
-
-def _not_reached(failure: ApiFailure) -> Finding:
-    match after_read(failure):
-        case AfterRead.PAUSE:
-            advice = "the key, its permission or the account: see the Console"
-            return fail("reach", f"refused: {failure}", advice, is_account=True)
-        case AfterRead.FAIL:
-            return fail("reach", f"refused: {failure}", "the message is the API's own; is the base URL right?")
-        case AfterRead.AGAIN | AfterRead.GONE if failure.status:
-            return fail("reach", str(failure), "this passes, as a rule: try again; is the base URL right?")
-        case AfterRead.AGAIN | AfterRead.GONE:
-            return fail("reach", str(failure), "see the network, and proxies and base URL above")
 
 
 # ---------------------------------------------------------------- the workspace

@@ -8,8 +8,11 @@ from batchctl.ledger.questions import Questions
 LAST = "@last"
 
 
-def find_job(ledger: Questions, word: str | None) -> Job:
-    """By name, unique prefix of one, `@last` or nothing for the latest, or the id of one of its batches."""
+def find_job(ledger: Questions, word: str | None, *, may_be_file: bool = False) -> Job:
+    """By name, unique prefix of one, `@last` or nothing for the latest, or the id of one of its batches.
+
+    `may_be_file`: the word may as well be a file that is not there.
+    """
     jobs = ledger.jobs()
     if not jobs:
         raise UsageProblem("this workspace holds no job yet", hint="batchctl submit INPUT.jsonl")
@@ -23,6 +26,11 @@ def find_job(ledger: Questions, word: str | None) -> Job:
         raise UsageProblem(f"{word!r} may be any of {len(found)} jobs: {names}", hint="type more of the name")
     job_id = ledger.job_id_of_message_batch(word) if is_id(word) else None
     by_batch = next((job for job in jobs if job.id == job_id), None)
+    if by_batch is None and may_be_file:
+        raise UsageProblem(
+            f"{word}: no such file, and no job is called so",
+            hint="see the path; or batchctl status shows the jobs of this workspace",
+        )
     if by_batch is None:
         raise UsageProblem(f"no job is called {word!r}", hint="batchctl status shows the jobs of this workspace")
     return by_batch

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.errors import ApiFailure
+
 SKEW_SECONDS = 5
 LITTLE_ROOM_BYTES = 1_000_000_000
 NO_ROOM_BYTES = 50_000_000
@@ -19,6 +22,7 @@ PUT_BACK = (
     "put back a copy of ledger.db: before it sends anything, the API's list is read. Without one, move the folder away and"
     " `batchctl attach` the batches of the API with --input, before you submit anew; raw results stay where they are"
 )
+WRONG_URL = "is the base URL the API's? see --base-url and ANTHROPIC_BASE_URL"
 SECRET_WORDS = ("KEY", "TOKEN", "SECRET")
 
 
@@ -87,6 +91,24 @@ def warn(subject: str, said: str, advice: str) -> Finding:
 
 def fail(subject: str, said: str, advice: str, *, is_account: bool = False) -> Finding:
     return Finding(subject=subject, health=Health.FAIL, said=said, advice=advice, is_account=is_account)
+
+
+def of_failure(failure: ApiFailure) -> Finding:
+    """Of the API's list that was asked for: it is always there, so that a 404 never passes."""
+    match after_read(failure):
+        case AfterRead.PAUSE:
+            advice = "the key, its permission or the account: see the Console"
+            return fail("reach", f"refused: {failure}", advice, is_account=True)
+        case AfterRead.FAIL:
+            return fail("reach", f"refused: {failure}", f"the message is the API's own; {WRONG_URL}")
+        case AfterRead.GONE:
+            return fail("reach", f"knows no list of Message Batches: {failure}", WRONG_URL)
+        case AfterRead.AGAIN if failure.status is None:
+            return fail("reach", str(failure), "see the network, and proxies and base URL above")
+        case AfterRead.AGAIN if failure.status < 300:
+            return fail("reach", f"not the API's answer: {failure}", f"a page, a proxy or another server; {WRONG_URL}")
+        case AfterRead.AGAIN:
+            return fail("reach", str(failure), "this passes, as a rule: try again")
 
 
 def of_skew(skew: timedelta | None) -> Finding:

@@ -127,8 +127,9 @@ class Batch:
 
     def results_available(self, now: float) -> None:
         """Refuses when there are no results to read: not ended yet, or archived."""
-        if self.status(now) != "ended" or self.archived_at(now) is not None:
-            raise no_results(self.id)
+        is_early = self.status(now) != "ended"
+        if is_early or self.archived_at(now) is not None:
+            raise no_results(self.id, is_early=is_early)
 
     def delete(self, now: float) -> None:
         if self.status(now) != "ended":

@@ -66,8 +66,10 @@ def unknown_batch(batch_id: str) -> Refused:
     return Refused(404, f"Message Batch {batch_id} not found.")
 
 
-def no_results(batch_id: str) -> Refused:
-    return Refused(404, f"Message Batch {batch_id} has no available results.")
+def no_results(batch_id: str, *, is_early: bool) -> Refused:
+    """`is_early`: there will be some; the SDK is told not to ask again by itself."""
+    headers = {"x-should-retry": "false"} if is_early else {}
+    return Refused(404, f"Message Batch {batch_id} has no available results.", headers=headers)
 
 
 def edge_page(status: int) -> bytes:

@@ -54,7 +54,7 @@ def _refusal(call: Call) -> Refused:
     if call.struck == "queue_full":
         return queue_full(int(options["retry_after"]))
     if call.struck == "not_found":
-        return no_results(call.batch_id) if call.endpoint == "results" else unknown_batch(call.batch_id)
+        return no_results(call.batch_id, is_early=True) if call.endpoint == "results" else unknown_batch(call.batch_id)
     status, message, kind, error_code = _PLAIN[call.struck]
     return Refused(status, message.format(day=next_month(call.state.now())), kind, error_code)
 

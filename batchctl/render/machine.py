@@ -149,7 +149,7 @@ def fetched_shape(report: JobReport, merged: Merged, results: str, errors: Path)
         "type": "fetch",
         "answers": merged_shape(merged),
         "cost": total_shape(merged.cost),
-        "results_file": results,
+        "results_file": results if merged.batches else None,
         "errors_file": str(errors),
     }
 

@@ -131,9 +131,9 @@ class Screen:
             self._err.print()
             _print(self._err, reports.failures(report.failures))
             self._err.print()
-        if results != "-":
+        if results != "-" and merged.batches:
             self._note(f"results: {results}")
-        if report.failures or report.job.left_out:
+        if merged.failures or report.job.left_out:
             self._note(f"errors:  {errors}")
         self._end(report)
 

@@ -163,6 +163,14 @@ def test_a_broken_profile_is_a_line_of_the_report(person: Person, tmp_path: Path
     assert "room" in findings
 
 
+def test_a_wrong_url_is_not_called_passing(person: Person, emulator: Running) -> None:
+    person.variables["ANTHROPIC_BASE_URL"] = f"{emulator.base_url}/elsewhere"
+    reach = examined(person, status=1)["reach"]
+    assert "HTTP 404" in reach["said"]
+    assert "passes" not in reach["advice"]
+    assert "ANTHROPIC_BASE_URL" in reach["advice"]
+
+
 def test_an_api_that_cannot_be_reached_ends_with_1(person: Person, job: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -86,9 +86,25 @@ def test_an_input_that_was_sent_before_is_gone_on_with_and_again_pays_again(pers
 def test_a_path_that_is_neither_a_file_nor_a_job_is_said(person: Person, emulator: Running) -> None:
     assert person.run("run", "nowhere.jsonl").status == 5
     person.submitted("in.jsonl", requests(2))
-    ran = person.run("run", "nowhere.jsonl")
-    assert ran.status == 2
-    assert "no job is called" in ran.err
+    for word in ("nowhere.jsonl", "nowhere/in.jsonl"):
+        ran = person.run("run", word)
+        assert ran.status == 2
+        assert f"error: {word}: no such file, and no job is called so" in ran.err
+
+
+def test_a_run_that_brought_nothing_names_no_results(person: Person, emulator: Running) -> None:
+    fault = {"fault": "status", "status": 400, "message": "requests.0.custom_id: no"}
+    emulator.add_fault({"on": "create", **fault})
+    path = person.write("in.jsonl", requests(2))
+    older = person.write("old.jsonl", [b"an answer of before"])
+    ran = person.run("run", path, "-o", "old.jsonl", "--poll", "50ms")
+    assert ran.status == 1, ran.err
+    assert "results: " not in ran.err
+    assert "errors:  " in ran.err
+    assert older.read_bytes() == b"an answer of before\n"
+    again = person.run("run", path, "-o", "old.jsonl", "--poll", "50ms", "--json", "--max-rounds", "1")
+    assert again.status == 3, again.err
+    assert json.loads(again.out.splitlines()[-1])["results_file"] is None
 
 
 def test_the_time_a_person_allows_ends_it_and_the_same_command_goes_on(person: Person, emulator: Running) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from builders import HOUR, MINUTE, NOW
 
+from batchctl.domain.errors import ApiFailure
 from batchctl.domain.health import (
     Checkup,
     Finding,
@@ -16,6 +17,7 @@ from batchctl.domain.health import (
     custom_headers,
     fail,
     next_command,
+    of_failure,
     of_ledger,
     of_leftovers,
     of_locks,
@@ -209,3 +211,25 @@ def test_secrets_are_found_wherever_they_stand() -> None:
 def test_no_secret_stays_in_a_finding() -> None:
     said = without(fail("reach", "key-1-long and key-1", "not key-1"), {"key-1", "key-1-long", "no", ""})
     assert (said.said, said.advice) == ("... and ...", "not ...")
+
+
+@pytest.mark.parametrize(
+    ("failure", "said", "advice"),
+    [
+        (ApiFailure("no", status=404, has_envelope=True), "knows no list", "base URL"),
+        (ApiFailure("text/html instead", status=404), "refused", "base URL"),
+        (ApiFailure("moved", status=301), "refused", "base URL"),
+        (ApiFailure("not allowed", status=405, has_envelope=True), "refused", "base URL"),
+        (ApiFailure("cannot be read (text/html)", status=200), "not the API's answer", "base URL"),
+        (ApiFailure("Overloaded", status=529, has_envelope=True), "Overloaded", "this passes"),
+        (ApiFailure("slow down", status=429, has_envelope=True, retry_after=5.0), "slow down", "this passes"),
+        (ApiFailure("cannot connect"), "cannot connect", "see the network"),
+        (ApiFailure("API key is invalid.", status=401, has_envelope=True), "refused", "the key"),
+    ],
+)
+def test_an_api_that_does_not_answer_is_told_by_what_may_help(failure: ApiFailure, said: str, advice: str) -> None:
+    found = of_failure(failure)
+    assert found.health is Health.FAIL
+    assert said in found.said
+    assert advice in found.advice
+    assert ("this passes" in found.advice) is (advice == "this passes")

@@ -54,6 +54,12 @@ def test_what_has_not_run_within_a_day_expires_and_the_rest_is_kept(emulate, ask
     assert (types.count("succeeded"), types.count("expired")) == (6, 3)
 
 
+def test_results_that_are_not_there_yet_are_not_to_be_asked_for_again_at_once(slow, asking):
+    ask = asking(slow)
+    reply = ask("GET", f"{BATCHES}/{ask.create().json()['id']}/results")
+    assert (reply.status, reply.headers["x-should-retry"]) == (404, "false")
+
+
 def test_after_29_days_the_batch_is_archived_and_its_results_are_gone(emulator, ask):
     batch_id = ask.create().json()["id"]
     emulator.advance(28 * DAY)
