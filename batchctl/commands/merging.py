@@ -1,7 +1,5 @@
 """The files a person wants, written from what is on the disk: no network, any number of times."""
 
-import contextlib
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,10 +48,7 @@ def merge(tools: Equipment, job: Job, output: Output) -> Merged:
     for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
         refuse_to_overwrite(path, precious)
     written = _Merge(tools, job, batches)
-    # Where nothing has come back, there is no answer to write, and an older file is not emptied.
-    has_results = any(b.state is State.FETCHED for b in batches)
-    results_of = results_file(output.results) if has_results else contextlib.nullcontext(io.BytesIO())
-    with replacing(output.errors.resolve(), mode=0o644) as errors, results_of as results:
+    with replacing(output.errors.resolve(), mode=0o644) as errors, results_file(output.results) as results:
         left_out = left_out_lines(tools.workspace.left_out(job.name)) if job.left_out else ()
         for failed in in_line_order(written.run(results.write), left_out):
             errors.write(error_line(failed))
