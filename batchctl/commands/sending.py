@@ -218,8 +218,14 @@ def refuse(tools: Equipment, job: Job, batch: Batch, said: str) -> None:
     tools.tell(BatchNotSent(batch, number, total, said, None))
     raise ServiceProblem(
         f"the API refused batch {number} of {total}: {said}{_where(tools, job, batch, said)}",
-        hint=f"nothing was created for it; its requests stay unanswered: batchctl retry {job.name} --edit",
+        hint=f"nothing was created for it; its requests stay unanswered: {_others_first(tools, job)}batchctl retry {job.name} --edit",
     )
+
+
+def _others_first(tools: Equipment, job: Job) -> str:
+    """A retry takes requests of all batches, and so waits until all of them are settled."""
+    is_open = any(not b.is_settled for b in tools.ledger.batches(job))
+    return f"batchctl run {job.name} --max-rounds {len(job.rounds)}, then " if is_open else ""
 
 
 def _where(tools: Equipment, job: Job, batch: Batch, said: str) -> str:

@@ -117,6 +117,11 @@ def _of_an_account(here: Elsewhere) -> Ran:
     return _sent(here, requests(3))
 
 
+def _of_a_refused_batch(here: Elsewhere) -> Ran:
+    here.emulator.add_fault({"on": "create", "fault": "status", "status": 400, "message": "requests.0.custom_id: no"})
+    return _sent(here, requests(4), "--max-requests", "2", "--parallel", "1")
+
+
 def _of_credit(here: Elsewhere) -> Ran:
     here.emulator.set_scenario({"batch_seconds": 0, "outcomes": {"out_of_credit": 0.5, "overloaded_error": 0.3}})
     _sent(here, requests(20))
@@ -142,6 +147,7 @@ SCENES: list[tuple[Callable[[Elsewhere], Ran], list[str]]] = [
     (_of_an_unknown_type, ["retry", "retry"]),
     (_of_a_wrong_request, ["retry", "retry"]),
     (_of_an_account, ["submit", "status"]),
+    (_of_a_refused_batch, ["run", "retry"]),
     (_of_credit, ["retry"]),
     (_of_what_runs, ["status", "fetch"]),
     (_of_an_estimate, ["submit"]),
