@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -38,6 +39,8 @@ class Telling:
         self._waited_for = ""
 
     def tell(self, event: events.Event) -> None:
+        if isinstance(event, events.Waiting):
+            event = replace(event, why=self._given.in_full(event.why))
         if isinstance(event, events.Looked):
             self._looked(self._given.report(event.report))
         if self._quiet:

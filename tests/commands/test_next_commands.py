@@ -122,6 +122,34 @@ def _of_a_refused_batch(here: Elsewhere) -> Ran:
     return _sent(here, requests(4), "--max-requests", "2", "--parallel", "1")
 
 
+def _of_a_header(here: Elsewhere) -> Ran:
+    return _sent(here, requests(2), "--beta", "gone-2025-01-01")
+
+
+def _of_a_missing_file(here: Elsewhere) -> Ran:
+    _sent(here, requests(2))
+    return here.run("run", "nowhere.jsonl")
+
+
+def _of_a_second_cancel(here: Elsewhere) -> Ran:
+    _sent(here, requests(2))
+    assert here.run("fetch").status == 0
+    return here.run("cancel", "--yes")
+
+
+def _of_a_checkup(here: Elsewhere) -> Ran:
+    _sent(here, requests(2))
+    return here.run("doctor")
+
+
+def _of_what_failed_twice(here: Elsewhere) -> Ran:
+    here.emulator.set_scenario({"batch_seconds": 0, "outcomes": {"invalid_request_error": 1.0}})
+    _sent(here, requests(2))
+    for step in ("fetch", "retry"):
+        assert here.run(step, *(["--include-invalid"] if step == "retry" else [])).status in {0, 3}
+    return here.run("fetch")
+
+
 def _of_credit(here: Elsewhere) -> Ran:
     here.emulator.set_scenario({"batch_seconds": 0, "outcomes": {"out_of_credit": 0.5, "overloaded_error": 0.3}})
     _sent(here, requests(20))
@@ -148,6 +176,11 @@ SCENES: list[tuple[Callable[[Elsewhere], Ran], list[str]]] = [
     (_of_a_wrong_request, ["retry", "retry"]),
     (_of_an_account, ["submit", "status"]),
     (_of_a_refused_batch, ["run", "retry"]),
+    (_of_a_header, ["submit"]),
+    (_of_a_missing_file, ["status"]),
+    (_of_a_second_cancel, ["fetch"]),
+    (_of_a_checkup, ["status"]),
+    (_of_what_failed_twice, ["retry", "retry"]),
     (_of_credit, ["retry"]),
     (_of_what_runs, ["status", "fetch"]),
     (_of_an_estimate, ["submit"]),
