@@ -295,8 +295,7 @@ def _open_client(base_url: str) -> Any:
     if base_url:
         settings["base_url"] = base_url
         if is_loopback_url(base_url):
-            # A proxy for the outside world cannot reach this machine's loopback. (The SDK's own client asks the
-            # environment for one whatever `trust_env` says.)
+            # A proxy for the outside world cannot reach this machine's loopback.
             settings["http_client"] = httpx2.Client(trust_env=False)
     with translate.failures():
         return anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
