@@ -86,7 +86,7 @@ def _flip_a_byte_of_a_head(raw: Path, head: bytes) -> None:
 
 
 @pytest.mark.parametrize("verb", ["fetch", "retry"])
-def test_a_large_file_of_results_with_a_line_that_a_disk_changed_is_one_message(
+def test_a_large_file_of_results_that_a_disk_changed_is_one_message(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     monkeypatch.setattr("batchctl.files.results.IN_MEMORY_BYTES", 100)
@@ -95,7 +95,7 @@ def test_a_large_file_of_results_with_a_line_that_a_disk_changed_is_one_message(
     _flip_a_byte_of_a_head(raw, b'"result":{"type":"errored"')
     ran = person.run(verb)
     assert ran.status == 1
-    assert f"{raw}: a line is no result" in ran.err
+    assert f"{raw}: not the bytes that were verified when they came" in ran.err
     assert "delete it" in ran.err
     assert "Traceback" not in ran.err
     raw.unlink()
@@ -114,7 +114,7 @@ def test_an_input_is_not_paired_with_a_large_file_of_results_that_a_disk_changed
     _flip_a_byte_of_a_head(raw, b'"custom_id":"r-00003"')
     ran = person.run("attach", job, "--input", "in.jsonl")
     assert ran.status == 1
-    assert f"{raw}: a line is no result" in ran.err
+    assert f"{raw}: not the bytes that were verified when they came" in ran.err
     assert "Traceback" not in ran.err
     raw.unlink()
     assert person.run("attach", job, "--input", "in.jsonl").status == 0

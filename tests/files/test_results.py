@@ -319,16 +319,14 @@ def test_large_files_are_read_by_position_as_small_ones_are(
     answers.close()
 
 
-def test_a_line_of_a_large_file_that_is_no_result_any_more_is_refused(
+def test_a_line_that_is_no_result_any_more_once_its_file_is_open_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A large file is not read whole before its lines are."""
+    """A large file is held against its hash when it is opened, and its lines are read later."""
     monkeypatch.setattr(results, "IN_MEMORY_BYTES", 0)
-    verified, answers = received(tmp_path, joined(GOOD))
-    answers.close()
+    _, answers = received(tmp_path, joined(GOOD))
     raw = tmp_path / "raw.jsonl"
     raw.write_bytes(joined(GOOD).replace(b'{"custom_id":"r-00003"', b'{"custom_id:"r-000003"'))
-    answers = Answers(raw, tmp_path / "raw.index", fetched(verified))
     assert answers.read(2)[0] == b"r-00002"
     with pytest.raises(DiskProblem, match="a line is no result") as raised:
         answers.read(3)
@@ -372,7 +370,12 @@ def test_an_index_of_another_size_or_with_marks_that_are_none_is_refused(
     ],
     ids=["a letter", "shorter", "longer", "empty", "zeros"],
 )
-def test_answers_that_are_not_the_bytes_that_came_are_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("in_memory_up_to", [1 << 20, 0])
+def test_answers_that_are_not_the_bytes_that_came_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_up_to: int, change: Callable[[bytes], bytes]
+) -> None:
+    """Also where they are too large to be held: a letter within an answer would be merged without a word."""
+    monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
     verified, answers = received(tmp_path, joined(GOOD))
     answers.close()
     raw = tmp_path / "raw.jsonl"
