@@ -167,6 +167,7 @@ def fetch(
     job: o.JobWord = None,
     output: o.Output = "",
     output_dir: o.OutputDir = None,
+    force: o.Force = False,
     input_now: o.MovedInput = None,
     parallel: o.Parallel = 4,
     timeout: o.Timeout = None,
@@ -178,9 +179,11 @@ def fetch(
 ) -> None:
     """Download what has ended, verify it, and write the answers in input order."""
     from batchctl.cli.fetch import fetch as run  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.outputs import Named  # noqa: PLC0415
 
     common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout)
-    run(common, job, output=output, output_dir=output_dir, moved_to=str(input_now or ""))
+    files = Named(output=output, output_dir=output_dir, force=force)
+    run(common, job, files=files, moved_to=str(input_now or ""))
 
 
 @app.command(cls=Command)
@@ -250,6 +253,7 @@ def run(
     max_rounds: o.MaxRounds = 3,
     output: o.Output = "",
     output_dir: o.OutputDir = None,
+    force: o.Force = False,
     input_now: o.MovedInput = None,
     poll: o.Poll = None,
     parallel: o.Parallel = 4,
@@ -264,7 +268,8 @@ def run(
     verbose: o.Verbose = False,
 ) -> None:
     """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
-    from batchctl.cli.run import run as run_all  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.outputs import Named  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.run import run as run_all  # noqa: PLC0415
     from batchctl.commands.budget import Budget  # noqa: PLC0415
     from batchctl.commands.submission import Submission  # noqa: PLC0415
 
@@ -290,7 +295,8 @@ def run(
         makes_workspace=True,
         prices=prices_file,
     )
-    run_all(common, wanted, output=output, output_dir=output_dir, max_rounds=max_rounds)
+    files = Named(output=output, output_dir=output_dir, force=force)
+    run_all(common, wanted, files=files, max_rounds=max_rounds)
 
 
 @app.command(cls=Command)
@@ -333,6 +339,7 @@ def cancel(
     job: o.JobWord = None,
     output: o.Output = "",
     output_dir: o.OutputDir = None,
+    force: o.Force = False,
     poll: o.Poll = None,
     no_wait: o.NoWaitForEnd = False,
     timeout: o.Timeout = None,
@@ -345,9 +352,11 @@ def cancel(
 ) -> None:
     """End a job early: nothing more is sent, and what was answered until then is fetched."""
     from batchctl.cli.cancel import cancel as run  # noqa: PLC0415 - keeps --help quick
+    from batchctl.cli.outputs import Named  # noqa: PLC0415
 
     common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, timeout=timeout)
-    run(common, job, output=output, output_dir=output_dir, waits=not no_wait, yes=yes)
+    files = Named(output=output, output_dir=output_dir, force=force)
+    run(common, job, files=files, waits=not no_wait, yes=yes)
 
 
 @app.command(cls=Command)

@@ -1,12 +1,11 @@
 """`cancel`: asked first, because what is canceled does not come back."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, NOT_FINISHED
 from batchctl.cli.fetch import shown
-from batchctl.cli.outputs import output_of
+from batchctl.cli.outputs import Named, held_output
 from batchctl.cli.wiring import Common, ask, run
 from batchctl.commands import cancel as canceling
 from batchctl.commands.equipment import Equipment
@@ -20,17 +19,15 @@ from batchctl.render.screen import Screen
 OPEN = frozenset({Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH})
 
 
-def cancel(
-    common: Common, word: str | None, *, output: str, output_dir: Path | None, waits: bool, yes: bool
-) -> NoReturn:
+def cancel(common: Common, word: str | None, *, files: Named, waits: bool, yes: bool) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job = find_job(tools.ledger, word)
         if not canceling.is_left(tools, job):
             raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
-        files = output_of(job, output, output_dir)
+        output = held_output(tools, job, files)
         if not yes and job.canceled_at is None:
             ask(_question(tools, job), "--yes")
-        fetched = canceling.cancel(tools, job, files, waits=waits)
+        fetched = canceling.cancel(tools, job, output, waits=waits)
         status = shown(fetched, screen)
         if fetched.report.stage in OPEN:
             return NOT_FINISHED

@@ -1,10 +1,9 @@
 """`fetch`: bring home, merge, say where."""
 
-from pathlib import Path
 from typing import NoReturn
 
 from batchctl.cli.exit_status import OF_STAGE
-from batchctl.cli.outputs import output_of
+from batchctl.cli.outputs import Named, held_output
 from batchctl.cli.wiring import Common, run
 from batchctl.commands import fetch as fetching
 from batchctl.commands.equipment import Equipment
@@ -14,10 +13,10 @@ from batchctl.commands.submit import use_moved_input
 from batchctl.render.screen import Screen
 
 
-def fetch(common: Common, word: str | None, *, output: str, output_dir: Path | None, moved_to: str) -> NoReturn:
+def fetch(common: Common, word: str | None, *, files: Named, moved_to: str) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job = use_moved_input(tools, find_job(tools.ledger, word), moved_to)
-        return shown(fetching.fetch(tools, job, output_of(job, output, output_dir)), screen)
+        return shown(fetching.fetch(tools, job, held_output(tools, job, files)), screen)
 
     run(common, command)
 

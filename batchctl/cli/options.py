@@ -350,6 +350,7 @@ OutputDir = Annotated[
         "--output-dir", metavar="DIR", help="The folder for results and errors; else this one.", show_default=False
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that the job did not write.")]
 
 Only = Annotated[
     list[str] | None,

@@ -18,6 +18,7 @@ from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
+from batchctl.files.outputs import Written, refuse_to_replace
 from batchctl.render.screen import Screen
 
 
@@ -87,7 +88,7 @@ def _goes_on(tools: Equipment, job: Job, wanted: Retry) -> bool:
 def _rebuilt(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
     if wanted.edited:
         return retrying.use_edited(tools, job, wanted.edited)
-    return retrying.rebuild(tools, job, wanted.choice, target=_path_to_keep(screen, job, wanted))
+    return retrying.rebuild(tools, job, wanted.choice, target=_path_to_keep(tools, screen, job, wanted))
 
 
 def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
@@ -129,8 +130,8 @@ def _record(tools: Equipment, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None
         tools.ledger.record_canceled(job, None)
 
 
-def _path_to_keep(screen: Screen, job: Job, wanted: Retry) -> Path | None:
-    """Where a person wants the rebuilt file. Raises Refused where it would take the place of their edits."""
+def _path_to_keep(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Path | None:
+    """Where a person wants the rebuilt file. Raises Refused where it would take the place of their edits, or of another file."""
     if not wanted.keeps_file:
         return None
     path = (wanted.output_dir or Path()) / request_file_name(job.name, job.rounds[-1].number + 1)
@@ -139,4 +140,6 @@ def _path_to_keep(screen: Screen, job: Job, wanted: Retry) -> Path | None:
             f"{path} is there already: it may hold your edits",
             hint=f"batchctl retry {job.name} --from {screen.given.path(path)}",
         )
+    written = Written(tools.workspace.outputs(job.name))
+    refuse_to_replace(path, written, elsewhere="name another folder with --output-dir", forcing="")
     return path

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from batchctl.cli import submit as submitting
 from batchctl.cli.fetch import shown
-from batchctl.cli.outputs import output_of
+from batchctl.cli.outputs import Named, held_output
 from batchctl.cli.wiring import Common
 from batchctl.cli.wiring import run as run_command
 from batchctl.commands import run as running
@@ -21,16 +21,16 @@ from batchctl.files.inputs import STDIN
 from batchctl.render.screen import Screen
 
 
-def run(common: Common, wanted: Submission, *, output: str, output_dir: Path | None, max_rounds: int) -> NoReturn:
+def run(common: Common, wanted: Submission, *, files: Named, max_rounds: int) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = _job(tools, screen, wanted)
         job = submitting.resumed(tools, job, wanted)
         if not is_new:
             tell_what_is_left(tools, job)
-        files = output_of(job, output, output_dir)
-        screen.watch(report_of(tools, job), files.results, has_looked=False)
+        output = held_output(tools, job, files)
+        screen.watch(report_of(tools, job), output.results, has_looked=False)
         try:
-            fetched = running.run(tools, job, files, max_rounds=max_rounds, yes=wanted.budget.yes)
+            fetched = running.run(tools, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
         except Stopped:
             screen.come_back(f"batchctl run {job.name}")
             raise

@@ -13,18 +13,9 @@ from batchctl.domain.events import Merging
 from batchctl.domain.merging import counted, without_plain_success
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Mark, Merged, Outcome, State
 from batchctl.domain.progress import SAMPLES, joined
-from batchctl.files.durable import replacing
-from batchctl.files.merged import (
-    STDOUT,
-    Unsuccessful,
-    error_line,
-    in_line_order,
-    left_out_lines,
-    refuse_to_overwrite,
-    results_file,
-)
+from batchctl.files.merged import Unsuccessful, error_line, in_line_order, left_out_lines
+from batchctl.files.outputs import STDOUT, Written, output_file, refuse_to_replace, results_file
 from batchctl.files.ranges import custom_id_of
-from batchctl.files.requests import request_file
 
 NO_RESULT = "no result yet"
 REMOVED = "its result was removed by the API before it was downloaded"
@@ -33,22 +24,30 @@ NOT_KNOWN = "no result yet, and which request it is will be known only then: the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where the two files go; `results` may be `-`."""
+    """Where the two files go; `results` may be `-`. `force`: files that the job did not write may be replaced."""
 
     results: str
     errors: Path
+    force: bool = False
+
+
+def hold(tools: Equipment, job: Job, output: Output) -> None:
+    """Raises Refused where one of the files may not be written: before anything is sent or downloaded for it."""
+    precious = []
+    if job.has_requests:
+        precious = [*(tools.workspace.resolve(r.request_file) for r in job.rounds), Path(job.input_path)]
+    written = Written(tools.workspace.outputs(job.name))
+    for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
+        refuse_to_replace(path, written, precious, force=output.force)
 
 
 def merge(tools: Equipment, job: Job, output: Output) -> Merged:
     """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
     batches = tools.ledger.batches(job)
-    precious = []
-    if job.has_requests:
-        precious = [*(request_file(tools.workspace, job, r.number) for r in job.rounds), Path(job.input_path)]
-    for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
-        refuse_to_overwrite(path, precious)
+    hold(tools, job, output)
+    remembered = Written(tools.workspace.outputs(job.name))
     written = _Merge(tools, job, batches)
-    with replacing(output.errors.resolve(), mode=0o644) as errors, results_file(output.results) as results:
+    with output_file(output.errors, remembered) as errors, results_file(output.results, remembered) as results:
         left_out = left_out_lines(tools.workspace.left_out(job.name)) if job.left_out else ()
         for failed in in_line_order(written.run(results.write), left_out):
             errors.write(error_line(failed))

@@ -29,7 +29,8 @@ from batchctl.domain.money import Forecast
 from batchctl.domain.states import OPEN
 from batchctl.domain.tallies import Tally, shape_of
 from batchctl.files.cuts import CleanCopy, Copied
-from batchctl.files.durable import replacing
+from batchctl.files.durable import PRIVATE, replacing
+from batchctl.files.outputs import Written, output_file
 from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
 
@@ -74,8 +75,9 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
     path = target or tools.workspace.requests(job.name, number, tools.owner)
     origins = tools.workspace.origins(tools.workspace.requests(job.name, number, tools.owner))
     chooser = _Chooser(choice)
+    kept = output_file(path, Written(tools.workspace.outputs(job.name)), mode=PRIVATE) if target else replacing(path)
     with (
-        replacing(path) as requests,
+        kept as requests,
         replacing(origins) as numbers,
     ):
         batches = tools.ledger.batches(job)

@@ -16,7 +16,7 @@ from batchctl.domain.choosing import Choice
 from batchctl.domain.errors import AccountProblem, BatchctlError, Refused, ServiceProblem, UsageProblem
 from batchctl.domain.model import Job
 from batchctl.domain.steps import Arrow
-from batchctl.files.merged import STDOUT
+from batchctl.files.outputs import STDOUT
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE, Arrow.LOOK, Arrow.DOWNLOAD})
 

@@ -55,9 +55,11 @@ def verify(tools: LightEquipment, job: Job, output: Path, *, is_named: bool) -> 
     return _Verification(tools, job, output, is_named=is_named).run()
 
 
-def _fetch_command(job: Job, output: Path) -> str:
+def _fetch_command(job: Job, output: Path, *, is_other: bool) -> str:
+    """`is_other`: the file that is there is not what a merge would write, and may be a person's."""
     is_usual = str(output) == f"{job.name}.results.jsonl"
-    return f"batchctl fetch {job.name}" + ("" if is_usual else f" --output {shlex.quote(str(output))}")
+    where = "" if is_usual else f" --output {shlex.quote(str(output))}"
+    return f"batchctl fetch {job.name}{where}{' --force' if is_other else ''}"
 
 
 class _Flaws:
@@ -99,7 +101,9 @@ class _Verification:
         rounds = tuple(self._round(one) for one in self._job.rounds)
         self._left_out()
         answers, output = self._sum()
-        fetch = _fetch_command(self._job, self._output)
+        fetch = _fetch_command(
+            self._job, self._output, is_other=bool(self._flaws.by_part[Part.OUTPUT] and output.is_there)
+        )
         otherwise = report_of(self._tools, self._job).next_command
         flaws = self._flaws
         return Proof(

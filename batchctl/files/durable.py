@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,14 +21,21 @@ BUFFER_BYTES = 1 << 18
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` when the block ends well. Raises DiskProblem."""
-    part = path.with_name(f"{path.name}.part")
+def replacing(
+    path: Path, *, mode: int = PRIVATE, part: Path | None = None, naming: Callable[[BinaryIO], None] | None = None
+) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` when the block ends well. Raises DiskProblem.
+
+    `part`: what it is called until then. `naming`: told of it once it is whole on the disk, before it gets its name.
+    """
+    part = part or path.with_name(f"{path.name}.part")
     with disk(path), _alone(part, mode) as file:
         try:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if naming is not None:
+                naming(file)
             # Before it is closed, which ends the lock: nobody may take a part that is about to get its name.
             part.replace(path)
             sync_folder(path.parent)
@@ -81,14 +88,18 @@ def sync_folder(folder: Path) -> None:
 
 def _alone(part: Path, mode: int) -> BinaryIO:
     """The part, empty and locked: two processes that write the same file must not write into the same part of it."""
+    # What a link of this name leads to is not ours to empty.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
-        file = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, mode), "wb", BUFFER_BYTES)
+        file = os.fdopen(os.open(part, flags, mode), "wb", BUFFER_BYTES)
         try:
             _lock(file, part)
             # Between opening and locking another process may have renamed it: then it is that one's finished file.
             if _is_at(file, part):
-                os.ftruncate(file.fileno(), 0)
-                return file
+                if os.fstat(file.fileno()).st_nlink == 1:
+                    os.ftruncate(file.fileno(), 0)
+                    return file
+                part.unlink()
         except BaseException:
             file.close()
             raise
@@ -121,6 +132,7 @@ _HINTS = {
     errno.EPERM: "see who owns it (ls -l), or name another folder",
     errno.ENOENT: "see that the path is right",
     errno.EISDIR: "name a file, not a folder",
+    errno.ELOOP: "remove that link, or name another file",
     errno.EMFILE: "too many files are open: raise `ulimit -n`",
     errno.EFBIG: "the file would pass a size limit: see `ulimit -f`",
 }

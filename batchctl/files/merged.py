@@ -1,11 +1,8 @@
 """The two files a person wants: results in input order, and what has no success, with its line and its cause."""
 
-import contextlib
 import hashlib
 import heapq
 import itertools
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -14,10 +11,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from batchctl.domain.errors import DiskProblem, Refused
-from batchctl.files.durable import disk, replacing
-
-STDOUT = "-"
+from batchctl.domain.errors import DiskProblem
+from batchctl.files.durable import disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,33 +108,6 @@ def _not_as_written(path: Path) -> DiskProblem:
 
 def in_line_order(*streams: Iterable[Unsuccessful]) -> Iterator[Unsuccessful]:
     return heapq.merge(*streams, key=lambda of: of.line)
-
-
-@contextlib.contextmanager
-def results_file(path: str) -> Iterator[BinaryIO]:
-    """Where the merged results go: a file, put in place whole, or stdout."""
-    if path == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    umask = os.umask(0)
-    os.umask(umask)
-    # A link stays a link: the file it leads to is replaced.
-    with replacing(Path(path).resolve(), mode=0o666 & ~umask) as file:
-        yield file
-
-
-def refuse_to_overwrite(output: Path, precious: Iterable[Path]) -> None:
-    """Results must not take the place of the requests, nor of a device or a pipe. Raises Refused."""
-    if output.exists() and not output.is_file():
-        raise Refused(f"{output} is no regular file: it is not replaced", hint="name another file; -o - is stdout")
-    for path in precious:
-        with contextlib.suppress(OSError):
-            if output.samefile(path):
-                raise Refused(
-                    f"{output} is a request file of this job: results are not written over it",
-                    hint="name another file with --output",
-                )
 
 
 class Held:

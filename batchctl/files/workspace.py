@@ -16,6 +16,7 @@
     ├── left-out.jsonl              the lines that --skip-bad left out, or that no attached batch has, with the reason
     ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by this process
     ├── round-2.OWNER.origins         which request of round 1 each of them is
+    ├── outputs                      length and time of each file that was written for a person
     └── raw/round-1.000000000.jsonl results as the API sent them, and their .index; .unverified: not what they should be
 """
 
@@ -145,6 +146,9 @@ class Workspace:
 
     def left_out(self, name: str) -> Path:
         return self.root / "jobs" / name / "left-out.jsonl"
+
+    def outputs(self, name: str) -> Path:
+        return self.job_folder(name) / "outputs"
 
     def rebuilt(self, name: str, number: int) -> Iterator[tuple[Path, str]]:
         """What was rebuilt for a round, whether or not it came to be one: each file with its owner."""

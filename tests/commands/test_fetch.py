@@ -51,6 +51,57 @@ def test_the_output_goes_where_it_is_asked_for(person: Person) -> None:
     assert person.run("fetch", "-o", "in.jsonl").status == 6
 
 
+@pytest.mark.parametrize("verb", ["fetch", "run", "cancel"])
+@pytest.mark.parametrize("file", ["results", "errors"])
+def test_a_file_that_the_job_did_not_write_stays_unless_a_person_insists(
+    person: Person, emulator: Running, verb: str, file: str
+) -> None:
+    """Before anything is sent or downloaded: nothing is paid for a file that is then not written."""
+    emulator.set_scenario({"batch_seconds": 600 if verb == "cancel" else 0})
+    words = [verb, "in.jsonl"] if verb == "run" else [verb, "--yes"] if verb == "cancel" else [verb]
+    if verb == "run":
+        person.write("in.jsonl", requests(3))
+    else:
+        person.submitted("in.jsonl", requests(3))
+    thesis = person.folder / ("mine.jsonl" if file == "results" else "mine.errors.jsonl")
+    thesis.write_text("a thesis")
+    before = len(emulator.batches()), emulator.requests().get(RESULTS)
+    ran = person.run(*words, "-o", "mine.jsonl")
+    assert ran.status == 6, ran.err
+    assert f"{thesis.name} is there already" in ran.err
+    assert "--force" in ran.err
+    assert thesis.read_text() == "a thesis"
+    assert (len(emulator.batches()), emulator.requests().get(RESULTS)) == before
+    # From here on it is the job's own.
+    assert person.run(*words, "-o", "mine.jsonl", "--force").status == 0
+    assert person.run("fetch", "-o", "mine.jsonl").status in {0, 3}
+    assert "thesis" not in thesis.read_text()
+
+
+def test_results_are_not_written_into_the_workspace(person: Person) -> None:
+    person.submitted("in.jsonl", requests(3))
+    ledger = person.folder / ".batchctl" / "ledger.db"
+    (person.folder / "link.jsonl").symlink_to(ledger)
+    (person.folder / "sub").mkdir()
+    for output in (".batchctl/ledger.db", "sub/../.batchctl/prices.toml", "link.jsonl"):
+        ran = person.run("fetch", "-o", output, "--force")
+        assert ran.status == 6, ran.err
+        assert "lies in the workspace" in ran.err
+    assert person.run("fetch", "--output-dir", ".batchctl/jobs").status == 6
+    assert ledger.read_bytes().startswith(b"SQLite")
+    assert person.run("fetch").status == 0
+
+
+def test_files_that_only_their_owner_could_read_stay_so(person: Person) -> None:
+    job = person.submitted("in.jsonl", requests(3))
+    assert person.run("fetch").status == 0
+    files = [person.folder / f"{job}.{kind}.jsonl" for kind in ("results", "errors")]
+    for file in files:
+        file.chmod(0o600)
+    assert person.run("fetch").status == 0
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o600]
+
+
 def test_a_deleted_input_hurts_nobody(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = person.submitted("in.jsonl", requests(20))

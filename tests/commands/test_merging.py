@@ -147,7 +147,7 @@ def test_whatever_the_rounds_brought_each_request_has_its_newest_success_else_it
 ) -> None:
     job = a_recorded(tools, rounds)
     folder = tools.workspace.root.parent
-    merged = merge(tools, job, Output(results=str(folder / "results"), errors=folder / "errors"))
+    merged = merge(tools, job, Output(results=str(folder / "results"), errors=folder / "errors", force=True))
     answers = {request_id(origin): the_answer(rounds, origin) for origin in rounds[0].origins}
     lines = [result_line(name, answer) for name, answer in answers.items() if answer]
     assert (folder / "results").read_bytes().splitlines() == lines

@@ -140,7 +140,9 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(person: Pe
     assert (person.folder / "b.errors.jsonl").read_bytes().count(b"\n") == 2
     (person.folder / "real.jsonl").write_text("old")
     (person.folder / "link.jsonl").symlink_to("real.jsonl")
-    assert person.run("fetch", job, "-o", "link.jsonl").status == 0
+    assert person.run("fetch", job, "-o", "link.jsonl").status == 6
+    assert (person.folder / "real.jsonl").read_text() == "old"
+    assert person.run("fetch", job, "-o", "link.jsonl", "--force").status == 0
     assert (person.folder / "link.jsonl").is_symlink()
     assert (person.folder / "real.jsonl").read_bytes().count(b"\n") == 2
 

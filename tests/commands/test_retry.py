@@ -93,6 +93,20 @@ def test_a_dry_run_writes_the_file_and_sends_nothing(person: Person, emulator: R
     assert "round 2" not in person.run("status", job, "--offline").out
 
 
+def test_a_dry_run_replaces_its_own_file_and_no_edits(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, _lines(), overloaded_error=0.2)
+    path = person.folder / f"{job}.round-2.requests.jsonl"
+    assert person.run("retry", "--dry-run").status == 0
+    assert person.run("retry", "--dry-run").status == 0
+    path.write_bytes(edits := path.read_bytes().replace(b"What", b"Say what"))
+    ran = person.run("retry", "--dry-run")
+    assert ran.status == 6
+    assert "--output-dir" in ran.err
+    assert "--force" not in ran.err
+    assert path.read_bytes() == edits
+    assert person.run("retry", "--dry-run", "--output-dir", ".batchctl").status == 6
+
+
 def test_edited_requests_are_sent_and_their_answers_take_their_places(person: Person, emulator: Running) -> None:
     lines = _lines()
     job = _mixed(person, emulator, lines)

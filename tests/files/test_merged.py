@@ -1,25 +1,11 @@
-"""The errors file, and what results are never written over."""
+"""The errors file."""
 
-import io
 import json
-import os
-import sys
 from pathlib import Path
 
-import pytest
-from builders import written
-
 from batchctl.domain.checking import Fault, Severity
-from batchctl.domain.errors import Refused
 from batchctl.domain.plans import Problem
-from batchctl.files.merged import (
-    Unsuccessful,
-    error_line,
-    in_line_order,
-    left_out_lines,
-    refuse_to_overwrite,
-    results_file,
-)
+from batchctl.files.merged import Unsuccessful, error_line, in_line_order, left_out_lines
 from batchctl.files.problems import ProblemFile
 
 
@@ -89,68 +75,3 @@ def test_lines_that_were_left_out_are_never_all_in_hand(tmp_path: Path) -> None:
 
 def test_where_nothing_was_left_out_there_is_nothing(tmp_path: Path) -> None:
     assert list(left_out_lines(tmp_path / "left-out.jsonl")) == []
-
-
-@pytest.mark.parametrize("how", ["itself", "a link", "a symbolic link"])
-def test_results_never_take_the_place_of_the_requests(tmp_path: Path, how: str) -> None:
-    requests, output = written(tmp_path / "in.jsonl", b"paid for"), tmp_path / "out.jsonl"
-    match how:
-        case "itself":
-            output = tmp_path / "." / "in.jsonl"
-        case "a link":
-            os.link(requests, output)
-        case _:
-            output.symlink_to(requests)
-    with pytest.raises(Refused) as raised:
-        refuse_to_overwrite(output, [tmp_path / "none", requests])
-    assert "--output" in raised.value.hint
-
-
-@pytest.mark.parametrize("kind", ["a device", "a pipe", "a folder"])
-def test_results_never_take_the_place_of_what_is_no_regular_file(tmp_path: Path, kind: str) -> None:
-    output = tmp_path / "out"
-    if kind == "a device":
-        output.symlink_to("/dev/null")
-    elif kind == "a pipe":
-        os.mkfifo(output)
-    else:
-        output.mkdir()
-    with pytest.raises(Refused, match="no regular file"):
-        refuse_to_overwrite(output, [])
-
-
-def test_a_link_to_old_results_stays_a_link_and_its_file_is_replaced(tmp_path: Path) -> None:
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    written(folder / "results", b"old")
-    link = tmp_path / "out"
-    link.symlink_to(Path("elsewhere") / "results")
-    with results_file(str(link)) as file:
-        file.write(b"new")
-    assert link.is_symlink()
-    assert (folder / "results").read_bytes() == b"new"
-    assert sorted(p.name for p in folder.iterdir()) == ["results"]
-
-
-def test_any_other_file_may_be_written_anew(tmp_path: Path) -> None:
-    refuse_to_overwrite(written(tmp_path / "out", b"old results"), [written(tmp_path / "in", b"")])
-    refuse_to_overwrite(tmp_path / "new", [tmp_path / "in"])
-
-
-def test_results_are_an_ordinary_file_of_the_person(tmp_path: Path) -> None:
-    mask = os.umask(0o027)
-    try:
-        with results_file(str(tmp_path / "out")) as file:
-            file.write(b"x")
-    finally:
-        os.umask(mask)
-    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o640
-
-
-def test_results_to_stdout_go_there_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    out = io.BytesIO()
-    stream = io.TextIOWrapper(out)
-    monkeypatch.setattr(sys, "stdout", stream)
-    with results_file("-") as file:
-        file.write(b"line\n")
-    assert out.getvalue() == b"line\n"
