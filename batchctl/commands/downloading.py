@@ -12,15 +12,15 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing, tell_unread
 from batchctl.commands.matching import hold_against_requests
 from batchctl.domain.answers import AfterRead, after_read
-from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
+from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, ServiceProblem, Stopped
 from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, ForeignBatch, ResultsRemoved
 from batchctl.domain.matching import Evidence, Match
 from batchctl.domain.model import Batch, Job, ProcessingStatus, Verified
-from batchctl.domain.polling import GIVE_UP_AFTER, backoff
+from batchctl.domain.polling import GIVE_UP_AFTER, READ_AGAIN, backoff
 from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
 from batchctl.files.result_lines import NotWhole, OrderOfArrival, Positions
-from batchctl.files.results import Answers, NotOurs, receive, unverified
+from batchctl.files.results import Answers, NotOurs, keep_unverified, receive, take_kept, unverified
 
 
 def download(tools: Equipment, job: Job, batch: Batch) -> None:
@@ -33,12 +33,8 @@ def download(tools: Equipment, job: Job, batch: Batch) -> None:
     try:
         if batch.counts_unread:
             batch = _asked_again(tools, batch)
-        # 2. What must come back: the ids of this batch's range.
-        positions = _positions(tools, job, batch)
-        # 3. The raw bytes beside their place, checked line by line, then renamed.
-        raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
-        with tools.transport.results(message_batch_id) as pieces:
-            verified = receive(_until_stopped(tools, pieces), positions, batch, raw, index)
+        # 2. What must come back: the ids of this batch's range. 3. The raw bytes, and then whether they are that.
+        verified = _received(tools, job, batch)
         # 4. The answers of a batch that was found in the list are held against the requests: its ids may be another job's, too.
         evidence = _evidence(tools, job, replace(batch, results_sha256=verified.sha256))
     except NotOurs:
@@ -62,7 +58,9 @@ def _verified(tools: Equipment, job: Job, batch: Batch, verified: Verified, evid
         case Match.OURS:
             # 5. The row last: a stop before it downloads again, never forgets.
             tools.ledger.record_fetched(batch, tools.owner, verified, tools.now(), evidence=evidence.basis)
-            tools.tell(BatchFetched(*tools.place(batch), verified.counts, verified.bytes))
+            tools.tell(
+                BatchFetched(*tools.place(batch), verified.counts, verified.bytes, verified.twins, verified.unknown)
+            )
 
 
 def _not_ours(tools: Equipment, job: Job, batch: Batch, why: str, *, is_sure: bool) -> None:
@@ -99,10 +97,38 @@ def _asked_again(tools: Equipment, batch: Batch) -> Batch:
     return batch if seen.counts is None else replace(batch, counts=seen.counts, counts_unread=False)
 
 
+def _received(tools: Equipment, job: Job, batch: Batch) -> Verified:
+    """The results on the disk, verified. Raises InputProblem or DiskProblem where the requests cannot be read, and then they
+    are on the disk all the same.
+    """
+    raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
+    is_patient = batch.tries < READ_AGAIN
+    try:
+        positions = _positions(tools, job, batch)
+    except (InputProblem, DiskProblem) as problem:
+        # The API removes them one day, whatever becomes of the input.
+        if not (kept := unverified(raw, batch)).exists():
+            with _results(tools, batch) as pieces:
+                keep_unverified(pieces, batch, raw)
+        said = f"{problem.hint}; the results came all the same, and are kept unverified in {kept}"
+        raise type(problem)(problem.message, hint=said) from problem
+    if (verified := take_kept(positions, batch, raw, index, is_patient=is_patient)) is not None:
+        return verified
+    with _results(tools, batch) as pieces:
+        return receive(pieces, positions, batch, raw, index, is_patient=is_patient)
+
+
 def _positions(tools: Equipment, job: Job, batch: Batch) -> Positions:
     if not job.has_requests:
         return OrderOfArrival(batch.count)
     return ids_of_range(request_file(tools.workspace, job, batch.round), batch)
+
+
+@contextlib.contextmanager
+def _results(tools: Equipment, batch: Batch) -> Iterator[Iterator[bytes]]:
+    assert batch.message_batch_id is not None
+    with tools.transport.results(batch.message_batch_id) as pieces:
+        yield _until_stopped(tools, pieces)
 
 
 def _until_stopped(tools: Equipment, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -131,7 +157,7 @@ def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWh
         _look_again(tools, batch)
     _, number, total = tools.place(batch)
     if failures % GIVE_UP_AFTER == 0 and isinstance(failure, NotWhole):
-        kept = unverified(tools.workspace.raw(job, batch))
+        kept = unverified(tools.workspace.raw(job, batch), batch)
         raise ServiceProblem(
             f"the results of batch {number} of {total} ({batch.message_batch_id}) cannot be had whole: {failure}",
             hint=f"what came last is kept, unverified, in {kept}; the same command asks for it again",

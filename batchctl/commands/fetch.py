@@ -9,7 +9,7 @@ from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.merging import Output, merge
 from batchctl.commands.picture import report_of
 from batchctl.commands.surplus import notice_surplus
-from batchctl.domain.errors import ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
+from batchctl.domain.errors import ApiFailure, BatchctlError, DoubtProblem, InputProblem, ServiceProblem
 from batchctl.domain.model import Job, Merged, State
 from batchctl.domain.progress import JobReport
 from batchctl.domain.steps import Arrow
@@ -50,11 +50,11 @@ def forget_what_is_gone(tools: Equipment, job: Job) -> None:
             tools.ledger.record_gone(batch, tools.now())
 
 
-def take_steps(tools: Equipment, job: Job, verb: Verb) -> ServiceProblem | DoubtProblem | None:
+def take_steps(tools: Equipment, job: Job, verb: Verb) -> BatchctlError | None:
     """Runs the loop; what could not be had is told at the end, after what could is in the files."""
     try:
         Loop(tools, job, verb).run()
-    except (ServiceProblem, DoubtProblem) as problem:
+    except (ServiceProblem, DoubtProblem, InputProblem) as problem:
         return problem
     return None
 

@@ -89,7 +89,10 @@ class Latest:
         return source.batch.answers.line(source.position)
 
     def answer_lines(self) -> Iterator[list[bytes]]:
-        """The lines of all requests that have an answer, in input order, about `LINES_BYTES` at a time."""
+        """The lines of all requests that have an answer, in input order, about `LINES_BYTES` at a time.
+
+        Without those that cannot be read: nobody could read the lines around them, either.
+        """
         answers = self._first.answers
         later = sorted(self._answered_by)
         step = max(1, LINES_BYTES // max(1, answers.line_bytes if answers else 0))
@@ -98,12 +101,15 @@ class Latest:
             lines = answers.lines(first, end) if answers else [b""] * (end - first)
             for position in later[bisect_left(later, first) : bisect_left(later, end)]:
                 lines[position - first] = self.answer_line(position)
+            at = -1
+            while (at := self.marks.find(Mark.UNREADABLE, max(first, at + 1), end)) >= 0:
+                lines[at - first] = b""
             if found := list(filter(None, lines)):
                 yield found
 
     def answers_of_later_rounds(self) -> Iterator[tuple[int, bytes]]:
-        """The positions whose answer is not the first round's, with that answer's line."""
-        for position in sorted(self._answered_by):
+        """The positions whose answer is not the first round's, with that answer's line, where it can be read."""
+        for position in (p for p in sorted(self._answered_by) if self.marks[p] != Mark.UNREADABLE):
             yield position, self.answer_line(position)
 
     def request_line(self, position: int) -> bytes:

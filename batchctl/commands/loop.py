@@ -13,7 +13,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import Looker
 from batchctl.commands.sending import send
 from batchctl.commands.settling import Settler, refuse_other_account
-from batchctl.domain.errors import AccountProblem, ApiFailure, DoubtProblem, Stopped
+from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, InputProblem, Stopped
 from batchctl.domain.events import Stopping, Waiting
 from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.steps import (
@@ -52,6 +52,8 @@ class Loop:
         # By the steady clock: a look is never put off by a clock that was set.
         self._look_due: float | None = None
         self._is_stuck = False
+        # Results that cannot be held against the requests keep no others from coming.
+        self._unverified: dict[int, BatchctlError] = {}
 
     def run(self) -> None:
         """Until nothing is left that this verb may do. Raises Stopped, DoubtProblem, and what a step raises."""
@@ -69,6 +71,8 @@ class Loop:
             match steps:
                 case ():
                     self._raise_if_held()
+                    for problem in self._unverified.values():
+                        raise problem
                     return
                 case (WaitUntil() as wait,):
                     if not self._wait(wait):
@@ -84,7 +88,7 @@ class Loop:
         left = None if self._look_due is None else timedelta(seconds=max(0.0, self._look_due - steady))
         return Snapshot(
             job=job,
-            batches=ledger.batches(job),
+            batches=tuple(b for b in ledger.batches(job) if b.id not in self._unverified),
             busy_counts=ledger.counts_being_sent(job),
             look_due=None if left is None else self._tools.now() + left,
         )
@@ -138,7 +142,7 @@ class Loop:
                 case Send(batch):
                     actions.append(partial(self._send, job, batch))
                 case Download(batch):
-                    actions.append(partial(download, self._tools, job, batch))
+                    actions.append(partial(self._download, job, batch))
                 case Cancel(batch):
                     actions.append(partial(cancel, self._tools, batch))
                     self._look_due = None
@@ -169,6 +173,12 @@ class Loop:
         batches = tools.ledger.batches(job)
         refuse_other_account(tools, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
+
+    def _download(self, job: Job, batch: Batch) -> None:
+        try:
+            download(self._tools, job, batch)
+        except InputProblem as problem:
+            self._unverified[batch.id] = problem
 
     def _send(self, planned: Job, batch: Batch) -> None:
         """Unless a limit, a pause or a cancel has come up since this wave began."""

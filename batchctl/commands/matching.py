@@ -52,7 +52,7 @@ def hold_against_requests(tools: AskingEquipment, job: Job, batch: Batch, answer
     """
     succeeded = [position for position, mark in enumerate(answers.marks) if Mark(mark).is_success]
     # A result of a type that is newer than this program may hold an answer that cannot be read.
-    unknown = answers.marks.count(Mark.UNKNOWN)
+    unknown = answers.marks.count(Mark.UNKNOWN) + answers.marks.count(Mark.UNREADABLE)
     counting = _Counting(tools, job, batch, answers)
     if unknown:
         counting.obstacles["results of a type that is not known"] = unknown

@@ -9,6 +9,7 @@ from batchctl.commands.cost import total
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import Latest, latest
 from batchctl.domain.classifying import CLASS_OF_MARK
+from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Merging
 from batchctl.domain.merging import counted, without_plain_success
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Mark, Merged, Outcome, State
@@ -20,6 +21,7 @@ from batchctl.files.ranges import custom_id_of
 NO_RESULT = "no result yet"
 REMOVED = "its result was removed by the API before it was downloaded"
 NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
+CHANGED = "no result yet, and which request it is cannot be told: the input is no longer as it was planned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,7 @@ def _unsuccessful(found: Latest, why: str) -> Iterator[Unsuccessful]:
 
 def _unanswered(found: Latest, position: int, why: str) -> Unsuccessful:
     """Where the requests are not known, nor is the id: it comes with the result."""
-    custom_id = custom_id_of(found.request_line(position)).decode() if found.has_requests else ""
+    custom_id = _custom_id(found, position)
     return Unsuccessful(
         line=found.lines[position],
         custom_id=custom_id,
@@ -130,8 +132,17 @@ def _unanswered(found: Latest, position: int, why: str) -> Unsuccessful:
         outcome="unanswered",
         failure_class=FailureClass.RETRY.value,
         error_type="unanswered",
-        message=why,
+        message=CHANGED if why == NO_RESULT and not custom_id else why,
     )
+
+
+def _custom_id(found: Latest, position: int) -> str:
+    """As the request has it; empty where the requests are not known, or are no longer as they were planned."""
+    try:
+        return custom_id_of(found.request_line(position)).decode() if found.has_requests else ""
+    except InputProblem:
+        # What others were answered is written all the same.
+        return ""
 
 
 def _failed(found: Latest, position: int) -> Unsuccessful:
@@ -140,7 +151,7 @@ def _failed(found: Latest, position: int) -> Unsuccessful:
     custom_id, reading = source.batch.answers.read(source.position)
     return Unsuccessful(
         line=found.lines[position],
-        custom_id=custom_id.decode(),
+        custom_id=custom_id.decode() or _custom_id(found, position),
         round=source.batch.batch.round,
         outcome=reading.outcome.value,
         failure_class=CLASS_OF_MARK[reading.mark].value,

@@ -13,7 +13,7 @@ from batchctl.commands.fetch import Fetched, brought_home, forget_what_is_gone, 
 from batchctl.commands.loop import Verb
 from batchctl.commands.merging import Output
 from batchctl.domain.choosing import Choice
-from batchctl.domain.errors import AccountProblem, BatchctlError, Refused, ServiceProblem, UsageProblem
+from batchctl.domain.errors import AccountProblem, BatchctlError, InputProblem, Refused, ServiceProblem, UsageProblem
 from batchctl.domain.model import Job
 from batchctl.domain.steps import Arrow
 from batchctl.files.outputs import STDOUT
@@ -44,7 +44,7 @@ def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, yes: boo
 def _go_through(tools: Equipment, job: Job) -> BatchctlError | None:
     """Every step there is. What the API refuses ends the sending; what was sent is brought home all the same."""
     problem = take_steps(tools, job, Verb(arrows=ARROWS))
-    if isinstance(problem, ServiceProblem):
+    if isinstance(problem, ServiceProblem | InputProblem):
         take_steps(tools, job, Verb(arrows=ARROWS - {Arrow.SEND}))
     return problem
 

@@ -44,7 +44,7 @@ from batchctl.files.merged import Held, left_out_lines
 from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
 from batchctl.files.result_lines import Lines, OrderOfArrival, Reread, custom_id_of_result
-from batchctl.files.results import is_on_disk, pieces_of
+from batchctl.files.results import is_on_disk, lines_at, pieces_of
 from batchctl.files.sides import Numbers, runs
 
 SHOWN = 20
@@ -395,11 +395,16 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     """Every line of a raw file, held against the requests, the index and the ledger; how many there are."""
     digest = hashlib.sha256()
     # Made elsewhere, or sent from bytes that are gone: a batch of so many requests whose ids nobody can tell.
-    found = Reread(OrderOfArrival(batch.count) if positions is None else positions, batch.count, odd.note)
+    places = OrderOfArrival(batch.count) if positions is None else positions
+    # Only where some were taken for such when they came, a line that cannot be read is no flaw.
+    has_unreadable = Mark.UNREADABLE in index.read_bytes()[12 * batch.count :]
+    found = Reread(places, batch.count, odd.note, is_patient=not has_unreadable)
     for piece in pieces_of(raw):
         digest.update(piece)
         found.take(piece)
     found.end()
+    with lines_at(raw) as line_at:
+        found.drop_twins(line_at)
     if digest.hexdigest() != batch.results_sha256:
         odd.note("not the bytes that were verified when they came")
     for custom_id, position in (positions or {}).items():

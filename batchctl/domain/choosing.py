@@ -41,8 +41,9 @@ def is_chosen(mark: Mark, error_type: str, choice: Choice) -> bool:
     failure_class = CLASS_OF_MARK.get(mark)
     if choice.only:
         word = next((w for w, m in MARK_WORDS.items() if m is mark), "")
-        # What was canceled, or may be a success of a new kind, goes again by its own name only, never by its class.
-        by_class = failure_class.value if failure_class and mark not in {Mark.CANCELED, Mark.UNKNOWN} else ""
+        # What was canceled, or may be a success for all we know, goes again by its own name only, never by its class.
+        by_name_only = {Mark.CANCELED, Mark.UNKNOWN, Mark.UNREADABLE}
+        by_class = failure_class.value if failure_class and mark not in by_name_only else ""
         return bool(choice.only & ({error_type, word, by_class} - {""}))
     if mark is Mark.CANCELED:
         return choice.include_canceled
@@ -58,6 +59,7 @@ def why_left(mark: Mark) -> str:
         Mark.ERRORED_ACCOUNT: "the account was the cause (--only account once that is mended)",
         Mark.CANCELED: "canceled by choice (--include-canceled)",
         Mark.UNKNOWN: "a result of a kind batchctl does not know (--only unknown)",
+        Mark.UNREADABLE: "a result that cannot be read, and may be a success (--only unreadable)",
         Mark.EXPIRED: "expired: not asked for",
         Mark.ERRORED_RETRY: "passing trouble: not asked for",
     }.get(mark, "not asked for")

@@ -33,6 +33,14 @@ class Reading:
     message: str = ""
 
 
+UNREADABLE = Reading(
+    Mark.UNREADABLE,
+    Outcome.UNKNOWN,
+    "unreadable",
+    "its result is no JSON in UTF-8: what came stands in the raw results",
+)
+
+
 def failure_class(error_type: str, message: str, error_code: str = "") -> FailureClass:
     """What ails the account often comes as `invalid_request_error`, and is told apart by its code or else by its text only.
 
@@ -107,5 +115,6 @@ CLASS_OF_MARK = {
     Mark.CANCELED: FailureClass.FIX,
     # It may be a success of a kind this program cannot read: never paid for twice without being told to.
     Mark.UNKNOWN: FailureClass.FIX,
+    Mark.UNREADABLE: FailureClass.FIX,
     Mark.REFUSAL: FailureClass.POLICY,
 }

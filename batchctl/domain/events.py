@@ -204,11 +204,15 @@ class DownloadBegun:
 
 @dataclass(frozen=True, slots=True)
 class BatchFetched:
+    """`twins`: lines that came a second time, byte for byte, and are left out; `unknown`: results that cannot be understood."""
+
     batch: Batch
     number: int
     total: int
     counts: RequestCounts
     bytes: int
+    twins: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def counted(marks: Mapping[Mark, int]) -> dict[str, int]:
         "errored": of(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
         "canceled": of(Mark.CANCELED),
         "expired": of(Mark.EXPIRED),
-        "unknown": of(Mark.UNKNOWN),
+        "unknown": of(Mark.UNKNOWN, Mark.UNREADABLE),
         "unanswered": of(Mark.UNANSWERED),
         "truncated": of(Mark.TRUNCATED),
         "refusals": of(Mark.REFUSAL),

@@ -96,6 +96,7 @@ class Mark(IntEnum):
     EXPIRED = 20
     CANCELED = 21
     UNKNOWN = 30
+    UNREADABLE = 31  # a line came, again and again, that is no JSON in UTF-8
 
     @property
     def is_success(self) -> bool:
@@ -406,6 +407,7 @@ class Verified:
     """A batch's results, whole on disk and checked.
 
     `spent`: what its successes used, one for each price. `usage_unread`: successes that do not say what they used.
+    `twins`: lines that came a second time, byte for byte, and are left out.
     """
 
     bytes: int
@@ -418,3 +420,4 @@ class Verified:
     failures: tuple[Failures, ...]
     spent: tuple[Spent, ...] = ()
     usage_unread: int | None = None
+    twins: int = 0

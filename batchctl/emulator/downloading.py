@@ -123,8 +123,21 @@ def _huge(lines: Lines, options: Mapping[str, Any]) -> Lines:
     return _first(lines, grown)
 
 
+def _deep(line: bytes, levels: int) -> bytes:
+    """Within the message, if there is one: and so before the end that every success has."""
+    place, nested = line.find(b'"content":'), b'"deep":%b%b,' % (b"[" * levels, b"]" * levels)
+    if place < 0:
+        place = line.index(b'"type":')
+    return line[:place] + nested + line[place:]
+
+
 _TAMPERINGS: Mapping[str, Callable[[Lines, Mapping[str, Any]], Lines]] = {
     "duplicate_line": lambda lines, _: _first(lines, lambda line: line + line),
+    "changed_twin": lambda lines, _: _first(lines, lambda line: line + line[:-2] + b',"again":true}\n'),
+    "not_utf8": lambda lines, _: _first(lines, lambda line: _says(line, "@@").replace(b"@@", b"\xff\xfe")),
+    "nul_byte": lambda lines, _: _first(lines, lambda line: _says(line, "@@").replace(b"@@", b"a\0b")),
+    "no_head": lambda lines, _: _first(lines, lambda line: b"?" * (len(line) - 1) + b"\n"),
+    "deep_line": lambda lines, options: _first(lines, lambda line: _deep(line, options["levels"])),
     "missing_line": lambda lines, _: _last(lines, lambda _line: b""),
     "foreign_id": _foreign,
     "unknown_result_type": _unknown_type,

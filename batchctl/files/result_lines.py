@@ -13,13 +13,17 @@ from typing import Any, Protocol
 import orjson
 
 from batchctl.domain.checking import MAX_CUSTOM_ID_CHARACTERS
-from batchctl.domain.classifying import Reading, read_result
+from batchctl.domain.classifying import UNREADABLE, Reading, read_result
 from batchctl.domain.model import Mark, Outcome, RequestCounts
 from batchctl.files.sides import pack, unpack
 
 BLOCK_BYTES = 1 << 17
 
 _HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
+_ID_IN_HEAD = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([^"\\]*)"').match
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL).finditer
+# Levels of JSON that are parsed in one go, where all of them are too many.
+LAYER = 100
 # What an id of the API cannot be is none that can be read. (It takes up to 64 letters, digits, _ and - today.)
 _is_custom_id = re.compile(rb"[^\x00-\x1f\x7f]{1,256}").fullmatch
 _OPENING = b'{"custom_id":"'
@@ -76,13 +80,19 @@ def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
 class Lines:
     """The result lines of a batch, wherever their pieces end: what came for each request, and what belongs to none."""
 
-    def __init__(self, positions: Positions, count: int) -> None:
+    def __init__(self, positions: Positions, count: int, *, is_patient: bool = True) -> None:
+        """`is_patient`: raise for a line that cannot be read, because it may come otherwise the next time."""
         self._positions = positions
+        self._is_patient = is_patient
         self.count = count
         self.offsets = array("Q", bytes(8 * count))
         self.sizes = array("I", bytes(4 * count))
         self.marks = bytearray(count)
-        self.number = self.lines = self.foreign = self.repeated = 0
+        self.number = self.lines = self.foreign = self.repeated = self.twins = 0
+        # Lines for requests that had one already, as position, offset, size and number, and whether their usage is summed up.
+        self._again: list[tuple[int, int, int, int, bool]] = []
+        # Lines that cannot be read, and do not say whose they are: offset and size.
+        self._nobodys: list[tuple[int, int]] = []
         # Where the requests are not known, an id is looked at closely before it takes a position.
         known = positions if isinstance(positions, dict) else {}
         self._positions_by_head = {_OPENING + custom_id: position for custom_id, position in known.items()}
@@ -109,6 +119,38 @@ class Lines:
             _parsed(last)
             self._line(last, self._rest_at)
             self._hand_over()
+        self._place_nobodys()
+
+    def drop_twins(self, line_at: Callable[[int, int], bytes]) -> None:
+        """Leaves out what came a second time, byte for byte. `line_at`: what was taken, by offset and size."""
+        for position, offset, size, number, is_summed_up in self._again:
+            line = line_at(offset, size)
+            if size == self.sizes[position] and line == line_at(self.offsets[position], size):
+                self.twins += 1
+                self.lines -= 1
+                if is_summed_up:
+                    self._take_back(line)
+            else:
+                self._came_twice(line, number)
+        self._again = []
+
+    def _came_twice(self, line: bytes, number: int) -> None:  # noqa: ARG002 - who reads again tells of it
+        self.repeated += 1
+
+    def _place_nobodys(self) -> None:
+        """Gives each request without a result one of the lines that cannot be read: any, because none of them is used.
+
+        Raises NotWhole where they are not as many, or the most: then it is no download with a bad line, but a bad download.
+        """
+        missing = [position for position in range(self.count) if not self.marks[position]] if self._nobodys else []
+        if len(missing) != len(self._nobodys) or 2 * len(missing) > self.lines:
+            raise NotWhole(f"{len(self._nobodys):,} lines are no results")
+        for position, (offset, size) in zip(missing, self._nobodys, strict=True):
+            self._place(position, offset, size, UNREADABLE)
+            self._note("", UNREADABLE)
+
+    def _place(self, position: int, offset: int, size: int, reading: Reading) -> None:
+        self.offsets[position], self.sizes[position], self.marks[position] = offset, size, reading.mark
 
     def _take_rest(self) -> None:
         """The whole lines of what is in hand."""
@@ -123,6 +165,9 @@ class Lines:
         """A success that is plainly one, for a request that had none so far, is noted here; all else line by line."""
         heads = [line[:_HEAD_BYTES].partition(_SUCCEEDED_HEAD)[0] for line in lines]
         found = list(map(self._positions_by_head.get, heads))
+        # What follows the last newline may be cut within a character.
+        if (b"\0" in block or not block.isascii()) and not _is_text(block[: block.rfind(b"\n")]):
+            found = [at if _is_text(line) else None for at, line in zip(found, lines, strict=True)]
         successes = [line for line, at in zip(lines, found, strict=True) if at is not None]
         if not self._sum_up(successes):
             # What stopped early, and what is cut, is looked at closely.
@@ -135,7 +180,7 @@ class Lines:
             if position is None or marks[position]:
                 closely += 1
                 self.number = first + number
-                self._line(lines[number], at)
+                self._line(lines[number], at, is_summed_up=position is not None)
             else:
                 offsets[position] = at
                 sizes[position] = size
@@ -145,24 +190,35 @@ class Lines:
         self.lines += len(lines) - closely
         self._rest_at = at
 
-    def _line(self, line: bytes, offset: int) -> None:
+    def _line(self, line: bytes, offset: int, *, is_summed_up: bool = False) -> None:
         self.number += 1
         if not line.strip():
             return
         self.lines += 1
-        custom_id, reading = read_line(line)
-        position = self._positions.get(custom_id)
-        if position is None:
+        custom_id, reading = self._read(line)
+        position = self._positions.get(custom_id) if custom_id else None
+        if position is None and reading is UNREADABLE and len(self._nobodys) < self.count:
+            self._nobodys.append((offset, len(line)))
+        elif position is None:
             self.foreign += 1
+        elif self.marks[position] and len(self._again) < self.count:
+            self._again.append((position, offset, len(line), self.number, is_summed_up))
         elif self.marks[position]:
             self.repeated += 1
         else:
-            self.offsets[position], self.sizes[position] = offset, len(line)
-            self.marks[position] = reading.mark
+            self._place(position, offset, len(line), reading)
             if reading.mark.is_success:
                 self._successes.append(line)
             if reading.mark is not Mark.SUCCEEDED:
                 self._note(custom_id.decode(), reading)
+
+    def _read(self, line: bytes) -> tuple[bytes, Reading]:
+        try:
+            return read_line(line)
+        except NotWhole:
+            if self._is_patient:
+                raise
+            return id_in_head(line), UNREADABLE
 
     def _hand_over(self) -> None:
         self._succeeded(self._successes)
@@ -177,6 +233,9 @@ class Lines:
 
     def _succeeded(self, lines: list[bytes]) -> None:
         """Of successes that were not summed up so far."""
+
+    def _take_back(self, line: bytes) -> None:
+        """Of a success that was summed up and is left out."""
 
     def index(self) -> bytes:
         """As it stands beside the raw file."""
@@ -196,7 +255,7 @@ class Lines:
 
     def disagreements(self, theirs: RequestCounts) -> list[str]:
         """Where the lines and the API's counters differ."""
-        return _disagreements(self.counts(), self._tally(Mark.UNKNOWN), theirs)
+        return _disagreements(self.counts(), self._tally(Mark.UNKNOWN, Mark.UNREADABLE), theirs)
 
     def _tally(self, *marks: Mark) -> int:
         return sum(self.marks.count(mark) for mark in marks)
@@ -213,9 +272,11 @@ class Lines:
 class Reread(Lines):
     """The lines of a raw file, read again: what is odd is noted with its line, and reading goes on."""
 
-    def __init__(self, positions: Positions, count: int, note: Callable[[str, int, str], None]) -> None:
+    def __init__(
+        self, positions: Positions, count: int, note: Callable[[str, int, str], None], *, is_patient: bool = True
+    ) -> None:
         """`note`: what is odd, the line of the raw file from 1, and its custom_id, empty where it has none."""
-        super().__init__(positions, count)
+        super().__init__(positions, count, is_patient=is_patient)
         self._tell = note
 
     def end(self) -> None:
@@ -224,16 +285,20 @@ class Reread(Lines):
         except NotWhole as odd:
             self._tell(str(odd), self.number + 1, "")
 
-    def _line(self, line: bytes, offset: int) -> None:
+    def _line(self, line: bytes, offset: int, *, is_summed_up: bool = False) -> None:
         known = self.foreign, self.repeated
         try:
-            super()._line(line, offset)
+            super()._line(line, offset, is_summed_up=is_summed_up)
         except NotWhole as odd:
             self._tell(str(odd), self.number, "")
             return
         if (self.foreign, self.repeated) != known:
             what = "was not sent in this batch" if self.foreign > known[0] else "came twice"
-            self._tell(f"a result whose custom_id {what}", self.number, custom_id_of_result(line))
+            self._tell(f"a result whose custom_id {what}", self.number, _named(line))
+
+    def _came_twice(self, line: bytes, number: int) -> None:
+        super()._came_twice(line, number)
+        self._tell("a result whose custom_id came twice", number, _named(line))
 
 
 def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> list[str]:
@@ -249,14 +314,28 @@ def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> 
 
 def read_line(line: bytes) -> tuple[bytes, Reading]:
     match = _HEAD(line)
-    if match and match.group(2) == b"succeeded" and _is_plain(line) and _is_custom_id(match.group(1)):
+    if match and match.group(2) == b"succeeded" and _is_plain(line) and _is_custom_id(match[1]) and _is_text(line):
         return match.group(1), _SUCCEEDED
     return _parsed(line)
+
+
+def id_in_head(line: bytes) -> bytes:
+    """The custom_id of a line that may be anything, where it begins as results do; else empty."""
+    match = _ID_IN_HEAD(line)
+    return match[1] if match and _is_custom_id(match[1]) and _is_text(match[1]) else b""
 
 
 def custom_id_of_result(line: bytes) -> str:
     """Raises NotWhole where it is no result."""
     return read_line(line)[0].decode("utf-8", "replace")
+
+
+def _named(line: bytes) -> str:
+    """The custom_id to tell of, as far as it can be read."""
+    try:
+        return custom_id_of_result(line)
+    except NotWhole:
+        return id_in_head(line).decode("utf-8", "replace")
 
 
 def message_of(line: bytes) -> object:
@@ -268,15 +347,38 @@ def message_of(line: bytes) -> object:
 
 
 def loaded(line: bytes) -> Any:
-    """Raises ValueError."""
+    """What lies very deep may be null in what is given. Raises ValueError."""
     # orjson is stricter than a result need be: half a surrogate pair in an answer does not unmake it.
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         try:
             return json.loads(line)
-        except RecursionError as deep:
-            raise ValueError("nested deeper than can be read") from deep
+        except RecursionError:
+            return _loaded_in_layers(line)
+
+
+def _loaded_in_layers(line: bytes) -> Any:
+    """The outermost levels of JSON of any depth. Each further layer is parsed by itself, and is null in the one around it."""
+    layers: list[list[bytes]] = [[]]
+    depth = at = 0
+    for token in _BRACKETS(line):
+        kind = token[0]
+        if kind in {b"[", b"{"}:
+            if depth and depth % LAYER == 0:
+                layers[-1].append(line[at : token.start()])
+                layers.append([])
+                at = token.start()
+            depth += 1
+        elif kind in {b"]", b"}"}:
+            depth -= 1
+            if depth > 0 and depth % LAYER == 0:
+                json.loads(b"".join((*layers.pop(), line[at : token.end()])).decode())
+                layers[-1].append(b"null")
+                at = token.end()
+    if len(layers) > 1:
+        raise ValueError("a bracket is not closed")
+    return json.loads(b"".join((*layers[0], line[at:])).decode())
 
 
 def _parsed(line: bytes) -> tuple[bytes, Reading]:
@@ -297,6 +399,16 @@ def _custom_id_of(parsed: Any) -> bytes:
 
 def _is_plain(line: bytes) -> bool:
     return line.endswith(_TAILS) and _ends_plainly(line)
+
+
+def _is_text(lines: bytes) -> bool:
+    """Whether it is UTF-8 without NUL: what a success that is not parsed must be at the least."""
+    if b"\0" in lines:
+        return False
+    try:
+        return lines.isascii() or bool(lines.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _ends_plainly(text: bytes) -> bool:

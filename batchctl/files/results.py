@@ -3,17 +3,19 @@
 What is on the disk under its name is whole: the number of lines, the set of ids and the counts per outcome agreed.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from batchctl.domain.classifying import CLASS_OF_MARK, Reading
+from batchctl.domain.classifying import CLASS_OF_MARK, UNREADABLE, Reading
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.model import Batch, Failures, Mark, Outcome, Verified
 from batchctl.files.durable import disk, place, replacing
-from batchctl.files.result_lines import Lines, NotWhole, OrderOfArrival, Positions, read_line
+from batchctl.files.result_lines import Lines, NotWhole, OrderOfArrival, Positions, id_in_head, read_line
 from batchctl.files.sides import unpack
 from batchctl.files.usage import Meter
 
@@ -26,45 +28,95 @@ class NotOurs(Exception):
     """The results answer requests that this batch never held."""
 
 
-def receive(pieces: Iterable[bytes], positions: Positions, batch: Batch, raw: Path, index: Path) -> Verified:
-    """Writes what comes to `raw`, checks it, and puts it and its index in place only when it is whole.
+def receive(
+    pieces: Iterable[bytes], positions: Positions, batch: Batch, raw: Path, index: Path, *, is_patient: bool = True
+) -> Verified:
+    """Writes what comes, checks it, and puts it at `raw` and its index in place only when it is whole.
 
-    What came to its end and is not whole is kept under another name, for a person: it was paid for. Raises NotWhole,
-    NotOurs, DiskProblem, and whatever `pieces` raises.
+    What came to its end is on the disk before anything is said of it. If it is not whole it is kept under another name,
+    for a person: it was paid for. `is_patient`: a line that cannot be read is a reason to ask again; else it counts as the
+    result of its request. Raises NotWhole, NotOurs, DiskProblem, and whatever `pieces` raises.
     """
-    arriving = raw.with_name(f"{raw.name}.arriving")
-    check = _Check(positions, batch)
-    fault: NotWhole | None = None
-    with replacing(arriving) as file:
+    check = _Check(positions, batch, is_patient=is_patient)
+    faults: list[Exception] = []
+    with replacing(_arriving(raw)) as file:
         for piece in pieces:
             file.write(piece)
-            fault = fault or _fault(check.take, piece)
-        fault = fault or _fault(check.finish)
-    if fault is not None:
-        place(arriving, unverified(raw))
-        raise fault
+            if not faults:
+                _note_fault(faults, check.take, piece)
+    if not faults:
+        _note_fault(faults, check.finish, _arriving(raw))
+    if not faults:
+        return _placed(check, _arriving(raw), raw, index, batch)
+    if isinstance(faults[0], NotOurs):
+        with disk(raw):
+            _arriving(raw).unlink()
+    else:
+        place(_arriving(raw), unverified(raw, batch))
+    raise faults[0]
+
+
+def keep_unverified(pieces: Iterable[bytes], batch: Batch, raw: Path) -> Path:
+    """Writes what comes where nothing can say whether it is whole; where it lies then. Raises DiskProblem, and as `pieces` does."""
+    with replacing(_arriving(raw)) as file:
+        for piece in pieces:
+            file.write(piece)
+    place(_arriving(raw), unverified(raw, batch))
+    return unverified(raw, batch)
+
+
+def take_kept(
+    positions: Positions, batch: Batch, raw: Path, index: Path, *, is_patient: bool = True
+) -> Verified | None:
+    """Verifies what an earlier download kept, and puts it in place; None where it kept nothing, or it is still not whole.
+
+    Nobody need have it any more when what it is held against is there again. Raises DiskProblem.
+    """
+    kept = unverified(raw, batch)
+    if not kept.exists():
+        return None
+    check = _Check(positions, batch, is_patient=is_patient)
+    try:
+        for piece in pieces_of(kept):
+            check.take(piece)
+        check.finish(kept)
+    except (NotWhole, NotOurs):
+        return None
+    return _placed(check, kept, raw, index, batch)
+
+
+def unverified(raw: Path, batch: Batch) -> Path:
+    """Where a download is kept that came to its end and does not hold what it should, or nobody can tell.
+
+    A digest of the API's id is in its name: the cut may be another batch's by the time that it is looked at again.
+    """
+    name = hashlib.sha256((batch.message_batch_id or "").encode()).hexdigest()[:8]
+    return raw.with_suffix(f".{name}.unverified")
+
+
+def _arriving(raw: Path) -> Path:
+    return raw.with_name(f"{raw.name}.arriving")
+
+
+def _note_fault(faults: list[Exception], check: Callable[..., None], *given: object) -> None:
+    """Whatever it is that a check stumbles over, it costs nothing of what comes."""
+    try:
+        check(*given)
+    except Exception as fault:  # noqa: BLE001 - raised once all of it is on the disk
+        faults.append(fault)
+
+
+def _placed(check: "_Check", source: Path, raw: Path, index: Path, batch: Batch) -> Verified:
     # The index first: a raw file under its name always has one.
     with replacing(index) as side:
         side.write(check.index())
-    place(arriving, raw)
-    unverified(raw).unlink(missing_ok=True)
-    verified = check.verified()
-    with disk(raw), raw.open("rb") as file:
-        _JUST_VERIFIED[_identity(file)] = verified.sha256
+    place(source, raw)
+    with disk(raw):
+        unverified(raw, batch).unlink(missing_ok=True)
+        with raw.open("rb") as file:
+            verified = check.verified()
+            _JUST_VERIFIED[_identity(file)] = verified.sha256
     return verified
-
-
-def unverified(raw: Path) -> Path:
-    """Where a download is kept that came to its end and does not hold what it should."""
-    return raw.with_suffix(".unverified")
-
-
-def _fault(check: Callable[..., None], *piece: bytes) -> NotWhole | None:
-    try:
-        check(*piece)
-    except NotWhole as fault:
-        return fault
-    return None
 
 
 def reindex(positions: Positions, batch: Batch, raw: Path, index: Path) -> None:
@@ -83,11 +135,12 @@ def verified_again(batch: Batch, raw: Path) -> Verified:
 
 
 def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_Check":
-    check = _Check(positions, batch)
+    # The hash says whether they are: a line that cannot be read was one then.
+    check = _Check(positions, batch, is_patient=False)
     try:
         for piece in pieces_of(raw):
             check.take(piece)
-        check.finish()
+        check.finish(raw)
     except NotWhole as odd:
         raise _damaged(raw, str(odd)) from odd
     if check.verified().sha256 != batch.results_sha256:
@@ -98,8 +151,8 @@ def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_Check":
 class _Check(Lines):
     """The lines as they are downloaded: whole, or refused."""
 
-    def __init__(self, positions: Positions, batch: Batch) -> None:
-        super().__init__(positions, batch.count)
+    def __init__(self, positions: Positions, batch: Batch, *, is_patient: bool) -> None:
+        super().__init__(positions, batch.count, is_patient=is_patient)
         self._batch = batch
         self._hash = hashlib.sha256()
         self._size = 0
@@ -117,7 +170,7 @@ class _Check(Lines):
         kind = (reading.outcome, reading.error_type, reading.mark)
         self._kind_counts[kind] = self._kind_counts.get(kind, 0) + 1
         samples = self._kinds.setdefault(kind, [])
-        if len(samples) < SAMPLES:
+        if custom_id and len(samples) < SAMPLES:
             samples.append(custom_id)
         self._messages.setdefault(kind, reading.message)
 
@@ -127,9 +180,14 @@ class _Check(Lines):
     def _succeeded(self, lines: list[bytes]) -> None:
         self._meter.take(lines)
 
-    def finish(self) -> None:
-        """Raises NotOurs or NotWhole with what is missing."""
+    def _take_back(self, line: bytes) -> None:
+        self._meter.take_back(line)
+
+    def finish(self, raw: Path) -> None:
+        """`raw`: where all that was taken lies. Raises NotOurs or NotWhole with what is missing."""
         self.end()
+        with lines_at(raw) as line_at:
+            self.drop_twins(line_at)
         # A guess by size is no better than its ids. Where some of them were read and ours, a single odd line does not
         # make a batch that was paid for a stranger's.
         most = 0 if not self._batch.identified else self.lines / 2
@@ -155,13 +213,14 @@ class _Check(Lines):
             bytes=self._size,
             sha256=self._hash.hexdigest(),
             counts=self.counts(),
-            unknown=self._tally(Mark.UNKNOWN),
+            unknown=self._tally(Mark.UNKNOWN, Mark.UNREADABLE),
             truncated=self._tally(Mark.TRUNCATED),
             refusals=self._tally(Mark.REFUSAL),
             paused_turns=self._tally(Mark.PAUSED),
             failures=tuple(self._failures()),
             spent=self._meter.spent,
             usage_unread=self._meter.unread,
+            twins=self.twins,
         )
 
     def _failures(self) -> Iterator[Failures]:
@@ -196,6 +255,13 @@ def pieces_of(raw: Path) -> Iterator[bytes]:
 def _identity(file: BinaryIO) -> tuple[int, ...]:
     found = os.fstat(file.fileno())
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@contextlib.contextmanager
+def lines_at(raw: Path) -> Iterator[Callable[[int, int], bytes]]:
+    """What reads the lines of a raw file by offset and size. Raises DiskProblem."""
+    with disk(raw), raw.open("rb") as file:
+        yield lambda offset, size: os.pread(file.fileno(), size, offset)
 
 
 def is_on_disk(raw: Path, index: Path, batch: Batch) -> bool:
@@ -259,7 +325,13 @@ class Answers:
         return [os.pread(self._file.fileno(), size, offset) for offset, size in places]
 
     def read(self, position: int) -> tuple[bytes, Reading]:
-        """The custom_id, and what the line says. Raises DiskProblem where it is no result any more."""
+        """The custom_id, and what the line says. Raises DiskProblem where it is no result any more.
+
+        Of a line that cannot be read the custom_id is empty where its beginning does not show it.
+        """
+        if self.marks[position] == Mark.UNREADABLE:
+            said = f"{UNREADABLE.message}, {self._raw} from byte {self._offsets[position]:,} on"
+            return id_in_head(self.line(position)), replace(UNREADABLE, message=said)
         try:
             return read_line(self.line(position))
         except NotWhole as odd:

@@ -60,6 +60,18 @@ class Meter:
             else:
                 self._take_one(*used)
 
+    def take_back(self, line: bytes) -> None:
+        """Of a line that was taken, and does not count."""
+        used = used_by(message_of(line))
+        if used is None:
+            self.unread -= 1
+            return
+        model, inference_geo, classes = used
+        key = (model, step_of(sum(classes[_PROMPT])), inference_geo)
+        self._add(key, (-1, *(-number for number in classes)))
+        if not self._sums[key][0]:
+            del self._sums[key]
+
     def take_alike(self, lines: Sequence[bytes]) -> bool:
         """Takes many lines, in less time. False, and takes none, where not all are plain successes as the API writes them."""
         if len(lines) < LEAST_LINES:

@@ -222,6 +222,7 @@ def _of_fetching(event: events.BatchFetched | events.DownloadFailed | events.Res
         return Line(f"not whole  {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
     counts = event.counts
     named = (("succeeded", counts.succeeded), ("errored", counts.errored), ("canceled", counts.canceled))
-    said = [f"{n:,} {name}" for name, n in (*named, ("expired", counts.expired)) if n]
+    more = (("expired", counts.expired), ("unknown", event.unknown), ("came twice, the same: left out", event.twins))
+    said = [f"{n:,} {name}" for name, n in (*named, *more) if n]
     parts = ", ".join((*said, size(event.bytes)))
     return Line(f"fetched    batch {event.number} of {event.total}: {parts}", GOOD)

@@ -53,7 +53,7 @@ class Live:
                     self._move_on("sending", place - 1, total, f"{number(batch.count)} requests")
                 case events.BatchSent(_, place, total, _):
                     self._move_on("sending", place, total, f"batch {place} of {total}")
-                case events.DownloadBegun(_, place, total) | events.BatchFetched(_, place, total, _, _):
+                case events.DownloadBegun(_, place, total) | events.BatchFetched(_, place, total):
                     self._move_on(
                         "fetching", place - isinstance(event, events.DownloadBegun), total, f"batch {place} of {total}"
                     )

@@ -88,7 +88,7 @@ def test_its_results_are_the_apis_own_bytes_in_the_order_of_arrival(person: Pers
 @pytest.mark.slow
 def test_a_truncated_download_is_never_taken_for_whole(person: Person, emulator: Running) -> None:
     job = attached(person, *made(emulator, requests(20)))
-    for fault in ("early_end_at_line", "early_end_mid_line", "duplicate_line", "missing_line"):
+    for fault in ("early_end_at_line", "early_end_mid_line", "changed_twin", "missing_line"):
         emulator.add_fault({"on": "results", "fault": fault})
     ran = person.run("fetch")
     assert ran.status == 0, ran.err

@@ -119,7 +119,7 @@ def test_a_deleted_input_hurts_nobody(person: Person, emulator: Running) -> None
         "short_content_length",
         "early_end_at_line",
         "early_end_mid_line",
-        "duplicate_line",
+        "changed_twin",
         "missing_line",
         "foreign_id",
     ],
@@ -133,6 +133,93 @@ def test_a_download_that_is_not_whole_is_never_taken_for_one(person: Person, emu
     assert emulator.requests()[RESULTS] == 2
     assert len(person.results(job)) == 50
     assert not list((person.folder / ".batchctl").rglob("*.part"))
+
+
+@pytest.mark.parametrize("fault", ["not_utf8", "nul_byte", "no_head"])
+def test_one_line_that_cannot_be_read_costs_no_other(person: Person, emulator: Running, fault: str) -> None:
+    job = person.submitted("in.jsonl", requests(50))
+    emulator.add_fault({"on": "results", "fault": fault, "times": 2})
+    ran = person.run("fetch")
+    assert ran.status == 3, ran.err
+    assert "49 succeeded, 1 of unknown type" in ran.err
+    assert "unreadable" in ran.err
+    assert emulator.requests()[RESULTS] == 2
+    (raw,) = (person.folder / ".batchctl" / "jobs" / job / "raw").glob("*.jsonl")
+    # Whoever reads the answers as JSON in UTF-8 gets all the others.
+    answers = person.results(job)
+    assert len(answers) == 49
+    (error,) = person.errors(job)
+    assert (error["outcome"], error["class"], error["type"]) == ("unknown", "fix", "unreadable")
+    assert {error["custom_id"], *ids(answers)} == {json.loads(line)["custom_id"] for line in requests(50)}
+    assert str(raw) in error["message"]
+    assert person.run("verify", "--json").json["flaws"] == 0
+    # It may be a success, which was paid for.
+    assert person.run("retry").status == 3
+    assert person.run("retry", "--only", "unreadable", "--yes").status == 0
+    assert person.run("fetch").status == 0
+    assert len(person.results(job)) == 50
+    assert person.run("verify").status == 0
+
+
+def test_one_line_that_can_be_read_the_next_time_is_an_answer(person: Person, emulator: Running) -> None:
+    job = person.submitted("in.jsonl", requests(50))
+    emulator.add_fault({"on": "results", "fault": "not_utf8"})
+    ran = person.run("fetch")
+    assert ran.status == 0, ran.err
+    assert "not whole" in ran.err
+    assert len(person.results(job)) == 50
+
+
+@pytest.mark.parametrize("fault", ["duplicate_line", "deep_line"])
+def test_a_line_that_is_odd_and_whole_is_taken_at_once(person: Person, emulator: Running, fault: str) -> None:
+    job = person.submitted("in.jsonl", requests(50))
+    emulator.add_fault({"on": "results", "fault": fault, "times": 0})
+    ran = person.run("fetch", "-v")
+    assert ran.status == 0, ran.err
+    assert ("1 came twice, the same: left out" in ran.err) == (fault == "duplicate_line")
+    assert emulator.requests()[RESULTS] == 1
+    assert len((person.folder / f"{job}.results.jsonl").read_bytes().splitlines()) == 50
+    assert person.run("verify").status == 0
+
+
+def test_results_are_on_the_disk_even_where_the_input_changed(person: Person, emulator: Running) -> None:
+    """The API removes them after 29 days, and the input may be found by then."""
+    job = person.submitted("in.jsonl", requests(20), "--max-requests", "10", "--equal-sizes")
+    folder = person.folder / ".batchctl" / "jobs" / job
+    planned = folder / "round-1.requests.jsonl"
+    before = planned.read_bytes()
+    # As a hard link of a large input shows it, after that was written anew in place.
+    planned.write_bytes(before.replace(b"r-00003", b"r-xxxxx"))
+    ran = person.run("fetch")
+    assert ran.status == 5, ran.err
+    assert "changed since it was planned" in ran.err
+    assert "--input" in ran.err
+    (kept,) = (folder / "raw").glob("*.unverified")
+    assert str(kept) in ran.err
+    assert kept.read_bytes().count(b"\n") == 10
+    # The other batch came home.
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(10, 20)]
+    assert [(e["line"], e["custom_id"]) for e in person.errors(job)] == [(n, None) for n in range(1, 11)]
+    asked = emulator.requests()[RESULTS]
+    assert person.run("fetch").status == 5
+    planned.write_bytes(before)
+    ran = person.run("fetch")
+    assert ran.status == 0, ran.err
+    assert emulator.requests()[RESULTS] == asked
+    assert len(person.results(job)) == 20
+    assert not kept.exists()
+    assert person.run("verify").status == 0
+
+
+def test_a_run_whose_input_changed_brings_home_what_was_sent(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 600})
+    job = person.submitted("in.jsonl", requests(20), "--max-requests", "10", "--equal-sizes")
+    planned = person.folder / ".batchctl" / "jobs" / job / "round-1.requests.jsonl"
+    planned.write_bytes(planned.read_bytes().replace(b"r-00003", b"r-xxxxx"))
+    emulator.advance(700)
+    ran = person.run("run", job)
+    assert ran.status == 5, ran.err
+    assert len(person.results(job)) == 10
 
 
 def test_a_result_of_a_type_invented_tomorrow_is_kept_and_counted(person: Person, emulator: Running) -> None:

@@ -237,6 +237,10 @@ def test_a_line_may_come_twice_or_not_at_all(download):
     twice, whole = download(fault="duplicate_line")
     lines = whole.body.splitlines(keepends=True)
     assert twice.body.splitlines(keepends=True) == [lines[0], *lines]
+    changed, whole = download(fault="changed_twin")
+    first, second, *rest = changed.body.splitlines(keepends=True)
+    assert [first, *rest] == whole.body.splitlines(keepends=True)
+    assert json.loads(second) == {**json.loads(first), "again": True}
     missing, whole = download(fault="missing_line")
     assert missing.body == b"".join(whole.body.splitlines(keepends=True)[:-1])
 
@@ -255,6 +259,16 @@ def test_a_line_may_hold_separators_that_are_no_line_ends(download, outcomes):
     odd, _ = download({"outcomes": outcomes}, fault="line_separator")
     assert odd.body.count(b"\n") == 20 < len(odd.body.decode().splitlines())
     assert all(json.loads(line) for line in odd.body.split(b"\n")[:-1])
+
+
+@pytest.mark.parametrize("outcomes", [{}, {"expired": 1.0}])
+@pytest.mark.parametrize("fault", ["not_utf8", "nul_byte", "no_head", "deep_line"])
+def test_a_line_may_be_one_that_parsers_refuse(download, outcomes, fault):
+    odd, whole = download({"outcomes": outcomes}, fault=fault)
+    first, *rest = odd.body.split(b"\n")
+    assert rest == whole.body.split(b"\n")[1:]
+    with pytest.raises((ValueError, RecursionError)):
+        json.loads(first.decode())
 
 
 def test_a_line_may_be_huge(download):

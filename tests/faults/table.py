@@ -129,7 +129,8 @@ class Row:
     `happens`, `does` and `you` are the document's words. `troubles`: alternatives, each of which is one trouble or
     several at once. `made`: batches the API has more of when the command ends, by verb where they differ; None for as many
     as without any trouble. `again`: what the same command ends with once the trouble is over; None for its usual end. `final`: what `run` ends
-    with then. `hours`: how much later that is. `word`: what a person decides before.
+    with then. `hours`: how much later that is. `word`: what a person decides before. `unreadable`: results that are told among
+    the errors and written to no file of answers.
     """
 
     group: str
@@ -146,6 +147,7 @@ class Row:
     again: int | Mapping[str, int] | None = None
     final: int = 0
     hours: int = 0
+    unreadable: int = 0
     word: Sequence[str] = ()
     per_batch: int | None = None
     is_large: bool = False
@@ -291,7 +293,7 @@ WRONG: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("early_end_at_line", {}),
     ("missing_line", {}),
     ("foreign_id", {}),
-    ("duplicate_line", {}),
+    ("changed_twin", {}),
     ("early_end_mid_line", {}),
     ("garbage_answer", {}),
     ("html_answer", {}),
@@ -303,9 +305,12 @@ ODD_BUT_WHOLE: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("blank_line", {}),
     ("no_final_newline", {}),
     ("extra_keys", {}),
+    ("duplicate_line", {}),
+    ("deep_line", {"levels": 400}),
     ("stall", {"seconds": 0.05}),
     ("stall_after_accept", {"seconds": 0.05}),
 )
+UNREADABLE: Sequence[tuple[str, Mapping[str, Any]]] = (("not_utf8", {}), ("nul_byte", {}), ("no_head", {}))
 WRITES, SYNCS, RENAMES = frozenset({"write"}), frozenset({"fsync"}), frozenset({"rename"})
 ALL_NETWORKS = ("refused", "name", "unreachable", "silent")
 
@@ -581,10 +586,8 @@ ROWS: Sequence[Row] = (
             [
                 *_each("results", NO_ANSWER),
                 *_each("results", BROKEN),
-                *_each(
-                    "results", [("not_found", {}), ("foreign_id", {}), ("duplicate_line", {}), ("missing_line", {})]
-                ),
-                *_each("results", [*ODD_BUT_WHOLE, ("unknown_result_type", {})]),
+                *_each("results", [("not_found", {}), ("foreign_id", {}), ("changed_twin", {}), ("missing_line", {})]),
+                *_each("results", [*ODD_BUT_WHOLE, ("unknown_result_type", {}), *UNREADABLE]),
             ],
         ),
         does="Reads its ids, again where it has to: they alone say for certain that it is ours",
@@ -910,7 +913,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=DOWNLOADING,
-        happens="A download comes to a clean end and is wrong: lines are missing, come twice or answer requests nobody"
+        happens="A download comes to a clean end and is wrong: lines are missing, come twice in two forms, or answer requests nobody"
         " sent; it ends within a line; it is a page",
         verbs=("fetch", "run", "cancel"),
         troubles=_each("results", WRONG),
@@ -1004,12 +1007,37 @@ ROWS: Sequence[Row] = (
     Row(
         group=DOWNLOADING,
         happens="Results are odd and whole: CR LF, a blank line, no newline at the end, U+2028 within a text, a line of"
-        " 10 MB, keys nobody heard of, a pause",
+        " 10 MB, one that is nested very deep, one that comes twice and is the same, keys nobody heard of, a pause",
         verbs=("fetch", "run", "cancel"),
         troubles=_each("results", ODD_BUT_WHOLE),
         does="Takes them as they are",
         never_says=("not whole",),
         status=0,
+        you=NOTHING,
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="A line of the results is not UTF-8, holds a NUL, or is no JSON at all, whenever it is asked for",
+        verbs=("fetch", "run"),
+        troubles=_each("results", UNREADABLE, times=0, batch=1),
+        does="Downloads the batch twice. Then that one result is unknown and counted apart: its bytes stay in the raw"
+        " results, it is not paid for again by itself, and all others are written",
+        says=("not whole  batch 1 of 2 .*: a line is no result", "1 of unknown type"),
+        status=3,
+        again=3,
+        final=3,
+        unreadable=1,
+        you="look at it, where the errors file says; `retry --only unreadable` sends it again",
+    ),
+    Row(
+        group=DOWNLOADING,
+        happens="The same, and the job is being canceled",
+        verbs=("cancel",),
+        troubles=_each("results", UNREADABLE, times=0, batch=1),
+        does="The same",
+        says=("1 of unknown type",),
+        status=0,
+        unreadable=1,
         you=NOTHING,
     ),
     Row(
@@ -1034,7 +1062,7 @@ ROWS: Sequence[Row] = (
             *_each(
                 "results", [*BROKEN[:2], ("stall", {"seconds": 1.0}), ("early_end_mid_line", {}), ("not_found", {})]
             ),
-            *_each("results", [("foreign_id", {})]),
+            *_each("results", [("foreign_id", {}), *UNREADABLE]),
         ],
         does="Shows the doubt as far as it is known, and decides nothing",
         says=("unconfirmed  batch 1 of 2",),
@@ -1048,7 +1076,7 @@ ROWS: Sequence[Row] = (
         scene={"batch_seconds": 0},
         troubles=[
             *_each("results", ODD_BUT_WHOLE),
-            *_each("results", [(name, {}) for name in ("early_end_at_line", "duplicate_line", "missing_line")]),
+            *_each("results", [(name, {}) for name in ("early_end_at_line", "changed_twin", "missing_line")]),
             *_each("results", [("unknown_result_type", {})]),
         ],
         does="Takes the batch over: its ids say that it is ours",

@@ -61,12 +61,15 @@ def test_what_goes_wrong_ends_as_the_table_says_and_the_job_is_finished_all_the_
     assert finished.status in ({0, 3} if verb == "cancel" else {row.final}), finished.err
     assert here.received() == dict.fromkeys(here.lines, rounds)
     job = here.job()
-    results = here.person.results(job)
+    results, errors = here.person.results(job), here.person.errors(job)
     asked = [_asked(line) for line in here.lines]
-    assert [result["custom_id"] for result in results] == [custom_id for custom_id, _ in asked]
+    unreadable = {error["custom_id"] for error in errors if error["type"] == "unreadable"}
+    assert len(unreadable) == row.unreadable
+    assert [result["custom_id"] for result in results] == [each for each, _ in asked if each not in unreadable]
     if not _changes_a_text(case):
         assert {_answered(r) for r in results if r["result"]["type"] == "succeeded"} <= set(asked)
-    assert len(results) - len(here.person.errors(job)) == sum(r["result"]["type"] == "succeeded" for r in results)
+    succeeded = sum(r["result"]["type"] == "succeeded" for r in results)
+    assert len(results) - (len(errors) - len(unreadable)) == succeeded
     assert here.ledger_check() == "ok"
     assert here.shows_the_key() == []
 

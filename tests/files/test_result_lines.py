@@ -110,10 +110,13 @@ def test_what_is_odd_is_told_with_its_line_however_many_stand_before_it() -> Non
     good = [result_line(f"id-{n}", succeeded()) for n in range(6)]
     odd: list[tuple[str, int, str]] = []
     found = Reread(POSITIONS, 6, lambda *what: odd.append(what))
-    found.take(b"\n".join([*good[:4], b"{}", *good[3:], b"", result_line("other", EXPIRED)]))
+    again = result_line("id-3", succeeded(text="Ho"))
+    data = b"\n".join([*good[:4], b"{}", again, good[3], *good[4:], b"", result_line("other", EXPIRED)])
+    found.take(data)
     found.end()
-    assert [(number, custom_id) for _, number, custom_id in odd] == [(5, ""), (6, "id-3"), (10, "other")]
-    assert (found.lines, found.foreign, found.repeated) == (9, 1, 1)
+    found.drop_twins(lambda offset, size: data[offset : offset + size])
+    assert [(number, custom_id) for _, number, custom_id in odd] == [(5, ""), (11, "other"), (6, "id-3")]
+    assert (found.lines, found.foreign, found.repeated, found.twins) == (9, 1, 1, 1)
 
 
 @pytest.mark.parametrize("stop", ["end_turn", "max_tokens"])

@@ -17,12 +17,23 @@ from batchctl.domain.errors import ApiFailure, DiskProblem
 from batchctl.domain.model import Batch, Cut, FailureClass, Mark, Outcome, RequestCounts, State, Verified
 from batchctl.files import results
 from batchctl.files.result_lines import NotWhole, OrderOfArrival, first_ids
-from batchctl.files.results import Answers, NotOurs, is_on_disk, receive, reindex
+from batchctl.files.results import (
+    Answers,
+    NotOurs,
+    is_on_disk,
+    keep_unverified,
+    receive,
+    reindex,
+    take_kept,
+    unverified,
+)
 
 IDS = [request_id(n) for n in range(8)]
 POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
 GOOD = [result_line(custom_id, succeeded(text=f"Answer {custom_id}")) for custom_id in reversed(IDS)]
 COUNTS = RequestCounts(succeeded=8)
+
+KEPT = unverified(Path("raw.jsonl"), a_batch(State.ENDED, 8)).name
 
 Lines = list[bytes]
 
@@ -41,12 +52,12 @@ def fetched(verified: Verified, counts: RequestCounts = COUNTS) -> Batch:
 
 
 def received(
-    folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts = COUNTS, **more: Any
+    folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts = COUNTS, *, is_patient: bool = True, **more: Any
 ) -> tuple[Verified, Answers]:
     pieces = [data] if isinstance(data, bytes) else data
     raw, index = folder / "raw.jsonl", folder / "raw.index"
     positions = {request_id(n).encode(): n for n in range(counts.total)}
-    verified = receive(pieces, positions, ended(counts, **more), raw, index)
+    verified = receive(pieces, positions, ended(counts, **more), raw, index, is_patient=is_patient)
     return verified, Answers(raw, index, fetched(verified, counts))
 
 
@@ -62,7 +73,7 @@ def refused(folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts =
     with pytest.raises((NotWhole, NotOurs)) as raised:
         received(folder, data, counts, **more)
     whole = data if isinstance(data, bytes) else b"".join(data)
-    kept = {} if raised.type is NotOurs else {"raw.unverified": whole}
+    kept = {} if raised.type is NotOurs else {KEPT: whole}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
     return f"{type(raised.value).__name__}: {raised.value}"
 
@@ -166,8 +177,12 @@ NOT_WHOLE: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "8 of 8 requests have no result"),
     "the first line is missing": (joined(GOOD[1:]), "1 of 8 requests have no result"),
     "the last line is missing": (joined(GOOD[:-1]), "7 succeeded, the API counted 8"),
-    "a line comes twice": (joined([*GOOD, GOOD[3]]), "1 results came twice"),
-    "a line comes twice instead of another": (joined([*GOOD[:-1], GOOD[3]]), "1 results came twice"),
+    "another line for the same id": (joined([*GOOD, GOOD[3].replace(b"Answer", b"Unswer")]), "1 results came twice"),
+    "the same text written otherwise": (joined([*GOOD, GOOD[3].replace(b"A", rb"\u0041")]), "1 results came twice"),
+    "another for the same id instead": (joined([*GOOD[:-1], result_line(IDS[7], EXPIRED)]), "1 results came twice"),
+    "a line comes twice instead of another": (joined([*GOOD[:-1], GOOD[3]]), "1 of 8 requests have no result"),
+    "NUL": (joined([*GOOD[:-1], GOOD[-1].replace(b"Answer", b"Ans\0er")]), "a line is no result"),
+    "not UTF-8 within an answer": (joined([*GOOD[:-1], GOOD[-1].replace(b"Answer", b"Ans\xffer")]), "no result"),
     "an id nobody sent": (joined([*GOOD, result_line("foreign", succeeded())]), "a custom_id that was not sent"),
     "an id that is another's": (joined([*GOOD[:-1], result_line("r-1", EXPIRED)]), "a custom_id that was not sent"),
     "counts disagree": (joined([*GOOD[:-1], result_line(IDS[0], EXPIRED)]), "1 expired, the API counted 0"),
@@ -261,9 +276,150 @@ def test_a_refused_download_leaves_the_one_that_was_whole(tmp_path: Path) -> Non
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with pytest.raises(NotWhole):
         received(tmp_path, joined(GOOD[1:]))
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {**before, "raw.unverified": joined(GOOD[1:])}
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {**before, KEPT: joined(GOOD[1:])}
     received(tmp_path, joined(GOOD))[1].close()
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+# ---------------------------------------------------------------- one odd line, and the others
+
+
+def deep(custom_id: str, levels: int, **more: Any) -> bytes:
+    """A success with arrays within arrays."""
+    line = result_line(custom_id, succeeded(**more))
+    return line.replace(b'"content":', b'"more":%b1%b,"content":' % (b"[" * levels, b"]" * levels), 1)
+
+
+@pytest.mark.parametrize("levels", [90, 900, 3_000, 100_000])
+@pytest.mark.parametrize(("stop", "mark"), [("end_turn", Mark.SUCCEEDED), ("max_tokens", Mark.TRUNCATED)])
+def test_an_answer_nested_however_deep_is_the_answer_that_it_is(
+    tmp_path: Path, levels: int, stop: str, mark: Mark
+) -> None:
+    line = deep(IDS[0], levels, stop_reason=stop)
+    verified, answers = received(tmp_path, joined([*GOOD[:-1], line]))
+    assert (answers.line(0), answers.read(0)[1].mark) == (line, mark)
+    assert marks(answers) == [mark, *[Mark.SUCCEEDED] * 7]
+    assert (verified.usage_unread, sum(spent.requests for spent in verified.spent)) == (0, 8)
+
+
+@pytest.mark.parametrize("end", [b"[" * 3_000, b"]" * 3_000, b"[" * 3_000 + b"," + b"]" * 3_000])
+def test_a_deep_line_that_is_no_json_is_none(tmp_path: Path, end: bytes) -> None:
+    line = GOOD[-1].replace(b'"end_turn"', b'"max_tokens","more":%b' % end)
+    assert "a line is no result" in refused(tmp_path, joined([*GOOD[:-1], line]))
+
+
+NOT_READABLE = {
+    "not UTF-8": GOOD[-1].replace(b"Answer", b"Ans\xffer"),
+    "NUL": GOOD[-1].replace(b"Answer", b"Ans\0er"),
+    "no JSON": GOOD[-1].replace(b'"result":', b'"result"'),
+    "without its end": GOOD[-1][:-20],
+    "a type that is none": GOOD[-1].replace(b'"succeeded"', b'"succ\xffeded"'),
+}
+
+
+@pytest.mark.parametrize("line", NOT_READABLE.values(), ids=NOT_READABLE.keys())
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_a_line_that_stays_unreadable_is_an_unknown_result_and_costs_no_other(
+    tmp_path: Path, line: bytes, place: int
+) -> None:
+    data = joined([*GOOD[:place], line, *GOOD[place:-1]])
+    assert "a line is no result" in refused(tmp_path, data)
+    verified, answers = received(tmp_path, data, is_patient=False)
+    assert (verified.counts, verified.unknown) == (RequestCounts(succeeded=7), 1)
+    (failures,) = verified.failures
+    assert (failures.outcome, failures.error_type, failures.failure_class) == (
+        Outcome.UNKNOWN,
+        "unreadable",
+        FailureClass.FIX,
+    )
+    custom_id, reading = answers.read(0)
+    assert (custom_id, answers.line(0)) == (IDS[0].encode(), line)
+    assert str(tmp_path / "raw.jsonl") in reading.message
+    assert (tmp_path / "raw.jsonl").read_bytes() == data
+    assert marks(answers) == [Mark.UNREADABLE, *[Mark.SUCCEEDED] * 7]
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe\x00", b"<html>", b"{}", GOOD[-1].replace(IDS[0].encode(), b"r-0\xff000")])
+def test_a_line_that_does_not_even_say_whose_it_is_belongs_to_the_request_without_a_result(
+    tmp_path: Path, line: bytes
+) -> None:
+    verified, answers = received(tmp_path, joined([*GOOD[:3], line, *GOOD[3:-1]]), is_patient=False)
+    assert (verified.unknown, answers.read(0)[0]) == (1, b"")
+    assert marks(answers)[0] is Mark.UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("lines", "counts"),
+    [
+        ([b"<html>"], RequestCounts(succeeded=1)),
+        ([b"<html>", b"<body>"], RequestCounts(succeeded=2)),
+        ([*GOOD[4:], b"<html>"], COUNTS),
+        ([*GOOD, b"<html>"], COUNTS),
+        ([*GOOD[:3], *[b"<html>"] * 5], COUNTS),
+    ],
+    ids=["a page", "a page of two lines", "fewer", "one more", "most of it"],
+)
+def test_a_bad_download_is_no_download_with_bad_lines(tmp_path: Path, lines: Lines, counts: RequestCounts) -> None:
+    assert refused(tmp_path, joined(lines), counts, is_patient=False).startswith("NotWhole")
+
+
+def test_text_that_is_not_ascii_is_a_plain_answer_wherever_its_pieces_end(tmp_path: Path) -> None:
+    data = joined(GOOD).replace(b"Answer", "“日本語” 🎉".encode())
+    for size in (1, 7, 64, len(data)):
+        _, answers = received(tmp_path, [data[at : at + size] for at in range(0, len(data), size)])
+        assert marks(answers) == [Mark.SUCCEEDED] * 8
+
+
+@pytest.mark.parametrize("last", [b"", b"\n"])
+@pytest.mark.parametrize("again", [[3], [7], [0, 0, 5], [*range(8)]])
+def test_a_line_that_comes_twice_the_same_counts_once(tmp_path: Path, again: list[int], last: bytes) -> None:
+    once, answers = received(tmp_path, joined(GOOD))
+    answers.close()
+    data = joined([*GOOD, *(GOOD[n] for n in again)])[:-1] + last
+    twice, answers = received(tmp_path, data)
+    assert (twice.counts, twice.twins, twice.spent) == (once.counts, len(again), once.spent)
+    assert twice.usage_unread == once.usage_unread
+    assert marks(answers) == [Mark.SUCCEEDED] * 8
+    assert (tmp_path / "raw.jsonl").read_bytes() == data
+
+
+def test_what_twins_used_is_summed_up_once_in_blocks_of_many_lines_too(tmp_path: Path) -> None:
+    lines = [result_line(request_id(n), succeeded(text="x" * 200)) for n in range(2000)]
+    counts = RequestCounts(succeeded=2000)
+    once, answers = received(tmp_path, joined(lines), counts)
+    answers.close()
+    twice, answers = received(tmp_path, joined([*lines[:1500], *lines[700:720], *lines[1500:], lines[0]]), counts)
+    answers.close()
+    assert (twice.counts, twice.spent, twice.twins) == (once.counts, once.spent, 21)
+
+
+class Bug(Exception):
+    pass
+
+
+def test_whatever_a_check_stumbles_over_the_bytes_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> None:
+        raise Bug
+
+    monkeypatch.setattr(results._Check, "take", stumble)
+    with pytest.raises(Bug):
+        received(tmp_path, [joined(GOOD[:4]), joined(GOOD[4:])])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {KEPT: joined(GOOD)}
+
+
+def test_what_was_kept_is_taken_once_it_can_be_verified(tmp_path: Path) -> None:
+    raw, index = tmp_path / "raw.jsonl", tmp_path / "raw.index"
+    assert take_kept(POSITIONS, ended(), raw, index) is None
+    assert keep_unverified([joined(GOOD)], ended(), raw) == tmp_path / KEPT
+    assert take_kept({b"other": 0}, ended(), raw, index) is None
+    assert take_kept(POSITIONS, ended(message_batch_id="msgbatch_other"), raw, index) is None
+    assert [path.name for path in tmp_path.iterdir()] == [KEPT]
+    verified = take_kept(POSITIONS, ended(), raw, index)
+    assert verified is not None
+    assert (verified.counts, sorted(path.name for path in tmp_path.iterdir())) == (COUNTS, ["raw.index", "raw.jsonl"])
+    Answers(raw, index, fetched(verified)).close()
 
 
 # ---------------------------------------------------------------- pieces of any size
@@ -548,7 +704,8 @@ def test_without_requests_results_stand_in_the_order_of_arrival(tmp_path: Path) 
     ("data", "said"),
     [
         (joined(GOOD[:7]), "1 of 8 requests have no result"),
-        (joined([*GOOD[:7], GOOD[0]]), "1 results came twice"),
+        (joined([*GOOD[:7], GOOD[0]]), "1 of 8 requests have no result"),
+        (joined([*GOOD[:7], GOOD[0].replace(b"Answer", b"Unswer")]), "1 results came twice"),
         (joined([*GOOD, result_line("more", succeeded())]), "is one more than the batch has requests"),
         (joined([*GOOD[:7], result_line(IDS[0], EXPIRED)]), "7 succeeded, the API counted 8"),
         (joined(GOOD)[:-5], "a line is no result"),
@@ -557,7 +714,7 @@ def test_without_requests_results_stand_in_the_order_of_arrival(tmp_path: Path) 
 def test_without_requests_it_is_whole_or_refused_all_the_same(tmp_path: Path, data: bytes, said: str) -> None:
     with pytest.raises(NotWhole, match=said):
         arrived(tmp_path, data)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"raw.unverified": data}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {KEPT: data}
 
 
 def test_ids_that_never_end_take_no_memory() -> None:
