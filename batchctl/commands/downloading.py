@@ -21,6 +21,7 @@ from batchctl.files.ranges import ids_of_range
 from batchctl.files.requests import request_file
 from batchctl.files.result_lines import NotWhole, OrderOfArrival, Positions
 from batchctl.files.results import Answers, NotOurs, keep_unverified, receive, take_kept, unverified
+from batchctl.transport.secrets import scrubbed
 
 
 def download(tools: Equipment, job: Job, batch: Batch) -> None:
@@ -49,18 +50,35 @@ def download(tools: Equipment, job: Job, batch: Batch) -> None:
 
 
 def _verified(tools: Equipment, job: Job, batch: Batch, verified: Verified, evidence: Evidence) -> None:
+    problem = scrubbed(evidence.problem)
     match evidence.match:
         case Match.FOREIGN:
-            _not_ours(tools, job, batch, evidence.problem, is_sure=True)
+            _not_ours(tools, job, batch, problem, is_sure=True)
         case Match.UNDECIDED:
-            tools.ledger.record_held(batch, tools.owner, f"{batch.message_batch_id}: {evidence.problem}")
-            tools.tell(DownloadFailed(*tools.place(batch), f"may be another job's: {evidence.problem}", None))
+            tools.ledger.record_held(batch, tools.owner, f"{batch.message_batch_id}: {problem}")
+            tools.tell(DownloadFailed(*tools.place(batch), f"may be another job's: {problem}", None))
         case Match.OURS:
             # 5. The row last: a stop before it downloads again, never forgets.
+            verified = _scrubbed(verified)
             tools.ledger.record_fetched(batch, tools.owner, verified, tools.now(), evidence=evidence.basis)
             tools.tell(
                 BatchFetched(*tools.place(batch), verified.counts, verified.bytes, verified.twins, verified.unknown)
             )
+
+
+def _scrubbed(verified: Verified) -> Verified:
+    """What results say of failures and models is as much a text from outside as any other."""
+    failures = tuple(
+        replace(
+            each,
+            error_type=scrubbed(each.error_type),
+            sample_ids=tuple(map(scrubbed, each.sample_ids)),
+            sample_message=scrubbed(each.sample_message),
+        )
+        for each in verified.failures
+    )
+    spent = tuple(replace(each, model=scrubbed(each.model)) for each in verified.spent)
+    return replace(verified, failures=failures, spent=spent)
 
 
 def _not_ours(tools: Equipment, job: Job, batch: Batch, why: str, *, is_sure: bool) -> None:
@@ -145,10 +163,10 @@ def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWh
         tools.ledger.record_removed(batch, tools.owner, removed_at, note)
         tools.tell(ResultsRemoved(*tools.place(batch), removed_at))
         return
-    failures = batch.tries + 1
+    failures, said = batch.tries + 1, scrubbed(str(failure))
     retry_after = failure.retry_after if isinstance(failure, ApiFailure) else None
     until = tools.now() + timedelta(seconds=backoff(failures, retry_after, tools.clock.draw()))
-    tools.ledger.record_try(batch, tools.owner, tools.now(), not_before=until, note=str(failure))
+    tools.ledger.record_try(batch, tools.owner, tools.now(), not_before=until, note=said)
     if isinstance(failure, ApiFailure):
         if is_gone:
             tools.ledger.record_missing(batch, tools.now())
@@ -159,10 +177,10 @@ def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWh
     if failures % GIVE_UP_AFTER == 0 and isinstance(failure, NotWhole):
         kept = unverified(tools.workspace.raw(job, batch), batch)
         raise ServiceProblem(
-            f"the results of batch {number} of {total} ({batch.message_batch_id}) cannot be had whole: {failure}",
+            f"the results of batch {number} of {total} ({batch.message_batch_id}) cannot be had whole: {said}",
             hint=f"what came last is kept, unverified, in {kept}; the same command asks for it again",
         ) from failure
-    tools.tell(DownloadFailed(batch, number, total, str(failure), until))
+    tools.tell(DownloadFailed(batch, number, total, said, until))
 
 
 def _removed_at(tools: Equipment, batch: Batch) -> datetime | None:

@@ -17,6 +17,7 @@ from batchctl.domain.progress import SAMPLES, joined
 from batchctl.files.merged import Unsuccessful, error_line, in_line_order, left_out_lines
 from batchctl.files.outputs import STDOUT, Written, output_file, refuse_to_replace, results_file
 from batchctl.files.ranges import custom_id_of
+from batchctl.transport.secrets import scrubbed
 
 NO_RESULT = "no result yet"
 REMOVED = "its result was removed by the API before it was downloaded"
@@ -155,6 +156,6 @@ def _failed(found: Latest, position: int) -> Unsuccessful:
         round=source.batch.batch.round,
         outcome=reading.outcome.value,
         failure_class=CLASS_OF_MARK[reading.mark].value,
-        error_type=reading.error_type,
-        message=reading.message,
+        error_type=scrubbed(reading.error_type),
+        message=scrubbed(reading.message),
     )

@@ -33,6 +33,7 @@ from batchctl.files.durable import PRIVATE, replacing
 from batchctl.files.outputs import Written, output_file
 from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
+from batchctl.transport.secrets import scrubbed
 
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
 
@@ -206,5 +207,5 @@ def _error_type(found: Latest, position: int, mark: Mark) -> str:
     if mark in ERRORED:
         source = found.answer(position)
         assert source.batch.answers is not None
-        return source.batch.answers.read(source.position)[1].error_type
+        return scrubbed(source.batch.answers.read(source.position)[1].error_type)
     return Outcome.UNANSWERED.value if mark is Mark.UNANSWERED else mark.name.lower()

@@ -46,6 +46,7 @@ from batchctl.files.requests import request_file
 from batchctl.files.result_lines import Lines, OrderOfArrival, Reread, custom_id_of_result
 from batchctl.files.results import is_on_disk, lines_at, pieces_of
 from batchctl.files.sides import Numbers, runs
+from batchctl.transport.secrets import scrubbed
 
 SHOWN = 20
 
@@ -379,13 +380,13 @@ class _Odd:
         self._flaws.add(
             Flaw(
                 part=Part.RESULTS,
-                message=message,
+                message=scrubbed(message),
                 mend=mend,
                 path=self._raw,
                 round=self._batch.round,
                 batch=self._place,
                 line=line,
-                custom_id=custom_id,
+                custom_id=scrubbed(custom_id),
                 index=self.index,
             )
         )

@@ -20,6 +20,7 @@ from batchctl.domain.catalog import Model
 from batchctl.domain.errors import ApiFailure, BatchctlError, UsageProblem
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import MessageBatch
+from batchctl.transport.secrets import remember_sent
 
 if TYPE_CHECKING:
     import httpx2
@@ -298,7 +299,10 @@ def _open_client(base_url: str) -> Any:
             # A proxy for the outside world cannot reach this machine's loopback.
             settings["http_client"] = httpx2.Client(trust_env=False)
     with translate.failures():
-        return anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
+        client = anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
+    # What a request carries is known before anybody can echo it: also a token that was fetched for it.
+    client._client.event_hooks["request"].append(lambda request: remember_sent(request.headers))  # noqa: SLF001
+    return client
 
 
 def _headers(length: int, api_version: str, betas: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ import httpx2
 from batchctl.domain.catalog import Model
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
+from batchctl.transport.secrets import scrubbed
 
 if TYPE_CHECKING:
     from batchctl.transport.client import Body
@@ -37,8 +38,6 @@ MOST_ID_CHARACTERS = 128
 MOST_ANSWER_BYTES = 1 << 20
 
 _ID_IN_FRAGMENT = re.compile(rb'"id"\s*:\s*"(msgbatch_[A-Za-z0-9_]{1,119})"')
-
-_KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]+|(?<=Bearer )\S+")
 
 
 @contextlib.contextmanager
@@ -69,8 +68,8 @@ def failures(body: "Body | None" = None) -> Iterator[None]:
     except anthropic.AnthropicError as error:
         if body is not None and body.given:
             # Whatever it is, it came after the upload had begun: not the place to say that nothing was sent.
-            raise ApiFailure(_scrubbed(str(error)), sent_whole=body.is_sent_whole) from error
-        said = _scrubbed(str(error))
+            raise ApiFailure(scrubbed(str(error)), sent_whole=body.is_sent_whole) from error
+        said = scrubbed(str(error))
         raise AccountProblem(f"the credentials cannot be used: {said}", hint=CREDENTIALS_HINT) from error
 
 
@@ -109,7 +108,7 @@ def created(response: httpx2.Response) -> MessageBatch:
             if len(body) > MOST_ANSWER_BYTES:
                 break
     except httpx2.HTTPError as error:
-        broken = _scrubbed(str(error))
+        broken = scrubbed(str(error))
     finally:
         response.close()
     found = _json(bytes(body))
@@ -121,7 +120,7 @@ def created(response: httpx2.Response) -> MessageBatch:
     raise ApiFailure(
         f"no id of a batch in the answer{f': {broken}' if broken else ''}",
         status=response.status_code,
-        request_id=response.headers.get("request-id", ""),
+        request_id=scrubbed(response.headers.get("request-id", "")),
     )
 
 
@@ -133,8 +132,12 @@ def input_tokens(response: httpx2.Response) -> int:
 
 
 def is_batch_id(said: object) -> bool:
-    """Whether this can name a batch, or where a page ends: opaque to us, but a short text of one line that can stand in a path."""
-    return isinstance(said, str) and 0 < len(said) <= MOST_ID_CHARACTERS and said.isprintable() and not said.isspace()
+    """Whether this can name a batch, or where a page ends: opaque to us, but a short text of one line that can stand in a path,
+    and shows no secret.
+    """
+    if not isinstance(said, str) or not 0 < len(said) <= MOST_ID_CHARACTERS:
+        return False
+    return said.isprintable() and not said.isspace() and scrubbed(said) == said
 
 
 def message_batch(found: object, asked: str = "") -> MessageBatch:
@@ -226,8 +229,8 @@ def model(found: object) -> Model:
     if not isinstance(found, Mapping) or not isinstance(found.get("id"), str):
         raise ApiFailure("the answer is no model", status=200)
     return Model(
-        id=found["id"],
-        lifecycle=str(found.get("lifecycle") or ""),
+        id=scrubbed(found["id"]),
+        lifecycle=scrubbed(str(found.get("lifecycle") or "")),
         retires_at=_time_or_none(found.get("retires_at")),
         max_input_tokens=_tokens_or_none(found.get("max_input_tokens")),
         max_tokens=_tokens_or_none(found.get("max_tokens")),
@@ -247,7 +250,7 @@ def _is_supported(capabilities: object, name: str) -> bool | None:
 
 def account(response: httpx2.Response) -> str:
     names = ("anthropic-organization-id", "anthropic-workspace-id")
-    return " ".join(response.headers[name] for name in names if name in response.headers)
+    return scrubbed(" ".join(response.headers[name] for name in names if name in response.headers))
 
 
 def server_time(response: httpx2.Response) -> datetime | None:
@@ -270,14 +273,14 @@ def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:
     has_envelope = isinstance(error.body, dict) and isinstance(error.body.get("error"), dict)
     message = str((error.body or {}).get("error", {}).get("message", "")) if has_envelope else _page_text(error)  # type: ignore[attr-defined]
     return ApiFailure(
-        _scrubbed(message),
+        scrubbed(message),
         status=error.status_code,
-        error_type=_scrubbed(str(error.type or "")),
-        error_code=str(error.error_code or ""),
+        error_type=scrubbed(str(error.type or "")),
+        error_code=scrubbed(str(error.error_code or "")),
         retry_after=retry_after(error.response.headers),
         has_envelope=has_envelope,
         is_from_api=_is_from_api(error),
-        request_id=str(error.request_id or ""),
+        request_id=scrubbed(str(error.request_id or "")),
     )
 
 
@@ -287,11 +290,6 @@ def _is_from_api(error: anthropic.APIStatusError) -> bool:
     inner = body.get("error")
     has_form = body.get("type") == "error" and isinstance(inner, dict) and isinstance(inner.get("type"), str)
     return has_form and bool(error.request_id or body.get("request_id"))
-
-
-def _scrubbed(text: str) -> str:
-    """Without anything that looks like a key, and such that it can be written: an error may quote what it was sent."""
-    return _KEY.sub("...", text).encode("utf-8", "replace").decode()
 
 
 def _page_text(error: anthropic.APIStatusError) -> str:
@@ -310,7 +308,7 @@ def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
         LookupError: "an answer that cannot be read",
     }
     said = next((text for kind, text in kinds.items() if isinstance(cause, kind)), "the connection broke")
-    detail = _scrubbed(str(cause)).strip()
+    detail = scrubbed(str(cause)).strip()
     return ApiFailure(
         f"{said}: {detail}" if detail else said,
         # A connection that never stood has carried nothing, whatever the body was asked for.
@@ -321,9 +319,9 @@ def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
 def _unreadable(response: httpx2.Response) -> ApiFailure:
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     return ApiFailure(
-        f"an answer that cannot be read ({kind})",
+        scrubbed(f"an answer that cannot be read ({kind})"),
         status=response.status_code,
-        request_id=response.headers.get("request-id", ""),
+        request_id=scrubbed(response.headers.get("request-id", "")),
     )
 
 

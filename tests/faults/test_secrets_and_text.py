@@ -1,13 +1,15 @@
 """What must stay secret stays so over a whole job; what comes from outside is shown and not obeyed, and is never a path."""
 
+import base64
 import json
 import os
 import socket
 import stat
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from faults.world import World
@@ -175,6 +177,89 @@ def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: World) 
     assert not [p for p in files if b"secret-word" in p.read_bytes()]
 
 
+# ---------------------------------------------------------------- a server that says what it was told
+
+CORPORATE = "corp+Key/7f3=aQ=="
+GATEWAY = "gateway-password-1"
+SPELLED = {
+    "as it is": CORPORATE,
+    "in a URL": quote(CORPORATE, safe=""),
+    "in base64": base64.b64encode(f"x:{CORPORATE}".encode()).decode(),
+    "in JSON": "".join(f"\\u{ord(c):04x}" for c in CORPORATE),
+    "in upper case": CORPORATE.upper(),
+    "another header": GATEWAY,
+}
+
+
+def _echoing(spelled: str, at: str) -> Callable[[str, str], Answer]:
+    """Two answers, ended at once. `at`: the endpoint that fails with the key in whatever an error consists of."""
+
+    def answer(method: str, path: str) -> Answer:
+        path = path.partition("?")[0]
+        endpoint = {"/v1/models": "models", BATCHES: "create" if method == "POST" else "list"}.get(path, "retrieve")
+        endpoint = "results" if path.endswith("/results") else endpoint
+        if endpoint == at:
+            error = {"type": f"type {spelled}", "message": f"bad key {spelled}, 100 % sure", "code": spelled}
+            body = {"type": "error", "error": error, "request_id": f"req {spelled}"}
+            status, headers, page = as_json(body)
+            return 400, {**headers, "request-id": f"req {spelled}"}, page
+        if at == "a page":
+            return 200, {"content-type": f"text/{spelled}"}, b"<html>"
+        if endpoint == "results":
+            return 200, {"content-type": "application/x-jsonl"}, _lines(spelled)
+        if endpoint in {"models", "list"}:
+            status, headers, page = as_json({"data": [], "has_more": False, "first_id": None, "last_id": None})
+            return status, {**headers, "anthropic-organization-id": f"org {spelled}"}, page
+        return as_json(_batch_of_two())
+
+    return answer
+
+
+def _lines(spelled: str) -> bytes:
+    """A failure that shows the key, and an answer of a model of that name."""
+    error = {"type": "error", "error": {"type": f"type {spelled}", "message": f"bad key {spelled}"}}
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "model": f"m-{spelled}", "stop_reason": "end_turn", "usage": usage}
+    results = [{"type": "errored", "error": error}, {"type": "succeeded", "message": {**message, "content": []}}]
+    shapes = [{"custom_id": f"r-{n:05d}", "result": result} for n, result in enumerate(results)]
+    return b"".join(json.dumps(shape).encode() + b"\n" for shape in shapes)
+
+
+def _batch_of_two() -> dict[str, object]:
+    counts = {"processing": 0, "succeeded": 1, "errored": 1, "canceled": 0, "expired": 0}
+    times = {"created_at": "2026-11-21T12:00:00Z", "expires_at": "2026-11-22T12:00:00Z"}
+    shape = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "ended", "request_counts": counts}
+    return {**shape, **times, "ended_at": "2026-11-21T12:00:01Z", "archived_at": None, "results_url": None}
+
+
+@pytest.mark.parametrize("spelled", SPELLED.values(), ids=SPELLED.keys())
+@pytest.mark.parametrize("at", ["create", "list", "results", "a page", "within results"])
+def test_a_key_that_a_server_echoes_is_neither_shown_nor_remembered(here: World, spelled: str, at: str) -> None:
+    here.person.variables |= {
+        "ANTHROPIC_API_KEY": CORPORATE,
+        "ANTHROPIC_CUSTOM_HEADERS": f"X-Gateway: {GATEWAY}\nX-Short: on",
+    }
+    here.person.write("in.jsonl", requests(2))
+    with answering(_echoing(spelled, at)) as server:
+        here.person.variables["ANTHROPIC_BASE_URL"] = server.url
+        words = ("in.jsonl", "--timeout", "2m", "--max-rounds", "1", "-v")
+        said = [here.person.run("run", *words), here.person.run("run", *words, "--json")]
+        said += [
+            here.person.run("status", "@last", "--batches"),
+            here.person.run("cost", "@last"),
+            here.person.run("verify"),
+        ]
+        assert server.asked[0].headers["x-gateway"] == GATEWAY
+    assert not [ran.err for ran in said if "Traceback" in ran.err]
+    # The answers are the person's own, byte for byte; an error is told in our words around theirs.
+    files = [p for p in here.person.folder.rglob("*") if p.is_file() and "raw" not in p.parts]
+    texts = [text for ran in said for text in (ran.out, ran.err)]
+    texts += [p.read_bytes().decode("latin-1") for p in files if not p.name.endswith(".results.jsonl")]
+    for part in {spelled, json.dumps(spelled)[1:-1], CORPORATE, GATEWAY}:
+        assert not [text for text in texts if part.lower() in text.lower()]
+    assert (said[0].status == 3) == (at == "within results"), said[0].err
+
+
 # ---------------------------------------------------------------- text from outside
 
 
@@ -206,7 +291,8 @@ def test_ids_and_types_in_results_that_nobody_sent_stay_on_their_line(here: Worl
     here.emulator.add_fault({"on": "results", "fault": "foreign_id", "custom_id": EVIL, "times": 0})
     here.person.write("in.jsonl", requests(3))
     ran = here.person.run("run", "in.jsonl", "-v")
-    assert ran.status == 1, ran.err
+    # An id that can be none stands for the one request without a result.
+    assert ran.status == 3, ran.err
     assert _cannot_move(ran.err + ran.out) == []
 
 

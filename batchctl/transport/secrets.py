@@ -1,0 +1,35 @@
+"""The secrets that this process uses, kept out of every text that comes from outside."""
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+
+from batchctl.domain.health import custom_headers
+from batchctl.domain.secrets import Scrubber, secrets_of
+
+# As they were sent: a token that was fetched stands in no variable.
+_SENT: set[str] = set()
+_OF_REQUESTS = ("authorization", "proxy-authorization", "x-api-key", "cookie")
+
+
+def remember_sent(headers: Mapping[str, str]) -> None:
+    """What a request carries, before anybody can answer to it."""
+    _SENT.update(secrets_of({}, {name: headers[name] for name in _OF_REQUESTS if name in headers}))
+
+
+def scrubbed(text: str) -> str:
+    """A text from outside without any secret, and such that it can be written."""
+    environment = dict(os.environ)
+    found = secrets_of(environment, custom_headers(environment), environment.get("ANTHROPIC_BASE_URL", ""))
+    return _scrubbed(text, found | _SENT)
+
+
+# Errors say the same a thousand times.
+@lru_cache(maxsize=256)
+def _scrubbed(text: str, secrets: frozenset[str]) -> str:
+    return _scrubber(secrets)(text)
+
+
+@lru_cache(maxsize=4)
+def _scrubber(secrets: frozenset[str]) -> Scrubber:
+    return Scrubber(secrets)
