@@ -69,7 +69,7 @@ COUNTED: Counter[str] = Counter()
 
 
 def _output(tools: Equipment, job: Job) -> Output:
-    folder = tools.workspace.root
+    folder = tools.workspace.root.parent
     return Output(results=str(folder / f"{job.name}.results"), errors=folder / f"{job.name}.errors")
 
 
@@ -401,8 +401,8 @@ class Machine(RuleBasedStateMachine):
 
     def _is_each_request_accounted_for(self, job: Job) -> None:
         asked = [name for row in self._scene.ledger.batches(job) if row.round == 1 for name in self._ids_of(row)]
-        answered = [of["custom_id"] for of in _objects(self._folder / f"{job.name}.results")]
-        failed = _objects(self._folder / f"{job.name}.errors")
+        answered = [of["custom_id"] for of in _objects(self._folder.parent / f"{job.name}.results")]
+        failed = _objects(self._folder.parent / f"{job.name}.errors")
         unanswered = {f["custom_id"] for f in failed if f["outcome"] == "unanswered"}
         assert answered == [name for name in asked if name not in unanswered]
         assert not unanswered or job.canceled_at
