@@ -17,7 +17,7 @@ from batchctl.domain.progress import SAMPLES, joined
 from batchctl.files.merged import Unsuccessful, error_line, in_line_order, left_out_lines
 from batchctl.files.outputs import STDOUT, Written, output_file, refuse_to_replace, results_file
 from batchctl.files.ranges import custom_id_of
-from batchctl.transport.secrets import scrubbed
+from batchctl.transport.secrets import scrubber
 
 NO_RESULT = "no result yet"
 REMOVED = "its result was removed by the API before it was downloaded"
@@ -69,13 +69,13 @@ class _Merge:
         self._failed: Counter[tuple[str, str]] = Counter()
 
     def run(self, write: Callable[[bytes], object]) -> Iterator[Unsuccessful]:
-        done = 0
+        done, scrubbed = 0, scrubber()
         removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
         for found in latest(self._tools, self._job, self._batches):
             self._marks.update({Mark(code): n for code, n in Counter(found.marks).items()})
             write_answers(found, write)
             why = REMOVED if found.origin in removed else NO_RESULT if found.has_requests else NOT_KNOWN
-            for failed in _unsuccessful(found, why):
+            for failed in _unsuccessful(found, why, scrubbed):
                 self._note(failed)
                 yield failed
             done += found.count
@@ -115,12 +115,12 @@ def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
         write(b"\n".join((*lines, b"")))
 
 
-def _unsuccessful(found: Latest, why: str) -> Iterator[Unsuccessful]:
+def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> Iterator[Unsuccessful]:
     for position in without_plain_success(found.marks):
         mark = Mark(found.marks[position])
         if mark.is_success:
             continue
-        yield _unanswered(found, position, why) if mark is Mark.UNANSWERED else _failed(found, position)
+        yield _unanswered(found, position, why) if mark is Mark.UNANSWERED else _failed(found, position, scrubbed)
 
 
 def _unanswered(found: Latest, position: int, why: str) -> Unsuccessful:
@@ -146,7 +146,7 @@ def _custom_id(found: Latest, position: int) -> str:
         return ""
 
 
-def _failed(found: Latest, position: int) -> Unsuccessful:
+def _failed(found: Latest, position: int, scrubbed: Callable[[str], str]) -> Unsuccessful:
     source = found.answer(position)
     assert source.batch.answers is not None
     custom_id, reading = source.batch.answers.read(source.position)

@@ -33,7 +33,7 @@ from batchctl.files.durable import PRIVATE, replacing
 from batchctl.files.outputs import Written, output_file
 from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
-from batchctl.transport.secrets import scrubbed
+from batchctl.transport.secrets import scrubber
 
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
 
@@ -178,13 +178,15 @@ def pause_for_account(tools: Equipment, job: Job, chosen: Chosen, choice: Choice
 class _Chooser:
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
+        self._scrubbed = scrubber()
         self._sent: Counter[tuple[str, str]] = Counter()
         self._left: Counter[tuple[str, str, str]] = Counter()
 
     def positions(self, found: Latest) -> Iterator[int]:
         for position in without_plain_success(found.marks):
             mark = Mark(found.marks[position])
-            error_type = _error_type(found, position, mark)
+            # As the ledger has it.
+            error_type = self._scrubbed(_error_type(found, position, mark))
             failure_class = CLASS_OF_MARK.get(mark)
             kind = (error_type, failure_class.value if failure_class else "succeeded")
             if is_chosen(mark, error_type, self._choice):
@@ -207,5 +209,5 @@ def _error_type(found: Latest, position: int, mark: Mark) -> str:
     if mark in ERRORED:
         source = found.answer(position)
         assert source.batch.answers is not None
-        return scrubbed(source.batch.answers.read(source.position)[1].error_type)
+        return source.batch.answers.read(source.position)[1].error_type
     return Outcome.UNANSWERED.value if mark is Mark.UNANSWERED else mark.name.lower()

@@ -4,6 +4,7 @@ How the API writes the head of a success is known, and most lines are one. A lin
 slower, never wrong.
 """
 
+import codecs
 import json
 import re
 from array import array
@@ -18,6 +19,7 @@ from batchctl.domain.model import Mark, Outcome, RequestCounts
 from batchctl.files.sides import pack, unpack
 
 BLOCK_BYTES = 1 << 17
+PIECE_BYTES = 1 << 20
 
 _HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
 _ID_IN_HEAD = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([^"\\]*)"').match
@@ -166,7 +168,7 @@ class Lines:
         heads = [line[:_HEAD_BYTES].partition(_SUCCEEDED_HEAD)[0] for line in lines]
         found = list(map(self._positions_by_head.get, heads))
         # What follows the last newline may be cut within a character.
-        if (b"\0" in block or not block.isascii()) and not _is_text(block[: block.rfind(b"\n")]):
+        if b"\0" in block or not (block.isascii() or _is_utf8(memoryview(block)[: block.rfind(b"\n")])):
             found = [at if _is_text(line) else None for at, line in zip(found, lines, strict=True)]
         successes = [line for line, at in zip(lines, found, strict=True) if at is not None]
         if not self._sum_up(successes):
@@ -401,14 +403,21 @@ def _is_plain(line: bytes) -> bool:
     return line.endswith(_TAILS) and _ends_plainly(line)
 
 
-def _is_text(lines: bytes) -> bool:
+def _is_text(line: bytes) -> bool:
     """Whether it is UTF-8 without NUL: what a success that is not parsed must be at the least."""
-    if b"\0" in lines:
-        return False
+    return b"\0" not in line and (line.isascii() or _is_utf8(memoryview(line)))
+
+
+def _is_utf8(text: "memoryview[int]") -> bool:
+    # Piece by piece: as characters it may take four times the room.
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return lines.isascii() or bool(lines.decode())
+        for at in range(0, len(text), PIECE_BYTES):
+            decoder.decode(text[at : at + PIECE_BYTES])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
+    return True
 
 
 def _ends_plainly(text: bytes) -> bool:

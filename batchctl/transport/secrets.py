@@ -1,8 +1,8 @@
 """The secrets that this process uses, kept out of every text that comes from outside."""
 
 import os
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 
 from batchctl.domain.health import custom_headers
 from batchctl.domain.secrets import Scrubber, secrets_of
@@ -19,14 +19,19 @@ def remember_sent(headers: Mapping[str, str]) -> None:
 
 def scrubbed(text: str) -> str:
     """A text from outside without any secret, and such that it can be written."""
+    return scrubber()(text)
+
+
+def scrubber() -> Callable[[str], str]:
+    """The same for many texts, with the secrets of now."""
     environment = dict(os.environ)
     found = secrets_of(environment, custom_headers(environment), environment.get("ANTHROPIC_BASE_URL", ""))
-    return _scrubbed(text, found | _SENT)
+    return partial(_scrubbed, found | _SENT)
 
 
 # Errors say the same a thousand times.
 @lru_cache(maxsize=256)
-def _scrubbed(text: str, secrets: frozenset[str]) -> str:
+def _scrubbed(secrets: frozenset[str], text: str) -> str:
     return _scrubber(secrets)(text)
 
 

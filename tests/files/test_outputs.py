@@ -182,6 +182,17 @@ def test_nothing_is_written_into_a_workspace_by_whatever_way_and_whoever_insists
         refuse_to_replace(path, nothing_written(tmp_path), force=True)
 
 
+def test_a_second_name_of_a_file_in_a_workspace_is_another_file_afterwards(tmp_path: Path) -> None:
+    ledger = a_workspace(tmp_path / ".batchctl") / "ledger.db"
+    os.link(ledger, tmp_path / "out.jsonl")
+    remembered = nothing_written(tmp_path)
+    with pytest.raises(Refused):
+        refuse_to_replace(tmp_path / "out.jsonl", remembered)
+    refuse_to_replace(tmp_path / "out.jsonl", remembered, force=True)
+    output(tmp_path / "out.jsonl", remembered, b"answers")
+    assert ledger.read_bytes() == b"everything that is known"
+
+
 @pytest.mark.parametrize("kind", ["a link", "a symbolic link", "a person's part"])
 def test_what_lies_where_a_part_would_is_not_written_to(tmp_path: Path, kind: str) -> None:
     precious = written(tmp_path / "ledger.db", b"everything that is known")

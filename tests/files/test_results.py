@@ -370,6 +370,14 @@ def test_text_that_is_not_ascii_is_a_plain_answer_wherever_its_pieces_end(tmp_pa
         assert marks(answers) == [Mark.SUCCEEDED] * 8
 
 
+@pytest.mark.parametrize("byte", [b"", b"\xff", b"\0"])
+def test_a_long_text_that_is_not_ascii_is_looked_through_in_pieces(tmp_path: Path, byte: bytes) -> None:
+    long = result_line(IDS[0], succeeded(text="@@")).replace(b"@@", "é🎉x".encode() * 300_000 + byte)
+    verified, answers = received(tmp_path, joined([*GOOD[:-1], long]), is_patient=False)
+    assert verified.unknown == len(byte)
+    assert marks(answers)[0] is (Mark.UNREADABLE if byte else Mark.SUCCEEDED)
+
+
 @pytest.mark.parametrize("last", [b"", b"\n"])
 @pytest.mark.parametrize("again", [[3], [7], [0, 0, 5], [*range(8)]])
 def test_a_line_that_comes_twice_the_same_counts_once(tmp_path: Path, again: list[int], last: bytes) -> None:
