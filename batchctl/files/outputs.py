@@ -62,8 +62,8 @@ def refuse_to_replace(
 
 
 def _place(output: Path, written: Written, precious: Iterable[Path]) -> Place:
-    workspace = str(_workspace_around(output) or "")
     with disk(output):
+        workspace = str(_workspace_around(output) or "")
         try:
             found = output.stat()
         except (FileNotFoundError, NotADirectoryError):
