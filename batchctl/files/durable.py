@@ -22,14 +22,20 @@ BUFFER_BYTES = 1 << 18
 
 @contextlib.contextmanager
 def replacing(
-    path: Path, *, mode: int = PRIVATE, part: Path | None = None, naming: Callable[[BinaryIO], None] | None = None
+    path: Path,
+    *,
+    mode: int = PRIVATE,
+    part: Path | None = None,
+    naming: Callable[[BinaryIO], None] | None = None,
+    waits: bool = False,
 ) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when the block ends well. Raises DiskProblem.
 
     `part`: what it is called until then. `naming`: told of it once it is whole on the disk, before it gets its name.
+    `waits`: for another process that is writing it; else that is a DiskProblem.
     """
     part = part or path.with_name(f"{path.name}.part")
-    with disk(path), _alone(part, mode) as file:
+    with disk(path), _alone(part, mode, waits=waits) as file:
         try:
             yield file
             file.flush()
@@ -86,14 +92,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _alone(part: Path, mode: int) -> BinaryIO:
+def _alone(part: Path, mode: int, *, waits: bool) -> BinaryIO:
     """The part, empty and locked: two processes that write the same file must not write into the same part of it."""
     # What a link of this name leads to is not ours to empty.
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         file = os.fdopen(os.open(part, flags, mode), "wb", BUFFER_BYTES)
         try:
-            _lock(file, part)
+            _lock(file, part, waits=waits)
             # Between opening and locking another process may have renamed it: then it is that one's finished file.
             if _is_at(file, part):
                 if os.fstat(file.fileno()).st_nlink == 1:
@@ -106,9 +112,9 @@ def _alone(part: Path, mode: int) -> BinaryIO:
         file.close()
 
 
-def _lock(file: BinaryIO, part: Path) -> None:
+def _lock(file: BinaryIO, part: Path, *, waits: bool) -> None:
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except BlockingIOError:
         raise DiskProblem(
             f"{part}: another process is writing it", hint="run the same command again when that one is done"

@@ -56,7 +56,7 @@ def test_an_interrupted_demo_leaves_nothing_running(number: signal.Signals, tmp_
     begun = running.stdout.readline()
     port = re.findall(r"127\.0\.0\.1:(\d+)", begun)[0]
     running.send_signal(number)
-    said, _ = running.communicate(timeout=30)
+    said, _ = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert not _listens(int(port))
 
@@ -64,6 +64,6 @@ def test_an_interrupted_demo_leaves_nothing_running(number: signal.Signals, tmp_
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     running = _begun(tmp_path)
-    said, _ = running.communicate(timeout=30)
+    said, _ = running.communicate(timeout=60)
     assert running.returncode == 1, said
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,21 @@ def test_links_in_a_circle_are_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to("one")
     with pytest.raises(DiskProblem):
         refuse_to_replace(tmp_path / "one", nothing_written(tmp_path))
+
+
+def test_whoever_writes_the_same_file_is_waited_for(tmp_path: Path) -> None:
+    path, notes = tmp_path / "out.jsonl", nothing_written(tmp_path)
+
+    def write_later() -> None:
+        with output_file(path, notes) as file:
+            file.write(b"second")
+
+    later = threading.Thread(target=write_later)
+    with output_file(path, notes) as file:
+        later.start()
+        file.write(b"first")
+        later.join(0.1)
+        assert later.is_alive()
+    later.join(10)
+    assert path.read_bytes() == b"second"
+    assert [left.name for left in tmp_path.glob("*.part")] == []
