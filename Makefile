@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # Newer than the lock and the settings: what is installed is what they say.
 SETUP := $(VENV)/.installed-as-locked
-# More than the cores: tests wait for servers and files, too.
+# More than the cores: tests wait for servers and files, too. The slow ones keep them busier.
 PYTEST := $(BIN)/pytest -n 4
+PYTEST_SLOW := $(BIN)/pytest -n 3
 # Thousands of small workspaces, in memory where the machine has such a place: no test of these is about the disk itself.
 IN_MEMORY := PYTEST_DEBUG_TEMPROOT=$(wildcard /dev/shm)
 # What meets the clock of the program or of the emulator and is quick; and how many days ahead these are put.
@@ -41,7 +42,7 @@ test: $(SETUP) ## Run the tests, but for the slow ones
 	$(IN_MEMORY) $(PYTEST) -m "not slow"
 
 test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, many examples, the demo
-	$(PYTEST) -m "slow or generated" --hypothesis-profile=many
+	$(PYTEST_SLOW) -m "slow or generated" --hypothesis-profile=many
 
 test-shifted: $(SETUP) ## Run a quick part of the tests three years from now; DAYS=-365: a year ago
 	$(IN_MEMORY) SHIFTED_DAYS=$(DAYS) PYTHONPATH="$(CURDIR)/tests/shifted" $(PYTEST) -m "not slow" $(DATED)

@@ -489,7 +489,10 @@ def test_merged_results_that_are_not_what_a_merge_writes_are_wrong(person: Perso
         "empty": (1, b""),
         "two lines changed places": (3, b"".join([*lines[:2], lines[3], lines[2], *lines[4:]])),
     }[harm]
+    later = path.stat().st_mtime_ns + 1_000_000_000
     path.write_bytes(data)
+    # Nobody edits within the tick of the clock in which it was written.
+    os.utime(path, ns=(later, later))
     shape = verified(person, status=3)
     (flaw,) = shape["first_flaws"]
     assert (wrong(shape), flaw["line"]) == (["output"], line)
