@@ -86,14 +86,14 @@ def test_completion_loads_nothing_heavy() -> None:
 
 LOADED = [
     ("status", PICTURE),
-    ("status @last --offline --batches", PICTURE),
     ("submit three.jsonl --dry-run", REHEARSAL),
     ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.transport.client"}),
+]
+LOADED_TOO = [
+    ("status @last --offline --batches", PICTURE),
     ("verify one", CHECK - {"jsonschema_rs"}),
     ("prices", PRICES),
     ("cost one", PRICES),
-]
-LOADED_TOO = [
     ("status --json", PICTURE),
     ("status one --offline", PICTURE),
     ("status @last --offline --json", PICTURE),
@@ -112,6 +112,7 @@ def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, com
     assert _loaded(*command.split(), folder=folder) == loaded
 
 
+@pytest.mark.slow
 def test_a_dry_run_in_a_new_folder_makes_no_ledger_to_ask_nothing_of_it(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(requests(3)))
     assert _loaded("submit", "in.jsonl", "--dry-run", folder=tmp_path) == REHEARSAL

@@ -98,6 +98,7 @@ def test_a_strangers_batch_that_looks_like_ours_is_not_canceled(
     assert [b["processing_status"] for b in emulator.batches()] == ["in_progress"]
 
 
+@pytest.mark.slow
 def test_one_batch_that_refuses_to_be_canceled_keeps_none_of_the_others_from_it(
     person: Person, emulator: Running
 ) -> None:

@@ -51,6 +51,7 @@ def test_what_is_sure_to_fail_is_told_with_its_line_and_nothing_is_sent(person: 
     ]
 
 
+@pytest.mark.slow
 def test_bad_lines_among_thousands_are_found_and_can_be_left_out(person: Person, emulator: Running) -> None:
     lines = [*requests(3000), request("typo", model="claude-no"), *requests(3000, "s")]
     assert submit(person, lines).status == 5

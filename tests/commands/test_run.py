@@ -206,6 +206,7 @@ def test_a_job_that_another_process_cancels_gets_no_further_round(
     assert person.run("cancel", "--yes").status == 6
 
 
+@pytest.mark.slow
 def test_a_round_that_another_process_has_sent_is_waited_for(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_fetch_killed_at_a_random_moment_ends_in_the_same_files(server: Server
     assert _finished(shell, lines).read_bytes() == first
 
 
+@pytest.mark.slow
 def test_ctrl_c_lets_the_uploads_finish_and_cancels_nothing(server: Server, shell: Shell) -> None:
     lines = _input(shell)
     fault = {"on": "create", "fault": "stall_after_accept", "seconds": 1.5, "nth": 2}

@@ -33,6 +33,7 @@ def _netloc(child):
     return child.stdout.readline().strip().removeprefix("http://")
 
 
+@pytest.mark.slow
 def test_a_connection_of_the_last_instant_is_closed_with_all_others(tmp_path):
     for number in range(4):
         with running(data_dir=tmp_path / str(number)) as emulator:

@@ -235,6 +235,7 @@ def test_what_people_write_is_read_quickly(space: bytes, end: bytes) -> None:
     assert found[1] == [json.loads(HELLO)] * 300
 
 
+@pytest.mark.slow
 def test_a_file_of_many_blocks_is_cut_the_same_either_way(tmp_path: Path) -> None:
     data = b"".join(line(b"id-%d" % n, HELLO) + b"\n" for n in range(2000))
     choices: list[dict[str, Any]] = [{}, {"max_requests": 999}, {"max_bytes": 50_000}]

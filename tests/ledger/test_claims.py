@@ -356,6 +356,7 @@ def test_of_many_threads_one_gets_all_of_them(ledger: Ledger, job: Job, batches:
             ledger.release(batch, owner)
 
 
+@pytest.mark.slow
 def test_of_four_processes_each_holds_all_of_them_or_none(path: Path, ledger: Ledger) -> None:
     """In turns and from both ends: whoever has them finds itself the only holder."""
     job = ledger.record_job(a_job(), [a_cut(1, n) for n in range(5)])

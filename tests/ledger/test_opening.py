@@ -122,6 +122,7 @@ print(len(ledger.jobs()))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_open_a_new_ledger_at_once_both_get_it(path: Path) -> None:
     words = [sys.executable, "-c", OPENS, str(path)]
     both = [subprocess.Popen(words, stdin=-1, stdout=-1, stderr=-1, text=True) for _ in range(2)]
