@@ -23,6 +23,7 @@
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from batchctl.domain.model import Batch, Job
 from batchctl.files.durable import PRIVATE_FOLDER, disk, place, replacing, sync_folder
 
 FOLDER = ".batchctl"
+_REBUILT = re.compile(r"round-\d+\.(?P<owner>.+)\.(?:requests\.jsonl|origins)(?:\.part)?")
 
 
 def find_workspace(named: Path | None, start: Path) -> Path:
@@ -153,7 +155,9 @@ class Workspace:
     def rebuilt(self, name: str, number: int) -> Iterator[tuple[Path, str]]:
         """What was rebuilt for a round, whether or not it came to be one: each file with its owner."""
         for path in self.job_folder(name).glob(f"round-{number}.*.*"):
-            yield path, path.name.split(".")[1]
+            # An owner's name holds dots, too.
+            if found := _REBUILT.fullmatch(path.name):
+                yield path, found["owner"]
 
     def origins(self, request_file: Path) -> Path:
         return request_file.with_name(request_file.name.replace(".requests.jsonl", ".origins"))

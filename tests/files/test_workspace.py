@@ -8,6 +8,7 @@ from builders import a_batch, a_job
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import State
 from batchctl.files.workspace import Workspace, find_workspace
+from batchctl.ledger.owners import Owner, is_alive
 
 
 def test_the_nearest_workspace_upwards_is_found(tmp_path: Path) -> None:
@@ -122,3 +123,17 @@ def test_a_workspace_that_is_a_link_itself_and_one_that_is_not_there_lead_nowher
     (tmp_path / ".batchctl").symlink_to("large disk")
     (tmp_path / "large disk" / "own").symlink_to("jobs")
     Workspace(tmp_path / ".batchctl").refuse_links_out()
+
+
+def test_what_was_rebuilt_names_its_owner(tmp_path: Path) -> None:
+    """As an owner is named today: with dots in it, which a file of somebody who lives must not be cut at."""
+    workspace = Workspace(tmp_path / ".batchctl")
+    workspace.make()
+    with Owner(tmp_path / "owners") as owner:
+        requests = workspace.requests("one", 2, owner.name)
+        files = [requests, workspace.origins(requests), requests.with_name(f"{requests.name}.part")]
+        for path in (*files, workspace.requests("one", 3, owner.name), workspace.requests("one", 2)):
+            path.write_bytes(b"")
+        found = dict(workspace.rebuilt("one", 2))
+        assert found == dict.fromkeys(files, owner.name)
+        assert is_alive(tmp_path / "owners", owner.name)
