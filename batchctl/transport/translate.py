@@ -4,6 +4,7 @@ Importing this module imports the SDK (1.2 s): only `client` does, and only when
 """
 
 import contextlib
+import hashlib
 import json
 import math
 import re
@@ -250,7 +251,12 @@ def _is_supported(capabilities: object, name: str) -> bool | None:
 
 def account(response: httpx2.Response) -> str:
     names = ("anthropic-organization-id", "anthropic-workspace-id")
-    return scrubbed(" ".join(response.headers[name] for name in names if name in response.headers))
+    return " ".join(_told_apart(response.headers[name]) for name in names if name in response.headers)
+
+
+def _told_apart(name: str) -> str:
+    """A name that shows no secret, and is the same for no two accounts: what one of them lacks, the other may have."""
+    return name if scrubbed(name) == name else f"hidden-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def server_time(response: httpx2.Response) -> datetime | None:

@@ -322,6 +322,20 @@ def test_the_account_is_what_the_headers_name_of_it(
         assert connect(server.url).page().account == account
 
 
+def test_two_accounts_stay_two_where_headers_of_ours_name_them(
+    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a header holds may be secret and is not shown; a list of one account proves nothing of the other all the same."""
+    accounts = []
+    for name in ("tenant-of-ann", "tenant-of-bob"):
+        monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", f"X-Tenant: {name}")
+        answer = as_json(b'{"data": [], "has_more": false}', {"anthropic-organization-id": name})
+        with answering(always(answer)) as server:
+            accounts.append(connect(server.url).page().account)
+    assert len(set(accounts)) == 2
+    assert not [account for account in accounts if "tenant" in account]
+
+
 @pytest.mark.parametrize(
     "url",
     [
