@@ -66,8 +66,8 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> 
             return job
         if len(job.rounds) >= max_rounds or any(not b.is_settled for b in batches):
             return None
-        if any(b.is_removed for b in batches if b.round == len(job.rounds)):
-            # Their requests were paid for: to pay for them again takes a person's word.
+        if any(b.is_removed for b in batches):
+            # Their requests were paid for, and stand among those without an answer: to pay for them again takes a person's word.
             return None
         rebuilt = retry.rebuild(tools, job, Choice())
         if not rebuilt.chosen.requests or retry.account_is_cause(rebuilt.chosen, Choice()):

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from program import Person, requests
+from program import Person, requests, sent_lines
 
 from batchctl.emulator.running import Running
 
@@ -61,6 +61,23 @@ def test_other_batches_are_not_touched(person: Person, emulator: Running) -> Non
     assert [b["request_count"] for b in emulator.batches()] == [3, 3, 3]
     assert person.run("fetch", job).status == 0
     assert len(person.results(job)) == 6
+
+
+def test_a_run_pays_for_none_of_it_again_after_a_retry_of_something_else(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
+    lines = requests(40)
+    job = person.submitted("in.jsonl", lines, "--max-requests", "20", "--equal-sizes", "--parallel", "1")
+    emulator.add_fault({"on": "results", "fault": "on_hold", "batch": 2})
+    assert person.run("fetch", job, "--parallel", "1").status == 4
+    emulator.advance(30 * DAY)
+    assert person.run("fetch", job).status == 3
+    removed = {json.loads(line)["custom_id"] for line in lines[20:]}
+    # Of the first batch alone, and some of it fails once more.
+    assert person.run("retry", job, "--only", "overloaded_error").status == 0
+    assert person.run("run", job).status == 3
+    sent = [json.loads(line)["custom_id"] for batch in sent_lines(emulator)[2:] for line in batch]
+    assert sent
+    assert removed.isdisjoint(sent)
 
 
 def test_the_date_alone_removes_nothing(person: Person, emulator: Running) -> None:
