@@ -130,7 +130,7 @@ def _estimating(tools: Equipment, job: Job, rebuilt: Rebuilt, tallies: Sequence[
 
 
 def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
-    """Step 3. Raises Refused when another process was first; what it planned is not touched."""
+    """Step 3. Raises Refused when another process was first: what it planned is not touched, and what was rebuilt here goes."""
     found = rebuilt.path.stat()
     new = Round(
         number=rebuilt.number,
@@ -143,6 +143,7 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
         forecast=rebuilt.forecast,
     )
     if not tools.ledger.record_round(job, new, rebuilt.cuts):
+        discard(tools, job, rebuilt, keeps_file=False)
         raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")
     recorded = tools.ledger.job(job.name)
     tools.tell(Planned(recorded, len(rebuilt.cuts), new.count, rebuilt.chosen.bytes, new.number))

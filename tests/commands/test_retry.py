@@ -2,8 +2,11 @@ import json
 from typing import Any
 
 import pytest
-from program import OF_WRONG, Person, ids, request, requests, sent_lines, wrong_request
+from program import OF_WRONG, Person, equipped, ids, request, requests, sent_lines, wrong_request
 
+from batchctl.commands.retry import rebuild, record
+from batchctl.domain.choosing import Choice
+from batchctl.domain.errors import Refused
 from batchctl.emulator.running import Running
 
 CREATE = "POST /v1/messages/batches"
@@ -210,6 +213,18 @@ def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(person: Person, e
     assert again.status == 0, again.err
     assert "round 3" not in person.run("status", job).out
     assert person.run("fetch").status == 0
+
+
+def test_who_comes_second_with_a_round_leaves_nothing_behind(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, requests(60), overloaded_error=0.5)
+    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
+        found = tools.ledger.job(job)
+        rebuilt = rebuild(tools, found, Choice())
+        assert person.run("retry").status == 0
+        with pytest.raises(Refused, match="planned by another process"):
+            record(tools, found, rebuilt)
+        assert len(list((person.folder / ".batchctl" / "jobs" / job).glob("round-2.*"))) == 2
+    assert person.run("fetch").status in {0, 3}
 
 
 def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emulator: Running) -> None:
