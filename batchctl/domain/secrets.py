@@ -94,6 +94,8 @@ class Scrubber:
     def _without_beginning(self, text: str) -> str:
         folded = text.casefold().rstrip(".…")
         for secret in self._secrets:
+            if secret[:LEAST_BEGINNING].casefold() not in folded:
+                continue
             for length in range(len(secret) - 1, LEAST_BEGINNING - 1, -1):
                 if folded.endswith(secret[:length].casefold()):
                     return text[: len(folded) - length] + SHOWN

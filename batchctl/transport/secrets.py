@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 
 from batchctl.domain.health import custom_headers
-from batchctl.domain.secrets import Scrubber, secrets_of
+from batchctl.domain.secrets import NAMES, PROXIES, Scrubber, secrets_of
 
 # As they were sent: a token that was fetched stands in no variable.
 _SENT: set[str] = set()
+_VARIABLES = frozenset(map(str.upper, (*NAMES, *PROXIES, "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_BASE_URL")))
 _OF_REQUESTS = ("authorization", "proxy-authorization", "x-api-key", "cookie")
 
 
@@ -24,7 +25,8 @@ def scrubbed(text: str) -> str:
 
 def scrubber() -> Callable[[str], str]:
     """The same for many texts, with the secrets of now."""
-    environment = dict(os.environ)
+    # Each name that a list shows is looked at: of the environment no more is read than is needed.
+    environment = {name: os.environ.get(name, "") for name in os.environ if name.upper() in _VARIABLES}
     found = secrets_of(environment, custom_headers(environment), environment.get("ANTHROPIC_BASE_URL", ""))
     return partial(_scrubbed, found | _SENT)
 
