@@ -260,12 +260,12 @@ def refuse_other_account(tools: Equipment, doubts: Sequence[Batch]) -> None:
     elsewhere = [d for d in doubts if is_other(d.api, here)]
     if elsewhere:
         there = account_of(elsewhere[0].api)
-        is_rotated = is_other_key(elsewhere[0].api, here)
-        key, way = " with another key", "; where that key is gone, `batchctl resolve` takes your decision"
+        key = way = ""
+        if is_other_key(elsewhere[0].api, here):
+            key, way = " with another key", "; where that key is gone, `batchctl resolve` takes your decision"
         raise DoubtProblem(
-            f"{len(elsewhere)} batches are unconfirmed at {there.shown()}{key if is_rotated else ''};"
-            f" this key and URL ask {here.shown()}",
-            hint=f"run it again with the key and the --base-url that they were sent with{way if is_rotated else ''}",
+            f"{len(elsewhere)} batches are unconfirmed at {there.shown()}{key}; this key and URL ask {here.shown()}",
+            hint=f"run it again with the key and the --base-url that they were sent with{way}",
         )
 
 

@@ -3,7 +3,7 @@
 Another account does not see what this one created: that its list lacks a batch would mean nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KEY = "key:"
 
@@ -55,9 +55,5 @@ def is_other(stored: str, here: Account) -> bool:
 
 def is_other_key(stored: str, here: Account) -> bool:
     """Whether nothing but the key speaks for another account: it may have been rotated, and be the same account's."""
-    return is_other(stored, here) and account_of(stored).key != here.key and not is_other(_without_key(stored), here)
-
-
-def _without_key(stored: str) -> str:
-    there = account_of(stored)
-    return Account(url=there.url, named=there.named).stored()
+    without_key = replace(account_of(stored), key="").stored()
+    return is_other(stored, here) and not is_other(without_key, here)

@@ -350,16 +350,22 @@ def test_a_process_stops_sending_when_a_copy_is_continued_meanwhile(
 # ---------------------------------------------------------------- another key behind a gateway without account headers
 
 
+@contextlib.contextmanager
+def _left_in_doubt_behind_a_gateway(person: Person, emulator: Running, lines: Sequence[bytes]) -> Iterator[Path]:
+    """An input whose create got no answer, while a gateway is there that names no account."""
+    with _gateway(emulator.base_url, drops=("anthropic-",)) as url:
+        person.variables["ANTHROPIC_BASE_URL"] = url
+        emulator.add_fault(LOST)
+        path = person.write("in.jsonl", lines)
+        person.left_in_doubt(path)
+        yield path
+
+
 def test_behind_a_gateway_another_key_does_not_settle_what_this_one_left_open(
     person: Person, emulator: Running
 ) -> None:
     _echoing(emulator, keys={"sk-ant-tests": "one", "sk-ant-other": "two"})
-    with _gateway(emulator.base_url, drops=("anthropic-",)) as url:
-        person.variables["ANTHROPIC_BASE_URL"] = url
-        emulator.add_fault(LOST)
-        lines = _rows(5, "What is")
-        path = person.write("in.jsonl", lines)
-        person.left_in_doubt(path)
+    with _left_in_doubt_behind_a_gateway(person, emulator, _rows(5, "What is")) as path:
         mine = person.variables["ANTHROPIC_API_KEY"]
         person.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
         ran = person.run("submit", path)
@@ -377,12 +383,8 @@ def test_behind_a_gateway_a_person_decides_where_the_key_is_gone(
     person: Person, emulator: Running, *, sees: bool
 ) -> None:
     _echoing(emulator, keys={"sk-ant-tests": "one", "sk-ant-other": "one" if sees else "two"})
-    with _gateway(emulator.base_url, drops=("anthropic-",)) as url:
-        person.variables["ANTHROPIC_BASE_URL"] = url
-        emulator.add_fault(LOST)
-        lines = _rows(5, "What is")
-        path = person.write("in.jsonl", lines)
-        person.left_in_doubt(path)
+    lines = _rows(5, "What is")
+    with _left_in_doubt_behind_a_gateway(person, emulator, lines) as path:
         job = _job(person)
         person.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
         assert "batchctl resolve" in person.run("submit", path).err
