@@ -6,9 +6,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # Newer than the lock and the settings: what is installed is what they say.
 SETUP := $(VENV)/.installed-as-locked
-# More than the cores: tests wait for servers and files, too. The slow ones keep them busier.
-PYTEST := $(BIN)/pytest -n 4
-PYTEST_SLOW := $(BIN)/pytest -n 3
+# More than the cores: tests wait for servers and files, too. Who has none left takes from the others.
+PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 # Thousands of small workspaces, in memory where the machine has such a place: no test of these is about the disk itself.
 IN_MEMORY := PYTEST_DEBUG_TEMPROOT=$(wildcard /dev/shm)
 # What meets the clock of the program or of the emulator and is quick; and how many days ahead these are put.
@@ -16,6 +15,8 @@ DATED := $(addprefix tests/,shifted emulator docs $(addprefix commands/test_,mod
 DAYS := 1100
 
 export UV_PYTHON_DOWNLOADS := never
+# Hundreds of processes of the program: each would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow test-shifted test-all bench bench-quick check fmt lock schema docs samples emulator clean
@@ -42,7 +43,7 @@ test: $(SETUP) ## Run the tests, but for the slow ones
 	$(IN_MEMORY) $(PYTEST) -m "not slow"
 
 test-slow: $(SETUP) ## Run the slow tests alone: killed processes, large files, many examples, the demo
-	$(PYTEST_SLOW) -m "slow or generated" --hypothesis-profile=many
+	$(PYTEST) -m "slow or generated" --hypothesis-profile=many
 
 test-shifted: $(SETUP) ## Run a quick part of the tests three years from now; DAYS=-365: a year ago
 	$(IN_MEMORY) SHIFTED_DAYS=$(DAYS) PYTHONPATH="$(CURDIR)/tests/shifted" $(PYTEST) -m "not slow" $(DATED)

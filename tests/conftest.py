@@ -6,10 +6,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpcore2
 import pytest
 from hypothesis import settings
+from sqlalchemy import Engine
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
 
 # The same examples on every machine and in every run. A test that is marked `generated` is run once more, with many.
 settings.register_profile("some", derandomize=True, deadline=None, max_examples=40, database=None)
@@ -49,6 +53,17 @@ def authorities_read_once() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as once:
         once.setattr(httpcore2, "default_ssl_context", functools.cache(httpcore2.default_ssl_context))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """Every ledger that is opened compiles each of its statements anew, though all are for the same kind of database."""
+    shared = LRUCache[Any, Any](500)
+    with pytest.MonkeyPatch.context() as once:
+        once.setattr(Engine, "_compiled_cache", property(lambda _: shared, lambda _, __: None), raising=False)
+        once.setattr(SQLiteDialect_pysqlite, "__hash__", lambda _: hash(SQLiteDialect_pysqlite))
+        once.setattr(SQLiteDialect_pysqlite, "__eq__", lambda _, other: isinstance(other, SQLiteDialect_pysqlite))
         yield
 
 

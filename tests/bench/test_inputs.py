@@ -7,6 +7,8 @@ from program import Person
 
 from benchmarks.inputs import Shape, Shelf, request_lines, result_lines
 
+pytestmark = pytest.mark.slow
+
 SHAPES = (
     Shape(),
     Shape(kind="document"),

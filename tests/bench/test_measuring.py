@@ -8,6 +8,8 @@ from benchmarks.__main__ import CLOSING, DOCUMENT, OPENING
 from benchmarks.measuring import Failed, cloned, measured, surroundings
 from benchmarks.report import between
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 
 

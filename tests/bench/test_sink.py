@@ -10,6 +10,8 @@ from program import Person, ids
 from benchmarks.inputs import Shape, Shelf
 from benchmarks.sink import Sink
 
+pytestmark = pytest.mark.slow
+
 COUNT = 400
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from cases import few
 from program import Person, requests
 
 from batchctl.cli.exit_status import MEANINGS, OF_PROBLEM, OF_STAGE
@@ -88,8 +89,6 @@ LOADED = [
     ("status", PICTURE),
     ("submit three.jsonl --dry-run", REHEARSAL),
     ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.transport.client"}),
-]
-LOADED_TOO = [
     ("status @last --offline --batches", PICTURE),
     ("verify one", CHECK - {"jsonschema_rs"}),
     ("prices", PRICES),
@@ -105,9 +104,7 @@ LOADED_TOO = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("command", "loaded"), [*LOADED, *(pytest.param(*one, marks=pytest.mark.slow) for one in LOADED_TOO)]
-)
+@pytest.mark.parametrize(("command", "loaded"), few(LOADED, 0, 1, 2))
 def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, command: str, loaded: set[str]) -> None:
     assert _loaded(*command.split(), folder=folder) == loaded
 

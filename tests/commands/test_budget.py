@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from builders import request_line
+from cases import few
 from processes import at_a_terminal
 from program import Person, requests
 
@@ -71,7 +72,7 @@ def test_a_job_that_was_agreed_to_is_continued_without_asking_again(shopper: Per
 
 @pytest.mark.parametrize(
     ("typed", "status", "creates"),
-    [pytest.param("n", 6, 0, marks=pytest.mark.slow), ("", 6, 0), pytest.param("y", 0, 1, marks=pytest.mark.slow)],
+    few([("", 6, 0), ("n", 6, 0), ("y", 0, 1)], 0),
 )
 def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_presses_enter(
     shopper: Person, emulator: Running, typed: str, status: int, creates: int

@@ -57,8 +57,8 @@ def test_a_file_that_the_job_did_not_write_stays_unless_a_person_insists(
     person: Person, emulator: Running, verb: str, file: str
 ) -> None:
     """Before anything is sent or downloaded: nothing is paid for a file that is then not written."""
-    emulator.set_scenario({"batch_seconds": 600 if verb == "cancel" else 0})
-    words = [verb, "in.jsonl"] if verb == "run" else [verb, "--yes"] if verb == "cancel" else [verb]
+    emulator.set_scenario({"batch_seconds": 600 if verb == "cancel" else 0, "cancel_seconds": 0.1})
+    words = {"fetch": ["fetch"], "run": ["run", "in.jsonl"], "cancel": ["cancel", "--yes", "--poll", "100ms"]}[verb]
     if verb == "run":
         person.write("in.jsonl", requests(3))
     else:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from cases import few
 from program import Person, equipped, request, sent_lines
 
 from batchctl.clock import Clock
@@ -82,7 +83,7 @@ def _other_sends_while_ours_fails(
     return _job(person)
 
 
-@pytest.mark.parametrize("seconds", [0, 60])
+@pytest.mark.parametrize("seconds", few([0, 60], 0))
 def test_answers_to_other_prompts_under_our_ids_are_not_taken_for_ours(
     person: Person, other: Person, emulator: Running, seconds: float
 ) -> None:
@@ -408,8 +409,8 @@ def test_behind_a_gateway_a_person_decides_where_the_key_is_gone(
 # ---------------------------------------------------------------- clocks
 
 
-@pytest.mark.parametrize("days", [365, pytest.param(-365, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("days", few([365, -365], 0))
+@pytest.mark.parametrize("seconds", few([0, 60], 0))
 @pytest.mark.parametrize("fault", [LOST, NEVER_MADE], ids=lambda f: f["fault"])
 def test_a_clock_that_jumps_by_a_year_in_the_middle_of_a_command_makes_no_second_batch(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], seconds: float, days: int
@@ -438,8 +439,8 @@ def test_a_clock_that_jumps_by_a_year_in_the_middle_of_a_command_makes_no_second
     assert _texts(person, _job(person)) == _asked(lines)
 
 
-@pytest.mark.parametrize("skew", [-8, *(pytest.param(skew, marks=pytest.mark.slow) for skew in (8, -4000, 4000))])
-@pytest.mark.parametrize("seconds", [0, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("skew", few([-8, 8, -4000, 4000], 0))
+@pytest.mark.parametrize("seconds", few([0, 60], 0))
 def test_no_skew_between_the_dates_of_answers_and_of_batches_hides_our_own(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, skew: float, seconds: float
 ) -> None:
@@ -460,7 +461,7 @@ def test_no_skew_between_the_dates_of_answers_and_of_batches_hides_our_own(
 # ---------------------------------------------------------------- how often, and at what price
 
 
-@pytest.mark.parametrize("verb", ["submit", "run"])
+@pytest.mark.parametrize("verb", few(["submit", "run"], 1))
 def test_after_two_creates_of_unknown_outcome_a_third_takes_a_person(
     person: Person, emulator: Running, verb: str
 ) -> None:

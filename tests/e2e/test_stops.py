@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cases import few
 from processes import Server, Shell
 from program import Person, requests
 
@@ -54,7 +55,7 @@ def _finished(shell: Shell, lines: list[bytes]) -> Path:
     return results
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 15))])
+@pytest.mark.parametrize("seed", few(range(1, 15), 0))
 def test_a_submit_killed_at_a_random_moment_is_continued_and_pays_once(server: Server, shell: Shell, seed: int) -> None:
     lines = _input(shell)
     chance = random.Random(seed)

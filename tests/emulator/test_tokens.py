@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from cases import few
 
 COUNT = "/v1/messages/count_tokens"
 # What a client that follows the API's reference sends to be counted.
@@ -51,7 +52,7 @@ def _billed(usage):
     return usage["input_tokens"] + usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"]
 
 
-@pytest.mark.parametrize("outcomes", OUTCOMES, ids=lambda shares: next(iter(shares), "succeeded"))
+@pytest.mark.parametrize("outcomes", few(OUTCOMES, 0), ids=lambda shares: next(iter(shares), "succeeded"))
 def test_every_answer_is_billed_for_what_its_prompt_counts(emulate, asking, request_of, outcomes):
     ask = asking(emulate({"outcomes": outcomes, "cache": {"hit_rate": 0.5}}))
     models = ("claude-haiku-4-5", "claude-opus-4-6")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from builders import API, HOUR, MINUTE, NOW, a_cut, a_message_batch
+from cases import few
 
 from batchctl.domain.model import Batch, Job, MessageBatch, RequestCounts, State, Unconfirmed, Verified
 from batchctl.domain.money import Spent, Usage
@@ -151,7 +152,7 @@ OF_A_CREATE: dict[str, Record] = {
 }
 
 
-@pytest.mark.parametrize("event", MEANWHILE)
+@pytest.mark.parametrize("event", few(MEANWHILE, 0, 3, 6))
 @pytest.mark.parametrize("record", OF_A_CREATE)
 def test_a_late_record_of_a_create_changes_nothing_and_raises_nothing(
     ledger: Ledger, path: Path, sent: Batch, record: str, event: str
@@ -342,7 +343,7 @@ OF_FILES: dict[str, Record] = {
 OF_A_JOB = {"record_stranger", "record_surplus", "record_surplus_settled"}
 
 
-@pytest.mark.parametrize("event", DISOWNED)
+@pytest.mark.parametrize("event", few(DISOWNED, 1, 4))
 @pytest.mark.parametrize("record", [*OF_A_DOWNLOAD, *OF_A_NAME, *OF_FILES])
 def test_nothing_is_said_of_a_batch_by_whoever_knows_it_by_a_name_that_it_has_lost(
     ledger: Ledger, path: Path, downloading: Batch, record: str, event: str
