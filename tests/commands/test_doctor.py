@@ -1,5 +1,6 @@
 """What is looked at when something does not work; nothing that is broken hides the rest, and no secret is ever shown."""
 
+import contextlib
 import os
 import re
 import resource
@@ -254,7 +255,7 @@ def test_a_ledger_that_is_damaged_hides_nothing_else(person: Person, job: str, h
 
 def test_a_ledger_of_a_newer_batchctl_is_named_and_not_touched(person: Person, job: str) -> None:
     ledger = workspace_of(person) / "ledger.db"
-    with sqlite3.connect(ledger) as db:
+    with contextlib.closing(sqlite3.connect(ledger)) as db, db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
     db.close()
     before = ledger.read_bytes()
@@ -282,7 +283,7 @@ def test_the_living_and_the_dead_are_counted(person: Person, job: str) -> None:
     owners = workspace_of(person) / "owners"
     with Owner(owners) as living:
         host = living.name.rsplit("-", 2)[0]
-        with sqlite3.connect(workspace_of(person) / "ledger.db") as db:
+        with contextlib.closing(sqlite3.connect(workspace_of(person) / "ledger.db")) as db, db:
             db.execute(f"UPDATE batch SET owner = '{host}-99999-dead' WHERE first = 0")
             db.execute("UPDATE batch SET owner = 'elsewhere-1-aa' WHERE first = 2")
         db.close()

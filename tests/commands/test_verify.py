@@ -1,5 +1,6 @@
 """What the disk proves, and everything that can be wrong with it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -151,7 +152,7 @@ def test_results_with_a_blank_line_or_without_the_last_newline_are_read_as_they_
 def _stored_anew(person: Person, raw: Path, data: bytes) -> None:
     """As if these bytes had come."""
     raw.write_bytes(data)
-    with sqlite3.connect(person.folder / ".batchctl" / "ledger.db") as ledger:
+    with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as ledger, ledger:
         values = (len(data), hashlib.sha256(data).hexdigest(), int(raw.name.split(".")[1]))
         ledger.execute("UPDATE batch SET results_bytes = ?, results_sha256 = ? WHERE first = ?", values)
     ledger.close()
@@ -355,7 +356,7 @@ def test_a_mark_that_the_line_does_not_bear_out_is_named_by_its_request(person: 
 
 @pytest.mark.slow
 def test_counts_that_are_not_the_ledgers_are_wrong(person: Person, job: str) -> None:
-    with sqlite3.connect(person.folder / ".batchctl" / "ledger.db") as ledger:
+    with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as ledger, ledger:
         ledger.execute("UPDATE batch SET succeeded = succeeded + 1 WHERE round = 1 AND first = 12")
     ledger.close()
     shape = verified(person, status=3)
@@ -471,7 +472,7 @@ def test_line_numbers_that_were_lost_are_wrong(person: Person) -> None:
 
 @pytest.mark.slow
 def test_a_ledger_whose_batches_leave_a_gap_is_no_proof(person: Person, job: str) -> None:
-    with sqlite3.connect(person.folder / ".batchctl" / "ledger.db") as ledger:
+    with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as ledger, ledger:
         ledger.execute("PRAGMA foreign_keys=OFF")
         ledger.execute("DELETE FROM batch WHERE round = 1 AND first = 12")
     ledger.close()
@@ -540,7 +541,7 @@ def test_the_output_is_looked_for_where_fetch_was_told_to_put_it(person: Person,
 
 
 def _made_elsewhere(person: Person) -> None:
-    with sqlite3.connect(person.folder / ".batchctl" / "ledger.db") as ledger:
+    with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as ledger, ledger:
         ledger.execute("UPDATE round SET request_file = '' WHERE number = 1")
     ledger.close()
 

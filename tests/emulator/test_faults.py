@@ -6,6 +6,7 @@ import socket
 import time
 from datetime import datetime
 
+import orjson
 import pytest
 
 from batchctl.emulator.clock import DAY, next_month
@@ -267,8 +268,8 @@ def test_a_line_may_be_one_that_parsers_refuse(download, outcomes, fault):
     odd, whole = download({"outcomes": outcomes}, fault=fault)
     first, *rest = odd.body.split(b"\n")
     assert rest == whole.body.split(b"\n")[1:]
-    with pytest.raises((ValueError, RecursionError)):
-        json.loads(first.decode())
+    with pytest.raises(ValueError):
+        orjson.loads(first)
 
 
 def test_a_line_may_be_huge(download):

@@ -3,6 +3,7 @@
 A process may be suspended for as long as a machine sleeps. What it has to say of its step then is no longer true.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -57,7 +58,7 @@ def row(ledger: Ledger, batch: Batch) -> Batch:
 
 def everything(path: Path) -> dict[str, list[Any]]:
     """All rows of all tables, as a reader of its own finds them."""
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
     db.close()

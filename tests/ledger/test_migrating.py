@@ -1,5 +1,6 @@
 """A ledger of an older version, with everything that it may hold, as today's version reads it."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -171,7 +172,7 @@ def test_what_was_given_up_once_is_remembered_and_counts_as_one_create_of_unknow
 
 def test_when_it_was_given_up_is_kept(migrated: Ledger, old: Path) -> None:
     migrated.close()
-    with sqlite3.connect(old) as db:
+    with contextlib.closing(sqlite3.connect(old)) as db, db:
         times = [at for (at,) in db.execute("SELECT at FROM presumed ORDER BY batch_id")]
     db.close()
     assert times == [Instant().process_bind_param(at, None) for at in (GIVEN_UP, GIVEN_UP, NOW)]

@@ -45,7 +45,7 @@ def test_the_folder_may_be_called_anything(tmp_path: Path, name: str) -> None:
 
 def test_a_ledger_of_a_newer_program_is_refused_and_stays_as_it_is(path: Path) -> None:
     opened(path).close()
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE alembic_version SET version_num = '0099'")
         db.execute("CREATE TABLE later (x)")
     db.close()

@@ -1,5 +1,6 @@
 """Whoever only asks needs no SQLAlchemy: the same answers, from the tables as they are, whatever state the file is in."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -275,7 +276,7 @@ def test_a_ledger_of_a_newer_program_is_refused_in_the_same_words(
     path: Path, opens: Callable[[Path], Questions]
 ) -> None:
     Ledger(path).close()
-    with sqlite3.connect(path) as db:
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE alembic_version SET version_num = '0099'")
     db.close()
     with pytest.raises(LedgerProblem, match=r"written by a newer batchctl \(schema 0099, this one knows") as raised:

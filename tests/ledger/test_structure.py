@@ -12,7 +12,7 @@ from ledger.making import WAYS
 from batchctl.domain.errors import LedgerProblem
 from batchctl.ledger import checkup
 from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.questions import for_reading
+from batchctl.ledger.questions import Questions, for_reading
 from batchctl.ledger.structure import TABLES, digests
 
 ADDS = "INSERT INTO batch SELECT * FROM batch"
@@ -58,7 +58,9 @@ def test_what_no_version_makes_is_named_and_left_as_it_is(path: Path, empty: Pat
     opens = (Ledger, for_reading, lambda ledger: checkup.look(ledger, ledger.parent / "owners"))
     for opened in opens:
         if not said:
-            opened(path)
+            made = opened(path)
+            if isinstance(made, Ledger | Questions):
+                made.close()
             continue
         with pytest.raises(LedgerProblem) as raised:
             opened(path)
