@@ -13,14 +13,18 @@ def main() -> NoReturn:
     """The program."""
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
     from batchctl.cli.app import app  # noqa: PLC0415 - so that `import batchctl.cli` stays cheap
+    from batchctl.cli.streams import prepare  # noqa: PLC0415
 
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w") if number else None)
+    prepare()
     try:
         app(prog_name="batchctl")
     except BrokenPipeError:
         leave_quietly()
+    except OSError as error:
+        # Of --help and --version, which no command is behind.
+        sys.stderr.write(f"error: stdout: {error.strerror or error}\n")
+        sys.stderr.flush()
+        os._exit(1)
     finally:
         try:
             sys.stdout.flush()

@@ -1,6 +1,6 @@
 """The price of what is about to be sent, agreed to: by a limit, by a yes, or by a person at a terminal."""
 
-from batchctl.cli.wiring import ask, is_at_a_terminal
+from batchctl.cli.wiring import ask
 from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.equipment import Equipment
 from batchctl.domain.estimating import Estimate
@@ -18,10 +18,10 @@ def agreed(
     """
     if budget.limit is not None or budget.yes:
         return budget.agreed(tools, estimating, job)
-    found = estimating(tools.transport if is_at_a_terminal() else None)
-    if is_at_a_terminal():
+    found = estimating(tools.transport if screen.is_read_by_a_person else None)
+    if screen.is_read_by_a_person:
         screen.to_agree(found)
-    ask(f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")
+    ask(screen, f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")
     return found
 
 

@@ -26,7 +26,7 @@ def cancel(common: Common, word: str | None, *, files: Named, waits: bool, yes: 
             raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
         output = held_output(tools, job, files)
         if not yes and job.canceled_at is None:
-            ask(_question(tools, job), "--yes")
+            ask(screen, _question(tools, job), "--yes")
         fetched = canceling.cancel(tools, job, output, waits=waits)
         status = shown(fetched, screen)
         if fetched.report.stage in OPEN:

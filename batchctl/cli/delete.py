@@ -14,7 +14,7 @@ def delete(common: Common, word: str | None, *, yes: bool) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         def confirm(question: str) -> None:
             if not yes:
-                ask(question, "--yes")
+                ask(screen, question, "--yes")
 
         deleted = deleting.delete(tools, find_job(tools.ledger, word), confirm)
         screen.deleted(deleted.job.name, deleted.batches, deleted.folder, deleted.bytes)

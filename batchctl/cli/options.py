@@ -117,7 +117,14 @@ Prices = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, errors too.", rich_help_panel=COMMON)]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="JSON objects alone: on stdout what was asked for and, while it is watched, each look; on stderr an error.",
+        rich_help_panel=COMMON,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Only errors and what was asked for.", rich_help_panel=COMMON)
 ]

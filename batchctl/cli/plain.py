@@ -4,10 +4,14 @@ Typer hands every value to pydantic, absent ones and defaults too, and to import
 `status --offline` is done. Whatever a person types that is to be more than text goes Typer's own way.
 """
 
+import sys
 from typing import Any
 
 from typer import Context
+from typer._click.exceptions import ClickException
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+JSON = "--json"
 
 
 class Command(TyperCommand):
@@ -18,6 +22,26 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         return _lightened(super().get_params(ctx))
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """As Typer's; but with --json, what is wrong with a command line is an object, too."""
+        if JSON not in (args[0] if args else sys.argv[1:]):
+            return super().main(*args, **extra)
+        try:
+            status = super().main(*args, **{**extra, "standalone_mode": False})
+        except ClickException as wrong:
+            _say(wrong)
+            sys.exit(wrong.exit_code)
+        sys.exit(status or 0)
+
+
+def _say(wrong: ClickException) -> None:
+    from batchctl.domain.errors import UsageProblem  # noqa: PLC0415 - keeps --help quick
+    from batchctl.render import machine  # noqa: PLC0415
+
+    context = getattr(wrong, "ctx", None)
+    hint = f"{context.command_path if context else 'batchctl'} -h"
+    machine.write(sys.stderr, machine.problem_shape(UsageProblem(wrong.format_message(), hint=hint), wrong.exit_code))
 
 
 class _Option(TyperOption):

@@ -31,7 +31,7 @@ def resolve(common: Common, word: str | None, decision: Decision) -> NoReturn:
         job = find_job(tools.ledger, word)
         found = resolving.doubts_of(tools, job)
         if decision.adopt or decision.resend or decision.cancel:
-            _carry_out(tools, found, decision)
+            _carry_out(tools, screen, found, decision)
             found = resolving.doubts_of(tools, job)
         screen.doubts(found.job.name, found.doubts, found.surplus, found.suspects)
         return OF_PROBLEM[DoubtProblem] if found.doubts or found.surplus else DONE
@@ -39,15 +39,15 @@ def resolve(common: Common, word: str | None, decision: Decision) -> NoReturn:
     run(common, command)
 
 
-def _carry_out(tools: Equipment, found: Doubts, decision: Decision) -> None:
+def _carry_out(tools: Equipment, screen: Screen, found: Doubts, decision: Decision) -> None:
     if decision.adopt:
         resolving.adopt(tools, found, decision.adopt, decision.number)
     elif decision.resend:
-        resolving.resend(tools, found, decision.number, lambda question: _confirm(question, decision))
+        resolving.resend(tools, found, decision.number, lambda question: _confirm(screen, question, decision))
     else:
         resolving.cancel_surplus(tools, found, decision.cancel)
 
 
-def _confirm(question: str, decision: Decision) -> None:
+def _confirm(screen: Screen, question: str, decision: Decision) -> None:
     if not decision.yes:
-        ask(question, "--yes")
+        ask(screen, question, "--yes")

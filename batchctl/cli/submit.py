@@ -18,7 +18,7 @@ from batchctl.render.screen import Screen
 def submit(common: Common, wanted: Submission) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = job_to_send(tools, screen, wanted)
-        job = resumed(tools, job, wanted)
+        job = resumed(tools, screen, job, wanted)
         report = submitting.send_rest(tools, job, is_new=is_new, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
@@ -26,7 +26,7 @@ def submit(common: Common, wanted: Submission) -> NoReturn:
     run(common, command)
 
 
-def resumed(tools: Equipment, job: Job, wanted: Submission) -> Job:
+def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission) -> Job:
     """A job goes on as it was planned; beyond their limit, or once it was canceled, at a person's wish alone.
 
     Raises Refused, and InputProblem for a moved input that is another: then nothing is changed.
@@ -34,7 +34,7 @@ def resumed(tools: Equipment, job: Job, wanted: Submission) -> Job:
     submitting.refuse_other_caching(job, wanted)
     wanted.budget.of(job).hold_rest(tools, job)
     if job.canceled_at is not None and not wanted.budget.yes:
-        ask(f"{job.name} was canceled: send what was not sent then?", "--yes")
+        ask(screen, f"{job.name} was canceled: send what was not sent then?", "--yes")
     job = submitting.use_moved_input(tools, job, wanted.moved_to)
     wanted.budget.record(tools, job)
     if job.canceled_at is not None:
@@ -70,5 +70,5 @@ def _agreed(tools: Equipment, screen: Screen, wanted: Submission, given: Input) 
     estimate = agreed(tools, screen, wanted.budget, partial(estimated, tools, wanted, given), said)
     # A limit is a word about the price alone.
     if warnings and wanted.budget.limit is not None and not wanted.budget.yes:
-        ask(f"{said}?", "--yes")
+        ask(screen, f"{said}?", "--yes")
     return estimate

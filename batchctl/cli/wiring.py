@@ -205,13 +205,9 @@ def stdin() -> BinaryIO | None:
     return sys.stdin.buffer if sys.stdin is not None else None
 
 
-def is_at_a_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def ask(question: str, flag: str) -> None:
+def ask(screen: Screen, question: str, flag: str) -> None:
     """A yes, from a person at a terminal; elsewhere the flag says it. Raises Refused."""
-    if not is_at_a_terminal():
+    if not screen.is_read_by_a_person:
         raise Refused(f"{question} Nobody is there to say yes", hint=f"{flag} says it")
     if not typer.confirm(question, default=False, err=True):
         raise Refused("nothing was sent", hint=f"{flag} answers yes without asking")

@@ -12,7 +12,7 @@ from batchctl.domain.errors import BatchctlError
 from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
 from batchctl.domain.money import Cached, Forecast, Total
 from batchctl.domain.progress import JobReport
-from batchctl.render.text import is_harmless
+from batchctl.render.text import is_harmless, is_utf8
 
 if TYPE_CHECKING:
     from batchctl.domain.advice import Advice
@@ -31,7 +31,10 @@ SCHEMA_VERSION = 1
 
 
 def write(stream: TextIO, shape: dict[str, Any]) -> None:
-    said = json.dumps({"schema_version": SCHEMA_VERSION, **shape}, default=_plain, ensure_ascii=False)
+    # A character that a stream has not would be replaced: then it is another name, or no JSON.
+    said = json.dumps(
+        {"schema_version": SCHEMA_VERSION, **shape}, default=_plain, ensure_ascii=not is_utf8(stream.encoding)
+    )
     stream.write(_escaped(said) + "\n")
     stream.flush()
 

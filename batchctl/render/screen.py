@@ -58,6 +58,11 @@ class Screen:
         self._opening = threading.Lock()
         self._opened: Telling | None = None
 
+    @property
+    def is_read_by_a_person(self) -> bool:
+        """Whether somebody is there to answer a question; a program is asked none."""
+        return not self._json and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
     def tell(self, event: "Event") -> None:
         """From any thread."""
         self._telling().tell(event)

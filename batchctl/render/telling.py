@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -79,7 +79,7 @@ class Telling:
         if not self._last_watched:
             return
         if self._json:
-            machine.write(self._looks_to, {**machine.job_shape(report), "type": "status"})
+            self._write({**machine.job_shape(report), "type": "status"})
             return
         if self._live is not None:
             self._live.watch(report)
@@ -90,6 +90,15 @@ class Telling:
         if seen != self._last_watched and not self._quiet:
             self._last_watched = seen
             self._say(Line(f"looked     {report.job.name}: {seen}"))
+
+    def _write(self, shape: dict[str, Any]) -> None:
+        """A full disk costs the looks, and not the job; what is written at its end says that it was full."""
+        try:
+            machine.write(self._looks_to, shape)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
 
     def _say(self, line: Line) -> None:
         line = Line(self._given.in_full(line.text), line.tone)

@@ -15,6 +15,11 @@ def is_harmless(character: str) -> bool:
     return character == " " or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp", "Co"}
 
 
+def is_utf8(encoding: str | None) -> bool:
+    """Whether a stream of this encoding can show every character; one that names none can."""
+    return (encoding or "utf-8").lower().replace("_", "-") in {"utf-8", "utf8"}
+
+
 def number(value: int) -> str:
     return f"{value:,}"
 

@@ -1,0 +1,50 @@
+"""The streams of the process, made such that no text is too odd for them, and that no message which cannot be written stops a job."""
+
+import io
+import os
+import sys
+from typing import Any
+
+from batchctl.render.text import is_utf8
+
+NARROWEST = 20  # columns; of fewer, nothing that is shown can be read
+
+
+def prepare() -> None:
+    """Once, before anything is written."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=_errors(sys.stdout.encoding))
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = io.TextIOWrapper(
+            io.BufferedWriter(_WhereverItGoes(sys.stderr.fileno(), "wb", closefd=False)),
+            encoding=sys.stderr.encoding,
+            errors=_errors(sys.stderr.encoding),
+            line_buffering=True,
+        )
+    for variable, least in (("COLUMNS", NARROWEST), ("LINES", 1)):
+        # Rich takes whatever number stands there, and shows nothing at all in 0 columns.
+        if variable in os.environ and not _is_at_least(os.environ[variable], least):
+            del os.environ[variable]
+
+
+class _WhereverItGoes(io.FileIO):
+    """A full disk, or a terminal that is gone, takes no message: a job that is under way goes on without."""
+
+    def write(self, data: Any) -> int:
+        try:
+            written = super().write(data)
+        except OSError:
+            written = None
+        return memoryview(data).nbytes if written is None else written
+
+
+def _errors(encoding: str | None) -> str:
+    """Names of files that are no UTF-8 keep their bytes visible; what an older terminal has no character for is a `?`."""
+    return "backslashreplace" if is_utf8(encoding) else "replace"
+
+
+def _is_at_least(value: str, least: int) -> bool:
+    return value.isascii() and value.isdigit() and int(value) >= least
