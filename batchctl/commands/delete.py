@@ -13,7 +13,7 @@ from pathlib import Path
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import patiently, reachable
 from batchctl.commands.verify import verify
-from batchctl.domain.accounts import account_of, is_other
+from batchctl.domain.accounts import account_of, is_other, is_other_key, is_same
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, Refused
 from batchctl.domain.events import BatchDeleted
@@ -74,7 +74,8 @@ def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
     with reachable("nothing was deleted"):
         tools.server.meet()
     here = tools.server.account
-    elsewhere = next((b.api for b in batches if is_other(b.api, here)), "")
+    # A key that was rotated deletes what it sees; what it does not see is judged there.
+    elsewhere = next((b.api for b in batches if is_other(b.api, here) and not is_other_key(b.api, here)), "")
     if elsewhere:
         raise Refused(
             f"they were sent to {account_of(elsewhere).shown()}; this key and URL ask {here.shown()}: nothing was deleted",
@@ -83,13 +84,19 @@ def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
 
 
 def _delete(tools: Equipment, batch: Batch) -> None:
-    """Where it is gone already, too. Raises ApiFailure."""
+    """Where it is gone already, too. Raises ApiFailure, and Refused where it may be there, unseen by this key."""
     assert batch.message_batch_id is not None, "what was fetched has a name"
     try:
         tools.transport.delete(batch.message_batch_id)
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.GONE or not _is_gone(tools, batch.message_batch_id):
             raise
+        if not is_same(batch.api, tools.server.account):
+            raise Refused(
+                f"{batch.message_batch_id} is unknown to this key, and nothing says that it is of the account that made"
+                " the batch: it may still be there",
+                hint="run it again with the key that it was sent with",
+            ) from None
 
 
 def _is_gone(tools: Equipment, message_batch_id: str) -> bool:

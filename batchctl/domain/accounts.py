@@ -53,6 +53,15 @@ def is_other(stored: str, here: Account) -> bool:
     return bool(there.key and here.key) and there.key != here.key
 
 
+def is_same(stored: str, here: Account) -> bool:
+    """Whether a create was certainly made with this account: what this one does not know is gone then, and not elsewhere."""
+    there = account_of(stored)
+    is_named, is_of_key = bool(there.named), bool(there.key)
+    return not is_other(stored, here) and (
+        (is_named and there.named == here.named) or (is_of_key and there.key == here.key)
+    )
+
+
 def is_other_key(stored: str, here: Account) -> bool:
     """Whether nothing but the key speaks for another account: it may have been rotated, and be the same account's."""
     without_key = replace(account_of(stored), key="").stored()

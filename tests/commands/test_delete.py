@@ -1,9 +1,12 @@
 """`delete`: nothing is deleted at the API that is not proved to be on the disk."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
+from gateway import gateway
 from program import Person, requests
 
 from batchctl.emulator.running import Running
@@ -119,3 +122,38 @@ def test_with_another_key_what_was_attached_is_not_taken_for_deleted(
     person.variables["ANTHROPIC_API_KEY"] = key
     assert person.run("delete", "--yes").status == 0
     assert _left(emulator) == 0
+
+
+@pytest.mark.parametrize("fingerprint", [True, False], ids=["key is known", "key is not known"])
+@pytest.mark.parametrize("sees", [True, False], ids=["key of the same account", "key of another account"])
+def test_behind_a_gateway_a_404_proves_a_deletion_only_with_the_key_of_the_batch(
+    person: Person, emulator: Running, *, sees: bool, fingerprint: bool
+) -> None:
+    """A gateway that drops the names of the account; and a ledger of a version that stored no key."""
+    emulator.set_scenario(
+        {"batch_seconds": 0, "keys": {"sk-ant-tests": "one", "sk-ant-other": "one" if sees else "two"}}
+    )
+    mine = person.variables["ANTHROPIC_API_KEY"]
+    with gateway(emulator.base_url, drops=("anthropic-",)) as url:
+        person.variables["ANTHROPIC_BASE_URL"] = url
+        _fetched(person)
+        with closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
+            if not fingerprint:
+                db.execute("update batch set api = ?", (url,))
+        person.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
+        ran = person.run("delete", "--yes")
+        assert ran.status == (0 if sees else 6), ran.err
+        if not sees:
+            assert "is unknown to this key" in ran.err
+            assert "nothing of it is left" not in person.run("delete", "--yes").err, "nothing was recorded"
+            person.variables["ANTHROPIC_API_KEY"] = mine
+            assert person.run("delete", "--yes").status == 0
+    assert _left(emulator) == 0
+
+
+def test_what_was_deleted_by_hand_is_gone_with_the_key_of_the_batch(person: Person, emulator: Running) -> None:
+    with gateway(emulator.base_url, drops=("anthropic-",)) as url:
+        person.variables["ANTHROPIC_BASE_URL"] = url
+        _fetched(person)
+        emulator.reset()
+        assert person.run("delete", "--yes").status == 0

@@ -1,21 +1,18 @@
 """No request is paid for twice: other jobs with our ids or sizes, copies of a workspace, other keys, clocks, lost steps."""
 
 import contextlib
-import http.client
 import json
 import shutil
 import sqlite3
-import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from cases import few
+from gateway import gateway
 from program import Person, equipped, request, sent_lines
 
 from batchctl.clock import Clock
@@ -162,7 +159,7 @@ def test_a_batch_that_the_api_named_itself_is_held_against_nothing(person: Perso
 @pytest.fixture
 def uncounted(emulator: Running) -> Iterator[str]:
     """A gateway that knows no count_tokens."""
-    with _gateway(emulator.base_url, missing=("/v1/messages/count_tokens",)) as url:
+    with gateway(emulator.base_url, missing=("/v1/messages/count_tokens",)) as url:
         yield url
 
 
@@ -190,56 +187,6 @@ def test_where_nothing_can_be_counted_a_person_decides_and_nothing_is_sent_again
 
 
 # ---------------------------------------------------------------- copies of a workspace
-
-
-@contextlib.contextmanager
-def _gateway(base_url: str, *, missing: Sequence[str] = (), drops: Sequence[str] = ()) -> Iterator[str]:
-    """Passes everything on but `missing` paths, and drops headers of the answers that begin with one of `drops`."""
-    there = urlsplit(base_url)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            if self.path in missing:
-                self._answer(404, {"content-type": "text/plain"}, b"no such page")
-                return
-            link = http.client.HTTPConnection(there.hostname or "", there.port or 0, timeout=30)
-            try:
-                link.request(self.command, self.path, body, {k: v for k, v in self.headers.items() if k != "Host"})
-                answer = link.getresponse()
-                data = answer.read()
-            except (OSError, http.client.HTTPException):
-                self.close_connection = True
-                return
-            finally:
-                link.close()
-            kept = {
-                k: v for k, v in answer.getheaders() if not k.lower().startswith((*drops, "transfer-", "content-l"))
-            }
-            self._answer(answer.status, kept, data)
-
-        do_POST = do_GET  # noqa: N815 - the server's own name
-
-        def _answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-            self.send_response_only(status)
-            for name, value in {**headers, "content-length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join(10)
 
 
 def _copy(person: Person, folder: Path) -> Person:
@@ -354,7 +301,7 @@ def test_a_process_stops_sending_when_a_copy_is_continued_meanwhile(
 @contextlib.contextmanager
 def _left_in_doubt_behind_a_gateway(person: Person, emulator: Running, lines: Sequence[bytes]) -> Iterator[Path]:
     """An input whose create got no answer, while a gateway is there that names no account."""
-    with _gateway(emulator.base_url, drops=("anthropic-",)) as url:
+    with gateway(emulator.base_url, drops=("anthropic-",)) as url:
         person.variables["ANTHROPIC_BASE_URL"] = url
         emulator.add_fault(LOST)
         path = person.write("in.jsonl", lines)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchctl.domain.accounts import Account, account_of, is_other, is_other_key
+from batchctl.domain.accounts import Account, account_of, is_other, is_other_key, is_same
 
 URL, GATEWAY = "https://api.anthropic.com", "https://gateway.example:8443/v1"
 NAMED, OTHERS = "org_1 wrkspc_1", "org_1 wrkspc_2"
@@ -117,3 +117,23 @@ def test_whether_nothing_but_the_key_speaks_for_another_account(
     there: Account, here: Account, *, expected: bool
 ) -> None:
     assert is_other_key(there.stored(), here) is expected
+
+
+@pytest.mark.parametrize(
+    ("stored", "here", "expected"),
+    [
+        (an_account().stored(), an_account(), True),
+        (an_account().stored(), an_account(key=OTHER_KEY), True),
+        (an_account(named="").stored(), an_account(), True),
+        (an_account().stored(), an_account(named=""), True),
+        (an_account(named="org_1", key="").stored(), an_account(), False),
+        (an_account(named="", key=OTHER_KEY).stored(), an_account(), False),
+        (an_account(named="", key="").stored(), an_account(), False),
+        (an_account(named="", key="").stored(), an_account(named="", key=""), False),
+        (an_account(named=OTHERS).stored(), an_account(), False),
+        (an_account(GATEWAY).stored(), an_account(), False),
+        ("", an_account(), False),
+    ],
+)
+def test_whether_a_create_was_certainly_made_with_this_account(stored: str, here: Account, *, expected: bool) -> None:
+    assert is_same(stored, here) is expected
