@@ -24,7 +24,7 @@ MEANINGS = {
     0: "done, and every request succeeded",
     1: "the service, the disk or the ledger failed; or a bug, with its traceback",
     2: "usage: no such job, an option out of range",
-    3: "finished, some requests without success; or the proof does not hold",
+    3: "finished, some requests without success or stopped with pause_turn; or the proof does not hold",
     4: "key, permission, billing, credit",
     5: "the input has faults; nothing was sent",
     6: "refused: a limit, a duplicate, or a yes is missing",

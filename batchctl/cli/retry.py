@@ -6,16 +6,17 @@ from typing import NoReturn
 
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
-from batchctl.cli.wiring import Common, run
+from batchctl.cli.wiring import Common, ask, run
 from batchctl.commands import retry as retrying
-from batchctl.commands.budget import Budget
+from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
 from batchctl.commands.retry import Rebuilt
 from batchctl.commands.submit import send_rest, use_moved_input
-from batchctl.domain.choosing import Choice, unknown_words
+from batchctl.domain.choosing import Choice, Chosen, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
+from batchctl.domain.estimating import Estimate
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
 from batchctl.files.outputs import Written, refuse_to_replace
@@ -116,9 +117,24 @@ def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
 
 
 def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
-    """At its price. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
-    budget, what = wanted.budget.of(job), f"send {rebuilt.chosen.requests:,} requests again"
-    return retrying.agreed(tools, job, rebuilt, lambda of: agreed(tools, screen, budget, of, what, job))
+    """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
+    budget, what = wanted.budget.of(job), _what(rebuilt.chosen)
+
+    def agree(estimating: Estimating) -> Estimate:
+        estimate = agreed(tools, screen, budget, estimating, what, job)
+        # A limit is a word about the price alone.
+        if rebuilt.chosen.cut and budget.limit is not None and not budget.yes:
+            ask(screen, f"{what}?", "--yes")
+        return estimate
+
+    return retrying.agreed(tools, job, rebuilt, agree)
+
+
+def _what(chosen: Chosen) -> str:
+    again = f"send {chosen.requests:,} requests again"
+    if not chosen.cut:
+        return again
+    return f"{again}, {chosen.cut:,} of them unchanged after an answer that was cut or paused: it may end the same way"
 
 
 def _record(tools: Equipment, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:

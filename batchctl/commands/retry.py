@@ -35,6 +35,7 @@ from batchctl.files.tallying import tallied
 from batchctl.ledger.owners import is_alive
 from batchctl.transport.secrets import scrubber
 
+CUT = frozenset({Mark.TRUNCATED, Mark.PAUSED})
 ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
 
 
@@ -182,6 +183,7 @@ class _Chooser:
         self._scrubbed = scrubber()
         self._sent: Counter[tuple[str, str]] = Counter()
         self._left: Counter[tuple[str, str, str]] = Counter()
+        self._cut = 0
 
     def positions(self, found: Latest) -> Iterator[int]:
         for position in without_plain_success(found.marks):
@@ -192,6 +194,7 @@ class _Chooser:
             kind = (error_type, failure_class.value if failure_class else "succeeded")
             if is_chosen(mark, error_type, self._choice):
                 self._sent[kind] += 1
+                self._cut += mark in CUT
                 yield position
             elif not mark.is_success:
                 self._left[(*kind, why_left(mark))] += 1
@@ -202,6 +205,7 @@ class _Chooser:
             left=dict(self._left),
             requests=sum(cut.count for cut in cuts),
             bytes=sum(cut.body_bytes for cut in cuts),
+            cut=self._cut,
         )
 
 

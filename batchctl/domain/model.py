@@ -352,8 +352,10 @@ class Merged:
     cost: Total | None = None
 
     @property
-    def is_all_succeeded(self) -> bool:
-        return not (self.errored or self.canceled or self.expired or self.unknown or self.unanswered)
+    def is_complete(self) -> bool:
+        """Whether every request succeeded, and none stopped halfway: a paused turn is to be continued."""
+        without_success = self.errored or self.canceled or self.expired or self.unknown or self.unanswered
+        return not (without_success or self.paused_turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,7 @@ def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now
             stage,
             open_failures or _of_removed(batches, merged),
             needs_word=any(b.held for b in batches),
+            paused_turns=merged.paused_turns if merged else 0,
         ),
         merged=merged,
         rests_on=rests_on(batches),
@@ -164,7 +165,7 @@ def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
 
 def _end_of(job: Job, merge: Merged | None) -> Stage:
     """Where nothing is left to be done by itself."""
-    if merge is not None and merge.is_all_succeeded and not job.left_out:
+    if merge is not None and merge.is_complete and not job.left_out:
         return Stage.DONE
     return Stage.INCOMPLETE if job.canceled_at is None else Stage.CANCELED
 
@@ -203,7 +204,9 @@ def _of_removed(batches: Sequence[Batch], merged: Merged | None) -> list[Failure
     ]
 
 
-def next_command(job: Job, stage: Stage, failures: Sequence[Failures], *, needs_word: bool = False) -> str:
+def next_command(
+    job: Job, stage: Stage, failures: Sequence[Failures], *, needs_word: bool = False, paused_turns: int = 0
+) -> str:
     """What does the most of what is left. `needs_word`: there are results that only a person can say to be the job's."""
     match stage:
         case Stage.IN_DOUBT if needs_word:
@@ -223,7 +226,10 @@ def next_command(job: Job, stage: Stage, failures: Sequence[Failures], *, needs_
             # What a person canceled goes again at their word only: the warnings say how.
             return ""
         case Stage.INCOMPLETE:
-            return _retry_command(job, failures)
+            command = _retry_command(job, failures)
+            if not command and paused_turns and job.has_requests:
+                return f"batchctl retry {job.name} --only pause_turn --edit"
+            return command
 
 
 def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
@@ -307,6 +313,7 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
         )
     found += _warnings_of_matches(job, batches)
     found += _warnings_of_cancel(job, batches)
+    found += _warnings_of_paused_turns(job, batches)
     refused = [b for b in batches if b.state is State.REFUSED]
     if refused:
         found.append(f"{len(refused)} refused by the API: {refused[0].note}")
@@ -327,6 +334,16 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
     return [
         f"{merge.canceled:,} requests were canceled; to send them after all: batchctl retry {job.name} --include-canceled"
     ]
+
+
+def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:
+    """The API counts them as succeeded, and stopped them halfway: a person goes on with them."""
+    merge = current_merge(job, batches)
+    if merge is None or not merge.paused_turns:
+        return []
+    said = f"{merge.paused_turns:,} answers stopped with pause_turn and are not whole"
+    how = "send its request with the content of the answer added to messages, as an assistant message"
+    return [f"{said}; to go on with one, {how}: the same bytes would begin anew"]
 
 
 def _told_of_removed(removed: Sequence[Batch], total: int) -> str:

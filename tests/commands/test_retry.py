@@ -257,3 +257,48 @@ def test_three_rounds_give_one_answer_each_in_order(person: Person, emulator: Ru
     assert person.run("fetch").status == 0
     assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(120)]
     assert len(person.run("status", job, "--json").json["rounds"]) == 3
+
+
+# ---------------------------------------------------------------- the same end again
+
+
+@pytest.mark.parametrize(("kind", "word"), [("max_tokens", "truncated"), ("pause_turn", "pause_turn")])
+def test_the_same_bytes_after_an_answer_that_was_cut_need_a_yes(
+    person: Person, emulator: Running, kind: str, word: str
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {kind: 1.0}})
+    job = person.submitted("in.jsonl", requests(3))
+    person.run("fetch")
+    person.agrees = False
+    words = ("retry", job, "--only", word)
+    for options in ((), ("--max-cost", "100")):
+        ran = person.run(*words, *options)
+        assert ran.status == 6, ran.err
+        assert "3 of them unchanged after an answer that was cut or paused" in ran.err
+        assert len(emulator.batches()) == 1
+    assert person.run(*words, "--edit").status == 0, "what is edited are other bytes"
+    assert person.run(*words, "--max-cost", "100", "--yes").status == 0
+    assert len(emulator.batches()) == 2
+
+
+def test_a_paused_turn_is_not_done_and_what_it_needs_is_said(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"pause_turn": 1.0}})
+    job = person.submitted("in.jsonl", requests(3))
+    ran = person.run("fetch")
+    assert ran.status == 3
+    assert "3 answers stopped with pause_turn and are not whole" in ran.err
+    assert ran.err.splitlines()[-1] == f"next: batchctl retry {job} --only pause_turn --edit"
+    shape = person.run("status", job, "--json").json
+    assert (shape["stage"], shape["answers"]["paused_turns"]) == ("done, some without success", 3)
+    # Continued as the API wants it: the answer so far, and the request goes on.
+    person.run("retry", job, "--only", "pause_turn", "--edit")
+    edited = person.folder / f"{job}.round-2.requests.jsonl"
+    lines = [json.loads(line) for line in edited.read_bytes().splitlines()]
+    for line in lines:
+        line["params"]["messages"].append({"role": "assistant", "content": "so far"})
+    edited.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    emulator.set_scenario({"batch_seconds": 0})
+    assert person.run("run", job, "--max-rounds", "1").status == 3, "no round is planned by itself"
+    assert person.run("retry", "--from", edited.name).status == 0
+    assert person.run("fetch").status == 0
+    assert person.run("status", job, "--json").json["stage"] == "done"

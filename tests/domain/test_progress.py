@@ -62,6 +62,7 @@ def kind(failure_class: FailureClass, count: int = 1, error_type: str = "api_err
         ([FETCHED], a_job(merged=ALL_GOOD), Stage.DONE),
         ([FETCHED], a_job(merged=ALL_GOOD, left_out=1), Stage.INCOMPLETE),
         ([FETCHED], a_job(merged=SOME_BAD), Stage.INCOMPLETE),
+        ([FETCHED], a_job(merged=replace(ALL_GOOD, paused_turns=1)), Stage.INCOMPLETE),
         ([FETCHED, REFUSED], a_job(merged=SOME_BAD), Stage.INCOMPLETE),
         ([REFUSED], a_job(), Stage.INCOMPLETE),
         ([LOST, RUNNING], a_job(), Stage.RUNNING),
