@@ -31,8 +31,11 @@ def run(port: int, speed: float, scenario: Path | None, seed: int, data_dir: Pat
         return _refuse(f"cannot listen on {LOOPBACK}:{port}: {problem}")
     with ExitStack() as stack:
         stack.callback(link.close)
-        folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="batchctl-emulator-")))
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="batchctl-emulator-")))
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            return _refuse(f"{f'--data-dir {data_dir}' if data_dir else 'a temporary folder'}: {problem.strerror}")
         return _serve(followed, folder, link, seed, speed)
 
 

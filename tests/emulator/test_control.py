@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 import warnings
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -112,3 +113,51 @@ def test_many_callers_at_once_are_all_served(emulator, asking, batch_of):
     for caller in callers:
         caller.join()
     assert len({batch["id"] for batch in emulator.batches()}) == 8
+
+
+HERE = ["127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]", "[::1]:8000"]
+NOT_HERE = [
+    "example.com",
+    "127.0.0.1.example.com",
+    "localhost.example.com:80",
+    "127.0.0.1:80@example.com",
+    "10.0.0.1",
+    "",
+    "::1",
+]
+CONTROL = [
+    ("GET", "state", None),
+    ("GET", "batches/nope/body", None),
+    ("POST", "advance", {"seconds": 90000}),
+    ("POST", "faults", {"on": "list", "fault": "status"}),
+    ("POST", "scenario", {}),
+    ("POST", "reset", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CONTROL)
+def test_no_web_page_gives_orders(ask, method, path, body):
+    netloc = ask.netloc
+    origins = [
+        "https://example.com",
+        "null",
+        "",
+        f"https://{netloc}",
+        f"http://{netloc}.example.com",
+        "http://127.0.0.1:1",
+    ]
+    for headers in [*({"origin": each} for each in origins), *({"host": each} for each in NOT_HERE)]:
+        before = ask("GET", "/_emulator/state").json()
+        reply = ask(method, f"/_emulator/{path}", body, headers=headers)
+        assert reply.status == 403, headers
+        assert reply.body.count(b"\n") == 0
+        assert reply.json()["error"]
+        after = ask("GET", "/_emulator/state").json()
+        assert (after["faults"], after["requests"]) == ([], before["requests"])
+        assert datetime.fromisoformat(after["now"]) - datetime.fromisoformat(before["now"]) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_whoever_names_this_machine_is_answered(ask, host):
+    assert ask("GET", "/_emulator/state", headers={"host": host}).status == 200
+    assert ask("GET", "/_emulator/state", headers={"host": host, "origin": f"http://{host}"}).status == 200

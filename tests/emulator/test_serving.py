@@ -156,3 +156,15 @@ def test_other_callers_are_answered_while_a_large_body_is_read(request_of):
                 waits.append(time.monotonic() - began)
             assert large.getresponse().status == 200
         assert max(waits) < 1
+
+
+@pytest.mark.parametrize("below", ["", "folder"])
+def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path, below):
+    taken = tmp_path / "file"
+    taken.write_text("mine")
+    with program("--data-dir", taken / below) as child:
+        out, err = child.communicate(timeout=20)
+    assert (child.returncode, out) == (2, "")
+    assert err.startswith(f"batchctl emulator: --data-dir {taken / below}: ")
+    assert err.count("\n") == 1
+    assert taken.read_text() == "mine"
