@@ -2,6 +2,7 @@
 
 import functools
 import os
+import ssl
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from hypothesis import settings
 from sqlalchemy import Engine
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
+
+from batchctl.transport.client import TRUSTED
 
 # The same examples on every machine and in every run. A test that is marked `generated` is run once more, with many.
 settings.register_profile("some", derandomize=True, deadline=None, max_examples=40, database=None)
@@ -37,7 +40,7 @@ def clean_environment(nobodys_home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         for name in list(os.environ):
             is_proxy = name.upper() in OF_PROXIES
-            if is_proxy or name in OF_TERMINALS or name.startswith(("ANTHROPIC_", "BATCHCTL_", "XDG_")):
+            if is_proxy or name in OF_TERMINALS or name.startswith(("ANTHROPIC_", "BATCHCTL_", "XDG_", "SSL_CERT_")):
                 environment.delenv(name)
         environment.setenv("NO_PROXY", LOOPBACK)
         environment.setenv("no_proxy", LOOPBACK)
@@ -48,11 +51,20 @@ def clean_environment(nobodys_home: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def authorities_read_once() -> Iterator[None]:
-    """Every client reads all the certificates of this machine anew, though nothing here speaks TLS: it takes longer than
-    most commands do.
+    """Every client reads all the certificates of this machine anew, though hardly anything here speaks TLS: it takes longer
+    than most commands do.
     """
+    reads = httpcore2.default_ssl_context
+
+    @functools.cache
+    def once_for(named: tuple[str | None, ...], **how: bool) -> ssl.SSLContext:
+        return reads(**how)
+
+    def read(**how: bool) -> ssl.SSLContext:
+        return once_for(tuple(map(os.environ.get, TRUSTED)), **how)
+
     with pytest.MonkeyPatch.context() as once:
-        once.setattr(httpcore2, "default_ssl_context", functools.cache(httpcore2.default_ssl_context))
+        once.setattr(httpcore2, "default_ssl_context", read)
         yield
 
 

@@ -1,13 +1,20 @@
 """A server on this machine that says whatever a test wants, and keeps what it was asked."""
 
+import contextlib
 import json
+import ssl
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 Answer = tuple[int, Mapping[str, str], bytes]
+# Whose body comes in pieces, until the connection is closed.
+Streamed = tuple[int, Mapping[str, str], Callable[[], Iterable[bytes]]]
+
+Said = TypeVar("Said", Answer, Streamed)
 
 
 class Asked(NamedTuple):
@@ -19,7 +26,11 @@ class Asked(NamedTuple):
 
 
 class Loopback(ThreadingHTTPServer):
-    def __init__(self, answer: Callable[[str, str], Answer]) -> None:
+    daemon_threads = True
+    # Who streams without end is not waited for.
+    block_on_close = False
+
+    def __init__(self, answer: Callable[[str, str], Answer | Streamed]) -> None:
         self.asked: list[Asked] = []
         server = self
 
@@ -30,10 +41,13 @@ class Loopback(ThreadingHTTPServer):
                 self.rfile.read(int(headers.get("content-length", 0)))
                 status, said, body = answer(self.command, self.path)
                 self.send_response(status)
-                for name, value in {**said, "content-length": str(len(body))}.items():
+                length = {"content-length": str(len(body))} if isinstance(body, bytes) else {}
+                for name, value in {**said, **length}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(ConnectionError):
+                    for piece in [body] if isinstance(body, bytes) else body():
+                        self.wfile.write(piece)
 
             do_POST = do_GET  # noqa: N815 - the server's own name
 
@@ -42,15 +56,25 @@ class Loopback(ThreadingHTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
 
+    def handle_error(self, *given: Any) -> None:
+        # A caller that does not trust the certificate says so, and goes.
+        if not isinstance(sys.exc_info()[1], ssl.SSLError):
+            super().handle_error(*given)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
 
 @contextmanager
-def answering(answer: Callable[[str, str], Answer]) -> Iterator[Loopback]:
+def answering(
+    answer: Callable[[str, str], Answer | Streamed], secured: ssl.SSLContext | None = None
+) -> Iterator[Loopback]:
     """`answer`: status, headers and body, to a method and a path."""
     with Loopback(answer) as server:
+        if secured is not None:
+            # The handshake belongs to the thread of the connection, and one that fails is the test's own.
+            server.socket = secured.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
@@ -60,7 +84,7 @@ def answering(answer: Callable[[str, str], Answer]) -> Iterator[Loopback]:
             thread.join(timeout=10)
 
 
-def always(answer: Answer) -> Callable[[str, str], Answer]:
+def always(answer: Said) -> Callable[[str, str], Said]:
     return lambda _method, _path: answer
 
 

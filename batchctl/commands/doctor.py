@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batchctl import __version__
 from batchctl.clock import Clock
-from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError
+from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, CertificateProblem
 from batchctl.domain.health import (
     Checkup,
     Finding,
@@ -166,6 +166,9 @@ def _reach(patient: Patient, transport: Transport) -> Iterator[Finding]:
     began = clock.monotonic()
     try:
         page = transport.page(limit=1)
+    except CertificateProblem as problem:
+        yield fail("reach", problem.message, problem.hint, is_account=True)
+        return
     except AccountProblem as problem:
         yield warn("reach", f"not asked: {problem.message}", "mend the credential first")
         return

@@ -12,7 +12,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing, tell_unread
 from batchctl.commands.matching import hold_against_requests
 from batchctl.domain.answers import AfterRead, after_read
-from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, ServiceProblem, Stopped
+from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, ServiceProblem
 from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, ForeignBatch, ResultsRemoved
 from batchctl.domain.matching import Evidence, Match
 from batchctl.domain.model import Batch, Job, ProcessingStatus, Verified
@@ -142,18 +142,9 @@ def _positions(tools: Equipment, job: Job, batch: Batch) -> Positions:
     return ids_of_range(request_file(tools.workspace, job, batch.round), batch)
 
 
-@contextlib.contextmanager
-def _results(tools: Equipment, batch: Batch) -> Iterator[Iterator[bytes]]:
+def _results(tools: Equipment, batch: Batch) -> contextlib.AbstractContextManager[Iterator[bytes]]:
     assert batch.message_batch_id is not None
-    with tools.transport.results(batch.message_batch_id) as pieces:
-        yield _until_stopped(tools, pieces)
-
-
-def _until_stopped(tools: Equipment, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        if tools.stop.is_set():
-            raise Stopped
-        yield piece
+    return tools.transport.results(batch.message_batch_id)
 
 
 def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure | NotWhole) -> None:

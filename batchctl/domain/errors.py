@@ -5,6 +5,7 @@ BatchctlError
 ├── InputProblem      5  the input has faults, or is not the file it was; nothing was sent
 ├── Refused           6  a limit, a duplicate or a missing yes
 ├── AccountProblem    4  key, permission, billing, credit: the job pauses
+│   └── CertificateProblem  4  whoever answers cannot show that it is the API
 ├── DoubtProblem      7  a batch may or may not exist
 ├── TimedOut          8  the time that a person allowed is over; the job goes on
 ├── ServiceProblem    1  the API or the way to it
@@ -40,6 +41,10 @@ class Refused(BatchctlError):
 
 class AccountProblem(BatchctlError):
     code = "account"
+
+
+class CertificateProblem(AccountProblem):
+    code = "certificate"
 
 
 class DoubtProblem(BatchctlError):

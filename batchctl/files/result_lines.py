@@ -20,6 +20,8 @@ from batchctl.files.sides import pack, unpack
 
 BLOCK_BYTES = 1 << 17
 PIECE_BYTES = 1 << 20
+# One is held in memory until it ends. A whole batch is sent with fewer, and answered with shorter ones.
+MOST_LINE_BYTES = 1 << 28
 
 _HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
 _ID_IN_HEAD = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([^"\\]*)"').match
@@ -65,18 +67,32 @@ class OrderOfArrival:
 def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
     """The custom_ids of the first result lines, at least one. Raises NotWhole where a line is no result, or none comes."""
     found: list[bytes] = []
-    rest = b""
+    held: list[bytes] = []
+    size = 0
     for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
+        held.append(piece)
+        size += len(piece)
+        _refuse_endless(size)
+        if b"\n" not in piece:
+            continue
+        *lines, rest = b"".join(held).split(b"\n")
+        held, size = [rest], len(rest)
         for line in filter(bytes.strip, lines):
             found.append(read_line(line)[0])
             if len(found) == most:
                 return found
+    rest = b"".join(held)
     if rest.strip():
         found.append(_parsed(rest)[0])
     if not found:
         raise NotWhole("no result came")
     return found
+
+
+def _refuse_endless(size: int) -> None:
+    """Of the bytes since the last newline. Raises NotWhole."""
+    if size > MOST_LINE_BYTES:
+        raise NotWhole(f"a line of more than {MOST_LINE_BYTES >> 20} MiB")
 
 
 class Lines:
@@ -108,6 +124,10 @@ class Lines:
         """Raises NotWhole where a line is no result."""
         self._rest.append(piece)
         self._rest_size += len(piece)
+        if self._rest_size > MOST_LINE_BYTES:
+            # Whoever keeps what comes goes on, and this one is asked no more.
+            self._rest = []
+        _refuse_endless(self._rest_size)
         if self._rest_size < BLOCK_BYTES or b"\n" not in piece:
             return
         self._take_rest()

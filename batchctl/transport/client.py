@@ -7,24 +7,28 @@ both paid. They are off for everything else too: waiting is decided, shown and b
 import contextlib
 import ipaddress
 import logging
+import math
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from batchctl.domain.catalog import Model
-from batchctl.domain.errors import ApiFailure, BatchctlError, UsageProblem
+from batchctl.domain.errors import ApiFailure, BatchctlError, CertificateProblem, UsageProblem
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import MessageBatch
 from batchctl.transport.secrets import remember_sent
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
+    from batchctl.transport import bounds
     from batchctl.transport.credentials import Credential
 
 PATH = "/v1/messages/batches"
@@ -36,7 +40,11 @@ MOST_MODEL_PAGES = 10
 # Without a byte in either direction. A create is answered only once all of it was read; giving up on it is a doubt.
 UPLOAD_TIMEOUT_SECONDS = 600.0
 ANSWER_TIMEOUT_SECONDS = 120.0
+# For the whole of an answer that is no results, however its bytes come. That to an upload may take as long as its first byte.
+WHOLE_ANSWER_SECONDS = 300.0
 CONNECT_TIMEOUT_SECONDS = 10.0
+# What the HTTP library finds CAs by, in place of those of the machine.
+TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _USER = re.compile(r"(?<=//)[^/?#]*@")
 
 
@@ -97,13 +105,27 @@ class Body:
 
 
 class Transport:
-    """Opens nothing before the first request. Every method raises ApiFailure, or AccountProblem where no key is found."""
+    """Opens nothing before the first request. Every method raises ApiFailure, or AccountProblem where no key is found or the
+    certificate is not one to be trusted; all but `create` raise Stopped.
+    """
 
-    def __init__(self, base_url: str | None = None, *, patience: float = ANSWER_TIMEOUT_SECONDS) -> None:
-        """`patience`: seconds without a byte of an answer, an upload apart. Raises UsageProblem for a URL that would show the key."""
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        is_stopped: Callable[[], bool] = bool,
+        patience: float = ANSWER_TIMEOUT_SECONDS,
+        longest: float = WHOLE_ANSWER_SECONDS,
+    ) -> None:
+        """`patience`: seconds without a byte of an answer, `longest`: for all of it, an upload apart. `is_stopped`: asked while
+        one is read. Raises UsageProblem for a URL that would show the key.
+        """
         self.base_url = checked_base_url(base_url or os.environ.get("ANTHROPIC_BASE_URL") or "")
+        self._is_stopped = is_stopped
         self._patience = patience
+        self._longest = longest
         self._client: Any = None
+        self._watch: Any = None
         self._opening = threading.Lock()
 
     def create(self, body: Body, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> Seen:
@@ -111,7 +133,8 @@ class Transport:
         headers = _headers(body.length, api_version, betas)
         from batchctl.transport import translate  # noqa: PLC0415 - it imports the SDK: 1.2 s, and only when needed
 
-        with translate.failures(body):
+        # No stop ends it: a create whose answer is not heard is a doubt.
+        with translate.failures(body), self._watched(UPLOAD_TIMEOUT_SECONDS, heeds_stop=False, is_streamed=True):
             response = self._request("POST", PATH, headers, content=iter(body), stream=True)
             batch = translate.created(response)
         return Seen(batch=batch, retry_after=translate.retry_after(response.headers))
@@ -121,7 +144,7 @@ class Transport:
         from batchctl.transport import translate  # noqa: PLC0415 - as above
 
         headers = _headers(len(body), api_version, betas)
-        with translate.failures():
+        with translate.failures(), self._watched(self._longest):
             return translate.input_tokens(self._request("POST", COUNT_PATH, headers, content=body))
 
     def cancel(self, message_batch_id: str) -> Seen:
@@ -172,15 +195,17 @@ class Transport:
     @contextlib.contextmanager
     def results(self, message_batch_id: str) -> Iterator[Iterator[bytes]]:
         """The raw bytes of a batch's results as they arrive. The path is ours: `results_url` could lead elsewhere."""
-        from batchctl.transport import translate  # noqa: PLC0415 - as above
+        from batchctl.transport import bounds, translate  # noqa: PLC0415 - as above
 
         path = f"{PATH}/{quote(message_batch_id, safe='')}/results"
-        with translate.failures():
-            response = self._request("GET", path, {"Accept": "application/x-jsonl"}, stream=True)
-        try:
-            yield translate.guarded(response.iter_bytes())
-        finally:
-            response.close()
+        with self._watched(self._longest, is_streamed=True):
+            with translate.failures():
+                response = self._request("GET", path, {"Accept": "application/x-jsonl"}, stream=True)
+            self._watch.allow(math.inf)
+            try:
+                yield translate.guarded(bounds.pieces(response, self._watch))
+            finally:
+                response.close()
 
     def credential(self) -> "Credential":
         """Where it comes from, without asking anybody. Raises AccountProblem where what is there cannot be read."""
@@ -201,8 +226,13 @@ class Transport:
     def _call(self, method: str, path: str, query: dict[str, Any] | None = None) -> "httpx2.Response":
         from batchctl.transport import translate  # noqa: PLC0415 - as above
 
-        with translate.failures():
+        with translate.failures(), self._watched(self._longest):
             return self._request(method, path, {}, query=query)
+
+    def _watched(self, seconds: float, **how: bool) -> contextlib.AbstractContextManager[None]:
+        self._opened()
+        watch: bounds.Watch = self._watch
+        return watch.request(seconds, **how)
 
     def _request(
         self,
@@ -237,7 +267,10 @@ class Transport:
     def _opened(self) -> Any:
         with self._opening:
             if self._client is None:
-                self._client = _open_client(self.base_url)
+                from batchctl.transport import bounds  # noqa: PLC0415 - as above
+
+                self._watch = bounds.Watch(self._is_stopped)
+                self._client = _open_client(self.base_url, self._watch)
             return self._client
 
 
@@ -283,26 +316,47 @@ def is_loopback_url(base_url: str) -> bool:
     return is_loopback(urlsplit(base_url).hostname or "")
 
 
-def _open_client(base_url: str) -> Any:
+def _open_client(base_url: str, watch: "bounds.Watch") -> Any:
     import anthropic  # noqa: PLC0415 - as above
     import httpx2  # noqa: PLC0415
 
-    from batchctl.transport import translate  # noqa: PLC0415
+    from batchctl.transport import bounds, translate  # noqa: PLC0415
 
     # The libraries' own logs may hold headers; what a person should know comes as events.
     for name in ("anthropic", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    trusted = _trusted()
     settings: dict[str, Any] = {}
     if base_url:
         settings["base_url"] = base_url
         if is_loopback_url(base_url):
-            # A proxy for the outside world cannot reach this machine's loopback.
-            settings["http_client"] = httpx2.Client(trust_env=False)
+            # A proxy for the outside world cannot reach this machine's loopback. Certificates are trusted here as elsewhere.
+            settings["http_client"] = httpx2.Client(trust_env=False, verify=trusted)
     with translate.failures():
         client = anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
     # What a request carries is known before anybody can echo it: also a token that was fetched for it.
     client._client.event_hooks["request"].append(lambda request: remember_sent(request.headers))  # noqa: SLF001
+
+    def on_answer(response: "httpx2.Response") -> None:
+        bounds.bound(response)
+        if not (watch.is_streamed and response.is_success):
+            bounds.read(response)
+
+    client._client.event_hooks["response"].append(on_answer)  # noqa: SLF001
+    bounds.bind(client._client, watch)  # noqa: SLF001
     return client
+
+
+def _trusted() -> "ssl.SSLContext | bool":
+    """What the HTTP library trusts: read here, where somebody says what, to say so where it cannot be."""
+    import httpx2  # noqa: PLC0415 - as above
+
+    named = " and ".join(f"{name}={os.environ[name]}" for name in TRUSTED if os.environ.get(name))
+    try:
+        return httpx2.create_ssl_context() if named else True
+    except OSError as error:
+        said = f"{named} cannot be used: {error.strerror or error}"
+        raise CertificateProblem(said, hint="it names a file or a folder of CAs in PEM") from error
 
 
 def _headers(length: int, api_version: str, betas: Iterable[str]) -> dict[str, str]:

@@ -1,42 +1,43 @@
 """A public file, as bytes: no key is sent, no redirect followed. Imports no SDK."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from batchctl.domain.errors import ServiceProblem, UsageProblem
 from batchctl.transport.client import host_of, is_loopback, shown_url
 
-if TYPE_CHECKING:
-    import httpx2
-
 PATIENCE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
+WHOLE_SECONDS = 300.0
 
 
-def fetch(url: str, most: int) -> bytes:
+def fetch(url: str, most: int, *, longest: float = WHOLE_SECONDS) -> bytes:
     """At most so many bytes. Raises UsageProblem for a URL that anybody on the way could answer, and ServiceProblem."""
     shown = _shown(url)
     is_here = is_loopback(_checked_host(url))
     import httpx2  # noqa: PLC0415 - only when the network is needed
 
+    from batchctl.transport import bounds  # noqa: PLC0415
+
+    watch = bounds.Watch(bool)
     timeout = httpx2.Timeout(PATIENCE_SECONDS, connect=CONNECT_SECONDS)
     try:
         # A proxy for the outside world cannot reach this machine's loopback.
-        with (
-            httpx2.Client(trust_env=not is_here, timeout=timeout, follow_redirects=False) as client,
-            client.stream("GET", url) as response,
-        ):
-            if response.status_code != httpx2.codes.OK:
-                raise ServiceProblem(f"{shown}: HTTP {response.status_code}", hint="is the URL right?")
-            return _read(response, shown, most)
+        with httpx2.Client(trust_env=not is_here, timeout=timeout, follow_redirects=False) as client:
+            bounds.bind(client, watch)
+            with watch.request(longest), client.stream("GET", url) as response:
+                if response.status_code != httpx2.codes.OK:
+                    raise ServiceProblem(f"{shown}: HTTP {response.status_code}", hint="is the URL right?")
+                bounds.bound(response)
+                return _read(bounds.pieces(response, watch), shown, most)
     # The last two are what a proxy in the environment that cannot be used is met with.
     except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, ImportError) as error:
         said = str(error).strip() or type(error).__name__
         raise ServiceProblem(f"{shown}: {said}", hint="see the network and the proxies (batchctl doctor)") from error
 
 
-def _read(response: "httpx2.Response", shown: str, most: int) -> bytes:
+def _read(pieces: Iterator[bytes], shown: str, most: int) -> bytes:
     read = bytearray()
-    for piece in response.iter_bytes():
+    for piece in pieces:
         read += piece
         if len(read) > most:
             raise ServiceProblem(f"{shown}: more than {most:,} bytes", hint="is the URL right?")

@@ -17,7 +17,7 @@ import anthropic
 import httpx2
 
 from batchctl.domain.catalog import Model
-from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError
+from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, CertificateProblem
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
 from batchctl.transport.secrets import scrubbed
 
@@ -43,7 +43,7 @@ _ID_IN_FRAGMENT = re.compile(rb'"id"\s*:\s*"(msgbatch_[A-Za-z0-9_]{1,119})"')
 
 @contextlib.contextmanager
 def failures(body: "Body | None" = None) -> Iterator[None]:
-    """Everything that the SDK and the wire can raise, as ApiFailure; no credential at all, as AccountProblem."""
+    """Everything that the SDK and the wire can raise, as ApiFailure; what a person has to set first, as AccountProblem."""
     try:
         yield
     except (BatchctlError, ApiFailure):
@@ -52,15 +52,13 @@ def failures(body: "Body | None" = None) -> Iterator[None]:
         raise _status_failure(error) from error
     except (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, UnicodeError, LookupError) as error:
         # The last two: a page whose header names a character set that it is not in, or that nobody knows.
-        if body is not None and body.failure is not None:
-            raise body.failure from error
         if isinstance(error.__cause__ or error, httpx2.LocalProtocolError) and not (body is not None and body.given):
             # Its text would show the header, and so the key.
             raise AccountProblem(
                 "the key, or another header, holds a character that no header may hold",
                 hint="often a newline at the end of the variable: see ANTHROPIC_API_KEY and ANTHROPIC_CUSTOM_HEADERS",
             ) from None
-        raise _connection_failure(error, body) from error
+        raise _on_the_way(error, body) from error
     except TypeError as error:
         # The SDK says "no credential" with a TypeError at the first request; any other one is a bug and stays one.
         if "authentication method" not in str(error):
@@ -301,6 +299,16 @@ def _is_from_api(error: anthropic.APIStatusError) -> bool:
 def _page_text(error: anthropic.APIStatusError) -> str:
     kind = error.response.headers.get("content-type", "").split(";")[0] or "no content type"
     return f"{kind} instead of the API's JSON: a proxy or the edge answered"
+
+
+def _on_the_way(error: Exception, body: "Body | None") -> BatchctlError | ApiFailure:
+    """What stopped the body, what was said of the answer or of who gives it, or the connection that broke."""
+    if body is not None and body.failure is not None:
+        return body.failure
+    # Raised within the library, which wraps whatever it meets.
+    if isinstance(error.__cause__, ApiFailure | CertificateProblem):
+        return error.__cause__
+    return _connection_failure(error, body)
 
 
 def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
