@@ -116,7 +116,7 @@ def _proxies(patient: Patient) -> Finding:
 
 
 def _api(patient: Patient) -> Iterator[Finding]:
-    transport = Transport(patient.base_url, patience=PATIENCE_SECONDS)
+    transport = Transport(patient.base_url, patience=PATIENCE_SECONDS, longest=PATIENCE_SECONDS)
     try:
         yield from _looked("credential", lambda: [_credential(transport)])
         yield from _base_url(patient, transport)

@@ -1,5 +1,6 @@
 """What is read quickly of a result is what a full parse of its line says."""
 
+import itertools
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from batchctl.domain.classifying import read_result
 from batchctl.domain.model import Mark
 from batchctl.files import result_lines
-from batchctl.files.result_lines import Lines, NotWhole, Reread, read_line
+from batchctl.files.result_lines import Lines, NotWhole, Reread, first_ids, read_line
 
 IDS = [b"id-%d" % n for n in range(6)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -126,3 +127,20 @@ def test_a_line_that_is_cut_is_no_result_whatever_its_head_says(stop: str) -> No
     with pytest.raises(NotWhole):
         found.take(line[:-40] + b"\n" + b" " * result_lines.BLOCK_BYTES + b"\n")
     assert found.marks[1] == Mark.UNANSWERED
+
+
+def test_a_line_without_end_is_held_no_longer_than_a_line_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_lines, "MOST_LINE_BYTES", 1000)
+    endless = itertools.repeat(b" " * 100)
+    with pytest.raises(NotWhole, match="a line of more than"):
+        list(map(Lines(POSITIONS, len(POSITIONS)).take, endless))
+    with pytest.raises(NotWhole, match="a line of more than"):
+        first_ids(endless, 1)
+
+
+def test_first_ids_are_read_wherever_their_pieces_end() -> None:
+    whole = b"".join(result_line(custom_id.decode(), succeeded()) + b"\n" for custom_id in IDS[:3])
+    for size in (1, 7, len(whole)):
+        pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+        assert first_ids(pieces, 2) == IDS[:2]
+        assert first_ids(pieces, 9) == IDS[:3]

@@ -9,13 +9,16 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Streamed, always, answering, as_json
+from loopback import Answer, Streamed, always, answering, as_json
+from program import Person, requests
 
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read, is_proven
 from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
+from batchctl.emulator.running import Running
 from batchctl.transport.bounds import MOST_BYTES
 from batchctl.transport.client import Body, Transport
 from batchctl.transport.fetching import fetch
@@ -289,6 +292,38 @@ def test_no_stop_ends_a_create_whose_answer_is_on_its_way(monkeypatch: pytest.Mo
         closing(Transport(server.url, is_stopped=lambda: True)) as transport,
     ):
         assert transport.create(Body([b"{}"], 2)).batch.id == "msgbatch_1"
+
+
+def far_end(name: str, pieces: Callable[[], Iterator[bytes]]) -> Callable[[str, str], Answer | Streamed]:
+    """One that knows this batch, which has ended; its results, or with `name` empty all that it says, come in these pieces."""
+    counts = {"processing": 0, "succeeded": 2, "errored": 0, "canceled": 0, "expired": 0}
+    shape = {"id": name, "processing_status": "ended", "request_counts": counts}
+
+    def answer(_method: str, path: str) -> Answer | Streamed:
+        if not name or path.endswith("/results"):
+            return 200, {"content-encoding": "gzip"}, lambda: packed(GZIP, pieces())
+        return as_json(shape if name in path else {"data": [shape], "has_more": False})
+
+    return answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pieces", [trickle, spaces, lambda: itertools.repeat(b"\n" * (1 << 20))])
+@pytest.mark.parametrize("of", ["results", "all"])
+def test_the_time_that_a_person_allows_holds_within_a_read(
+    tmp_path: Path, emulator: Running, of: str, pieces: Callable[[], Iterator[bytes]]
+) -> None:
+    person = Person(tmp_path, emulator.base_url)
+    person.submitted("in.jsonl", requests(2))
+    (batch,) = emulator.batches()
+    with answering(far_end(batch["id"] if of == "results" else "", pieces)) as server:
+        person.variables["ANTHROPIC_BASE_URL"] = server.url
+        began = time.monotonic()
+        ran = person.run("fetch", "--timeout", "2s")
+        assert ran.status == 8, ran.err
+        assert time.monotonic() - began < 6
+    person.variables["ANTHROPIC_BASE_URL"] = emulator.base_url
+    assert person.run("fetch").status == 0
 
 
 # ---------------------------------------------------------------- a public file

@@ -1,5 +1,6 @@
 """Who answers without a certificate that can be trusted is told of at once: waiting mends none."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -82,6 +83,28 @@ def test_one_that_cannot_be_used_is_named(
         monkeypatch.setenv(name, str(tmp_path / "nowhere"))
         with secured("here") as url, pytest.raises(CertificateProblem, match="self-signed"):
             connect(url).page()
+
+
+def test_a_proxy_that_reads_along_is_told_from_the_api(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "elsewhere.pem", TLS / "key.pem")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            with link:
+                link.recv(1 << 12)
+                link.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                with contextlib.suppress(OSError):
+                    context.wrap_socket(link, server_side=True)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(CertificateProblem) as raised:
+            connect("https://api.example").page()
+        thread.join(timeout=10)
+    assert raised.value.message == "the certificate of api.example is not to be trusted: self-signed certificate"
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x16\x03\x03"])
