@@ -13,7 +13,11 @@ from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_R
 
 if TYPE_CHECKING:
     from batchctl.cli.wiring import Common
+    from batchctl.domain.headers import Change
     from batchctl.domain.model import Settings
+
+# Who may have given a parameter its value, but for a default.
+SAID_BY = {"COMMANDLINE", "ENVIRONMENT"}
 
 app = typer.Typer(
     cls=Group,
@@ -43,6 +47,7 @@ def _batchctl(
 
 @app.command(cls=Command)
 def submit(
+    context: typer.Context,
     input_: o.InputFile,
     name: o.Name = "",
     label: o.Labels = None,
@@ -54,6 +59,7 @@ def submit(
     dry_run: o.DryRun = False,
     show: o.Show = None,
     beta: o.Betas = None,
+    no_beta: o.NoBetas = None,
     api_version: o.ApiVersion = API_VERSION,
     cache_system: o.CacheSystem = "",
     again: o.Again = False,
@@ -66,6 +72,7 @@ def submit(
     prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -74,9 +81,10 @@ def submit(
     from batchctl.commands.budget import Budget  # noqa: PLC0415 - keeps --help quick
     from batchctl.commands.submission import Submission  # noqa: PLC0415
 
+    named = _named(context)
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes),
+        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes, check),
         name=name,
         skip_bad=skip_bad,
         depth=o.depth_of(check),
@@ -84,16 +92,20 @@ def submit(
         waits=not no_wait,
         moved_to=str(input_now or ""),
         budget=Budget(max_cost, yes),
+        change=_change(beta, no_beta, api_version if "api_version" in named else None),
+        named=named,
     )
     common = _common(
         workspace,
         base_url,
+        insecure_http,
         as_json,
         quiet,
         verbose,
         parallel=parallel,
         timeout=timeout,
         makes_workspace=True,
+        api_version=api_version,
         prices=prices_file,
     )
     if dry_run or show is not None:
@@ -118,6 +130,7 @@ def estimate(
     prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -128,12 +141,23 @@ def estimate(
 
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, "", equal_sizes=True),
+        settings=_settings(
+            api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, "", equal_sizes=True, check=check
+        ),
         skip_bad=skip_bad,
         depth=o.depth_of(check),
     )
     common = _common(
-        workspace, base_url, as_json, quiet, verbose, timeout=timeout, makes_workspace=True, prices=prices_file
+        workspace,
+        base_url,
+        insecure_http,
+        as_json,
+        quiet,
+        verbose,
+        timeout=timeout,
+        makes_workspace=True,
+        prices=prices_file,
+        api_version=api_version,
     )
     run(common, wanted, sample=sample, offline=offline)
 
@@ -150,6 +174,7 @@ def status(
     timeout: o.Timeout = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -158,7 +183,9 @@ def status(
     from batchctl.cli.status import status as run  # noqa: PLC0415 - keeps --help quick
 
     wide = batches or o.is_wide(format_)
-    common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, timeout=timeout, takes_steps=False)
+    common = _common(
+        workspace, base_url, insecure_http, as_json, quiet, verbose, poll=poll, timeout=timeout, takes_steps=False
+    )
     run(common, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
 
 
@@ -173,6 +200,7 @@ def fetch(
     timeout: o.Timeout = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -181,7 +209,7 @@ def fetch(
     from batchctl.cli.fetch import fetch as run  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.outputs import Named  # noqa: PLC0415
 
-    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout)
+    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose, parallel=parallel, timeout=timeout)
     files = Named(output=output, output_dir=output_dir, force=force)
     run(common, job, files=files, moved_to=str(input_now or ""))
 
@@ -195,6 +223,9 @@ def retry(
     edit: o.Edit = False,
     from_: o.From = None,
     dry_run: o.DryRun = False,
+    beta: o.BetasFromHere = None,
+    no_beta: o.NoBetas = None,
+    api_version: o.VersionFromHere = None,
     input_now: o.MovedInput = None,
     output_dir: o.OutputDir = None,
     parallel: o.Parallel = 4,
@@ -205,6 +236,7 @@ def retry(
     prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -221,7 +253,15 @@ def retry(
         include_canceled=include_canceled,
     )
     common = _common(
-        workspace, base_url, as_json, quiet, verbose, parallel=parallel, timeout=timeout, prices=prices_file
+        workspace,
+        base_url,
+        insecure_http,
+        as_json,
+        quiet,
+        verbose,
+        parallel=parallel,
+        timeout=timeout,
+        prices=prices_file,
     )
     wanted = Retry(
         choice=choice,
@@ -232,12 +272,14 @@ def retry(
         moved_to=str(input_now or ""),
         waits=not no_wait,
         budget=Budget(max_cost, yes),
+        change=_change(beta, no_beta, api_version),
     )
     run(common, job, wanted)
 
 
 @app.command(cls=Command)
 def run(
+    context: typer.Context,
     input_: o.InputOrJob,
     name: o.Name = "",
     label: o.Labels = None,
@@ -247,6 +289,7 @@ def run(
     check: o.Check = "auto",
     skip_bad: o.SkipBad = False,
     beta: o.Betas = None,
+    no_beta: o.NoBetas = None,
     api_version: o.ApiVersion = API_VERSION,
     cache_system: o.CacheSystem = "",
     again: o.Again = False,
@@ -263,6 +306,7 @@ def run(
     prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -273,19 +317,23 @@ def run(
     from batchctl.commands.budget import Budget  # noqa: PLC0415
     from batchctl.commands.submission import Submission  # noqa: PLC0415
 
+    named = _named(context)
     wanted = Submission(
         path=input_,
-        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes),
+        settings=_settings(api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes, check),
         name=name,
         skip_bad=skip_bad,
         depth=o.depth_of(check),
         again=again,
         moved_to=str(input_now or ""),
         budget=Budget(max_cost, yes),
+        change=_change(beta, no_beta, api_version if "api_version" in named else None),
+        named=named,
     )
     common = _common(
         workspace,
         base_url,
+        insecure_http,
         as_json,
         quiet,
         verbose,
@@ -293,6 +341,7 @@ def run(
         poll=poll,
         timeout=timeout,
         makes_workspace=True,
+        api_version=api_version,
         prices=prices_file,
     )
     files = Named(output=output, output_dir=output_dir, force=force)
@@ -312,7 +361,7 @@ def verify(
     """Prove from the disk alone that every line of the input has its one answer; asks nobody, writes nothing."""
     from batchctl.cli.verify import verify as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, as_json, quiet, verbose, takes_steps=False)
+    common = _common(workspace, None, False, as_json, quiet, verbose, takes_steps=False)
     run(common, job, output=output, output_dir=output_dir)
 
 
@@ -330,7 +379,7 @@ def cost(
     """Show what a job's answers cost, from the ledger: by model, round and batch, and beside real time; asks nobody."""
     from batchctl.cli.cost import cost as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, as_json, quiet, verbose, takes_steps=False, prices=prices_file)
+    common = _common(workspace, None, False, as_json, quiet, verbose, takes_steps=False, prices=prices_file)
     run(common, job, wide=batches or o.is_wide(format_))
 
 
@@ -346,6 +395,7 @@ def cancel(
     yes: o.YesToCancel = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -354,7 +404,7 @@ def cancel(
     from batchctl.cli.cancel import cancel as run  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.outputs import Named  # noqa: PLC0415
 
-    common = _common(workspace, base_url, as_json, quiet, verbose, poll=poll, timeout=timeout)
+    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose, poll=poll, timeout=timeout)
     files = Named(output=output, output_dir=output_dir, force=force)
     run(common, job, files=files, waits=not no_wait, yes=yes)
 
@@ -366,6 +416,7 @@ def delete(
     yes: o.YesToDelete = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -373,7 +424,7 @@ def delete(
     """Remove a job's batches at the API, once all of their results are proved to be on the disk."""
     from batchctl.cli.delete import delete as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, base_url, as_json, quiet, verbose, timeout=timeout)
+    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose, timeout=timeout)
     run(common, job, yes=yes)
 
 
@@ -387,6 +438,7 @@ def resolve(
     yes: o.YesToResend = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -395,7 +447,7 @@ def resolve(
     from batchctl.cli.resolve import Decision  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.resolve import resolve as run  # noqa: PLC0415
 
-    common = _common(workspace, base_url, as_json, quiet, verbose)
+    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose)
     run(common, job, Decision(adopt=adopt, resend=resend, cancel=cancel_, number=batch, yes=yes))
 
 
@@ -404,13 +456,14 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Look at everything a job rests on: versions, key, API, workspace, ledger; safe to paste, no secret is shown."""
     from batchctl.cli.doctor import doctor as run  # noqa: PLC0415 - keeps --help quick
 
-    run(workspace, base_url, offline=offline, as_json=as_json, quiet=quiet)
+    run(workspace, base_url, insecure_http=insecure_http, offline=offline, as_json=as_json, quiet=quiet)
 
 
 @app.command(cls=Command)
@@ -426,7 +479,7 @@ def prices(
     """Show what models cost: in real time, in a batch, and with caching; needs no key and no workspace."""
     from batchctl.cli.prices import prices as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, as_json, quiet, verbose=False, prices=prices_file)
+    common = _common(workspace, None, False, as_json, quiet, verbose=False, prices=prices_file)
     run(common, model, is_every=every, refreshes=refresh)
 
 
@@ -441,6 +494,7 @@ def attach(
     parallel: o.Parallel = 4,
     workspace: o.Workspace = None,
     base_url: o.BaseUrl = None,
+    insecure_http: o.InsecureHttp = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -457,7 +511,17 @@ def attach(
         betas=tuple(beta or ()),
         labels=o.labels_of(label or []),
     )
-    common = _common(workspace, base_url, as_json, quiet, verbose, parallel=parallel, makes_workspace=True)
+    common = _common(
+        workspace,
+        base_url,
+        insecure_http,
+        as_json,
+        quiet,
+        verbose,
+        parallel=parallel,
+        makes_workspace=True,
+        api_version=api_version or API_VERSION,
+    )
     run(common, wanted)
 
 
@@ -483,24 +547,39 @@ def _settings(
     labels: list[str] | None,
     cache_system: str,
     equal_sizes: bool,
+    check: str,
 ) -> "Settings":
     from batchctl.domain.cutting import MOST_SIZES  # noqa: PLC0415 - keeps --help quick
     from batchctl.domain.model import Settings  # noqa: PLC0415
 
     return Settings(
         api_version=api_version,
-        betas=tuple(betas or ()),
+        betas=tuple(dict.fromkeys(betas or ())),
         max_requests=max_requests,
         max_bytes=max_bytes,
         labels=o.labels_of(labels or []),
         cache_system=o.ttl_of(cache_system),
         size_start=None if equal_sizes else secrets.randbelow(MOST_SIZES),
+        depth=o.depth_of(check),
     )
+
+
+def _named(context: typer.Context) -> frozenset[str]:
+    """The parameters that somebody has named, on the command line or by a variable."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name in SAID_BY)
+
+
+def _change(betas: list[str] | None, no_betas: list[str] | None, api_version: str | None) -> "Change":
+    from batchctl.domain.headers import Change  # noqa: PLC0415 - keeps --help quick
+
+    return Change(add=tuple(betas or ()), drop=tuple(no_betas or ()), api_version=api_version)
 
 
 def _common(
     workspace: Path | None,
     base_url: str | None,
+    insecure_http: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -511,6 +590,7 @@ def _common(
     return Common(
         workspace=workspace,
         base_url=base_url,
+        insecure_http=insecure_http,
         as_json=as_json,
         quiet=quiet,
         verbose=verbose,

@@ -10,6 +10,7 @@ from batchctl.cli.wiring import Common, ask, run
 from batchctl.commands import cancel as canceling
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
+from batchctl.commands.headers import speak_as
 from batchctl.domain.errors import Refused
 from batchctl.domain.model import Job, State
 from batchctl.domain.progress import Stage
@@ -21,7 +22,7 @@ OPEN = frozenset({Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH})
 
 def cancel(common: Common, word: str | None, *, files: Named, waits: bool, yes: bool) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
-        job = find_job(tools.ledger, word)
+        job = speak_as(tools, find_job(tools.ledger, word))
         if not canceling.is_left(tools, job):
             raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
         output = held_output(tools, job, files)

@@ -7,6 +7,7 @@ from batchctl.cli.wiring import Common, ask, run
 from batchctl.commands import delete as deleting
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
+from batchctl.commands.headers import speak_as
 from batchctl.render.screen import Screen
 
 
@@ -16,7 +17,7 @@ def delete(common: Common, word: str | None, *, yes: bool) -> NoReturn:
             if not yes:
                 ask(screen, question, "--yes")
 
-        deleted = deleting.delete(tools, find_job(tools.ledger, word), confirm)
+        deleted = deleting.delete(tools, speak_as(tools, find_job(tools.ledger, word)), confirm)
         screen.deleted(deleted.job.name, deleted.batches, deleted.folder, deleted.bytes)
         return DONE
 

@@ -17,12 +17,21 @@ from batchctl.domain.health import Checkup, Health
 from batchctl.render.screen import Screen
 
 
-def doctor(workspace: Path | None, base_url: str | None, *, offline: bool, as_json: bool, quiet: bool) -> NoReturn:
+def doctor(
+    workspace: Path | None, base_url: str | None, *, insecure_http: bool, offline: bool, as_json: bool, quiet: bool
+) -> NoReturn:
     clock = Clock()
-    screen = Screen(clock, as_json=as_json, quiet=quiet, given=given(workspace, base_url))
+    screen = Screen(clock, as_json=as_json, quiet=quiet, given=given(workspace, base_url, insecure_http=insecure_http))
     try:
         found = look(
-            Patient(workspace=workspace, base_url=base_url, environment=os.environ, clock=clock, offline=offline)
+            Patient(
+                workspace=workspace,
+                base_url=base_url,
+                insecure_http=insecure_http,
+                environment=os.environ,
+                clock=clock,
+                offline=offline,
+            )
         )
         screen.checkup(found)
         status = _status(found)

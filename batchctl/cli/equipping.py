@@ -22,7 +22,12 @@ GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
 
 @contextlib.contextmanager
 def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iterator[Equipment]:
-    transport = Transport(common.base_url, is_stopped=stop.is_set)
+    transport = Transport(
+        common.base_url,
+        is_stopped=stop.is_set,
+        api_version=common.api_version,
+        insecure_http=common.insecure_http,
+    )
     workspace = workspace_of(common, clock)
     with contextlib.ExitStack() as stack:
         ledger = Ledger(workspace.ledger)

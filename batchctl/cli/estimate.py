@@ -36,7 +36,12 @@ def estimate(common: Common, wanted: Submission, *, sample: int, offline: bool) 
 @contextlib.contextmanager
 def _opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iterator[AskingEquipment]:
     # A URL that cannot be used is said before a large input is read.
-    transport = Transport(common.base_url, is_stopped=stop.is_set)
+    transport = Transport(
+        common.base_url,
+        is_stopped=stop.is_set,
+        api_version=common.api_version,
+        insecure_http=common.insecure_http,
+    )
     with contextlib.closing(transport), opened_light(Questions, common, clock, screen, stop) as light:
         plain = {one.name: getattr(light, one.name) for one in fields(light)}
         yield AskingEquipment(**plain, transport=transport, server=Server(transport, clock))

@@ -9,13 +9,14 @@ from batchctl.commands import fetch as fetching
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.fetch import Fetched
 from batchctl.commands.finding import find_job
+from batchctl.commands.headers import speak_as
 from batchctl.commands.submit import use_moved_input
 from batchctl.render.screen import Screen
 
 
 def fetch(common: Common, word: str | None, *, files: Named, moved_to: str) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
-        job = use_moved_input(tools, find_job(tools.ledger, word), moved_to)
+        job = use_moved_input(tools, speak_as(tools, find_job(tools.ledger, word)), moved_to)
         return shown(fetching.fetch(tools, job, held_output(tools, job, files)), screen)
 
     run(common, command)

@@ -108,6 +108,15 @@ BaseUrl = Annotated[
         rich_help_panel=COMMON,
     ),
 ]
+InsecureHttp = Annotated[
+    bool,
+    typer.Option(
+        "--insecure-http",
+        envvar="BATCHCTL_INSECURE_HTTP",
+        help="Take a plain http URL of another host; the key travels readable. Never to anthropic.com.",
+        rich_help_panel=COMMON,
+    ),
+]
 Prices = Annotated[
     Path | None,
     typer.Option(
@@ -250,6 +259,24 @@ Betas = Annotated[
         "--beta", metavar="NAME", help="A value of the anthropic-beta header; may be repeated.", show_default=False
     ),
 ]
+NoBetas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--no-beta",
+        metavar="NAME",
+        help="Of a job that is there: take this one off what is still to be sent; may be repeated.",
+        show_default=False,
+    ),
+]
+BetasFromHere = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--beta",
+        metavar="NAME",
+        help="Add a value to the anthropic-beta header of what is still to be sent; may be repeated.",
+        show_default=False,
+    ),
+]
 ApiVersion = Annotated[
     str,
     typer.Option(
@@ -257,6 +284,16 @@ ApiVersion = Annotated[
         parser=_version,
         metavar="DATE",
         help=f"The anthropic-version header: {' or '.join(API_VERSIONS)}.",
+    ),
+]
+VersionFromHere = Annotated[
+    str | None,
+    typer.Option(
+        "--api-version",
+        parser=_version,
+        metavar="DATE",
+        help=f"The anthropic-version header from here on: {' or '.join(API_VERSIONS)}; else the job's.",
+        show_default=False,
     ),
 ]
 CacheSystem = Annotated[
@@ -291,7 +328,7 @@ VersionOfBatches = Annotated[
         "--api-version",
         parser=_version,
         metavar="DATE",
-        help=f"The anthropic-version header for what is sent again: {' or '.join(API_VERSIONS)}.",
+        help=f"The anthropic-version header, also of what is sent again: {' or '.join(API_VERSIONS)}.",
         show_default=API_VERSION,
     ),
 ]

@@ -8,6 +8,7 @@ from batchctl.cli.wiring import Common, ask, run
 from batchctl.commands import resolve as resolving
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
+from batchctl.commands.headers import speak_as
 from batchctl.commands.resolve import Doubts
 from batchctl.domain.errors import DoubtProblem, UsageProblem
 from batchctl.render.screen import Screen
@@ -28,7 +29,7 @@ def resolve(common: Common, word: str | None, decision: Decision) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         if bool(decision.adopt) + decision.resend + bool(decision.cancel) > 1:
             raise UsageProblem("--adopt, --resend and --cancel are three decisions: one at a time")
-        job = find_job(tools.ledger, word)
+        job = speak_as(tools, find_job(tools.ledger, word))
         found = resolving.doubts_of(tools, job)
         if decision.adopt or decision.resend or decision.cancel:
             _carry_out(tools, screen, found, decision)

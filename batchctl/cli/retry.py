@@ -1,6 +1,6 @@
 """`retry`: choose, show the choice, send it or leave it in a file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,12 +11,14 @@ from batchctl.commands import retry as retrying
 from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
+from batchctl.commands.headers import record_headers, speak_as, wanted_headers
 from batchctl.commands.retry import Rebuilt
 from batchctl.commands.submit import send_rest, use_moved_input
 from batchctl.domain.choosing import Choice, Chosen, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.estimating import Estimate
+from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
 from batchctl.files.outputs import Written, refuse_to_replace
@@ -35,6 +37,7 @@ class Retry:
     moved_to: str
     waits: bool
     budget: Budget
+    change: Change = NO_CHANGE
 
     @property
     def is_particular(self) -> bool:
@@ -47,6 +50,7 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
         odd = unknown_words(wanted.choice.only, KNOWN_TYPES)
         if wanted.edited and (wanted.is_for_editing or wanted.choice != Choice()):
             raise UsageProblem("--from FILE holds the requests: --only, --include-* and --edit choose none of them")
+        _refuse_what_is_not_used(wanted)
         of_file = job_of_request_file(wanted.edited.name) if wanted.edited else None
         job = find_job(tools.ledger, word or of_file)
         known = {f.error_type for f in tools.ledger.failures(job)}
@@ -54,12 +58,17 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
             raise UsageProblem(f"--only {odd[0]!r} is no class, no outcome and no error type of this job")
         job = use_moved_input(tools, job, wanted.moved_to)
         with tools.workspace.planning():
-            job = tools.ledger.job(job.name)
-            rebuilt = None if _goes_on(tools, job, wanted) else _rebuilt(tools, screen, job, wanted)
+            seen = tools.ledger.job(job.name)
+            # From here on all is checked, estimated and asked with the headers that it is to be sent with.
+            job = speak_as(tools, _with_headers(tools, seen, wanted))
+            rebuilt = None if _goes_on(tools, seen, job, wanted) else _rebuilt(tools, screen, job, wanted)
         if rebuilt is not None:
             if (status := _shown(tools, screen, job, rebuilt, wanted)) is not None:
+                # Nothing is left to send now; of a later round it holds all the same.
+                record_headers(tools, seen, job.settings.headers)
                 return status
-            _record(tools, job, _agreed(tools, screen, job, rebuilt, wanted), wanted)
+            agreed_to = _agreed(tools, screen, job, rebuilt, wanted)
+            _record(tools, seen, job, agreed_to, wanted)
         report = send_rest(tools, tools.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
@@ -67,7 +76,27 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
     run(common, command)
 
 
-def _goes_on(tools: Equipment, job: Job, wanted: Retry) -> bool:
+def _refuse_what_is_not_used(wanted: Retry) -> None:
+    """Raises UsageProblem for an option that would be ignored."""
+    if problem := wanted.change.problem():
+        raise UsageProblem(problem)
+    if wanted.output_dir is not None and not wanted.keeps_file:
+        raise UsageProblem(
+            "--output-dir is where --dry-run and --edit write the requests: without them, no file is written"
+        )
+    if wanted.change != NO_CHANGE and wanted.keeps_file:
+        raise UsageProblem(
+            "--dry-run and --edit send nothing, and change nothing of the job: its headers are named when it is sent",
+            hint=f"add to the command that sends it: {wanted.change.options()}",
+        )
+
+
+def _with_headers(tools: Equipment, job: Job, wanted: Retry) -> Job:
+    headers = wanted_headers(tools, job, wanted.change)
+    return replace(job, settings=replace(job.settings, api_version=headers.api_version, betas=headers.betas))
+
+
+def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
     """Whether a round is still to be sent, as it was agreed to: no other is made before that."""
     if not retrying.open_round(tools, job):
         return False
@@ -82,6 +111,7 @@ def _goes_on(tools: Equipment, job: Job, wanted: Retry) -> bool:
             hint=f"batchctl submit {job.name} --yes",
         )
     wanted.budget.of(job).hold_rest(tools, job)
+    record_headers(tools, seen, job.settings.headers)
     wanted.budget.record(tools, job)
     return True
 
@@ -137,13 +167,23 @@ def _what(chosen: Chosen) -> str:
     return f"{again}, {chosen.cut:,} of them unchanged after an answer that was cut or paused: it may end the same way"
 
 
-def _record(tools: Equipment, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:
+def _record(tools: Equipment, seen: Job, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:
+    """`seen`: the job as it was before its headers were to be others."""
     with tools.workspace.planning():
+        _record_headers(tools, seen, job, rebuilt)
         # First the limit: a round that stands is sent by whoever goes on with the job.
         wanted.budget.record(tools, job)
         retrying.record(tools, job, rebuilt)
         # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
         tools.ledger.record_canceled(job, None)
+
+
+def _record_headers(tools: Equipment, seen: Job, job: Job, rebuilt: Rebuilt) -> None:
+    try:
+        record_headers(tools, seen, job.settings.headers)
+    except Refused:
+        retrying.discard(tools, job, rebuilt, keeps_file=False)
+        raise
 
 
 def _path_to_keep(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Path | None:

@@ -24,7 +24,7 @@ from batchctl.render.screen import Screen
 def run(common: Common, wanted: Submission, *, files: Named, max_rounds: int) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = _job(tools, screen, wanted)
-        job = submitting.resumed(tools, screen, job, wanted)
+        job = submitting.resumed(tools, screen, job, wanted, is_new=is_new)
         if not is_new:
             tell_what_is_left(tools, job)
         output = held_output(tools, job, files)

@@ -1,5 +1,6 @@
 """`submit`: find or make the job, send it, show the end, give the status."""
 
+import shlex
 from functools import partial
 from typing import NoReturn
 
@@ -8,17 +9,22 @@ from batchctl.cli.exit_status import status_of_sending
 from batchctl.cli.wiring import Common, ask, run, stdin
 from batchctl.commands import submit as submitting
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.headers import record_headers, speak_as, wanted_headers
 from batchctl.commands.planning import Input
 from batchctl.commands.submission import Submission, check, estimated
+from batchctl.domain.continuing import refuse_other_plan
+from batchctl.domain.errors import UsageProblem
 from batchctl.domain.estimating import Estimate
+from batchctl.domain.headers import shown_betas
 from batchctl.domain.model import Job
+from batchctl.files.inputs import STDIN
 from batchctl.render.screen import Screen
 
 
 def submit(common: Common, wanted: Submission) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = job_to_send(tools, screen, wanted)
-        job = resumed(tools, screen, job, wanted)
+        job = resumed(tools, screen, job, wanted, is_new=is_new)
         report = submitting.send_rest(tools, job, is_new=is_new, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
@@ -26,20 +32,31 @@ def submit(common: Common, wanted: Submission) -> NoReturn:
     run(common, command)
 
 
-def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission) -> Job:
-    """A job goes on as it was planned; beyond their limit, or once it was canceled, at a person's wish alone.
+def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission, *, is_new: bool) -> Job:
+    """A job goes on as it was planned, but for its headers; beyond their limit, or once it was canceled, at a person's wish alone.
 
-    Raises Refused, and InputProblem for a moved input that is another: then nothing is changed.
+    Raises Refused, UsageProblem, and InputProblem for a moved input that is another: then nothing is changed.
     """
-    submitting.refuse_other_caching(job, wanted)
+    seen, headers = job, job.settings.headers
+    if not is_new:
+        if wanted.again:
+            raise UsageProblem(f"{job.name} is a job: --again sends an input once more", hint=_again(job))
+        refuse_other_plan(job, wanted.settings, wanted.named, wanted.name)
+        headers = wanted_headers(tools, job, wanted.change)
     wanted.budget.of(job).hold_rest(tools, job)
     if job.canceled_at is not None and not wanted.budget.yes:
         ask(screen, f"{job.name} was canceled: send what was not sent then?", "--yes")
     job = submitting.use_moved_input(tools, job, wanted.moved_to)
+    record_headers(tools, seen, headers)
     wanted.budget.record(tools, job)
     if job.canceled_at is not None:
         tools.ledger.record_canceled(job, None)
-    return tools.ledger.job(job.name)
+    return speak_as(tools, tools.ledger.job(job.name))
+
+
+def _again(job: Job) -> str:
+    is_file = job.has_requests and job.input_path != STDIN
+    return f"batchctl submit {shlex.quote(job.input_path) if is_file else 'INPUT.jsonl'} --again"
 
 
 def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[Job, bool]:
@@ -53,6 +70,11 @@ def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[J
     try:
         if same := submitting.same_input(tools, wanted, given.scan):
             return same, False
+        if wanted.change.drop:
+            raise UsageProblem(
+                f"--no-beta {wanted.change.drop[0]}: this is a new job, which sends {shown_betas(wanted.settings.betas)}",
+                hint="leave it out",
+            )
         estimate = _agreed(tools, screen, wanted, given)
         with tools.workspace.planning():
             same = submitting.same_input(tools, wanted, given.scan)

@@ -20,6 +20,7 @@ from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
 from batchctl.domain.health import shown_url
+from batchctl.domain.limits import API_VERSION
 from batchctl.files.workspace import Workspace, cached_price_list, find_workspace, user_prices
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.pricing.book import Book
@@ -56,6 +57,8 @@ class Common:
     makes_workspace: bool = False
     takes_steps: bool = True
     cancels: bool = False
+    api_version: str = API_VERSION
+    insecure_http: bool = False
 
     @property
     def standing(self) -> str:
@@ -90,7 +93,7 @@ def run_with(
         as_json=common.as_json,
         quiet=common.quiet,
         verbose=common.verbose,
-        given=given(common.workspace, common.base_url),
+        given=given(common.workspace, common.base_url, insecure_http=common.insecure_http),
     )
     until = None if common.timeout is None else clock.monotonic() + common.timeout
     stop = StopSign(clock, until)
@@ -115,11 +118,12 @@ def run_with(
     raise typer.Exit(status)
 
 
-def given(workspace: Path | None, base_url: str | None) -> Given:
+def given(workspace: Path | None, base_url: str | None, *, insecure_http: bool) -> Given:
     """The options that every command which is named to a person must repeat. A password in the URL is not among them."""
     return Given(
         workspace="" if workspace is None else str(workspace.absolute()),
         base_url=shown_url(base_url) if base_url else "",
+        insecure_http=insecure_http,
     )
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import BinaryIO
 
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.headers import speak_as
 from batchctl.commands.looking import RETRIEVE_UP_TO, patiently
 from batchctl.commands.pairing import detach, give_input, reading
 from batchctl.commands.picture import report_of
@@ -49,8 +50,9 @@ def attach(tools: Equipment, wanted: Attachment, stdin: BinaryIO | None) -> JobR
     ids = _ids(tools, wanted, stdin)
     job = _without_input(tools, wanted, ids)
     if job is not None:
+        as_wanted = speak_as(tools, _as_wanted(job, wanted))
         with reading(tools, wanted.path, stdin) as (given, pairing):
-            give_input(tools, _as_wanted(job, wanted), given, pairing)
+            give_input(tools, as_wanted, given, pairing)
         return report_of(tools, job)
     found = in_order(_asked_for(tools, ids))
     if not wanted.path:

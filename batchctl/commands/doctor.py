@@ -46,10 +46,14 @@ Look = Callable[[], Iterable[Finding]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """What to look at. `workspace` and `base_url` as a person named them, None where they did not."""
+    """What to look at. `workspace` and `base_url` as a person named them, None where they did not.
+
+    `insecure_http`: they say that the key may travel readable.
+    """
 
     workspace: Path | None
     base_url: str | None
+    insecure_http: bool = False
     environment: Mapping[str, str]
     clock: Clock
     offline: bool
@@ -116,7 +120,12 @@ def _proxies(patient: Patient) -> Finding:
 
 
 def _api(patient: Patient) -> Iterator[Finding]:
-    transport = Transport(patient.base_url, patience=PATIENCE_SECONDS, longest=PATIENCE_SECONDS)
+    transport = Transport(
+        patient.base_url,
+        patience=PATIENCE_SECONDS,
+        longest=PATIENCE_SECONDS,
+        insecure_http=patient.insecure_http,
+    )
     try:
         yield from _looked("credential", lambda: [_credential(transport)])
         yield from _base_url(patient, transport)
@@ -158,7 +167,13 @@ def _base_url(patient: Patient, transport: Transport) -> Iterator[Finding]:
     except AccountProblem:
         url = ""
     no_proxy = ", without a proxy" if is_loopback_url(url) else ""
-    yield ok("base URL", f"{shown_url(url) or 'not known'} ({how}){no_proxy}")
+    said = f"{shown_url(url) or 'not known'} ({how}){no_proxy}"
+    if url.lower().startswith("http:") and not no_proxy:
+        yield warn(
+            "base URL", f"{said}: the key travels readable", "use https, unless everybody on the way may read it"
+        )
+    else:
+        yield ok("base URL", said)
 
 
 def _reach(patient: Patient, transport: Transport) -> Iterator[Finding]:

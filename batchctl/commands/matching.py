@@ -25,7 +25,7 @@ from batchctl.domain.matching import (
     read_answer,
     spread,
 )
-from batchctl.domain.model import Batch, Job, Mark, Settings
+from batchctl.domain.model import Batch, Headers, Job, Mark
 from batchctl.domain.tallies import Sampled
 from batchctl.files.ranges import starts_of_range
 from batchctl.files.requests import request_file
@@ -75,6 +75,8 @@ class _Counting:
         self._tools = tools
         self._job = job
         self._batch = batch
+        # Of batches that were made elsewhere nobody knows more than a person said of the job.
+        self._headers = batch.headers or job.settings.headers
         self._answers = answers
         self._tries = 0
         self._failure = ""
@@ -118,17 +120,17 @@ class _Counting:
         body = body_to_count(request.params, *(name for name in request.params if name not in NOT_COUNTED))
         return Comparison(
             custom_id=self._answers.read(position)[0].decode(),
-            counted=self._counted(body, self._job.settings),
+            counted=self._counted(body, self._headers),
             billed=billed,
             requested=str(request.params.get("model")),
             answered=answered,
             is_text=is_text(request.params),
         )
 
-    def _counted(self, body: bytes, settings: Settings) -> int:
+    def _counted(self, body: bytes, headers: Headers) -> int:
         self._tries += 1
         try:
-            return self._tools.transport.count_tokens(body, api_version=settings.api_version, betas=settings.betas)
+            return self._tools.transport.count_tokens(body, api_version=headers.api_version, betas=headers.betas)
         except ApiFailure as failure:
             if not _is_final(failure):
                 raise

@@ -16,7 +16,8 @@ from batchctl.commands.looking import tell_unread
 from batchctl.domain.answers import AfterCreate, after_create, is_proven, why_paused
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
 from batchctl.domain.events import BatchInDoubt, BatchNotSent, BatchSent, SendingBegun
-from batchctl.domain.model import Batch, IfAbsent, Job, Unconfirmed
+from batchctl.domain.headers import cure
+from batchctl.domain.model import Batch, Headers, IfAbsent, Job, Unconfirmed
 from batchctl.domain.pacing import is_queue_full, under_way
 from batchctl.domain.polling import backoff
 from batchctl.files.requests import halves, request_file
@@ -45,11 +46,12 @@ def send(tools: Equipment, job: Job, planned: Batch) -> None:
         return
     tools.tell(SendingBegun(*tools.place(batch)))
     body = Body(_while_held(tools, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
+    headers = _sent_headers(job, batch)
     try:
         # 2. The generation, in the state folder: a copy of this workspace that goes on elsewhere stops here.
         tools.place_guard.advance()
         # 3. One POST. The API takes no idempotency key, so whatever goes wrong, it is not simply tried again.
-        seen = tools.transport.create(body, api_version=job.settings.api_version, betas=job.settings.betas)
+        seen = tools.transport.create(body, api_version=headers.api_version, betas=headers.betas)
     except ApiFailure as failure:
         _not_answered(tools, job, batch, failure)
     except StepLost as lost:
@@ -126,7 +128,7 @@ def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure)
             _again(tools, job, batch, failure)
         case AfterCreate.PAUSE | AfterCreate.HEADER:
             tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=None, note=str(failure))
-            raise _paused(tools, job, failure)
+            raise _paused(tools, job, batch, failure)
         case AfterCreate.SPLIT:
             _split(tools, job, batch, failure)
         case AfterCreate.REFUSE:
@@ -164,13 +166,20 @@ def _refused_elsewhere(tools: Equipment, job: Job, batch: Batch, failure: ApiFai
     )
     tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
     if after in {AfterCreate.PAUSE, AfterCreate.HEADER}:
-        raise _paused(tools, job, failure)
+        raise _paused(tools, job, batch, failure)
 
 
-def _paused(tools: Equipment, job: Job, failure: ApiFailure) -> AccountProblem:
+def _paused(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> AccountProblem:
     tools.ledger.record_pause(job, str(failure))
-    cause, hint = why_paused(failure, job.settings)
-    return AccountProblem(f"{cause}: {failure!s}", hint=f"{hint}: batchctl submit {job.name}")
+    sent = _sent_headers(job, batch)
+    cause, hint = why_paused(failure, sent)
+    command = " ".join(filter(None, (f"batchctl submit {job.name}", cure(failure.message, sent.betas))))
+    return AccountProblem(f"{cause}: {failure!s}", hint=f"{hint}: {command}")
+
+
+def _sent_headers(job: Job, batch: Batch) -> Headers:
+    """Those that were recorded with the intent, and no newer ones."""
+    return batch.headers or job.settings.headers
 
 
 def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:

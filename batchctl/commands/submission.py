@@ -11,6 +11,7 @@ from batchctl.commands.planning import Input, Planner
 from batchctl.domain.cutting import limits_problem
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.estimating import Estimate
+from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Settings
 from batchctl.domain.names import beta_problem, name_problem
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a person asked for. `goes_on`: a job that is all sent is not refused; there is more to do than to send."""
+    """What a person asked for. `goes_on`: a job that is all sent is not refused; there is more to do than to send.
+
+    `change`: of the headers, where the job is there already. `named`: the parameters that the command line names.
+    """
 
     path: str
     settings: Settings
@@ -34,13 +38,15 @@ class Submission:
     goes_on: bool = False
     moved_to: str = ""
     budget: Budget = NO_LIMIT
+    change: Change = NO_CHANGE
+    named: frozenset[str] = frozenset()
 
 
 def check(tools: LightEquipment, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
     """Everything up to the plan: nothing is recorded and nothing is sent. The API is asked for its models, if it can be."""
     settings = wanted.settings
     problem = limits_problem(settings.max_requests, settings.max_bytes) or name_problem(wanted.name)
-    problem = problem or beta_problem(settings.betas)
+    problem = problem or wanted.change.problem() or beta_problem(settings.betas)
     if problem:
         raise UsageProblem(problem)
     models = Models(tools, settings, wanted.depth)

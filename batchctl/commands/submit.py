@@ -65,17 +65,6 @@ def already_sent(job: Job) -> Refused:
     )
 
 
-def refuse_other_caching(job: Job, wanted: Submission) -> None:
-    """A job that is there goes on as it was planned: who asks for another change of its requests must not believe in it."""
-    planned, asked = job.settings.cache_system, wanted.settings.cache_system
-    if asked and asked != planned:
-        how = f"with --cache-system {planned}" if planned else "without --cache-system"
-        raise Refused(
-            f"{job.name} was planned {how}, and goes on so",
-            hint="leave the option out; or send all of it anew, and pay for it: --again",
-        )
-
-
 def is_open(tools: Equipment, job: Job) -> bool:
     return any(b.state in OPEN for b in tools.ledger.batches(job))
 

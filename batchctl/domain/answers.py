@@ -8,7 +8,8 @@ import re
 from enum import Enum
 
 from batchctl.domain.errors import ApiFailure
-from batchctl.domain.model import Settings
+from batchctl.domain.headers import cure, is_about_header, shown_betas
+from batchctl.domain.model import Headers
 
 
 class AfterCreate(Enum):
@@ -40,9 +41,6 @@ _FIELD = re.compile(r"^`?[a-z_][\w-]*(?:[.\[][\w-]+\]?)*`?: ")
 _QUOTED = re.compile(r"'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 # The API's own validator says where in the body it found the fault: `requests.3.custom_id: ...`, `requests: ...`.
 _ABOUT_REQUESTS = re.compile(r"`?requests`?(?:[.\[]\d|:)")
-_ABOUT_HEADER = re.compile(
-    r"^`?anthropic-[a-z-]+`?:|`?anthropic-[a-z-]+`? headers?\b|\bheaders?:? `?anthropic-|^`?[a-z-]+`?: header is required"
-)
 ACCOUNT_CODES = {
     "organization_on_hold",
     "cmek_key_disabled",
@@ -88,11 +86,6 @@ def _text_is_about_money(lowered: str) -> bool:
     return any(part in lowered for part in (*SPEND_TEXT, *CREDIT_TEXT))
 
 
-def is_about_header(failure: ApiFailure) -> bool:
-    """A header that the API does not take, as a beta that was retired: no line can be at fault."""
-    return _ABOUT_HEADER.search(failure.message.strip().lower()) is not None
-
-
 def is_about_requests(failure: ApiFailure) -> bool:
     """Whether the API names what is in the batch. A sentence about "requests" does not."""
     return failure.error_code in REQUEST_CODES or _ABOUT_REQUESTS.match(failure.message.strip()) is not None
@@ -128,19 +121,22 @@ def after_create(failure: ApiFailure) -> AfterCreate:
 
 def _after_refusal(failure: ApiFailure) -> AfterCreate:
     """Only what names the requests is believed to be about them: a batch that is refused for good has to be mended by hand."""
-    if is_about_header(failure):
+    if is_about_header(failure.message):
         return AfterCreate.HEADER
     return AfterCreate.REFUSE if failure.status != 403 and is_about_requests(failure) else AfterCreate.PAUSE
 
 
-def why_paused(failure: ApiFailure, settings: Settings) -> tuple[str, str]:
-    """Return what stops a job after a create that made nothing, and what a person mends before it goes on."""
+def why_paused(failure: ApiFailure, headers: Headers) -> tuple[str, str]:
+    """Return what stops a job after a create that made nothing, and what a person mends before it goes on.
+
+    `headers`: what the create was sent with.
+    """
     if after_create(failure) is AfterCreate.HEADER:
-        betas = f"--beta {', '.join(settings.betas)}" if settings.betas else "no --beta"
-        ours = f"the job sends {betas} and --api-version {settings.api_version}"
+        ours = f"the job sends {shown_betas(headers.betas)} and --api-version {headers.api_version}"
+        mended = "To send the rest without it" if cure(failure.message, headers.betas) else "Once that is mended"
         return (
             "the API refuses a header, and with it every batch of this job",
-            f"{ours}; others come from ANTHROPIC_CUSTOM_HEADERS; no line is at fault. Once that is mended",
+            f"{ours}; others come from ANTHROPIC_CUSTOM_HEADERS; no line is at fault. {mended}",
         )
     if is_about_account(failure):
         return "the account stops this job", "mend the cause, then"

@@ -60,6 +60,14 @@ class Continued:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadersChanged:
+    """What the job sends from here on is sent with other headers; so many batches `keep` those that they were sent with."""
+
+    job: Job
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class Attached:
     """Batches made elsewhere are a job from here on."""
 
@@ -262,6 +270,7 @@ Event = (
     | ModelDeprecated
     | Planned
     | Continued
+    | HeadersChanged
     | Attached
     | Paired
     | SendingBegun

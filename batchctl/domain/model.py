@@ -181,6 +181,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """What governs all requests of a create: the anthropic-version header, and the values of the anthropic-beta header."""
+
+    api_version: str = API_VERSION
+    betas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """A cut of a round, as the ledger remembers it; a Message Batch once `message_batch_id` is known.
 
@@ -193,7 +201,8 @@ class Batch:
     `provisional`: found in the API's list, its results not verified yet; `identified`: some of its ids were read and are ours.
     `evidence`: what it rests on that a batch which was found in the list is ours; `held`: why a person must say so.
     `put_off_at`: when `not_before` was set, by the same clock.
-    `api`: base URL, account and key that the create was sent with.
+    `api`: base URL, account and key that the create was sent with; `headers`: its headers, the last that were sent while its
+    outcome is open or it is planned again. None where nothing was sent, or not by this workspace.
     `deleted_at`: since when the API has no results of it, removed at a person's wish or by the API itself.
     `counts_unread`: the API's counters could not be read when it last described the batch.
     `usage_unread`: successes that do not say what they used; None where usage was not summed up when it was downloaded.
@@ -218,6 +227,7 @@ class Batch:
     unknown_creates: int = 0
     unproven_refusals: int = 0
     api: str = ""
+    headers: Headers | None = None
     not_before: datetime | None = None
     put_off_at: datetime | None = None
     missing_since: datetime | None = None
@@ -301,8 +311,9 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a job was submitted with; a continued job keeps its own.
+    """What a job was submitted with; a continued job keeps its own, but for the headers of what it still has to send.
 
+    `depth`: in what depth its requests were checked (auto, full, envelope).
     `cache_system`: for how long a shared system prompt was asked to be cached (5m, 1h); empty where nothing was changed.
     `size_start`: where the sizes of its batches begin (`cutting.size_of`); None where all of them have `max_requests`.
     """
@@ -314,6 +325,11 @@ class Settings:
     labels: dict[str, str] = field(default_factory=dict)
     cache_system: str = ""
     size_start: int | None = None
+    depth: str = "auto"
+
+    @property
+    def headers(self) -> Headers:
+        return Headers(api_version=self.api_version, betas=self.betas)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

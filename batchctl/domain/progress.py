@@ -3,6 +3,7 @@
 Progress counts ended batches: the API's own counters stay 0 until a batch has ended.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,11 +11,13 @@ from enum import StrEnum
 from statistics import median
 
 from batchctl.domain.classifying import FIX_TYPES
+from batchctl.domain.headers import cure, headers_of
 from batchctl.domain.model import (
     RETENTION,
     Batch,
     FailureClass,
     Failures,
+    Headers,
     Job,
     Merged,
     Outcome,
@@ -43,12 +46,15 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
+    """`headers`: what its batches were sent with, or will be, and how many of them; None where that is not known."""
+
     number: int
     requests: int
     batches: int
     by_state: dict[State, int]
     counts: RequestCounts
     created_at: datetime
+    headers: tuple[tuple[Headers | None, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +220,10 @@ def next_command(
         case Stage.SENDING | Stage.IN_DOUBT | Stage.RUNNING if job.canceled_at is not None:
             # Nothing of it is sent; the same command goes on asking, and brings home what was answered.
             return f"batchctl cancel {job.name}"
-        case Stage.SENDING | Stage.IN_DOUBT | Stage.PAUSED:
+        case Stage.SENDING | Stage.IN_DOUBT:
             return f"batchctl submit {job.name}"
+        case Stage.PAUSED:
+            return " ".join(filter(None, (f"batchctl submit {job.name}", cure(job.paused, job.settings.betas))))
         case Stage.LOST:
             return f"batchctl resolve {job.name}"
         case Stage.RUNNING:
@@ -245,7 +253,12 @@ def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
         return f"batchctl retry {job.name} --only account{' --only retry' if passing else ''}"
     if passing and not is_lasting:
         return f"batchctl retry {job.name}"
-    if passing or any(f.failure_class is FailureClass.FIX and f.outcome is Outcome.ERRORED for f in failures):
+    to_mend = [f for f in failures if f.failure_class is FailureClass.FIX and f.outcome is Outcome.ERRORED]
+    refused = [cure(f.sample_message, job.settings.betas) for f in to_mend]
+    if not passing and to_mend and all(refused):
+        # No line is at fault: there is nothing to edit.
+        return f"batchctl retry {job.name} --include-invalid {refused[0]}"
+    if passing or to_mend:
         return f"batchctl retry {job.name} --include-invalid --edit"
     if any(f.outcome is Outcome.CANCELED for f in failures):
         return f"batchctl retry {job.name} --include-canceled"
@@ -268,6 +281,7 @@ def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundRepor
         by_state=by_state,
         counts=sum((b.counts for b in mine), RequestCounts()),
         created_at=planned.created_at,
+        headers=tuple(Counter(headers_of(job, b) for b in mine).items()),
     )
 
 

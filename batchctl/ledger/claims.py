@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import Batch, IfAbsent, State, Unconfirmed
+from batchctl.domain.model import Batch, Headers, IfAbsent, State, Unconfirmed
 from batchctl.ledger import owners
+from batchctl.ledger.rows import headers_values
 from batchctl.ledger.schema import batch, job, place
 from batchctl.ledger.store import Store, advance
 
@@ -35,7 +36,8 @@ class Claims(Store):
         """The claim that is also the intent: from here until an answer is recorded, the batch may exist.
 
         Return the batch with its new attempt; None where another was first, or the job was canceled meanwhile.
-        `created_after`: the newest `created_at` that the API has shown so far; `api` says where the create goes.
+        `created_after`: the newest `created_at` that the API has shown so far; `api` says where the create goes. It is to be
+        sent with the headers that it has then: those of the job at this instant, whoever changed them since it was planned.
         """
         fresh: dict[str, Any] = {
             "attempt": wanted.attempt + 1,
@@ -54,7 +56,11 @@ class Claims(Store):
             if db.scalar(sa.select(job.c.canceled_at).where(job.c.id == wanted.job_id)) is not None:
                 db.rollback()
                 return None
-            advance(db, wanted.id, State.SUBMITTING, now, "", **fresh)
+            api_version, betas = db.execute(
+                sa.select(job.c.api_version, job.c.betas).where(job.c.id == wanted.job_id)
+            ).one()
+            headers = Headers(api_version=api_version, betas=tuple(betas))
+            advance(db, wanted.id, State.SUBMITTING, now, "", headers=headers_values(headers), **fresh)
             db.execute(sa.update(place).values(generation=place.c.generation + 1))
         return replace(
             wanted,
@@ -65,6 +71,7 @@ class Claims(Store):
             unconfirmed=Unconfirmed.UNKNOWN,
             if_absent=IfAbsent.PLAN,
             api=api,
+            headers=headers,
             looks=0,
             not_before=None,
         )

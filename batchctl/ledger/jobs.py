@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchctl.domain.attaching import may_be
-from batchctl.domain.model import Cut, Job, Merged, MessageBatch, Round, State
+from batchctl.domain.model import Cut, Headers, Job, Merged, MessageBatch, Round, State
 from batchctl.domain.states import OF_STATUS
 from batchctl.ledger.questions import IN_DOUBT
-from batchctl.ledger.rows import batch_of, cut_values, forecast_values, merged_values, seen_values
+from batchctl.ledger.rows import batch_of, cut_values, forecast_values, headers_values, merged_values, seen_values
 from batchctl.ledger.schema import batch, failure, job, move, presumed, round_, stranger, surplus, usage
 from batchctl.ledger.store import Store
 
@@ -111,6 +111,19 @@ class Jobs(Store):
         """What all rounds together may cost from now on, in US dollars."""
         self._update_job(of, max_cost=str(max_cost))
 
+    def record_headers(self, of: Job, headers: Headers) -> bool:
+        """With what the job sends from here on: what is planned, and later rounds. What was sent keeps the headers of its create.
+
+        False where they are no longer those that `of` has: another process changed them, and who asked has not seen that.
+        """
+        with self._write() as db:
+            stored = sa.select(job.c.api_version, job.c.betas).where(job.c.id == of.id)
+            api_version, betas = db.execute(stored).one()
+            if (api_version, tuple(betas)) != (of.settings.api_version, of.settings.betas):
+                return False
+            db.execute(sa.update(job).where(job.c.id == of.id).values(headers_values(headers)))
+        return True
+
     def record_window(self, of: Job, requests: int, at: datetime) -> None:
         """How many requests of the job the API's queue took at once when it last refused, or took, more."""
         self._update_job(of, window=requests, window_at=at)
@@ -144,6 +157,7 @@ def _job_values(new: Job) -> dict[str, Any]:
         "labels": settings.labels,
         "cache_system": settings.cache_system,
         "size_start": settings.size_start,
+        "depth": settings.depth,
         "may_be_copied": new.may_be_copied,
         "max_cost": None if new.max_cost is None else str(new.max_cost),
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from batchctl.domain.errors import LedgerProblem
@@ -14,6 +15,7 @@ from batchctl.domain.model import (
     Cut,
     FailureClass,
     Failures,
+    Headers,
     IfAbsent,
     Job,
     Merged,
@@ -45,11 +47,23 @@ _INSTANTS = (
     "ended_at", "looked_at",
 )  # fmt: skip
 PRESUMED = ("batch_id", *_CUT, "created_after")
-BATCH = ("state", "unconfirmed", "if_absent", "owner", "lease_until", *_CUT, *COUNTERS, *_PLAIN, *_FLAGS, *_INSTANTS)
+BATCH = (
+    "state",
+    "unconfirmed",
+    "if_absent",
+    "owner",
+    "lease_until",
+    "headers",
+    *_CUT,
+    *COUNTERS,
+    *_PLAIN,
+    *_FLAGS,
+    *_INSTANTS,
+)
 ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast")
 JOB = (
     "id", "name", "input_path", "input_sha256", "input_size", "input_mtime_ns", "line_count", "left_out", "api_version",
-    "betas", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "created_at", "paused", "hold_until", "hold_at", "hold_reason", "canceled_at",
+    "betas", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth", "created_at", "paused", "hold_until", "hold_at", "hold_reason", "canceled_at",
     "may_be_copied", "window", "window_at", "max_cost", "merged",
 )  # fmt: skip
 USED = {
@@ -86,6 +100,7 @@ def job_of(row: Row, rounds: Sequence[Round], surplus: Sequence[tuple[str, bool]
         labels=json.loads(of.pop("labels")),
         cache_system=of.pop("cache_system"),
         size_start=of.pop("size_start"),
+        depth=of.pop("depth"),
     )
     for name in ("created_at", "hold_until", "hold_at", "canceled_at", "window_at"):
         of[name] = instant(of[name])
@@ -135,18 +150,30 @@ def spent_values(spent: Spent) -> dict[str, Any]:
 def batch_of(row: Row) -> Batch:
     # A thousand of them make one picture: from left to right, each value touched once.
     values = iter(row)
-    state, unconfirmed, if_absent, owner, lease_until = (next(values) for _ in range(5))
+    state, unconfirmed, if_absent, owner, lease_until, headers = (next(values) for _ in range(6))
     return Batch(
         state=State(state),
         unconfirmed=Unconfirmed(unconfirmed),
         if_absent=IfAbsent(if_absent),
         claim=Claim(owner=owner, until=datetime.fromisoformat(lease_until)) if owner else None,
+        headers=_headers_of(headers) if headers else None,
         cut=Cut(**_taken(_CUT, values)),
         counts=RequestCounts(**_taken(COUNTERS, values)),
         **_taken(_PLAIN, values),
         **_taken(_FLAGS, map(bool, values)),
         **_taken(_INSTANTS, map(instant, values)),
     )
+
+
+@lru_cache(maxsize=64)
+def _headers_of(stored: str) -> Headers | None:
+    """A job has a few of them, and a thousand batches."""
+    of = json.loads(stored)
+    return Headers(api_version=of["api_version"], betas=tuple(of["betas"])) if of else None
+
+
+def headers_values(headers: Headers) -> dict[str, Any]:
+    return {"api_version": headers.api_version, "betas": list(headers.betas)}
 
 
 def presumed_of(row: Row) -> Presumed:

@@ -40,8 +40,8 @@ job = sa.Table(
     _column("input_mtime_ns", sa.BigInteger, "its mtime when it was planned; 0 for stdin"),
     _column("line_count", sa.BigInteger, "lines that hold something: the requests planned and the lines left out"),
     _column("left_out", sa.BigInteger, "lines left out by --skip-bad, or in no attached batch: they stay unanswered"),
-    _column("api_version", sa.String(10), "the anthropic-version header of its creates"),
-    _column("betas", sa.JSON, "list of values of the anthropic-beta header of its creates"),
+    _column("api_version", sa.String(10), "the anthropic-version header of what it sends from here on"),
+    _column("betas", sa.JSON, "list of values of the anthropic-beta header of what it sends from here on"),
     _column("max_requests", sa.Integer, "requests per batch it was cut by"),
     _column("max_bytes", sa.BigInteger, "body bytes per batch it was cut by"),
     _column(
@@ -49,6 +49,7 @@ job = sa.Table(
     ),
     _column("labels", sa.JSON, "object of the labels given at submit"),
     _column("cache_system", sa.String(2), "5m or 1h where cache_control was added to its system prompts; else empty"),
+    _column("depth", sa.String(8), "in what depth its requests were checked: auto full envelope"),
     _column("created_at", Instant, "when the plan was made"),
     _column("paused", sa.Text, "why no batch may be sent (key, billing, credit); empty when one may"),
     _column(
@@ -113,6 +114,9 @@ batch = sa.Table(
     _column("unknown_creates", sa.Integer, "creates of unknown outcome that were presumed to have made nothing"),
     _column("unproven_refusals", sa.Integer, "refusals not from the API that were presumed to be true"),
     _column("api", sa.Text, "base URL, account and salted fingerprint of the key of the last create"),
+    _column(
+        "headers", sa.JSON, "api_version and betas of the last create; null: it was not sent from here", nullable=True
+    ),
     _column("not_before", Instant, "no step on it before this time", nullable=True),
     _column("put_off_at", Instant, "when not_before was set, by the same clock", nullable=True),
     _column("missing_since", Instant, "since when the API answers 404 for it", nullable=True),

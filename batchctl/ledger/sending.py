@@ -149,7 +149,14 @@ class Sending(Store):
                 is_free = sa.and_(batch.c.id == one.id, batch.c.owner.is_(None), batch.c.attempt == one.attempt)
                 if db.scalar(sa.select(batch.c.state).where(is_free)) == State.PLANNED.value:
                     unknown = {"unconfirmed": Unconfirmed.COPIED.value, "if_absent": IfAbsent.PLAN.value}
-                    fresh = {"intent_at": now, "created_after": None, "looks": 0, "not_before": None, "api": api}
+                    fresh: dict[str, Any] = {
+                        "intent_at": now,
+                        "created_after": None,
+                        "looks": 0,
+                        "not_before": None,
+                        "api": api,
+                    }
+                    fresh["headers"] = sa.null()
                     advance(db, one.id, State.SUBMITTING, now, note, **unknown, **fresh)
 
     def record_refused(self, sent: Batch, owner: str, now: datetime, note: str) -> bool:

@@ -17,9 +17,9 @@ from batchctl.domain.errors import LedgerProblem
 # is of a table that migrations have brought up to date: it has defaults, and new columns last.
 TABLES = {
     "alembic_version": ("22e6a066671e8790",),
-    "batch": ("25cf41ec83163381", "054c61fa526710d6"),
+    "batch": ("76b11439df122c46", "58ae5f5ad8e5515a"),
     "failure": ("f6ecc1e817b2e268",),
-    "job": ("f5607b55dfa7fd52", "bc768a48be9867dc"),
+    "job": ("120b1ee3d97716c0", "985a96115102e87d"),
     "move": ("2b8bcfd29d0e6c7d",),
     "place": ("4dd8011e7db95baf",),
     "presumed": ("498b7e2c12fcd79d",),

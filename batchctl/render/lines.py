@@ -28,7 +28,7 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return _of_checking(event)
         case events.Planned():
             return planned(event)
-        case events.Attached() | events.Paired() | events.Continued():
+        case events.Attached() | events.Paired() | events.Continued() | events.HeadersChanged():
             return _of_a_job(event)
         case (
             events.BatchSent()
@@ -140,7 +140,7 @@ def _forecast(of: Forecast) -> str:
     return f", about {dollars(of.expected)}, {most}" + (f" ({clean(of.prices, 120)})" if of.prices else "")
 
 
-def _of_a_job(event: events.Attached | events.Paired | events.Continued) -> Line:
+def _of_a_job(event: events.Attached | events.Paired | events.Continued | events.HeadersChanged) -> Line:
     match event:
         case events.Attached(job, batches):
             return attached(job, batches)
@@ -148,6 +148,11 @@ def _of_a_job(event: events.Attached | events.Paired | events.Continued) -> Line
             return paired(job, batches)
         case events.Continued(job, left):
             return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
+        case events.HeadersChanged(job, keep):
+            settings = job.settings
+            betas = ", ".join(clean(beta) for beta in settings.betas) or "none"
+            kept = f"; {plural(keep, 'batch')} keep what they were sent with" if keep else ""
+            return Line(f"headers    {job.name}: betas from here on: {betas}; API version {settings.api_version}{kept}")
 
 
 def attached(job: Job, batches: Sequence[Batch]) -> Line:

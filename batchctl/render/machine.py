@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from batchctl.domain.errors import BatchctlError
-from batchctl.domain.model import Batch, Failures, Merged, MessageBatch
+from batchctl.domain.headers import headers_of
+from batchctl.domain.model import Batch, Failures, Headers, Merged, MessageBatch
 from batchctl.domain.money import Cached, Forecast, Total
 from batchctl.domain.progress import JobReport
 from batchctl.render.text import is_harmless, is_utf8
@@ -76,6 +77,8 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
         "input_sha256": job.input_sha256 if job.has_requests else None,
         "labels": job.settings.labels,
         "cache_system": job.settings.cache_system or None,
+        "api_version": job.settings.api_version,
+        "betas": list(job.settings.betas),
         "max_cost_usd": None if job.max_cost is None else usd(job.max_cost),
         "requests": job.count,
         "left_out": job.left_out,
@@ -98,6 +101,7 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
                 "batches": r.batches,
                 "states": {state.value: n for state, n in r.by_state.items()},
                 "request_counts": asdict(r.counts),
+                "headers": [{**headers_shape(headers), "batches": n} for headers, n in r.headers],
             }
             for r in report.rounds
         ],
@@ -106,11 +110,16 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
         "failures": [failures_shape(f) for f in report.failures],
         "warnings": list(report.warnings),
         "next_command": report.next_command or None,
-        **({"message_batches": [batch_shape(b) for b in report.batches]} if with_batches else {}),
+        **({"message_batches": [batch_shape(b, headers_of(job, b)) for b in report.batches]} if with_batches else {}),
     }
 
 
-def batch_shape(batch: Batch) -> dict[str, Any]:
+def headers_shape(of: Headers | None) -> dict[str, Any]:
+    """Null where they are not known: of batches that were made elsewhere."""
+    return {"api_version": of.api_version if of else None, "betas": list(of.betas) if of else None}
+
+
+def batch_shape(batch: Batch, headers: Headers | None) -> dict[str, Any]:
     return {
         "id": batch.message_batch_id,
         "round": batch.round,
@@ -122,6 +131,7 @@ def batch_shape(batch: Batch) -> dict[str, Any]:
         "provisional": batch.provisional,
         "evidence": batch.evidence or None,
         "held": batch.held or None,
+        **headers_shape(headers),
         "request_counts": asdict(batch.counts),
         "created_at": batch.created_at,
         "expires_at": batch.expires_at,

@@ -26,7 +26,9 @@ ASKING = (
     "attach",
 )
 READING = ("verify", "cost", "prices")
-_COMMAND = re.compile(rf"(?<![\w./-])batchctl ({'|'.join((*ASKING, *READING))})\b(?! --(?:workspace|base-url)\b)")
+_COMMAND = re.compile(
+    rf"(?<![\w./-])batchctl ({'|'.join((*ASKING, *READING))})\b(?! --(?:workspace|base-url|insecure-http)\b)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +40,19 @@ class Given:
 
     workspace: str = ""
     base_url: str = ""
+    insecure_http: bool = False
 
     def in_full(self, text: str) -> str:
         """The text, with these options in each command of ours that it names."""
-        return _COMMAND.sub(self._with_options, text) if self.workspace or self.base_url else text
+        return _COMMAND.sub(self._with_options, text) if self.workspace or self.base_url or self.insecure_http else text
 
     def _with_options(self, named: re.Match[str]) -> str:
         base_url = self.base_url if named[1] in ASKING else ""
         options = (("--workspace", self.workspace), ("--base-url", base_url))
-        return " ".join((named[0], *(f"{name} {shlex.quote(value)}" for name, value in options if value)))
+        said = [f"{name} {shlex.quote(value)}" for name, value in options if value]
+        if self.insecure_http and named[1] in ASKING:
+            said.append("--insecure-http")
+        return " ".join((named[0], *said))
 
     def path(self, path: str | Path) -> str:
         """A file, as it stands in a command: the folder of the command is kept with it where the workspace is."""

@@ -11,11 +11,12 @@ import math
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from batchctl.domain.catalog import Model
 from batchctl.domain.errors import ApiFailure, BatchctlError, CertificateProblem, UsageProblem
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 PATH = "/v1/messages/batches"
 MODELS_PATH = "/v1/models"
+API_DOMAIN = "anthropic.com"
 LIFECYCLES = ("active", "deprecated", "retired")
 COUNT_PATH = "/v1/messages/count_tokens"
 LIST_LIMIT = 1000  # the API's most, in one page
@@ -116,11 +118,18 @@ class Transport:
         is_stopped: Callable[[], bool] = bool,
         patience: float = ANSWER_TIMEOUT_SECONDS,
         longest: float = WHOLE_ANSWER_SECONDS,
+        api_version: str = API_VERSION,
+        insecure_http: bool = False,
     ) -> None:
         """`patience`: seconds without a byte of an answer, `longest`: for all of it, an upload apart. `is_stopped`: asked while
-        one is read. Raises UsageProblem for a URL that would show the key.
+        one is read. `api_version`: of every call that names no other.
+
+        Raises UsageProblem for a URL that would show the key, as `checked_base_url` does.
         """
-        self.base_url = checked_base_url(base_url or os.environ.get("ANTHROPIC_BASE_URL") or "")
+        self.base_url = checked_base_url(
+            base_url or os.environ.get("ANTHROPIC_BASE_URL") or "", insecure_http=insecure_http
+        )
+        self.api_version = api_version
         self._is_stopped = is_stopped
         self._patience = patience
         self._longest = longest
@@ -251,7 +260,7 @@ class Transport:
             "max_retries": 0,
             # A followed redirect would send an empty body, or our key to another host.
             "follow_redirects": False,
-            "headers": {"anthropic-version": API_VERSION, **headers},
+            "headers": {"anthropic-version": self.api_version, **headers},
             "timeout": _timeout(self._patience if isinstance(content, bytes | None) else UPLOAD_TIMEOUT_SECONDS),
         }
         if query:
@@ -274,19 +283,32 @@ class Transport:
             return self._client
 
 
-def checked_base_url(base_url: str) -> str:
-    """Empty for the SDK's own. Raises UsageProblem for one that would show the key on the wire."""
+def checked_base_url(base_url: str, *, insecure_http: bool = False) -> str:
+    """Empty for the SDK's own. Raises UsageProblem for one that would show the key on the wire.
+
+    `insecure_http`: a person says that it may, to a host inside their own network. Never to the API's own.
+    """
     if not base_url:
         return ""
     host = host_of(base_url)
     if not host:
         raise UsageProblem(f"--base-url {shown_url(base_url)!r} is not a URL", hint="like https://api.anthropic.com")
-    if not base_url.lower().startswith("https:") and not is_loopback(host):
+    if base_url.lower().startswith("https:") or is_loopback(host):
+        return base_url
+    if is_host_of_api(host):
+        raise UsageProblem(f"{shown_url(base_url)}: a key is never sent to the API over plain http", hint="use https")
+    if not insecure_http:
         raise UsageProblem(
             f"{shown_url(base_url)}: a key is not sent over plain http, except to this machine",
-            hint="use https",
+            hint="use https; or, where everybody on the way may read the key, as inside a cluster: --insecure-http",
         )
     return base_url
+
+
+def is_host_of_api(host: str) -> bool:
+    """However it is written: a resolver takes other dots and other letters for the same, and one dot more at the end."""
+    plain = unicodedata.normalize("NFKC", unquote(host)).replace("\u3002", ".").lower().strip(".")
+    return plain == API_DOMAIN or plain.endswith(f".{API_DOMAIN}")
 
 
 def host_of(url: str) -> str:

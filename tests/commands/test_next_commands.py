@@ -177,7 +177,7 @@ SCENES: list[tuple[Callable[[Elsewhere], Ran], list[str]]] = [
     (_of_a_wrong_request, ["retry", "retry"]),
     (_of_an_account, ["submit", "status"]),
     (_of_a_refused_batch, ["run", "retry"]),
-    (_of_a_header, ["submit"]),
+    (_of_a_header, ["submit", "status"]),
     (_of_a_missing_file, ["status"]),
     (_of_a_second_cancel, ["fetch"]),
     (_of_a_checkup, ["status"]),

@@ -14,7 +14,7 @@ from batchctl.domain.answers import (
     why_paused,
 )
 from batchctl.domain.errors import ApiFailure
-from batchctl.domain.model import Settings
+from batchctl.domain.model import Headers
 
 SPEND_400 = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
 SPEND_429 = "You have reached your API usage limits: you will regain access on 2026-12-01 at 00:00 UTC."
@@ -143,18 +143,18 @@ def test_a_code_is_believed_before_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "settings", "says"),
+    ("message", "headers", "says"),
     [
-        (BETA, Settings(betas=("gone-2025-01-01", "other")), ("a header", "--beta gone-2025-01-01, other", "CUSTOM")),
-        (BETA, Settings(), ("a header", "no --beta", "--api-version")),
-        ("This organization has been disabled.", Settings(), ("the account stops this job", "mend the cause")),
-        ("Something else", Settings(), ("names no request", "no line is refused")),
+        (BETA, Headers(betas=("gone-2025-01-01", "other")), ("a header", "--beta gone-2025-01-01, other", "CUSTOM")),
+        (BETA, Headers(), ("a header", "no --beta", "--api-version")),
+        ("This organization has been disabled.", Headers(), ("the account stops this job", "mend the cause")),
+        ("Something else", Headers(), ("names no request", "no line is refused")),
     ],
 )
 def test_what_stops_a_job_is_told_with_what_there_is_to_mend(
-    message: str, settings: Settings, says: tuple[str, ...]
+    message: str, headers: Headers, says: tuple[str, ...]
 ) -> None:
-    said = " ".join(why_paused(ApiFailure(message, status=400, has_envelope=True), settings))
+    said = " ".join(why_paused(ApiFailure(message, status=400, has_envelope=True), headers))
     assert all(part in said for part in says)
     assert "edit" not in said
 

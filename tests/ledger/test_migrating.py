@@ -187,6 +187,15 @@ def test_a_job_is_what_it_was(migrated: Ledger) -> None:
     assert len(migrated.failures(job)) == len(migrated.moves(job)) == 1
 
 
+def test_what_was_sent_has_the_headers_of_its_job_and_what_was_not_has_none(migrated: Ledger) -> None:
+    found = batches(migrated)
+    theirs = migrated.job("reviews-7f3a").settings.headers
+    sent = {number for number, b in found.items() if b.headers == theirs}
+    assert sent == {2, 3, 5}, "those whose create was begun, as the ledger says"
+    assert all(found[number].headers is None for number in found.keys() - sent)
+    assert migrated.job("reviews-7f3a").settings.depth == "auto"
+
+
 def test_where_it_lies_is_not_known_and_its_names_are_new(migrated: Ledger, old: Path) -> None:
     workspace_id, salt, place, generation = migrated.stored_place()
     assert (place, generation) == (Place(machine="", path="", device=0, inode=0), 0)

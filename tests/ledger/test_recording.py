@@ -111,6 +111,7 @@ def test_a_job_is_read_back_as_it_was_recorded(ledger: Ledger) -> None:
         max_bytes=5000,
         labels={"k": "ü"},
         size_start=137,
+        depth="full",
     )
     given = a_job("weird-7f3a", [a_round(count=3)], settings=settings, left_out=2, line_count=5, may_be_copied=True)
     recorded = ledger.record_job(given, [a_cut(2), a_cut(1, 2)])

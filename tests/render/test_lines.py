@@ -9,7 +9,7 @@ from builders import HOUR, NOW, a_batch, a_job
 from batchctl.domain import events
 from batchctl.domain.caching import Caching, Left, Short
 from batchctl.domain.checking import Fault, Severity
-from batchctl.domain.model import RequestCounts, State
+from batchctl.domain.model import RequestCounts, Settings, State
 from batchctl.domain.plans import Problem, Scan
 from batchctl.domain.progress import report
 from batchctl.render.lines import line_of, problem
@@ -104,6 +104,16 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
     ),
     (events.Planned(JOB, 1, 1, 530, 2), "good", "planned    reviews-7f3a round 2: 1 request in 1 batch, 530 B"),
     (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches not sent yet, as it was planned"),
+    (
+        events.HeadersChanged(a_job(settings=Settings(betas=("a-1", "b-2"))), 2),
+        "plain",
+        "headers    reviews-7f3a: betas from here on: a-1, b-2; API version 2026-10-21; 2 batches keep what they were sent with",
+    ),
+    (
+        events.HeadersChanged(JOB, 0),
+        "plain",
+        "headers    reviews-7f3a: betas from here on: none; API version 2026-10-21",
+    ),
     (
         events.Attached(JOB, (a_batch(State.ENDED), a_batch(State.IN_PROGRESS), a_batch(State.ENDED))),
         "good",

@@ -21,6 +21,7 @@ from batchctl.domain.model import (
     Claim,
     FailureClass,
     Failures,
+    Headers,
     Job,
     Merged,
     Outcome,
@@ -269,6 +270,8 @@ JOB_KEYS = [
     "input_sha256",
     "labels",
     "cache_system",
+    "api_version",
+    "betas",
     "max_cost_usd",
     "requests",
     "left_out",
@@ -312,6 +315,28 @@ def test_what_rests_on_evidence_is_told_to_programs() -> None:
     assert (held["stage"], held["next_command"]) == ("in doubt", "batchctl resolve reviews-7f3a")
     assert held["message_batches"][0]["held"] == "msgbatch_1: its model differs"
     assert (held["rests_on"], held["batches"]["provisional"]) == (None, 0)
+
+
+def test_a_round_names_the_headers_of_its_batches_and_how_many_have_each() -> None:
+    old, new = Headers(betas=("gone-1", "kept-1")), Headers(api_version="2023-06-01", betas=("kept-1",))
+    job = a_job(settings=Settings(api_version=new.api_version, betas=new.betas))
+    batches = [
+        a_batch(State.FETCHED, headers=old),
+        # Its outcome is not known: it may exist, with the headers that it was sent with.
+        a_batch(State.SUBMITTING, headers=old),
+        a_batch(State.IN_PROGRESS),
+        # Planned again after a create that made nothing: the next one has the headers of the job.
+        a_batch(State.PLANNED, headers=old),
+        a_batch(State.PLANNED),
+    ]
+    found = written(machine.job_shape(report(job, batches, (), NOW), with_batches=True))
+    assert (found["api_version"], found["betas"]) == ("2023-06-01", ["kept-1"])
+    assert found["rounds"][0]["headers"] == [
+        {"api_version": old.api_version, "betas": ["gone-1", "kept-1"], "batches": 2},
+        {"api_version": None, "betas": None, "batches": 1},
+        {"api_version": "2023-06-01", "betas": ["kept-1"], "batches": 2},
+    ]
+    assert [one["betas"] for one in found["message_batches"]] == [[*old.betas], [*old.betas], None, *[["kept-1"]] * 2]
 
 
 def test_a_candidate_that_cannot_be_read_is_null_and_never_zero() -> None:
