@@ -6,7 +6,8 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, TypeVar
 
@@ -66,6 +67,48 @@ class Loopback(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
+class Forwarding(ThreadingHTTPServer):
+    """Passes on to the API at `url` whatever it is asked, answers as that does, and keeps what it was asked."""
+
+    def __init__(self, url: str) -> None:
+        self.asked: list[Asked] = []
+        server, (host, _, port) = self, url.removeprefix("http://").partition(":")
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                server.asked.append(Asked(self.command, self.path, headers))
+                body = self.rfile.read(int(headers.get("content-length", 0)))
+                with closing(HTTPConnection(host, int(port), timeout=30)) as there:
+                    there.request(self.command, self.path, body, {**headers, "accept-encoding": "identity"})
+                    answer = there.getresponse()
+                    said = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                        self.send_header(name, value)
+                self.send_header("content-length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            do_POST = do_DELETE = do_GET  # noqa: N815 - the server's own names
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def forwarding(url: str) -> Iterator[Forwarding]:
+    with Forwarding(url) as server, _served(server):
+        yield server
+
+
 @contextmanager
 def answering(
     answer: Callable[[str, str], Answer | Streamed], secured: ssl.SSLContext | None = None
@@ -75,13 +118,19 @@ def answering(
         if secured is not None:
             # The handshake belongs to the thread of the connection, and one that fails is the test's own.
             server.socket = secured.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
+        with _served(server):
             yield server
-        finally:
-            server.shutdown()
-            thread.join(timeout=10)
+
+
+@contextmanager
+def _served(server: ThreadingHTTPServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join(timeout=10)
 
 
 def always(answer: Said) -> Callable[[str, str], Said]:

@@ -13,6 +13,7 @@ _HEADER = re.compile(
     r"^`?anthropic-[a-z-]+`?:|`?anthropic-[a-z-]+`? headers?\b|\bheaders?:? `?anthropic-|^`?[a-z-]+`?: header is required"
 )
 _BETA_HEADER = "anthropic-beta"
+_KEPT = re.compile(r"^HTTP \d{3} (?:[a-z_]+_error )?")
 _QUOTED = re.compile(r"[`'\"]([^`'\"]+)[`'\"]")
 
 
@@ -78,8 +79,10 @@ def is_about_header(text: str) -> bool:
 def cure(text: str, betas: Collection[str]) -> str:
     """The options that take off the betas which the API does not take; empty where it is none of the job's.
 
-    `text`: what the API said. Where it names no value, and the job has one alone, it is that.
+    `text`: what the API said, also as it is kept, behind its status and type. Where it names no value, and the job has one
+    alone, it is that.
     """
+    text = _KEPT.sub("", text)
     if not is_about_header(text) or _BETA_HEADER not in text.lower():
         return ""
     refused = [beta for beta in betas if re.search(rf"(?<![\w.-]){re.escape(beta)}(?![\w-]|\.\w)", text)]

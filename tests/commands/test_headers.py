@@ -208,7 +208,7 @@ def test_a_run_sends_what_failed_with_the_headers_of_then(person: Person, emulat
 
 @pytest.mark.parametrize("has_made", [True, False])
 def test_a_batch_in_doubt_keeps_its_headers_until_its_outcome_is_known(
-    person: Person, emulator: Running, has_made: bool
+    person: Person, emulator: Running, *, has_made: bool
 ) -> None:
     knows(emulator, GONE, KEPT)
     # Both after the whole body, so that nobody can know.

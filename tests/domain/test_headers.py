@@ -23,6 +23,8 @@ SAID = "Unexpected value(s) `{}` for the `anthropic-beta` header. Please consult
         (SAID.format("other-1"), ["b-2"], ""),
         (SAID.format("gone-1"), ["gone", "one-1"], ""),
         ("anthropic-beta: gone-1 is no longer supported", ["gone-1"], "--no-beta gone-1"),
+        ("HTTP 400 invalid_request_error anthropic-beta: gone-1 is gone (req_1)", ["gone-1"], "--no-beta gone-1"),
+        ("HTTP 400 anthropic-beta: gone-1 is gone", ["gone-1"], "--no-beta gone-1"),
         ("anthropic-beta: gone-1.", ["gone-1", "gone-1.5"], "--no-beta gone-1"),
         # It names none, and the job has one.
         ("The `anthropic-beta` header is not valid", ["b-2"], "--no-beta b-2"),
