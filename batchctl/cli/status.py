@@ -6,7 +6,6 @@ from batchctl.cli.exit_status import DONE, OF_STAGE
 from batchctl.cli.wiring import Common, run, run_light
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.commands.finding import find_job
-from batchctl.commands.headers import speak_as
 from batchctl.commands.picture import all_jobs, report_of
 from batchctl.render.screen import Screen
 
@@ -23,6 +22,7 @@ def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide
 
     def asked(tools: Equipment, screen: Screen) -> int:
         from batchctl.commands import status as looking  # noqa: PLC0415 - keeps --offline quick
+        from batchctl.commands.headers import speak_as  # noqa: PLC0415 - as above
 
         job = speak_as(tools, find_job(tools.ledger, word))
         report, unreachable = looking.status(tools, job)

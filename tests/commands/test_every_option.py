@@ -227,7 +227,8 @@ QUICK = [n for n, case in enumerate(EFFECTS) if case in SOME]
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_option_has_a_verdict(verb: str) -> None:
-    options = {name for param in COMMAND.commands[verb].params for name in param.opts if name.startswith("--")}
+    group: Any = COMMAND
+    options = {name for param in group.commands[verb].params for name in param.opts if name.startswith("--")}
     assert options == set(TABLE[verb]), "an option without a verdict is one that may be ignored"
 
 
