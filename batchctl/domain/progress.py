@@ -234,10 +234,11 @@ def next_command(
             # What a person canceled goes again at their word only: the warnings say how.
             return ""
         case Stage.INCOMPLETE:
-            command = _retry_command(job, failures)
-            if not command and paused_turns and job.has_requests:
-                return f"batchctl retry {job.name} --only pause_turn --edit"
-            return command
+            return _retry_command(job, failures) or _command_for_paused(job, paused_turns)
+
+
+def _command_for_paused(job: Job, turns: int) -> str:
+    return f"batchctl retry {job.name} --only pause_turn --edit" if turns and job.has_requests else ""
 
 
 def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
