@@ -119,6 +119,13 @@ def paid_dearly(here: Here) -> None:
     here.person.write("dear.toml", [b'[models."claude-haiku-4-5"]', b"input = 90000", b"output = 90000"])
 
 
+def canceled_again(here: Here) -> None:
+    here.scenario(batch_seconds=3600, cancel_seconds=0)
+    assert here.person.run("retry", "first").status == 0
+    canceled(here)
+    here.scenario()
+
+
 def to_retry(here: Here) -> None:
     here.scenario(outcomes={"overloaded_error": 0.7})
 
@@ -196,7 +203,12 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
             ("--output-dir", "."), lambda here, _: (here.person.folder / "first.results.jsonl").exists()
         ),
         "--force": Effect(("--force",), lambda here, ran: ran.status == 0 and here.person.results("first"), in_the_way),
-        "--poll": Effect(("--poll", "0"), lambda _, ran: of(ran, 2, "duration")),
+        # The second look would else come after 10 seconds.
+        "--poll": Effect(
+            ("--poll", "50ms", "--timeout", "8s"),
+            lambda _, ran: ran.status == 0,
+            lambda here: here.scenario(batch_seconds=0.5),
+        ),
     },
     "retry": {
         **HEADERS,
@@ -206,7 +218,9 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         "--parallel": Effect(("--parallel", "1"), lambda here, ran: ran.status == 0 and here.round_two()),
         "--only": Effect(("--only", "fix"), lambda here, _: here.round_two() == ["w-1"]),
         "--include-invalid": Effect(("--include-invalid",), lambda here, _: "w-1" in here.round_two()),
-        "--include-canceled": Effect(("--include-canceled",), lambda here, _: here.round_two()),
+        "--include-canceled": Effect(
+            ("--include-canceled",), lambda here, _: len(here.shape["rounds"]) == 3, canceled_again
+        ),
         "--edit": Effect(("--edit",), lambda here, _: (here.person.folder / ROUND_FILE).exists()),
         "--dry-run": Effect(("--dry-run",), lambda here, _: not here.round_two()),
         "--from": Effect(

@@ -14,7 +14,7 @@ import pytest
 from builders import API, HOUR, MINUTE, NOW, a_cut, a_message_batch
 from cases import few
 
-from batchctl.domain.model import Batch, Job, MessageBatch, RequestCounts, State, Unconfirmed, Verified
+from batchctl.domain.model import Batch, Headers, Job, MessageBatch, RequestCounts, State, Unconfirmed, Verified
 from batchctl.domain.money import Spent, Usage
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.results import Results
@@ -430,3 +430,34 @@ def test_a_batch_that_another_downloads_or_has_fetched_is_not_taken_from_it(
     ledger.record_wrong_adoption(downloading, ME, LATER)
     assert ledger.record_seen([(downloading, ended("msgbatch_1"))], LATER) == []
     assert everything(path) == before
+
+
+# ---------------------------------------------------------------- headers
+
+
+def test_headers_are_changed_by_whoever_saw_what_they_are(ledger: Ledger, job: Job) -> None:
+    changed = Headers(api_version="2023-06-01", betas=("b-1",))
+    assert ledger.record_headers(job, changed)
+    assert ledger.job(job.name).settings.headers == changed
+    assert not ledger.record_headers(job, Headers(betas=("c-1",))), "it was seen as it is no longer"
+    assert ledger.job(job.name).settings.headers == changed
+
+
+def test_a_create_under_way_keeps_the_headers_of_its_intent(ledger: Ledger, job: Job, sent: Batch) -> None:
+    before = job.settings.headers
+    assert ledger.record_headers(job, Headers(betas=("b-1",)))
+    assert sent.headers == row(ledger, sent).headers == before
+    assert ledger.record_presumed(sent, ME, LATER, note="not there")
+    planned = row(ledger, sent)
+    assert (planned.state, planned.headers) == (S.PLANNED, before), "an answer that comes late is one to these"
+    again = ledger.claim_send(planned, ME, LATER, created_after=None, api=API)
+    assert again is not None
+    assert again.headers == row(ledger, again).headers == Headers(betas=("b-1",))
+
+
+def test_headers_of_what_a_copy_may_have_sent_are_not_known(ledger: Ledger, sent: Batch) -> None:
+    assert ledger.record_not_created(sent, ME, NOW, not_before=None, note="refused")
+    planned = row(ledger, sent)
+    assert planned.headers is not None
+    ledger.record_copied([planned], LATER, "copied", api="")
+    assert row(ledger, sent).headers is None

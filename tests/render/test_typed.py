@@ -56,3 +56,26 @@ def test_the_verbs_are_those_of_the_program() -> None:
     }
     assert {name for name, options in taken.items() if "--base-url" in options} == set(ASKING)
     assert {name for name, options in taken.items() if "--workspace" in options} == {*ASKING, *READING}
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "expected"),
+    [
+        (
+            Given(base_url="http://gateway", insecure_http=True),
+            "batchctl fetch a",
+            "batchctl fetch --base-url http://gateway --insecure-http a",
+        ),
+        # The URL comes from the environment, and the word from the command line.
+        (Given(insecure_http=True), "batchctl fetch a", "batchctl fetch --insecure-http a"),
+        (Given(insecure_http=True), "batchctl verify a", "batchctl verify a"),
+        (
+            Given(base_url="http://gateway", insecure_http=True),
+            "batchctl submit a --no-beta b-1",
+            "batchctl submit --base-url http://gateway --insecure-http a --no-beta b-1",
+        ),
+    ],
+)
+def test_plain_http_is_said_again_to_every_verb_that_asks(given: Given, text: str, expected: str) -> None:
+    assert given.in_full(text) == expected
+    assert given.in_full(expected) == expected
