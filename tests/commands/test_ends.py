@@ -91,7 +91,8 @@ def test_a_job_is_told_in_objects(person: Person, job: str, verb: str) -> None:
         assert ran.status in {0, 3, 6}, ran.err
 
 
-@pytest.mark.parametrize("verb", few(["run", "submit", "retry", "cancel", "delete", "resolve"], 0))
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["submit", "run", "retry", "cancel", "delete", "resolve"])
 def test_a_program_is_asked_no_question(person: Person, emulator: Running, verb: str) -> None:
     """At a terminal, too."""
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
@@ -119,7 +120,7 @@ def _in_a_shell(person: Person, line: str, **variables: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", few(["ascii", "latin-1"], 0))
 def test_what_a_terminal_has_no_character_for_is_replaced(person: Person, encoding: str) -> None:
     person.submitted("наборы.jsonl", requests(3), "--name", "a-job")
     for words in ("status @last --offline --batches", "cost @last", "status --offline"):
@@ -145,8 +146,9 @@ def test_a_stdout_that_is_full_is_one_line(person: Person, job: str, words: str)
     assert b"No space left on device" in ended.stderr
 
 
-@pytest.mark.parametrize("end", few(["2>/dev/full", "2>&-", "2>&1 >/dev/null | true"], 0))
-@pytest.mark.parametrize("words", few(["run in.jsonl --yes -v", "run in.jsonl --yes --json"], 0))
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true"])
+@pytest.mark.parametrize("words", ["run in.jsonl --yes -v", "run in.jsonl --yes --json"])
 def test_a_stderr_that_takes_nothing_ends_no_run(person: Person, emulator: Running, words: str, end: str) -> None:
     person.write("in.jsonl", requests(3))
     ended = _in_a_shell(person, f"batchctl {words} {end}")

@@ -235,8 +235,6 @@ ROUND_FILE = "first.round-2.requests.jsonl"
 EFFECTS = [
     (v, option) for v, table in TABLE.items() for option, verdict in table.items() if isinstance(verdict, Effect)
 ]
-SOME = {("submit", "--beta"), ("run", "--api-version"), ("retry", "--input"), ("retry", "--prices")}
-QUICK = [n for n, case in enumerate(EFFECTS) if case in SOME]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -246,7 +244,7 @@ def test_every_option_has_a_verdict(verb: str) -> None:
     assert options == set(TABLE[verb]), "an option without a verdict is one that may be ignored"
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", few(VERBS, 0))
 def test_what_would_be_ignored_is_refused_and_the_same_again_is_not(here: Here, verb: str) -> None:
     here.failed() if verb == "retry" else here.partly_sent()
     before = (here.shape, len(here.emulator.batches()))
@@ -277,7 +275,8 @@ def test_the_very_same_command_continues(here: Here, word: str) -> None:
     assert len(here.sent()) == len(here.lines)
 
 
-@pytest.mark.parametrize(("verb", "option"), few(EFFECTS, *QUICK))
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "option"), EFFECTS)
 def test_what_is_taken_has_its_effect(here: Here, verb: str, option: str) -> None:
     verdict = TABLE[verb][option]
     assert isinstance(verdict, Effect)
