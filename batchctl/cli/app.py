@@ -220,6 +220,7 @@ def retry(
     only: o.Only = None,
     include_invalid: o.IncludeInvalid = False,
     include_canceled: o.IncludeCanceled = False,
+    set_: o.Set = None,
     edit: o.Edit = False,
     from_: o.From = None,
     dry_run: o.DryRun = False,
@@ -273,6 +274,7 @@ def retry(
         waits=not no_wait,
         budget=Budget(max_cost, yes),
         change=_change(beta, no_beta, api_version),
+        changes=o.param_changes_of(set_ or []),
     )
     run(common, job, wanted)
 

@@ -9,6 +9,7 @@ import typer
 from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 
 if TYPE_CHECKING:
+    from batchctl.domain.param_changes import ParamChange
     from batchctl.domain.plans import Depth
 
 
@@ -62,6 +63,16 @@ def labels_of(pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--label {pair!r}: like team=evals")
         labels[key] = value
     return labels
+
+
+def param_changes_of(texts: list[str]) -> "tuple[ParamChange, ...]":
+    from batchctl.domain.errors import UsageProblem  # noqa: PLC0415 - keeps --help quick
+    from batchctl.domain.param_changes import param_change_of  # noqa: PLC0415
+
+    try:
+        return tuple(map(param_change_of, texts))
+    except UsageProblem as wrong:
+        raise typer.BadParameter(f"{wrong.message}; {wrong.hint}") from None
 
 
 def is_wide(word: str) -> bool:
@@ -408,6 +419,16 @@ Only = Annotated[
 ]
 IncludeInvalid = Annotated[bool, typer.Option("--include-invalid", help="Also those that were wrong, as they are.")]
 IncludeCanceled = Annotated[bool, typer.Option("--include-canceled", help="Also those that were canceled.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change the params of every request that is sent again, as max_tokens=4096 or thinking.budget_tokens=2000;"
+        " without VALUE it is removed; may be repeated.",
+        show_default=False,
+    ),
+]
 Edit = Annotated[bool, typer.Option("--edit", help="Write the requests to a file for you to edit; send nothing.")]
 From = Annotated[
     Path | None,

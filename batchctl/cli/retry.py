@@ -14,15 +14,17 @@ from batchctl.commands.finding import find_job
 from batchctl.commands.headers import record_headers, speak_as, wanted_headers
 from batchctl.commands.retry import Rebuilt
 from batchctl.commands.submit import send_rest, use_moved_input
-from batchctl.domain.choosing import Choice, Chosen, unknown_words
+from batchctl.domain.choosing import Choice, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
+from batchctl.domain.param_changes import ParamChange
 from batchctl.files.outputs import Written, refuse_to_replace
 from batchctl.render.screen import Screen
+from batchctl.render.text import clean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +40,21 @@ class Retry:
     waits: bool
     budget: Budget
     change: Change = NO_CHANGE
+    changes: tuple[ParamChange, ...] = ()
 
     @property
     def is_particular(self) -> bool:
         """Whether more was asked for than to go on."""
-        return bool(self.keeps_file or self.edited or self.choice != Choice())
+        return bool(self.keeps_file or self.edited or self.changes or self.choice != Choice())
 
 
 def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         odd = unknown_words(wanted.choice.only, KNOWN_TYPES)
-        if wanted.edited and (wanted.is_for_editing or wanted.choice != Choice()):
-            raise UsageProblem("--from FILE holds the requests: --only, --include-* and --edit choose none of them")
+        if wanted.edited and (wanted.is_for_editing or wanted.changes or wanted.choice != Choice()):
+            raise UsageProblem(
+                "--from FILE holds the requests as they are to be sent: --only, --include-*, --set and --edit go without it"
+            )
         _refuse_what_is_not_used(wanted)
         of_file = job_of_request_file(wanted.edited.name) if wanted.edited else None
         job = find_job(tools.ledger, word or of_file)
@@ -119,7 +124,7 @@ def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
 def _rebuilt(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
     if wanted.edited:
         return retrying.use_edited(tools, job, wanted.edited)
-    return retrying.rebuild(tools, job, wanted.choice, target=_path_to_keep(tools, screen, job, wanted))
+    return retrying.rebuild(tools, job, wanted.choice, wanted.changes, _path_to_keep(tools, screen, job, wanted))
 
 
 def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
@@ -148,23 +153,28 @@ def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
 
 def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
     """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
-    budget, what = wanted.budget.of(job), _what(rebuilt.chosen)
+    budget, what, is_cut = wanted.budget.of(job), _what(rebuilt), bool(rebuilt.chosen.cut and not rebuilt.changes)
 
     def agree(estimating: Estimating) -> Estimate:
         estimate = agreed(tools, screen, budget, estimating, what, job)
         # A limit is a word about the price alone.
-        if rebuilt.chosen.cut and budget.limit is not None and not budget.yes:
+        if is_cut and budget.limit is not None and not budget.yes:
             ask(screen, f"{what}?", "--yes")
         return estimate
 
     return retrying.agreed(tools, job, rebuilt, agree)
 
 
-def _what(chosen: Chosen) -> str:
-    again = f"send {chosen.requests:,} requests again"
+def _what(rebuilt: Rebuilt) -> str:
+    chosen, again = rebuilt.chosen, f"send {rebuilt.chosen.requests:,} requests again"
+    if rebuilt.changes:
+        return f"{again} with {clean(', '.join(rebuilt.changes))}"
     if not chosen.cut:
         return again
-    return f"{again}, {chosen.cut:,} of them unchanged after an answer that was cut or paused: it may end the same way"
+    return (
+        f"{again}, {chosen.cut:,} of them unchanged after an answer that was cut or paused: it may end the same way"
+        " (--set max_tokens=N makes room)"
+    )
 
 
 def _record(tools: Equipment, seen: Job, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:

@@ -22,11 +22,7 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
     """The round's request file with the edited lines in input order, its cuts and its count. Raises InputProblem."""
     if is_spooled(str(edited)):
         raise UsageProblem(f"--from {edited}: name the plain file that was edited")
-    # Edited is edited: what was added to the input stands in the file, unless the person took it away.
-    settings = replace(job.settings, cache_system="")
-    models = Models(tools, settings, Depth.FULL)
-    planner = Planner(tools, settings, skip_bad=None, depth=Depth.FULL, models=models)
-    planner.discard(planner.read(str(edited), stdin=None))
+    check_anew(tools, job, edited)
     origins = _origins_without_success(tools, job)
     lines: dict[int, bytes] = {}
     for line_number, line in whole_lines(edited):
@@ -45,6 +41,15 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()
     return path, done, len(lines)
+
+
+def check_anew(tools: Equipment, job: Job, path: Path, called: str = "") -> None:
+    """Whether other params than those that were checked can be sent; `called` as in `Planner.read`. Raises InputProblem."""
+    # Edited is edited: what was added to the input stands in the file, unless the person took it away.
+    settings = replace(job.settings, cache_system="")
+    models = Models(tools, settings, Depth.FULL)
+    planner = Planner(tools, settings, skip_bad=None, depth=Depth.FULL, models=models)
+    planner.discard(planner.read(str(path), stdin=None, called=called))
 
 
 def _origins_without_success(tools: Equipment, job: Job) -> dict[bytes, int]:

@@ -75,15 +75,19 @@ class Planner:
         self._depth = depth
         self._models = models
 
-    def read(self, path: str, stdin: BinaryIO | None) -> Input:
-        """Steps 1 and 2. Raises InputProblem where the input has an error, after telling of all of them."""
+    def read(self, path: str, stdin: BinaryIO | None, called: str = "") -> Input:
+        """Steps 1 and 2. `called`: what a person knows it by, where that is not its path.
+
+        Raises InputProblem where the input has an error, after telling of all of them.
+        """
+        called = called or path
         workspace = self._tools.workspace
         copied, cached = (workspace.temporary(f"{os.getpid()}.{what}") for what in ("input", "cached"))
         plain = plain_file(self._tools, path, copied, stdin)
         found = stat(plain) if path == STDIN else stat(Path(path))
         # A list of our own: another process may check an input of the same name.
         problems = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
-        listed = workspace.problems(input_name(path))
+        listed = workspace.problems(input_name(called))
         try:
             changed = self._add_cache_control(path, plain, cached, problems)
             if changed is not None:
@@ -98,14 +102,14 @@ class Planner:
             listed.unlink(missing_ok=True)
             if problems.path.exists():
                 share(problems.path, listed)
-            self._tools.tell(Checked(path, seen, str(listed)))
-            self._refuse(path, seen, listed)
+            self._tools.tell(Checked(called, seen, str(listed)))
+            self._refuse(called, seen, listed)
         except BaseException as stopped:
             problems.close()
             for left in (problems.path, copied, cached):
                 left.unlink(missing_ok=True)
             if isinstance(stopped, InputProblem):
-                raise InputProblem(stopped.message.replace(str(plain), path), hint=stopped.hint) from stopped
+                raise InputProblem(stopped.message.replace(str(plain), called), hint=stopped.hint) from stopped
             raise
         return Input(
             path=path,

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from batchctl.commands.budget import Budget, Estimating
-from batchctl.commands.edited import take_edited
+from batchctl.commands.edited import check_anew, take_edited
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
 from batchctl.commands.latest import Latest, latest
@@ -26,6 +26,8 @@ from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
 from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round
 from batchctl.domain.money import Forecast
+from batchctl.domain.names import request_file_name
+from batchctl.domain.param_changes import ParamChange, shown, with_changes
 from batchctl.domain.states import OPEN
 from batchctl.domain.tallies import Tally, shape_of
 from batchctl.files.cuts import CleanCopy, Copied
@@ -41,7 +43,7 @@ ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """A round that is not recorded yet; `shape` and `forecast` once it was agreed to."""
+    """A round that is not recorded yet; `shape` and `forecast` once it was agreed to. `changes`: as a person may type them."""
 
     number: int
     path: Path
@@ -49,6 +51,7 @@ class Rebuilt:
     chosen: Chosen
     shape: str = ""
     forecast: Forecast | None = None
+    changes: tuple[str, ...] = ()
 
 
 def open_round(tools: Equipment, job: Job) -> bool:
@@ -70,8 +73,13 @@ def open_round(tools: Equipment, job: Job) -> bool:
     return False
 
 
-def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = None) -> Rebuilt:
-    """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder."""
+def rebuild(
+    tools: Equipment, job: Job, choice: Choice, changes: Sequence[ParamChange] = (), target: Path | None = None
+) -> Rebuilt:
+    """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder.
+
+    Raises InputProblem where the params that `changes` make cannot be sent; then no file is left.
+    """
     number = job.rounds[-1].number + 1
     _clear_up_after_the_dead(tools, job, number)
     path = target or tools.workspace.requests(job.name, number, tools.owner)
@@ -86,9 +94,17 @@ def rebuild(tools: Equipment, job: Job, choice: Choice, target: Path | None = No
         cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
         for found in latest(tools, job, batches):
             for position in chooser.positions(found):
-                cuts.add(found.request_line(position), 0, found.origin + position)
+                cuts.add(with_changes(found.request_line(position), changes), 0, found.origin + position)
         done = cuts.close()
-    return Rebuilt(number=number, path=path, cuts=done, chosen=chooser.chosen(done))
+    chosen = chooser.chosen(done)
+    rebuilt = Rebuilt(number=number, path=path, cuts=done, chosen=chosen, changes=tuple(shown(changes)))
+    if changes and chosen.requests:
+        try:
+            check_anew(tools, job, path, called=request_file_name(job.name, number))
+        except BaseException:
+            discard(tools, job, rebuilt, keeps_file=False)
+            raise
+    return rebuilt
 
 
 def _clear_up_after_the_dead(tools: Equipment, job: Job, number: int) -> None:
@@ -142,6 +158,7 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
         created_at=tools.now(),
         shape=rebuilt.shape,
         forecast=rebuilt.forecast,
+        changes=rebuilt.changes,
     )
     if not tools.ledger.record_round(job, new, rebuilt.cuts):
         discard(tools, job, rebuilt, keeps_file=False)

@@ -296,7 +296,8 @@ class Presumed:
 class Round:
     """Which sending of a job. Round 1 sends the input; every retry adds one.
 
-    `shape`: what its requests have in common, as a digest: rounds of one shape have answers of like length.
+    `shape`: what its requests have in common, as a digest: rounds of one shape have answers of like length. `changes`: what
+    --set made of the params of all of them, as it may be typed.
     """
 
     number: int
@@ -307,6 +308,7 @@ class Round:
     created_at: datetime
     shape: str = ""
     forecast: Forecast | None = None
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

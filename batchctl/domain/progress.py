@@ -55,6 +55,7 @@ class RoundReport:
     counts: RequestCounts
     created_at: datetime
     headers: tuple[tuple[Headers | None, int], ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +283,7 @@ def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundRepor
         by_state=by_state,
         counts=sum((b.counts for b in mine), RequestCounts()),
         created_at=planned.created_at,
+        changes=planned.changes,
         headers=tuple(Counter(headers_of(job, b) for b in mine).items()),
     )
 

@@ -166,5 +166,9 @@ def _job_values(new: Job) -> dict[str, Any]:
 def _insert_round(db: sa.Connection, job_id: int, new: Round, cuts: Sequence[Cut]) -> None:
     names = ("number", "request_file", "size", "mtime_ns", "count", "created_at", "shape")
     plain = {name: getattr(new, name) for name in names}
-    db.execute(sa.insert(round_).values(job_id=job_id, **plain, forecast=forecast_values(new.forecast)))
+    db.execute(
+        sa.insert(round_).values(
+            job_id=job_id, **plain, forecast=forecast_values(new.forecast), changes=list(new.changes) or None
+        )
+    )
     db.execute(sa.insert(batch), [{"job_id": job_id, "round": new.number, **cut_values(cut)} for cut in cuts])

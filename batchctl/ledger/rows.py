@@ -60,7 +60,7 @@ BATCH = (
     *_FLAGS,
     *_INSTANTS,
 )
-ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast")
+ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast", "changes")
 JOB = (
     "id", "name", "input_path", "input_sha256", "input_size", "input_mtime_ns", "line_count", "left_out", "api_version",
     "betas", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth", "created_at", "paused", "hold_until", "hold_at", "hold_reason", "canceled_at",
@@ -121,7 +121,9 @@ def _is_file_name(name: object) -> bool:
 def round_of(row: Row) -> Round:
     of = dict(zip(ROUND, row, strict=True))
     del of["job_id"]
-    return Round(**{**of, "created_at": instant(of["created_at"]), "forecast": _forecast_of(of["forecast"])})
+    changes = tuple(json.loads(of["changes"]) or ()) if of["changes"] is not None else ()
+    forecast = _forecast_of(of["forecast"])
+    return Round(**{**of, "created_at": instant(of["created_at"]), "forecast": forecast, "changes": changes})
 
 
 def _forecast_of(stored: str | None) -> Forecast | None:

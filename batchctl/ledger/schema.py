@@ -83,6 +83,7 @@ round_ = sa.Table(
     _column("created_at", Instant, "when it was planned"),
     _column("shape", sa.String(64), "digest of what its requests have in common; empty where it was not taken"),
     _column("forecast", sa.JSON, "what sending it was estimated to cost, in US dollars as text", nullable=True),
+    _column("changes", sa.JSON, "what --set made of the params of its requests; null for nothing", nullable=True),
 )
 
 batch = sa.Table(

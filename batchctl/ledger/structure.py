@@ -23,7 +23,7 @@ TABLES = {
     "move": ("2b8bcfd29d0e6c7d",),
     "place": ("4dd8011e7db95baf",),
     "presumed": ("498b7e2c12fcd79d",),
-    "round": ("612829c1ceb5aa5d",),
+    "round": ("62dae56709360de9",),
     "stranger": ("90b3e07a45de98bd",),
     "surplus": ("930f172559a56eb8", "082186671b9cad9d"),
     "usage": ("76040b123a0b15f6",),

@@ -131,8 +131,10 @@ def problem(of: Problem) -> Line:
 def planned(event: events.Planned) -> Line:
     what = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
     parts = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
-    forecast = next((r.forecast for r in event.job.rounds if r.number == event.round), None)
-    return Line(f"planned    {what}: {parts}{_forecast(forecast) if forecast else ''}", GOOD)
+    planned = next((r for r in event.job.rounds if r.number == event.round), None)
+    forecast, changes = (planned.forecast, planned.changes) if planned else (None, ())
+    said = f", with {clean(', '.join(changes), 200)}" if changes else ""
+    return Line(f"planned    {what}: {parts}{said}{_forecast(forecast) if forecast else ''}", GOOD)
 
 
 def _forecast(of: Forecast) -> str:

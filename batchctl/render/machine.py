@@ -102,6 +102,7 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
                 "states": {state.value: n for state, n in r.by_state.items()},
                 "request_counts": asdict(r.counts),
                 "headers": [{**headers_shape(headers), "batches": n} for headers, n in r.headers],
+                "changes": list(r.changes),
             }
             for r in report.rounds
         ],

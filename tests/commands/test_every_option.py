@@ -221,6 +221,9 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         "--include-canceled": Effect(
             ("--include-canceled",), lambda here, _: len(here.shape["rounds"]) == 3, canceled_again
         ),
+        "--set": Effect(
+            ("--set", "max_tokens=77"), lambda here, _: here.shape["rounds"][1]["changes"] == ["max_tokens=77"]
+        ),
         "--edit": Effect(("--edit",), lambda here, _: (here.person.folder / ROUND_FILE).exists()),
         "--dry-run": Effect(("--dry-run",), lambda here, _: not here.round_two()),
         "--from": Effect(

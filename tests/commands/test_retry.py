@@ -302,3 +302,75 @@ def test_a_paused_turn_is_not_done_and_what_it_needs_is_said(person: Person, emu
     assert person.run("retry", "--from", edited.name).status == 0
     assert person.run("fetch").status == 0
     assert person.run("status", job, "--json").json["stage"] == "done"
+
+
+# ---------------------------------------------------------------- other params
+
+
+def _params_of(emulator: Running, batch: int) -> list[dict[str, Any]]:
+    return [json.loads(line)["params"] for line in sent_lines(emulator)[batch]]
+
+
+def test_what_was_cut_goes_again_with_more_room(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})
+    job = person.submitted("in.jsonl", requests(3), "--yes")
+    person.run("fetch")
+    emulator.set_scenario({"batch_seconds": 0})
+    person.agrees = False
+    words = ("retry", job, "--only", "truncated", "--set", "max_tokens=4096", "--set", "metadata.user_id=again")
+    rehearsed = person.run(*words, "--dry-run", "--json")
+    assert rehearsed.status == 0, rehearsed.err
+    before = person.run("retry", job, "--only", "truncated", "--dry-run", "--json").json["estimate"]["batch_usd"][
+        "high"
+    ]
+    assert float(rehearsed.json["estimate"]["batch_usd"]["high"]) > float(before), "what it costs is of what is sent"
+    refused = person.run(*words)
+    assert (refused.status, len(emulator.batches())) == (6, 1)
+    assert 'send 3 requests again with max_tokens=4096, metadata.user_id="again" for $' in refused.err
+    # Other bytes than those that were cut: the price is all that needs a word.
+    ran = person.run(*words, "--max-cost", "10")
+    assert ran.status == 0, ran.err
+    assert f"checked    {job}.round-2.requests.jsonl: 3 requests" in ran.err
+    assert ' B, with max_tokens=4096, metadata.user_id="again"' in ran.err
+    before, after = (_params_of(emulator, n) for n in (0, 1))
+    assert after == [{**one, "max_tokens": 4096, "metadata": {"user_id": "again"}} for one in before]
+    shape = person.run("status", job, "--json").json
+    assert [r["changes"] for r in shape["rounds"]] == [[], ["max_tokens=4096", 'metadata.user_id="again"']]
+    assert person.run("fetch").status == 0
+    assert person.run("verify", job).status == 0
+    assert [one["result"]["message"]["stop_reason"] for one in person.results(job)] == ["end_turn"] * 3
+
+
+def test_what_was_set_holds_for_a_later_round_and_can_be_taken_back(person: Person, emulator: Running) -> None:
+    lines = [request(f"r-{n}", stop_sequences=["."]) for n in range(3)]
+    job = _mixed(person, emulator, lines, overloaded_error=1.0, recover_after=0)
+    assert person.run("retry", job, "--set", "max_tokens=99", "--set", "stop_sequences=").status == 0
+    assert person.run("fetch").status == 3
+    assert person.run("retry", job).status == 0
+    assert [(one["max_tokens"], "stop_sequences" in one) for one in _params_of(emulator, 2)] == [(99, False)] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        ("max_tokens", 2, "is no PATH=VALUE"),
+        ("model.x=1", 5, "custom_id 'r-00000': its params have no place for model.x"),
+        ("max_tokens=0", 5, "max_tokens"),
+        ("model=claude-nobody-knows-1", 5, "claude-nobody-knows-1"),
+        ("stream=true", 5, "stream"),
+        ("messages=", 5, "messages"),
+    ],
+)
+def test_what_is_set_passes_the_same_check(
+    person: Person, emulator: Running, text: str, status: int, said: str
+) -> None:
+    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
+    for more in ([], ["--dry-run"]):
+        ran = person.run("retry", job, "--set", text, *more)
+        assert ran.status == status, ran.err
+        assert said in ran.err
+        assert "Traceback" not in ran.err
+    assert len(emulator.batches()) == 1
+    assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
+    assert person.run("retry", job, "--from", "x.jsonl", "--set", "max_tokens=1").status == 2
+    assert person.run("retry", job).status == 0

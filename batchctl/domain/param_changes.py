@@ -1,0 +1,113 @@
+"""`--set PATH=VALUE`: one change that is made to the params of every request of a round."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchctl.domain.errors import InputProblem, UsageProblem
+
+NOTHING = object()
+_FORM = "like max_tokens=4096, thinking.budget_tokens=2000 or temperature= (which removes it)"
+
+
+@dataclass(frozen=True, slots=True)
+class ParamChange:
+    """`path`: names within `params`, and numbers within its lists. `value`: any JSON value, or NOTHING, which removes it."""
+
+    path: tuple[str, ...]
+    value: Any
+
+
+class NoPlace(Exception):
+    """The params have no such place: something on the way to it is no object, or a list that is shorter."""
+
+
+def param_change_of(text: str) -> ParamChange:
+    """From what a person typed: a value that is no JSON is text. Raises UsageProblem."""
+    name, sign, value = text.partition("=")
+    path = tuple(name.strip().removeprefix("params.").split("."))
+    if not sign or not all(path):
+        raise UsageProblem(f"--set {text!r} is no PATH=VALUE", hint=_FORM)
+    return ParamChange(path, _value(value.strip()) if value.strip() else NOTHING)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse(constant: str) -> Any:
+    """NaN and the infinities are JSON to Python alone."""
+    raise ValueError(constant)
+
+
+def changed(params: dict[str, Any], changes: Sequence[ParamChange]) -> dict[str, Any]:
+    """The params with the changes made, one after the other. Raises NoPlace, with where."""
+    for change in changes:
+        params = _changed(params, change.path, change.value, change)
+    return params
+
+
+def _changed(whole: Any, path: tuple[str, ...], value: Any, change: ParamChange) -> Any:
+    name, *rest = path
+    if isinstance(whole, list):
+        return _in_list(whole, name, tuple(rest), value, change)
+    if not isinstance(whole, dict):
+        raise NoPlace(".".join(change.path))
+    if rest:
+        if name not in whole and value is NOTHING:
+            return whole
+        return {**whole, name: _changed(whole.get(name, {}), tuple(rest), value, change)}
+    if value is NOTHING:
+        return {key: one for key, one in whole.items() if key != name}
+    return {**whole, name: value}
+
+
+def _in_list(whole: list[Any], name: str, rest: tuple[str, ...], value: Any, change: ParamChange) -> list[Any]:
+    if not (name.isascii() and name.isdigit() and int(name) < len(whole)):
+        raise NoPlace(".".join(change.path))
+    at = int(name)
+    inner = _changed(whole[at], rest, value, change) if rest else value
+    return [*whole[:at], *([] if inner is NOTHING else [inner]), *whole[at + 1 :]]
+
+
+def shown(changes: Sequence[ParamChange]) -> list[str]:
+    """As they may be typed, and as a round remembers them."""
+    return [
+        f"{'.'.join(one.path)}={'' if one.value is NOTHING else json.dumps(one.value, ensure_ascii=False)}"
+        for one in changes
+    ]
+
+
+def with_changes(line: bytes, changes: Sequence[ParamChange]) -> bytes:
+    """A checked request line with the changes made to its params. Raises InputProblem where one has no place in them."""
+    if not changes:
+        return line
+    try:
+        # A reader that keeps integers of any length as they are.
+        request = json.loads(line)
+        return _encoded({**request, "params": _in_place(request, changes)})
+    except RecursionError:
+        raise InputProblem("a request is nested too deeply to be changed", hint="change it by hand: --edit") from None
+
+
+def _in_place(request: dict[str, Any], changes: Sequence[ParamChange]) -> dict[str, Any]:
+    try:
+        return changed(request["params"], changes)
+    except NoPlace as missing:
+        raise InputProblem(
+            f"custom_id {request['custom_id']!r}: its params have no place for {missing}",
+            hint="--set changes every request that is sent again; --edit writes them to a file, to change each by hand",
+        ) from None
+
+
+def _encoded(request: dict[str, Any]) -> bytes:
+    compact = (",", ":")
+    try:
+        return json.dumps(request, ensure_ascii=False, separators=compact).encode()
+    except UnicodeEncodeError:
+        # Half of a pair of surrogates can only be written as an escape.
+        return json.dumps(request, separators=compact).encode()
