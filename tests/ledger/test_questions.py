@@ -151,6 +151,8 @@ def test_every_column_of_a_batch_stands_where_it_belongs(ledger: Ledger, light: 
 def test_every_column_of_a_job_and_its_rounds_stands_where_it_belongs(
     ledger: Ledger, light: Questions, filled: Job
 ) -> None:
+    with ledger._write() as db:
+        db.execute(sa.update(schema.round_).values(changes=["max_tokens=9", "top_k="]))
     rounds = _fill(ledger, schema.round_)
     with ledger._write() as db:
         db.execute(sa.update(schema.job).values(betas=["b-1", "b-2"], labels={"team": "ünï"}))
@@ -161,7 +163,8 @@ def test_every_column_of_a_job_and_its_rounds_stands_where_it_belongs(
     (found,) = light.jobs()
     of = asdict(found)
     settings, merged = of.pop("settings"), of.pop("merged")
-    assert [{"job_id": filled.id, **one} for one in of.pop("rounds")] == rounds
+    expected = [{**one, "changes": tuple(one["changes"])} for one in rounds]
+    assert [{"job_id": filled.id, **one} for one in of.pop("rounds")] == expected
     assert (of.pop("surplus"), of.pop("paid_twice")) == (("msgbatch_early", "msgbatch_late"), ())
     flat = {**of, **settings, "betas": list(settings["betas"])}
     assert flat == {name: value for name, value in stored.items() if name != "merged"}
