@@ -14,12 +14,13 @@ from pathlib import Path
 from batchctl.domain.errors import LedgerProblem
 
 # Of each table of today's schema: its columns in their order, with types, keys and defaults, and its unique keys. The second
-# is of a table that migrations have brought up to date: it has defaults, and new columns last.
+# is of a table that migrations have brought up to date: it has defaults, and new columns last. The third was made at once by
+# an older version, and has columns that were added since.
 TABLES = {
     "alembic_version": ("22e6a066671e8790",),
-    "batch": ("76b11439df122c46", "58ae5f5ad8e5515a"),
+    "batch": ("76b11439df122c46", "58ae5f5ad8e5515a", "86f2e8e97d950822"),
     "failure": ("f6ecc1e817b2e268",),
-    "job": ("120b1ee3d97716c0", "985a96115102e87d"),
+    "job": ("120b1ee3d97716c0", "985a96115102e87d", "8a1d5d1201fb6f4c"),
     "move": ("2b8bcfd29d0e6c7d",),
     "place": ("4dd8011e7db95baf",),
     "presumed": ("498b7e2c12fcd79d",),
