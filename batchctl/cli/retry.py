@@ -69,8 +69,10 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
             rebuilt = None if _goes_on(tools, seen, job, wanted) else _rebuilt(tools, screen, job, wanted)
         if rebuilt is not None:
             if (status := _shown(tools, screen, job, rebuilt, wanted)) is not None:
-                # Nothing is left to send now; of a later round it holds all the same.
-                record_headers(tools, seen, job.settings.headers)
+                if not wanted.keeps_file:
+                    # Nothing is left to send now; of a later round it holds all the same.
+                    record_headers(tools, seen, job.settings.headers)
+                    wanted.budget.record(tools, job)
                 return status
             agreed_to = _agreed(tools, screen, job, rebuilt, wanted)
             _record(tools, seen, job, agreed_to, wanted)
@@ -153,12 +155,12 @@ def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
 
 def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
     """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
-    budget, what, is_cut = wanted.budget.of(job), _what(rebuilt), bool(rebuilt.chosen.cut and not rebuilt.changes)
+    budget, what = wanted.budget.of(job), _what(rebuilt)
 
     def agree(estimating: Estimating) -> Estimate:
         estimate = agreed(tools, screen, budget, estimating, what, job)
         # A limit is a word about the price alone.
-        if is_cut and budget.limit is not None and not budget.yes:
+        if (rebuilt.chosen.cut or rebuilt.warnings) and budget.limit is not None and not budget.yes:
             ask(screen, f"{what}?", "--yes")
         return estimate
 
@@ -166,34 +168,40 @@ def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted
 
 
 def _what(rebuilt: Rebuilt) -> str:
-    chosen, again = rebuilt.chosen, f"send {rebuilt.chosen.requests:,} requests again"
+    again = f"send {rebuilt.chosen.requests:,} requests again"
     if rebuilt.changes:
-        return f"{again} with {clean(', '.join(rebuilt.changes))}"
-    if not chosen.cut:
+        again += f" with {clean(', '.join(rebuilt.changes))}"
+    if rebuilt.warnings:
+        again += f", {rebuilt.warnings:,} warnings all the same"
+    if not rebuilt.chosen.cut:
         return again
     return (
-        f"{again}, {chosen.cut:,} of them unchanged after an answer that was cut or paused: it may end the same way"
+        f"{again}, {rebuilt.chosen.cut:,} of them unchanged after an answer that was cut or paused: it may end the same way"
         " (--set max_tokens=N makes room)"
     )
 
 
 def _record(tools: Equipment, seen: Job, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:
-    """`seen`: the job as it was before its headers were to be others."""
+    """`seen`: the job as it was when the price was worked out. Raises Refused where it is another by now: nothing is changed."""
     with tools.workspace.planning():
-        _record_headers(tools, seen, job, rebuilt)
+        now = tools.ledger.job(job.name)
+        if _agreed_to(now) != _agreed_to(seen):
+            retrying.discard(tools, job, rebuilt, keeps_file=False)
+            raise Refused(
+                f"{job.name} was changed by another process while its price was agreed to: nothing was sent",
+                hint="run the same command again",
+            )
+        record_headers(tools, seen, job.settings.headers)
         # First the limit: a round that stands is sent by whoever goes on with the job.
         wanted.budget.record(tools, job)
-        retrying.record(tools, job, rebuilt)
-        # A new round is a person's word to send; before it, nothing was left that the cancel had kept back.
+        # A new round is a person's word to send; before it, nothing is left that the cancel had kept back.
         tools.ledger.record_canceled(job, None)
+        retrying.record(tools, job, rebuilt)
 
 
-def _record_headers(tools: Equipment, seen: Job, job: Job, rebuilt: Rebuilt) -> None:
-    try:
-        record_headers(tools, seen, job.settings.headers)
-    except Refused:
-        retrying.discard(tools, job, rebuilt, keeps_file=False)
-        raise
+def _agreed_to(job: Job) -> tuple[object, ...]:
+    """What a person's yes rests on besides the requests."""
+    return job.rounds[-1].number, job.settings.headers, job.max_cost
 
 
 def _path_to_keep(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Path | None:

@@ -18,11 +18,14 @@ from batchctl.files.ranges import custom_id_of
 from batchctl.files.requests import whole_lines
 
 
-def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int]:
-    """The round's request file with the edited lines in input order, its cuts and its count. Raises InputProblem."""
+def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int, int]:
+    """The round's request file with the edited lines in input order, its cuts, its count, and how many warnings they have.
+
+    Raises InputProblem.
+    """
     if is_spooled(str(edited)):
         raise UsageProblem(f"--from {edited}: name the plain file that was edited")
-    check_anew(tools, job, edited)
+    warnings = check_anew(tools, job, edited)
     origins = _origins_without_success(tools, job)
     lines: dict[int, bytes] = {}
     for line_number, line in whole_lines(edited):
@@ -40,16 +43,21 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
         for origin in (known for known in origins.values() if known in lines):
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()
-    return path, done, len(lines)
+    return path, done, len(lines), warnings
 
 
-def check_anew(tools: Equipment, job: Job, path: Path, called: str = "") -> None:
-    """Whether other params than those that were checked can be sent; `called` as in `Planner.read`. Raises InputProblem."""
+def check_anew(tools: Equipment, job: Job, path: Path, called: str = "") -> int:
+    """How many warnings there are of other params than those that were checked; `called` as in `Planner.read`.
+
+    Raises InputProblem where they cannot be sent.
+    """
     # Edited is edited: what was added to the input stands in the file, unless the person took it away.
     settings = replace(job.settings, cache_system="")
     models = Models(tools, settings, Depth.FULL)
     planner = Planner(tools, settings, skip_bad=None, depth=Depth.FULL, models=models)
-    planner.discard(planner.read(str(path), stdin=None, called=called))
+    found = planner.read(str(path), stdin=None, called=called)
+    planner.discard(found)
+    return found.scan.warnings
 
 
 def _origins_without_success(tools: Equipment, job: Job) -> dict[bytes, int]:

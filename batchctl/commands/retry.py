@@ -43,7 +43,10 @@ ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """A round that is not recorded yet; `shape` and `forecast` once it was agreed to. `changes`: as a person may type them."""
+    """A round that is not recorded yet; `shape` and `forecast` once it was agreed to.
+
+    `changes`: what --set made of its params, as it may be shown. `warnings`: of params that were checked anew.
+    """
 
     number: int
     path: Path
@@ -52,6 +55,7 @@ class Rebuilt:
     shape: str = ""
     forecast: Forecast | None = None
     changes: tuple[str, ...] = ()
+    warnings: int = 0
 
 
 def open_round(tools: Equipment, job: Job) -> bool:
@@ -84,7 +88,7 @@ def rebuild(
     _clear_up_after_the_dead(tools, job, number)
     path = target or tools.workspace.requests(job.name, number, tools.owner)
     origins = tools.workspace.origins(tools.workspace.requests(job.name, number, tools.owner))
-    chooser = _Chooser(choice)
+    chooser, cut = _Chooser(choice), 0
     kept = output_file(path, Written(tools.workspace.outputs(job.name)), mode=PRIVATE) if target else replacing(path)
     with (
         kept as requests,
@@ -94,13 +98,17 @@ def rebuild(
         cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
         for found in latest(tools, job, batches):
             for position in chooser.positions(found):
-                cuts.add(with_changes(found.request_line(position), changes), 0, found.origin + position)
+                line = found.request_line(position)
+                other = with_changes(line, changes)
+                cut += other is line and Mark(found.marks[position]) in CUT
+                cuts.add(other, 0, found.origin + position)
         done = cuts.close()
-    chosen = chooser.chosen(done)
+    chosen = replace(chooser.chosen(done), cut=cut)
     rebuilt = Rebuilt(number=number, path=path, cuts=done, chosen=chosen, changes=tuple(shown(changes)))
     if changes and chosen.requests:
         try:
-            check_anew(tools, job, path, called=request_file_name(job.name, number))
+            warnings = check_anew(tools, job, path, called=request_file_name(job.name, number))
+            rebuilt = replace(rebuilt, warnings=warnings)
         except BaseException:
             discard(tools, job, rebuilt, keeps_file=False)
             raise
@@ -171,9 +179,9 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
 def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
     """Steps 1 and 2 for a file that a person edited: its ids must be those of requests without success."""
     number = job.rounds[-1].number + 1
-    path, cuts, count = take_edited(tools, job, edited, number)
+    path, cuts, count, warnings = take_edited(tools, job, edited, number)
     chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
-    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen)
+    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, warnings=warnings)
 
 
 def account_is_cause(chosen: Chosen, choice: Choice) -> bool:
@@ -200,7 +208,6 @@ class _Chooser:
         self._scrubbed = scrubber()
         self._sent: Counter[tuple[str, str]] = Counter()
         self._left: Counter[tuple[str, str, str]] = Counter()
-        self._cut = 0
 
     def positions(self, found: Latest) -> Iterator[int]:
         for position in without_plain_success(found.marks):
@@ -211,7 +218,6 @@ class _Chooser:
             kind = (error_type, failure_class.value if failure_class else "succeeded")
             if is_chosen(mark, error_type, self._choice):
                 self._sent[kind] += 1
-                self._cut += mark in CUT
                 yield position
             elif not mark.is_success:
                 self._left[(*kind, why_left(mark))] += 1
@@ -222,7 +228,6 @@ class _Chooser:
             left=dict(self._left),
             requests=sum(cut.count for cut in cuts),
             bytes=sum(cut.body_bytes for cut in cuts),
-            cut=self._cut,
         )
 
 

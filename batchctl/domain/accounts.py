@@ -6,6 +6,8 @@ Another account does not see what this one created: that its list lacks a batch 
 from dataclasses import dataclass, replace
 
 KEY = "key:"
+# The organization and the API workspace.
+NAMES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,8 @@ def account_of(stored: str) -> Account:
 def is_other(stored: str, here: Account) -> bool:
     """Whether a create was certainly made with another account, or nobody can say that it was this one.
 
-    The API's own names decide where both are known, for an account may have several keys; else the key does. An empty text
-    says nothing.
+    The API's own names decide where both are known whole, for an account may have several keys; else the key does. An empty
+    text says nothing.
     """
     if not stored:
         return False
@@ -49,14 +51,18 @@ def is_other(stored: str, here: Account) -> bool:
     if there.named and here.named:
         # An answer may leave out one of the names.
         theirs, ours = set(there.named.split()), set(here.named.split())
-        return not (theirs <= ours or ours <= theirs)
+        if not (theirs <= ours or ours <= theirs):
+            return True
+        # Of one organization there are several API workspaces, and each sees its own batches alone.
+        if min(len(theirs), len(ours)) >= NAMES:
+            return False
     return bool(there.key and here.key) and there.key != here.key
 
 
 def is_same(stored: str, here: Account) -> bool:
     """Whether a create was certainly made with this account: what this one does not know is gone then, and not elsewhere."""
     there = account_of(stored)
-    is_named, is_of_key = bool(there.named), bool(there.key)
+    is_named, is_of_key = len(there.named.split()) >= NAMES, bool(there.key)
     return not is_other(stored, here) and (
         (is_named and there.named == here.named) or (is_of_key and there.key == here.key)
     )

@@ -35,7 +35,7 @@ class Chosen:
     left: dict[tuple[str, str, str], int]
     requests: int
     bytes: int
-    cut: int = 0  # of those sent: answers that were cut or paused, whose same bytes may end the same way
+    cut: int = 0  # of those sent: the same bytes whose answers were cut or paused, and may be again
 
 
 def is_chosen(mark: Mark, error_type: str, choice: Choice) -> bool:

@@ -297,7 +297,7 @@ class Round:
     """Which sending of a job. Round 1 sends the input; every retry adds one.
 
     `shape`: what its requests have in common, as a digest: rounds of one shape have answers of like length. `changes`: what
-    --set made of the params of all of them, as it may be typed.
+    --set made of the params of all of them, as it may be shown.
     """
 
     number: int

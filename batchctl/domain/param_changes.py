@@ -75,21 +75,31 @@ def _in_list(whole: list[Any], name: str, rest: tuple[str, ...], value: Any, cha
 
 
 def shown(changes: Sequence[ParamChange]) -> list[str]:
-    """As they may be typed, and as a round remembers them."""
-    return [
-        f"{'.'.join(one.path)}={'' if one.value is NOTHING else json.dumps(one.value, ensure_ascii=False)}"
-        for one in changes
-    ]
+    """As they may be shown, and as a round remembers them: of a text only its length, for it may be a prompt, or a secret."""
+    return [f"{'.'.join(one.path)}={_shown(one)}" for one in changes]
+
+
+def _shown(change: ParamChange) -> str:
+    value = change.value
+    if value is NOTHING:
+        return ""
+    if isinstance(value, bool | int | float | None) or change.path == ("model",):
+        return json.dumps(value, ensure_ascii=False)
+    return f"({len(value) if isinstance(value, str) else len(json.dumps(value))} characters)"
 
 
 def with_changes(line: bytes, changes: Sequence[ParamChange]) -> bytes:
-    """A checked request line with the changes made to its params. Raises InputProblem where one has no place in them."""
+    """A checked request line with the changes made to its params; the very same where they say so already.
+
+    Raises InputProblem where one has no place in them.
+    """
     if not changes:
         return line
     try:
         # A reader that keeps integers of any length as they are.
         request = json.loads(line)
-        return _encoded({**request, "params": _in_place(request, changes)})
+        params = _in_place(request, changes)
+        return line if params == request["params"] else _encoded({**request, "params": params})
     except RecursionError:
         raise InputProblem("a request is nested too deeply to be changed", hint="change it by hand: --edit") from None
 

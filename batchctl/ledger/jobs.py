@@ -15,6 +15,21 @@ from batchctl.ledger.rows import batch_of, cut_values, forecast_values, headers_
 from batchctl.ledger.schema import batch, failure, job, move, presumed, round_, stranger, surplus, usage
 from batchctl.ledger.store import Store
 
+# Of a job's columns, what is known once its input is.
+OF_INPUT = frozenset(
+    [
+        "input_path",
+        "input_sha256",
+        "input_size",
+        "input_mtime_ns",
+        "line_count",
+        "left_out",
+        "api_version",
+        "betas",
+        "labels",
+    ]
+)
+
 
 class Jobs(Store):
     def record_job(self, new: Job, cuts: Sequence[Cut]) -> Job:
@@ -60,7 +75,9 @@ class Jobs(Store):
             if db.scalar(sa.select(sa.func.count()).where(mine)) != len(cuts):
                 return False
             # Merged anew: the answers are in the order of the input from here on.
-            db.execute(sa.update(job).where(job.c.id == known.id).values({**_job_values(known), "merged": sa.null()}))
+            # What was said of the job meanwhile, its limit and its pauses, stays.
+            said = {name: value for name, value in _job_values(known).items() if name in OF_INPUT}
+            db.execute(sa.update(job).where(job.c.id == known.id).values({**said, "merged": sa.null()}))
             first = known.rounds[0]
             values = {name: getattr(first, name) for name in ("request_file", "size", "mtime_ns")}
             db.execute(sa.update(round_).where(round_.c.job_id == known.id).values(values))

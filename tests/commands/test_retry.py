@@ -1,9 +1,13 @@
 import json
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from program import OF_WRONG, Person, equipped, ids, request, requests, sent_lines, wrong_request
 
+from batchctl.cli.agreeing import agreed
+from batchctl.commands.equipment import Equipment
 from batchctl.commands.retry import rebuild, record
 from batchctl.domain.choosing import Choice
 from batchctl.domain.errors import Refused
@@ -326,16 +330,16 @@ def test_what_was_cut_goes_again_with_more_room(person: Person, emulator: Runnin
     assert float(rehearsed.json["estimate"]["batch_usd"]["high"]) > float(before), "what it costs is of what is sent"
     refused = person.run(*words)
     assert (refused.status, len(emulator.batches())) == (6, 1)
-    assert 'send 3 requests again with max_tokens=4096, metadata.user_id="again" for $' in refused.err
+    assert "send 3 requests again with max_tokens=4096, metadata.user_id=(5 characters) for $" in refused.err
     # Other bytes than those that were cut: the price is all that needs a word.
     ran = person.run(*words, "--max-cost", "10")
     assert ran.status == 0, ran.err
     assert f"checked    {job}.round-2.requests.jsonl: 3 requests" in ran.err
-    assert ' B, with max_tokens=4096, metadata.user_id="again"' in ran.err
+    assert " B, with max_tokens=4096, metadata.user_id=(5 characters)" in ran.err
     before, after = (_params_of(emulator, n) for n in (0, 1))
     assert after == [{**one, "max_tokens": 4096, "metadata": {"user_id": "again"}} for one in before]
     shape = person.run("status", job, "--json").json
-    assert [r["changes"] for r in shape["rounds"]] == [[], ["max_tokens=4096", 'metadata.user_id="again"']]
+    assert [r["changes"] for r in shape["rounds"]] == [[], ["max_tokens=4096", "metadata.user_id=(5 characters)"]]
     assert person.run("fetch").status == 0
     assert person.run("verify", job).status == 0
     assert [one["result"]["message"]["stop_reason"] for one in person.results(job)] == ["end_turn"] * 3
@@ -374,3 +378,68 @@ def test_what_is_set_passes_the_same_check(
     assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
     assert person.run("retry", job, "--from", "x.jsonl", "--set", "max_tokens=1").status == 2
     assert person.run("retry", job).status == 0
+
+
+def test_what_is_set_to_what_it_was_needs_a_yes_as_the_same_bytes_do(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})
+    job = person.submitted("in.jsonl", requests(3))
+    person.run("fetch")
+    person.agrees = False
+    ran = person.run("retry", job, "--only", "truncated", "--set", "max_tokens=64")
+    assert ran.status == 6, ran.err
+    assert "3 of them unchanged" in ran.err
+    assert len(emulator.batches()) == 1
+
+
+def test_a_limit_is_no_yes_to_the_warnings_of_what_is_set(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
+    person.agrees = False
+    words = ("retry", job, "--set", "nonsense=1")
+    ran = person.run(*words, "--max-cost", "100")
+    assert ran.status == 6, ran.err
+    assert len(emulator.batches()) == 1
+    assert person.run(*words, "--max-cost", "100", "--yes").status == 0
+
+
+def test_no_text_that_is_set_is_shown_or_remembered(person: Person, emulator: Running) -> None:
+    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
+    ran = person.run("retry", job, "--set", "metadata.user_id=corporate-s3cret")
+    assert ran.status == 0, ran.err
+    assert "s3cret" not in ran.err + ran.out + person.run("status", job, "--json").out
+    assert b"s3cret" not in (person.folder / ".batchctl" / "ledger.db").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["limit", "headers"])
+def test_a_price_that_was_agreed_to_holds_for_what_it_was_agreed_of(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Another process lowers the limit, or names a beta, while a person reads the price."""
+    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
+
+    def meanwhile(tools: Equipment, *rest: Any) -> Any:
+        found = agreed(tools, *rest)
+        now = tools.ledger.job(job)
+        if what == "limit":
+            tools.ledger.record_limit(now, Decimal("0.00001"))
+        else:
+            assert tools.ledger.record_headers(now, replace(now.settings.headers, betas=("b-1",)))
+        return found
+
+    with monkeypatch.context() as other:
+        other.setattr("batchctl.cli.retry.agreed", meanwhile)
+        ran = person.run("retry", job, "--max-cost", "1000")
+    assert ran.status == 6, ran.err
+    assert "was changed by another process" in ran.err
+    assert len(emulator.batches()) == 1
+    shape = person.run("status", job, "--json").json
+    assert (len(shape["rounds"]), shape["max_cost_usd"] != "1000") == (1, True)
+    emulator.set_scenario({"batch_seconds": 0, "betas": ["b-1"]})
+    assert person.run("retry", job, "--max-cost", "1000").status == 0
+
+
+def test_a_limit_that_is_named_where_nothing_goes_again_is_remembered(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 0})
+    job = person.submitted("in.jsonl", requests(3))
+    person.run("fetch")
+    assert person.run("retry", job, "--max-cost", "7").status == 0
+    assert person.run("status", job, "--json").json["max_cost_usd"] == "7"

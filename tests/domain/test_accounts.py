@@ -64,6 +64,12 @@ def test_a_person_is_not_shown_the_fingerprint(one: Account) -> None:
         (an_account(named=OTHERS), an_account(), True),
         (an_account(named=OTHERS, key=""), an_account(key=""), True),
         (an_account(named="org_1"), an_account(), False),
+        # An organization alone has several API workspaces: the keys decide.
+        (an_account(named="org_1"), an_account(named="org_1"), False),
+        (an_account(named="org_1", key=OTHER_KEY), an_account(named="org_1"), True),
+        (an_account(named="org_1", key=OTHER_KEY), an_account(), True),
+        (an_account(key=OTHER_KEY), an_account(named="org_1"), True),
+        (an_account(named="org_1", key=""), an_account(), False),
         # A name is missing, as behind a gateway that drops the headers: the keys decide.
         (an_account(named=""), an_account(), False),
         (an_account(), an_account(named=""), False),
@@ -127,6 +133,9 @@ def test_whether_nothing_but_the_key_speaks_for_another_account(
         (an_account(named="").stored(), an_account(), True),
         (an_account().stored(), an_account(named=""), True),
         (an_account(named="org_1", key="").stored(), an_account(), False),
+        (an_account(named="org_1", key="").stored(), an_account(named="org_1", key=""), False),
+        (an_account(named="org_1", key=OTHER_KEY).stored(), an_account(named="org_1"), False),
+        (an_account(named="org_1").stored(), an_account(named="org_1"), True),
         (an_account(named="", key=OTHER_KEY).stored(), an_account(), False),
         (an_account(named="", key="").stored(), an_account(), False),
         (an_account(named="", key="").stored(), an_account(named="", key=""), False),

@@ -1,6 +1,7 @@
 """Batches made elsewhere: bound from the first, without requests until those are given, or gone again without a trace."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -72,9 +73,12 @@ def test_requests_become_known_at_once_and_what_was_merged_is_merged_anew(ledger
     known = replace(
         job, input_path="/in.jsonl", input_sha256="d" * 64, left_out=3, line_count=20, rounds=(a_round(count=17),)
     )
+    # What is said of the job while its results are downloaded stays.
+    ledger.record_limit(job, Decimal(7))
+    ledger.record_pause(job, "no credit")
     assert ledger.record_requests(known, "me", CUTS)
     job = ledger.job(job.name)
-    assert job == replace(known, merged=None)
+    assert job == replace(known, merged=None, max_cost=Decimal(7), paused="no credit")
     assert job.has_requests
     batches = ledger.batches(job)
     assert [b.cut for b in batches] == CUTS
