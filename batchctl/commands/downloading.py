@@ -101,6 +101,11 @@ def _evidence(tools: Equipment, job: Job, batch: Batch) -> Evidence:
         return Evidence(match=Match.OURS, basis="")
     if batch.evidence:
         return Evidence(match=Match.OURS, basis=batch.evidence)
+    # The same ids in another round may have been sent with other params, of which no count of tokens tells.
+    earlier = [p for p in tools.ledger.presumed(job) if p.round != batch.round and p.cut.count == batch.count]
+    if earlier:
+        said = f"a create of round {earlier[0].round} that was given up sent as many requests"
+        return Evidence(match=Match.UNDECIDED, basis="", problem=f"{said}, and it may be that one")
     answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch)
     with contextlib.closing(answers):
         return hold_against_requests(tools, job, batch, answers)

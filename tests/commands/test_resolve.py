@@ -152,6 +152,25 @@ def test_a_batch_of_our_own_that_was_found_after_a_create_was_given_up_is_not_th
     assert "paid for unless" not in ran.err
 
 
+def test_a_batch_that_may_be_of_a_create_of_another_round_is_for_a_person(person: Person, emulator: Running) -> None:
+    """The same ids, and other params: no answer tells with which of them it was made."""
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})
+    emulator.add_fault(NEVER_MADE)
+    job = person.submitted("in.jsonl", requests(4))
+    assert person.run("fetch").status == 0
+    emulator.add_fault(LOST)
+    ran = person.run("retry", job, "--only", "truncated", "--set", "max_tokens=99", "--timeout", "20s")
+    assert emulator.requests()[CREATE] == 3
+    ran = person.run("fetch", job, "--timeout", "20s")
+    assert ran.status == 7, ran.err
+    assert "a create of round 1 that was given up sent as many requests" in ran.err + person.run("resolve", job).out
+    newest = emulator.batches()[-1]
+    assert person.run("resolve", job, "--adopt", newest["id"]).status == 0
+    assert person.run("fetch", job).status == 0
+    assert emulator.requests()[CREATE] == 3
+    assert person.run("verify", job).status == 0
+
+
 def test_what_its_ids_name_as_ours_is_never_sent_again(person: Person, emulator: Running) -> None:
     emulator.add_fault(LOST)
     emulator.add_fault({"on": "results", "fault": "status", "status": 500, "times": 1})
