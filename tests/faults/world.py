@@ -168,8 +168,12 @@ class World:
             return self.person.run(*command)
         (signal_,) = signals
         shell = Shell(self.person.folder, {**os.environ, **self.person.variables})
+        before = len(self.emulator.batches())
         with shell.start(*command) as process:
             self.wait_until_struck()
+            if signal_.during == "create":
+                # A fault has struck once its request is there; the batch is made when all of it was read.
+                self._wait_for(lambda: len(self.emulator.batches()) > before)
             for name in signal_.names:
                 process.send_signal(getattr(signal, name))
                 time.sleep(0.2)  # noqa: TID251 - two signals at the same instant are one
@@ -177,8 +181,11 @@ class World:
         return Ran(process.returncode, out, err)
 
     def wait_until_struck(self) -> None:
+        self._wait_for(lambda: not self.emulator.unfired())
+
+    def _wait_for(self, is_there: Callable[[], bool]) -> None:
         until = time.monotonic() + 60
-        while self.emulator.unfired():
+        while not is_there():
             assert time.monotonic() < until, "the process never came so far"
             time.sleep(0.02)  # noqa: TID251 - for a process that has a clock of its own
 
