@@ -10,14 +10,25 @@ from batchctl.render.screen import Screen
 
 
 def agreed(
-    tools: Equipment, screen: Screen, budget: Budget, estimating: Estimating, wanted: str, job: Job | None = None
+    tools: Equipment,
+    screen: Screen,
+    budget: Budget,
+    estimating: Estimating,
+    wanted: str,
+    job: Job | None = None,
+    *,
+    needs_yes: bool = False,
 ) -> Estimate:
     """What a new job may cost, or a round on top of what `job` comes to before it.
 
-    `wanted`: what is to be done at that price. Raises Refused where nobody agrees to it.
+    `wanted`: what is to be done at that price. `needs_yes`: it says more than the price, and a limit is a word about the price
+    alone. Raises Refused where nobody agrees to it.
     """
     if budget.limit is not None or budget.yes:
-        return budget.agreed(tools, estimating, job)
+        found = budget.agreed(tools, estimating, job)
+        if needs_yes and not budget.yes:
+            ask(screen, f"{wanted}?", "--yes")
+        return found
     found = estimating(tools.transport if screen.is_read_by_a_person else None)
     if screen.is_read_by_a_person:
         screen.to_agree(found)

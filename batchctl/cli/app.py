@@ -274,7 +274,7 @@ def retry(
         waits=not no_wait,
         budget=Budget(max_cost, yes),
         change=_change(beta, no_beta, api_version),
-        changes=o.param_changes_of(set_ or []),
+        param_changes=o.param_changes_of(set_ or []),
     )
     run(common, job, wanted)
 

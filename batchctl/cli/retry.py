@@ -6,9 +6,9 @@ from typing import NoReturn
 
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
-from batchctl.cli.wiring import Common, ask, run
+from batchctl.cli.wiring import Common, run
 from batchctl.commands import retry as retrying
-from batchctl.commands.budget import Budget, Estimating
+from batchctl.commands.budget import Budget
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
 from batchctl.commands.headers import record_headers, speak_as, wanted_headers
@@ -17,7 +17,6 @@ from batchctl.commands.submit import send_rest, use_moved_input
 from batchctl.domain.choosing import Choice, unknown_words
 from batchctl.domain.classifying import KNOWN_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
-from batchctl.domain.estimating import Estimate
 from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
@@ -40,18 +39,18 @@ class Retry:
     waits: bool
     budget: Budget
     change: Change = NO_CHANGE
-    changes: tuple[ParamChange, ...] = ()
+    param_changes: tuple[ParamChange, ...] = ()
 
     @property
     def is_particular(self) -> bool:
         """Whether more was asked for than to go on."""
-        return bool(self.keeps_file or self.edited or self.changes or self.choice != Choice())
+        return bool(self.keeps_file or self.edited or self.param_changes or self.choice != Choice())
 
 
 def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         odd = unknown_words(wanted.choice.only, KNOWN_TYPES)
-        if wanted.edited and (wanted.is_for_editing or wanted.changes or wanted.choice != Choice()):
+        if wanted.edited and (wanted.is_for_editing or wanted.param_changes or wanted.choice != Choice()):
             raise UsageProblem(
                 "--from FILE holds the requests as they are to be sent: --only, --include-*, --set and --edit go without it"
             )
@@ -126,7 +125,7 @@ def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
 def _rebuilt(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
     if wanted.edited:
         return retrying.use_edited(tools, job, wanted.edited)
-    return retrying.rebuild(tools, job, wanted.choice, wanted.changes, _path_to_keep(tools, screen, job, wanted))
+    return retrying.rebuild(tools, job, wanted.choice, wanted.param_changes, _path_to_keep(tools, screen, job, wanted))
 
 
 def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
@@ -156,15 +155,10 @@ def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
 def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
     """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
     budget, what = wanted.budget.of(job), _what(rebuilt)
-
-    def agree(estimating: Estimating) -> Estimate:
-        estimate = agreed(tools, screen, budget, estimating, what, job)
-        # A limit is a word about the price alone.
-        if (rebuilt.chosen.cut or rebuilt.warnings) and budget.limit is not None and not budget.yes:
-            ask(screen, f"{what}?", "--yes")
-        return estimate
-
-    return retrying.agreed(tools, job, rebuilt, agree)
+    needs_yes = bool(rebuilt.chosen.cut or rebuilt.warnings)
+    return retrying.agreed(
+        tools, job, rebuilt, lambda of: agreed(tools, screen, budget, of, what, job, needs_yes=needs_yes)
+    )
 
 
 def _what(rebuilt: Rebuilt) -> str:
@@ -184,19 +178,25 @@ def _what(rebuilt: Rebuilt) -> str:
 def _record(tools: Equipment, seen: Job, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:
     """`seen`: the job as it was when the price was worked out. Raises Refused where it is another by now: nothing is changed."""
     with tools.workspace.planning():
-        now = tools.ledger.job(job.name)
-        if _agreed_to(now) != _agreed_to(seen):
+        try:
+            _refuse_other_than_agreed(tools, seen)
+            record_headers(tools, seen, job.settings.headers)
+        except Refused:
             retrying.discard(tools, job, rebuilt, keeps_file=False)
-            raise Refused(
-                f"{job.name} was changed by another process while its price was agreed to: nothing was sent",
-                hint="run the same command again",
-            )
-        record_headers(tools, seen, job.settings.headers)
+            raise
         # First the limit: a round that stands is sent by whoever goes on with the job.
         wanted.budget.record(tools, job)
         # A new round is a person's word to send; before it, nothing is left that the cancel had kept back.
         tools.ledger.record_canceled(job, None)
         retrying.record(tools, job, rebuilt)
+
+
+def _refuse_other_than_agreed(tools: Equipment, seen: Job) -> None:
+    if _agreed_to(tools.ledger.job(seen.name)) != _agreed_to(seen):
+        raise Refused(
+            f"{seen.name} was changed by another process while its price was agreed to: nothing was sent",
+            hint="run the same command again",
+        )
 
 
 def _agreed_to(job: Job) -> tuple[object, ...]:

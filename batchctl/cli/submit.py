@@ -89,8 +89,5 @@ def _agreed(tools: Equipment, screen: Screen, wanted: Submission, given: Input) 
     """Somebody wants it sent at its price and with its warnings. Raises Refused."""
     warnings, requests = given.scan.warnings, f"send {given.scan.count:,} requests"
     said = f"{warnings:,} warnings: {requests} all the same" if warnings else requests
-    estimate = agreed(tools, screen, wanted.budget, partial(estimated, tools, wanted, given), said)
-    # A limit is a word about the price alone.
-    if warnings and wanted.budget.limit is not None and not wanted.budget.yes:
-        ask(screen, f"{said}?", "--yes")
-    return estimate
+    estimating = partial(estimated, tools, wanted, given)
+    return agreed(tools, screen, wanted.budget, estimating, said, needs_yes=bool(warnings))

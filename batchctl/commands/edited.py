@@ -18,8 +18,8 @@ from batchctl.files.ranges import custom_id_of
 from batchctl.files.requests import whole_lines
 
 
-def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int, int]:
-    """The round's request file with the edited lines in input order, its cuts, its count, and how many warnings they have.
+def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int]:
+    """The round's request file with the edited lines in input order, its cuts, and how many warnings they have.
 
     Raises InputProblem.
     """
@@ -43,7 +43,7 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
         for origin in (known for known in origins.values() if known in lines):
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()
-    return path, done, len(lines), warnings
+    return path, done, warnings
 
 
 def check_anew(tools: Equipment, job: Job, path: Path, called: str = "") -> int:

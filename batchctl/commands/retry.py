@@ -179,7 +179,8 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
 def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
     """Steps 1 and 2 for a file that a person edited: its ids must be those of requests without success."""
     number = job.rounds[-1].number + 1
-    path, cuts, count, warnings = take_edited(tools, job, edited, number)
+    path, cuts, warnings = take_edited(tools, job, edited, number)
+    count = sum(cut.count for cut in cuts)
     chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
     return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, warnings=warnings)
 

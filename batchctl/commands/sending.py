@@ -16,7 +16,7 @@ from batchctl.commands.looking import tell_unread
 from batchctl.domain.answers import AfterCreate, after_create, is_proven, why_paused
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
 from batchctl.domain.events import BatchInDoubt, BatchNotSent, BatchSent, SendingBegun
-from batchctl.domain.headers import cure
+from batchctl.domain.headers import command_for_rest
 from batchctl.domain.model import Batch, Headers, IfAbsent, Job, Unconfirmed
 from batchctl.domain.pacing import is_queue_full, under_way
 from batchctl.domain.polling import backoff
@@ -173,7 +173,7 @@ def _paused(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> Ac
     tools.ledger.record_pause(job, str(failure))
     sent = _sent_headers(job, batch)
     cause, hint = why_paused(failure, sent)
-    command = " ".join(filter(None, (f"batchctl submit {job.name}", cure(failure.message, sent.betas))))
+    command = command_for_rest(job, failure.message, sent.betas)
     return AccountProblem(f"{cause}: {failure!s}", hint=f"{hint}: {command}")
 
 

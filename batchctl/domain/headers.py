@@ -90,3 +90,9 @@ def cure(text: str, betas: Collection[str]) -> str:
     if not refused and len(betas) == 1 and not names_others:
         refused = list(betas)
     return " ".join(f"--no-beta {shlex.quote(beta)}" for beta in refused)
+
+
+def command_for_rest(job: Job, text: str, betas: Collection[str]) -> str:
+    """What sends the rest of a job, without the betas which the API does not take; `text` and `betas` as for `cure`."""
+    options = cure(text, betas)
+    return f"batchctl submit {job.name} {options}" if options else f"batchctl submit {job.name}"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from statistics import median
 
 from batchctl.domain.classifying import FIX_TYPES
-from batchctl.domain.headers import cure, headers_of
+from batchctl.domain.headers import command_for_rest, cure, headers_of
 from batchctl.domain.model import (
     RETENTION,
     Batch,
@@ -224,7 +224,7 @@ def next_command(
         case Stage.SENDING | Stage.IN_DOUBT:
             return f"batchctl submit {job.name}"
         case Stage.PAUSED:
-            return " ".join(filter(None, (f"batchctl submit {job.name}", cure(job.paused, job.settings.betas))))
+            return command_for_rest(job, job.paused, job.settings.betas)
         case Stage.LOST:
             return f"batchctl resolve {job.name}"
         case Stage.RUNNING:

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import Batch, Headers, IfAbsent, State, Unconfirmed
+from batchctl.domain.model import Batch, IfAbsent, State, Unconfirmed
 from batchctl.ledger import owners
 from batchctl.ledger.rows import headers_values
 from batchctl.ledger.schema import batch, job, place
-from batchctl.ledger.store import Store, advance
+from batchctl.ledger.store import Store, advance, headers_from_here
 
 LEASE = timedelta(minutes=2)
 
@@ -56,10 +56,7 @@ class Claims(Store):
             if db.scalar(sa.select(job.c.canceled_at).where(job.c.id == wanted.job_id)) is not None:
                 db.rollback()
                 return None
-            api_version, betas = db.execute(
-                sa.select(job.c.api_version, job.c.betas).where(job.c.id == wanted.job_id)
-            ).one()
-            headers = Headers(api_version=api_version, betas=tuple(betas))
+            headers = headers_from_here(db, wanted.job_id)
             advance(db, wanted.id, State.SUBMITTING, now, "", headers=headers_values(headers), **fresh)
             db.execute(sa.update(place).values(generation=place.c.generation + 1))
         return replace(

@@ -13,7 +13,7 @@ from batchctl.domain.states import OF_STATUS
 from batchctl.ledger.questions import IN_DOUBT
 from batchctl.ledger.rows import batch_of, cut_values, forecast_values, headers_values, merged_values, seen_values
 from batchctl.ledger.schema import batch, failure, job, move, presumed, round_, stranger, surplus, usage
-from batchctl.ledger.store import Store
+from batchctl.ledger.store import Store, headers_from_here
 
 # Of a job's columns, what is known once its input is.
 OF_INPUT = frozenset(
@@ -134,9 +134,7 @@ class Jobs(Store):
         False where they are no longer those that `of` has: another process changed them, and who asked has not seen that.
         """
         with self._write() as db:
-            stored = sa.select(job.c.api_version, job.c.betas).where(job.c.id == of.id)
-            api_version, betas = db.execute(stored).one()
-            if (api_version, tuple(betas)) != (of.settings.api_version, of.settings.betas):
+            if headers_from_here(db, of.id) != of.settings.headers:
                 return False
             db.execute(sa.update(job).where(job.c.id == of.id).values(headers_values(headers)))
         return True

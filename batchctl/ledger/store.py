@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import State
+from batchctl.domain.model import Headers, State
 from batchctl.domain.states import may_follow
 from batchctl.ledger.engine import bring_up_to_date, open_engine, translated
 from batchctl.ledger.opening import HEAD, TO_WRITE
 from batchctl.ledger.questions import Questions
-from batchctl.ledger.schema import batch, move
+from batchctl.ledger.schema import batch, job, move
 from batchctl.ledger.structure import refuse_strange
 
 
@@ -49,6 +49,12 @@ class Store(Questions):
             self.close()
             raise
         self.revision = HEAD
+
+
+def headers_from_here(db: sa.Connection, job_id: int) -> Headers:
+    """With what the next create of the job is to be sent."""
+    api_version, betas = db.execute(sa.select(job.c.api_version, job.c.betas).where(job.c.id == job_id)).one()
+    return Headers(api_version=api_version, betas=tuple(betas))
 
 
 def state_of(db: sa.Connection, batch_id: int) -> State:

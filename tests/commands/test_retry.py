@@ -416,8 +416,8 @@ def test_a_price_that_was_agreed_to_holds_for_what_it_was_agreed_of(
     """Another process lowers the limit, or names a beta, while a person reads the price."""
     job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
 
-    def meanwhile(tools: Equipment, *rest: Any) -> Any:
-        found = agreed(tools, *rest)
+    def meanwhile(tools: Equipment, *rest: Any, **more: Any) -> Any:
+        found = agreed(tools, *rest, **more)
         now = tools.ledger.job(job)
         if what == "limit":
             tools.ledger.record_limit(now, Decimal("0.00001"))
