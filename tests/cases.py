@@ -1,6 +1,6 @@
 """Tables of cases of which a few are tried by `make test`, and all of them by `make test-slow`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,11 +9,11 @@ import pytest
 def few(cases: Iterable[Any], *quick: int) -> list[Any]:
     """Parameters for `parametrize`: the cases at `quick` as they are, every other one marked slow.
 
-    A case of several arguments is a tuple or a list.
+    A case of several arguments is a tuple.
     """
     return [case if n in quick else _slow(case) for n, case in enumerate(cases)]
 
 
 def _slow(case: Any) -> Any:
-    arguments: Sequence[Any] = case if isinstance(case, (tuple, list)) else (case,)
+    arguments = case if isinstance(case, tuple) else (case,)
     return pytest.param(*arguments, marks=pytest.mark.slow)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from builders import request_id, request_line
+from cases import few
 from program import Person
 
 from batchctl.emulator.running import Running
@@ -130,7 +131,7 @@ def by_hand(results: Sequence[Any]) -> tuple[Decimal, Decimal]:
 
 @pytest.mark.parametrize(
     ("hit_rate", "options", "word"),
-    [(0.9, (), ""), (0.3, ("--cache-system", "1h"), "lost"), (0.9, ("--cache-system", "1h"), "saved")],
+    few([(0.9, (), ""), (0.3, ("--cache-system", "1h"), "lost"), (0.9, ("--cache-system", "1h"), "saved")], 2),
 )
 def test_the_bank_before_and_after(
     person: Person, emulator: Running, hit_rate: float, options: tuple[str, ...], word: str

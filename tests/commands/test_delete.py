@@ -79,13 +79,17 @@ def test_with_another_key_nothing_is_taken_for_deleted(person: Person, emulator:
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {"fault": "status", "status": 529},
-        {"fault": "drop_before_accept"},
-        {"fault": "drop_after_accept"},
-        {"fault": "html_status"},
-        {"fault": "not_found"},
-    ],
+    few(
+        [
+            {"fault": "status", "status": 529},
+            {"fault": "drop_before_accept"},
+            {"fault": "drop_after_accept"},
+            {"fault": "html_status"},
+            {"fault": "not_found"},
+        ],
+        2,
+        4,
+    ),
     ids=lambda f: f["fault"],
 )
 def test_a_delete_without_an_answer_is_asked_again(person: Person, emulator: Running, fault: dict[str, Any]) -> None:

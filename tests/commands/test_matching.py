@@ -78,7 +78,7 @@ OURS = rows([f"What is {n} + 1?" for n in range(5)])
 # ---------------------------------------------------------------- ours
 
 
-@pytest.mark.parametrize(("count", "asked"), [(1, 1), (5, 5), (20, 20), (300, 20)])
+@pytest.mark.parametrize(("count", "asked"), few([(1, 1), (5, 5), (20, 20), (300, 20)], 1, 3))
 def test_answers_to_our_requests_are_ours_by_twenty_counts_at_most(
     person: Person, emulator: Running, tools: Equipment, count: int, asked: int
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import few
 from program import Person, Ran, request, requests
 
 from batchctl.clock import Clock
@@ -92,13 +93,17 @@ def test_the_list_is_asked_once_a_day_and_an_alias_once(person: Person, emulator
 
 @pytest.mark.parametrize(
     "change",
-    [
-        {"api": "https://elsewhere.example org_1 ws_1"},
-        {"api": "default"},
-        {"asked_at": "2020-01-01T00:00:00+00:00"},
-        {"asked_at": "2999-01-01T00:00:00+00:00"},
-        {"models": 5},
-    ],
+    few(
+        [
+            {"api": "https://elsewhere.example org_1 ws_1"},
+            {"api": "default"},
+            {"asked_at": "2020-01-01T00:00:00+00:00"},
+            {"asked_at": "2999-01-01T00:00:00+00:00"},
+            {"models": 5},
+        ],
+        0,
+        2,
+    ),
 )
 def test_a_list_of_elsewhere_or_of_another_day_is_asked_for_anew(
     person: Person, emulator: Running, change: dict[str, Any]

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from cases import few
 from program import OF_WRONG, Person, equipped, ids, request, requests, sent_lines, wrong_request
 
 from batchctl.cli.agreeing import agreed
@@ -64,13 +65,17 @@ def test_a_second_retry_finds_nothing_that_can_succeed(person: Person, emulator:
 
 @pytest.mark.parametrize(
     ("options", "chosen"),
-    [
-        (["--only", "overloaded_error"], {"overloaded_error"}),
-        (["--only", "expired"], {"expired"}),
-        (["--only", "fix"], {"invalid_request_error"}),
-        (["--include-invalid"], {"overloaded_error", "expired", "invalid_request_error"}),
-        (["--only", "api_error"], set()),
-    ],
+    few(
+        [
+            (["--only", "overloaded_error"], {"overloaded_error"}),
+            (["--only", "expired"], {"expired"}),
+            (["--only", "fix"], {"invalid_request_error"}),
+            (["--include-invalid"], {"overloaded_error", "expired", "invalid_request_error"}),
+            (["--only", "api_error"], set()),
+        ],
+        0,
+        3,
+    ),
 )
 def test_a_person_may_choose_by_type_or_class(
     person: Person, emulator: Running, options: list[str], chosen: set[str]
@@ -152,7 +157,9 @@ def test_what_was_edited_passes_the_check_of_any_input(person: Person, emulator:
 
 
 @pytest.mark.parametrize(
-    "option", [("--only", "retry"), ("--include-invalid",), ("--include-canceled",), ("--edit",)], ids="".join
+    "option",
+    few([("--only", "retry"), ("--include-invalid",), ("--include-canceled",), ("--edit",)], 0, 3),
+    ids="".join,
 )
 def test_a_file_chooses_by_itself(person: Person, emulator: Running, option: tuple[str, ...]) -> None:
     job = _mixed(person, emulator, _lines())
@@ -356,14 +363,19 @@ def test_what_was_set_holds_for_a_later_round_and_can_be_taken_back(person: Pers
 
 @pytest.mark.parametrize(
     ("text", "status", "said"),
-    [
-        ("max_tokens", 2, "is no PATH=VALUE"),
-        ("model.x=1", 5, "custom_id 'r-00000': its params have no place for model.x"),
-        ("max_tokens=0", 5, "max_tokens"),
-        ("model=claude-nobody-knows-1", 5, "claude-nobody-knows-1"),
-        ("stream=true", 5, "stream"),
-        ("messages=", 5, "messages"),
-    ],
+    few(
+        [
+            ("max_tokens", 2, "is no PATH=VALUE"),
+            ("model.x=1", 5, "custom_id 'r-00000': its params have no place for model.x"),
+            ("max_tokens=0", 5, "max_tokens"),
+            ("model=claude-nobody-knows-1", 5, "claude-nobody-knows-1"),
+            ("stream=true", 5, "stream"),
+            ("messages=", 5, "messages"),
+        ],
+        0,
+        1,
+        4,
+    ),
 )
 def test_what_is_set_passes_the_same_check(
     person: Person, emulator: Running, text: str, status: int, said: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import few
 from processes import Shell
 from program import Person, ids, requests, sent_lines, wrong_request
 
@@ -47,7 +48,7 @@ def test_what_the_request_itself_spoils_is_not_sent_twice(person: Person, emulat
     assert "retry" in ran.err.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("rounds", "creates"), [("1", 1), ("2", 2), ("4", 4)])
+@pytest.mark.parametrize(("rounds", "creates"), few([("1", 1), ("2", 2), ("4", 4)], 1))
 def test_rounds_are_bounded_over_the_life_of_the_job(
     person: Person, emulator: Running, rounds: str, creates: int
 ) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import few
 from program import Person, Ran, requests, wrong_request
 
 from batchctl.emulator.running import Running, running
@@ -240,7 +241,9 @@ def test_requests_that_the_api_refused_are_unanswered(person: Person, emulator: 
 # ---------------------------------------------------------------- results that are wrong
 
 
-@pytest.mark.parametrize("harm", ["flipped", "cut", "gone", "index gone", "index flipped", "index of another batch"])
+@pytest.mark.parametrize(
+    "harm", few(["flipped", "cut", "gone", "index gone", "index flipped", "index of another batch"], 0, 2, 4)
+)
 def test_damaged_results_are_found_and_what_is_told_mends_them(person: Person, job: str, harm: str) -> None:
     raw = raw_of(person, job)
     index = raw.with_suffix(".index")
@@ -484,7 +487,7 @@ def test_a_ledger_whose_batches_leave_a_gap_is_no_proof(person: Person, job: str
 # ---------------------------------------------------------------- the merged file
 
 
-@pytest.mark.parametrize("harm", ["edited", "cut", "longer", "empty", "two lines changed places"])
+@pytest.mark.parametrize("harm", few(["edited", "cut", "longer", "empty", "two lines changed places"], 0, 4))
 def test_merged_results_that_are_not_what_a_merge_writes_are_wrong(person: Person, job: str, harm: str) -> None:
     path = person.folder / f"{job}.results.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)

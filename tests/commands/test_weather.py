@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cases import few
 from program import Person, ids, requests, sent_lines
 
 from batchctl.clock import Clock
@@ -26,13 +27,17 @@ def _soon(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {"fault": "drop_after_accept"},
-        {"fault": "error_after_accept", "status": 500},
-        {"fault": "error_after_accept", "status": 529},
-        {"fault": "garbage_answer"},
-        {"fault": "html_answer"},
-    ],
+    few(
+        [
+            {"fault": "drop_after_accept"},
+            {"fault": "error_after_accept", "status": 500},
+            {"fault": "error_after_accept", "status": 529},
+            {"fault": "garbage_answer"},
+            {"fault": "html_answer"},
+        ],
+        0,
+        3,
+    ),
 )
 def test_a_lost_answer_is_looked_for_and_never_sent_again(
     person: Person, emulator: Running, fault: dict[str, Any]
@@ -58,11 +63,14 @@ def test_an_answer_that_is_cut_after_its_id_names_the_batch_all_the_same(person:
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {"fault": "status", "status": 500},
-        {"fault": "status", "status": 529},
-        {"fault": "html_status", "status": 520},
-    ],
+    few(
+        [
+            {"fault": "status", "status": 500},
+            {"fault": "status", "status": 529},
+            {"fault": "html_status", "status": 520},
+        ],
+        1,
+    ),
 )
 def test_a_failure_that_created_nothing_is_sent_again_after_the_grace_window(
     person: Person, emulator: Running, fault: dict[str, Any]
@@ -120,18 +128,24 @@ def test_a_full_queue_ends_the_run_with_no_wait_and_continues_later(person: Pers
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {"fault": "status", "status": 401, "type": "authentication_error", "message": "API key is invalid."},
-        {"fault": "status", "status": 402, "type": "billing_error", "message": "payment"},
-        {"fault": "status", "status": 403, "type": "permission_error", "message": "no"},
-        {"fault": "spend_limit_429"},
-        {"fault": "spend_limit_400"},
-        {"fault": "on_hold"},
-        {"fault": "status", "status": 400, "message": "This organization has been disabled."},
-        {"fault": "status", "status": 400, "error_code": "workspace_human_review_disabled", "message": "no"},
-        {"fault": "status", "status": 400, "message": "Requests are of a kind that nobody has heard of."},
-        {"fault": "status", "status": 422, "message": "no"},
-    ],
+    few(
+        [
+            {"fault": "status", "status": 401, "type": "authentication_error", "message": "API key is invalid."},
+            {"fault": "status", "status": 402, "type": "billing_error", "message": "payment"},
+            {"fault": "status", "status": 403, "type": "permission_error", "message": "no"},
+            {"fault": "spend_limit_429"},
+            {"fault": "spend_limit_400"},
+            {"fault": "on_hold"},
+            {"fault": "status", "status": 400, "message": "This organization has been disabled."},
+            {"fault": "status", "status": 400, "error_code": "workspace_human_review_disabled", "message": "no"},
+            {"fault": "status", "status": 400, "message": "Requests are of a kind that nobody has heard of."},
+            {"fault": "status", "status": 422, "message": "no"},
+        ],
+        0,
+        2,
+        5,
+        8,
+    ),
 )
 def test_the_account_pauses_the_job_and_the_same_command_continues(
     person: Person, emulator: Running, fault: dict[str, Any]

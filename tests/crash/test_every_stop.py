@@ -34,7 +34,7 @@ def _swept(scene: Scene, way: Pulls | Kills, folder: Path, record_property: Reco
 def test_a_command_that_is_stopped_here_and_there_ends_as_if_nothing_had_been(
     scene: Scene, tmp_path: Path, record_property: Recorder
 ) -> None:
-    _swept(scene, Pulls(), tmp_path, record_property, first=1, step=7)
+    _swept(scene, Pulls(), tmp_path, record_property, first=1, step=12)
 
 
 @pytest.mark.slow

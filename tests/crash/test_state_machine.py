@@ -472,7 +472,7 @@ def _explored(folder: Path, examples: int, steps: int) -> None:
 
 
 def test_whatever_comes_between_each_request_is_paid_for_once_and_answered(memory: Path) -> None:
-    _explored(memory, 10, 40)
+    _explored(memory, 6, 30)
 
 
 @pytest.mark.slow

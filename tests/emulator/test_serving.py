@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from cases import few
 
 from batchctl.emulator.running import running
 
@@ -45,7 +46,7 @@ def test_a_connection_of_the_last_instant_is_closed_with_all_others(tmp_path):
             link.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", few([signal.SIGINT, signal.SIGTERM], 0))
 def test_it_prints_its_url_alone_and_stops_cleanly_while_an_answer_is_open(tmp_path, request_of, number):
     scenario = tmp_path / "s.toml"
     scenario.write_text('batch_seconds = 0\n[[faults]]\non = "results"\nfault = "stall"\nseconds = 60\n')
