@@ -72,6 +72,7 @@ def test_a_letter_in_every_message_is_told_to_stand_in_system(person: Person) ->
     assert other["code"] == "prompt_not_cached"
 
 
+@pytest.mark.slow
 def test_a_letter_in_a_block_of_its_own_is_told_to_be_marked_there(person: Person) -> None:
     def asked(*blocks: dict[str, Any]) -> list[bytes]:
         said = [[{"type": "text", **one} for one in (*blocks, {"text": f"question {n}"})] for n in range(40)]
@@ -129,6 +130,7 @@ def by_hand(results: Sequence[Any]) -> tuple[Decimal, Decimal]:
     return cost / MILLION, plain / MILLION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hit_rate", "options", "word"),
     few([(0.9, (), ""), (0.3, ("--cache-system", "1h"), "lost"), (0.9, ("--cache-system", "1h"), "saved")], 2),

@@ -681,6 +681,7 @@ def _imported(dotted: str) -> Any:
 # ---------------------------------------------------------------- the other verbs on such a job
 
 
+@pytest.mark.slow
 def test_slices_sent_in_another_order_and_retried_are_proved_and_deleted(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     lines = requests(12)

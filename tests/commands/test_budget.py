@@ -122,7 +122,7 @@ SEARCH: dict[str, Any] = {"tools": [{"type": "web_search_20250305", "name": "web
 ELSEWHERE = {"type": "document", "source": {"type": "url", "url": "https://example.com/long.pdf"}}
 
 
-@pytest.mark.parametrize("params", [SEARCH, {"messages": [{"role": "user", "content": [ELSEWHERE]}]}])
+@pytest.mark.parametrize("params", few([SEARCH, {"messages": [{"role": "user", "content": [ELSEWHERE]}]}], 1))
 def test_what_nobody_can_see_the_size_of_is_within_no_limit_until_somebody_says_yes(
     shopper: Person, emulator: Running, params: dict[str, Any]
 ) -> None:
@@ -134,6 +134,7 @@ def test_what_nobody_can_see_the_size_of_is_within_no_limit_until_somebody_says_
     assert shopper.run("submit", path, "--max-cost", "1000", "--yes").status == 0
 
 
+@pytest.mark.slow
 def test_a_limit_takes_each_byte_that_was_not_counted_for_a_token(shopper: Person, emulator: Running) -> None:
     """Random ASCII has hardly more than one byte to a token; what is counted here is too little to tell."""
     letters = string.ascii_letters + string.digits + "+/"
@@ -331,6 +332,7 @@ def test_a_yes_to_what_has_no_bound_is_not_given_for_ever(shopper: Person, emula
     assert shopper.run("submit", path, *options, "--yes").status == 0
 
 
+@pytest.mark.slow
 def test_what_was_sent_a_second_time_is_within_no_limit_until_somebody_says_yes(
     shopper: Person, emulator: Running
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_batch_in_doubt_is_looked_for_and_canceled_at_a_persons_word(person: P
     assert emulator.requests()[CREATE] == 1
 
 
+@pytest.mark.slow
 def test_a_strangers_batch_that_looks_like_ours_is_not_canceled(
     person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_cancel_that_was_stopped_before_its_download_is_ended_by_the_same_comm
     assert len(person.results(job)) == 4
 
 
+@pytest.mark.slow
 def test_what_was_canceled_goes_again_with_a_retry_that_names_it(person: Person, emulator: Running) -> None:
     _running(emulator)
     job = person.submitted("in.jsonl", requests(4))

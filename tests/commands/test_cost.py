@@ -178,6 +178,7 @@ def test_a_round_that_another_process_plans_meanwhile_is_a_round_like_all_others
     assert (found.unknown, found.beyond) == ((), ("1 batch not fetched yet",))
 
 
+@pytest.mark.slow
 def test_ten_times_the_requests_take_no_more_room_in_the_ledger(person: Person) -> None:
     counts = []
     for n in (20, 200):
@@ -236,6 +237,7 @@ def forget_usage(person: Person) -> None:
         db.execute("update batch set usage_unread = null")
 
 
+@pytest.mark.slow
 def test_what_an_older_version_downloaded_is_summed_up_from_the_disk_and_kept(
     person: Person, emulator: Running
 ) -> None:

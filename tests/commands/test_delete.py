@@ -156,6 +156,7 @@ def test_behind_a_gateway_a_404_proves_a_deletion_only_with_the_key_of_the_batch
     assert _left(emulator) == 0
 
 
+@pytest.mark.slow
 def test_what_was_deleted_by_hand_is_gone_with_the_key_of_the_batch(person: Person, emulator: Running) -> None:
     with gateway(emulator.base_url, drops=("anthropic-",)) as url:
         person.variables["ANTHROPIC_BASE_URL"] = url

@@ -280,6 +280,7 @@ def test_a_ledger_that_somebody_keeps_locked_is_a_line_of_the_report(
     assert "another batchctl" in findings["ledger"]["advice"]
 
 
+@pytest.mark.slow
 def test_the_living_and_the_dead_are_counted(person: Person, job: str) -> None:
     owners = workspace_of(person) / "owners"
     with Owner(owners) as living:

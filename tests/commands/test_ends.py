@@ -82,7 +82,7 @@ def test_a_folder_without_a_job_is_told_in_objects(person: Person, verb: str) ->
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", few(VERBS, 0, 3, 7))
 def test_a_job_is_told_in_objects(person: Person, job: str, verb: str) -> None:
     asked = {"prices": []}.get(verb, NEEDED.get(verb, [job]))
     ran = person.run(verb, *asked, "--json")
@@ -120,6 +120,7 @@ def _in_a_shell(person: Person, line: str, **variables: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", few(["ascii", "latin-1"], 0))
 def test_what_a_terminal_has_no_character_for_is_replaced(person: Person, encoding: str) -> None:
     person.submitted("наборы.jsonl", requests(3), "--name", "a-job")
@@ -131,6 +132,7 @@ def test_what_a_terminal_has_no_character_for_is_replaced(person: Person, encodi
     assert json.loads(ended.stdout)["input"].endswith("наборы.jsonl"), "nothing is replaced where a program reads"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", few(["0", "1", "-5", "wide", "٣"], 0))
 def test_a_width_that_is_none_is_not_obeyed(person: Person, job: str, columns: str) -> None:
     ended = _in_a_shell(person, "batchctl status @last --offline", COLUMNS=columns, LINES="0")

@@ -80,6 +80,7 @@ def test_a_few_that_are_denser_than_all_that_were_counted_stay_below_high(person
     assert contains(found, tokens_of(lines))
 
 
+@pytest.mark.slow
 def test_the_more_is_counted_the_narrower_it_is(person: Person, lines: list[bytes]) -> None:
     path = person.write("in.jsonl", lines)
 

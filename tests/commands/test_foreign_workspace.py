@@ -122,6 +122,7 @@ def test_prices_of_a_workspace_let_nothing_pass_a_limit(shopper: Person, emulato
     assert CREATE not in emulator.requests()
 
 
+@pytest.mark.slow
 def test_they_make_a_limit_tighter(shopper: Person, emulator: Running) -> None:
     _prices(shopper.folder / ".batchctl" / "prices.toml", DEAR)
     assert shopper.run("submit", "in.jsonl", "--max-cost", "1").status == 6
@@ -178,6 +179,7 @@ def test_a_price_list_in_a_workspace_lets_nothing_pass_either(shopper: Person, e
     assert CREATE not in emulator.requests()
 
 
+@pytest.mark.slow
 def test_what_was_paid_counts_by_the_dearer_prices_too(shopper: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = shopper.submitted("in.jsonl", requests(100), "--yes")

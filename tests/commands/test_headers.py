@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 
 import pytest
+from cases import few
 from program import Person, Ran, equipped, requests, sent_lines
 
 from batchctl.commands.headers import record_headers
@@ -74,7 +75,7 @@ def test_a_round_tells_with_which_headers_its_batches_were_sent(person: Person, 
     assert [one["betas"] for one in shape["message_batches"]] == [[GONE, KEPT], [KEPT], [KEPT]]
 
 
-@pytest.mark.parametrize("verb", ["submit", "run"])
+@pytest.mark.parametrize("verb", few(["submit", "run"], 1))
 def test_a_beta_on_the_second_command_is_sent_with_the_rest(person: Person, emulator: Running, verb: str) -> None:
     knows(emulator, KEPT)
     emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
@@ -109,7 +110,7 @@ def test_a_beta_that_is_off_already_may_be_taken_off_again(person: Person, emula
     assert person.run("submit", "in.jsonl", "--no-beta", GONE).status == 0
 
 
-@pytest.mark.parametrize("verb", ["submit", "run", "retry"])
+@pytest.mark.parametrize("verb", few(["submit", "run", "retry"], 0, 2))
 def test_a_beta_that_the_job_never_had_is_refused_with_those_it_has(
     person: Person, partly_sent: Ran, verb: str
 ) -> None:
@@ -127,7 +128,7 @@ def test_a_new_job_has_none_to_take_off(person: Person, emulator: Running) -> No
     assert "this is a new job, which sends no --beta" in ran.err
 
 
-@pytest.mark.parametrize("verb", ["submit", "retry"])
+@pytest.mark.parametrize("verb", few(["submit", "retry"], 1))
 @pytest.mark.parametrize(
     ("options", "said"), [(["--beta", "a-1", "--no-beta", "a-1"], "one of them"), (["--beta", "a b"], "letters")]
 )

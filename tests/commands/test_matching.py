@@ -91,6 +91,7 @@ def test_answers_to_our_requests_are_ours_by_twenty_counts_at_most(
     assert emulator.requests().get(MODEL) == before.get(MODEL), "a dated id explains itself"
 
 
+@pytest.mark.slow
 def test_every_batch_of_every_round_is_held_against_its_own_lines(
     person: Person, emulator: Running, tools: Equipment
 ) -> None:

@@ -48,7 +48,7 @@ def test_a_retry_never_sends_bytes_that_were_not_checked(person: Person, emulato
     assert emulator.requests()[CREATE] == creates
 
 
-@pytest.mark.parametrize("harm", ["cut", "gone", "index gone"])
+@pytest.mark.parametrize("harm", few(["cut", "gone", "index gone"], 0, 2))
 def test_results_that_a_disk_lost_are_downloaded_again(person: Person, emulator: Running, harm: str) -> None:
     job = person.submitted("in.jsonl", requests(6))
     assert person.run("fetch").status == 0
@@ -86,7 +86,7 @@ def _flip_a_byte_of_a_head(raw: Path, head: bytes) -> None:
     raw.write_bytes(harmed)
 
 
-@pytest.mark.parametrize("verb", ["fetch", "retry"])
+@pytest.mark.parametrize("verb", few(["fetch", "retry"], 0))
 def test_a_large_file_of_results_that_a_disk_changed_is_one_message(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
@@ -221,6 +221,7 @@ def test_an_unfinished_round_is_finished_before_another_is_made(
     assert emulator.requests()[CREATE] == creates
 
 
+@pytest.mark.slow
 def test_an_edited_file_can_be_rehearsed(person: Person, emulator: Running) -> None:
     job = _failed_job(person, emulator)
     assert person.run("retry", "--edit").status == 0

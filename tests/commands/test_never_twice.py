@@ -240,6 +240,7 @@ def test_a_ledger_that_was_put_back_from_a_copy_sends_nothing_again(person: Pers
     assert _texts(person, job) == _asked(lines)
 
 
+@pytest.mark.slow
 def test_a_later_round_that_a_copy_has_sent_is_not_sent_again(
     person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -488,6 +489,7 @@ def test_what_is_sent_once_more_is_held_against_the_limit_again(person: Person, 
 # ---------------------------------------------------------------- sizes
 
 
+@pytest.mark.slow
 def test_batches_of_a_job_have_sizes_of_their_own(person: Person, emulator: Running) -> None:
     path = person.write("in.jsonl", _rows(4_500, "x"))
     assert person.run("submit", path, "--max-requests", "1000", "--check", "envelope").status == 0
@@ -503,6 +505,7 @@ def test_batches_of_a_job_have_sizes_of_their_own(person: Person, emulator: Runn
 # ---------------------------------------------------------------- two hosts
 
 
+@pytest.mark.slow
 def test_an_upload_whose_step_was_taken_over_is_broken_off(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

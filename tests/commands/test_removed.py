@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cases import few
 from program import Person, requests, sent_lines
 
 from batchctl.emulator.running import Running
@@ -17,7 +18,7 @@ def _removed_on(emulator: Running, number: int = 0) -> str:
     return f"{created_at.astimezone(UTC) + timedelta(days=29):%Y-%m-%d}"
 
 
-@pytest.mark.parametrize("verb", ["fetch", "run"])
+@pytest.mark.parametrize("verb", few(["fetch", "run"], 0))
 def test_removed_results_are_told_at_once_with_their_day(person: Person, emulator: Running, verb: str) -> None:
     job = person.submitted("in.jsonl", requests(6), "--max-requests", "3", "--equal-sizes")
     emulator.advance(30 * DAY)
@@ -41,6 +42,7 @@ def test_removed_results_are_told_at_once_with_their_day(person: Person, emulato
     assert f"next: batchctl retry {job}" in proof.out
 
 
+@pytest.mark.slow
 def test_other_batches_are_not_touched(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0})
     job = person.submitted("in.jsonl", requests(6), "--max-requests", "3", "--equal-sizes", "--parallel", "1")

@@ -77,6 +77,7 @@ def test_a_person_adopts_the_right_one_and_pays_once(person: Person, stranger: P
     assert emulator.requests()[CREATE] == 2
 
 
+@pytest.mark.slow
 def test_a_wrong_word_of_a_person_is_corrected_by_the_ids(person: Person, stranger: Person, emulator: Running) -> None:
     path, theirs, _ = _stuck(person, stranger, emulator)
     assert person.run("resolve", "--adopt", theirs).status == 0
@@ -119,6 +120,7 @@ def test_sending_again_asks_first_where_it_could_pay_twice(person: Person, stran
     assert "sent a second time" in person.run("cost").out, "it had ended: that cannot be taken back"
 
 
+@pytest.mark.slow
 def test_a_batch_that_may_be_there_twice_can_be_canceled_while_it_runs(
     person: Person, stranger: Person, emulator: Running
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_word_that_cannot_be_right_changes_nothing(
     assert all(b["processing_status"] == "in_progress" for b in emulator.batches())
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_read_for_a_word_are_said(person: Person, stranger: Person, emulator: Running) -> None:
     _, _, ours = _stuck(person, stranger, emulator)
     emulator.set_scenario({"batch_seconds": 0})

@@ -51,6 +51,7 @@ def test_only_what_can_succeed_goes_again_from_the_original_bytes(person: Person
     ]
 
 
+@pytest.mark.slow
 def test_a_second_retry_finds_nothing_that_can_succeed(person: Person, emulator: Running) -> None:
     _mixed(person, emulator, _lines(), overloaded_error=0.2)
     assert person.run("retry").status == 0
@@ -105,6 +106,7 @@ def test_a_dry_run_writes_the_file_and_sends_nothing(person: Person, emulator: R
     assert "round 2" not in person.run("status", job, "--offline").out
 
 
+@pytest.mark.slow
 def test_a_dry_run_replaces_its_own_file_and_no_edits(person: Person, emulator: Running) -> None:
     job = _mixed(person, emulator, _lines(), overloaded_error=0.2)
     path = person.folder / f"{job}.round-2.requests.jsonl"
@@ -168,6 +170,7 @@ def test_a_file_chooses_by_itself(person: Person, emulator: Running, option: tup
     assert (ran.status, emulator.requests()[CREATE]) == (2, creates), ran.err
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_an_edited_file_keeps_it_and_names_it(person: Person, emulator: Running) -> None:
     job = _mixed(person, emulator, _lines())
     creates = emulator.requests()[CREATE]
@@ -180,6 +183,7 @@ def test_a_dry_run_of_an_edited_file_keeps_it_and_names_it(person: Person, emula
     assert [p.name for p in (person.folder / ".batchctl" / "jobs" / job).glob("*round-2*")] == []
 
 
+@pytest.mark.slow
 def test_a_file_of_an_older_job_is_taken_for_that_job(person: Person, emulator: Running) -> None:
     lines = _lines()
     job = _mixed(person, emulator, lines)
@@ -226,6 +230,7 @@ def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(person: Person, e
     assert person.run("fetch").status == 0
 
 
+@pytest.mark.slow
 def test_who_comes_second_with_a_round_leaves_nothing_behind(person: Person, emulator: Running) -> None:
     job = _mixed(person, emulator, requests(60), overloaded_error=0.5)
     with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
@@ -238,6 +243,7 @@ def test_who_comes_second_with_a_round_leaves_nothing_behind(person: Person, emu
     assert person.run("fetch").status in {0, 3}
 
 
+@pytest.mark.slow
 def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emulator: Running) -> None:
     emulator.add_fault(
         {
@@ -421,7 +427,7 @@ def test_no_text_that_is_set_is_shown_or_remembered(person: Person, emulator: Ru
     assert b"s3cret" not in (person.folder / ".batchctl" / "ledger.db").read_bytes()
 
 
-@pytest.mark.parametrize("what", ["limit", "headers"])
+@pytest.mark.parametrize("what", few(["limit", "headers"], 0))
 def test_a_price_that_was_agreed_to_holds_for_what_it_was_agreed_of(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

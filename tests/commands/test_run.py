@@ -61,6 +61,7 @@ def test_rounds_are_bounded_over_the_life_of_the_job(
         assert "next: batchctl retry" in ran.err
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_wherever_another_verb_left_the_job(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = person.submitted("in.jsonl", requests(20), "--max-requests", "5")

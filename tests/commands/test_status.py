@@ -38,6 +38,7 @@ def test_without_a_workspace_it_says_how_to_get_one(person: Person) -> None:
     assert "batchctl submit" in ran.err
 
 
+@pytest.mark.slow
 def test_one_list_page_answers_for_many_batches(person: Person, emulator: Running) -> None:
     person.submitted("in.jsonl", requests(30), "--max-requests", "2")
     before = emulator.requests()

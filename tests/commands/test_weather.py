@@ -188,7 +188,7 @@ def test_a_beta_that_the_api_does_not_take_is_told_as_one(person: Person, emulat
 
 
 @pytest.mark.parametrize(
-    "fault", [{"fault": "html_413"}, {"fault": "status", "status": 413, "type": "request_too_large"}]
+    "fault", few([{"fault": "html_413"}, {"fault": "status", "status": 413, "type": "request_too_large"}], 0)
 )
 def test_a_body_too_large_is_cut_in_two(person: Person, emulator: Running, fault: dict[str, Any]) -> None:
     emulator.add_fault({"on": "create", **fault})

@@ -3,6 +3,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from cases import few
 from program import Person, ids
 
 from batchctl.emulator.running import running
@@ -12,6 +13,7 @@ BUILT = ("banking77.jsonl", "gsm8k.jsonl", "planted-faults.jsonl")
 NOWHERE = "http://127.0.0.1:9"
 
 
+@pytest.mark.slow
 def test_the_committed_samples_are_what_build_writes(build: ModuleType, tmp_path: Path) -> None:
     build.write(tmp_path)
     for name in BUILT:
@@ -39,7 +41,7 @@ def test_every_planted_fault_is_named_and_nothing_else(build: ModuleType, tmp_pa
     assert all(f"line {number} " in ran.err or f"line {number}:" in ran.err for number, _ in found)
 
 
-@pytest.mark.parametrize("name", ["banking77.jsonl", "gsm8k.jsonl"])
+@pytest.mark.parametrize("name", few(["banking77.jsonl", "gsm8k.jsonl"], 1))
 def test_the_emulator_answers_every_request_of_a_good_sample(name: str, tmp_path: Path) -> None:
     with running({"batch_seconds": 0}) as emulator:
         person = Person(tmp_path, emulator.base_url)
