@@ -372,6 +372,7 @@ def cost(
     job: o.JobWord = None,
     batches: o.Batches = False,
     format_: o.Format = "",
+    at: o.At = "",
     prices_file: o.Prices = None,
     workspace: o.Workspace = None,
     as_json: o.AsJson = False,
@@ -382,7 +383,7 @@ def cost(
     from batchctl.cli.cost import cost as run  # noqa: PLC0415 - keeps --help quick
 
     common = _common(workspace, None, False, as_json, quiet, verbose, takes_steps=False, prices=prices_file)
-    run(common, job, wide=batches or o.is_wide(format_))
+    run(common, job, at=at, wide=batches or o.is_wide(format_))
 
 
 @app.command(cls=Command)

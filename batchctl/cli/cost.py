@@ -1,8 +1,10 @@
 """`cost`: what a job cost so far."""
 
+from datetime import date
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE
+from batchctl.cli.options import TODAY
 from batchctl.cli.wiring import Common, run_light
 from batchctl.commands import cost as costing
 from batchctl.commands.equipment import LightEquipment
@@ -11,10 +13,15 @@ from batchctl.commands.picture import report_of
 from batchctl.render.screen import Screen
 
 
-def cost(common: Common, word: str | None, *, wide: bool) -> NoReturn:
+def cost(common: Common, word: str | None, *, at: str, wide: bool) -> NoReturn:
     def command(tools: LightEquipment, screen: Screen) -> int:
         job = find_job(tools.ledger, word)
-        screen.cost(costing.cost(tools, job), report_of(tools, job).next_command, wide=wide)
+        day = None if not at else tools.clock.now().date() if at == TODAY else date.fromisoformat(at)
+        screen.cost(
+            costing.cost(tools, job, at=day, anew=common.prices is not None),
+            report_of(tools, job).next_command,
+            wide=wide,
+        )
         return DONE
 
     run_light(common, command)

@@ -1,5 +1,6 @@
 """Every option once. The same flag means the same in every command."""
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
+
+TODAY = "today"
 
 if TYPE_CHECKING:
     from batchctl.domain.param_changes import ParamChange
@@ -47,6 +50,16 @@ def _dollars(text: str) -> Decimal:
     if not dollars.is_finite() or dollars < 0:
         raise typer.BadParameter(f"{text!r}: an amount of US dollars is a number from 0 up")
     return dollars
+
+
+def _day(text: str) -> str:
+    """`today`, or a date."""
+    if text != TODAY:
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is no day: today, or like 2026-11-30") from None
+    return text
 
 
 def _version(text: str) -> str:
@@ -385,6 +398,16 @@ Timeout = Annotated[
 Offline = Annotated[bool, typer.Option("--offline", help="From the ledger alone; ask nobody.")]
 ExitStatus = Annotated[bool, typer.Option("--exit-status", help="Exit with the state of the job: 0, 3, 4, 7 or 8.")]
 Batches = Annotated[bool, typer.Option("--batches", help="Every batch in a row of its own; the same as -o wide.")]
+At = Annotated[
+    str,
+    typer.Option(
+        "--at",
+        parser=_day,
+        metavar="DAY",
+        help="By the prices of another day: today, or like 2026-11-30; else by those of its time, as they were recorded.",
+        show_default=False,
+    ),
+]
 Format = Annotated[str, typer.Option("-o", metavar="wide", help="wide: with every batch.", show_default=False)]
 
 Output = Annotated[

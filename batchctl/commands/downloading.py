@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from batchctl.commands.cost import with_prices
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import raise_unless_passing, tell_unread
 from batchctl.commands.matching import hold_against_requests
@@ -60,7 +61,8 @@ def _verified(tools: Equipment, job: Job, batch: Batch, verified: Verified, evid
         case Match.OURS:
             # 5. The row last: a stop before it downloads again, never forgets.
             verified = _scrubbed(verified)
-            tools.ledger.record_fetched(batch, tools.owner, verified, tools.now(), evidence=evidence.basis)
+            priced = with_prices(tools, job, batch, verified)
+            tools.ledger.record_fetched(batch, tools.owner, priced, tools.now(), evidence=evidence.basis)
             tools.tell(
                 BatchFetched(*tools.place(batch), verified.counts, verified.bytes, verified.twins, verified.unknown)
             )

@@ -72,6 +72,7 @@ class Spent:
     """Usage of succeeded requests that have one price: the model that answered, the step of their prompts, where they ran.
 
     `prompt_over`: the greatest of PROMPT_STEPS that each prompt exceeds. `inference_geo` is empty but where it costs more.
+    `sheet`: the prices of its day, as they were known when it came home; None where none were.
     """
 
     model: str
@@ -79,6 +80,7 @@ class Spent:
     inference_geo: str = ""
     requests: int
     usage: Usage
+    sheet: "Sheet | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

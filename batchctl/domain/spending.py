@@ -11,8 +11,8 @@ from batchctl.domain.money import Cached, Forecast, Lane, Sheet, Spent, Total, U
 # What is at the API, or was: it may be paid for, and its results are not here.
 UNDER_WAY = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
 
-# None where the model has no price on that day.
-Sheets = Mapping[tuple[str, date], Sheet | None]
+# The prices of a part of the usage, on the day on which its batch was made; None where there are none.
+Pricing = Callable[[Spent, date], Sheet | None]
 NOTHING = Usage()
 
 
@@ -56,7 +56,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one model cost. `sheets`: its prices, one for each day."""
+    """What one model cost. `sheets`: its prices, of each day and list."""
 
     cost: Cost
     sheets: tuple[Sheet, ...]
@@ -119,17 +119,15 @@ def bill(
     job: Job,
     batches: Sequence[Batch],
     spent: Mapping[int, Sequence[Spent]],
-    sheet: Callable[[str, date], Sheet | None],
+    pricing: Pricing,
 ) -> Bill:
-    """`batches` in the order of rounds and lines; `spent` by their ids. Raises whatever `sheet` raises."""
+    """`batches` in the order of rounds and lines; `spent` by their ids. Raises whatever `pricing` raises."""
     days = {batch.id: price_day(job, batch) for batch in batches}
-    wanted = sorted({(one.model, days[batch.id]) for batch in batches for one in spent.get(batch.id, ())})
-    sheets = {(model, day): sheet(model, day) for model, day in wanted}
     numbers: dict[int, int] = {}
     bills = []
     for batch in batches:
         numbers[batch.round] = numbers.get(batch.round, 0) + 1
-        models = _models(spent.get(batch.id, ()), days[batch.id], sheets)
+        models = _models(spent.get(batch.id, ()), days[batch.id], pricing)
         bills.append(
             BatchBill(
                 batch=batch,
@@ -165,8 +163,8 @@ def joined(several: Iterable[Mapping[str, Part]]) -> dict[str, Part]:
     return dict(sorted(found.items(), key=lambda of: (of[1].cost.is_known, -of[1].cost.real_time, of[0])))
 
 
-def _models(spent: Sequence[Spent], day: date, sheets: Sheets) -> dict[str, Part]:
-    return joined({one.model: _part(one, sheets[one.model, day])} for one in spent)
+def _models(spent: Sequence[Spent], day: date, pricing: Pricing) -> dict[str, Part]:
+    return joined({one.model: _part(one, pricing(one, day))} for one in spent)
 
 
 def _part(spent: Spent, sheet: Sheet | None) -> Part:

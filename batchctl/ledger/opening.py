@@ -7,8 +7,8 @@ from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
 
-HEAD = "0006"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+HEAD = "0007"
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 # SQLite before 3.51.3 can corrupt a WAL database when two connections checkpoint at the same instant (the WAL-reset bug).
 WAL_IS_SAFE_SINCE = (3, 51, 3)

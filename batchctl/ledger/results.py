@@ -1,7 +1,8 @@
 """Arrows c and d: what the API says of the batches under way, and what came home."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,9 +68,12 @@ class Results(Store):
                 **values,
                 **{name: getattr(verified.counts, name) for name in COUNTERS},
             )
+            # It may have come home before, when its prices were known as they were then.
+            known = sa.select(usage.c.model, usage.c.prices).where(usage.c.batch_id == downloaded.id)
+            prices = {model: stored for model, stored in db.execute(known) if stored}
             for table in (failure, usage):
                 db.execute(sa.delete(table).where(table.c.batch_id == downloaded.id))
-            _insert_usage(db, downloaded, verified)
+            _insert_usage(db, downloaded, verified, prices)
             for kind in verified.failures:
                 db.execute(sa.insert(failure).values(_failure_values(downloaded, kind)))
             return True
@@ -124,9 +128,14 @@ def _is_bound(to: Batch) -> sa.ColumnElement[bool]:
     return sa.and_(batch.c.id == to.id, batch.c.message_batch_id == to.message_batch_id)
 
 
-def _insert_usage(db: sa.Connection, of: Batch, verified: Verified) -> None:
+def _insert_usage(
+    db: sa.Connection, of: Batch, verified: Verified, prices: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """`prices`: those of its models that are recorded already, as they are stored."""
     for spent in verified.spent:
-        db.execute(sa.insert(usage).values(batch_id=of.id, **spent_values(spent)))
+        values = spent_values(spent)
+        values["prices"] = prices.get(spent.model, values["prices"])
+        db.execute(sa.insert(usage).values(batch_id=of.id, **values))
 
 
 def _failure_values(of: Batch, kind: Failures) -> dict[str, Any]:

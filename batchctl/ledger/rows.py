@@ -28,7 +28,7 @@ from batchctl.domain.model import (
     State,
     Unconfirmed,
 )
-from batchctl.domain.money import Cached, Forecast, Spent, Total, Usage
+from batchctl.domain.money import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage
 
 Row = Sequence[Any]
 
@@ -75,7 +75,7 @@ USED = {
     "web_searches": "web_searches",
 }
 _AMOUNTS = ("low", "expected", "high")
-USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", *USED.values())
+USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", "prices", *USED.values())
 FAILURE = ("batch_id", "outcome", "error_type", "failure_class", "count", "sample_ids", "sample_message")
 
 
@@ -140,13 +140,41 @@ def forecast_values(forecast: Forecast | None) -> dict[str, Any] | None:
 def spent_of(row: Row) -> Spent:
     of = dict(zip(USAGE, row, strict=True))
     used = {name: of.pop(column) for name, column in USED.items()}
+    stored = of.pop("prices")
     del of["batch_id"]
-    return Spent(**of, usage=Usage(**used))
+    return Spent(**of, usage=Usage(**used), sheet=_sheet_of(of["model"], stored))
 
 
 def spent_values(spent: Spent) -> dict[str, Any]:
     plain = {name: getattr(spent, name) for name in ("model", "prompt_over", "inference_geo", "requests")}
-    return {**plain, **{column: getattr(spent.usage, name) for name, column in USED.items()}}
+    used = {column: getattr(spent.usage, name) for name, column in USED.items()}
+    return {**plain, **used, "prices": _sheet_values(spent.sheet)}
+
+
+def _sheet_of(model: str, stored: str | None) -> Sheet | None:
+    of = json.loads(stored) if stored is not None else None
+    if not of:
+        return None
+    steps = tuple(
+        Step(over=one["over"], batch=_prices_of(one["batch"]), real_time=_prices_of(one["real_time"]))
+        for one in of["steps"]
+    )
+    return Sheet(model=model, day=date.fromisoformat(of["day"]), source=of["source"], note=of["note"], steps=steps)
+
+
+def _prices_of(stored: dict[str, str]) -> Prices:
+    return Prices(**{name: Decimal(value) for name, value in stored.items()})
+
+
+def _sheet_values(sheet: Sheet | None) -> dict[str, Any] | None:
+    if sheet is None:
+        return None
+    steps = [{"over": s.over, "batch": _as_text(s.batch), "real_time": _as_text(s.real_time)} for s in sheet.steps]
+    return {"day": sheet.day.isoformat(), "source": sheet.source, "note": sheet.note, "steps": steps}
+
+
+def _as_text(prices: Prices) -> dict[str, str]:
+    return {name: str(value) for name, value in asdict(prices).items()}
 
 
 def batch_of(row: Row) -> Batch:

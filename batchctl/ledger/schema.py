@@ -176,6 +176,9 @@ usage = sa.Table(
     _column("read", sa.BigInteger, "tokens read from a cache"),
     _column("output", sa.BigInteger, "tokens of answers"),
     _column("web_searches", sa.BigInteger, "searches that the models made"),
+    _column(
+        "prices", sa.JSON, "of that model then, in US dollars as text; null where they were not known", nullable=True
+    ),
 )
 
 move = sa.Table(

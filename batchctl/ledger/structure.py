@@ -27,7 +27,7 @@ TABLES = {
     "round": ("62dae56709360de9",),
     "stranger": ("90b3e07a45de98bd",),
     "surplus": ("930f172559a56eb8", "082186671b9cad9d"),
-    "usage": ("76040b123a0b15f6",),
+    "usage": ("e3600d0dbd151f8c",),
 }
 INDEXES = {"ix_batch_state": "createindexix_batch_stateonbatch(job_id,state)"}
 # Made by SQLite itself, for unique keys and by ANALYZE. Nobody else can make a name that begins so.

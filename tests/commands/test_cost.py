@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from batchctl.commands.budget import most_of
 from batchctl.commands.cost import cost as look_up
 from batchctl.commands.cost import total
 from batchctl.emulator.running import Running
+from batchctl.pricing.book import Book
 
 MILLION = Decimal(1_000_000)
 # Input, write for 5 m, write for 1 h, read and output, per million tokens, in batch; then above which prompt (pricing page).
@@ -393,3 +395,88 @@ def test_prices_that_cannot_be_read_make_no_fetch_fail(person: Person, monkeypat
     assert ran.status == 0, ran.err
     assert "cost     unknown, the prices cannot be read: KeyError: 'input_mtok'" in ran.err
     assert len(person.results(job)) == 3
+
+
+# ---------------------------------------------------------------- prices of their time
+
+OWN = '[models."claude-haiku-4-5"]\ninput = {0}\noutput = {0}\n'
+
+
+def _own_prices(person: Person, price: int) -> Path:
+    path = person.folder / ".batchctl" / "prices.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(OWN.format(price))
+    return path
+
+
+def _batch_usd(person: Person, *words: str | Path) -> Decimal:
+    return Decimal(person.run("cost", "@last", "--json", *words).json["total"]["batch_usd"])
+
+
+def test_an_answer_is_priced_by_the_prices_of_its_time(person: Person) -> None:
+    path = _own_prices(person, 100)
+    person.submitted("in.jsonl", requests(3))
+    assert person.run("fetch").status == 0
+    then = _batch_usd(person)
+    assert then > 0
+    _own_prices(person, 200)
+    assert _batch_usd(person) == then, "what was paid does not change"
+    assert "200" not in person.run("cost", "@last").out
+    assert _batch_usd(person, "--at", "today") == 2 * then
+    assert _batch_usd(person, "--at", "2026-11-20") == 2 * then, "private prices hold for every day"
+    assert _batch_usd(person, "--prices", path) == 2 * then, "what is named is used"
+    path.unlink()
+    assert _batch_usd(person) == then
+    assert _batch_usd(person, "--at", "today") != then
+    merged = person.run("fetch", "--json").json["cost"]
+    assert Decimal(merged["batch_usd"]) == then
+
+
+@pytest.mark.parametrize("price", [50, 200])
+def test_results_that_come_home_once_more_keep_their_prices(person: Person, price: int) -> None:
+    _own_prices(person, 100)
+    job = person.submitted("in.jsonl", requests(3))
+    assert person.run("fetch").status == 0
+    then = _batch_usd(person)
+    _own_prices(person, price)
+    for path in (person.folder / ".batchctl" / "jobs" / job / "raw").iterdir():
+        path.unlink()
+    assert person.run("fetch").status == 0
+    assert _batch_usd(person) == then
+
+
+def test_a_limit_counts_what_an_answer_cost_at_its_time_or_costs_now_whichever_is_more(person: Person) -> None:
+    path = person.folder / "own.toml"
+    person.variables["BATCHCTL_PRICES"] = str(path)
+    path.write_text(OWN.format(100))
+    job = person.submitted("in.jsonl", requests(3))
+    assert person.run("fetch").status == 0
+    found: list[Decimal] = []
+    for price in (100, 1, 200):
+        path.write_text(OWN.format(price))
+        with equipped(person.folder / ".batchctl", person.variables["ANTHROPIC_BASE_URL"]) as tools:
+            bill = look_up(replace(tools, book=Book(path)), tools.ledger.job(job), is_for_limit=True)
+            assert bill.total is not None
+            found.append(bill.total.batch)
+    assert found[1] == found[0]
+    assert found[2] == 2 * found[0]
+
+
+def test_what_came_home_before_prices_were_recorded_is_priced_as_ever(person: Person) -> None:
+    _own_prices(person, 100)
+    person.submitted("in.jsonl", requests(3))
+    assert person.run("fetch").status == 0
+    then = _batch_usd(person)
+    with closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
+        db.execute("update usage set prices = null")
+    assert _batch_usd(person) == then
+    _own_prices(person, 200)
+    assert _batch_usd(person) == 2 * then
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2026-13-01"])
+def test_a_day_that_is_none_is_refused(person: Person, day: str) -> None:
+    person.submitted("in.jsonl", requests(1))
+    ran = person.run("cost", "@last", "--at", day)
+    assert ran.status == 2
+    assert "is no day: today, or like" in ran.err

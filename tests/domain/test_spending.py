@@ -43,7 +43,12 @@ def fetched(number: int = 1, unread: int | None = 0, **more: Any) -> Batch:
 
 def billed(*batches: Batch, used: dict[int, list[Spent]] | None = None, **of_job: Any) -> Bill:
     rounds = [a_round(n) for n in range(1, max(b.round for b in batches) + 1)]
-    return bill(a_job(rounds=of_job.pop("rounds", rounds), **of_job), batches, used or {}, sheet)
+    return bill(
+        a_job(rounds=of_job.pop("rounds", rounds), **of_job),
+        batches,
+        used or {},
+        lambda one, day: sheet(one.model, day),
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,12 @@ def a_bill(models: Sequence[str] = ("claude-haiku-4-5-20251001",), unread: int =
     ]
     usage = Usage(**{"input_tokens": 123_456_789, "output_tokens": 98_765_432, **used})
     spent = [Spent(model=model, requests=7, usage=usage) for model in models]
-    return bill(a_job(rounds=[a_round(1, forecast=forecast), a_round(2)]), batches, {1: spent, 2: spent}, sheet)
+    return bill(
+        a_job(rounds=[a_round(1, forecast=forecast), a_round(2)]),
+        batches,
+        {1: spent, 2: spent},
+        lambda one, day: sheet(one.model, day),
+    )
 
 
 def drawn(what: RenderableType, width: int = 80) -> str:
