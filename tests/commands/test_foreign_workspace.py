@@ -183,8 +183,8 @@ def test_a_price_list_in_a_workspace_lets_nothing_pass_either(shopper: Person, e
 def test_what_was_paid_counts_by_the_dearer_prices_too(shopper: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = shopper.submitted("in.jsonl", requests(100), "--yes")
-    assert shopper.run("fetch", job).status == 3
     _prices(shopper.folder / ".batchctl" / "prices.toml", TINY)
+    assert shopper.run("fetch", job).status == 3
     assert Decimal(shopper.run("cost", job, "--json").json["total"]["batch_usd"]) < Decimal("0.0001")
     assert shopper.run("retry", job, "--max-cost", "0.001").status == 6
     assert emulator.requests()[CREATE] == 1
