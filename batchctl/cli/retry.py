@@ -15,7 +15,7 @@ from batchctl.commands.headers import record_headers, speak_as, wanted_headers
 from batchctl.commands.retry import Rebuilt
 from batchctl.commands.submit import send_rest, use_moved_input
 from batchctl.domain.choosing import Choice, unknown_words
-from batchctl.domain.classifying import KNOWN_TYPES
+from batchctl.domain.classifying import KNOWN_TYPES, OTHER_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.model import Job
@@ -58,7 +58,7 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
         of_file = job_of_request_file(wanted.edited.name) if wanted.edited else None
         job = find_job(tools.ledger, word or of_file)
         known = {f.error_type for f in tools.ledger.failures(job)}
-        if odd := [w for w in odd if w not in known]:
+        if OTHER_TYPES not in known and (odd := [w for w in odd if w not in known]):
             raise UsageProblem(f"--only {odd[0]!r} is no class, no outcome and no error type of this job")
         job = use_moved_input(tools, job, wanted.moved_to)
         with tools.workspace.planning():

@@ -8,7 +8,7 @@ from pathlib import Path
 from batchctl.commands.cost import total
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import Latest, latest
-from batchctl.domain.classifying import CLASS_OF_MARK
+from batchctl.domain.classifying import CLASS_OF_MARK, ToldApart
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Merging
 from batchctl.domain.merging import counted, without_plain_success
@@ -65,6 +65,7 @@ class _Merge:
         self._job = job
         self._batches = batches
         self._marks: Counter[Mark] = Counter()
+        self._told_apart = ToldApart()
         self._failures: dict[tuple[str, str], list[Unsuccessful]] = {}
         self._failed: Counter[tuple[str, str]] = Counter()
 
@@ -82,7 +83,7 @@ class _Merge:
             self._tools.tell(Merging(done, self._job.count))
 
     def _note(self, failed: Unsuccessful) -> None:
-        kind = (failed.error_type, failed.failure_class)
+        kind = (self._told_apart(failed.error_type), failed.failure_class)
         self._failed[kind] += 1
         samples = self._failures.setdefault(kind, [])
         if not samples or (failed.custom_id and len(samples) < SAMPLES):
@@ -90,17 +91,17 @@ class _Merge:
 
     def counts(self, tools: Equipment) -> Merged:
         fetched = sum(b.state is State.FETCHED for b in self._batches)
-        failures = joined([_failures(samples, self._failed[kind]) for kind, samples in self._failures.items()])
+        failures = joined([_failures(kind[0], samples, self._failed[kind]) for kind, samples in self._failures.items()])
         cost = total(tools, self._job, self._batches)
         return Merged(at=tools.now(), batches=fetched, failures=failures, cost=cost, **counted(self._marks))
 
 
-def _failures(samples: Sequence[Unsuccessful], count: int) -> Failures:
+def _failures(error_type: str, samples: Sequence[Unsuccessful], count: int) -> Failures:
     first = samples[0]
     return Failures(
         round=first.round,
         outcome=Outcome(first.outcome),
-        error_type=first.error_type,
+        error_type=error_type,
         failure_class=FailureClass(first.failure_class),
         count=count,
         sample_ids=tuple(one.custom_id for one in samples if one.custom_id),

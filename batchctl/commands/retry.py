@@ -19,7 +19,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
 from batchctl.commands.latest import Latest, latest
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
-from batchctl.domain.classifying import CLASS_OF_MARK
+from batchctl.domain.classifying import CLASS_OF_MARK, ToldApart
 from batchctl.domain.errors import AccountProblem, Refused
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Planned
@@ -207,6 +207,7 @@ class _Chooser:
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
         self._scrubbed = scrubber()
+        self._told_apart = ToldApart()
         self._sent: Counter[tuple[str, str]] = Counter()
         self._left: Counter[tuple[str, str, str]] = Counter()
 
@@ -216,7 +217,7 @@ class _Chooser:
             # As the ledger has it.
             error_type = self._scrubbed(_error_type(found, position, mark))
             failure_class = CLASS_OF_MARK.get(mark)
-            kind = (error_type, failure_class.value if failure_class else "succeeded")
+            kind = (self._told_apart(error_type), failure_class.value if failure_class else "succeeded")
             if is_chosen(mark, error_type, self._choice):
                 self._sent[kind] += 1
                 yield position

@@ -14,6 +14,9 @@ KNOWN_TYPES = RETRY_TYPES | ACCOUNT_TYPES | FIX_TYPES
 MAY_PASS_TEXTS = ("unable to download", "could not process")
 # Failures are counted by type: a longer text is no type, and the ledger keeps no more of it.
 TYPE_CHARACTERS = 80
+# More types than these are counted as one, by class: nobody reads them, and each takes room in the ledger and on a screen.
+MOST_TYPES = 50
+OTHER_TYPES = "other types"
 
 STOP_MARKS = {
     "max_tokens": Mark.TRUNCATED,
@@ -31,6 +34,22 @@ class Reading:
     outcome: Outcome
     error_type: str = ""
     message: str = ""
+
+
+class ToldApart:
+    """The types of failures that are counted by themselves: those that are known, and the first of all others."""
+
+    def __init__(self) -> None:
+        self._met: set[str] = set()
+
+    def __call__(self, error_type: str) -> str:
+        """The type under which a failure is counted."""
+        if error_type in self._met or error_type in KNOWN_TYPES:
+            return error_type
+        if len(self._met) >= MOST_TYPES:
+            return OTHER_TYPES
+        self._met.add(error_type)
+        return error_type
 
 
 UNREADABLE = Reading(

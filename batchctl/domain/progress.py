@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from statistics import median
 
-from batchctl.domain.classifying import FIX_TYPES
+from batchctl.domain.classifying import FIX_TYPES, ToldApart
 from batchctl.domain.headers import command_for_rest, cure, headers_of
 from batchctl.domain.model import (
     RETENTION,
@@ -291,13 +291,15 @@ def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundRepor
 def joined(failures: Sequence[Failures]) -> tuple[Failures, ...]:
     """One for each nested type and class, most frequent first."""
     kinds: dict[tuple[str, str], Failures] = {}
+    told_apart = ToldApart()
     for one in failures:
-        key = (one.error_type, one.failure_class)
+        key = (told_apart(one.error_type), one.failure_class)
         known = kinds.get(key)
         if known is not None:
             samples = (*known.sample_ids, *one.sample_ids)[:SAMPLES]
-            one = replace(known, count=known.count + one.count, sample_ids=samples)  # noqa: PLW2901 - the sum so far
-        kinds[key] = one
+            kinds[key] = replace(known, count=known.count + one.count, sample_ids=samples)
+        else:
+            kinds[key] = replace(one, error_type=key[0])
     return tuple(sorted(kinds.values(), key=lambda kind: -kind.count))
 
 

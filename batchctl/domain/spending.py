@@ -14,6 +14,8 @@ UNDER_WAY = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, Sta
 # The prices of a part of the usage, on the day on which its batch was made; None where there are none.
 Pricing = Callable[[Spent, date], Sheet | None]
 NOTHING = Usage()
+# Of models without a price.
+NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +211,11 @@ def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part]) -> 
 
 
 def _unknown(bills: Sequence[BatchBill], models: Mapping[str, Part]) -> Iterable[str]:
-    for model, part in models.items():
-        if part.cost.unpriced:
-            yield f"no price is known of {model} ({_several(part.cost.unpriced, 'request')})"
+    unpriced = [(model, part.cost.unpriced) for model, part in models.items() if part.cost.unpriced]
+    for model, requests in unpriced[:NAMED]:
+        yield f"no price is known of {model} ({_several(requests, 'request')})"
+    if more := unpriced[NAMED:]:
+        yield f"nor of {_several(len(more), 'more model')} ({_several(sum(requests for _, requests in more), 'request')})"
     lost = sum(one.unread is None and one.batch.state is State.FETCHED for one in bills)
     if lost:
         yield f"what the answers of {_several(lost, 'batch', 'batches')} used is not known"

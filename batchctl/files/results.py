@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from batchctl.domain.classifying import CLASS_OF_MARK, UNREADABLE, Reading
+from batchctl.domain.classifying import CLASS_OF_MARK, UNREADABLE, Reading, ToldApart
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.model import Batch, Failures, Mark, Outcome, Verified
 from batchctl.files.durable import disk, place, replacing
@@ -156,6 +156,7 @@ class _Check(Lines):
         self._batch = batch
         self._hash = hashlib.sha256()
         self._size = 0
+        self._told_apart = ToldApart()
         self._kinds: dict[tuple[Outcome, str, Mark], list[str]] = {}
         self._kind_counts: dict[tuple[Outcome, str, Mark], int] = {}
         self._messages: dict[tuple[Outcome, str, Mark], str] = {}
@@ -167,7 +168,7 @@ class _Check(Lines):
         super().take(piece)
 
     def _note(self, custom_id: str, reading: Reading) -> None:
-        kind = (reading.outcome, reading.error_type, reading.mark)
+        kind = (reading.outcome, self._told_apart(reading.error_type), reading.mark)
         self._kind_counts[kind] = self._kind_counts.get(kind, 0) + 1
         samples = self._kinds.setdefault(kind, [])
         if custom_id and len(samples) < SAMPLES:

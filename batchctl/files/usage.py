@@ -21,6 +21,8 @@ from batchctl.files.result_lines import message_of
 LEAST_LINES = 8
 # In blocks, where they are written otherwise again and again.
 LONGEST_PAUSE = 15
+# More than these are not summed up apart, by model and length of prompt: no account has so many models.
+MOST_SUMS = 100
 
 _CLASSES = tuple(each.name for each in fields(Usage))
 _PROMPT = slice(_CLASSES.index("output_tokens"))
@@ -39,7 +41,7 @@ _NUMBER = rb"(\d{1,12})"
 
 
 class Meter:
-    """Fed with the lines of successes. `unread`: how many of them do not say what they used."""
+    """Fed with the lines of successes. `unread`: how many of them do not say what they used, or name one model too many."""
 
     def __init__(self) -> None:
         self.unread = 0
@@ -50,7 +52,7 @@ class Meter:
 
     @property
     def spent(self) -> tuple[Spent, ...]:
-        return tuple(_spent(key, sums) for key, sums in self._sums.items())
+        return tuple(_spent(key, sums) for key, sums in self._sums.items() if sums[0])
 
     def take(self, lines: Sequence[bytes]) -> None:
         for message in map(message_of, lines):
@@ -69,8 +71,6 @@ class Meter:
         model, inference_geo, classes = used
         key = (model, step_of(sum(classes[_PROMPT])), inference_geo)
         self._add(key, (-1, *(-number for number in classes)))
-        if not self._sums[key][0]:
-            del self._sums[key]
 
     def take_alike(self, lines: Sequence[bytes]) -> bool:
         """Takes many lines, in less time. False, and takes none, where not all are plain successes as the API writes them."""
@@ -107,6 +107,9 @@ class Meter:
 
     def _add(self, key: tuple[str, int, str], sums: tuple[int, ...]) -> None:
         known = self._sums.get(key)
+        if known is None and len(self._sums) >= MOST_SUMS:
+            self.unread += sums[0]
+            return
         self._sums[key] = tuple(map(add, known, sums)) if known else sums
 
 

@@ -20,6 +20,9 @@ CLASSES = (
     ("web searches", "web_searches"),
 )
 
+# `--json` has them all.
+SHOWN_MODELS = 20
+
 
 def cost(bill: Bill, next_command: str, *, wide: bool) -> RenderableType:
     parts: list[RenderableType] = [_title(bill)]
@@ -58,11 +61,14 @@ def _amounts(cost: Cost) -> tuple[str, str]:
 
 def _models(bill: Bill) -> Table:
     table = headed("model", "requests", "tokens", "in batch", "in real time", left=("model",))
-    for model, part in bill.models.items():
+    for model, part in list(bill.models.items())[:SHOWN_MODELS]:
         table.add_row(Text(clean(model, 128)), number(part.cost.requests), "", *_amounts(part.cost))
         for name, field in CLASSES:
             if used := getattr(part.cost.usage, field):
                 table.add_row(Text(f"  {name}", style="dim"), "", number(used), "", "")
+    if rest := list(bill.models.values())[SHOWN_MODELS:]:
+        cost = sum((part.cost for part in rest), Cost())
+        table.add_row(Text(f"{len(rest)} more", style="dim"), number(cost.requests), "", *_amounts(cost))
     return table
 
 

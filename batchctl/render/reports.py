@@ -46,6 +46,8 @@ CLASS_TONES = {
     FailureClass.POLICY: "magenta",
 }
 BAR_WIDTH = 24
+# Of failures; `--json` has them all.
+SHOWN_TYPES = 12
 UNKNOWN = "unknown"
 
 
@@ -202,13 +204,16 @@ def failures(kinds: Sequence[Failures]) -> Table:
     table.add_column(overflow="ellipsis", no_wrap=True)
     heads = ("without success", "class", "requests", "for example")
     table.add_row(*(Text(head, style="dim") for head in heads))
-    for kind in kinds:
+    for kind in kinds[:SHOWN_TYPES]:
         tone = CLASS_TONES[FailureClass(kind.failure_class)]
         samples = Text(", ".join(clean(i, 64) for i in kind.sample_ids))
         error_type = Text(clean(kind.error_type, 40))
         table.add_row(error_type, Text(kind.failure_class, style=tone), number(kind.count), samples)
         if kind.sample_message:
             table.add_row("", "", "", Text(clean(kind.sample_message, 200), style="dim"))
+    if rest := kinds[SHOWN_TYPES:]:
+        more = Text(f"{len(rest)} more", style="dim")
+        table.add_row(more, "", number(sum(kind.count for kind in rest)), Text("--json shows all of them", style="dim"))
     return table
 
 

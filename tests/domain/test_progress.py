@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_job, a_round
 
+from batchctl.domain.classifying import MOST_TYPES, OTHER_TYPES
 from batchctl.domain.model import (
     EXPIRY,
     RETENTION,
@@ -361,3 +362,13 @@ def test_failures_of_one_kind_are_joined_the_most_frequent_first() -> None:
 def test_one_type_of_two_classes_stays_two_kinds() -> None:
     found = joined([kind(FailureClass.FIX, 2), kind(FailureClass.ACCOUNT, 1)])
     assert [(f.failure_class, f.count) for f in found] == [(FailureClass.FIX, 2), (FailureClass.ACCOUNT, 1)]
+
+
+def test_of_failures_of_many_types_in_many_batches_the_rest_is_one_row_for_each_class() -> None:
+    many = [kind(FailureClass.RETRY, 1, f"strange_{n}") for n in range(1000)]
+    found = joined([*many, kind(FailureClass.FIX, 2, "strange_999"), kind(FailureClass.RETRY, 3, "overloaded_error")])
+    rows = {(one.error_type, one.failure_class): one.count for one in found}
+    assert len(rows) == MOST_TYPES + 3
+    assert rows[OTHER_TYPES, FailureClass.RETRY] == 1000 - MOST_TYPES
+    assert rows[OTHER_TYPES, FailureClass.FIX] == 2
+    assert rows["overloaded_error", FailureClass.RETRY] == 3

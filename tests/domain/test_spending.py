@@ -233,3 +233,10 @@ def test_without_a_price_nobody_knows_what_a_cache_saved() -> None:
     cache = billed(fetched(), used={1: [spent(), spent(NOBODY, read_tokens=5)]}).cost.cache
     assert cache is not None
     assert (cache.tokens, cache.read_tokens, cache.saved) == (5, 5, None)
+
+
+def test_of_many_models_without_a_price_some_are_named() -> None:
+    found = billed(fetched(), used={1: [spent(f"claude-{n}", 2) for n in range(9)]})
+    assert found.total is not None
+    assert len(found.total.unknown) == 6
+    assert found.total.unknown[-1] == "nor of 4 more models (8 requests)"

@@ -13,6 +13,7 @@ from builders import CANCELED, EXPIRED, a_batch, errored, request_id, result_lin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchctl.domain.classifying import MOST_TYPES, OTHER_TYPES
 from batchctl.domain.errors import ApiFailure, DiskProblem
 from batchctl.domain.model import Batch, Cut, FailureClass, Mark, Outcome, RequestCounts, State, Verified
 from batchctl.files import results
@@ -757,3 +758,15 @@ def test_results_that_are_not_what_came_are_given_no_places(tmp_path: Path, chan
     with pytest.raises(DiskProblem, match=r"raw\.jsonl"):
         reindex(POSITIONS, fetched(verified), tmp_path / "raw.jsonl", tmp_path / "raw.index")
     assert (tmp_path / "raw.index").read_bytes() == before
+
+
+def test_of_failures_of_more_types_than_anybody_reads_the_rest_is_counted_by_class(tmp_path: Path) -> None:
+    types = [f"strange_{n}_error" for n in range(3 * MOST_TYPES)] + ["overloaded_error"]
+    counts = RequestCounts(errored=len(types))
+    lines = [result_line(request_id(n), errored(each)) for n, each in enumerate(types)]
+    verified, answers = received(tmp_path, joined(lines), counts)
+    answers.close()
+    told = {kind.error_type: kind.count for kind in verified.failures}
+    assert told.pop("overloaded_error") == 1
+    assert told.pop(OTHER_TYPES) == 2 * MOST_TYPES
+    assert told == dict.fromkeys(types[:MOST_TYPES], 1)

@@ -15,7 +15,7 @@ from batchctl.domain.money import Spent, Usage, step_of
 from batchctl.domain.usage import used_by
 from batchctl.files import result_lines, usage
 from batchctl.files.result_lines import Lines
-from batchctl.files.usage import Meter
+from batchctl.files.usage import MOST_SUMS, Meter
 
 IDS = [b"id-%d" % n for n in range(12)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -333,3 +333,14 @@ def test_numbers_and_models_that_differ_keep_nothing_from_being_read_quickly() -
         found = metered(b"".join(result_line(i.decode(), one) + b"\n" for i, one in zip(IDS, said, strict=True)))
         assert found.alike == len(IDS)
         assert (set(found.meter.spent), found.meter.unread) == summed(said)
+
+
+def test_of_more_models_than_any_account_has_the_rest_is_not_summed_up_apart() -> None:
+    said = [a_success(a_usage(n), model=f"claude-{n}") for n in range(2 * MOST_SUMS)]
+    lines = [result_line(f"r-{n}", one) for n, one in enumerate(said)]
+    meter = Meter()
+    meter.take(lines)
+    assert ({one.model for one in meter.spent}, meter.unread) == ({f"claude-{n}" for n in range(MOST_SUMS)}, MOST_SUMS)
+    for line in lines:
+        meter.take_back(line)
+    assert (meter.spent, meter.unread) == ((), 0)

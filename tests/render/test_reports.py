@@ -443,3 +443,21 @@ def test_the_other_shapes_are_json_too(tmp_path: Path) -> None:
         "hint": None,
         "exit_status": 2,
     }
+
+
+def test_of_many_types_of_failures_some_are_shown_and_the_rest_is_counted() -> None:
+    many = [
+        Failures(
+            round=1,
+            outcome=Outcome.ERRORED,
+            error_type=f"strange_{n}",
+            failure_class=FailureClass.RETRY,
+            count=n,
+            sample_ids=("r-1",),
+            sample_message="",
+        )
+        for n in range(1, 52)
+    ]
+    text = " ".join(drawn(reports.failures(many), 80).split())
+    assert f"39 more {sum(range(13, 52)):,} --json shows all of them" in text
+    assert "strange_13" not in text
