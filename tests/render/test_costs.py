@@ -176,5 +176,4 @@ def test_programs_get_every_digit_and_null_for_what_is_unknown() -> None:
 def test_of_many_models_some_are_shown_and_the_rest_is_counted() -> None:
     shown = " ".join(drawn(costs.cost(a_bill([f"model-{n}" for n in range(100)]), "", wide=False)).split())
     assert "80 more 1,120" in shown
-    assert "model-19 14" in shown
-    assert "model-20 14" not in shown
+    assert shown.count("model-") == 20
