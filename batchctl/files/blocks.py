@@ -15,6 +15,8 @@ import orjson
 
 from batchctl.domain.checking import MAX_CUSTOM_ID_CHARACTERS
 
+# Lines of so many bytes are left to be read each by itself: what is quick for many takes copies of them.
+LONG_BYTES = 1 << 20
 _HEAD = re.compile(rb'(\{"custom_id": ?")[^"]*(", ?"params": ?(?={))').match
 _ID_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 _KEY = secrets.token_hex(8)
@@ -90,7 +92,7 @@ def read_ids(lines: Sequence[bytes]) -> list[bytes] | None:
 def _divided(lines: Sequence[bytes]) -> tuple[list[bytes], Sequence[bytes]] | None:
     """The custom_ids, and what stands behind the key of the params."""
     like = _HEAD(lines[0])
-    if like is None:
+    if like is None or max(map(len, lines)) >= LONG_BYTES:
         return None
     heads, _, ends = zip(*[line.partition(like[2]) for line in lines], strict=True)
     ids = _ids(heads, like[1])

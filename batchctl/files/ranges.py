@@ -9,7 +9,7 @@ import orjson
 
 from batchctl.domain.model import Batch, Presumed
 from batchctl.files.blocks import read_ids
-from batchctl.files.splice import changed, range_pieces
+from batchctl.files.splice import changed, range_pieces, split_lines
 
 
 def ids_of_range(path: Path, batch: Batch | Presumed) -> dict[bytes, int]:
@@ -31,12 +31,7 @@ def blocks_of_range(path: Path, batch: Batch | Presumed) -> Iterator[list[bytes]
 
     Raises InputProblem, before the last of them, where they are not the bytes that were planned.
     """
-    rest = b""
-    for piece in _checked_pieces(path, batch):
-        *lines, rest = (rest + piece).split(b"\n")
-        if lines:
-            yield lines
-    yield [rest]
+    yield from split_lines(_checked_pieces(path, batch))
 
 
 def starts_of_range(path: Path, batch: Batch) -> "array[int]":

@@ -16,7 +16,7 @@ from batchctl.domain.checking import Fault, Severity, are_params_plainly_good, e
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Settings
 from batchctl.domain.plans import Depth, Problem, Scan, deep_checked
-from batchctl.files.blocks import read_alike, read_requests
+from batchctl.files.blocks import LONG_BYTES, read_alike, read_requests
 from batchctl.files.cuts import CleanCopy, Copied, Cuts, InPlace
 from batchctl.files.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.files.hashing import RangeHashes
@@ -89,14 +89,29 @@ def _id_of(line: bytes, *, is_first: bool) -> str | None:
 
 
 def _blocks(file: BinaryIO, longest: int, skip: Callable[[bytes], None]) -> Iterator[bytes]:
-    """Whole lines, about PIECE_BYTES at a time. Of a line longer than a batch the rest is skipped: it is a fault already."""
+    """Whole lines, about PIECE_BYTES at a time; a long one by itself, and without its newline, which is skipped.
+
+    Of a line longer than a batch the rest is skipped: it is a fault already.
+    """
     while block := file.read(PIECE_BYTES):
-        block += b"" if block.endswith(b"\n") else file.readline(longest)
-        yield block
-        is_whole = block.endswith(b"\n")
-        while not is_whole and (rest := file.readline(PIECE_BYTES)):
+        tail = b"" if block.endswith(b"\n") else file.readline(LONG_BYTES)
+        if len(tail) < LONG_BYTES:
+            yield block + tail
+            continue
+        begin = block.rfind(b"\n") + 1
+        size = len(block) - begin + len(tail)
+        start = file.tell() - size
+        while size < longest and not tail.endswith(b"\n") and (tail := file.readline(PIECE_BYTES)):
+            size += len(tail)
+        if begin:
+            yield block[:begin]
+        file.seek(start)
+        # In one piece of just its size: a copy of it would take as much once more.
+        yield file.read(size - tail.endswith(b"\n"))
+        while rest := file.readline(PIECE_BYTES):
             skip(rest)
-            is_whole = rest.endswith(b"\n")
+            if rest.endswith(b"\n"):
+                break
 
 
 class _Scanner:
@@ -124,7 +139,8 @@ class _Scanner:
         if offset == 0 and block.startswith(BYTE_ORDER_MARK):
             self._has_bom, self._is_clean = True, False
             block, offset = block[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK)
-        lines = block.split(b"\n")
+        is_long = len(block) >= LONG_BYTES + PIECE_BYTES
+        lines = [block] if is_long else block.split(b"\n")
         run = block
         if not lines[-1]:
             lines.pop()

@@ -1,7 +1,7 @@
 """The body of a create: the bytes a person wrote, joined into one JSON array without being read."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from batchctl.domain.errors import InputProblem
@@ -39,16 +39,33 @@ def range_pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
             yield piece
 
 
+def split_lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines of what comes in pieces, without their newlines, some at a time; last what follows the last newline.
+
+    A long line is put together once, and not anew with each of its pieces.
+    """
+    held: list[bytes] = []
+    for piece in pieces:
+        first, *more = piece.split(b"\n")
+        held.append(first)
+        if more:
+            lines = [b"".join(held), *more[:-1]]
+            held = [more[-1]]
+            yield lines
+    last = b"".join(held)
+    held.clear()
+    yield [last]
+
+
 def single_request_body(path: Path, cuts: Sequence[Cut], position: int) -> bytes:
     """The body as it would be, with only the request at `position` in it."""
     cut = next(c for c in cuts if c.first <= position < c.first + c.count)
-    rest, at = b"", cut.first
-    for piece in range_pieces(path, cut.start, cut.end):
-        *lines, rest = (rest + piece).split(b"\n")
+    at = cut.first
+    for lines in split_lines(range_pieces(path, cut.start, cut.end)):
         if position < at + len(lines):
             return ENVELOPE_OPEN + lines[position - at] + ENVELOPE_CLOSE
         at += len(lines)
-    return ENVELOPE_OPEN + rest + ENVELOPE_CLOSE
+    raise changed(path, cut)
 
 
 def changed(path: Path, cut: Cut) -> InputProblem:

@@ -149,7 +149,8 @@ def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
                 offset, size = len(BYTE_ORDER_MARK), size - len(BYTE_ORDER_MARK)
             numbers = range(first, first + len(lines))
             left_out = {number - first for number in without if number in numbers} if without else set()
-            _tally_block(tallying, [line.removesuffix(b"\n") for line in lines], left_out, offset, first)
+            lines = [line.removesuffix(b"\n") for line in lines]
+            _tally_block(tallying, lines, left_out, offset, first)
             offset, first = offset + size, numbers.stop
     return tallying.finish()
 

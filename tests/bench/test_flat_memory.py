@@ -1,5 +1,6 @@
 """More requests take no more memory: the peaks of whole processes, measured from outside."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_ten_million_ids_are_told_apart_in_little_memory(tmp_path: Path, *, unor
         taken, _ = measured(command, tmp_path, surroundings(tmp_path))
         peaks.append(taken.peak_bytes)
     assert peaks[1] - peaks[0] < ABOVE_IMPORTS_AT_MOST, peaks
+
+
+LONG_LINE_BYTES = 60_000_000
+# As much as the line itself, once more for its JSON, and once for its text.
+TIMES_A_LINE_AT_MOST = 3
+
+
+def test_a_long_line_takes_three_times_its_size_at_most(tmp_path: Path) -> None:
+    peaks = []
+    for name, size in (("short", 20), ("long", LONG_LINE_BYTES)):
+        params = {"model": "claude-haiku-4-5", "max_tokens": 16, "messages": [{"role": "user", "content": "y" * size}]}
+        source = tmp_path / f"{name}.jsonl"
+        source.write_text(json.dumps({"custom_id": "a", "params": params}) + "\n")
+        command: list[str | Path] = [*BATCHCTL, "submit", source, "--dry-run", "-q"]
+        taken, _ = measured(command, tmp_path, surroundings(tmp_path))
+        peaks.append(taken.peak_bytes)
+    assert peaks[1] - peaks[0] < TIMES_A_LINE_AT_MOST * LONG_LINE_BYTES, peaks

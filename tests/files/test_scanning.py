@@ -12,6 +12,7 @@ from scans import scanned
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import ENVELOPE_BYTES, Cut
+from batchctl.files.blocks import LONG_BYTES
 from batchctl.files.inputs import PIECE_BYTES
 from batchctl.files.scanning import repeated_lines
 
@@ -61,6 +62,39 @@ def test_lines_that_cross_the_borders_of_blocks_stay_whole(tmp_path: Path) -> No
     found = scanned(tmp_path, data, max_requests=2).scan
     assert [line for cut in found.cuts for line in held(data, cut)] == long
     assert found.sha256 == hashlib.sha256(data).hexdigest()
+
+
+LONG = [
+    request_line(request_id(n), "x" * size)
+    for n, size in enumerate([LONG_BYTES, LONG_BYTES + PIECE_BYTES, 2 * LONG_BYTES + 7])
+]
+
+
+@pytest.mark.parametrize("newline_at_end", [True, False])
+@pytest.mark.parametrize("parts", [LONG, [*LONG, *GOOD[3:]], [*GOOD[3:5], *LONG, GOOD[5]]], ids=len)
+def test_long_lines_are_whole_wherever_they_stand(tmp_path: Path, parts: list[bytes], *, newline_at_end: bool) -> None:
+    data = joined(parts) if newline_at_end else joined(parts)[:-1]
+    found = scanned(tmp_path, data, max_requests=2).scan
+    assert found.is_clean
+    assert (found.size, found.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert [line for cut in found.cuts for line in held(data, cut)] == parts
+
+
+def test_a_copy_of_long_lines_leaves_out_what_stands_between(tmp_path: Path) -> None:
+    data = BOM + joined([LONG[0], BAD, LONG[1], b"", GOOD[3], LONG[2], BAD])
+    found = scanned(tmp_path, data, copy=True)
+    assert found.copy == joined([*LONG[:2], GOOD[3], LONG[2]])
+    assert found.numbers == [1, 3, 5, 6]
+
+
+def test_of_a_line_longer_than_a_batch_the_rest_is_skipped(tmp_path: Path) -> None:
+    data = joined([GOOD[3], LONG[2], GOOD[4], LONG[2]])
+    found = scanned(tmp_path, data, max_bytes=LONG_BYTES + PIECE_BYTES)
+    assert [(one["line"], one["code"]) for one in found.problems] == [
+        (2, "request_too_large"),
+        (4, "request_too_large"),
+    ]
+    assert (found.scan.size, found.scan.count, found.scan.lines) == (len(data), 2, 4)
 
 
 # ---------------------------------------------------------------- what is no clean run

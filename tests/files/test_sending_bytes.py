@@ -15,7 +15,7 @@ from batchctl.domain.model import Cut, Presumed, Settings
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.ranges import custom_id_of, ids_of_range, lines_of_range, starts_of_range
 from batchctl.files.requests import HELD_BYTES, LinesInOrder, halves, request_file, whole_lines
-from batchctl.files.splice import PIECE_BYTES, body_pieces, single_request_body
+from batchctl.files.splice import PIECE_BYTES, body_pieces, single_request_body, split_lines
 from batchctl.files.workspace import Workspace
 
 # ---------------------------------------------------------------- splice
@@ -76,6 +76,11 @@ def test_one_request_can_be_shown_as_it_would_be_sent(tmp_path: Path) -> None:
     for position in (0, 1, 999, 1000, 2500, 2999):
         (request,) = json.loads(single_request_body(path, cuts, position))["requests"]
         assert request["custom_id"] == request_id(position)
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"\n", b"bc\n", b"\n\nd", b"e\nf\ng"]), max_size=8))
+def test_lines_are_the_same_wherever_the_pieces_end(pieces: list[bytes]) -> None:
+    assert [line for lines in split_lines(pieces) for line in lines] == b"".join(pieces).split(b"\n")
 
 
 # ---------------------------------------------------------------- a batch's lines and ids
