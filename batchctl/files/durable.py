@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,5 +154,10 @@ def disk(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         where = error.filename or path
+        folder = Path(os.fsdecode(where)).parent
+        if error.errno == errno.ENOENT and not folder.exists():
+            raise DiskProblem(
+                f"{folder}: no such folder", hint=f"mkdir -p {shlex.quote(str(folder))}, then the same command again"
+            ) from error
         hint = _HINTS.get(error.errno or 0, "mend the cause, then run the same command again: nothing is lost")
         raise DiskProblem(f"{os.fsdecode(where)}: {error.strerror or error}", hint=hint) from error

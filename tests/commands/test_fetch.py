@@ -298,3 +298,16 @@ def test_unusual_lines_arrive_byte_for_byte(person: Person, emulator: Running) -
     assert person.run("fetch").status == 0
     assert "\u2028".encode() in (person.folder / f"{job}.results.jsonl").read_bytes()
     assert Path(person.folder / f"{job}.results.jsonl").read_bytes().count(b"\n") == 4
+
+
+@pytest.mark.parametrize("verb", ["fetch", "run"])
+def test_a_folder_for_results_that_is_gone_is_named_and_nothing_is_lost(person: Person, verb: str) -> None:
+    job = person.submitted("in.jsonl", requests(3))
+    folder = person.folder / "out of here"
+    ran = person.run(verb, job, "-o", "out of here/r.jsonl")
+    assert ran.status == 1
+    assert f"error: {folder}: no such folder" in ran.err
+    assert f"mkdir -p '{folder}'" in ran.err
+    folder.mkdir()
+    assert person.run(verb, job, "-o", "out of here/r.jsonl").status == 0
+    assert len((folder / "r.jsonl").read_bytes().splitlines()) == 3

@@ -121,10 +121,10 @@ def test_a_full_disk_is_a_problem_with_a_hint_and_leaves_nothing(tmp_path: Path)
         (errno.EIO, "run the same command again"),
     ],
 )
-def test_every_error_of_the_disk_names_the_file_and_what_to_do(number: int, word: str) -> None:
-    with pytest.raises(DiskProblem) as raised, disk(Path("/data/results")):
+def test_every_error_of_the_disk_names_the_file_and_what_to_do(tmp_path: Path, number: int, word: str) -> None:
+    with pytest.raises(DiskProblem) as raised, disk(tmp_path / "results"):
         raise OSError(number, os.strerror(number))
-    assert raised.value.message == f"/data/results: {os.strerror(number)}"
+    assert raised.value.message == f"{tmp_path / 'results'}: {os.strerror(number)}"
     assert word in raised.value.hint
 
 
