@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from batchctl.cli.exit_status import DONE
+from batchctl.cli.exit_status import DONE, SOME_FAILED
 from batchctl.cli.wiring import Common, run, stdin
 from batchctl.commands import attach as attaching
 from batchctl.commands.attach import Attachment
@@ -12,7 +12,9 @@ from batchctl.render.screen import Screen
 
 def attach(common: Common, wanted: Attachment) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
-        screen.submitted(attaching.attach(tools, wanted, stdin()))
-        return DONE
+        report = attaching.attach(tools, wanted, stdin())
+        screen.submitted(report)
+        # Not all of the input was sent, and nothing sends the rest by itself.
+        return SOME_FAILED if report.in_no_batch else DONE
 
     run(common, command)

@@ -125,7 +125,8 @@ def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
 def _rebuilt(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
     if wanted.edited:
         return retrying.use_edited(tools, job, wanted.edited)
-    return retrying.rebuild(tools, job, wanted.choice, wanted.param_changes, _path_to_keep(tools, screen, job, wanted))
+    path = _path_to_keep(tools, screen, job, wanted)
+    return retrying.rebuild(tools, job, wanted.choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing)
 
 
 def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
@@ -154,15 +155,25 @@ def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
 
 def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
     """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
-    budget, what = wanted.budget.of(job), _what(rebuilt)
-    needs_yes = bool(rebuilt.chosen.cut or rebuilt.warnings)
+    danger = retrying.look_elsewhere(tools, job, rebuilt).danger
+    budget, what = wanted.budget.of(job), _what(rebuilt, danger)
+    if danger:
+        # Who said yes beforehand reads it all the same.
+        screen.note(f"! {what}")
+    needs_yes = bool(rebuilt.chosen.cut or rebuilt.warnings or danger)
     return retrying.agreed(
         tools, job, rebuilt, lambda of: agreed(tools, screen, budget, of, what, job, needs_yes=needs_yes)
     )
 
 
-def _what(rebuilt: Rebuilt) -> str:
-    again = f"send {rebuilt.chosen.requests:,} requests again"
+def _what(rebuilt: Rebuilt, danger: str) -> str:
+    """`danger`: of requests that were never sent from here."""
+    before, unsent = rebuilt.chosen.requests - rebuilt.unsent, ""
+    if rebuilt.unsent:
+        unsent = f"{rebuilt.unsent:,} requests for the first time{f', {danger}' if danger else ''}"
+    again = f"send {before:,} requests again" if before else "send"
+    if unsent:
+        again += f" and {unsent}" if before else f" {unsent}"
     if rebuilt.changes:
         again += f" with {clean(', '.join(rebuilt.changes))}"
     if rebuilt.warnings:

@@ -64,7 +64,7 @@ def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[J
     known = submitting.known_job(tools, wanted)
     if known is not None:
         if not wanted.goes_on and not submitting.is_open(tools, known):
-            raise submitting.already_sent(known)
+            raise submitting.already_sent(tools, known)
         return known, False
     planner, given = check(tools, wanted, stdin())
     try:

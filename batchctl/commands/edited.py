@@ -9,7 +9,7 @@ from batchctl.commands.models import Models
 from batchctl.commands.planning import Planner
 from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.merging import without_plain_success
-from batchctl.domain.model import Cut, Job
+from batchctl.domain.model import Cut, Job, Mark
 from batchctl.domain.plans import Depth
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
@@ -18,15 +18,17 @@ from batchctl.files.ranges import custom_id_of
 from batchctl.files.requests import whole_lines
 
 
-def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int]:
+def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int, int]:
     """The round's request file with the edited lines in input order, its cuts, and how many warnings they have.
+
+    At last, how many of them were never sent before.
 
     Raises InputProblem.
     """
     if is_spooled(str(edited)):
         raise UsageProblem(f"--from {edited}: name the plain file that was edited")
     warnings = check_anew(tools, job, edited)
-    origins = _origins_without_success(tools, job)
+    origins, unsent = _origins_without_success(tools, job)
     lines: dict[int, bytes] = {}
     for line_number, line in whole_lines(edited):
         custom_id = custom_id_of(line)
@@ -43,7 +45,7 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
         for origin in (known for known in origins.values() if known in lines):
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()
-    return path, done, warnings
+    return path, done, warnings, sum(origin in unsent for origin in lines)
 
 
 def check_anew(tools: Equipment, job: Job, path: Path, called: str = "") -> int:
@@ -60,13 +62,16 @@ def check_anew(tools: Equipment, job: Job, path: Path, called: str = "") -> int:
     return found.scan.warnings
 
 
-def _origins_without_success(tools: Equipment, job: Job) -> dict[bytes, int]:
+def _origins_without_success(tools: Equipment, job: Job) -> tuple[dict[bytes, int], set[int]]:
     """As many entries as there are requests without plain success, in the order in which a round has them.
 
-    Truncated and refused ones may be edited, too.
+    Truncated and refused ones may be edited, too. And which of these were never sent.
     """
     origins: dict[bytes, int] = {}
+    unsent: set[int] = set()
     for found in latest(tools, job, tools.ledger.batches(job)):
         for position in without_plain_success(found.marks):
             origins[custom_id_of(found.request_line(position))] = found.origin + position
-    return origins
+            if found.marks[position] == Mark.IN_NO_BATCH:
+                unsent.add(found.origin + position)
+    return origins, unsent

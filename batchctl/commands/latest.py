@@ -66,7 +66,8 @@ class Latest:
         self.count = first.batch.count
         self.origin = first.batch.cut.first
         self.has_requests = first.has_requests
-        self.marks = bytearray(first.answers.marks) if first.answers else bytearray(self.count)
+        nothing = Mark.IN_NO_BATCH if first.batch.is_rest else Mark.UNANSWERED
+        self.marks = bytearray(first.answers.marks) if first.answers else bytearray([nothing]) * self.count
         self._answered_by: dict[int, Source] = {}
         self._sent_by: dict[int, Source] = {}
 
@@ -74,6 +75,8 @@ class Latest:
         """A later round's word."""
         position = origin - self.origin
         self._sent_by[position] = source
+        if self.marks[position] == Mark.IN_NO_BATCH:
+            self.marks[position] = Mark.UNANSWERED
         mark = Mark(source.batch.mark(source.position))
         if replaces(mark, Mark(self.marks[position])):
             self.marks[position] = mark

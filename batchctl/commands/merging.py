@@ -22,6 +22,7 @@ from batchctl.transport.secrets import scrubber
 NO_RESULT = "no result yet"
 REMOVED = "its result was removed by the API before it was downloaded"
 NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
+IN_NO_BATCH = "it is in none of the batches that were attached, and was not sent so far"
 CHANGED = "no result yet, and which request it is cannot be told: the input is no longer as it was planned"
 
 
@@ -121,10 +122,13 @@ def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> It
         mark = Mark(found.marks[position])
         if mark.is_success:
             continue
-        yield _unanswered(found, position, why) if mark is Mark.UNANSWERED else _failed(found, position, scrubbed)
+        if mark is Mark.IN_NO_BATCH:
+            yield _unanswered(found, position, IN_NO_BATCH, error_type="in_no_batch")
+        else:
+            yield _unanswered(found, position, why) if mark is Mark.UNANSWERED else _failed(found, position, scrubbed)
 
 
-def _unanswered(found: Latest, position: int, why: str) -> Unsuccessful:
+def _unanswered(found: Latest, position: int, why: str, *, error_type: str = "unanswered") -> Unsuccessful:
     """Where the requests are not known, nor is the id: it comes with the result."""
     custom_id = _custom_id(found, position)
     return Unsuccessful(
@@ -133,7 +137,7 @@ def _unanswered(found: Latest, position: int, why: str) -> Unsuccessful:
         round=0,
         outcome="unanswered",
         failure_class=FailureClass.RETRY.value,
-        error_type="unanswered",
+        error_type=error_type,
         message=CHANGED if why == NO_RESULT and not custom_id else why,
     )
 

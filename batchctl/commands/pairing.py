@@ -3,9 +3,10 @@
 1. read        the input, for its ids
 2. download    every batch, by order of arrival
 3. pair        lines and results; both must fit
-4. lay down    the request file and its line numbers, batch by batch, within a batch in the order of the input
+4. lay down    the request file and its line numbers, batch by batch, within a batch in the order of the input; after them
+               the lines that are in no batch, for a later round; what cannot be sent is left out, with the reason
 5. index       the results anew, by the positions of their requests
-6. record      that the requests are known, all or nothing
+6. record      that the requests are known, and which of them are in no batch, all or nothing
 A stop before 6 leaves a job without its input, whose results are whole in any order; the next try does 3 to 6 anew.
 """
 
@@ -27,14 +28,12 @@ from batchctl.domain.model import Batch, Cut, Job
 from batchctl.domain.plans import Problem
 from batchctl.domain.steps import Arrow
 from batchctl.files.durable import place, remove_folder
-from batchctl.files.elsewhere import Given, lay_down, read
+from batchctl.files.elsewhere import Given, LaidDown, lay_down, read
 from batchctl.files.inputs import STDIN, absolute, stat
 from batchctl.files.pairing import Odd, Pairing
 from batchctl.files.problems import ProblemFile
 from batchctl.files.ranges import ids_of_range
 from batchctl.files.results import Answers, reindex
-
-LEFT = Fault("in_no_batch", "it is in none of the batches that were attached")
 
 
 @contextlib.contextmanager
@@ -57,14 +56,14 @@ def give_input(tools: Equipment, job: Job, given: Given, pairing: Pairing) -> No
         raise _busy(job)
     try:
         _pair(tools, job, batches, given, pairing)
-        known, cuts = _laid_down(tools, job, given, pairing, [b.cut for b in batches])
-        _index(tools, job, batches, cuts)
-        if not tools.ledger.record_requests(known, tools.owner, cuts):
+        known, laid = _laid_down(tools, job, given, pairing, [b.cut for b in batches])
+        _index(tools, job, batches, laid.batches)
+        if not tools.ledger.record_requests(known, tools.owner, laid.batches, laid.rest):
             raise _busy(job)
     finally:
         for batch in batches:
             tools.ledger.release(batch, tools.owner)
-    tools.tell(Paired(known, len(batches)))
+    tools.tell(Paired(known, len(batches), sum(cut.count for cut in laid.rest)))
 
 
 def detach(tools: Equipment, job: Job) -> None:
@@ -146,15 +145,21 @@ def _refuse_on_two_lines(odd: Odd, given: Given) -> None:
 
 def _laid_down(
     tools: Equipment, job: Job, given: Given, pairing: Pairing, places: Sequence[Cut]
-) -> tuple[Job, tuple[Cut, ...]]:
-    """The job as it will be, and its cuts."""
+) -> tuple[Job, LaidDown]:
+    """The job as it will be, and where its lines lie."""
     workspace = tools.workspace
     target = workspace.requests(job.name, 1)
     tell = progress(tools, "copying", given.size)
-    cuts = lay_down(given, pairing, places, target, workspace.lines(job.name), tell)
+    laid = lay_down(given, pairing, places, job.settings, target, workspace.lines(job.name), tell)
     left_out = _left_out(tools, job, pairing)
     found = target.stat()
-    first = replace(job.rounds[0], request_file=workspace.store(target), size=found.st_size, mtime_ns=found.st_mtime_ns)
+    first = replace(
+        job.rounds[0],
+        request_file=workspace.store(target),
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        count=sum(cut.count for cut in (*laid.batches, *laid.rest)),
+    )
     is_stdin = given.path == STDIN
     known = replace(
         job,
@@ -166,16 +171,17 @@ def _laid_down(
         left_out=left_out,
         rounds=(first,),
     )
-    return known, cuts
+    return known, laid
 
 
 def _left_out(tools: Equipment, job: Job, pairing: Pairing) -> int:
-    """Writes down the lines that are in none of the batches: they stay accounted for. How many."""
+    """Writes down the lines that are in none of the batches and cannot be sent: they stay accounted for. How many."""
     problems = ProblemFile(tools.workspace.temporary(f"{tools.owner}.left-out"))
     tools.workspace.left_out(job.name).unlink(missing_ok=True)
     try:
-        for line in pairing.left():
-            problems.add(Problem(line.number, line.custom_id, LEFT))
+        for line, twin in pairing.left_with_twins():
+            said = f"it is in none of the batches that were attached, and line {twin:,} has its custom_id, too"
+            problems.add(Problem(line.number, line.custom_id, Fault("custom_id_repeated", said)))
         problems.close()
         if problems.errors:
             place(problems.path, tools.workspace.left_out(job.name))

@@ -1,7 +1,7 @@
 """`retry [JOB]`: what failed and can succeed, sent again as the next round, from the original bytes.
 
 1. choose    by failure class, over the newest word on every request
-2. rebuild   the request file and the origins, beside their place, renamed
+2. rebuild   the request file and the origins, beside their place, renamed; what was never sent is checked as an input is
 3. record    the round and its batches, all or nothing
 4. send      as every round is sent
 A stop before 3 leaves files that the next try removes; a stop after it is continued by `retry` or `submit`.
@@ -18,6 +18,7 @@ from batchctl.commands.edited import check_anew, take_edited
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
 from batchctl.commands.latest import Latest, latest
+from batchctl.commands.unsent import Elsewhere, Unsent, find_elsewhere
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK, ToldApart
 from batchctl.domain.errors import AccountProblem, Refused
@@ -45,7 +46,8 @@ ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT}
 class Rebuilt:
     """A round that is not recorded yet; `shape` and `forecast` once it was agreed to.
 
-    `changes`: what --set made of its params, as it may be shown. `warnings`: of params that were checked anew.
+    `changes`: what --set made of its params, as it may be shown. `warnings`: of params that were checked anew. `unsent`: how
+    many of its requests were in no batch before.
     """
 
     number: int
@@ -56,6 +58,7 @@ class Rebuilt:
     forecast: Forecast | None = None
     changes: tuple[str, ...] = ()
     warnings: int = 0
+    unsent: int = 0
 
 
 def open_round(tools: Equipment, job: Job) -> bool:
@@ -65,7 +68,7 @@ def open_round(tools: Equipment, job: Job) -> bool:
             f"{job.name} was attached without its input: what its requests were is not known",
             hint=f"batchctl attach {job.name} --input FILE",
         )
-    batches = tools.ledger.batches(job)
+    batches = [b for b in tools.ledger.batches(job) if not b.is_rest]
     if any(b.state in OPEN for b in batches):
         return True
     waiting = [b for b in batches if not b.is_settled]
@@ -78,11 +81,18 @@ def open_round(tools: Equipment, job: Job) -> bool:
 
 
 def rebuild(
-    tools: Equipment, job: Job, choice: Choice, changes: Sequence[ParamChange] = (), target: Path | None = None
+    tools: Equipment,
+    job: Job,
+    choice: Choice,
+    changes: Sequence[ParamChange] = (),
+    target: Path | None = None,
+    *,
+    is_for_editing: bool = False,
 ) -> Rebuilt:
     """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder.
 
-    Raises InputProblem where the params that `changes` make cannot be sent; then no file is left.
+    Raises InputProblem where the params that `changes` make cannot be sent, or a line that was never sent; then no file is
+    left. What is to be edited is checked once it was.
     """
     number = job.rounds[-1].number + 1
     _clear_up_after_the_dead(tools, job, number)
@@ -91,6 +101,7 @@ def rebuild(
     chooser, cut = _Chooser(choice), 0
     kept = output_file(path, Written(tools.workspace.outputs(job.name)), mode=PRIVATE) if target else replacing(path)
     with (
+        Unsent(tools) as unsent,
         kept as requests,
         replacing(origins) as numbers,
     ):
@@ -102,17 +113,23 @@ def rebuild(
                 other = with_changes(line, changes)
                 cut += other is line and Mark(found.marks[position]) in CUT
                 cuts.add(other, 0, found.origin + position)
+                if found.marks[position] == Mark.IN_NO_BATCH:
+                    unsent.add(line, found.lines[position])
         done = cuts.close()
-    chosen = replace(chooser.chosen(done), cut=cut)
-    rebuilt = Rebuilt(number=number, path=path, cuts=done, chosen=chosen, changes=tuple(shown(changes)))
+        chosen = replace(chooser.chosen(done), cut=cut)
+        rebuilt = Rebuilt(
+            number=number, path=path, cuts=done, chosen=chosen, changes=tuple(shown(changes)), unsent=unsent.count
+        )
+        warnings = 0
+        if unsent.count and not changes and not is_for_editing:
+            warnings = unsent.check(job)
     if changes and chosen.requests:
         try:
             warnings = check_anew(tools, job, path, called=request_file_name(job.name, number))
-            rebuilt = replace(rebuilt, warnings=warnings)
         except BaseException:
             discard(tools, job, rebuilt, keeps_file=False)
             raise
-    return rebuilt
+    return replace(rebuilt, warnings=warnings)
 
 
 def _clear_up_after_the_dead(tools: Equipment, job: Job, number: int) -> None:
@@ -138,6 +155,18 @@ def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, agree: Callable[[Estima
         discard(tools, job, rebuilt, keeps_file=False)
         raise
     return replace(rebuilt, shape=shape_of(tallies), forecast=forecast)
+
+
+def look_elsewhere(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Elsewhere:
+    """Whether a batch that nobody named may hold lines which were never sent from here. Raises Refused where one does."""
+    if not rebuilt.unsent:
+        return Elsewhere()
+    try:
+        own = tools.workspace.requests(job.name, rebuilt.number, tools.owner)
+        return find_elsewhere(tools, job, rebuilt.path, tools.workspace.origins(own), rebuilt.chosen.requests)
+    except BaseException:
+        discard(tools, job, rebuilt, keeps_file=False)
+        raise
 
 
 def rehearsed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> tuple[Estimate, Refused | None]:
@@ -179,10 +208,10 @@ def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
 def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
     """Steps 1 and 2 for a file that a person edited: its ids must be those of requests without success."""
     number = job.rounds[-1].number + 1
-    path, cuts, warnings = take_edited(tools, job, edited, number)
+    path, cuts, warnings, unsent = take_edited(tools, job, edited, number)
     count = sum(cut.count for cut in cuts)
     chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
-    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, warnings=warnings)
+    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, warnings=warnings, unsent=unsent)
 
 
 def account_is_cause(chosen: Chosen, choice: Choice) -> bool:

@@ -1,7 +1,7 @@
 """`run INPUT|JOB`: everything, until nothing is left that can succeed.
 
-Send, watch, download as batches end, merge, and send again what failed for a passing reason, for so many rounds. There is
-nothing here that the other verbs do not do: a stop at any instant is continued by any of them.
+Send, watch, download as batches end, merge, and send again what failed for a passing reason, for so many rounds. Lines of an
+attached job that were never sent are left to a retry. There is nothing here that the other verbs do not do: a stop at any instant is continued by any of them.
 """
 
 from dataclasses import replace
@@ -19,6 +19,8 @@ from batchctl.domain.steps import Arrow
 from batchctl.files.outputs import STDOUT
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE, Arrow.LOOK, Arrow.DOWNLOAD})
+# What was in no batch so far goes only after a person's word to its price, and to what may be paid for twice: by a retry.
+BY_ITSELF = Choice(in_no_batch=False)
 
 
 def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, yes: bool) -> Fetched:
@@ -69,9 +71,9 @@ def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> 
         if any(b.is_removed for b in batches):
             # Their requests were paid for, and stand among those without an answer: to pay for them again takes a person's word.
             return None
-        rebuilt = retry.rebuild(tools, job, Choice())
-        if not rebuilt.chosen.requests or retry.account_is_cause(rebuilt.chosen, Choice()):
+        rebuilt = retry.rebuild(tools, job, BY_ITSELF)
+        if not rebuilt.chosen.requests or retry.account_is_cause(rebuilt.chosen, BY_ITSELF):
             retry.discard(tools, job, rebuilt, keeps_file=False)
-            retry.pause_for_account(tools, job, rebuilt.chosen, Choice())
+            retry.pause_for_account(tools, job, rebuilt.chosen, BY_ITSELF)
             return None
         return retry.record(tools, job, retry.agreed(tools, job, rebuilt, lambda of: budget.agreed(tools, of, job)))

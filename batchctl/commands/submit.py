@@ -5,7 +5,7 @@ from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.loop import Loop, Verb
-from batchctl.commands.picture import report_of
+from batchctl.commands.picture import in_no_batch, report_of
 from batchctl.commands.planning import Input, Planner
 from batchctl.commands.submission import Submission
 from batchctl.domain.errors import InputProblem, Refused, UsageProblem
@@ -50,14 +50,19 @@ def same_input(tools: Equipment, wanted: Submission, scan: Scan) -> Job | None:
     if not same:
         return None
     if not wanted.goes_on and not is_open(tools, same[-1]):
-        raise already_sent(same[-1])
+        raise already_sent(tools, same[-1])
     return same[-1]
 
 
-def already_sent(job: Job) -> Refused:
+def already_sent(tools: Equipment, job: Job) -> Refused:
     if not job.has_requests:
         return Refused(
             f"{job.name} was made elsewhere and attached: there is nothing to send", hint=f"batchctl status {job.name}"
+        )
+    if count := in_no_batch(tools, job, tools.ledger.batches(job)):
+        return Refused(
+            f"this input is already job {job.name}: {count:,} of its requests are in none of the attached batches",
+            hint=f"batchctl retry {job.name} sends those alone; to send and pay for all of it once more: --again",
         )
     return Refused(
         f"this input is already job {job.name}: nothing of it is left to send",

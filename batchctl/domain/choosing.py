@@ -15,16 +15,21 @@ MARK_WORDS = {
     "truncated": Mark.TRUNCATED,
     "refusal": Mark.REFUSAL,
     "pause_turn": Mark.PAUSED,
+    "in_no_batch": Mark.IN_NO_BATCH,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a person asked `retry` for. `only` holds classes, error types or the words above; empty means class `retry`."""
+    """What a person asked `retry` for. `only` holds classes, error types or the words above; empty means class `retry`.
+
+    `in_no_batch`: also what was never sent so far; False where nobody is there who agrees to its price.
+    """
 
     only: frozenset[str] = frozenset()
     include_invalid: bool = False
     include_canceled: bool = False
+    in_no_batch: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,8 @@ def is_chosen(mark: Mark, error_type: str, choice: Choice) -> bool:
         by_name_only = {Mark.CANCELED, Mark.UNKNOWN, Mark.UNREADABLE}
         by_class = failure_class.value if failure_class and mark not in by_name_only else ""
         return bool(choice.only & ({error_type, word, by_class} - {""}))
+    if mark is Mark.IN_NO_BATCH:
+        return choice.in_no_batch
     if mark is Mark.CANCELED:
         return choice.include_canceled
     if mark is Mark.ERRORED_FIX:
@@ -61,6 +68,7 @@ def why_left(mark: Mark) -> str:
         Mark.CANCELED: "canceled by choice (--include-canceled)",
         Mark.UNKNOWN: "a result of a kind batchctl does not know (--only unknown)",
         Mark.UNREADABLE: "a result that cannot be read, and may be a success (--only unreadable)",
+        Mark.IN_NO_BATCH: "in none of the attached batches: not asked for",
         Mark.EXPIRED: "expired: not asked for",
         Mark.ERRORED_RETRY: "passing trouble: not asked for",
     }.get(mark, "not asked for")

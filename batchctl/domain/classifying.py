@@ -126,6 +126,7 @@ def _storable(said: object) -> str:
 
 CLASS_OF_MARK = {
     Mark.UNANSWERED: FailureClass.RETRY,
+    Mark.IN_NO_BATCH: FailureClass.RETRY,
     Mark.ERRORED_RETRY: FailureClass.RETRY,
     Mark.ERRORED_FIX: FailureClass.FIX,
     Mark.ERRORED_ACCOUNT: FailureClass.ACCOUNT,

@@ -77,10 +77,11 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """It is known which line of the job's input went into which of its batches."""
+    """It is known which line of the job's input went into which of its batches. `rest`: lines in none, to be sent later."""
 
     job: Job
     batches: int
+    rest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class State(StrEnum):
     ENDED = "ended"
     FETCHED = "fetched"
     REFUSED = "refused"
+    # No batch at all: lines of an attached job's input that are in none of its batches, until a later round sends them.
+    IN_NO_BATCH = "in_no_batch"
 
 
 class ProcessingStatus(StrEnum):
@@ -97,6 +99,7 @@ class Mark(IntEnum):
     CANCELED = 21
     UNKNOWN = 30
     UNREADABLE = 31  # a line came, again and again, that is no JSON in UTF-8
+    IN_NO_BATCH = 40  # never sent so far, by nobody that we know of; in no index: nothing was downloaded of it
 
     @property
     def is_success(self) -> bool:
@@ -250,6 +253,11 @@ class Batch:
         return self.cut.count
 
     @property
+    def is_rest(self) -> bool:
+        """No batch, and never to be one: the place in round 1 of lines that none of the attached batches holds."""
+        return self.state is State.IN_NO_BATCH
+
+    @property
     def is_running(self) -> bool:
         return self.state in {State.IN_PROGRESS, State.CANCELING}
 
@@ -266,7 +274,7 @@ class Batch:
     @property
     def is_settled(self) -> bool:
         """Whether no answer can come of it that is not on the disk."""
-        return self.state in {State.FETCHED, State.REFUSED} or self.is_removed
+        return self.state in {State.FETCHED, State.REFUSED, State.IN_NO_BATCH} or self.is_removed
 
     def is_lost(self, now: datetime) -> bool:
         """The API has answered 404 for too long to be a passing one: deleted there, or this key cannot see it.
@@ -352,7 +360,7 @@ class Merged:
     """What the last merge wrote: requests by what became of them over all rounds; they sum to the planned requests.
 
     `batches`: how many downloaded batches it saw, so that a later reader knows whether it is still the newest word.
-    `cost`: of their successes, by the prices of then; None where none was worked out.
+    `in_no_batch`: of the unanswered, those that were never sent. `cost`: of their successes, by the prices of then; None where none was worked out.
     """
 
     at: datetime
@@ -366,6 +374,7 @@ class Merged:
     truncated: int = 0
     refusals: int = 0
     paused_turns: int = 0
+    in_no_batch: int = 0
     failures: tuple[Failures, ...] = ()
     cost: Total | None = None
 

@@ -62,7 +62,7 @@ class RoundReport:
 class JobReport:
     """A job at `now`. `merged` is the exact word on every request, once all that was fetched is merged; `failures` are
     its failures then, and before that those of the newest round. `rests_on`: of batches that were found in the API's list,
-    what it rests on that they are the job's; empty where there are none.
+    what it rests on that they are the job's; empty where there are none. `in_no_batch`: requests that no batch ever held.
     """
 
     job: Job
@@ -80,6 +80,7 @@ class JobReport:
     next_command: str = ""
     merged: Merged | None = None
     rests_on: str = ""
+    in_no_batch: int = 0
 
     @property
     def matched(self) -> int:
@@ -97,7 +98,11 @@ ENDED = frozenset({State.ENDED, State.FETCHED})
 RUNNING = frozenset({State.IN_PROGRESS, State.CANCELING})
 
 
-def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime) -> JobReport:
+def report(
+    job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime, in_no_batch: int = 0
+) -> JobReport:
+    """`in_no_batch`: requests in none of the attached batches that no later round holds, either."""
+    batches = [b for b in batches if not b.is_rest]
     stage = stage_of(job, batches, now)
     newest = job.rounds[-1].number
     merged = current_merge(job, batches)
@@ -114,16 +119,19 @@ def report(job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now
         eta=eta(batches, now),
         expires_at=min((b.expires_at for b in batches if b.is_running and b.expires_at), default=None),
         retained_until=retained_until(batches),
-        warnings=tuple(_warnings(job, batches, now)),
+        warnings=(*_warnings(job, batches, now), *_warnings_of_rest(job, in_no_batch)),
         next_command=next_command(
             job,
             stage,
             open_failures or _of_removed(batches, merged),
             needs_word=any(b.held for b in batches),
             paused_turns=merged.paused_turns if merged else 0,
+            # What is left of the job is sent before its answers are merged for the last time.
+            has_rest=bool(in_no_batch) and all(b.is_settled for b in batches),
         ),
         merged=merged,
         rests_on=rests_on(batches),
+        in_no_batch=in_no_batch,
     )
 
 
@@ -212,9 +220,18 @@ def _of_removed(batches: Sequence[Batch], merged: Merged | None) -> list[Failure
 
 
 def next_command(
-    job: Job, stage: Stage, failures: Sequence[Failures], *, needs_word: bool = False, paused_turns: int = 0
+    job: Job,
+    stage: Stage,
+    failures: Sequence[Failures],
+    *,
+    needs_word: bool = False,
+    paused_turns: int = 0,
+    has_rest: bool = False,
 ) -> str:
-    """What does the most of what is left. `needs_word`: there are results that only a person can say to be the job's."""
+    """What does the most of what is left. `needs_word`: there are results that only a person can say to be the job's.
+
+    `has_rest`: there are requests that were never sent, and nothing else has to be done before they are.
+    """
     match stage:
         case Stage.IN_DOUBT if needs_word:
             return f"batchctl resolve {job.name}"
@@ -230,7 +247,7 @@ def next_command(
         case Stage.RUNNING:
             return f"batchctl status {job.name} --watch"
         case Stage.TO_FETCH:
-            return f"batchctl fetch {job.name}"
+            return f"batchctl {'retry' if has_rest else 'fetch'} {job.name}"
         case Stage.DONE | Stage.CANCELED:
             # What a person canceled goes again at their word only: the warnings say how.
             return ""
@@ -353,6 +370,13 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
     return [
         f"{merge.canceled:,} requests were canceled; to send them after all: batchctl retry {job.name} --include-canceled"
     ]
+
+
+def _warnings_of_rest(job: Job, requests: int) -> list[str]:
+    if not requests:
+        return []
+    said = "1 request is in none" if requests == 1 else f"{requests:,} requests are in none"
+    return [f"{said} of the attached batches and goes out with the next round only: batchctl retry {job.name}"]
 
 
 def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:

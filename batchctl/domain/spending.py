@@ -125,6 +125,8 @@ def bill(
 ) -> Bill:
     """`batches` in the order of rounds and lines; `spent` by their ids. Raises whatever `pricing` raises."""
     days = {batch.id: price_day(job, batch) for batch in batches}
+    # Lines that no batch holds cost nothing, and are no line of a bill.
+    batches = [batch for batch in batches if not batch.is_rest]
     numbers: dict[int, int] = {}
     bills = []
     for batch in batches:

@@ -20,6 +20,8 @@ MAY_FOLLOW: dict[State, frozenset[State]] = {
     # Back to ended: its files are gone from the disk, and the API may still have them.
     State.FETCHED: frozenset({State.ENDED}),
     State.REFUSED: frozenset(),
+    # What is sent of it is sent by a later round: this row stays as the place of its lines.
+    State.IN_NO_BATCH: frozenset(),
 }
 
 OF_STATUS = {

@@ -72,15 +72,15 @@ class CleanCopy:
 
 
 class Copied:
-    """Cuts of a copy that is made here, of these lines alone. `first`: how many batches the job has already."""
+    """Cuts of a copy that is made here. `first`: how many batches the job has already; `written`: bytes that the copy has."""
 
-    def __init__(self, settings: Settings, copy: CleanCopy, first: int = 0) -> None:
+    def __init__(self, settings: Settings, copy: CleanCopy, first: int = 0, *, written: int = 0) -> None:
         self._cutter = Cutter(settings, first)
         self._copy = copy
         self._hash = hashlib.sha256()
         self._is_open = False
         self._numbers = array("Q")
-        self._written = 0
+        self._written = written
         self._done: list[Cut] = []
         self.count = 0
 
@@ -98,8 +98,12 @@ class Copied:
         for at, line in enumerate(lines, number):
             self.add(line, offset, at)
 
-    def close(self) -> tuple[Cut, ...]:
+    def end_cut(self) -> None:
+        """Whatever comes next is in another cut."""
         self._note(self._cutter.close())
+
+    def close(self) -> tuple[Cut, ...]:
+        self.end_cut()
         return tuple(self._done)
 
     def _write(self, run: bytes, numbers: range) -> None:

@@ -5,6 +5,7 @@ What stands in `params` was sent already: it is not checked here. A line must on
 
 import hashlib
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import BinaryIO
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.limits import CEILING_MAX_BYTES
-from batchctl.domain.model import Cut
+from batchctl.domain.model import Cut, Settings
+from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.files.durable import replacing
 from batchctl.files.inputs import opened, refuse_wrong_file, stat
@@ -91,14 +93,28 @@ class _Reading:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidDown:
+    """Where the lines lie now: those of each batch, and after them those that are in no batch and could be sent."""
+
+    batches: tuple[Cut, ...]
+    rest: tuple[Cut, ...]
+
+
 def lay_down(
-    given: Given, pairing: Pairing, places: Sequence[Cut], requests: Path, numbers: Path, tell: Callable[[int], None]
-) -> tuple[Cut, ...]:
-    """The lines of each batch, one after the other, to `requests`, and their line numbers to `numbers`; the cuts of it.
+    given: Given,
+    pairing: Pairing,
+    places: Sequence[Cut],
+    settings: Settings,
+    requests: Path,
+    numbers: Path,
+    tell: Callable[[int], None],
+) -> LaidDown:
+    """The lines of each batch, one after the other, to `requests`, and their line numbers to `numbers`; then all others.
 
     Raises InputProblem where the input changed since it was read.
     """
-    cuts, at = [], 0
+    cuts, at, firsts = [], 0, []
     with opened(given.plain) as file, replacing(requests) as out, replacing(numbers) as side:
         for batch, place in enumerate(places):
             lines = pairing.lines_of(batch)
@@ -112,8 +128,31 @@ def lay_down(
                 at += len(piece) + 1
             side.write(pack(array("Q", (line.number for line in lines))))
             cuts.append(replace(place, start=start, end=at - 1, sha256=digest.hexdigest()))
+            firsts.append(lines[0].number)
             tell(at)
+        copied = Copied(settings, CleanCopy(requests=out, numbers=side), written=at)
+        _copy_rest(file, pairing, sorted(firsts), copied, lambda size: tell(at + size))
+        rest = copied.close()
     found = stat(given.plain)
     if (found.st_size, found.st_mtime_ns) != (given.size, given.mtime_ns):
         raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
-    return tuple(cuts)
+    count = sum(place.count for place in places)
+    return LaidDown(batches=tuple(cuts), rest=tuple(replace(cut, first=cut.first + count) for cut in rest))
+
+
+def _copy_rest(
+    file: BinaryIO, pairing: Pairing, firsts: Sequence[int], copied: Copied, tell: Callable[[int], None]
+) -> None:
+    """The lines that are in no batch. `firsts`: the first line of each batch, in order.
+
+    All is read in the order of first lines: where a batch begins between two of these, they are in two cuts.
+    """
+    place = size = 0
+    for line in pairing.left():
+        if place < len(firsts) and firsts[place] < line.number:
+            copied.end_cut()
+            place = bisect_left(firsts, line.number)
+        file.seek(line.start)
+        copied.add(file.read(line.size), 0, line.number)
+        size += line.size + 1
+        tell(size)

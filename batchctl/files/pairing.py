@@ -68,8 +68,10 @@ SELECT line.number, line.custom_id, line.start, line.size FROM answered JOIN lin
 WHERE answered.batch = ? ORDER BY line.number
 """
 _LEFT = """
-SELECT number, custom_id, start, size FROM line
-WHERE NOT EXISTS (SELECT 1 FROM answered WHERE answered.custom_id = line.custom_id) ORDER BY number
+SELECT number, custom_id, start, size, (
+    SELECT min(other.number) FROM line AS other WHERE other.custom_id = line.custom_id AND other.number != line.number
+) AS twin FROM line
+WHERE NOT EXISTS (SELECT 1 FROM answered WHERE answered.custom_id = line.custom_id) AND twin IS {} NULL ORDER BY number
 """
 
 
@@ -131,10 +133,18 @@ class Pairing:
         return [Line(*row) for row in self._run(_LINES_OF, batch)]
 
     def left(self) -> Iterator[Line]:
-        """The lines that are in no batch, in order."""
+        """The lines that are in no batch, each the only one with its id, in order."""
+        for line, _ in self._left(""):
+            yield line
+
+    def left_with_twins(self) -> Iterator[tuple[Line, int]]:
+        """The lines that are in no batch and whose id another line has, too, with the first of those; in order."""
+        return self._left("NOT")
+
+    def _left(self, word: str) -> Iterator[tuple[Line, int]]:
         with _readable(self._path):
-            for row in self._db.execute(_LEFT):
-                yield Line(*row)
+            for *row, twin in self._db.execute(_LEFT.format(word)):
+                yield Line(*row), twin
 
     def _odd(self, question: str) -> Odd:
         rows = self._run(f"{question} LIMIT {NAMED}")

@@ -13,6 +13,8 @@ from batchctl.ledger.structure import refuse_strange
 
 WAIT_SECONDS = 5.0
 DAMAGE_SHOWN = 3
+# Lines that none of the attached batches holds are no batch.
+_BY_STATE = "SELECT state, count(*) FROM batch WHERE state != 'in_no_batch' GROUP BY state"
 
 
 def look(path: Path, owners_folder: Path) -> LedgerFacts:
@@ -25,7 +27,7 @@ def look(path: Path, owners_folder: Path) -> LedgerFacts:
         )
         refuse_strange(path, db, is_newest=revision is not None and revision[0] == HEAD)
         has_rows = {"job", "batch"} <= tables
-        by_state = dict(db.execute("SELECT state, count(*) FROM batch GROUP BY state")) if has_rows else {}
+        by_state = dict(db.execute(_BY_STATE)) if has_rows else {}
         claimed = (
             {row[0] for row in db.execute("SELECT DISTINCT owner FROM batch WHERE owner IS NOT NULL")}
             if has_rows

@@ -65,8 +65,10 @@ class Jobs(Store):
                 db.execute(sa.update(batch).where(mine).values({**seen_values(seen, now), **bound}))
         return True
 
-    def record_requests(self, known: Job, owner: str, cuts: Sequence[Cut]) -> bool:
+    def record_requests(self, known: Job, owner: str, cuts: Sequence[Cut], rest: Sequence[Cut] = ()) -> bool:
         """What the requests of an attached job were. Its results, and who holds which position among them, must fit by now.
+
+        `rest`: requests that are in none of its batches. They have their place in round 1 and are no batch.
 
         False where `owner` does not hold all of its batches, downloaded as they are. The holds end with it.
         """
@@ -79,12 +81,15 @@ class Jobs(Store):
             said = {name: value for name, value in _job_values(known).items() if name in OF_INPUT}
             db.execute(sa.update(job).where(job.c.id == known.id).values({**said, "merged": sa.null()}))
             first = known.rounds[0]
-            values = {name: getattr(first, name) for name in ("request_file", "size", "mtime_ns")}
+            values = {name: getattr(first, name) for name in ("request_file", "size", "mtime_ns", "count")}
             db.execute(sa.update(round_).where(round_.c.job_id == known.id).values(values))
             for cut in cuts:
                 placed = sa.and_(mine, batch.c.first == cut.first)
                 values = {"start": cut.start, "end": cut.end, "sha256": cut.sha256}
                 db.execute(sa.update(batch).where(placed).values(**values, owner=None, lease_until=None))
+            plain = {"job_id": known.id, "round": first.number, "state": State.IN_NO_BATCH.value}
+            if rest:
+                db.execute(sa.insert(batch), [{**cut_values(cut), **plain} for cut in rest])
         return True
 
     def record_detached(self, of: Job) -> bool:

@@ -131,9 +131,13 @@ class Questions:
 
     def place(self, of: Batch) -> tuple[int, int]:
         """A batch's number in its round, from 1, and how many the round has."""
-        question = "SELECT count(*) FILTER (WHERE first <= ?), count(*) FROM batch WHERE job_id = ? AND round = ?"
+        question = (
+            "SELECT count(*) FILTER (WHERE first <= ?), count(*) FROM batch"
+            " WHERE job_id = ? AND round = ? AND state != ?"
+        )
         with self._read() as db:
-            number, total = db.execute(question, (of.cut.first, of.job_id, of.round)).fetchone()
+            found = db.execute(question, (of.cut.first, of.job_id, of.round, State.IN_NO_BATCH.value))
+            number, total = found.fetchone()
             return number, total
 
     def failures(self, of: Job) -> list[Failures]:

@@ -97,7 +97,7 @@ batch = sa.Table(
     _column("start", sa.BigInteger, "first byte in the request file"),
     _column("end", sa.BigInteger, "byte after the last, the last newline left out"),
     _column("sha256", sa.String(64), "of these bytes, checked again while they are sent; empty without requests"),
-    _column("state", sa.String(12), "planned submitting in_progress canceling ended fetched refused"),
+    _column("state", sa.String(12), "planned submitting in_progress canceling ended fetched refused in_no_batch"),
     _column("message_batch_id", sa.String(128), "the API's name for it", nullable=True, unique=True),
     _column("provisional", sa.Boolean, "found by looking, not yet confirmed by the ids in its results"),
     _column("identified", sa.Boolean, "found by looking, and some of its ids were read and are ours"),

@@ -146,8 +146,8 @@ def _of_a_job(event: events.Attached | events.Paired | events.Continued | events
     match event:
         case events.Attached(job, batches):
             return attached(job, batches)
-        case events.Paired(job, batches):
-            return paired(job, batches)
+        case events.Paired(job, batches, rest):
+            return paired(job, batches, rest)
         case events.Continued(job, left):
             return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
         case events.HeadersChanged(job, keep):
@@ -165,13 +165,17 @@ def attached(job: Job, batches: Sequence[Batch]) -> Line:
     )
 
 
-def paired(job: Job, batches: int) -> Line:
-    path = clean(job.input_path)
-    said = f"{plural(job.count, 'line')} of {path} went into {plural(batches, 'batch')}"
-    if not job.left_out:
-        return Line(f"paired     {job.name}: {said}", GOOD)
-    verb = "is" if job.left_out == 1 else "are"
-    return Line(f"paired     {job.name}: {said}; {plural(job.left_out, 'line')} of it {verb} in none of these", WARN)
+def paired(job: Job, batches: int, rest: int) -> Line:
+    """`rest`: requests in none of the batches that the next round sends."""
+    said = f"{plural(job.count - rest, 'line')} of {clean(job.input_path)} went into {plural(batches, 'batch')}"
+    if rest:
+        said += (
+            f"; {plural(rest, 'line')} {'is' if rest == 1 else 'are'} in none of these and left to the next round: what a"
+            " batch holds that was not named would be paid for twice"
+        )
+    if job.left_out:
+        said += f"; {plural(job.left_out, 'line')} {'is' if job.left_out == 1 else 'are'} in none and cannot be sent"
+    return Line(f"paired     {job.name}: {said}", WARN if rest or job.left_out else GOOD)
 
 
 def _place(batch: Batch, number_: int, total: int) -> str:

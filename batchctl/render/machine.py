@@ -82,6 +82,7 @@ def job_shape(report: JobReport, *, with_batches: bool = False) -> dict[str, Any
         "max_cost_usd": None if job.max_cost is None else usd(job.max_cost),
         "requests": job.count,
         "left_out": job.left_out,
+        "in_no_batch": report.in_no_batch,
         "created_at": job.created_at,
         "elapsed_seconds": round(report.elapsed.total_seconds(), 3),
         "eta": report.eta,

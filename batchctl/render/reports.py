@@ -153,7 +153,9 @@ def answers(merged: Merged, left_out: int) -> Text:
     """Requests by what became of them over all rounds."""
     text = Text.assemble(("answers  ", "dim"), (f"{merged.succeeded:,} succeeded", "green"))
     named = (("errored", merged.errored), ("expired", merged.expired), ("canceled", merged.canceled))
-    for name, n in (*named, ("of unknown type", merged.unknown), ("unanswered", merged.unanswered)):
+    unanswered = merged.unanswered - merged.in_no_batch
+    unsent = ("never sent", merged.in_no_batch)
+    for name, n in (*named, ("of unknown type", merged.unknown), ("unanswered", unanswered), unsent):
         if n:
             text.append(f", {n:,} {name}", style="yellow")
     if left_out:
@@ -347,7 +349,8 @@ def chosen(of: "Chosen") -> Table:
     for justify in ("left", "left", "right", "left"):
         table.add_column(justify=justify, overflow="fold")
     for (kind, cls), n in of.sent.items():
-        table.add_row(Text("again", style="green"), Text(clean(kind, 40)), Text(cls, style="dim"), number(n), "")
+        word = "new" if kind == "in_no_batch" else "again"
+        table.add_row(Text(word, style="green"), Text(clean(kind, 40)), Text(cls, style="dim"), number(n), "")
     for (kind, cls, why), n in of.left.items():
         table.add_row(Text("left", style="yellow"), Text(clean(kind, 40)), Text(cls, style="dim"), number(n), Text(why))
     return table

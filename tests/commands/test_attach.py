@@ -3,7 +3,9 @@
 import gzip
 import importlib
 import json
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -386,20 +388,6 @@ def test_what_the_check_would_refuse_was_sent_already(person: Person, emulator: 
     assert len(person.results(job)) == 2
 
 
-def test_lines_in_none_of_the_batches_stay_accounted_for(person: Person, emulator: Running) -> None:
-    lines = requests(12)
-    named = made(emulator, lines[4:8])
-    ran = person.run("attach", *named, "--input", person.write("in.jsonl", lines))
-    assert ran.status == 0, ran.err
-    assert "8 lines of it are in none of these" in ran.err
-    assert person.run("fetch").status == 3
-    assert ids(person.results(ran.job)) == ids_of(lines[4:8])
-    errors = person.errors(ran.job)
-    assert [(e["line"], e["custom_id"]) for e in errors] == [(n + 1, f"r-{n:05d}") for n in (0, 1, 2, 3, 8, 9, 10, 11)]
-    assert {(e["outcome"], e["type"], e["round"]) for e in errors} == {("unanswered", "in_no_batch", 0)}
-    assert person.run("status", ran.job, "--json").json["left_out"] == 8
-
-
 def test_the_input_is_known_again_and_not_paid_for_twice(person: Person, emulator: Running) -> None:
     lines = requests(4)
     path = person.write("in.jsonl", lines)
@@ -424,6 +412,245 @@ def test_batches_that_have_not_ended_cannot_be_paired_yet(person: Person, emulat
     again = person.run("attach", job, "--input", path)
     assert again.status == 6
     assert "--watch" in again.err
+
+
+# ---------------------------------------------------------------- lines that are in none of the batches
+
+
+def _with_rest(person: Person, emulator: Running, lines: list[bytes], *sent: list[bytes]) -> str:
+    """A job of a script that sent no more than these, and crashed."""
+    ran = person.run("attach", *made(emulator, *sent), "--input", person.write("in.jsonl", lines))
+    assert ran.status == 3, ran.err
+    return ran.job
+
+
+def test_what_a_crashed_script_did_not_send_is_the_next_round(person: Person, emulator: Running) -> None:
+    lines = requests(12)
+    named = made(emulator, lines[4:8])
+    ran = person.run("attach", *named, "--input", person.write("in.jsonl", lines))
+    job = ran.job
+    assert ran.status == 3, ran.err
+    assert "4 lines of" in ran.err
+    assert "8 lines are in none of these and left to the next round" in ran.err
+    assert "would be paid for twice" in ran.err
+    assert f"next: batchctl retry {job}" in ran.err
+    # It is told wherever the job is shown, and nothing sends it by itself.
+    shape = person.run("status", job, "--json", "--batches").json
+    assert (shape["requests"], shape["left_out"], shape["in_no_batch"]) == (12, 0, 8)
+    assert (shape["batches"]["total"], shape["batches"]["ended"], len(shape["message_batches"])) == (1, 1, 1)
+    assert shape["rounds"][0]["states"] == {"fetched": 1}
+    assert shape["next_command"] == f"batchctl retry {job}"
+    assert person.run("fetch").status == 3
+    assert ids(person.results(job)) == ids_of(lines[4:8])
+    errors = person.errors(job)
+    assert [(e["line"], e["custom_id"]) for e in errors] == [(n + 1, f"r-{n:05d}") for n in (0, 1, 2, 3, 8, 9, 10, 11)]
+    assert {(e["outcome"], e["type"], e["class"], e["round"]) for e in errors} == {
+        ("unanswered", "in_no_batch", "retry", 0)
+    }
+    told = person.run("status", job).out
+    assert "8 never sent" in told
+    assert (
+        f"8 requests are in none of the attached batches and goes out with the next round only: batchctl retry {job}"
+        in told
+    )
+    proof = person.run("verify", job, "--json").json
+    assert (proof["holds"], proof["complete"], proof["answers"]["in_no_batch"]) == (True, False, 8)
+    assert proof["next_command"] == f"batchctl retry {job}"
+    assert person.run("cost", job).status == 0
+    assert emulator.requests()[CREATE] == 1
+    # They go once, as they stand in the input, and every line has its one answer in its place.
+    retried = person.run("retry", job)
+    assert retried.status == 0, retried.err
+    assert sent_lines(emulator)[1:] == [[*lines[:4], *lines[8:]]]
+    assert person.run("status", job, "--json").json["in_no_batch"] == 0
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+    assert person.errors(job) == []
+    shape = person.run("status", job, "--json").json
+    assert (shape["stage"], shape["in_no_batch"], shape["next_command"]) == ("done", 0, None)
+    assert (shape["batches"]["total"], shape["batches"]["fetched"]) == (2, 2)
+    assert person.run("verify", job).status == 0
+    assert person.run("retry", job).status == 0
+    assert person.run("delete", job, "--yes").status == 0
+    assert emulator.requests()[CREATE] == 2
+
+
+def test_run_does_not_send_what_nobody_agreed_to(person: Person, emulator: Running) -> None:
+    lines = requests(6)
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+    job = _with_rest(person, emulator, lines, lines[:2])
+    emulator.set_scenario({"batch_seconds": 0})
+    for limit in (["--yes"], ["--max-cost", "1000"]):
+        ran = person.run("run", job, "--poll", "50ms", *limit)
+        assert ran.status == 3, ran.err
+        assert "4 never sent" in ran.err
+        assert f"next: batchctl retry {job}" in ran.err
+    # What had failed went again; the rest did not.
+    assert sent_lines(emulator)[1:] == [lines[:2]]
+    for words in (["submit", job], ["submit", "in.jsonl"]):
+        ran = person.run(*words)
+        assert (ran.status, f"batchctl retry {job}" in ran.err) == (6, True), ran.err
+    assert person.run("status", job, "--watch", "--poll", "50ms", "--exit-status").status == 3
+    assert person.run("cancel", job, "--yes").status == 6
+    assert len(emulator.batches()) == 2
+    assert person.run("retry", job).status == 0
+    assert sent_lines(emulator)[2:] == [lines[2:]]
+    assert person.run("run", job, "--poll", "50ms").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+    assert person.run("verify", job).status == 0
+
+
+def test_a_retry_of_something_else_leaves_them_and_says_why(person: Person, emulator: Running) -> None:
+    lines = requests(6)
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+    job = _with_rest(person, emulator, lines, lines[:2])
+    emulator.set_scenario({"batch_seconds": 0})
+    ran = person.run("retry", job, "--only", "overloaded_error")
+    assert ran.status == 0, ran.err
+    assert "in none of the attached batches: not asked for" in ran.err
+    assert person.run("retry", job, "--only", "in_no_batch", "--max-cost", "1000").status == 0
+    assert sent_lines(emulator)[1:] == [lines[:2], lines[2:]]
+    assert person.run("fetch").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+
+
+def test_they_go_out_at_a_price_that_was_agreed_to(person: Person, emulator: Running) -> None:
+    lines = requests(6)
+    job = _with_rest(person, emulator, lines, lines[:2])
+    person.agrees = False
+    refused = person.run("retry", job)
+    assert refused.status == 6
+    assert "send 4 requests for the first time" in refused.err
+    dear = person.run("retry", job, "--max-cost", "0.0000001")
+    assert dear.status == 6
+    assert "more than the limit" in dear.err
+    assert emulator.requests()[CREATE] == 1
+    assert person.run("status", job, "--json").json["in_no_batch"] == 4
+    left = [path.name for path in (person.folder / ".batchctl" / "jobs" / job).glob("round-2*")]
+    assert left == []
+    assert person.run("retry", job, "--max-cost", "1").status == 0
+    assert sent_lines(emulator)[1:] == [lines[2:]]
+
+
+def test_a_fault_of_a_line_that_was_never_sent_is_told_by_its_line(person: Person, emulator: Running) -> None:
+    lines = [request("a", newer_parameter=1), *requests(3), request("no limit", max_tokens=0), *requests(2, "s")]
+    (person.folder / "in.jsonl").write_bytes(b"\n\n".join(lines))
+    job = person.run("attach", *made(emulator, lines[:2]), "--input", "in.jsonl").job
+    for words in (["retry", job], ["retry", job, "--dry-run"]):
+        ran = person.run(*words)
+        assert ran.status == 5, ran.err
+        assert "line 9 (no limit)" in ran.err
+        assert "line 1 " not in ran.err
+        assert "blank" not in ran.err
+        assert "1 of 5 lines cannot be sent; nothing was sent" in ran.err
+        assert f"batchctl retry {job} --edit" in ran.err
+    assert list((person.folder / ".batchctl" / "tmp").iterdir()) == []
+    assert emulator.requests()[CREATE] == 1
+    # Taken out of the file, it stays what it is: never sent, and counted.
+    assert person.run("retry", job, "--edit").status == 0
+    path = person.folder / f"{job}.round-2.requests.jsonl"
+    path.write_bytes(b"".join(one for one in path.read_bytes().splitlines(keepends=True) if b"no limit" not in one))
+    ran = person.run("retry", "--from", path)
+    assert ran.status == 0, ran.err
+    assert sent_lines(emulator)[1:] == [[*lines[2:4], *lines[5:]]]
+    assert person.run("status", job, "--json").json["in_no_batch"] == 1
+    assert person.run("fetch").status == 3
+    assert ids(person.results(job)) == ids_of([*lines[:4], *lines[5:]])
+    assert [(e["line"], e["type"]) for e in person.errors(job)] == [(9, "in_no_batch")]
+    assert "1 request is in none of the attached batches" in person.run("status", job).out
+
+
+@pytest.mark.slow
+def test_a_rest_of_several_batches_keeps_the_order_of_the_input(person: Person, emulator: Running) -> None:
+    lines = requests(20)
+    job = attached(person, *made(emulator, lines[9:12], lines[2:4]))
+    with closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
+        db.execute("update job set max_requests = 4")
+    ran = person.run("attach", job, "--input", person.write("in.jsonl", lines))
+    assert ran.status == 3, ran.err
+    assert f"next: batchctl retry {job}" in ran.err
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.4}})
+    assert person.run("retry").status == 0
+    left = [*lines[:2], *lines[4:9], *lines[12:]]
+    assert sent_lines(emulator)[2:] == slices(left, 4)
+    emulator.set_scenario({"batch_seconds": 0})
+    assert person.run("run", job, "--poll", "50ms").status == 0
+    assert ids(person.results(job)) == ids_of(lines)
+    proved = person.run("verify", job)
+    assert proved.status == 0, proved.out
+    assert "15 requests" not in proved.out
+
+
+@pytest.mark.slow
+def test_the_input_of_stdin_is_sent_on_from_the_copy(person: Person, emulator: Running) -> None:
+    lines = requests(5)
+    text = b"".join(line + b"\n" for line in [*lines, request("bad", max_tokens=0)])
+    job = person.run("attach", *made(emulator, lines[:2]), "--input", "-", stdin=text).job
+    ran = person.run("retry", job)
+    assert (ran.status, "line 6 (bad)" in ran.err) == (5, True), ran.err
+    assert person.run("retry", job, "--set", "max_tokens=5").status == 0
+    assert len(sent_lines(emulator)[1]) == 4
+
+
+@pytest.mark.slow
+def test_a_stop_before_the_round_is_recorded_sends_nothing(
+    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = requests(6)
+    job = _with_rest(person, emulator, lines, lines[:2])
+    for at in (
+        "batchctl.commands.unsent.check_anew",
+        "batchctl.commands.unsent.list_since",
+        "batchctl.ledger.ledger.Ledger.record_round",
+    ):
+        with monkeypatch.context() as stop:
+            stop.setattr(at, _stopping)
+            assert person.run("retry", job).status == 130, at
+        assert person.run("status", job, "--json").json["in_no_batch"] == 4
+    assert emulator.requests()[CREATE] == 1
+    assert person.run("retry", job).status == 0
+    assert sent_lines(emulator)[1:] == [lines[2:]]
+
+
+# ---------------------------------------------------------------- a batch that nobody named
+
+
+def test_a_batch_that_answers_some_of_the_rest_is_found_before_it_is_paid_for_twice(
+    person: Person, emulator: Running
+) -> None:
+    lines = requests(6)
+    job = _with_rest(person, emulator, lines, lines[:2])
+    made(emulator, requests(3, "other"))
+    (forgotten,) = made(emulator, lines[2:4])
+    ran = person.run("retry", job, "--yes")
+    assert ran.status == 6, ran.err
+    assert f"{forgotten} answers r-00002" in ran.err
+    assert f"batchctl attach {forgotten}" in ran.err
+    assert len(emulator.batches()) == 3
+    assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*"))
+    # Both ways out that it names.
+    both = [str(batch["id"]) for batch in emulator.batches()[::2]]
+    ran = person.run("attach", "--workspace", "elsewhere", *both, "--input", "in.jsonl")
+    assert ran.status == 3, ran.err
+    assert "2 lines are in none of these" in ran.err
+    assert person.run("attach", forgotten).status == 0
+    assert person.run("retry", job).status == 0
+
+
+def test_a_batch_that_may_hold_some_of_the_rest_takes_a_yes(person: Person, emulator: Running) -> None:
+    lines = requests(6)
+    job = _with_rest(person, emulator, lines, lines[:2])
+    emulator.set_scenario({"batch_seconds": 600})
+    running, large = made(emulator, lines[2:4], requests(7, "x"))
+    ran = person.run("retry", job, "--max-cost", "1")
+    assert ran.status == 6, ran.err
+    assert f"may be in {running}, of no job here" in ran.err
+    assert large not in ran.err
+    assert "--yes" in ran.err
+    assert len(emulator.batches()) == 3
+    ran = person.run("retry", job, "--yes")
+    assert ran.status == 0, ran.err
+    assert running in ran.err
 
 
 # ---------------------------------------------------------------- an input that does not fit
@@ -467,7 +694,16 @@ def test_a_repeated_id_that_was_never_sent_hurts_nobody(person: Person, emulator
         person.write("in.jsonl", [*lines, request("twice"), request("twice")]),
     )
     assert person.run("fetch").status == 3
-    assert [e["line"] for e in person.errors(job)] == [4, 5]
+    errors = person.errors(job)
+    assert [(e["line"], e["type"], e["class"]) for e in errors] == [
+        (4, "custom_id_repeated", "fix"),
+        (5, "custom_id_repeated", "fix"),
+    ]
+    assert "line 5 has its custom_id" in errors[0]["message"]
+    shape = person.run("status", job, "--json").json
+    assert (shape["requests"], shape["left_out"], shape["in_no_batch"]) == (3, 2, 0)
+    assert person.run("retry", job).status == 3
+    assert emulator.requests()[CREATE] == 1
 
 
 @pytest.mark.slow
@@ -512,7 +748,7 @@ def test_a_job_is_given_its_input_later_and_keeps_what_was_fetched(person: Perso
     job = attached(person, *named, "--name", "mine")
     assert person.run("fetch").status == 3
     before = (person.folder / "mine.results.jsonl").read_bytes()
-    path = person.write("in.jsonl", [*lines, request("never-sent")])
+    path = person.write("in.jsonl", [*lines, request("twice"), request("twice")])
     ran = person.run("attach", *reversed(named), "--input", path)
     assert ran.status == 0, ran.err
     assert ran.job == job == "mine"
@@ -525,7 +761,7 @@ def test_a_job_is_given_its_input_later_and_keeps_what_was_fetched(person: Perso
     assert ids(person.results(job)) == ids_of(lines)
     assert person.run("retry").status == 0
     assert person.run("fetch").status == 3
-    assert [e["type"] for e in person.errors(job)] == ["in_no_batch"]
+    assert [e["type"] for e in person.errors(job)] == ["custom_id_repeated"] * 2
     assert person.run("attach", *named, "--input", path).status == 6
 
 
@@ -604,7 +840,9 @@ def test_a_stop_on_the_way_to_its_input_is_continued_by_the_same_command(
     person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, at: str, after: int
 ) -> None:
     lines = requests(20)
-    words = [*made(emulator, lines[10:15], lines[:5]), "--input", str(person.write("in.jsonl", lines))]
+    twice = [request("twice"), request("twice")]
+    path = person.write("in.jsonl", [*lines, *twice])
+    words = [*made(emulator, lines[10:15], lines[:5]), "--input", str(path)]
     whole = _imported(at)
     calls = 0
 
@@ -618,19 +856,23 @@ def test_a_stop_on_the_way_to_its_input_is_continued_by_the_same_command(
     with monkeypatch.context() as stop:
         stop.setattr(at, stopping)
         ran = person.run("attach", *words)
-    assert ran.status == (130 if calls > after else 0)
-    if ran.status:
+    assert ran.status == (130 if calls > after else 3)
+    if ran.status == 130:
         # What is there by then is whole, in some order.
         found = person.run("fetch", "--output", "meanwhile.jsonl")
         assert found.status == 0, found.err
         told = (person.folder / "meanwhile.jsonl").read_bytes().splitlines()
         assert sorted(ids(map(json.loads, told))) == sorted(ids_of([*lines[10:15], *lines[:5]]))
         again = person.run("attach", *words)
-        assert again.status == 0, again.err
+        assert again.status == 3, again.err
     job = person.run("status", "@last", "--json").json["job"]
     assert person.run("fetch").status == 3
     assert ids(person.results(job)) == ids_of([*lines[:5], *lines[10:15]])
-    assert [e["line"] for e in person.errors(job)] == [*range(6, 11), *range(16, 21)]
+    assert [e["line"] for e in person.errors(job)] == [*range(6, 11), *range(16, 23)]
+    assert person.run("retry").status == 0
+    assert sent_lines(emulator)[2:] == [[*lines[5:10], *lines[15:]]]
+    assert person.run("fetch").status == 3
+    assert ids(person.results(job)) == ids_of(lines)
     assert not list((person.folder / ".batchctl" / "tmp").iterdir())
 
 

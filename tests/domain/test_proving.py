@@ -117,7 +117,7 @@ def test_the_outcomes_sum_to_the_requests(answers: dict[str, Any], said: str) ->
 
 
 def test_whatever_may_still_bring_an_answer_is_waited_for() -> None:
-    settled = {State.FETCHED, State.REFUSED}
+    settled = {State.FETCHED, State.REFUSED, State.IN_NO_BATCH}
     assert {state for state in State if not waiting([a_batch(state)])} == settled
     assert waiting([a_batch(State.ENDED), a_batch(State.FETCHED), a_batch(State.PLANNED)]) == 2
 

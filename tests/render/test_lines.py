@@ -129,7 +129,15 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "warn",
         (
             "paired     reviews-7f3a: 10 lines of /data/reviews.jsonl went into 1 batch;"
-            " 1,204 lines of it are in none of these"
+            " 1,204 lines are in none and cannot be sent"
+        ),
+    ),
+    (
+        events.Paired(JOB, 1, 4),
+        "warn",
+        (
+            "paired     reviews-7f3a: 6 lines of /data/reviews.jsonl went into 1 batch; 4 lines are in none of these and left"
+            " to the next round: what a batch holds that was not named would be paid for twice"
         ),
     ),
     (events.BatchSent(*PLACE, "msgbatch_1"), "good", "sent       batch 2 of 12 (10,000 requests) as msgbatch_1"),
