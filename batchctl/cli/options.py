@@ -436,7 +436,7 @@ Only = Annotated[
         "--only",
         metavar="TYPE|CLASS",
         help="An error type (overloaded_error), a class (retry, fix, account, policy), or expired, canceled, truncated,"
-        " refusal, pause_turn, unknown; may be repeated.",
+        " refusal, pause_turn, unknown, in_no_batch; may be repeated.",
         show_default=False,
     ),
 ]

@@ -170,7 +170,7 @@ def _what(rebuilt: Rebuilt, danger: str) -> str:
     """`danger`: of requests that were never sent from here."""
     before, unsent = rebuilt.chosen.requests - rebuilt.unsent, ""
     if rebuilt.unsent:
-        unsent = f"{rebuilt.unsent:,} requests for the first time{f', {danger}' if danger else ''}"
+        unsent = f"{rebuilt.unsent:,} requests for the first time{f' ({danger})' if danger else ''}"
     again = f"send {before:,} requests again" if before else "send"
     if unsent:
         again += f" and {unsent}" if before else f" {unsent}"

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from batchctl.commands.edited import check_anew
 from batchctl.commands.equipment import Equipment
@@ -46,26 +46,27 @@ class Unsent:
     def __init__(self, tools: Equipment) -> None:
         self._tools = tools
         self._path = tools.workspace.temporary(f"{tools.owner}.unsent")
+        self._file: BinaryIO | None = None
         self._number = 0
         self.count = 0
 
     def __enter__(self) -> Self:
-        with disk(self._path):
-            self._file = os.fdopen(
-                os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE), "wb"
-            )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
 
     def add(self, line: bytes, number: int) -> None:
         """By rising number only. What stands on the lines between is not looked at: they are left blank."""
         blank = number - self._number - 1
         with disk(self._path):
+            if self._file is None:
+                handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
+                self._file = os.fdopen(handle, "wb")
             for size in (*[_PIECE] * (blank // _PIECE), blank % _PIECE):
                 self._file.write(b"\n" * size)
             self._file.write(line + b"\n")
@@ -74,6 +75,8 @@ class Unsent:
 
     def check(self, job: Job) -> int:
         """How many warnings there are. Raises InputProblem where one of the lines cannot be sent."""
+        if self._file is None:
+            return 0
         with disk(self._path):
             self._file.flush()
 
@@ -108,9 +111,11 @@ class Elsewhere:
     def danger(self) -> str:
         """What a person is to know before they say yes; empty where there is nothing."""
         if self.maybe:
-            some = some_of([f"{seen.id}" for seen in self.maybe])
-            return f"some of which may be in {some}, of no job here, and would be paid for twice"
-        return "" if self.is_whole else "and the API's list, which may show them in another batch, cannot be read whole"
+            some = some_of([seen.id for seen in self.maybe])
+            return f"those of them that are in {some}, which is in no job here, would be paid for twice"
+        if self.is_whole:
+            return ""
+        return "the API's list cannot be read whole: those that another batch holds would be paid for twice"
 
 
 def find_elsewhere(tools: Equipment, job: Job, path: Path, origins: Path, count: int) -> Elsewhere:

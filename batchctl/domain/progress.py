@@ -375,8 +375,8 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
 def _warnings_of_rest(job: Job, requests: int) -> list[str]:
     if not requests:
         return []
-    said = "1 request is in none" if requests == 1 else f"{requests:,} requests are in none"
-    return [f"{said} of the attached batches and goes out with the next round only: batchctl retry {job.name}"]
+    said, go = (f"{requests:,} requests are", "go") if requests > 1 else ("1 request is", "goes")
+    return [f"{said} in none of the attached batches and {go} out with the next round only: batchctl retry {job.name}"]
 
 
 def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:
