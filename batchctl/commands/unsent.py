@@ -1,15 +1,15 @@
 """Lines of an attached job's input that are in none of its batches: what must be known before a round sends them.
 
-They were never checked: that is made up for here. And a batch that the same script sent, and nobody named, may hold them: the
-API's list is looked through for one.
+They were never checked: that is made up for here. And another job may hold them by now, or a batch that the same script sent
+and nobody named: the jobs here and the API's list are looked through for one.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -20,13 +20,13 @@ from batchctl.commands.looking import patiently
 from batchctl.commands.picture import first_of_rest, in_no_batch
 from batchctl.commands.settling import SAMPLE_IDS, list_since
 from batchctl.domain.attaching import some_of
-from batchctl.domain.errors import ApiFailure, InputProblem, Refused
+from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, Refused
 from batchctl.domain.events import Checked, Event
-from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus
+from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
 from batchctl.files.durable import PRIVATE, disk
 from batchctl.files.inputs import input_name
-from batchctl.files.ranges import custom_id_of
-from batchctl.files.requests import whole_lines
+from batchctl.files.ranges import custom_id_of, ids_of, lines_of_range
+from batchctl.files.requests import request_file, whole_lines
 from batchctl.files.result_lines import NotWhole, first_ids
 from batchctl.files.sides import runs
 
@@ -119,30 +119,61 @@ class Elsewhere:
 
 
 def find_elsewhere(tools: Equipment, job: Job, path: Path, origins: Path, count: int) -> Elsewhere:
-    """Asks the API's list, from before the oldest attached batch on.
+    """Looks through the other jobs here, and the API's list, from before the oldest attached batch on.
 
     `path`, `origins`, `count`: of the round that would send them, the file of its requests, of their positions in round 1, and
     how many it has.
 
-    Raises Refused where another batch answers some of the lines; AccountProblem, ServiceProblem where nobody can be asked.
+    Raises Refused where some of the lines are elsewhere; AccountProblem, ServiceProblem where nobody can be asked.
     """
     batches = tools.ledger.batches(job)
     known, since, most = tools.ledger.message_batch_ids(), _since(batches), in_no_batch(tools, job, batches)
+    here = {name: ids for name, ids in _ids_of_other_jobs(tools, job, since) if ids}
     listed, is_whole = patiently(tools, partial(list_since, tools, since, known))
     seen = [one for one in listed if one.id not in known and _may_hold(one, since, most)]
-    sampled = {one.id: ids for one in seen[:MOST_SAMPLED] if (ids := _some_ids(tools, one))}
-    wanted = frozenset(chain.from_iterable(sampled.values()))
+    there = {one.id: ids for one in seen[:MOST_SAMPLED] if (ids := _some_ids(tools, one))}
+    wanted = frozenset(chain(*here.values(), *there.values()))
     held = _held(path, origins, count, first_of_rest(batches), wanted) if wanted else set()
-    twice = [(name, custom_id) for name, ids in sampled.items() for custom_id in ids if custom_id in held]
-    if twice:
-        name, custom_id = twice[0]
-        raise Refused(
-            f"{name} answers {custom_id.decode(errors='replace')}, which is in none of the batches of {job.name}: sent now,"
-            " it would be paid for twice; nothing was sent",
-            hint=f"attach it with the others: batchctl attach --workspace DIR ID... --input FILE; if it is not of this input:"
-            f" batchctl attach {name} makes it a job of its own, then the same command",
-        )
-    return Elsewhere(maybe=tuple(one for one in seen if one.id not in sampled), is_whole=is_whole)
+    for name, ids in (*here.items(), *there.items()):
+        if custom_id := next((one for one in ids if one in held), None):
+            raise Refused(
+                f"{name} holds {custom_id.decode(errors='replace')}, which is in none of the batches of {job.name}: sent now,"
+                " it would be paid for twice; nothing was sent",
+                hint=_way_out(job, name, is_here=name in here),
+            )
+    return Elsewhere(maybe=tuple(one for one in seen if one.id not in there), is_whole=is_whole)
+
+
+def _way_out(job: Job, name: str, *, is_here: bool) -> str:
+    """Of a job of this workspace, or of a batch that is in none."""
+    if is_here:
+        return f"batchctl retry {job.name} --edit writes them to a file: take out there what {name} sends"
+    return (
+        "attach it with the others: batchctl attach --workspace DIR ID... --input FILE; if it is not of this input:"
+        f" batchctl attach {name} makes it a job of its own, then the same command"
+    )
+
+
+def _ids_of_other_jobs(tools: Equipment, job: Job, since: datetime | None) -> Iterator[tuple[str, list[bytes]]]:
+    """Each job here that has sent something since then, or will, with some of its custom_ids, spread over all of them.
+
+    Where the requests of an attached job are not known, a person has said that it is another's.
+    """
+    for other in tools.ledger.jobs():
+        if other.id == job.id or not other.has_requests:
+            continue
+        batches = [b for b in tools.ledger.batches(other) if not b.is_rest and b.state is not State.REFUSED]
+        young = [b for b in batches if since is None or b.created_at is None or b.created_at >= since]
+        yield other.name, [custom_id for batch in young for custom_id in _ids_here(tools, other, batch)]
+
+
+def _ids_here(tools: Equipment, job: Job, batch: Batch) -> list[bytes]:
+    """Some of its custom_ids; none where its requests are no longer those that were planned."""
+    try:
+        lines = lines_of_range(request_file(tools.workspace, job, batch.round), batch)
+        return ids_of(list(islice(lines, 0, None, max(1, batch.count // SAMPLE_IDS))))
+    except (InputProblem, DiskProblem):
+        return []
 
 
 def _since(batches: Sequence[Batch]) -> datetime | None:

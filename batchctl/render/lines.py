@@ -170,11 +170,11 @@ def paired(job: Job, batches: int, rest: int) -> Line:
     said = f"{plural(job.count - rest, 'line')} of {clean(job.input_path)} went into {plural(batches, 'batch')}"
     if rest:
         said += (
-            f"; {plural(rest, 'line')} {'is' if rest == 1 else 'are'} in none of these and left to the next round: what a"
-            " batch holds that was not named would be paid for twice"
+            f"; {plural(rest, 'line')} {'is' if rest == 1 else 'are'} in none of these and left to the next round, which pays"
+            " twice for those that a batch holds which was not named"
         )
     if job.left_out:
-        said += f"; {plural(job.left_out, 'line')} {'is' if job.left_out == 1 else 'are'} in none and cannot be sent"
+        said += f"; {plural(job.left_out, 'line')} {'is' if job.left_out == 1 else 'are'} in none, and cannot be sent: their custom_ids repeat"
     return Line(f"paired     {job.name}: {said}", WARN if rest or job.left_out else GOOD)
 
 

@@ -432,7 +432,7 @@ def test_what_a_crashed_script_did_not_send_is_the_next_round(person: Person, em
     assert ran.status == 3, ran.err
     assert "4 lines of" in ran.err
     assert "8 lines are in none of these and left to the next round" in ran.err
-    assert "would be paid for twice" in ran.err
+    assert "pays twice for those that a batch holds which was not named" in ran.err
     assert f"next: batchctl retry {job}" in ran.err
     # It is told wherever the job is shown, and nothing sends it by itself.
     shape = person.run("status", job, "--json", "--batches").json
@@ -625,7 +625,7 @@ def test_a_batch_that_answers_some_of_the_rest_is_found_before_it_is_paid_for_tw
     (forgotten,) = made(emulator, lines[2:4])
     ran = person.run("retry", job, "--yes")
     assert ran.status == 6, ran.err
-    assert f"{forgotten} answers r-00002" in ran.err
+    assert f"{forgotten} holds r-00002" in ran.err
     assert f"batchctl attach {forgotten}" in ran.err
     assert len(emulator.batches()) == 3
     assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*"))
@@ -636,6 +636,24 @@ def test_a_batch_that_answers_some_of_the_rest_is_found_before_it_is_paid_for_tw
     assert "2 lines are in none of these" in ran.err
     assert person.run("attach", forgotten).status == 0
     assert person.run("retry", job).status == 0
+
+
+def test_what_another_job_sends_is_not_sent_as_the_rest_of_this_one(person: Person, emulator: Running) -> None:
+    """As somebody did it who knew no better: a file of what was left, submitted."""
+    lines = requests(6)
+    job = _with_rest(person, emulator, lines, lines[:2])
+    other = person.submitted("rest.jsonl", lines[3:])
+    ran = person.run("retry", job)
+    assert (ran.status, f"{other} holds r-00003" in ran.err) == (6, True), ran.err
+    assert person.run("retry", job, "--edit").status == 0
+    path = person.write(f"{job}.round-2.requests.jsonl", lines[2:3])
+    assert person.run("retry", "--from", path).status == 0
+    assert sent_lines(emulator)[2:] == [lines[2:3]]
+    # Two jobs of one input, each with another part of what a script sent.
+    (second,) = made(emulator, lines[3:4])
+    assert person.run("attach", second, "--input", "in.jsonl").status == 3
+    ran = person.run("retry", "--yes", "@last")
+    assert (ran.status, f"{job} holds r-00000" in ran.err) == (6, True), ran.err
 
 
 def test_a_batch_that_may_hold_some_of_the_rest_takes_a_yes(person: Person, emulator: Running) -> None:

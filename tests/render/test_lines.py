@@ -129,7 +129,7 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "warn",
         (
             "paired     reviews-7f3a: 10 lines of /data/reviews.jsonl went into 1 batch;"
-            " 1,204 lines are in none and cannot be sent"
+            " 1,204 lines are in none, and cannot be sent: their custom_ids repeat"
         ),
     ),
     (
@@ -137,7 +137,7 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "warn",
         (
             "paired     reviews-7f3a: 6 lines of /data/reviews.jsonl went into 1 batch; 4 lines are in none of these and left"
-            " to the next round: what a batch holds that was not named would be paid for twice"
+            " to the next round, which pays twice for those that a batch holds which was not named"
         ),
     ),
     (events.BatchSent(*PLACE, "msgbatch_1"), "good", "sent       batch 2 of 12 (10,000 requests) as msgbatch_1"),
