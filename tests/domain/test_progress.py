@@ -111,6 +111,21 @@ def test_the_next_command_does_what_is_left(stage: Stage, command: str, canceled
     assert next_command(a_job(canceled_at=NOW), stage, []) == f"batchctl {canceled}"
 
 
+def test_what_was_never_sent_is_no_batch_and_goes_before_the_last_fetch() -> None:
+    rest = a_batch(S.IN_NO_BATCH, 5, first=10)
+    told = report(a_job(rounds=[a_round(1, 15)]), [FETCHED, rest], (), NOW, 5)
+    assert (told.stage, told.next_command) == (Stage.TO_FETCH, "batchctl retry reviews-7f3a")
+    assert (told.batches, told.rounds[0].batches, told.rounds[0].requests) == ((FETCHED,), 1, 15)
+    (warning,) = told.warnings
+    assert warning.startswith("5 requests are in none of the attached batches and go out with the next round only")
+    # What is on its way comes home first: a retry waits for it.
+    assert report(a_job(), [ENDED, rest], (), NOW, 5).next_command == "batchctl fetch reviews-7f3a"
+    assert report(a_job(), [FETCHED, rest], (), NOW, 0).next_command == "batchctl fetch reviews-7f3a"
+    assert report(a_job(), [FETCHED, rest], (), NOW, 1).warnings[0].startswith("1 request is in none")
+    done = report(a_job(merged=ALL_GOOD), [FETCHED, rest], (), NOW, 0)
+    assert (done.stage, done.warnings) == (Stage.DONE, ())
+
+
 def test_where_nothing_is_left_no_command_is_named() -> None:
     failures = [kind(FailureClass.RETRY), kind(FailureClass.FIX)]
     assert next_command(a_job(), Stage.DONE, []) == ""

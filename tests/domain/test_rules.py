@@ -102,7 +102,11 @@ def chosen(**choice: object) -> set[Mark]:
 
 
 def test_without_a_word_what_may_pass_goes_again_and_what_was_answered_never() -> None:
-    assert chosen() == {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED}
+    assert chosen() == {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED, Mark.IN_NO_BATCH}
+
+
+def test_what_was_never_sent_does_not_go_where_nobody_agrees_to_its_price() -> None:
+    assert chosen(in_no_batch=False) == chosen() - {Mark.IN_NO_BATCH}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,8 @@ def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set
 @pytest.mark.parametrize(
     ("word", "marks"),
     [
-        ("retry", {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED}),
+        ("retry", {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED, Mark.IN_NO_BATCH}),
+        ("in_no_batch", {Mark.IN_NO_BATCH}),
         ("fix", {Mark.ERRORED_FIX}),
         ("account", {Mark.ERRORED_ACCOUNT}),
         ("policy", {Mark.REFUSAL}),

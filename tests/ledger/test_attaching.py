@@ -85,6 +85,26 @@ def test_requests_become_known_at_once_and_what_was_merged_is_merged_anew(ledger
     assert [(b.state, b.claim, b.results_sha256) for b in batches] == [(State.FETCHED, None, "a" * 64)] * 2
 
 
+def test_lines_in_no_batch_have_their_place_and_are_no_batch(ledger: Ledger) -> None:
+    job = attached(ledger)
+    fetched(ledger, job)
+    assert ledger.claim_all(ledger.batches(job), "me", NOW)
+    rest = [Cut(first=17, count=3, start=201, end=230, sha256="d" * 64)]
+    assert ledger.record_requests(replace(job, line_count=20, rounds=(a_round(count=20),)), "me", CUTS, rest)
+    assert ledger.job(job.name).count == 20
+    *sent, last = ledger.batches(job)
+    assert [b.cut for b in (*sent, last)] == [*CUTS, *rest]
+    assert (last.state, last.is_rest, last.is_settled, last.message_batch_id, last.attempt) == (
+        State.IN_NO_BATCH,
+        True,
+        True,
+        None,
+        0,
+    )
+    assert [ledger.place(b) for b in sent] == [(1, 2), (2, 2)]
+    assert ledger.claim_send(last, "me", NOW, created_after=None, api=API) is None
+
+
 @pytest.mark.parametrize("why", ["not downloaded", "not held", "one is another's"])
 def test_requests_are_not_given_to_batches_that_are_not_in_hand(ledger: Ledger, why: str) -> None:
     job = attached(ledger)
