@@ -500,6 +500,7 @@ def test_run_does_not_send_what_nobody_agreed_to(person: Person, emulator: Runni
     assert person.run("verify", job).status == 0
 
 
+@pytest.mark.slow
 def test_a_retry_of_something_else_leaves_them_and_says_why(person: Person, emulator: Running) -> None:
     lines = requests(6)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
@@ -638,6 +639,7 @@ def test_a_batch_that_answers_some_of_the_rest_is_found_before_it_is_paid_for_tw
     assert person.run("retry", job).status == 0
 
 
+@pytest.mark.slow
 def test_what_another_job_sends_is_not_sent_as_the_rest_of_this_one(person: Person, emulator: Running) -> None:
     """As somebody did it who knew no better: a file of what was left, submitted."""
     lines = requests(6)

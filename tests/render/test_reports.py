@@ -275,6 +275,7 @@ JOB_KEYS = [
     "max_cost_usd",
     "requests",
     "left_out",
+    "in_no_batch",
     "created_at",
     "elapsed_seconds",
     "eta",
@@ -372,6 +373,7 @@ def test_a_job_in_numbers_is_what_the_report_says() -> None:
         "truncated": 0,
         "refusals": 0,
         "paused_turns": 0,
+        "in_no_batch": 0,
     }
     (kind,) = found["failures"]
     assert kind == {
