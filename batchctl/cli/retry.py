@@ -157,7 +157,7 @@ def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted
     """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
     danger = retrying.look_elsewhere(tools, job, rebuilt).danger
     budget, what = wanted.budget.of(job), _what(rebuilt, danger)
-    if danger:
+    if danger and budget.yes:
         # Who said yes beforehand reads it all the same.
         screen.note(f"! {what}")
     needs_yes = bool(rebuilt.chosen.cut or rebuilt.warnings or danger)

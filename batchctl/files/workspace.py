@@ -11,9 +11,9 @@
 ├── tmp/                     copies under way
 └── jobs/NAME/
     ├── round-1.requests.jsonl      the input: a clone, copy or link of it, or the cleaned copy; for batches made
-    │                               elsewhere its lines by batch, once they are known
+    │                               elsewhere its lines by batch, once they are known, then those in no batch
     ├── round-1.lines               line numbers, where they differ from the position
-    ├── left-out.jsonl              the lines that --skip-bad left out, or that no attached batch has, with the reason
+    ├── left-out.jsonl              the lines that --skip-bad left out, or in no attached batch and not to be sent, with the reason
     ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by this process
     ├── round-2.OWNER.origins         which request of round 1 each of them is
     ├── outputs                      length and time of each file that was written for a person

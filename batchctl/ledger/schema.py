@@ -39,7 +39,11 @@ job = sa.Table(
     _column("input_size", sa.BigInteger, "bytes of the file as it was found; 0 for stdin"),
     _column("input_mtime_ns", sa.BigInteger, "its mtime when it was planned; 0 for stdin"),
     _column("line_count", sa.BigInteger, "lines that hold something: the requests planned and the lines left out"),
-    _column("left_out", sa.BigInteger, "lines left out by --skip-bad, or in no attached batch: they stay unanswered"),
+    _column(
+        "left_out",
+        sa.BigInteger,
+        "lines left out by --skip-bad, or by attach, as no batch has them and their ids repeat: they stay unanswered",
+    ),
     _column("api_version", sa.String(10), "the anthropic-version header of what it sends from here on"),
     _column("betas", sa.JSON, "list of values of the anthropic-beta header of what it sends from here on"),
     _column("max_requests", sa.Integer, "requests per batch it was cut by"),
