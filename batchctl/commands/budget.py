@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from batchctl.commands.cost import cost
 from batchctl.commands.equipment import Equipment, LightEquipment
-from batchctl.domain.budget import Standing, most_of_forecast, most_of_round, standing
-from batchctl.domain.errors import Refused
+from batchctl.commands.estimating import estimate
+from batchctl.domain.budget import Standing, most_of_forecast, most_of_part, most_of_round, standing
+from batchctl.domain.errors import InputProblem, Refused
 from batchctl.domain.estimating import NO_BOUND, Estimate
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Presumed
 from batchctl.domain.money import dollars
 from batchctl.domain.states import OPEN
 from batchctl.domain.tallies import ALL_SAMPLED
+from batchctl.files.requests import request_file
+from batchctl.files.tallying import tallied_range
 
 if TYPE_CHECKING:
     from batchctl.transport.client import Transport
@@ -142,12 +145,16 @@ def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
         for r in found.job.rounds
     ]
     twice = (*found.job.surplus, *found.job.paid_twice)
-    presumed = [_most_of_presumed(found.job, one) for one in tools.ledger.presumed(found.job)]
-    return [*(amount for amounts in rounds for amount in amounts), *presumed, *(None for _ in twice)]
+    presumed = [_most_of_presumed(tools, found.job, one) for one in tools.ledger.presumed(found.job)]
+    return [*(amount for amounts in (*rounds, *presumed) for amount in amounts), *(None for _ in twice)]
 
 
-def _most_of_presumed(job: Job, one: Presumed) -> Decimal | None:
-    of_round = next(r for r in job.rounds if r.number == one.round)
-    if of_round.forecast is None or not of_round.count:
-        return None
-    return of_round.forecast.high * one.cut.count / of_round.count
+def _most_of_presumed(tools: LightEquipment, job: Job, one: Presumed) -> tuple[Decimal | None, ...]:
+    """From the bytes of its requests; as much as the whole round, where they are no longer there."""
+    whole = next(r.forecast for r in job.rounds if r.number == one.round)
+    try:
+        path = request_file(tools.workspace, job, one.round)
+        own = estimate(tools, tallied_range(path, one), path, job.settings).forecast
+    except InputProblem:
+        own = None
+    return most_of_part(own, whole)

@@ -37,3 +37,13 @@ def most_of_forecast(forecast: Forecast | None, known: Decimal = Decimal(0)) -> 
     if forecast is None:
         return known, None
     return (max(forecast.high, known), *(() if forecast.is_bound else (None,)))
+
+
+def most_of_part(own: Forecast | None, whole: Forecast | None) -> tuple[Decimal | None, ...]:
+    """The most that some requests of a round come to. `own`: the estimate of them alone; `whole`: that of the round.
+
+    Requests differ in length: their share of the round by their number is no bound.
+    """
+    known = [one for one in (own, whole) if one is not None]
+    bounds = [one.high for one in known if one.is_bound]
+    return (min(bounds),) if bounds else most_of_forecast(next(iter(known), None))

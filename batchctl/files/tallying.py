@@ -12,10 +12,12 @@ from typing import Any
 import orjson
 
 from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
+from batchctl.domain.model import Batch, Presumed
 from batchctl.domain.tallies import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
 from batchctl.files.blocks import Alike, read_alike, read_requests
 from batchctl.files.decoding import BYTE_ORDER_MARK, decode_line
 from batchctl.files.inputs import PIECE_BYTES, opened
+from batchctl.files.ranges import blocks_of_range
 
 # What may differ within a group: what is asked, how long the answer may be, and on whose behalf.
 APART = ("messages", "max_tokens", "metadata")
@@ -152,6 +154,17 @@ def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
             lines = [line.removesuffix(b"\n") for line in lines]
             _tally_block(tallying, lines, left_out, offset, first)
             offset, first = offset + size, numbers.stop
+    return tallying.finish()
+
+
+def tallied_range(path: Path, batch: Batch | Presumed) -> tuple[Tally, ...]:
+    """Return the same of the requests of one batch alone. Raises InputProblem where they are not those that were planned."""
+    tallying = Tallying()
+    offset, first = batch.cut.start, 1
+    for lines in blocks_of_range(path, batch):
+        _tally_block(tallying, lines, (), offset, first)
+        offset += sum(map(len, lines)) + len(lines)
+        first += len(lines)
     return tallying.finish()
 
 

@@ -486,6 +486,21 @@ def test_what_is_sent_once_more_is_held_against_the_limit_again(person: Person, 
     assert len(emulator.batches()) == 1
 
 
+@pytest.mark.parametrize(("first", "share", "status"), [("long", 1.7, 6), ("short", 1.2, 0)])
+def test_what_a_lost_create_may_cost_is_what_its_own_requests_may(
+    person: Person, emulator: Running, first: str, share: float, status: int
+) -> None:
+    """Of two batches, one may cost nearly all of what both may: not one half each."""
+    emulator.add_fault(NEVER_MADE)
+    longest = {"long": (60_000, 1), "short": (1, 60_000)}[first]
+    lines = [request(f"row-{n}", f"What is {n}", max_tokens=longest[n >= 4]) for n in range(8)]
+    path = person.write("in.jsonl", lines)
+    most = float(person.run("estimate", path, "--json").json["batch_usd"]["high"])
+    ran = person.run("submit", path, "--max-requests", "4", "--parallel", "1", "--max-cost", str(share * most))
+    assert ran.status == status, ran.err
+    assert ("raise the limit" in ran.err) == (status == 6)
+
+
 # ---------------------------------------------------------------- sizes
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from batchctl.domain.budget import Standing, most_of_round, standing
+from batchctl.domain.budget import Standing, most_of_part, most_of_round, standing
 from batchctl.domain.money import Forecast
 
 FORECAST = Forecast(low=Decimal(1), expected=Decimal(2), high=Decimal(4), how="assumed")
@@ -53,3 +53,30 @@ def test_a_round_comes_to_what_it_cost_or_at_most_to_its_estimate(
     billed: list[str | None], forecast: Forecast | None, expected: list[str | None]
 ) -> None:
     assert list(most_of_round(_amounts(billed), forecast)) == _amounts(expected)
+
+
+@pytest.mark.parametrize(
+    ("own", "whole", "expected"),
+    [
+        ("3", "4", ["3"]),
+        ("5", "4", ["4"]),
+        ("3 no bound", "4", ["4"]),
+        ("3", "4 no bound", ["3"]),
+        ("3 no bound", "4 no bound", ["3", None]),
+        (None, "4", ["4"]),
+        (None, "4 no bound", ["4", None]),
+        ("3", None, ["3"]),
+        (None, None, ["0", None]),
+    ],
+)
+def test_a_part_of_a_round_comes_to_its_own_estimate_at_most_and_never_to_more_than_all_of_it(
+    own: str | None, whole: str | None, expected: list[str | None]
+) -> None:
+    assert list(most_of_part(_forecast(own), _forecast(whole))) == _amounts(expected)
+
+
+def _forecast(written: str | None) -> Forecast | None:
+    if written is None:
+        return None
+    high, _, rest = written.partition(" ")
+    return replace(FORECAST, high=Decimal(high), is_bound=not rest)
