@@ -137,7 +137,7 @@ def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
     """The most that each round of a job comes to; None stands for what may come on top, and nobody knows how much.
 
     So for what was sent a second time: which requests those are is not known. A create that was presumed to have made nothing
-    may be paid for, too.
+    may be paid for, too, and so may a batch that the API did not know any more.
     """
     found = cost(tools, job, is_for_limit=True)
     rounds = [
@@ -145,7 +145,7 @@ def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
         for r in found.job.rounds
     ]
     twice = (*found.job.surplus, *found.job.paid_twice)
-    presumed = [_most_of_presumed(tools, found.job, one) for one in tools.ledger.presumed(found.job)]
+    presumed = [_most_of_presumed(tools, found.job, one) for one in tools.ledger.given_up(found.job)]
     return [*(amount for amounts in (*rounds, *presumed) for amount in amounts), *(None for _ in twice)]
 
 

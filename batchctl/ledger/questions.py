@@ -15,6 +15,7 @@ from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, stor
 from batchctl.ledger.rows import (
     BATCH,
     FAILURE,
+    FORGOTTEN,
     JOB,
     PRESUMED,
     ROUND,
@@ -198,13 +199,24 @@ class Questions:
             return owner, int(attempt)
 
     def presumed(self, of: Job) -> list[Presumed]:
-        """Creates of a job that were presumed to have made nothing, and were followed by others of the same requests."""
+        """Creates of a job that were presumed to have made nothing, and were followed by others of the same requests.
+
+        Without those of `given_up` whose batch had a name: that is known, so that there is nothing to look for.
+        """
+        had_a_name = "SELECT 1 FROM move WHERE move.batch_id = batch.id AND move.at = presumed.at AND move.note = ?"
+        return self._presumed(of, f"AND NOT EXISTS ({had_a_name})", FORGOTTEN)
+
+    def given_up(self, of: Job) -> list[Presumed]:
+        """The same, and the batches that the API did not know any more: whatever may be paid for besides what is there."""
+        return self._presumed(of)
+
+    def _presumed(self, of: Job, condition: str = "", *given: str) -> list[Presumed]:
         question = " ".join(
             ("SELECT", columns("presumed", PRESUMED), ", batch.job_id, batch.round FROM presumed",
-             "JOIN batch ON batch.id = presumed.batch_id WHERE batch.job_id = ? ORDER BY presumed.id")
+             "JOIN batch ON batch.id = presumed.batch_id WHERE batch.job_id = ?", condition, "ORDER BY presumed.id")
         )  # fmt: skip
         with self._read() as db:
-            return [presumed_of(row) for row in db.execute(question, (of.id,))]
+            return [presumed_of(row) for row in db.execute(question, (of.id, *given))]
 
     def holders(self) -> dict[str, datetime]:
         """Owners that hold a claim, and until when the last of their claims is believed."""

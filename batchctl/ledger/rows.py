@@ -46,6 +46,8 @@ _INSTANTS = (
     "intent_at", "created_after", "not_before", "put_off_at", "missing_since", "deleted_at", "created_at", "expires_at",
     "ended_at", "looked_at",
 )  # fmt: skip
+# The note of the move by which a batch loses its name, because the API does not know it any more.
+FORGOTTEN = "not known to the API any more"
 PRESUMED = ("batch_id", *_CUT, "created_after")
 BATCH = (
     "state",

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Cut, IfAbsent, MessageBatch, State, Unconfirmed
 from batchctl.domain.states import OF_STATUS, may_follow
-from batchctl.ledger.rows import COUNTERS, cut_values, seen_values
+from batchctl.ledger.rows import COUNTERS, FORGOTTEN, cut_values, seen_values
 from batchctl.ledger.schema import batch, presumed, stranger, surplus
 from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 
@@ -100,16 +100,16 @@ class Sending(Store):
     def record_presumed(self, lost: Batch, owner: str, now: datetime, *, note: str) -> bool:
         """An unconfirmed create is presumed to have made nothing, or a batch is no longer known to the API: planned again.
 
-        False where another process was first, or the API knows it again by now. The create is remembered: what the API shows
-        of it later are the same requests once more.
+        False where another process was first, or the API knows it again by now. The create is remembered: it may be paid for,
+        and what the API shows of it later are the same requests once more.
         """
         with self._write() as db:
             if lost.state is State.PLANNED or not _is_same(db, lost, owner):
                 return False
             if lost.message_batch_id is not None:
                 _disown(db, lost.job_id, lost.message_batch_id, now)
-                advance(db, lost.id, State.SUBMITTING, now, "not known to the API any more", **_NOTHING_SEEN)
-            elif lost.unconfirmed is not Unconfirmed.COPIED:
+                advance(db, lost.id, State.SUBMITTING, now, FORGOTTEN, **_NOTHING_SEEN)
+            if lost.unconfirmed is not Unconfirmed.COPIED:
                 db.execute(sa.insert(presumed).values(_presumed_values(lost, now)))
             again = {"intent_at": None, "not_before": None, "tries": lost.tries + 1, "unconfirmed": ""}
             advance(db, lost.id, State.PLANNED, now, note, **again, **_counted(lost))

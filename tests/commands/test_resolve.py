@@ -293,6 +293,21 @@ def test_a_batch_the_api_no_longer_knows_is_a_persons_decision(unwatched: Runnin
     assert unwatched.requests()[CREATE] == 2
 
 
+def test_a_batch_the_api_no_longer_knows_counts_against_the_limit_where_it_is_sent_again(
+    unwatched: Running, tmp_path: Path
+) -> None:
+    person = Person(tmp_path, unwatched.base_url)
+    path, _ = _lost(person, unwatched)
+    (planned,) = person.run("cost", "@last", "--json").json["rounds"]
+    most = float(planned["forecast"]["high_usd"])
+    assert person.run("resolve", "--resend", "--yes").status == 0
+    ran = person.run("submit", path, "--max-cost", str(1.5 * most))
+    assert ran.status == 6, ran.err
+    assert unwatched.requests()[CREATE] == 1
+    assert person.run("submit", path, "--max-cost", str(2.5 * most)).status == 0
+    assert unwatched.requests()[CREATE] == 2
+
+
 def test_with_another_key_nothing_is_sent_again(person: Person, emulator: Running) -> None:
     person.submitted("in.jsonl", requests(3))
     person.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"

@@ -937,6 +937,7 @@ def test_a_batch_the_api_forgot_is_planned_again_and_its_old_name_never_adopted(
     assert (planned.created_at, planned.counts) == (None, RequestCounts())
     assert "msgbatch_1" in ledger.known_message_batches(job)
     assert ledger.presumed(job) == [], "its name is known: there is nothing to look for"
+    assert [(one.batch_id, one.cut) for one in ledger.given_up(job)] == [(gone.id, gone.cut)], "but it may be paid for"
 
 
 def test_a_batch_too_many_is_told_with_its_job_until_it_is_gone(ledger: Ledger, job: Job) -> None:
