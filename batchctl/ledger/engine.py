@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sqlalchemy import event
 
 from batchctl.ledger import schema
 from batchctl.ledger.opening import HEAD, TO_WRITE, problem, set_up
+from batchctl.ledger.structure import refuse_strange
 
 
 def open_engine(path: Path) -> sa.Engine:
@@ -25,11 +27,13 @@ def open_engine(path: Path) -> sa.Engine:
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as SQLAlchemy wraps them, as a person needs them."""
+    """SQLite's errors as SQLAlchemy wraps them, or as they are, as a person needs them."""
     try:
         yield
     except sa.exc.DatabaseError as error:
         raise problem(path, str(error.orig)) from error
+    except sqlite3.DatabaseError as error:
+        raise problem(path, str(error)) from error
 
 
 def _on_connect(connection: Any, _: Any) -> None:
@@ -41,13 +45,19 @@ def _on_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
 
-def bring_up_to_date(engine: sa.Engine) -> None:
-    """Make today's tables in an empty database, and migrate those of an older version. All of it or nothing is done."""
+def bring_up_to_date(engine: sa.Engine, path: Path) -> None:
+    """Make today's tables in an empty database, and migrate those of an older version. All of it or nothing is done.
+
+    Raises LedgerProblem, and nothing is done, where other tables would come of it than any version makes.
+    """
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         if connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first():
             _migrate(connection)
         else:
             _make(connection)
+        made = connection.connection.driver_connection
+        assert isinstance(made, sqlite3.Connection), "the engine is SQLite's"
+        refuse_strange(path, made, is_newest=True)
 
 
 def _make(connection: sa.Connection) -> None:

@@ -11,7 +11,7 @@ from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Failures, Job, Presumed, Round, State
 from batchctl.domain.money import Spent
 from batchctl.domain.places import Place
-from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, stored_revision, translated
+from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, set_up, stored_revision, translated
 from batchctl.ledger.rows import (
     BATCH,
     FAILURE,
@@ -57,12 +57,13 @@ class Questions:
     `revision` is how far it was brought; None where nothing was made yet, and then there is nothing to ask.
     """
 
-    def __init__(self, path: Path, pragmas: Iterable[str] = TO_READ) -> None:
+    def __init__(self, path: Path, pragmas: Iterable[str] = ()) -> None:
+        """`pragmas`: set once the schema was found to be ours: of a ledger that is not, nothing is changed."""
         self._path = path
         # One connection for all threads, in turn: an answer takes less than another connection would.
         self._turn = threading.Lock()
         with translated(path):
-            self._connection = connected(path, pragmas)
+            self._connection = connected(path, TO_READ)
             try:
                 # From one instant: another process may bring it up to date meanwhile.
                 self._connection.execute("BEGIN")
@@ -70,6 +71,7 @@ class Questions:
                 refuse_newer(path, self.revision)
                 refuse_strange(path, self._connection, is_newest=self.revision == HEAD)
                 self._connection.rollback()
+                set_up(self._connection, pragmas)
             except (sqlite3.DatabaseError, LedgerProblem):
                 self._connection.close()
                 raise

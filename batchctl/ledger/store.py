@@ -14,14 +14,13 @@ from batchctl.ledger.engine import bring_up_to_date, open_engine, translated
 from batchctl.ledger.opening import HEAD, TO_WRITE
 from batchctl.ledger.questions import Questions
 from batchctl.ledger.schema import batch, job, move
-from batchctl.ledger.structure import refuse_strange
 
 
 class Store(Questions):
     """Opens the ledger at `path`, making it if it is not there. Raises LedgerProblem."""
 
     def __init__(self, path: Path) -> None:
-        # First of all the journal: while another connection reads, it cannot be changed.
+        # The journal before any other connection is made: while one reads, it cannot be changed.
         super().__init__(path, TO_WRITE)
         self._engine = open_engine(path)
         self._owners = path.parent / "owners"
@@ -42,9 +41,7 @@ class Store(Questions):
     def _bring_up_to_date(self) -> None:
         try:
             with translated(self._path):
-                bring_up_to_date(self._engine)
-            with self._read() as db:
-                refuse_strange(self._path, db, is_newest=True)
+                bring_up_to_date(self._engine, self._path)
         except BaseException:
             self.close()
             raise

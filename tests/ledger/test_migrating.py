@@ -8,30 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch
+from ledger.making import upgraded
 
 from batchctl.domain.model import Batch, IfAbsent, Presumed, RequestCounts, State, Unconfirmed
 from batchctl.domain.places import Place
 from batchctl.domain.reconciling import needs_person
-from batchctl.ledger import engine
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.schema import Instant
 
 S = State
 GIVEN_UP = NOW + 5 * MINUTE
-
-
-def upgraded(path: Path, revision: str) -> None:
-    """Bring the ledger at `path` to an older revision."""
-    settings = Config()
-    settings.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
-    made = engine.open_engine(path)
-    with made.connect().execution_options(write=True) as connection, connection.begin():
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, revision)
-    made.dispose()
 
 
 def insert(db: sqlite3.Connection, table: str, **values: Any) -> None:

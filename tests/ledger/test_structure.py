@@ -6,11 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from ledger.making import WAYS
+from ledger.making import WAYS, upgraded
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.ledger import checkup
 from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.opening import journal_mode
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.ledger.structure import TABLES, digests
 
@@ -75,6 +76,32 @@ def test_an_old_ledger_with_a_trigger_is_not_brought_up_to_date(path: Path, empt
         db.execute(f"CREATE TRIGGER more AFTER INSERT ON batch BEGIN {ADDS}; END")
     before = path.read_bytes()
     with pytest.raises(LedgerProblem, match="the trigger 'more'"):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("revision", ["0001", "0003", "0005"])
+def test_an_old_ledger_with_another_table_than_that_version_made_is_not_brought_up_to_date(
+    path: Path, revision: str
+) -> None:
+    upgraded(path, revision)
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("ALTER TABLE job ADD COLUMN extra TEXT")
+    before = path.read_bytes()
+    for opened in (Ledger, for_reading):
+        with pytest.raises(LedgerProblem, match="other columns or keys in the table job"):
+            opened(path)
+        assert path.read_bytes() == before
+
+
+def test_the_journal_of_a_strange_ledger_is_left_as_it_is(path: Path, empty: Path) -> None:
+    shutil.copy(empty, path)
+    other = "DELETE" if journal_mode() == "WAL" else "WAL"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA journal_mode={other}")
+        db.execute("CREATE TABLE extra (x)")
+    before = path.read_bytes()
+    with pytest.raises(LedgerProblem, match="the table 'extra'"):
         Ledger(path)
     assert path.read_bytes() == before
 
