@@ -29,6 +29,10 @@ class Source:
     batch: "OpenBatch"
     position: int
 
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.batch.mark(self.position))
+
 
 class OpenBatch:
     """A batch with its answers, if it has any, and its request lines, if they are asked for."""
@@ -77,7 +81,7 @@ class Latest:
         self._sent_by[position] = source
         if self.marks[position] == Mark.IN_NO_BATCH:
             self.marks[position] = Mark.UNANSWERED
-        mark = Mark(source.batch.mark(source.position))
+        mark = source.mark
         if replaces(mark, Mark(self.marks[position])):
             self.marks[position] = mark
             self._answered_by[position] = source
@@ -117,8 +121,12 @@ class Latest:
 
     def request_line(self, position: int) -> bytes:
         """As it was sent last. Ask by rising position only."""
-        source = self._sent_by.get(position) or Source(self._first, position)
+        source = self.sent_last(position)
         return source.batch.request_line(source.position)
+
+    def sent_last(self, position: int) -> Source:
+        """Where it was sent last. What came of that is not the answer that counts where it failed after a success."""
+        return self._sent_by.get(position) or Source(self._first, position)
 
 
 def reading_order(batches: Sequence[Batch], lines: Numbers) -> list[Batch]:

@@ -17,7 +17,7 @@ from batchctl.commands.budget import Budget, Estimating
 from batchctl.commands.edited import check_anew, take_edited
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
-from batchctl.commands.latest import Latest, latest
+from batchctl.commands.latest import Latest, Source, latest
 from batchctl.commands.unsent import Elsewhere, Unsent, find_elsewhere
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK, ToldApart
@@ -111,7 +111,7 @@ def rebuild(
             for position in chooser.positions(found):
                 line = found.request_line(position)
                 other = with_changes(line, changes)
-                cut += other is line and Mark(found.marks[position]) in CUT
+                cut += other is line and found.sent_last(position).mark in CUT
                 cuts.add(other, 0, found.origin + position)
                 if found.marks[position] == Mark.IN_NO_BATCH:
                     unsent.add(line, found.lines[position])
@@ -243,8 +243,15 @@ class _Chooser:
     def positions(self, found: Latest) -> Iterator[int]:
         for position in without_plain_success(found.marks):
             mark = Mark(found.marks[position])
+            source = found.answer(position)
+            last = found.sent_last(position)
+            # An answer that was cut, refused or paused stays the result where a person had it sent again and that failed. What
+            # the person wanted is a better one: the failure is what a retry is for.
+            is_failed_attempt = mark.is_success and not last.mark.is_success
+            if is_failed_attempt and not is_chosen(mark, mark.name.lower(), self._choice):
+                mark, source = last.mark, last
             # As the ledger has it.
-            error_type = self._scrubbed(_error_type(found, position, mark))
+            error_type = self._scrubbed(_error_type(source, mark))
             failure_class = CLASS_OF_MARK.get(mark)
             kind = (self._told_apart(error_type), failure_class.value if failure_class else "succeeded")
             if is_chosen(mark, error_type, self._choice):
@@ -262,10 +269,9 @@ class _Chooser:
         )
 
 
-def _error_type(found: Latest, position: int, mark: Mark) -> str:
+def _error_type(source: Source, mark: Mark) -> str:
     """The nested type of an errored line, else a word for what became of it."""
     if mark in ERRORED:
-        source = found.answer(position)
         assert source.batch.answers is not None
         return source.batch.answers.read(source.position)[1].error_type
     return Outcome.UNANSWERED.value if mark is Mark.UNANSWERED else mark.name.lower()

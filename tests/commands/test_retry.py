@@ -298,6 +298,59 @@ def test_the_same_bytes_after_an_answer_that_was_cut_need_a_yes(
     assert len(emulator.batches()) == 2
 
 
+def _cut_and_failed_again(person: Person, emulator: Running, outcome: str) -> str:
+    """A job whose answers were all cut; sent again with more room, that failed."""
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})
+    job = person.submitted("in.jsonl", requests(3))
+    person.run("fetch")
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {outcome: 1.0}})
+    assert person.run("retry", job, "--only", "truncated", "--set", "max_tokens=4096").status == 0
+    ran = person.run("fetch", job)
+    assert ran.status == 0, ran.err
+    assert [one["result"]["message"]["stop_reason"] for one in person.results(job)] == ["max_tokens"] * 3
+    emulator.set_scenario({"batch_seconds": 0})
+    return job
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    few(
+        [
+            ("overloaded_error", ["retry"]),
+            ("overloaded_error", ["retry", "--only", "overloaded_error"]),
+            ("overloaded_error", ["retry", "--only", "truncated"]),
+            ("overloaded_error", ["run"]),
+            ("expired", ["retry"]),
+            ("canceled", ["retry", "--include-canceled"]),
+        ],
+        0,
+        2,
+    ),
+)
+def test_a_better_answer_that_failed_is_tried_again_as_it_was_sent_last(
+    person: Person, emulator: Running, outcome: str, words: list[str]
+) -> None:
+    job = _cut_and_failed_again(person, emulator, outcome)
+    person.agrees = False
+    verb, *options = words
+    # The bytes are not those that were cut: a limit is yes enough.
+    ran = person.run(verb, job, *options, "--max-cost", "10")
+    assert ran.status == 0, ran.err
+    assert [one["max_tokens"] for one in _params_of(emulator, 2)] == [4096] * 3
+    assert person.run("fetch", job).status == 0
+    assert [one["result"]["message"]["stop_reason"] for one in person.results(job)] == ["end_turn"] * 3
+    assert person.run("retry", job).status == 0
+    assert len(emulator.batches()) == 3, "nothing is left to send"
+
+
+def test_a_better_answer_that_cannot_be_had_is_told_and_not_tried_again(person: Person, emulator: Running) -> None:
+    job = _cut_and_failed_again(person, emulator, "invalid_request_error")
+    ran = person.run("retry", job)
+    assert ran.status == 3, ran.err
+    assert "the request is wrong" in ran.err
+    assert len(emulator.batches()) == 2
+
+
 def test_a_paused_turn_is_not_done_and_what_it_needs_is_said(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"pause_turn": 1.0}})
     job = person.submitted("in.jsonl", requests(3))
