@@ -55,7 +55,8 @@ class Looker:
 def raise_unless_passing(failure: ApiFailure) -> None:
     match after_read(failure):
         case AfterRead.PAUSE:
-            raise AccountProblem(f"the account stops this: {failure}", hint="mend the cause, then run it again")
+            said = f"the account stops this: {failure}"
+            raise AccountProblem(said, hint="mend the cause, then run it again") from failure
         case AfterRead.FAIL:
             raise ServiceProblem(
                 f"the API refused: {failure}",

@@ -11,7 +11,7 @@ from batchctl.commands.canceling import cancel
 from batchctl.commands.downloading import download
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import Looker
-from batchctl.commands.sending import send
+from batchctl.commands.sending import send, why_stopped
 from batchctl.commands.settling import Settler, refuse_other_account
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, InputProblem, Stopped
 from batchctl.domain.events import Stopping, Waiting
@@ -158,21 +158,26 @@ class Loop:
         tools = self._tools
         job = tools.ledger.job(self._name)
         try:
-            tools.server.meet()
-            if not tools.place_guard.is_passed(tools, job):
+            if not self._is_welcome(job):
                 return False
-        except ApiFailure as failure:
-            try:
-                pause = self._looker.failed(failure)
-            except AccountProblem:
-                if sends:
-                    tools.ledger.record_pause(job, str(failure))
-                raise
-            tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop)
-            return False
+        except AccountProblem as problem:
+            if sends:
+                tools.ledger.record_pause(job, why_stopped(problem))
+            raise
         batches = tools.ledger.batches(job)
         refuse_other_account(tools, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
+
+    def _is_welcome(self, job: Job) -> bool:
+        """False after a wait for the API, or where a copy of the workspace is to be looked after first."""
+        tools = self._tools
+        try:
+            tools.server.meet()
+            return tools.place_guard.is_passed(tools, job)
+        except ApiFailure as failure:
+            pause = self._looker.failed(failure)
+            tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop)
+            return False
 
     def _download(self, job: Job, batch: Batch) -> None:
         try:

@@ -57,8 +57,10 @@ def send(tools: Equipment, job: Job, planned: Batch) -> None:
     except StepLost as lost:
         tools.tell(BatchNotSent(*tools.place(batch), lost.message, None))
     except BatchctlError as problem:
-        # The body was never completed, or no key was found: the API has seen no whole request.
+        # The body was never completed, no key was found or no certificate was trusted: the API has seen no whole request.
         tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=None, note=problem.message)
+        if isinstance(problem, AccountProblem):
+            tools.ledger.record_pause(job, why_stopped(problem))
         raise
     else:
         # 4. The API's name for it.
@@ -175,6 +177,11 @@ def _paused(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> Ac
     cause, hint = why_paused(failure, sent)
     command = command_for_rest(job, failure.message, sent.betas)
     return AccountProblem(f"{cause}: {failure!s}", hint=f"{hint}: {command}")
+
+
+def why_stopped(problem: AccountProblem) -> str:
+    """Return what a pause says of it: the API's own words, where it was the API."""
+    return str(problem.__cause__ if isinstance(problem.__cause__, ApiFailure) else problem.message)
 
 
 def _sent_headers(job: Job, batch: Batch) -> Headers:

@@ -136,7 +136,11 @@ def test_the_program_says_it_at_once_and_the_job_goes_on_once_it_is_mended(
             assert ran.status == 4, ran.err
             assert "the certificate of 127.0.0.1 is not to be trusted: self-signed certificate" in ran.err + ran.out
             assert "SSL_CERT_FILE" in ran.err + ran.out
-        assert "2 requests" in person.run("status", "@last", "--offline").out
+        shown = person.run("status", "@last", "--offline").out
+        assert "2 requests" in shown
+        assert "paused: the certificate of 127.0.0.1 is not to be trusted: self-signed certificate" in " ".join(
+            shown.split()
+        )
         monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "here.pem"))
         # This server takes no batch: but it is asked now.
         assert "certificate" not in person.run("submit", "@last", "--timeout", "1s").err
