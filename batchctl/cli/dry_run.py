@@ -1,19 +1,26 @@
-"""`submit --dry-run`: what would be sent, from the input alone."""
+"""`submit --dry-run`: what would be sent: of an input, from the input alone; of a job, what is left of it."""
 
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, run_light, stdin
 from batchctl.commands.equipment import LightEquipment
-from batchctl.commands.submission import Submission, check, estimated
+from batchctl.commands.headers import wanted_headers
+from batchctl.commands.picture import in_no_batch
+from batchctl.commands.rest import body_of_rest, estimated_rest, is_input, named_job, rest_of
+from batchctl.commands.submission import Submission, check, estimated, refuse_contradiction
+from batchctl.domain.continuing import already_sent
 from batchctl.domain.errors import UsageProblem
+from batchctl.domain.model import Job
 from batchctl.files.splice import single_request_body
-from batchctl.ledger.questions import Questions
+from batchctl.ledger.questions import Questions, for_reading
 from batchctl.render.screen import Screen
 
 
 def dry_run(common: Common, wanted: Submission, *, show: int | None) -> NoReturn:
     def command(tools: LightEquipment, screen: Screen) -> int:
+        if (job := named_job(tools, wanted.path)) is not None:
+            return _dry_run_of_rest(tools, screen, job, wanted, show)
         planner, given = check(tools, wanted, stdin())
         if show is not None and show > given.scan.count:
             raise UsageProblem(f"--show {show:,}: the input has {given.scan.count:,} requests")
@@ -29,5 +36,23 @@ def dry_run(common: Common, wanted: Submission, *, show: int | None) -> NoReturn
             planner.discard(given)
         return DONE
 
-    # Nothing is asked of the ledger, so that a new one need not be made; one of a newer program is refused all the same.
-    run_light(common, command, Questions)
+    # Of an input nothing is asked of the ledger, so that a new one need not be made; one of a newer program is refused all the
+    # same.
+    run_light(common, command, Questions if is_input(wanted.path) else for_reading)
+
+
+def _dry_run_of_rest(tools: LightEquipment, screen: Screen, job: Job, wanted: Submission, show: int | None) -> int:
+    """Raises what `submit` raises of the same words, as far as that can be known without asking the API."""
+    refuse_contradiction(job, wanted)
+    wanted_headers(tools, job, wanted.change)
+    rest = rest_of(tools, job)
+    if not rest.planned and not rest.unconfirmed:
+        raise already_sent(job, in_no_batch(tools, job, tools.ledger.batches(job)))
+    if show is not None:
+        screen.payload(body_of_rest(tools, rest, show, wanted.moved_to))
+        return DONE
+    told = estimated_rest(tools, rest, wanted.moved_to) if rest.planned else None
+    places = [tools.ledger.place(batch) for batch in rest.planned]
+    screen.dry_run_of_rest(job, list(zip(places, rest.planned, strict=True)), rest.unconfirmed, told)
+    wanted.budget.of(job).hold_rest(tools, job)
+    return DONE

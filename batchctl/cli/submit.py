@@ -1,6 +1,5 @@
 """`submit`: find or make the job, send it, show the end, give the status."""
 
-import shlex
 from functools import partial
 from typing import NoReturn
 
@@ -10,14 +9,14 @@ from batchctl.cli.wiring import Common, ask, run, stdin
 from batchctl.commands import submit as submitting
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.headers import record_headers, speak_as, wanted_headers
+from batchctl.commands.picture import in_no_batch
 from batchctl.commands.planning import Input
-from batchctl.commands.submission import Submission, check, estimated
-from batchctl.domain.continuing import refuse_other_plan
+from batchctl.commands.submission import Submission, check, estimated, refuse_contradiction
+from batchctl.domain.continuing import already_sent
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.headers import shown_betas
 from batchctl.domain.model import Job
-from batchctl.files.inputs import STDIN
 from batchctl.render.screen import Screen
 
 
@@ -39,9 +38,7 @@ def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission, *, i
     """
     seen, headers = job, job.settings.headers
     if not is_new:
-        if wanted.again:
-            raise UsageProblem(f"{job.name} is a job: --again sends an input once more", hint=_again(job))
-        refuse_other_plan(job, wanted.settings, wanted.named, wanted.name)
+        refuse_contradiction(job, wanted)
         headers = wanted_headers(tools, job, wanted.change)
     wanted.budget.of(job).hold_rest(tools, job)
     if job.canceled_at is not None and not wanted.budget.yes:
@@ -54,17 +51,12 @@ def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission, *, i
     return speak_as(tools, tools.ledger.job(job.name))
 
 
-def _again(job: Job) -> str:
-    is_file = job.has_requests and job.input_path != STDIN
-    return f"batchctl submit {shlex.quote(job.input_path) if is_file else 'INPUT.jsonl'} --again"
-
-
 def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[Job, bool]:
     """The job that this input is or becomes, and whether it is new."""
     known = submitting.known_job(tools, wanted)
     if known is not None:
         if not wanted.goes_on and not submitting.is_open(tools, known):
-            raise submitting.already_sent(tools, known)
+            raise already_sent(known, in_no_batch(tools, known, tools.ledger.batches(known)))
         return known, False
     planner, given = check(tools, wanted, stdin())
     try:

@@ -17,7 +17,7 @@ from batchctl.domain.money import dollars
 from batchctl.domain.states import OPEN
 from batchctl.domain.tallies import ALL_SAMPLED
 from batchctl.files.requests import request_file
-from batchctl.files.tallying import tallied_range
+from batchctl.files.tallying import tallied_ranges
 
 if TYPE_CHECKING:
     from batchctl.transport.client import Transport
@@ -91,7 +91,7 @@ class Budget:
         counting = f"{BY_BYTES}, or has a bound; else {UNKNOWN}"
         self.hold(amounts, _why_unknown(estimate, job), hint=BY_BYTES, if_unknown=counting)
 
-    def hold_rest(self, tools: Equipment, job: Job) -> None:
+    def hold_rest(self, tools: LightEquipment, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
         if any(b.state in OPEN for b in tools.ledger.batches(job)):
             self.hold(self._before(tools, job), _why_unknown_before(job))
@@ -154,7 +154,7 @@ def _most_of_presumed(tools: LightEquipment, job: Job, one: Presumed) -> tuple[D
     whole = next(r.forecast for r in job.rounds if r.number == one.round)
     try:
         path = request_file(tools.workspace, job, one.round)
-        own = estimate(tools, tallied_range(path, one), path, job.settings).forecast
+        own = estimate(tools, tallied_ranges(path, [one]), path, job.settings).forecast
     except InputProblem:
         own = None
     return most_of_part(own, whole)

@@ -4,14 +4,14 @@ What was sent, and what may have been, keeps the headers of its create: they sta
 the job, which every create reads in the transaction that records its intent, whoever sends it.
 """
 
-from batchctl.commands.equipment import AskingEquipment, Equipment
+from batchctl.commands.equipment import AskingEquipment, Equipment, LightEquipment
 from batchctl.domain.errors import Refused
 from batchctl.domain.events import HeadersChanged
 from batchctl.domain.headers import NO_CHANGE, Change, turned
 from batchctl.domain.model import Headers, Job, State
 
 
-def wanted_headers(tools: Equipment, job: Job, change: Change) -> Headers:
+def wanted_headers(tools: LightEquipment, job: Job, change: Change) -> Headers:
     """What the job is to have. Raises UsageProblem where that cannot be meant."""
     if change == NO_CHANGE:
         return job.settings.headers

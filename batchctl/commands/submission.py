@@ -1,5 +1,6 @@
 """An input that a person wants sent, checked: all that `submit` does before it asks the ledger or the API for anything."""
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -8,14 +9,16 @@ from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.estimating import estimate
 from batchctl.commands.models import Models
 from batchctl.commands.planning import Input, Planner
+from batchctl.domain.continuing import refuse_other_plan
 from batchctl.domain.cutting import limits_problem
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.limits import DEFAULT_SAMPLE
-from batchctl.domain.model import Settings
+from batchctl.domain.model import Job, Settings
 from batchctl.domain.names import beta_problem, name_problem
 from batchctl.domain.plans import Depth
+from batchctl.files.inputs import STDIN
 
 if TYPE_CHECKING:
     from batchctl.transport.client import Transport
@@ -52,6 +55,15 @@ def check(tools: LightEquipment, wanted: Submission, stdin: BinaryIO | None) -> 
     models = Models(tools, settings, wanted.depth)
     planner = Planner(tools, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
     return planner, planner.read(wanted.path, stdin)
+
+
+def refuse_contradiction(job: Job, wanted: Submission) -> None:
+    """A job that is there goes on as it was planned. Raises UsageProblem and Refused for what says otherwise."""
+    if wanted.again:
+        is_file = job.has_requests and job.input_path != STDIN
+        command = f"batchctl submit {shlex.quote(job.input_path) if is_file else 'INPUT.jsonl'} --again"
+        raise UsageProblem(f"{job.name} is a job: --again sends an input once more", hint=command)
+    refuse_other_plan(job, wanted.settings, wanted.named, wanted.name)
 
 
 def estimated(

@@ -8,7 +8,8 @@ from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.picture import in_no_batch, report_of
 from batchctl.commands.planning import Input, Planner
 from batchctl.commands.submission import Submission
-from batchctl.domain.errors import InputProblem, Refused, UsageProblem
+from batchctl.domain.continuing import already_sent
+from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.model import Job
 from batchctl.domain.money import Forecast
@@ -50,24 +51,8 @@ def same_input(tools: Equipment, wanted: Submission, scan: Scan) -> Job | None:
     if not same:
         return None
     if not wanted.goes_on and not is_open(tools, same[-1]):
-        raise already_sent(tools, same[-1])
+        raise already_sent(same[-1], in_no_batch(tools, same[-1], tools.ledger.batches(same[-1])))
     return same[-1]
-
-
-def already_sent(tools: Equipment, job: Job) -> Refused:
-    if not job.has_requests:
-        return Refused(
-            f"{job.name} was made elsewhere and attached: there is nothing to send", hint=f"batchctl status {job.name}"
-        )
-    if count := in_no_batch(tools, job, tools.ledger.batches(job)):
-        return Refused(
-            f"this input is already job {job.name}: {count:,} of its requests are in none of the attached batches",
-            hint=f"batchctl retry {job.name} sends those alone; to send and pay for all of it once more: --again",
-        )
-    return Refused(
-        f"this input is already job {job.name}: nothing of it is left to send",
-        hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
-    )
 
 
 def is_open(tools: Equipment, job: Job) -> bool:

@@ -25,6 +25,23 @@ def refuse_other_plan(job: Job, asked: Settings, named: Collection[str], name: s
             raise Refused(f"{job.name} was planned {planned}, and goes on so", hint=HINT)
 
 
+def already_sent(job: Job, in_no_batch: int) -> Refused:
+    """`in_no_batch`: requests that are in none of an attached job's batches, and were not sent so far."""
+    if not job.has_requests:
+        return Refused(
+            f"{job.name} was made elsewhere and attached: there is nothing to send", hint=f"batchctl status {job.name}"
+        )
+    if in_no_batch:
+        return Refused(
+            f"this input is already job {job.name}: {in_no_batch:,} of its requests are in none of the attached batches",
+            hint=f"batchctl retry {job.name} sends those alone; to send and pay for all of it once more: --again",
+        )
+    return Refused(
+        f"this input is already job {job.name}: nothing of it is left to send",
+        hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
+    )
+
+
 def _name(job: Job, _: Settings, name: str) -> str:
     return f"with --name {job.name}" if name not in {"", job.name} else ""
 

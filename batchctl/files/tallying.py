@@ -157,14 +157,15 @@ def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
     return tallying.finish()
 
 
-def tallied_range(path: Path, batch: Batch | Presumed) -> tuple[Tally, ...]:
-    """Return the same of the requests of one batch alone. Raises InputProblem where they are not those that were planned."""
+def tallied_ranges(path: Path, batches: Sequence[Batch | Presumed]) -> tuple[Tally, ...]:
+    """Return the same of the requests of some batches. Raises InputProblem where they are not those that were planned."""
     tallying = Tallying()
-    offset, first = batch.cut.start, 1
-    for lines in blocks_of_range(path, batch):
-        _tally_block(tallying, lines, (), offset, first)
-        offset += sum(map(len, lines)) + len(lines)
-        first += len(lines)
+    for batch in batches:
+        offset, first = batch.cut.start, batch.cut.first + 1
+        for lines in blocks_of_range(path, batch):
+            _tally_block(tallying, lines, (), offset, first)
+            offset += sum(map(len, lines)) + len(lines)
+            first += len(lines)
     return tallying.finish()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.headers import headers_of
-from batchctl.domain.model import Batch, Failures, Headers, Merged, MessageBatch
+from batchctl.domain.model import Batch, Failures, Headers, Job, Merged, MessageBatch
 from batchctl.domain.money import Cached, Forecast, Total
 from batchctl.domain.progress import JobReport
 from batchctl.render.text import is_harmless, is_utf8
@@ -492,6 +492,27 @@ def _advice_shape(one: "Advice") -> dict[str, Any]:
 
 def _range_shape(of: "Range[Any] | Forecast | None") -> dict[str, Any] | None:
     return {"low": of.low, "expected": of.expected, "high": of.high} if of else None
+
+
+def rest_shape(job: Job, planned: Sequence[Batch], unconfirmed: int, estimate: "Estimate | None") -> dict[str, Any]:
+    """Of a job that is there: what is left to send. `unconfirmed`: batches that may have to be sent again."""
+    return {
+        "type": "rest",
+        "job": job.name,
+        "requests": sum(batch.count for batch in planned),
+        "batches": [
+            {
+                "round": one.round,
+                "first": one.cut.first,
+                "requests": one.count,
+                "bytes": one.cut.body_bytes,
+                "sha256": one.cut.sha256,
+            }
+            for one in planned
+        ],
+        "unconfirmed": unconfirmed,
+        "estimate": estimate_shape(estimate) if estimate else None,
+    }
 
 
 def check_shape(

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain.errors import BatchctlError
-from batchctl.domain.model import Merged, MessageBatch
+from batchctl.domain.model import Batch, Job, Merged, MessageBatch
 from batchctl.domain.progress import JobReport
 from batchctl.render import machine, reports
 from batchctl.render.text import clean, plural, size
@@ -238,6 +238,29 @@ class Screen:
         self._estimate(estimate)
         self._note("nothing was sent")
         self._note(self.given.in_full(f"some of it counted by the API: batchctl estimate {self.given.path(path)}"))
+
+    def dry_run_of_rest(
+        self,
+        job: Job,
+        planned: Sequence[tuple[tuple[int, int], Batch]],
+        unconfirmed: int,
+        estimate: "Estimate | None",
+    ) -> None:
+        """What is left of a job: each batch with its number in its round; and what that would cost. None of no batch."""
+        if self._json:
+            batches = [batch for _, batch in planned]
+            machine.write(sys.stdout, machine.rest_shape(job, batches, unconfirmed, estimate))
+            return
+        for (number, total), batch in planned:
+            body = f"{plural(batch.count, 'request')}, {batch.cut.body_bytes:,} bytes"
+            sys.stdout.write(f"batch {number} of {total}: {body}\n")
+        if estimate is not None:
+            sys.stdout.write("\n")
+            self._estimate(estimate)
+        if unconfirmed:
+            self._note(f"{plural(unconfirmed, 'batch')} unconfirmed: sent again only where the API does not have it")
+        self._note("nothing was sent")
+        self.come_back(f"batchctl submit {job.name}{' --yes' if job.canceled_at else ''}")
 
     def estimated(self, estimate: "Estimate", path: str) -> None:
         if self._json:

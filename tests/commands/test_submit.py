@@ -135,6 +135,46 @@ def test_a_dry_run_sends_nothing_and_shows_the_exact_payload(person: Person, emu
     assert person.run("submit", path).status == 0
 
 
+def _partly_sent(person: Person, emulator: Running, lines: list[bytes]) -> str:
+    """A job of which the first batch of two requests is sent."""
+    emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
+    path = person.write("in.jsonl", lines)
+    assert person.run("submit", path, "--max-requests", "2", "--parallel", "1").status == 4
+    (job,) = person.run("status", "--json", "--offline").json["jobs"]
+    return str(job["job"])
+
+
+def test_a_dry_run_of_a_job_shows_what_is_left_of_it(person: Person, emulator: Running) -> None:
+    lines = requests(5)
+    job = _partly_sent(person, emulator, lines)
+    ran = person.run("submit", job, "--dry-run")
+    assert ran.status == 0, ran.err
+    assert ran.out.splitlines()[:2] == [
+        f"batch 2 of 3: 2 requests, {len(lines[2]) + len(lines[3]) + 16} bytes",
+        f"batch 3 of 3: 1 request, {len(lines[4]) + 15} bytes",
+    ]
+    assert ran.err.splitlines()[-2:] == ["nothing was sent", f"next: batchctl submit {job}"]
+    shape = person.run("submit", job, "--dry-run", "--json").json
+    assert (shape["type"], shape["requests"], shape["unconfirmed"]) == ("rest", 3, 0)
+    assert (shape["estimate"]["requests"], len(shape["batches"])) == (3, 2)
+    shown = person.run("submit", job, "--show", "2")
+    assert shown.out == f'{{"requests":[{lines[3].decode()}]}}\n'
+    assert "3 requests" in person.run("submit", job, "--show", "4").err
+    assert person.run("submit", job, "--dry-run", "--max-cost", "0.000001").status == 6
+    assert person.run("submit", job, "--dry-run", "--max-requests", "3").status == 6
+    assert person.run("submit", job, "--dry-run", "--input", person.write("x.jsonl", requests(5, "x"))).status == 5
+    assert emulator.requests()[CREATE] == 2
+    assert person.run("submit", job).status == 0
+    ran = person.run("submit", job, "--dry-run")
+    assert (ran.status, "nothing of it is left to send" in ran.err) == (6, True)
+
+
+def test_a_dry_run_of_what_is_neither_a_file_nor_a_job_says_so(person: Person) -> None:
+    person.submitted("in.jsonl", requests(2), "--name", "first")
+    ran = person.run("submit", "firs", "--dry-run")
+    assert (ran.status, "firs: no such file" in ran.err) == (5, True)
+
+
 def test_show_counts_requests_not_lines_when_lines_are_left_out(person: Person) -> None:
     lines = [request("a"), b"{broken", b"", request("b")]
     shown = person.run("submit", person.write("in.jsonl", lines), "--skip-bad", "--dry-run", "--show", "2")
