@@ -5,6 +5,7 @@ Importing this module imports the SDK: only `client` does, and only when it is a
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 from anthropic.lib.credentials import CredentialsFile, StaticToken, WorkloadIdentityCredentials
 
 from batchctl.domain.health import custom_headers
+from batchctl.domain.secrets import NO_SECRETS
 
 IDENTITY = ("ANTHROPIC_IDENTITY_TOKEN_FILE", "ANTHROPIC_IDENTITY_TOKEN")
+_OF_TRACES = re.compile(r"trace|baggage|correlation|request-id|span-id")
 OTHERS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", *IDENTITY)
 
 
@@ -46,15 +49,26 @@ def credential(client: Any) -> Credential:
 
 
 def fingerprint(client: Any, salt: str) -> str:
-    """Of a static key or token of an open client, or of one among the user's own headers; empty for any other credential.
+    """Of the static key or token of an open client, and of all else among the user's own headers that may be one.
 
-    A key is long and random: of its salted hash, some digits lead nobody back to it.
+    Empty where there is nothing of it, and for a credential that changes by itself. A key is long and random: of its salted
+    hash, some digits lead nobody back to it.
     """
     token = client.credentials().token if isinstance(client.credentials, StaticToken) else ""
     named = {name.lower(): value for name, value in custom_headers(os.environ).items()}
-    own = named.get("x-api-key") or named.get("authorization") or ""
-    secret = own or client.api_key or client.auth_token or token
-    return hashlib.blake2b(secret.encode(), key=salt.encode(), digest_size=6).hexdigest() if secret else ""
+    # A header of the user's own goes in the place of the SDK's.
+    sent = named.pop("x-api-key", "") or client.api_key, named.pop("authorization", "") or client.auth_token or token
+    # A gateway names its keys as it likes, and the account behind it may hang on any of its headers.
+    others = [f"{name}: {value}" for name, value in sorted(named.items()) if not _is_harmless(name) and value]
+    whole = "\n".join((*filter(None, sent), *filter(None, [client.base_url.userinfo.decode()]), *others))
+    if not whole:
+        return ""
+    return hashlib.blake2b(whole.encode("utf-8", "surrogateescape"), key=salt.encode(), digest_size=6).hexdigest()
+
+
+def _is_harmless(header: str) -> bool:
+    """Whether it tells no account from another. What traces requests is another in every run."""
+    return header in NO_SECRETS or _OF_TRACES.search(header) is not None
 
 
 def _source(client: Any) -> str:

@@ -136,6 +136,13 @@ STATIC = [
     {"ANTHROPIC_CUSTOM_HEADERS": "Authorization: Bearer {}"},
     # The user's own header is what the API is sent.
     {"ANTHROPIC_API_KEY": "hidden", "ANTHROPIC_CUSTOM_HEADERS": "X-API-KEY: {}"},
+    # A gateway's key stands beside the API's, under a name of its own.
+    {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_CUSTOM_HEADERS": "X-Gateway-Key: {}"},
+    {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_CUSTOM_HEADERS": "Authorization: Bearer {}"},
+    {"ANTHROPIC_API_KEY": "{}", "ANTHROPIC_CUSTOM_HEADERS": "Authorization: Bearer the same"},
+    {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_CUSTOM_HEADERS": "cf-aig-authorization: {}\nX-Mine: 1"},
+    {"ANTHROPIC_CUSTOM_HEADERS": "Helicone-Auth: {}"},
+    {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_BASE_URL": "https://me:{}@gateway.example"},
 ]
 
 
@@ -166,6 +173,14 @@ def test_one_key_has_one_fingerprint_however_it_is_given(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("key", ["short", "x" * 10_000, "with white space ", "é"])
 def test_any_text_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     assert len(fingerprint(monkeypatch, ANTHROPIC_API_KEY=key)) == 12
+
+
+@pytest.mark.parametrize(
+    "header", ["anthropic-beta: b-1", "User-Agent: mine", "traceparent: 00-1", "X-Request-ID: 7", "X-Empty:"]
+)
+def test_what_tells_no_account_from_another_is_in_no_fingerprint(monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+    with_it = fingerprint(monkeypatch, ANTHROPIC_API_KEY=KEY, ANTHROPIC_CUSTOM_HEADERS=header)
+    assert with_it == fingerprint(monkeypatch, ANTHROPIC_API_KEY=KEY)
 
 
 def test_what_changes_by_itself_has_no_fingerprint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
