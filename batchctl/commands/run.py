@@ -4,17 +4,18 @@ Send, watch, download as batches end, merge, and send again what failed for a pa
 attached job that were never sent are left to a retry. There is nothing here that the other verbs do not do: a stop at any instant is continued by any of them.
 """
 
+import contextlib
 from dataclasses import replace
 
 from batchctl.commands import retry
 from batchctl.commands.budget import Budget
 from batchctl.commands.equipment import Equipment
-from batchctl.commands.fetch import Fetched, brought_home, forget_what_is_gone, take_steps
+from batchctl.commands.fetch import Fetched, brought_home, forget_what_is_gone, look_once, take_steps
 from batchctl.commands.loop import Verb
 from batchctl.commands.merging import Output
 from batchctl.domain.choosing import Choice
 from batchctl.domain.errors import AccountProblem, BatchctlError, InputProblem, Refused, ServiceProblem, UsageProblem
-from batchctl.domain.model import Job
+from batchctl.domain.model import Job, State
 from batchctl.domain.steps import Arrow
 from batchctl.files.outputs import STDOUT
 
@@ -45,10 +46,24 @@ def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, yes: boo
 
 def _go_through(tools: Equipment, job: Job) -> BatchctlError | None:
     """Every step there is. What the API refuses ends the sending; what was sent is brought home all the same."""
-    problem = take_steps(tools, job, Verb(arrows=ARROWS))
+    try:
+        problem = take_steps(tools, job, Verb(arrows=ARROWS))
+    except (AccountProblem, Refused) as stopping:
+        # A person is waited for, and is told at once: what runs is left to run.
+        if not _downloaded_what_has_ended(tools, job):
+            raise
+        return stopping
     if isinstance(problem, ServiceProblem | InputProblem):
         take_steps(tools, job, Verb(arrows=ARROWS - {Arrow.SEND}))
     return problem
+
+
+def _downloaded_what_has_ended(tools: Equipment, job: Job) -> bool:
+    """Whether any results are on the disk then. The API is asked once, if the account may still ask."""
+    with contextlib.suppress(AccountProblem, ServiceProblem):
+        look_once(tools, job)
+        take_steps(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD})))
+    return any(b.state is State.FETCHED for b in tools.ledger.batches(job))
 
 
 def _next_round(tools: Equipment, job: Job, max_rounds: int, budget: Budget) -> Job | None:

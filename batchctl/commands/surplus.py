@@ -8,7 +8,7 @@ import contextlib
 
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.settling import bound_of, list_since, shares_of
-from batchctl.domain.errors import ApiFailure, DoubtProblem, ServiceProblem
+from batchctl.domain.errors import AccountProblem, ApiFailure, DoubtProblem, ServiceProblem
 from batchctl.domain.events import DuplicateBatch
 from batchctl.domain.model import Job, MessageBatch, Presumed, ProcessingStatus
 from batchctl.domain.reconciling import earliest, may_be_duplicate
@@ -23,7 +23,7 @@ def notice_surplus(tools: Equipment, job: Job) -> list[MessageBatch]:
     presumed = tools.ledger.presumed(job)
     if not presumed:
         return []
-    with contextlib.suppress(ApiFailure, ServiceProblem, DoubtProblem):
+    with contextlib.suppress(ApiFailure, AccountProblem, ServiceProblem, DoubtProblem):
         # A provisional match is some batch's own as long as its ids do not say otherwise: canceled as one too many, it would
         # be lost.
         matched = {g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id}

@@ -107,6 +107,47 @@ def test_a_run_that_brought_nothing_names_no_results(person: Person, emulator: R
     assert json.loads(again.out.splitlines()[-1])["results_file"] is None
 
 
+SAYS_NO = {"on": "create", "fault": "status", "nth": 2}
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "status", "said"),
+    few(
+        [
+            ({**SAYS_NO, "status": 400, "message": "Something about all of it."}, (), 4, "names no request"),
+            ({**SAYS_NO, "status": 402, "message": "no credit"}, (), 4, "the account stops this job"),
+            # Presumed to have made nothing, and within the limit no more.
+            ({**SAYS_NO, "status": 529}, ("--max-cost", "0.0011"), 6, "raise the limit"),
+        ],
+        0,
+        2,
+    ),
+)
+def test_what_has_ended_is_brought_home_before_a_person_is_waited_for(
+    person: Person, emulator: Running, fault: dict[str, Any], options: tuple[str, ...], status: int, said: str
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0})
+    emulator.add_fault(fault)
+    path = person.write("in.jsonl", requests(5))
+    ran = person.run("run", path, "--max-requests", "3", "--equal-sizes", "--parallel", "1", "--poll", "50ms", *options)
+    assert ran.status == status, ran.err
+    assert said in ran.err
+    (job,) = [one["job"] for one in person.run("status", "--json", "--offline").json["jobs"]]
+    assert ids(person.results(job)) == ["r-00000", "r-00001", "r-00002"]
+    assert [one["type"] for one in person.errors(job)] == ["unanswered"] * 2
+    assert person.run("run", job, "--poll", "50ms", "--max-cost", "10").status == 0
+    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(5)]
+
+
+def test_what_is_running_is_not_waited_for_where_a_person_is(person: Person, emulator: Running) -> None:
+    emulator.set_scenario({"batch_seconds": 600})
+    emulator.add_fault({**SAYS_NO, "status": 402, "message": "no credit"})
+    path = person.write("in.jsonl", requests(4))
+    ran = person.run("run", path, "--max-requests", "2", "--parallel", "1", "--poll", "50ms")
+    assert ran.status == 4, ran.err
+    assert not list(person.folder.glob("*.results.jsonl"))
+
+
 def test_the_time_a_person_allows_ends_it_and_the_same_command_goes_on(person: Person, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600})
     path = person.write("in.jsonl", requests(4))
