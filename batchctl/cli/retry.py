@@ -9,6 +9,7 @@ from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
 from batchctl.cli.wiring import Common, run
 from batchctl.commands import retry as retrying
 from batchctl.commands.budget import Budget
+from batchctl.commands.edited import check_rest
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_job
 from batchctl.commands.headers import record_headers, speak_as, wanted_headers
@@ -117,6 +118,7 @@ def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
             hint=f"batchctl submit {job.name} --yes",
         )
     wanted.budget.of(job).hold_rest(tools, job)
+    check_rest(tools, seen, job.settings.headers)
     record_headers(tools, seen, job.settings.headers)
     wanted.budget.record(tools, job)
     return True

@@ -7,6 +7,7 @@ from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import status_of_sending
 from batchctl.cli.wiring import Common, ask, run, stdin
 from batchctl.commands import submit as submitting
+from batchctl.commands.edited import check_rest
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.headers import record_headers, speak_as, wanted_headers
 from batchctl.commands.picture import in_no_batch
@@ -44,6 +45,7 @@ def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission, *, i
     if job.canceled_at is not None and not wanted.budget.yes:
         ask(screen, f"{job.name} was canceled: send what was not sent then?", "--yes")
     job = submitting.use_moved_input(tools, job, wanted.moved_to)
+    check_rest(tools, job, headers, wanted.depth if "check" in wanted.named else None)
     record_headers(tools, seen, headers)
     wanted.budget.record(tools, job)
     if job.canceled_at is not None:

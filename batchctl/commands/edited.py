@@ -1,5 +1,6 @@
 """A retry that a person edited: checked like an input, its ids held against the requests without success."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,15 +8,17 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.latest import latest
 from batchctl.commands.models import Models
 from batchctl.commands.planning import Planner
+from batchctl.domain.checking import is_stricter
 from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.merging import without_plain_success
-from batchctl.domain.model import Cut, Job, Mark
+from batchctl.domain.model import Cut, Headers, Job, Mark
 from batchctl.domain.plans import Depth
+from batchctl.domain.states import OPEN
 from batchctl.files.cuts import CleanCopy, Copied
 from batchctl.files.durable import replacing
-from batchctl.files.inputs import is_spooled
-from batchctl.files.ranges import custom_id_of
-from batchctl.files.requests import whole_lines
+from batchctl.files.inputs import input_name, is_spooled
+from batchctl.files.ranges import blocks_of_range, custom_id_of
+from batchctl.files.requests import request_file, whole_lines
 
 
 def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[Path, tuple[Cut, ...], int, int]:
@@ -48,18 +51,44 @@ def take_edited(tools: Equipment, job: Job, edited: Path, number: int) -> tuple[
     return path, done, warnings, sum(origin in unsent for origin in lines)
 
 
-def check_anew(tools: Equipment, job: Job, path: Path, called: str = "") -> int:
-    """How many warnings there are of other params than those that were checked; `called` as in `Planner.read`.
+def check_anew(tools: Equipment, job: Job, path: Path, called: str = "", depth: Depth = Depth.FULL) -> int:
+    """How many warnings there are of other params, or headers, than those that were checked; `called` as in `Planner.read`.
 
     Raises InputProblem where they cannot be sent.
     """
     # Edited is edited: what was added to the input stands in the file, unless the person took it away.
     settings = replace(job.settings, cache_system="")
-    models = Models(tools, settings, Depth.FULL)
-    planner = Planner(tools, settings, skip_bad=None, depth=Depth.FULL, models=models)
+    models = Models(tools, settings, depth)
+    planner = Planner(tools, settings, skip_bad=None, depth=depth, models=models)
     found = planner.read(str(path), stdin=None, called=called)
     planner.discard(found)
     return found.scan.warnings
+
+
+def check_rest(tools: Equipment, job: Job, headers: Headers, depth: Depth | None = None) -> None:
+    """Before a job's headers become others: what it may still send is checked with them, where they may make a difference.
+
+    `depth`: None for that in which it was planned. Raises InputProblem where it cannot be sent so.
+    """
+    open_batches = [batch for batch in tools.ledger.batches(job) if batch.state in OPEN and batch.cut.has_requests]
+    if not open_batches or not is_stricter(headers, than=job.settings.headers):
+        return
+    changed = replace(job, settings=replace(job.settings, api_version=headers.api_version, betas=headers.betas))
+    rest, called = tools.workspace.temporary(f"{os.getpid()}.rest"), f"{job.name}-rest"
+    try:
+        with replacing(rest) as file:
+            for batch in open_batches:
+                for lines in blocks_of_range(request_file(tools.workspace, job, batch.round), batch):
+                    file.write(b"\n".join((*lines, b"")))
+        try:
+            check_anew(tools, changed, rest, called, depth or Depth(job.settings.depth))
+        except InputProblem as problem:
+            raise InputProblem(
+                f"with these headers, {problem.message}",
+                hint=f"leave that change of the headers out; all that is wrong: {tools.workspace.problems(input_name(called))}",
+            ) from problem
+    finally:
+        rest.unlink(missing_ok=True)
 
 
 def _origins_without_success(tools: Equipment, job: Job) -> tuple[dict[bytes, int], set[int]]:

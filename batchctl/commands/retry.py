@@ -19,6 +19,7 @@ from batchctl.commands.equipment import Equipment
 from batchctl.commands.estimating import estimate
 from batchctl.commands.latest import Latest, Source, latest
 from batchctl.commands.unsent import Elsewhere, Unsent, find_elsewhere
+from batchctl.domain.checking import is_stricter
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK, ToldApart
 from batchctl.domain.errors import AccountProblem, Refused
@@ -29,6 +30,7 @@ from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round
 from batchctl.domain.money import Forecast
 from batchctl.domain.names import request_file_name
 from batchctl.domain.param_changes import ParamChange, shown, with_changes
+from batchctl.domain.plans import Depth
 from batchctl.domain.states import OPEN
 from batchctl.domain.tallies import Tally, shape_of
 from batchctl.files.cuts import CleanCopy, Copied
@@ -91,8 +93,8 @@ def rebuild(
 ) -> Rebuilt:
     """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder.
 
-    Raises InputProblem where the params that `changes` make cannot be sent, or a line that was never sent; then no file is
-    left. What is to be edited is checked once it was.
+    Raises InputProblem where the params that `changes` make cannot be sent, a line that was never sent, or the same with
+    other headers; then no file is left. What is to be edited is checked once it was.
     """
     number = job.rounds[-1].number + 1
     _clear_up_after_the_dead(tools, job, number)
@@ -123,9 +125,15 @@ def rebuild(
         warnings = 0
         if unsent.count and not changes and not is_for_editing:
             warnings = unsent.check(job)
-    if changes and chosen.requests:
+    # What is sent again as it was passes the check as it did, but for headers that take less than those it was sent with. What a
+    # person wants in a file is checked when it comes back.
+    is_other = target is None and any(
+        b.headers is not None and is_stricter(job.settings.headers, than=b.headers) for b in batches
+    )
+    if chosen.requests and (changes or is_other):
+        depth = Depth.FULL if changes else Depth(job.settings.depth)
         try:
-            warnings = check_anew(tools, job, path, called=request_file_name(job.name, number))
+            warnings = check_anew(tools, job, path, request_file_name(job.name, number), depth)
         except BaseException:
             discard(tools, job, rebuilt, keeps_file=False)
             raise

@@ -37,7 +37,7 @@ def run(tools: Equipment, job: Job, output: Output, *, max_rounds: int, yes: boo
         fetched = None if output.results == STDOUT else brought_home(tools, job, output, problem)
         try:
             again = _next_round(tools, job, max_rounds, Budget(yes=yes)) if problem is None else None
-        except (AccountProblem, Refused, UsageProblem) as stopping:
+        except (AccountProblem, InputProblem, Refused, UsageProblem) as stopping:
             return replace(fetched or brought_home(tools, job, output, None), problem=stopping)
         if again is None:
             return fetched or brought_home(tools, job, output, problem)

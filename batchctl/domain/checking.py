@@ -14,6 +14,8 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, cast
 
+from batchctl.domain.model import Headers
+
 CUSTOM_ID_PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
 MAX_CUSTOM_ID_CHARACTERS = 64
 
@@ -78,6 +80,12 @@ _required = itemgetter(*REQUIRED_PARAMS)
 _is_custom_id = re.compile(CUSTOM_ID_PATTERN).fullmatch
 _SUSPECT = REFUSED_PARAMS | CLIENT_PARAMS.keys()
 _SUSPECT_SINCE = _SUSPECT | SAMPLING_PARAMS
+
+
+def is_stricter(headers: Headers, than: Headers) -> bool:
+    """Whether requests that passed the check with other headers may fail it with these."""
+    forbids_sampling = than.api_version < NO_SAMPLING_SINCE <= headers.api_version
+    return forbids_sampling or (MAX_TOKENS_BETA in than.betas and MAX_TOKENS_BETA not in headers.betas)
 
 
 def envelope_faults(request: object, *, api_version: str) -> list[Fault]:

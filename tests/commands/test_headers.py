@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cases import few
-from program import Person, Ran, equipped, requests, sent_lines
+from program import Person, Ran, equipped, request, requests, sent_lines
 
 from batchctl.commands.headers import record_headers
 from batchctl.domain.errors import Refused
@@ -251,3 +251,92 @@ def test_an_answer_is_one_to_the_headers_that_were_recorded_with_the_intent(
         claimed = tools.ledger.claim_send(planned, tools.owner, tools.now(), created_after=None, api="")
         assert claimed is not None
         assert claimed.headers == Headers(betas=(KEPT,))
+
+
+# ---------------------------------------------------------------- headers that take less
+
+
+OLDER, NEWER = ("--api-version", "2023-06-01"), ("--api-version", "2026-10-21")
+LONG = "output-300k-2026-03-24"
+STRICTER = [
+    ([request(f"r-{n}", temperature=0.5) for n in range(6)], OLDER, NEWER, "temperature"),
+    (
+        [request(f"r-{n}", model="claude-opus-5-5", max_tokens=300_000) for n in range(6)],
+        ("--beta", LONG),
+        ("--no-beta", LONG),
+        "max_tokens",
+    ),
+]
+
+
+@pytest.mark.parametrize(("lines", "planned", "changed", "what"), few(STRICTER, 0))
+def test_what_is_left_is_checked_with_the_headers_it_is_sent_with(
+    person: Person, emulator: Running, lines: list[bytes], planned: tuple[str, ...], changed: tuple[str, ...], what: str
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "betas": [LONG]})
+    emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
+    path = person.write("in.jsonl", lines)
+    cut = ("--max-requests", "2", "--equal-sizes", "--parallel", "1")
+    assert person.run("submit", path, *planned, *cut).status == 4
+    job = status(person)["job"]
+    before = status(person, "--offline")
+    for verb in ("submit", "run", "retry"):
+        ran = person.run(verb, job, *changed)
+        assert ran.status == 5, ran.err
+        assert f"with these headers, {job}-rest: 4 of 4 lines cannot be sent" in ran.err
+        assert what in ran.err
+        assert "Traceback" not in ran.err
+    now = status(person, "--offline")
+    assert {**now, "elapsed_seconds": 0} == {**before, "elapsed_seconds": 0}, "nothing was changed"
+    assert len(emulator.batches()) == 1
+    assert person.run("submit", job).status == 0
+    assert not list((person.folder / ".batchctl" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(("lines", "planned", "changed", "what"), few(STRICTER, 1))
+def test_what_goes_again_is_checked_with_the_headers_it_is_sent_with(
+    person: Person, emulator: Running, lines: list[bytes], planned: tuple[str, ...], changed: tuple[str, ...], what: str
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "betas": [LONG], "outcomes": {"overloaded_error": 1.0}})
+    job = person.submitted("in.jsonl", lines, *planned)
+    assert person.run("fetch", job).status == 3
+    emulator.set_scenario({"batch_seconds": 0, "betas": [LONG]})
+    ran = person.run("retry", job, *changed)
+    assert ran.status == 5, ran.err
+    assert what in ran.err
+    assert len(emulator.batches()) == 1
+    assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
+    assert person.run("retry", job).status == 0
+
+
+def test_a_limit_of_a_model_that_is_only_warned_of_is_no_obstacle(person: Person, emulator: Running) -> None:
+    lines, planned, changed, _ = STRICTER[1]
+    emulator.set_scenario({"batch_seconds": 0, "betas": [LONG]})
+    emulator.add_fault({"on": "create", "fault": "status", "status": 401, "message": "no"})
+    assert person.run("submit", person.write("in.jsonl", lines), *planned).status == 4
+    ran = person.run("submit", "in.jsonl", *changed, "--check", "envelope")
+    assert ran.status == 0, ran.err
+    assert len(emulator.batches()) == 1
+
+
+@pytest.mark.slow
+def test_what_the_headers_of_a_job_take_no_more_can_be_edited(person: Person, emulator: Running) -> None:
+    """They became others when nothing that was left minded; what failed before does."""
+    lines, older, newer, _ = STRICTER[0]
+    plain = requests(2)
+    emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+    emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
+    path = person.write("in.jsonl", [*lines[:2], *(line.replace(b"r-0", b"s-0") for line in plain)])
+    assert person.run("submit", path, *older, "--max-requests", "2", "--equal-sizes", "--parallel", "1").status == 4
+    job = status(person)["job"]
+    assert person.run("submit", job, *newer).status == 0
+    emulator.set_scenario({"batch_seconds": 0})
+    ran = person.run("run", job, "--poll", "50ms")
+    assert ran.status == 5, ran.err
+    assert len(person.errors(job)) == 4, "what is known is on the disk"
+    assert person.run("retry", job).status == 5
+    assert person.run("retry", job, "--edit").status == 0
+    edited = person.folder / f"{job}.round-2.requests.jsonl"
+    edited.write_bytes(edited.read_bytes().replace(b', "temperature": 0.5', b""))
+    assert person.run("retry", "--from", edited.name).status == 0
+    assert person.run("fetch", job).status == 0
