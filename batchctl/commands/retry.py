@@ -22,7 +22,7 @@ from batchctl.commands.unsent import Elsewhere, Unsent, find_elsewhere
 from batchctl.domain.checking import is_stricter
 from batchctl.domain.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.domain.classifying import CLASS_OF_MARK, ToldApart
-from batchctl.domain.errors import AccountProblem, Refused
+from batchctl.domain.errors import AccountProblem, InputProblem, Refused
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.events import Planned
 from batchctl.domain.merging import without_plain_success
@@ -133,10 +133,15 @@ def rebuild(
     if chosen.requests and (changes or is_other):
         depth = Depth.FULL if changes else Depth(job.settings.depth)
         try:
-            warnings = check_anew(tools, job, path, request_file_name(job.name, number), depth)
-        except BaseException:
+            anew = check_anew(tools, job, path, request_file_name(job.name, number), depth)
+        except BaseException as stopped:
             discard(tools, job, rebuilt, keeps_file=False)
+            if isinstance(stopped, InputProblem) and not changes:
+                way = f"{stopped.hint}; to mend them in a file: batchctl retry {job.name} --edit"
+                raise InputProblem(f"with the headers of the job, {stopped.message}", hint=way) from stopped
             raise
+        # To those of the same bytes a person has said yes before.
+        warnings = anew if changes else warnings
     return replace(rebuilt, warnings=warnings)
 
 

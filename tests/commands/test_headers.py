@@ -304,6 +304,7 @@ def test_what_goes_again_is_checked_with_the_headers_it_is_sent_with(
     ran = person.run("retry", job, *changed)
     assert ran.status == 5, ran.err
     assert what in ran.err
+    assert f"batchctl retry {job} --edit" in ran.err
     assert len(emulator.batches()) == 1
     assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
     assert person.run("retry", job).status == 0
