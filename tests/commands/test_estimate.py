@@ -164,7 +164,7 @@ def test_earlier_answers_of_the_same_prompts_say_what_to_expect(person: Person) 
     person.submitted("old.jsonl", asked)
     assert person.run("fetch").status == 0
     with closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
-        db.execute("update usage set requests = 30, output_tokens = 210")
+        db.execute("update usage set requests = 30, output = 210")
     new = [request_line(f"new-{n}", f"another {n}", system="You sort mail.") for n in range(10)]
     found = told(person, person.write("new.jsonl", new), "--offline")
     assert found["models"][0]["output_tokens"]["expected"] == 70
