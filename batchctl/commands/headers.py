@@ -28,7 +28,7 @@ def record_headers(tools: Equipment, job: Job, headers: Headers) -> None:
             hint=f"see them with batchctl status {job.name} --json, then run the same command again",
         )
     changed = tools.ledger.job(job.name)
-    keep = sum(batch.state is not State.PLANNED and not batch.is_rest for batch in tools.ledger.batches(changed))
+    keep = sum(batch.state is not State.PLANNED and not batch.is_unattached for batch in tools.ledger.batches(changed))
     tools.tell(HeadersChanged(changed, keep))
 
 

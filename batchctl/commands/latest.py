@@ -70,7 +70,7 @@ class Latest:
         self.count = first.batch.count
         self.origin = first.batch.cut.first
         self.has_requests = first.has_requests
-        nothing = Mark.IN_NO_BATCH if first.batch.is_rest else Mark.UNANSWERED
+        nothing = Mark.IN_NO_BATCH if first.batch.is_unattached else Mark.UNANSWERED
         self.marks = bytearray(first.answers.marks) if first.answers else bytearray([nothing]) * self.count
         self._answered_by: dict[int, Source] = {}
         self._sent_by: dict[int, Source] = {}

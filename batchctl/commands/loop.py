@@ -107,7 +107,7 @@ class Loop:
         if not self._is_stuck:
             return
         job = self._tools.ledger.job(self._name)
-        batches = [b for b in self._tools.ledger.batches(job) if not b.is_rest]
+        batches = [b for b in self._tools.ledger.batches(job) if not b.is_unattached]
         doubts = [b for b in batches if b.state is State.SUBMITTING]
         if doubts and is_all_else_done(job, batches, self._verb.arrows, self._tools.now()):
             raise DoubtProblem(
@@ -117,7 +117,7 @@ class Loop:
 
     def _raise_if_held(self) -> None:
         """Results that are on the disk and are not used: nobody but a person can say whether they are ours."""
-        batches = [b for b in self._tools.ledger.batches(self._tools.ledger.job(self._name)) if not b.is_rest]
+        batches = [b for b in self._tools.ledger.batches(self._tools.ledger.job(self._name)) if not b.is_unattached]
         held = [b for b in batches if b.held]
         if held and Arrow.DOWNLOAD in self._verb.arrows:
             raise DoubtProblem(

@@ -29,18 +29,18 @@ def in_no_batch(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> in
 
     Which of them a round sent is in the numbers beside its file. Where these cannot be read it counts as none of them.
     """
-    rest = [b for b in batches if b.is_rest]
+    rest = [b for b in batches if b.is_unattached]
     if not rest:
         return 0
-    first = first_of_rest(rest)
+    first = first_unattached(rest)
     later = [(tools.workspace.origins(tools.workspace.resolve(r.request_file)), r.count) for r in job.rounds[1:]]
     sent = heapq.merge(*(_origins(path, count, first) for path, count in later))
     return sum(b.count for b in rest) - sum(1 for _ in groupby(sent))
 
 
-def first_of_rest(batches: Sequence[Batch]) -> int | None:
+def first_unattached(batches: Sequence[Batch]) -> int | None:
     """From which position in round 1 on its requests are in none of the attached batches; None where all are in one."""
-    return min((b.cut.first for b in batches if b.is_rest), default=None)
+    return min((b.cut.first for b in batches if b.is_unattached), default=None)
 
 
 def _origins(path: Path, count: int, first: int | None) -> Iterator[int]:

@@ -70,7 +70,7 @@ def open_round(tools: Equipment, job: Job) -> bool:
             f"{job.name} was attached without its input: what its requests were is not known",
             hint=f"batchctl attach {job.name} --input FILE",
         )
-    batches = [b for b in tools.ledger.batches(job) if not b.is_rest]
+    batches = [b for b in tools.ledger.batches(job) if not b.is_unattached]
     if any(b.state in OPEN for b in batches):
         return True
     waiting = [b for b in batches if not b.is_settled]

@@ -17,7 +17,7 @@ from typing import BinaryIO, Self
 from batchctl.commands.edited import check_anew
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.looking import patiently
-from batchctl.commands.picture import first_of_rest, in_no_batch
+from batchctl.commands.picture import first_unattached, in_no_batch
 from batchctl.commands.settling import SAMPLE_IDS, list_since
 from batchctl.domain.attaching import some_of
 from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, Refused
@@ -133,7 +133,7 @@ def find_elsewhere(tools: Equipment, job: Job, path: Path, origins: Path, count:
     seen = [one for one in listed if one.id not in known and _may_hold(one, since, most)]
     there = {one.id: ids for one in seen[:MOST_SAMPLED] if (ids := _some_ids(tools, one))}
     wanted = frozenset(chain(*here.values(), *there.values()))
-    held = _held(path, origins, count, first_of_rest(batches), wanted) if wanted else set()
+    held = _held(path, origins, count, first_unattached(batches), wanted) if wanted else set()
     for name, ids in (*here.items(), *there.items()):
         if custom_id := next((one for one in ids if one in held), None):
             raise Refused(
@@ -162,7 +162,7 @@ def _ids_of_other_jobs(tools: Equipment, job: Job, since: datetime | None) -> It
     for other in tools.ledger.jobs():
         if other.id == job.id or not other.has_requests:
             continue
-        batches = [b for b in tools.ledger.batches(other) if not b.is_rest and b.state is not State.REFUSED]
+        batches = [b for b in tools.ledger.batches(other) if not b.is_unattached and b.state is not State.REFUSED]
         young = [b for b in batches if since is None or b.created_at is None or b.created_at >= since]
         yield other.name, [custom_id for batch in young for custom_id in _ids_here(tools, other, batch)]
 

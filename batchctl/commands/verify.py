@@ -146,7 +146,7 @@ class _Verification:
         return RoundProof(
             number=of.number,
             requests=of.count,
-            batches=sum(not b.is_rest for b in mine),
+            batches=sum(not b.is_unattached for b in mine),
             requests_known=bool(of.request_file),
             fetched=sum(b.state is State.FETCHED for b in mine),
             results=results,

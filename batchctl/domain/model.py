@@ -253,7 +253,7 @@ class Batch:
         return self.cut.count
 
     @property
-    def is_rest(self) -> bool:
+    def is_unattached(self) -> bool:
         """No batch, and never to be one: the place in round 1 of lines that none of the attached batches holds."""
         return self.state is State.IN_NO_BATCH
 

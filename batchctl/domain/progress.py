@@ -102,7 +102,7 @@ def report(
     job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime, in_no_batch: int = 0
 ) -> JobReport:
     """`in_no_batch`: requests in none of the attached batches that no later round holds, either."""
-    batches = [b for b in batches if not b.is_rest]
+    batches = [b for b in batches if not b.is_unattached]
     stage = stage_of(job, batches, now)
     newest = job.rounds[-1].number
     merged = current_merge(job, batches)

@@ -126,7 +126,7 @@ def bill(
     """`batches` in the order of rounds and lines; `spent` by their ids. Raises whatever `pricing` raises."""
     days = {batch.id: price_day(job, batch) for batch in batches}
     # Lines that no batch holds cost nothing, and are no line of a bill.
-    batches = [batch for batch in batches if not batch.is_rest]
+    batches = [batch for batch in batches if not batch.is_unattached]
     numbers: dict[int, int] = {}
     bills = []
     for batch in batches:

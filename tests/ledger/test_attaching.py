@@ -94,7 +94,7 @@ def test_lines_in_no_batch_have_their_place_and_are_no_batch(ledger: Ledger) -> 
     assert ledger.job(job.name).count == 20
     *sent, last = ledger.batches(job)
     assert [b.cut for b in (*sent, last)] == [*CUTS, *rest]
-    assert (last.state, last.is_rest, last.is_settled, last.message_batch_id, last.attempt) == (
+    assert (last.state, last.is_unattached, last.is_settled, last.message_batch_id, last.attempt) == (
         State.IN_NO_BATCH,
         True,
         True,
