@@ -51,7 +51,12 @@ class Budget:
             tools.ledger.record_limit(job, self.limit)
 
     def hold(
-        self, amounts: Sequence[Decimal | None], why_unknown: str = "", hint: str = DEARER, if_unknown: str = UNKNOWN
+        self,
+        amounts: Sequence[Decimal | None],
+        why_unknown: str = "",
+        hint: str = DEARER,
+        if_unknown: str = UNKNOWN,
+        so_far: str = "nothing was sent",
     ) -> None:
         """Raises Refused where the most that each of the amounts comes to may be more than the limit in all."""
         if self.limit is None:
@@ -60,7 +65,7 @@ class Budget:
         if found is Standing.OVER:
             most = sum((amount for amount in amounts if amount is not None), Decimal(0))
             raise Refused(
-                f"may cost up to {dollars(most)} in all, more than the limit of ${self.limit} (--max-cost); nothing was sent",
+                f"may cost up to {dollars(most)} in all, more than the limit of ${self.limit} (--max-cost); {so_far}",
                 hint=hint,
             )
         if found is Standing.UNKNOWN and not self.yes:
@@ -120,16 +125,22 @@ def _why_unknown_before(job: Job | None) -> str:
 NO_LIMIT = Budget()
 
 
-def hold_again(tools: Equipment, job: Job) -> None:
-    """Before requests are sent once more whose earlier create may have been paid for: with that, within the job's limit.
+LOST = "a create whose answer was lost may be paid for, too"
+DEARER_THAN_TOLD = "what came home was dearer than the estimate"
 
-    Raises Refused, as `Budget.hold` does. A yes to what cannot be told was given when the round was agreed to.
+
+def hold_again(tools: Equipment, job: Job, why: str) -> None:
+    """In the middle of a round, once more is known of it than when it was agreed to: is it still within the job's limit?
+
+    `why`: LOST before requests are sent again whose earlier create may have been paid for; DEARER_THAN_TOLD once results came
+    home. Raises Refused, as `Budget.hold` does. A yes to what cannot be told was given when the round was agreed to.
     """
     if job.max_cost is None:
         return
     Budget(limit=job.max_cost, yes=True).hold(
         [amount for amount in most_of(tools, job) if amount is not None],
-        hint=f"a create whose answer was lost may be paid for, too; raise the limit: batchctl submit {job.name} --max-cost USD",
+        hint=f"{why}; raise the limit: batchctl submit {job.name} --max-cost USD",
+        so_far="nothing more was sent",
     )
 
 

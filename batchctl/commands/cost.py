@@ -27,14 +27,17 @@ def cost(
     batches = tuple(replace(b, usage_unread=found[b.id].usage_unread) if b.id in found else b for b in batches)
     spent = {**tools.ledger.spent(job), **{batch_id: verified.spent for batch_id, verified in found.items()}}
     if at is not None or anew:
-        return bill(_as_it_is_now(tools, job), batches, spent, lambda one, day: tools.book.sheet(one.model, at or day))
-    return bill(_as_it_is_now(tools, job), batches, spent, _for_limit(tools) if is_for_limit else _of_its_time(tools))
+        pricing: Pricing = lambda one, day: tools.book.sheet(one.model, at or day)  # noqa: E731 - as the two others
+    else:
+        pricing = _for_limit(tools) if is_for_limit else _of_its_time(tools)
+    return bill(_as_it_is_now(tools, job), batches, spent, pricing, _forgotten(tools, job))
 
 
 def total(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> Total | None:
     """As the ledger has it. Never raises for the prices: nothing that was paid for is kept back because of them."""
     try:
-        return bill(_as_it_is_now(tools, job), batches, tools.ledger.spent(job), _of_its_time(tools)).total
+        spent, pricing = tools.ledger.spent(job), _of_its_time(tools)
+        return bill(_as_it_is_now(tools, job), batches, spent, pricing, _forgotten(tools, job)).total
     except LedgerProblem:
         raise
     except BatchctlError as problem:
@@ -69,6 +72,11 @@ def _for_limit(tools: LightEquipment) -> Pricing:
         return relied_on if relied_on is None or one.sheet is None else dearest(relied_on, one.sheet)
 
     return pricing
+
+
+def _forgotten(tools: LightEquipment, job: Job) -> int:
+    """Batches that had a name when they were given up: they were made, and are paid for as far as they ran."""
+    return len(tools.ledger.given_up(job)) - len(tools.ledger.presumed(job))
 
 
 def _as_it_is_now(tools: LightEquipment, job: Job) -> Job:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from batchctl.commands.budget import hold_again
+from batchctl.commands.budget import DEARER_THAN_TOLD, LOST, hold_again
 from batchctl.commands.canceling import cancel
 from batchctl.commands.downloading import download
 from batchctl.commands.equipment import Equipment
@@ -52,6 +52,8 @@ class Loop:
         # By the steady clock: a look is never put off by a clock that was set.
         self._look_due: float | None = None
         self._is_stuck = False
+        # Batches on the disk when the limit was held against them.
+        self._at_home = 0
         # Results that cannot be held against the requests keep no others from coming.
         self._unverified: dict[int, BatchctlError] = {}
 
@@ -165,6 +167,9 @@ class Loop:
                 tools.ledger.record_pause(job, why_stopped(problem))
             raise
         batches = tools.ledger.batches(job)
+        if sends and (at_home := sum(b.state is State.FETCHED for b in batches)) != self._at_home:
+            hold_again(tools, job, DEARER_THAN_TOLD)
+            self._at_home = at_home
         refuse_other_account(tools, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
 
@@ -192,7 +197,7 @@ class Loop:
             return
         if batch.unknown_creates or batch.unproven_refusals:
             # An earlier create of these requests may be paid for, too.
-            hold_again(self._tools, job)
+            hold_again(self._tools, job, LOST)
         send(self._tools, job, batch)
 
 

@@ -465,9 +465,11 @@ def _of_model(model: str, groups: Sequence[_Weighed], sheet: Sheet | None, limit
 def _costs(of: _Weighed, sheet: Sheet, limit: Sheet, lane: Lane) -> Range[Decimal]:
     """`limit`: the prices of high."""
     cached = of.tally.ttl and (_may_cache_all(of) or of.prefix.high >= of.least)
+    # A list of private prices may have any of them dearer than the others.
+    rates = (Decimal(0), Decimal(1)) if cached else ()
     low = [
         _input_cost(of, sheet, lane, "low", None),
-        *([_input_cost(of, sheet, lane, "low", Decimal(1), is_all=_may_cache_all(of))] if cached else []),
+        *(_input_cost(of, sheet, lane, "low", rate, is_all=_may_cache_all(of)) for rate in rates),
     ]
     expected = _input_cost(of, sheet, lane, "expected", EXPECTED_HIT_RATE if _is_cached(of) else None)
     return Range(
@@ -480,7 +482,7 @@ def _costs(of: _Weighed, sheet: Sheet, limit: Sheet, lane: Lane) -> Range[Decima
 def _most(of: _Weighed, sheet: Sheet, lane: Lane) -> Decimal:
     """Whatever each request comes to, none is dearer than at the dearest step that the longest of its length can reach.
 
-    Nothing is read from a cache: the share of reads is promised by nobody.
+    What may be cached is all written, all read, or none of it is in a cache, whichever is the dearest: nobody promises a share.
     """
     tally, total, left = of.tally, Decimal(0), of.output.high
     geo = "" if tally.inference_geo == GLOBAL_GEO else DEAREST_GEO
@@ -488,9 +490,11 @@ def _most(of: _Weighed, sheet: Sheet, lane: Lane) -> Decimal:
     for one in sorted(of.lengths, key=lambda length: -length.longest):
         tokens, answers = one.tokens.high, min(left, one.requests * tally.most_max_tokens)
         cached = tokens if _may_cache_all(of) else min(tokens, one.requests * of.prefix.high)
-        written = _used(tokens, cached if tally.ttl else 0, tally.ttl, Decimal(0))
+        lives = (SHORT, LONG) if tally.ttl == LONG else (SHORT,) if tally.ttl else ()
+        ways = [_used(tokens, cached, ttl, Decimal(read)) for ttl in lives for read in (0, 1)]
+        ways.append(Usage(input_tokens=tokens))
         prices = [step.of(lane) for step in sheet.steps if step.over <= step_of(one.longest)]
-        total += max(cost(written, one, geo) for one in prices)
+        total += max(cost(way, one, geo) for way in ways for one in prices)
         total += max(cost(Usage(output_tokens=answers), one, geo) for one in prices)
         left -= answers
     return total

@@ -122,8 +122,12 @@ def bill(
     batches: Sequence[Batch],
     spent: Mapping[int, Sequence[Spent]],
     pricing: Pricing,
+    forgotten: int = 0,
 ) -> Bill:
-    """`batches` in the order of rounds and lines; `spent` by their ids. Raises whatever `pricing` raises."""
+    """`batches` in the order of rounds and lines; `spent` by their ids. Raises whatever `pricing` raises.
+
+    `forgotten`: batches that the API did not know any more, and whose requests were sent again.
+    """
     days = {batch.id: price_day(job, batch) for batch in batches}
     # Lines that no batch holds cost nothing, and are no line of a bill.
     batches = [batch for batch in batches if not batch.is_unattached]
@@ -144,7 +148,7 @@ def bill(
     models = joined(one.models for one in bills)
     return Bill(
         job=job,
-        total=_total(job, bills, models),
+        total=_total(job, bills, models, forgotten),
         models=models,
         rounds=tuple(_round(job, number, bills) for number in numbers),
         batches=tuple(bills),
@@ -196,7 +200,7 @@ def _free(bills: Sequence[BatchBill]) -> RequestCounts:
     return RequestCounts(errored=counts.errored, canceled=counts.canceled, expired=counts.expired)
 
 
-def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part]) -> Total | None:
+def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part], forgotten: int) -> Total | None:
     if not any(one.unread is not None or one.batch.state is State.FETCHED for one in bills):
         return None
     cost = whole(models)
@@ -205,7 +209,7 @@ def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part]) -> 
         batch=cost.batch,
         real_time=cost.real_time,
         unknown=tuple(_unknown(bills, models)),
-        beyond=tuple(_beyond(job, bills)),
+        beyond=tuple(_beyond(job, bills, forgotten)),
         sources=tuple(sorted({sheet.source for sheet in sheets})),
         days=tuple(sorted({sheet.day for sheet in sheets})),
         cache=cost.cache,
@@ -223,7 +227,7 @@ def _unknown(bills: Sequence[BatchBill], models: Mapping[str, Part]) -> Iterable
         yield f"what the answers of {_several(lost, 'batch', 'batches')} used is not known"
 
 
-def _beyond(job: Job, bills: Sequence[BatchBill]) -> Iterable[str]:
+def _beyond(job: Job, bills: Sequence[BatchBill], forgotten: int) -> Iterable[str]:
     if unread := sum(one.unread or 0 for one in bills):
         yield f"{_several(unread, 'answer')} without a usage that can be read"
     fetched = [one.batch for one in bills if one.batch.state is State.FETCHED]
@@ -234,6 +238,8 @@ def _beyond(job: Job, bills: Sequence[BatchBill]) -> Iterable[str]:
     under_way = [one for one in bills if one.batch.state in UNDER_WAY and not one.batch.is_removed]
     if left := sum(one.unread is None for one in under_way):
         yield f"{_several(left, 'batch', 'batches')} not fetched yet"
+    if forgotten:
+        yield f"{_several(forgotten, 'batch', 'batches')} that the API did not know any more, sent again as others"
     if twice := len(job.surplus) + len(job.paid_twice):
         yield f"{_several(twice, 'batch', 'batches')} at the API with requests sent a second time"
 

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from builders import request_line
 from cases import few
+from faults.changes import Change, Operation
+from faults.changing import When, changing
 from processes import at_a_terminal
 from program import Person, requests
 
-from batchctl.emulator.running import Running
+from batchctl.emulator.running import Running, running
 from batchctl.ledger.ledger import Ledger
 
 CREATE = "POST /v1/messages/batches"
@@ -120,6 +122,31 @@ def test_what_has_no_known_price_is_not_within_any_limit_until_somebody_says_yes
 
 SEARCH: dict[str, Any] = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
 ELSEWHERE = {"type": "document", "source": {"type": "url", "url": "https://example.com/long.pdf"}}
+
+
+FIFTY_SEARCHES = Operation(
+    "fifty searches",
+    lambda usage: isinstance(usage, dict),
+    lambda usage: {**usage, "server_tool_use": {"web_search_requests": 50}},
+)
+
+
+@pytest.mark.slow
+def test_what_came_home_dearer_than_it_was_told_stops_what_is_not_sent_yet(tmp_path: Path) -> None:
+    """A person said yes to what searches may cost, which nobody knew, and not to more than the limit."""
+    with changing() as layer, running({"batch_seconds": 0.5, "limits": {"queue": 5}}) as emulator:
+        layer.begin(Change("results", ("result", "message", "usage"), FIFTY_SEARCHES), When.ALWAYS)
+        shopper = Person(tmp_path, emulator.base_url, agrees=False)
+        shopper.write("in.jsonl", [request_line(f"r-{n}", **SEARCH) for n in range(20)])
+        ran = shopper.run("run", "in.jsonl", "--max-cost", "1", "--yes", "--max-requests", "5")
+        said = " ".join(ran.err.split())
+        assert ran.status == 6, said
+        assert "more than the limit of $1 (--max-cost); nothing more was sent" in said
+        assert "what came home was dearer than the estimate; raise the limit: batchctl submit in-" in said
+        assert len(emulator.batches()) < 4
+        # A higher limit, and it goes on to its end.
+        assert shopper.run("run", "@last", "--max-cost", "11", "--yes").status == 0
+        assert len(emulator.batches()) == 4
 
 
 @pytest.mark.parametrize("params", few([SEARCH, {"messages": [{"role": "user", "content": [ELSEWHERE]}]}], 1))

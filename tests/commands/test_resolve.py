@@ -291,6 +291,9 @@ def test_a_batch_the_api_no_longer_knows_is_a_persons_decision(unwatched: Runnin
     unwatched.set_scenario({"batch_seconds": 0})
     assert person.run("run", path, "--poll", "50ms").status in {0, 3}
     assert unwatched.requests()[CREATE] == 2
+    said = person.run("cost").out
+    assert "at least $" in said
+    assert "not in it: 1 batch that the API did not know any more, sent again as others" in " ".join(said.split())
 
 
 def test_a_batch_the_api_no_longer_knows_counts_against_the_limit_where_it_is_sent_again(

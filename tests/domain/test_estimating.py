@@ -366,6 +366,25 @@ def test_low_is_not_above_what_it_comes_to_whatever_is_read_of_several_marks(ttl
     assert low <= expected
 
 
+@pytest.mark.parametrize("ttl", ["5m", "1h"])
+@pytest.mark.parametrize("dearest", ["input", "write_5m", "write_1h", "read"])
+@pytest.mark.parametrize("marks_messages", [True, False])
+def test_whichever_class_is_the_dearest_what_may_be_cached_comes_to_no_more_than_high(
+    dearest: str, ttl: str, *, marks_messages: bool
+) -> None:
+    """A list of private prices may have any of them dearer than the others."""
+    classes = ("input", "write_5m", "write_1h", "read")
+    one = Prices(**{name: MILLION * (9 if name == dearest else 1) for name in classes}, output=MILLION)
+    marked = tally(10, **SHARED, ttl=ttl, breakpoints=1, marks_messages=marks_messages)
+    found = estimate(all_counted(marked, 1000, prefix_tokens=600), m=sheet(Step(over=0, batch=one, real_time=one)))
+    low, expected, high = amounts(found.forecast)
+    own = 0 if marks_messages else 4080
+    is_possible = dearest != "write_1h" or ttl == "1h"
+    assert high == (10_200 - own) * (9 if is_possible else 1) + own * (9 if dearest == "input" else 1) + 10
+    assert low <= expected <= high
+    assert low < high
+
+
 def test_a_mark_on_too_little_is_said_to_do_nothing() -> None:
     found = estimate(all_counted(tally(10, **SHARED, ttl="1h", breakpoints=1), 1000, prefix_tokens=400))
     assert amounts(found.forecast)[1] == 5000 + 25
