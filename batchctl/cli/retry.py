@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
-from batchctl.cli.wiring import Common, run
+from batchctl.cli.wiring import Common, continued_by, run
 from batchctl.commands import retry as retrying
 from batchctl.commands.budget import Budget
 from batchctl.commands.edited import check_rest
@@ -76,11 +76,19 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
                 return status
             agreed_to = _agreed(tools, screen, job, rebuilt, wanted)
             _record(tools, seen, job, agreed_to, wanted)
-        report = send_rest(tools, tools.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
+        # What makes a round is not repeated: the same words would ask for another one.
+        with continued_by(_going_on(job, wanted)):
+            report = send_rest(tools, tools.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
 
     run(common, command)
+
+
+def _going_on(job: Job, wanted: Retry) -> str:
+    """The command that sends the rest of a round. A yes to what cannot be told holds against a limit only where it is said."""
+    needs_yes = wanted.budget.yes and wanted.budget.of(job).limit is not None
+    return f"batchctl retry {job.name}{' --yes' if needs_yes else ''}"
 
 
 def _refuse_what_is_not_used(wanted: Retry) -> None:

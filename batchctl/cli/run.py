@@ -7,7 +7,7 @@ from typing import NoReturn
 from batchctl.cli import submit as submitting
 from batchctl.cli.fetch import shown
 from batchctl.cli.outputs import Named, held_output
-from batchctl.cli.wiring import Common
+from batchctl.cli.wiring import Common, continued_by
 from batchctl.cli.wiring import run as run_command
 from batchctl.commands import run as running
 from batchctl.commands.equipment import Equipment
@@ -24,16 +24,20 @@ from batchctl.render.screen import Screen
 def run(common: Common, wanted: Submission, *, files: Named, max_rounds: int) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = _job(tools, screen, wanted)
-        job = submitting.resumed(tools, screen, job, wanted, is_new=is_new)
-        if not is_new:
-            tell_what_is_left(tools, job)
-        output = held_output(tools, job, files)
-        screen.watch(report_of(tools, job), output.results, has_looked=False)
-        try:
-            fetched = running.run(tools, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
-        except Stopped:
-            screen.come_back(f"batchctl run {job.name}")
-            raise
+        again = f"batchctl run {job.name}"
+        # The same words with --again would send, and pay for, the input once more.
+        with continued_by(again if wanted.again else ""):
+            job = submitting.resumed(tools, screen, job, wanted, is_new=is_new)
+            if not is_new:
+                tell_what_is_left(tools, job)
+            output = held_output(tools, job, files)
+            screen.watch(report_of(tools, job), output.results, has_looked=False)
+            try:
+                fetched = running.run(tools, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
+            except Stopped:
+                if not wanted.again:
+                    screen.come_back(again)
+                raise
         return shown(fetched, screen)
 
     run_command(common, command)

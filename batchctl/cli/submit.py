@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import status_of_sending
-from batchctl.cli.wiring import Common, ask, run, stdin
+from batchctl.cli.wiring import Common, ask, continued_by, run, stdin
 from batchctl.commands import submit as submitting
 from batchctl.commands.edited import check_rest
 from batchctl.commands.equipment import Equipment
@@ -24,8 +24,10 @@ from batchctl.render.screen import Screen
 def submit(common: Common, wanted: Submission) -> NoReturn:
     def command(tools: Equipment, screen: Screen) -> int:
         job, is_new = job_to_send(tools, screen, wanted)
-        job = resumed(tools, screen, job, wanted, is_new=is_new)
-        report = submitting.send_rest(tools, job, is_new=is_new, waits=wanted.waits)
+        # The same words with --again would send, and pay for, the input once more.
+        with continued_by(f"batchctl submit {job.name}" if wanted.again else ""):
+            job = resumed(tools, screen, job, wanted, is_new=is_new)
+            report = submitting.send_rest(tools, job, is_new=is_new, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
 

@@ -29,6 +29,7 @@ from batchctl.render.typed import Given
 
 LEFTOVERS_AFTER = timedelta(days=2)
 PRICES_VARIABLE = "BATCHCTL_PRICES"
+SAME_CONTINUES = "the same command continues"
 
 
 class Stoppable(Protocol):
@@ -103,9 +104,12 @@ def run_with(
     except BatchctlError as problem:
         status = OF_PROBLEM[type(problem)]
         screen.problem(problem, status)
-    except (Stopped, KeyboardInterrupt):
+    except (Stopped, KeyboardInterrupt) as stopped:
         status = INTERRUPTED
-        screen.note(f"stopped; {common.standing}: the same command continues")
+        continuing = stopped.command if isinstance(stopped, Stopped) else ""
+        screen.note(f"stopped; {common.standing}{'' if continuing else f': {SAME_CONTINUES}'}")
+        if continuing:
+            screen.come_back(continuing)
     except BrokenPipeError:
         leave_quietly()
     except OSError as error:
@@ -131,13 +135,25 @@ def _in_time(common: Common, command: Callable[[Tools, Screen], int], tools: Too
     """Raises TimedOut where it was the time that stopped it, and not a person."""
     try:
         return command(tools, screen)
-    except Stopped:
+    except Stopped as stopped:
         if not tools.stop.is_timed_out():
             raise
         raise TimedOut(
             f"not finished within the --timeout; {common.standing}, and nothing is lost",
-            hint="the same command continues",
+            hint=stopped.command or SAME_CONTINUES,
         ) from None
+
+
+@contextlib.contextmanager
+def continued_by(command: str) -> Iterator[None]:
+    """Name this command to whoever stops what is in the block: the one that was typed would not continue it.
+
+    An empty one: it would.
+    """
+    try:
+        yield
+    except Stopped as stopped:
+        raise Stopped(command or stopped.command) from None
 
 
 @contextlib.contextmanager

@@ -68,7 +68,14 @@ class LedgerProblem(BatchctlError):
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM: no new step is taken. Nothing is lost and nothing is canceled."""
+    """Ctrl-C, SIGTERM or the end of a --timeout: no new step is taken. Nothing is lost and nothing is canceled.
+
+    `command`: what goes on from there; empty where the command that was stopped does.
+    """
+
+    def __init__(self, command: str = "") -> None:
+        super().__init__(command)
+        self.command = command
 
 
 class ApiFailure(Exception):

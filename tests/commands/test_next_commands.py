@@ -1,8 +1,14 @@
 """What `next:`, `try:` and warnings name works as it is printed, from another folder."""
 
+import os
 import re
 import shlex
+import signal
+import sqlite3
+import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +165,48 @@ def _of_credit(here: Elsewhere) -> Ran:
     return ran
 
 
+def _wait_no_longer(here: Elsewhere) -> None:
+    """The wait that the API asked for is over."""
+    with closing(sqlite3.connect(here.workspace / "ledger.db")) as db, db:
+        db.execute("update job set hold_until = null")
+        db.execute("update batch set not_before = null")
+
+
+def _of_a_stopped_retry(here: Elsewhere) -> Ran:
+    here.emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
+    _sent(here, requests(2))
+    assert here.run("fetch").status == 3
+    here.emulator.add_fault({"on": "create", "fault": "queue_full", "retry_after": 600})
+    ran = _interrupted(here, lambda: here.run("retry", "--set", "max_tokens=99", "--yes"))
+    _wait_no_longer(here)
+    return ran
+
+
+def _interrupted(here: Elsewhere, command: Callable[[], Ran]) -> Ran:
+    """By Ctrl-C, once the API has refused a batch for now."""
+
+    def interrupt() -> None:
+        while here.emulator.unfired():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    pressing = threading.Thread(target=interrupt, daemon=True)
+    pressing.start()
+    ran = command()
+    pressing.join()
+    assert ran.status == 130, ran.err
+    return ran
+
+
+def _of_a_stopped_second_sending(here: Elsewhere) -> Ran:
+    _sent(here, requests(2))
+    here.emulator.add_fault({"on": "create", "fault": "queue_full", "retry_after": 600})
+    ran = _sent(here, requests(2), "--again", "--timeout", "2s")
+    assert ran.status == 8
+    _wait_no_longer(here)
+    return ran
+
+
 def _of_what_runs(here: Elsewhere) -> Ran:
     here.emulator.set_scenario({"batch_seconds": 0.05})
     return _sent(here, requests(3))
@@ -185,11 +233,13 @@ SCENES: list[tuple[Callable[[Elsewhere], Ran], list[str]]] = [
     (_of_credit, ["retry"]),
     (_of_what_runs, ["status", "fetch"]),
     (_of_an_estimate, ["submit"]),
+    (_of_a_stopped_retry, ["retry"]),
+    (_of_a_stopped_second_sending, ["submit"]),
 ]
 
 
 @pytest.mark.parametrize(
-    ("scene", "verbs"), few(SCENES, 3, 6, 14), ids=[scene.__name__.removeprefix("_of_") for scene, _ in SCENES]
+    ("scene", "verbs"), few(SCENES, 3, 6, 14, 16), ids=[scene.__name__.removeprefix("_of_") for scene, _ in SCENES]
 )
 def test_what_is_told_works_as_it_is_printed_from_another_folder(
     elsewhere: Elsewhere, scene: Callable[[Elsewhere], Ran], verbs: list[str]
