@@ -115,15 +115,15 @@ def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
     """Whether a round is still to be sent, as it was agreed to: no other is made before that."""
     if not retrying.open_round(tools, job):
         return False
-    if wanted.is_particular:
-        raise Refused(
-            f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
-            hint=f"batchctl retry {job.name}, without options, sends the rest of it",
-        )
     if job.canceled_at is not None:
         raise Refused(
             f"{job.name} was canceled: what was not sent then goes only after a yes",
             hint=f"batchctl submit {job.name} --yes",
+        )
+    if wanted.is_particular:
+        raise Refused(
+            f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
+            hint=f"batchctl retry {job.name}, without options, sends the rest of it",
         )
     wanted.budget.of(job).hold_rest(tools, job)
     check_rest(tools, seen, job.settings.headers)

@@ -6,7 +6,6 @@ import shlex
 import signal
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -108,6 +107,11 @@ def _of_unsent(here: Elsewhere) -> Ran:
     return ran
 
 
+def _of_a_canceled_round(here: Elsewhere) -> Ran:
+    _of_unsent(here)
+    return here.run("retry", "--include-canceled", "--yes")
+
+
 def _of_an_unknown_type(here: Elsewhere) -> Ran:
     here.emulator.add_fault({"on": "results", "fault": "unknown_result_type"})
     _sent(here, requests(3))
@@ -185,9 +189,11 @@ def _of_a_stopped_retry(here: Elsewhere) -> Ran:
 def _interrupted(here: Elsewhere, command: Callable[[], Ran]) -> Ran:
     """By Ctrl-C, once the API has refused a batch for now."""
 
+    waiting = threading.Event()
+
     def interrupt() -> None:
         while here.emulator.unfired():
-            time.sleep(0.01)
+            waiting.wait(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     pressing = threading.Thread(target=interrupt, daemon=True)
@@ -233,13 +239,14 @@ SCENES: list[tuple[Callable[[Elsewhere], Ran], list[str]]] = [
     (_of_credit, ["retry"]),
     (_of_what_runs, ["status", "fetch"]),
     (_of_an_estimate, ["submit"]),
+    (_of_a_canceled_round, ["submit"]),
     (_of_a_stopped_retry, ["retry"]),
     (_of_a_stopped_second_sending, ["submit"]),
 ]
 
 
 @pytest.mark.parametrize(
-    ("scene", "verbs"), few(SCENES, 3, 6, 14, 16), ids=[scene.__name__.removeprefix("_of_") for scene, _ in SCENES]
+    ("scene", "verbs"), few(SCENES, 3, 6, 14, 16, 17), ids=[scene.__name__.removeprefix("_of_") for scene, _ in SCENES]
 )
 def test_what_is_told_works_as_it_is_printed_from_another_folder(
     elsewhere: Elsewhere, scene: Callable[[Elsewhere], Ran], verbs: list[str]
