@@ -36,6 +36,13 @@ def find_job(ledger: Questions, word: str | None, *, may_be_file: bool = False) 
     return by_batch
 
 
+def find_whole(ledger: Questions, word: str) -> Job | None:
+    """By its whole name, or `@last`, for what sends: a mistyped file is no job. None where no job is called so."""
+    if word == LAST:
+        return find_job(ledger, word)
+    return next((job for job in ledger.jobs() if job.name == word), None)
+
+
 def matching(jobs: list[Job], word: str) -> list[Job]:
     """The one of that name, else all whose name begins with it."""
     exact = [job for job in jobs if job.name == word]

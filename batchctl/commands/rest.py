@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.estimating import estimate
+from batchctl.commands.finding import find_whole
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.model import Batch, Job, State
@@ -37,8 +38,8 @@ def is_input(word: str) -> bool:
 
 
 def named_job(tools: LightEquipment, word: str) -> Job | None:
-    """The job of that whole name, where no input is called so. None where there is none."""
-    return None if is_input(word) else next((job for job in tools.ledger.jobs() if job.name == word), None)
+    """The job of that whole name, or the last one, where no input is called so. None where there is none."""
+    return None if is_input(word) else find_whole(tools.ledger, word)
 
 
 def rest_of(tools: LightEquipment, job: Job) -> Rest:

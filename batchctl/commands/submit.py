@@ -4,9 +4,11 @@ import shlex
 from pathlib import Path
 
 from batchctl.commands.equipment import Equipment
+from batchctl.commands.finding import find_whole
 from batchctl.commands.loop import Loop, Verb
 from batchctl.commands.picture import in_no_batch, report_of
 from batchctl.commands.planning import Input, Planner
+from batchctl.commands.rest import is_input
 from batchctl.commands.submission import Submission
 from batchctl.domain.continuing import already_sent
 from batchctl.domain.errors import InputProblem, UsageProblem
@@ -18,24 +20,22 @@ from batchctl.domain.plans import Scan
 from batchctl.domain.progress import JobReport
 from batchctl.domain.states import OPEN
 from batchctl.domain.steps import Arrow
-from batchctl.files.inputs import STDIN, absolute, input_name, is_spooled, sha256_of, stat
+from batchctl.files.inputs import absolute, input_name, is_spooled, sha256_of, stat
 
 ARROWS = frozenset({Arrow.SEND, Arrow.SETTLE})
 
 
 def known_job(tools: Equipment, wanted: Submission) -> Job | None:
     """A job this can only be: named instead of a path, or unfinished with a file that is unchanged since it was planned."""
-    jobs = tools.ledger.jobs()
-    path = Path(wanted.path)
-    if wanted.path != STDIN and (not path.exists() or path.is_dir()):
-        # By its whole name only: this sends, and a mistyped file is no job.
-        return next((job for job in jobs if job.name == wanted.path), None)
+    if not is_input(wanted.path):
+        return find_whole(tools.ledger, wanted.path)
     if wanted.again or is_spooled(wanted.path):
         return None
+    path = Path(wanted.path)
     now = stat(path)
     same = [
         job
-        for job in jobs
+        for job in tools.ledger.jobs()
         if job.input_path == absolute(path)
         and (job.input_size, job.input_mtime_ns) == (now.st_size, now.st_mtime_ns)
         and (wanted.goes_on or is_open(tools, job))

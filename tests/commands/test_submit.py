@@ -144,6 +144,23 @@ def _partly_sent(person: Person, emulator: Running, lines: list[bytes]) -> str:
     return str(job["job"])
 
 
+def test_the_last_job_is_sent_by_the_word_for_it(person: Person, emulator: Running) -> None:
+    assert "holds no job yet" in person.run("submit", "@last").err
+    lines = requests(5)
+    job = _partly_sent(person, emulator, lines)
+    ran = person.run("submit", "@last", "--dry-run")
+    assert (ran.status, ran.err.splitlines()[-1]) == (0, f"next: batchctl submit {job}")
+    assert person.run("submit", "@last", "--show", "2").out == f'{{"requests":[{lines[3].decode()}]}}\n'
+    ran = person.run("submit", "@last", "--yes")
+    assert (ran.status, ran.job) == (0, job), ran.err
+    assert person.run("submit", "@last").status == 6
+
+
+def test_a_file_with_the_word_for_the_last_job_is_an_input(person: Person, emulator: Running) -> None:
+    job = person.submitted("in.jsonl", requests(2))
+    assert person.submitted("@last", requests(3, "x")) != job
+
+
 def test_a_dry_run_of_a_job_shows_what_is_left_of_it(person: Person, emulator: Running) -> None:
     lines = requests(5)
     job = _partly_sent(person, emulator, lines)
