@@ -13,10 +13,10 @@ from batchctl.commands.picture import report_of
 from batchctl.render.screen import Screen
 
 
-def cost(common: Common, word: str | None, *, at: str, wide: bool) -> NoReturn:
+def cost(common: Common, word: str | None, *, at: str | None, wide: bool) -> NoReturn:
     def command(tools: LightEquipment, screen: Screen) -> int:
         job = find_job(tools.ledger, word)
-        day = None if not at else tools.clock.now().date() if at == TODAY else date.fromisoformat(at)
+        day = None if at is None else tools.clock.now().date() if at == TODAY else date.fromisoformat(at)
         screen.cost(
             costing.cost(tools, job, at=day, anew=common.prices is not None),
             report_of(tools, job).next_command,

@@ -399,7 +399,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="From the ledger alone;
 ExitStatus = Annotated[bool, typer.Option("--exit-status", help="Exit with the state of the job: 0, 3, 4, 7 or 8.")]
 Batches = Annotated[bool, typer.Option("--batches", help="Every batch in a row of its own; the same as -o wide.")]
 At = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--at",
         parser=_day,

@@ -58,6 +58,18 @@ def nothing_recorded(person: Person) -> bool:
         ledger.close()
 
 
+def test_no_network_is_waited_out_as_long_as_a_person_allows(person: Person, emulator: Running) -> None:
+    batches = made(emulator, requests(2))
+    there = person.variables["ANTHROPIC_BASE_URL"]
+    person.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
+    ran = person.run("attach", *batches, "--timeout", "300ms")
+    assert ran.status == 8, ran.err
+    assert "not finished within the --timeout" in ran.err
+    assert nothing_recorded(person)
+    person.variables["ANTHROPIC_BASE_URL"] = there
+    assert attached(person, *batches)
+
+
 # ---------------------------------------------------------------- without the input
 
 

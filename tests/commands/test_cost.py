@@ -474,7 +474,7 @@ def test_what_came_home_before_prices_were_recorded_is_priced_as_ever(person: Pe
     assert _batch_usd(person) == 2 * then
 
 
-@pytest.mark.parametrize("day", ["yesterday", "2026-13-01"])
+@pytest.mark.parametrize("day", ["yesterday", "2026-13-01", "", " "])
 def test_a_day_that_is_none_is_refused(person: Person, day: str) -> None:
     person.submitted("in.jsonl", requests(1))
     ran = person.run("cost", "@last", "--at", day)
