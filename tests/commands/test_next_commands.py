@@ -186,6 +186,16 @@ def _of_a_stopped_retry(here: Elsewhere) -> Ran:
     return ran
 
 
+def _of_a_stopped_second_run(here: Elsewhere) -> Ran:
+    _sent(here, requests(2))
+    here.emulator.add_fault({"on": "create", "fault": "queue_full", "retry_after": 600})
+    path = here.person.folder / "in put.jsonl"
+    ran = _interrupted(here, lambda: here.run("run", path, "--again", "--poll", "50ms"))
+    assert "the same command" not in ran.err
+    _wait_no_longer(here)
+    return ran
+
+
 def _interrupted(here: Elsewhere, command: Callable[[], Ran]) -> Ran:
     """By Ctrl-C, once the API has refused a batch for now."""
 
@@ -242,6 +252,7 @@ SCENES: list[tuple[Callable[[Elsewhere], Ran], list[str]]] = [
     (_of_a_canceled_round, ["submit"]),
     (_of_a_stopped_retry, ["retry"]),
     (_of_a_stopped_second_sending, ["submit"]),
+    (_of_a_stopped_second_run, ["run"]),
 ]
 
 
