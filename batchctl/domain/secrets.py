@@ -13,6 +13,10 @@ SHOWN = "..."
 LEAST_CHARACTERS = 6
 # Of a secret at the end of a text that was cut.
 LEAST_BEGINNING = 8
+# Of a spelling that may be spread over words: a shorter one may come about where two ordinary words meet.
+LEAST_SPREAD = 12
+# Of a secret, before or behind what masks the rest.
+LEAST_UNMASKED = 4
 # Headers that say how to talk, whoever sets them.
 NO_SECRETS = frozenset(
     {"accept", "anthropic-beta", "anthropic-version", "content-type", "content-length", "user-agent"}
@@ -26,6 +30,13 @@ _ESCAPES = tuple(
     re.compile(rf"{slashes}(?:u00([0-9a-f]{{2}})|x([0-9a-f]{{2}})|(\\|[^ux\s]))", re.IGNORECASE)
     for slashes in (r"\\", r"\\+")
 )
+# What stands between letters and digits, the escaped end of a line included: a text that was folded has other such.
+_BETWEEN = re.compile(r"=(?:3D)?|(?:[^\w\\=]|_)+|\\+[nrt]?")
+_ALONE = r"[\s:._|-]{1,3}"
+_WORD = re.compile(r"[\w+/=*•….-]{5,}")
+_MASK = re.compile(r"[*•…]+|\.{2,}|x{3,}|X{3,}")
+_NAME = re.compile(r"\w+=(?!=)")
+_URL = re.compile(r"((?:[^/?#@]*:)?//)?(?:[^/?#]*@)?([^?#]*)")
 # Text within text, as a gateway quotes an error that quotes a request.
 MOST_LAYERS = 3
 # More of a text is not looked through, and so not shown.
@@ -68,28 +79,87 @@ def _passwords(url: str) -> Iterable[str]:
     yield unquote(password)
 
 
+def bare_url(url: str) -> str:
+    """A URL without user, password and query, whatever their characters. What else it holds may be secret as well."""
+    try:
+        _ = urlsplit(url if "//" in url else f"//{url}").port
+    except ValueError:
+        # A password may hold a slash that nobody escaped.
+        url = re.sub(r"(?<=//).*@", "", url, flags=re.DOTALL)
+    found = _URL.match(url)
+    return f"{found[1] or ''}{found[2].rstrip('/')}" if found else ""
+
+
 class Scrubber:
-    """Takes secrets out of texts: as they are, in base64 and hexadecimal, and within any escapes of URLs, JSON and HTML."""
+    """Takes secrets out of texts.
+
+    As they are, in base64 and hexadecimal; folded, spaced, or masked but for their ends; and within any escapes of URLs,
+    JSON and HTML.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         whole = {each for secret in secrets for each in (secret, secret.strip()) if len(each) >= LEAST_CHARACTERS}
         self._secrets = sorted(whole, key=len, reverse=True)
         forms = sorted({form for secret in self._secrets for form in _forms(secret)}, key=len, reverse=True)
-        self._forms = re.compile("|".join(map(re.escape, forms)) or r"(?!)", re.IGNORECASE)
+        self._forms = _any_of(map(re.escape, forms))
+        spread = {form: _BETWEEN.sub("", form) for form in forms}
+        self._spread = _any_of(bare for bare in spread.values() if len(bare) >= LEAST_SPREAD)
+        short = [form for form, bare in spread.items() if len(bare) < LEAST_SPREAD]
+        self._spaced = _any_of(_ALONE.join(map(re.escape, form)) for form in short)
+        self._ends = [(secret.lower(), secret.lower()[::-1]) for secret in self._secrets]
 
     def __call__(self, text: str) -> str:
         """Without them, at most `MOST_CHARACTERS`, and such that it can be written."""
-        text = self._forms.sub(SHOWN, _KEY.sub(SHOWN, text[:MOST_CHARACTERS]))
+        # The usual pattern comes last: it may take but the beginning of a secret, whose rest nobody would know.
+        text = self._without_beginning(self._forms.sub(SHOWN, text[:MOST_CHARACTERS]))
+        text = self._without_spread(text)
+        text = _KEY.sub(SHOWN, _WORD.sub(self._without_masked, text) if _MASK.search(text) else text)
         if self._is_hidden_in(text):
             words = re.split(r"(\s+)", text)
             text = "".join(SHOWN if self._is_hidden_in(word) else word for word in words)
             text = SHOWN if self._is_hidden_in(text) else text
-        return self._without_beginning(text).encode("utf-8", "replace").decode()
+        return text.encode("utf-8", "replace").decode()
 
     def _is_hidden_in(self, text: str) -> bool:
         if not any(mark in text for mark in "%\\&"):
             return False
-        return any(self._forms.search(view) or _KEY.search(view) for view in _views(text))
+        return any(
+            self._forms.search(view) or _KEY.search(view) or self._without_spread(view) != view for view in _views(text)
+        )
+
+    def _without_spread(self, text: str) -> str:
+        """Without secrets that white space, soft ends of lines or other separators lie in."""
+        text = self._spaced.sub(SHOWN, text)
+        if not self._spread.search(_BETWEEN.sub("", text)):
+            return text
+        places: list[int] = []
+        read = 0
+        for between in _BETWEEN.finditer(text):
+            places.extend(range(read, between.start()))
+            read = between.end()
+        places.extend(range(read, len(text)))
+        parts, shown = [], 0
+        for found in self._spread.finditer("".join(text[place] for place in places)):
+            parts += [text[shown : places[found.start()]], SHOWN]
+            shown = places[found.end() - 1] + 1
+        return "".join((*parts, text[shown:]))
+
+    def _without_masked(self, word: re.Match[str]) -> str:
+        """Without what shows the beginning or the end of a secret, and masks the rest."""
+        masks = list(_MASK.finditer(word[0]))
+        if not masks:
+            return word[0]
+        head = word[0][: masks[0].start()].lower()
+        # A sentence that ends in dots has its last mask there.
+        tails = {word[0][mask.end() :].rstrip(".").lower()[::-1] for mask in (masks[0], masks[-1])}
+        if not any(
+            _ends_with_beginning(head, secret) or any(_ends_with_beginning(tail, backward) for tail in tails)
+            for secret, backward in self._ends
+        ):
+            return word[0]
+        name = _NAME.match(word[0])
+        end = "." if word[0].endswith(".") and word[0][-2:-1].isalnum() else ""
+        return f"{name[0] if name else ''}{SHOWN}{end}"
 
     def _without_beginning(self, text: str) -> str:
         folded = text.casefold().rstrip(".…")
@@ -100,6 +170,20 @@ class Scrubber:
                 if folded.endswith(secret[:length].casefold()):
                     return text[: len(folded) - length] + SHOWN
         return text
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(patterns) or r"(?!)", re.IGNORECASE)
+
+
+def _ends_with_beginning(head: str, secret: str) -> bool:
+    """Whether a text ends with the first characters of a secret, and these are no part of a longer word."""
+    ends = (head, head.rstrip("-_"))
+    return any(
+        end.endswith(secret[:length]) and not end[-length - 1 : -length].isalnum()
+        for end in ends
+        for length in range(LEAST_UNMASKED, min(len(end), len(secret)) + 1)
+    )
 
 
 def _forms(secret: str) -> Iterable[str]:
