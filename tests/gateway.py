@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 
 
 @contextmanager
-def gateway(base_url: str, *, missing: Sequence[str] = (), drops: Sequence[str] = ()) -> Iterator[str]:
-    """Passes everything on but `missing` paths, and drops headers of the answers that begin with one of `drops`."""
+def gateway(base_url: str, *, missing: Sequence[str] = (), drops: Sequence[str] = (), under: str = "") -> Iterator[str]:
+    """Passes everything on but `missing` paths, and drops headers of the answers that begin with one of `drops`.
+
+    `under`: the path that it takes off.
+    """
     there = urlsplit(base_url)
 
     class Handler(BaseHTTPRequestHandler):
@@ -23,7 +26,12 @@ def gateway(base_url: str, *, missing: Sequence[str] = (), drops: Sequence[str] 
                 return
             link = http.client.HTTPConnection(there.hostname or "", there.port or 0, timeout=30)
             try:
-                link.request(self.command, self.path, body, {k: v for k, v in self.headers.items() if k != "Host"})
+                link.request(
+                    self.command,
+                    self.path.removeprefix(under),
+                    body,
+                    {k: v for k, v in self.headers.items() if k != "Host"},
+                )
                 answer = link.getresponse()
                 data = answer.read()
             except (OSError, http.client.HTTPException):

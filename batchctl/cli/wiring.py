@@ -19,13 +19,13 @@ from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
 from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
-from batchctl.domain.health import shown_url
 from batchctl.domain.limits import API_VERSION
 from batchctl.files.workspace import Workspace, cached_price_list, find_workspace, user_prices
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.pricing.book import Book
 from batchctl.render.screen import Screen
 from batchctl.render.typed import Given
+from batchctl.transport.secrets import holds_secret, shown_url
 
 LEFTOVERS_AFTER = timedelta(days=2)
 PRICES_VARIABLE = "BATCHCTL_PRICES"
@@ -123,10 +123,13 @@ def run_with(
 
 
 def given(workspace: Path | None, base_url: str | None, *, insecure_http: bool) -> Given:
-    """The options that every command which is named to a person must repeat. A password in the URL is not among them."""
+    """The options that every command which is named to a person must repeat.
+
+    A password in the URL is not among them, nor a URL that holds a secret elsewhere: cut short, it would lead elsewhere.
+    """
     return Given(
         workspace="" if workspace is None else str(workspace.absolute()),
-        base_url=shown_url(base_url) if base_url else "",
+        base_url=shown_url(base_url) if base_url and not holds_secret(base_url) else "",
         insecure_http=insecure_http,
     )
 

@@ -27,7 +27,6 @@ from batchctl.domain.health import (
     of_skew,
     ok,
     secrets,
-    shown_url,
     warn,
     without,
 )
@@ -36,6 +35,7 @@ from batchctl.files.workspace import Workspace, find_workspace
 from batchctl.ledger import checkup as ledger_checkup
 from batchctl.ledger.opening import REVISIONS, WAL_IS_SAFE_SINCE, journal_mode
 from batchctl.transport.client import Transport, is_loopback_url
+from batchctl.transport.secrets import shown_url
 
 PATIENCE_SECONDS = 30.0
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")

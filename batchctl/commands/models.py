@@ -12,10 +12,10 @@ from batchctl.domain.catalog import DEPRECATED, Catalog, Model, model_faults, un
 from batchctl.domain.checking import Fault, Severity
 from batchctl.domain.errors import AccountProblem, ApiFailure, DiskProblem, ServiceProblem
 from batchctl.domain.events import ModelDeprecated
-from batchctl.domain.health import shown_url
 from batchctl.domain.model import Settings
 from batchctl.domain.plans import Depth
 from batchctl.files.catalogs import read_catalog, write_catalog
+from batchctl.transport.secrets import shown_url
 
 NOT_TOLD = (ApiFailure, AccountProblem, ServiceProblem)
 NO_LIST = "no list of them from today is here, and nobody is asked"

@@ -12,7 +12,8 @@ from batchctl.clock import Clock
 from batchctl.domain.accounts import Account
 from batchctl.domain.errors import ApiFailure, ServiceProblem
 from batchctl.domain.model import MessageBatch
-from batchctl.transport.client import LIST_LIMIT, Page, Transport, shown_url
+from batchctl.transport.client import LIST_LIMIT, Page, Transport
+from batchctl.transport.secrets import shown_url
 
 # Before a create the list is asked again after so long, a sleep of the machine included: a newer bound is a closer one.
 MEET_AGAIN_SECONDS = 300.0

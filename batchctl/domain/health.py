@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure
@@ -224,18 +223,6 @@ def next_command(findings: Iterable[Finding]) -> str:
     if any(one.health is Health.FAIL for one in found):
         return "batchctl doctor"
     return "batchctl status" if any(one.subject == "jobs" for one in found) else "batchctl submit INPUT.jsonl"
-
-
-def shown_url(url: str) -> str:
-    """A URL without what may be secret in it: user, password, query."""
-    try:
-        parts = urlsplit(url if "//" in url else f"//{url}")
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "not a URL"
-    scheme = f"{parts.scheme}://" if parts.scheme else ""
-    return f"{scheme}{host}{port}{parts.path.rstrip('/')}"
 
 
 def custom_headers(environment: Mapping[str, str]) -> dict[str, str]:

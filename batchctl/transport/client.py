@@ -9,7 +9,6 @@ import ipaddress
 import logging
 import math
 import os
-import re
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ from batchctl.domain.catalog import Model
 from batchctl.domain.errors import ApiFailure, BatchctlError, CertificateProblem, UsageProblem
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import MessageBatch
-from batchctl.transport.secrets import remember_sent
+from batchctl.transport.secrets import remember_sent, shown_url
 
 if TYPE_CHECKING:
     import ssl
@@ -47,7 +46,6 @@ WHOLE_ANSWER_SECONDS = 300.0
 CONNECT_TIMEOUT_SECONDS = 10.0
 # What the HTTP library finds CAs by, in place of those of the machine.
 TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_USER = re.compile(r"(?<=//)[^/?#]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,11 +317,6 @@ def host_of(url: str) -> str:
     except ValueError:
         return ""
     return (parts.hostname or "") if is_one else ""
-
-
-def shown_url(base_url: str) -> str:
-    """As it may be shown and remembered: without a user and a password."""
-    return _USER.sub("", base_url)
 
 
 def is_loopback(host: str) -> bool:

@@ -14,6 +14,7 @@ from anthropic.lib.credentials import CredentialsFile, StaticToken, WorkloadIden
 
 from batchctl.domain.health import custom_headers
 from batchctl.domain.secrets import NO_SECRETS
+from batchctl.transport.secrets import holds_secret
 
 IDENTITY = ("ANTHROPIC_IDENTITY_TOKEN_FILE", "ANTHROPIC_IDENTITY_TOKEN")
 _OF_TRACES = re.compile(r"trace|baggage|correlation|request-id|span-id")
@@ -60,7 +61,10 @@ def fingerprint(client: Any, salt: str) -> str:
     sent = named.pop("x-api-key", "") or client.api_key, named.pop("authorization", "") or client.auth_token or token
     # A gateway names its keys as it likes, and the account behind it may hang on any of its headers.
     others = [f"{name}: {value}" for name, value in sorted(named.items()) if not _is_harmless(name) and value]
-    whole = "\n".join((*filter(None, sent), *filter(None, [client.base_url.userinfo.decode()]), *others))
+    url = str(client.base_url)
+    # What is not stored of a URL may name the account as well.
+    hidden = url if holds_secret(url) else client.base_url.userinfo.decode()
+    whole = "\n".join((*filter(None, (*sent, hidden)), *others))
     if not whole:
         return ""
     return hashlib.blake2b(whole.encode("utf-8", "surrogateescape"), key=salt.encode(), digest_size=6).hexdigest()

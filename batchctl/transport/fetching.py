@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from batchctl.domain.errors import ServiceProblem, UsageProblem
-from batchctl.transport.client import host_of, is_loopback, shown_url
+from batchctl.transport.client import host_of, is_loopback
+from batchctl.transport.secrets import shown_url
 
 PATIENCE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
@@ -12,7 +13,7 @@ WHOLE_SECONDS = 300.0
 
 def fetch(url: str, most: int, *, longest: float = WHOLE_SECONDS) -> bytes:
     """At most so many bytes. Raises UsageProblem for a URL that anybody on the way could answer, and ServiceProblem."""
-    shown = _shown(url)
+    shown = shown_url(url)
     is_here = is_loopback(_checked_host(url))
     import httpx2  # noqa: PLC0415 - only when the network is needed
 
@@ -44,15 +45,10 @@ def _read(pieces: Iterator[bytes], shown: str, most: int) -> bytes:
     return bytes(read)
 
 
-def _shown(url: str) -> str:
-    """Without user, password and query: those may be secret."""
-    return shown_url(url).partition("?")[0]
-
-
 def _checked_host(url: str) -> str:
     host = host_of(url)
     if not host:
-        raise UsageProblem(f"{_shown(url)!r} is not a URL", hint="like https://example.com/prices.json")
+        raise UsageProblem(f"{shown_url(url)!r} is not a URL", hint="like https://example.com/prices.json")
     if not url.lower().startswith("https:") and not is_loopback(host):
-        raise UsageProblem(f"{_shown(url)}: not over plain http, where anybody may answer", hint="use https")
+        raise UsageProblem(f"{shown_url(url)}: not over plain http, where anybody may answer", hint="use https")
     return host

@@ -1,15 +1,17 @@
 """The secrets that this process uses, kept out of every text that comes from outside."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 
 from batchctl.domain.health import custom_headers
-from batchctl.domain.secrets import NAMES, PROXIES, Scrubber, secrets_of
+from batchctl.domain.secrets import NAMES, PROXIES, Scrubber, bare_url, secrets_of
 
 # As they were sent: a token that was fetched stands in no variable.
 _SENT: set[str] = set()
 _VARIABLES = frozenset(map(str.upper, (*NAMES, *PROXIES, "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_BASE_URL")))
+_HOST = re.compile(r"(?:[^/]*//)?[^/]*")
 _OF_REQUESTS = ("authorization", "proxy-authorization", "x-api-key", "cookie")
 
 
@@ -21,6 +23,20 @@ def remember_sent(headers: Mapping[str, str]) -> None:
 def scrubbed(text: str) -> str:
     """A text from outside without any secret, and such that it can be written."""
     return scrubber()(text)
+
+
+def shown_url(url: str) -> str:
+    """As it may be shown and remembered: without user, password and query, and without any secret in what is left."""
+    bare = bare_url(url)
+    # Where escapes hide a secret the whole path goes, and the host still tells one URL from another.
+    host = _HOST.match(bare)
+    at = host.end() if host else 0
+    return scrubbed(bare[:at]) + scrubbed(bare[at:])
+
+
+def holds_secret(url: str) -> bool:
+    """Whether more than a user and a password is missing where it is shown: it leads elsewhere then."""
+    return shown_url(url) != bare_url(url) or "?" in url or "#" in url
 
 
 def scrubber() -> Callable[[str], str]:

@@ -27,7 +27,6 @@ from batchctl.domain.health import (
     of_skew,
     ok,
     secrets,
-    shown_url,
     warn,
     without,
 )
@@ -173,24 +172,6 @@ def test_an_account_is_at_fault_when_a_finding_of_it_fails() -> None:
 
     assert at_fault(JOBS, fail("credential", "", "", is_account=True))
     assert not at_fault(JOBS, fail("room", "", ""))
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("https://api.anthropic.com", "https://api.anthropic.com"),
-        ("https://gateway.example:8443/v2/?key=x#y", "https://gateway.example:8443/v2"),
-        ("http://me:word@proxy:80", "http://proxy:80"),
-        ("me:word@proxy:80", "proxy:80"),
-        ("proxy", "proxy"),
-        ("http://[::1]:99", "http://[::1]:99"),
-        ("http://[::1", "not a URL"),
-        ("http://h:port", "not a URL"),
-        ("", ""),
-    ],
-)
-def test_a_url_is_shown_without_what_may_be_secret(url: str, said: str) -> None:
-    assert shown_url(url) == said
 
 
 def test_secrets_are_found_wherever_they_stand() -> None:

@@ -143,6 +143,9 @@ STATIC = [
     {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_CUSTOM_HEADERS": "cf-aig-authorization: {}\nX-Mine: 1"},
     {"ANTHROPIC_CUSTOM_HEADERS": "Helicone-Auth: {}"},
     {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_BASE_URL": "https://me:{}@gateway.example"},
+    # What no ledger holds of a URL.
+    {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_BASE_URL": "https://gateway.example/{}/v1"},
+    {"ANTHROPIC_API_KEY": "the same", "ANTHROPIC_BASE_URL": "https://gateway.example/?key={}"},
 ]
 
 
