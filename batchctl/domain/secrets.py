@@ -31,11 +31,12 @@ _ESCAPES = tuple(
     for slashes in (r"\\", r"\\+")
 )
 # What stands between letters and digits, the escaped end of a line included: a text that was folded has other such.
-_BETWEEN = re.compile(r"=(?:3D)?|(?:[^\w\\=]|_)+|\\+[nrt]?")
+_BETWEEN = re.compile(r"[\W_](?:(?<=\\)[nrt]|(?<==)3D)?")
 _ALONE = r"[\s:._|-]{1,3}"
 _WORD = re.compile(r"[\w+/=*•….-]{5,}")
+_MASKS = ("*", "•", "…", "..", "xxx", "XXX")
 _MASK = re.compile(r"[*•…]+|\.{2,}|x{3,}|X{3,}")
-_NAME = re.compile(r"\w+=(?!=)")
+_NAME = re.compile(r"[\w-]+=(?!=)")
 _URL = re.compile(r"((?:[^/?#@]*:)?//)?(?:[^/?#]*@)?([^?#]*)")
 # Text within text, as a gateway quotes an error that quotes a request.
 MOST_LAYERS = 3
@@ -113,7 +114,9 @@ class Scrubber:
         # The usual pattern comes last: it may take but the beginning of a secret, whose rest nobody would know.
         text = self._without_beginning(self._forms.sub(SHOWN, text[:MOST_CHARACTERS]))
         text = self._without_spread(text)
-        text = _KEY.sub(SHOWN, _WORD.sub(self._without_masked, text) if _MASK.search(text) else text)
+        if any(mask in text for mask in _MASKS):
+            text = _WORD.sub(self._without_masked, text)
+        text = _KEY.sub(SHOWN, text)
         if self._is_hidden_in(text):
             words = re.split(r"(\s+)", text)
             text = "".join(SHOWN if self._is_hidden_in(word) else word for word in words)

@@ -112,13 +112,13 @@ def test_a_short_secret_is_found_where_each_of_its_characters_stands_alone(spell
         "xxxxxxa-99",
     ],
 )
-@pytest.mark.parametrize("around", ["{}", "Incorrect key provided: {}. See", 'key="{}"', "({})", "key={}"])
+@pytest.mark.parametrize("around", ["{}", "Incorrect key provided: {}. See", 'key="{}"', "({})", "x-key={}"])
 def test_nothing_of_a_masked_secret_is_shown(masked: str, around: str) -> None:
     said = Scrubber(LONG)(around.format(masked))
     assert "..." in said
     for part in ("sk-ant", "zYxW", "GAA", "womb", "-99", "*"):
         assert part.lower() not in said.lower()
-    assert around.partition("{")[0].partition("key=")[0] in said
+    assert around.partition("{")[0] in said
 
 
 def test_a_usual_key_in_use_is_hidden_to_its_end() -> None:
