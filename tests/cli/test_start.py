@@ -92,7 +92,9 @@ LOADED = [
     ("status @last --offline --batches", PICTURE),
     ("verify one", CHECK - {"jsonschema_rs"}),
     ("prices", PRICES),
-    ("cost one", PRICES),
+    # The prices of its answers were recorded with them.
+    ("cost one", PICTURE),
+    ("cost one --at today", PRICES),
     ("status --json", PICTURE),
     ("status one --offline", PICTURE),
     ("status @last --offline --json", PICTURE),
@@ -100,7 +102,7 @@ LOADED = [
     ("submit three.jsonl --show 2", {*CHECK, "pydantic"}),
     ("submit three.jsonl --dry-run --json", REHEARSAL),
     ("prices claude-opus-5-5 --json", PRICES),
-    ("cost one --json", PRICES),
+    ("cost one --json", PICTURE),
 ]
 
 
