@@ -6,10 +6,8 @@ from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, run_light, stdin
 from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.headers import wanted_headers
-from batchctl.commands.picture import in_no_batch
-from batchctl.commands.rest import body_of_rest, estimated_rest, is_input, named_job, rest_of
+from batchctl.commands.rest import body_of_rest, estimated_rest, is_input, named_job, nothing_left, rest_of
 from batchctl.commands.submission import Submission, check, estimated, refuse_contradiction
-from batchctl.domain.continuing import already_sent
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
 from batchctl.files.splice import single_request_body
@@ -47,7 +45,7 @@ def _dry_run_of_rest(tools: LightEquipment, screen: Screen, job: Job, wanted: Su
     wanted_headers(tools, job, wanted.change)
     rest = rest_of(tools, job)
     if not rest.planned and not rest.unconfirmed:
-        raise already_sent(job, in_no_batch(tools, job, tools.ledger.batches(job)))
+        raise nothing_left(tools, job)
     if show is not None:
         screen.payload(body_of_rest(tools, rest, show, wanted.moved_to))
         return DONE

@@ -10,10 +10,9 @@ from batchctl.commands import submit as submitting
 from batchctl.commands.edited import check_rest
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.headers import record_headers, speak_as, wanted_headers
-from batchctl.commands.picture import in_no_batch
 from batchctl.commands.planning import Input
+from batchctl.commands.rest import nothing_left
 from batchctl.commands.submission import Submission, check, estimated, refuse_contradiction
-from batchctl.domain.continuing import already_sent
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.headers import shown_betas
@@ -60,7 +59,7 @@ def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[J
     known = submitting.known_job(tools, wanted)
     if known is not None:
         if not wanted.goes_on and not submitting.is_open(tools, known):
-            raise already_sent(known, in_no_batch(tools, known, tools.ledger.batches(known)))
+            raise nothing_left(tools, known)
         return known, False
     planner, given = check(tools, wanted, stdin())
     try:

@@ -1,6 +1,5 @@
 """A retry that a person edited: checked like an input, its ids held against the requests without success."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,11 +69,13 @@ def check_rest(tools: Equipment, job: Job, headers: Headers, depth: Depth | None
 
     `depth`: None for that in which it was planned. Raises InputProblem where it cannot be sent so.
     """
+    if not is_stricter(headers, than=job.settings.headers):
+        return
     open_batches = [batch for batch in tools.ledger.batches(job) if batch.state in OPEN and batch.cut.has_requests]
-    if not open_batches or not is_stricter(headers, than=job.settings.headers):
+    if not open_batches:
         return
     changed = replace(job, settings=replace(job.settings, api_version=headers.api_version, betas=headers.betas))
-    rest, called = tools.workspace.temporary(f"{os.getpid()}.rest"), f"{job.name}-rest"
+    rest, called = tools.workspace.temporary(f"{tools.owner}.rest"), f"{job.name}-rest"
     try:
         with replacing(rest) as file:
             for batch in open_batches:

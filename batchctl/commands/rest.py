@@ -7,7 +7,9 @@ from pathlib import Path
 from batchctl.commands.equipment import LightEquipment
 from batchctl.commands.estimating import estimate
 from batchctl.commands.finding import find_whole
-from batchctl.domain.errors import UsageProblem
+from batchctl.commands.picture import in_no_batch
+from batchctl.domain.continuing import already_sent
+from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.estimating import Estimate
 from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.states import OPEN
@@ -40,6 +42,11 @@ def is_input(word: str) -> bool:
 def named_job(tools: LightEquipment, word: str) -> Job | None:
     """The job of that whole name, or the last one, where no input is called so. None where there is none."""
     return None if is_input(word) else find_whole(tools.ledger, word)
+
+
+def nothing_left(tools: LightEquipment, job: Job) -> Refused:
+    """Return what is said of a job of which `submit` has nothing to send."""
+    return already_sent(job, in_no_batch(tools, job, tools.ledger.batches(job)))
 
 
 def rest_of(tools: LightEquipment, job: Job) -> Rest:

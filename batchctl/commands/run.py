@@ -1,7 +1,8 @@
 """`run INPUT|JOB`: everything, until nothing is left that can succeed.
 
 Send, watch, download as batches end, merge, and send again what failed for a passing reason, for so many rounds. Lines of an
-attached job that were never sent are left to a retry. There is nothing here that the other verbs do not do: a stop at any instant is continued by any of them.
+attached job that were never sent are left to a retry. There is nothing here that the other verbs do not do: a stop at any
+instant is continued by any of them.
 """
 
 import contextlib

@@ -6,11 +6,10 @@ from pathlib import Path
 from batchctl.commands.equipment import Equipment
 from batchctl.commands.finding import find_whole
 from batchctl.commands.loop import Loop, Verb
-from batchctl.commands.picture import in_no_batch, report_of
+from batchctl.commands.picture import report_of
 from batchctl.commands.planning import Input, Planner
-from batchctl.commands.rest import is_input
+from batchctl.commands.rest import is_input, nothing_left
 from batchctl.commands.submission import Submission
-from batchctl.domain.continuing import already_sent
 from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.model import Job
@@ -51,7 +50,7 @@ def same_input(tools: Equipment, wanted: Submission, scan: Scan) -> Job | None:
     if not same:
         return None
     if not wanted.goes_on and not is_open(tools, same[-1]):
-        raise already_sent(same[-1], in_no_batch(tools, same[-1], tools.ledger.batches(same[-1])))
+        raise nothing_left(tools, same[-1])
     return same[-1]
 
 

@@ -41,7 +41,7 @@ _NUMBER = rb"(\d{1,12})"
 
 
 class Meter:
-    """Fed with the lines of successes. `unread`: how many of them do not say what they used, or name one model too many."""
+    """Fed with the lines of successes. `unread`: how many of them do not say what they used, or would need more than MOST_SUMS."""
 
     def __init__(self) -> None:
         self.unread = 0
