@@ -11,7 +11,7 @@ PYTEST := $(BIN)/pytest -n 3 --dist worksteal
 # Thousands of small workspaces, in memory where the machine has such a place: no test of these is about the disk itself.
 IN_MEMORY := PYTEST_DEBUG_TEMPROOT=$(wildcard /dev/shm)
 # What meets the clock of the program or of the emulator and is quick; and how many days ahead these are put.
-DATED := $(addprefix tests/,shifted emulator docs $(addprefix commands/test_,models.py prices.py resolve.py))
+DATED := $(addprefix tests/,shifted emulator docs $(addprefix verbs/test_,models.py prices.py resolve.py))
 DAYS := 1100
 
 export UV_PYTHON_DOWNLOADS := never
@@ -71,8 +71,8 @@ lock: $(SETUP) ## Write requirements.lock anew: the newest versions that pyproje
 	    --python-version 3.11 pyproject.toml -o requirements.lock
 
 schema: $(SETUP) ## Write the schema of params anew, from the SDK's types
-	$(BIN)/python -m batchctl.transport.params_schema > $(VENV)/params.schema.json
-	mv $(VENV)/params.schema.json batchctl/files/params.schema.json
+	$(BIN)/python -m batchctl.api.params_schema > $(VENV)/params.schema.json
+	mv $(VENV)/params.schema.json batchctl/requests/params.schema.json
 
 docs: $(SETUP) ## Paste into the documents what the program says today
 	$(BIN)/python tests/docs/pasted.py

@@ -4,7 +4,7 @@ python -m benchmarks.unmetered WORDS...
 """
 
 from batchctl.cli import main
-from batchctl.files.usage import Meter
+from batchctl.results.usage import Meter
 
 if __name__ == "__main__":
     Meter.take = lambda *_: None  # type: ignore[method-assign]

@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
 
-from batchctl.transport.client import TRUSTED
+from batchctl.api.client import TRUSTED
+from batchctl.store.workspace import Workspace
 
 # The same examples on every machine and in every run. A test that is marked `generated` is run once more, with many.
 settings.register_profile("some", derandomize=True, deadline=None, max_examples=40, database=None)
@@ -103,3 +104,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for (scene, kind), count in sorted(tried.items()):
         terminalreporter.line(f"{scene:20} {kind:8} {count:5}")
     terminalreporter.line(f"{'in all':20} {'':8} {sum(tried.values()):5}")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = Workspace(tmp_path / ".batchctl")
+    made.make()
+    return made

@@ -215,8 +215,8 @@ def _child(folder: Path, asked: dict[str, Any]) -> int:
 def _belongings() -> dict[str, Any]:
     from sqlalchemy.engine import Engine
 
+    from batchctl.api.client import Transport
     from batchctl.ledger.questions import Questions
-    from batchctl.transport.client import Transport
 
     files = []
     for opened in list(Path("/proc/self/fd").iterdir()):
@@ -252,8 +252,8 @@ def _import_everything() -> None:
     )
     for name in (
         *of_others,
-        "batchctl.pricing.listed",
-        "batchctl.transport.translate",
+        "batchctl.money.listed",
+        "batchctl.api.translate",
         *(f"batchctl.cli.{verb}" for verb in sorted(verbs)),
     ):
         importlib.import_module(name)

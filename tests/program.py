@@ -16,17 +16,17 @@ import pytest
 from agreeing import agreed
 from typer.main import get_command
 
+from batchctl.api.client import Transport
 from batchctl.cli.app import app
 from batchctl.clock import Clock
-from batchctl.commands.copies import PlaceGuard
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.server import Server
-from batchctl.domain.reconciling import GRACE
 from batchctl.emulator.running import Running
-from batchctl.files.workspace import Workspace
+from batchctl.engine.copies import PlaceGuard
+from batchctl.engine.reconcile import GRACE
+from batchctl.engine.server import Server
+from batchctl.engine.session import Equipment
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.owners import Owner
-from batchctl.transport.client import Transport
+from batchctl.store.workspace import Workspace
 
 KEY = "sk-ant-tests"
 # As `app()` makes it anew for each call, from the annotations of every verb.
@@ -94,7 +94,7 @@ class Person:
         """A job with a create that got no answer; nobody has looked for it so far, and whoever comes next will."""
         with pytest.MonkeyPatch.context() as later:
             # Else a slow machine has looked for it already.
-            later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=60))
+            later.setattr("batchctl.engine.send.FIRST_DOUBT_LOOK", timedelta(seconds=60))
             ran = self.run("submit", path, "--no-wait", *options)
         assert ran.status == 8, ran.err
         with closing(sqlite3.connect(self.folder / ".batchctl" / "ledger.db")) as db, db:

@@ -8,11 +8,11 @@ from typing import Any
 from builders import written
 
 from batchctl.domain.model import Settings
-from batchctl.domain.plans import Depth, Scan
-from batchctl.files.cuts import CleanCopy
-from batchctl.files.problems import ProblemFile
-from batchctl.files.scanning import Order, scan
-from batchctl.files.sides import unpack
+from batchctl.domain.scan import Depth, Scan
+from batchctl.requests.check import Order, scan
+from batchctl.requests.cuts import CleanCopy
+from batchctl.requests.problems import ProblemFile
+from batchctl.store.line_maps import unpack
 
 
 @dataclass

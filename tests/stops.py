@@ -198,11 +198,11 @@ def hurried() -> Iterator[None]:
         if GRACE_VARIABLE not in os.environ:
             # Longer than the emulator ever needs for a create whose sender is dead.
             patch.setenv(GRACE_VARIABLE, "0.5")
-        patch.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=0.02))
-        patch.setattr("batchctl.commands.settling.WAIT_FOR_END", timedelta(seconds=0.1))
-        patch.setattr("batchctl.domain.steps.OTHERS_PAUSE", timedelta(seconds=0.05))
-        for module in ("settling", "downloading", "sending", "looking"):
-            patch.setattr(f"batchctl.commands.{module}.backoff", lambda *_: 0.02)
+        patch.setattr("batchctl.engine.send.FIRST_DOUBT_LOOK", timedelta(seconds=0.02))
+        patch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
+        patch.setattr("batchctl.engine.next_steps.OTHERS_PAUSE", timedelta(seconds=0.05))
+        for module in ("reconciler", "download", "send", "poll"):
+            patch.setattr(f"batchctl.engine.{module}.backoff", lambda *_: 0.02)
         patch.setattr(Clock, "wait_until", wait_until)
         # A third of a short command's time, and nobody here speaks TLS.
         patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: None)

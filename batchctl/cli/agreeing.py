@@ -1,11 +1,11 @@
 """The price of what is about to be sent, agreed to: by a limit, by a yes, or by a person at a terminal."""
 
 from batchctl.cli.wiring import ask
-from batchctl.commands.budget import Budget, Estimating
-from batchctl.commands.equipment import Equipment
-from batchctl.domain.estimating import Estimate
 from batchctl.domain.model import Job
-from batchctl.domain.money import Forecast, dollars
+from batchctl.domain.prices import Forecast, dollars
+from batchctl.engine.session import Equipment
+from batchctl.engine.spending_limit import Budget, Estimating
+from batchctl.money.estimate import Estimate
 from batchctl.render.screen import Screen
 
 

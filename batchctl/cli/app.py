@@ -78,8 +78,8 @@ def submit(
     verbose: o.Verbose = False,
 ) -> None:
     """Check INPUT, cut it into batches and send them; the same input again continues."""
-    from batchctl.commands.budget import Budget  # noqa: PLC0415 - keeps --help quick
-    from batchctl.commands.submission import Submission  # noqa: PLC0415
+    from batchctl.engine.spending_limit import Budget  # noqa: PLC0415 - keeps --help quick
+    from batchctl.verbs.submission import Submission  # noqa: PLC0415
 
     named = _named(context)
     wanted = Submission(
@@ -137,7 +137,7 @@ def estimate(
 ) -> None:
     """Check INPUT and say what it will cost, in a batch and in real time, with a cache and without; sends nothing."""
     from batchctl.cli.estimate import estimate as run  # noqa: PLC0415 - keeps --help quick
-    from batchctl.commands.submission import Submission  # noqa: PLC0415
+    from batchctl.verbs.submission import Submission  # noqa: PLC0415
 
     wanted = Submission(
         path=input_,
@@ -245,8 +245,8 @@ def retry(
     """Send again what failed and can succeed, as the job's next round."""
     from batchctl.cli.retry import Retry  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.retry import retry as run  # noqa: PLC0415
-    from batchctl.commands.budget import Budget  # noqa: PLC0415
-    from batchctl.domain.choosing import Choice  # noqa: PLC0415
+    from batchctl.engine.choosing import Choice  # noqa: PLC0415
+    from batchctl.engine.spending_limit import Budget  # noqa: PLC0415
 
     choice = Choice(
         only=frozenset(only or ()),
@@ -316,8 +316,8 @@ def run(
     """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
     from batchctl.cli.outputs import Named  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.run import run as run_all  # noqa: PLC0415
-    from batchctl.commands.budget import Budget  # noqa: PLC0415
-    from batchctl.commands.submission import Submission  # noqa: PLC0415
+    from batchctl.engine.spending_limit import Budget  # noqa: PLC0415
+    from batchctl.verbs.submission import Submission  # noqa: PLC0415
 
     named = _named(context)
     wanted = Submission(
@@ -505,7 +505,7 @@ def attach(
 ) -> None:
     """Make a job of batches that were made elsewhere; with their input, retry works on it, too."""
     from batchctl.cli.attach import attach as run  # noqa: PLC0415 - keeps --help quick
-    from batchctl.commands.attach import Attachment  # noqa: PLC0415
+    from batchctl.verbs.attach import Attachment  # noqa: PLC0415
 
     wanted = Attachment(
         words=tuple(batches),
@@ -554,8 +554,8 @@ def _settings(
     equal_sizes: bool,
     check: str,
 ) -> "Settings":
-    from batchctl.domain.cutting import MOST_SIZES  # noqa: PLC0415 - keeps --help quick
     from batchctl.domain.model import Settings  # noqa: PLC0415
+    from batchctl.requests.cutting import MOST_SIZES  # noqa: PLC0415 - keeps --help quick
 
     return Settings(
         api_version=api_version,

@@ -4,10 +4,10 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, SOME_FAILED
 from batchctl.cli.wiring import Common, run, stdin
-from batchctl.commands import attach as attaching
-from batchctl.commands.attach import Attachment
-from batchctl.commands.equipment import Equipment
+from batchctl.engine.session import Equipment
 from batchctl.render.screen import Screen
+from batchctl.verbs import attach as attaching
+from batchctl.verbs.attach import Attachment
 
 
 def attach(common: Common, wanted: Attachment) -> NoReturn:

@@ -7,14 +7,14 @@ from batchctl.cli.exit_status import DONE, NOT_FINISHED
 from batchctl.cli.fetch import shown
 from batchctl.cli.outputs import Named, held_output
 from batchctl.cli.wiring import Common, ask, run
-from batchctl.commands import cancel as canceling
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.finding import find_job
-from batchctl.commands.headers import speak_as
 from batchctl.domain.errors import Refused
+from batchctl.domain.job_report import Stage
 from batchctl.domain.model import Job, State
-from batchctl.domain.progress import Stage
+from batchctl.engine.session import Equipment
 from batchctl.render.screen import Screen
+from batchctl.verbs import cancel as canceling
+from batchctl.verbs.finding import find_job
+from batchctl.verbs.headers import speak_as
 
 # Canceled requests are what was asked for: only what has not come to its end yet is left to do.
 OPEN = frozenset({Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH})

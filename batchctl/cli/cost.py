@@ -6,11 +6,11 @@ from typing import NoReturn
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.options import TODAY
 from batchctl.cli.wiring import Common, run_light
-from batchctl.commands import cost as costing
-from batchctl.commands.equipment import LightEquipment
-from batchctl.commands.finding import find_job
-from batchctl.commands.picture import report_of
+from batchctl.engine import costs as costing
+from batchctl.engine.reports import report_of
+from batchctl.engine.session import LightEquipment
 from batchctl.render.screen import Screen
+from batchctl.verbs.finding import find_job
 
 
 def cost(common: Common, word: str | None, *, at: str | None, wide: bool) -> NoReturn:

@@ -4,11 +4,11 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, ask, run
-from batchctl.commands import delete as deleting
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.finding import find_job
-from batchctl.commands.headers import speak_as
+from batchctl.engine.session import Equipment
 from batchctl.render.screen import Screen
+from batchctl.verbs import delete as deleting
+from batchctl.verbs.finding import find_job
+from batchctl.verbs.headers import speak_as
 
 
 def delete(common: Common, word: str | None, *, yes: bool) -> NoReturn:

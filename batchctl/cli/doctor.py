@@ -10,11 +10,11 @@ from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import DONE, INTERRUPTED, OF_PROBLEM
 from batchctl.cli.wiring import given
 from batchctl.clock import Clock
-from batchctl.commands.doctor import Patient
-from batchctl.commands.doctor import doctor as look
 from batchctl.domain.errors import AccountProblem, DiskProblem
 from batchctl.domain.health import Checkup, Health
 from batchctl.render.screen import Screen
+from batchctl.verbs.doctor import Patient
+from batchctl.verbs.doctor import doctor as look
 
 
 def doctor(

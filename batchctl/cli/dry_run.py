@@ -4,15 +4,15 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, run_light, stdin
-from batchctl.commands.equipment import LightEquipment
-from batchctl.commands.headers import wanted_headers
-from batchctl.commands.rest import body_of_rest, estimated_rest, is_input, named_job, nothing_left, rest_of
-from batchctl.commands.submission import Submission, check, estimated, refuse_contradiction
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
-from batchctl.files.splice import single_request_body
+from batchctl.engine.session import LightEquipment
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.render.screen import Screen
+from batchctl.requests.request_file import single_request_body
+from batchctl.verbs.headers import wanted_headers
+from batchctl.verbs.rest import body_of_rest, estimated_rest, is_input, named_job, nothing_left, rest_of
+from batchctl.verbs.submission import Submission, check, estimated, refuse_contradiction
 
 
 def dry_run(common: Common, wanted: Submission, *, show: int | None) -> NoReturn:

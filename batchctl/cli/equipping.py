@@ -5,17 +5,17 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 
+from batchctl.api.client import Transport
 from batchctl.cli.wiring import Common, book_of, workspace_of
 from batchctl.clock import Clock, StopSign
-from batchctl.commands.copies import PlaceGuard
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.server import Server
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.reconciling import GRACE
+from batchctl.engine.copies import PlaceGuard
+from batchctl.engine.reconcile import GRACE
+from batchctl.engine.server import Server
+from batchctl.engine.session import Equipment
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.owners import Owner
 from batchctl.render.screen import Screen
-from batchctl.transport.client import Transport
 
 GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
 

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import NoReturn
 
+from batchctl.api.client import Transport
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, opened_light, run_light, run_with, stdin
 from batchctl.clock import Clock, StopSign
-from batchctl.commands.equipment import AskingEquipment, LightEquipment
-from batchctl.commands.server import Server
-from batchctl.commands.submission import Submission, check, estimated
+from batchctl.engine.server import Server
+from batchctl.engine.session import AskingEquipment, LightEquipment
 from batchctl.ledger.questions import Questions
 from batchctl.render.screen import Screen
-from batchctl.transport.client import Transport
+from batchctl.verbs.submission import Submission, check, estimated
 
 
 def estimate(common: Common, wanted: Submission, *, sample: int, offline: bool) -> NoReturn:

@@ -13,8 +13,8 @@ from batchctl.domain.errors import (
     TimedOut,
     UsageProblem,
 )
+from batchctl.domain.job_report import JobReport, Stage
 from batchctl.domain.model import State
-from batchctl.domain.progress import JobReport, Stage
 
 DONE = 0
 SOME_FAILED = 3

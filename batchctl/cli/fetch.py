@@ -5,13 +5,13 @@ from typing import NoReturn
 from batchctl.cli.exit_status import OF_STAGE
 from batchctl.cli.outputs import Named, held_output
 from batchctl.cli.wiring import Common, run
-from batchctl.commands import fetch as fetching
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.fetch import Fetched
-from batchctl.commands.finding import find_job
-from batchctl.commands.headers import speak_as
-from batchctl.commands.submit import use_moved_input
+from batchctl.engine.session import Equipment
 from batchctl.render.screen import Screen
+from batchctl.verbs import fetch as fetching
+from batchctl.verbs.fetch import Fetched
+from batchctl.verbs.finding import find_job
+from batchctl.verbs.headers import speak_as
+from batchctl.verbs.submit import use_moved_input
 
 
 def fetch(common: Common, word: str | None, *, files: Named, moved_to: str) -> NoReturn:

@@ -12,8 +12,8 @@ from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 TODAY = "today"
 
 if TYPE_CHECKING:
-    from batchctl.domain.param_changes import ParamChange
-    from batchctl.domain.plans import Depth
+    from batchctl.domain.scan import Depth
+    from batchctl.requests.param_changes import ParamChange
 
 
 def _size(given: str | int) -> int:
@@ -80,7 +80,7 @@ def labels_of(pairs: list[str]) -> dict[str, str]:
 
 def param_changes_of(texts: list[str]) -> "tuple[ParamChange, ...]":
     from batchctl.domain.errors import UsageProblem  # noqa: PLC0415 - keeps --help quick
-    from batchctl.domain.param_changes import param_change_of  # noqa: PLC0415
+    from batchctl.requests.param_changes import param_change_of  # noqa: PLC0415
 
     try:
         return tuple(map(param_change_of, texts))
@@ -95,7 +95,7 @@ def is_wide(word: str) -> bool:
 
 
 def depth_of(word: str) -> "Depth":
-    from batchctl.domain.plans import Depth  # noqa: PLC0415 - keeps --help quick
+    from batchctl.domain.scan import Depth  # noqa: PLC0415 - keeps --help quick
 
     if word not in list(Depth):
         raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")

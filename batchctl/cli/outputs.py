@@ -4,10 +4,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.merging import Output, hold
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
+from batchctl.engine.merge import Output, hold
+from batchctl.engine.session import Equipment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from typing import NoReturn
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import Common, book_of, run_with
 from batchctl.clock import Clock, StopSign
-from batchctl.commands.prices import PriceTools
-from batchctl.commands.prices import prices as look_up
-from batchctl.files.workspace import Workspace, cached_price_list, find_workspace
 from batchctl.render.screen import Screen
+from batchctl.store.workspace import Workspace, cached_price_list, find_workspace
+from batchctl.verbs.prices import PriceTools
+from batchctl.verbs.prices import prices as look_up
 
 URL_VARIABLE = "BATCHCTL_PRICES_URL"
 

@@ -5,13 +5,13 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, OF_PROBLEM
 from batchctl.cli.wiring import Common, ask, run
-from batchctl.commands import resolve as resolving
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.finding import find_job
-from batchctl.commands.headers import speak_as
-from batchctl.commands.resolve import Doubts
 from batchctl.domain.errors import DoubtProblem, UsageProblem
+from batchctl.engine.session import Equipment
 from batchctl.render.screen import Screen
+from batchctl.verbs import resolve as resolving
+from batchctl.verbs.finding import find_job
+from batchctl.verbs.headers import speak_as
+from batchctl.verbs.resolve import Doubts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

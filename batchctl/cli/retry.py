@@ -7,24 +7,24 @@ from typing import NoReturn
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
 from batchctl.cli.wiring import Common, continued_by, run
-from batchctl.commands import retry as retrying
-from batchctl.commands.budget import Budget
-from batchctl.commands.edited import check_rest
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.finding import find_job
-from batchctl.commands.headers import record_headers, speak_as, wanted_headers
-from batchctl.commands.retry import Rebuilt
-from batchctl.commands.submit import send_rest, use_moved_input
-from batchctl.domain.choosing import Choice, unknown_words
-from batchctl.domain.classifying import KNOWN_TYPES, OTHER_TYPES
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
-from batchctl.domain.param_changes import ParamChange
-from batchctl.files.outputs import Written, refuse_to_replace
+from batchctl.domain.outcomes import KNOWN_TYPES, OTHER_TYPES
+from batchctl.engine.choosing import Choice, unknown_words
+from batchctl.engine.session import Equipment
+from batchctl.engine.spending_limit import Budget
 from batchctl.render.screen import Screen
 from batchctl.render.text import clean
+from batchctl.requests.param_changes import ParamChange
+from batchctl.results.outputs import Written, refuse_to_replace
+from batchctl.verbs import retry as retrying
+from batchctl.verbs.edited import check_rest
+from batchctl.verbs.finding import find_job
+from batchctl.verbs.headers import record_headers, speak_as, wanted_headers
+from batchctl.verbs.retry import Rebuilt
+from batchctl.verbs.submit import send_rest, use_moved_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

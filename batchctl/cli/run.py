@@ -9,16 +9,16 @@ from batchctl.cli.fetch import shown
 from batchctl.cli.outputs import Named, held_output
 from batchctl.cli.wiring import Common, continued_by
 from batchctl.cli.wiring import run as run_command
-from batchctl.commands import run as running
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.finding import find_job
-from batchctl.commands.picture import report_of
-from batchctl.commands.submission import Submission
-from batchctl.commands.submit import tell_what_is_left
 from batchctl.domain.errors import Stopped
 from batchctl.domain.model import Job
-from batchctl.files.inputs import STDIN
+from batchctl.engine.reports import report_of
+from batchctl.engine.session import Equipment
 from batchctl.render.screen import Screen
+from batchctl.requests.inputs import STDIN
+from batchctl.verbs import run as running
+from batchctl.verbs.finding import find_job
+from batchctl.verbs.submission import Submission
+from batchctl.verbs.submit import tell_what_is_left
 
 
 def run(common: Common, wanted: Submission, *, files: Named, max_rounds: int) -> NoReturn:

@@ -4,10 +4,10 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, OF_STAGE
 from batchctl.cli.wiring import Common, run, run_light
-from batchctl.commands.equipment import Equipment, LightEquipment
-from batchctl.commands.finding import find_job
-from batchctl.commands.picture import all_jobs, report_of
+from batchctl.engine.reports import all_jobs, report_of
+from batchctl.engine.session import Equipment, LightEquipment
 from batchctl.render.screen import Screen
+from batchctl.verbs.finding import find_job
 
 
 def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide: bool, exit_status: bool) -> NoReturn:
@@ -21,8 +21,8 @@ def status(common: Common, word: str | None, *, watch: bool, offline: bool, wide
         return OF_STAGE[report.stage] if exit_status else DONE
 
     def asked(tools: Equipment, screen: Screen) -> int:
-        from batchctl.commands import status as looking  # noqa: PLC0415 - keeps --offline quick
-        from batchctl.commands.headers import speak_as  # noqa: PLC0415 - as above
+        from batchctl.verbs import status as looking  # noqa: PLC0415 - keeps --offline quick
+        from batchctl.verbs.headers import speak_as  # noqa: PLC0415 - as above
 
         job = speak_as(tools, find_job(tools.ledger, word))
         report, unreachable = looking.status(tools, job)

@@ -6,18 +6,18 @@ from typing import NoReturn
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import status_of_sending
 from batchctl.cli.wiring import Common, ask, continued_by, run, stdin
-from batchctl.commands import submit as submitting
-from batchctl.commands.edited import check_rest
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.headers import record_headers, speak_as, wanted_headers
-from batchctl.commands.planning import Input
-from batchctl.commands.rest import nothing_left
-from batchctl.commands.submission import Submission, check, estimated, refuse_contradiction
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.estimating import Estimate
 from batchctl.domain.headers import shown_betas
 from batchctl.domain.model import Job
+from batchctl.engine.planning import Input
+from batchctl.engine.session import Equipment
+from batchctl.money.estimate import Estimate
 from batchctl.render.screen import Screen
+from batchctl.verbs import submit as submitting
+from batchctl.verbs.edited import check_rest
+from batchctl.verbs.headers import record_headers, speak_as, wanted_headers
+from batchctl.verbs.rest import nothing_left
+from batchctl.verbs.submission import Submission, check, estimated, refuse_contradiction
 
 
 def submit(common: Common, wanted: Submission) -> NoReturn:

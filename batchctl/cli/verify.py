@@ -6,11 +6,11 @@ from typing import NoReturn
 from batchctl.cli.exit_status import DONE, SOME_FAILED
 from batchctl.cli.outputs import output_of
 from batchctl.cli.wiring import Common, run_light
-from batchctl.commands import verify as verifying
-from batchctl.commands.equipment import LightEquipment
-from batchctl.commands.finding import find_job
 from batchctl.domain.errors import UsageProblem
+from batchctl.engine.session import LightEquipment
 from batchctl.render.screen import Screen
+from batchctl.verbs import verify as verifying
+from batchctl.verbs.finding import find_job
 
 
 def verify(common: Common, word: str | None, *, output: str, output_dir: Path | None) -> NoReturn:

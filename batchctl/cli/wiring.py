@@ -14,18 +14,18 @@ from typing import BinaryIO, NoReturn, Protocol, TypeVar
 
 import typer
 
+from batchctl.api.secrets import holds_secret, shown_url
 from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.clock import Clock, StopSign
-from batchctl.commands.equipment import Equipment, LightEquipment
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
 from batchctl.domain.limits import API_VERSION
-from batchctl.files.workspace import Workspace, cached_price_list, find_workspace, user_prices
+from batchctl.engine.session import Equipment, LightEquipment
 from batchctl.ledger.questions import Questions, for_reading
-from batchctl.pricing.book import Book
+from batchctl.money.catalog import Book
 from batchctl.render.screen import Screen
 from batchctl.render.typed import Given
-from batchctl.transport.secrets import holds_secret, shown_url
+from batchctl.store.workspace import Workspace, cached_price_list, find_workspace, user_prices
 
 LEFTOVERS_AFTER = timedelta(days=2)
 PRICES_VARIABLE = "BATCHCTL_PRICES"

@@ -5,8 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from batchctl.domain.limits import API_CLOCK_SLACK
 from batchctl.domain.model import Batch, Cut, MessageBatch
-from batchctl.domain.reconciling import API_CLOCK_SLACK
 
 # How the API writes its ids, and no longer than the ledger keeps them.
 ID_PATTERN = r"msgbatch_[A-Za-z0-9_]{1,119}"

@@ -10,8 +10,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from batchctl.domain.checking import Fault, Severity
-from batchctl.domain.money import Prices
+from batchctl.domain.faults import Fault, Severity
+from batchctl.domain.prices import Prices
 
 MOST_BREAKPOINTS = 4
 SHORT, LONG = "5m", "1h"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from batchctl.domain.checking import MAX_TOKENS_BETA, MAX_TOKENS_CEILING, Fault, Severity, did_you_mean, shown
+from batchctl.domain.faults import MAX_TOKENS_BETA, MAX_TOKENS_CEILING, Fault, Severity, did_you_mean, shown
 from batchctl.domain.model import EXPIRY
 
 FRESH_FOR = timedelta(hours=24)

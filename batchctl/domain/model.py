@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
-from batchctl.domain.money import Forecast, Spent, Total
+from batchctl.domain.prices import Forecast, Spent, Total
 
 # Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
 EXPIRY = timedelta(hours=24)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Failures, Job, Presumed, Round, State
-from batchctl.domain.money import Spent
 from batchctl.domain.places import Place
+from batchctl.domain.prices import Spent
 from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, set_up, stored_revision, translated
 from batchctl.ledger.rows import (
     BATCH,

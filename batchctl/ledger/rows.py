@@ -28,7 +28,7 @@ from batchctl.domain.model import (
     State,
     Unconfirmed,
 )
-from batchctl.domain.money import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage
+from batchctl.domain.prices import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage
 
 Row = Sequence[Any]
 

@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from batchctl.domain.money import Forecast, dollars
-from batchctl.domain.spending import BatchBill, Bill, Cost, RoundBill, whole
+from batchctl.domain.prices import Forecast, dollars
+from batchctl.money.bill import BatchBill, Bill, Cost, RoundBill, whole
 from batchctl.render.reports import UNKNOWN, cache, headed, indented, next_line, prices, warning
 from batchctl.render.text import clean, number
 

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from batchctl.domain.estimating import CacheEstimate, Estimate, ModelEstimate, Range
-from batchctl.domain.money import Forecast, dollars
+from batchctl.domain.prices import Forecast, dollars
+from batchctl.money.estimate import CacheEstimate, Estimate, ModelEstimate, Range
 from batchctl.render.reports import UNKNOWN, indented, warning
 from batchctl.render.text import clean, number, plural
 

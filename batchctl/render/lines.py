@@ -8,8 +8,8 @@ from datetime import datetime
 from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.model import Batch, Job
-from batchctl.domain.money import Forecast, dollars
-from batchctl.domain.plans import Problem, Scan
+from batchctl.domain.prices import Forecast, dollars
+from batchctl.domain.scan import Problem, Scan
 from batchctl.render.text import clean, duration, number, plural, size
 
 GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", "dim", "warn", "bad"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain import events
-from batchctl.domain.progress import JobReport
+from batchctl.domain.job_report import JobReport
 from batchctl.render import reports
 from batchctl.render.text import clean, duration, number, size
 

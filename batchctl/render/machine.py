@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.headers import headers_of
+from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Batch, Failures, Headers, Job, Merged, MessageBatch
-from batchctl.domain.money import Cached, Forecast, Total
-from batchctl.domain.progress import JobReport
+from batchctl.domain.prices import Cached, Forecast, Total
 from batchctl.render.text import is_harmless, is_utf8
 
 if TYPE_CHECKING:
-    from batchctl.domain.advice import Advice
     from batchctl.domain.caching import Caching
-    from batchctl.domain.choosing import Chosen
-    from batchctl.domain.doubts import OpenDoubt
-    from batchctl.domain.estimating import Estimate, Range
     from batchctl.domain.health import Checkup
-    from batchctl.domain.money import Prices, Sheet
-    from batchctl.domain.plans import Problem, Scan
-    from batchctl.domain.price_table import PriceTable
-    from batchctl.domain.proving import Flaw, Proof
-    from batchctl.domain.spending import BatchBill, Bill, Cost, Part
+    from batchctl.domain.prices import Prices, Sheet
+    from batchctl.domain.scan import Problem, Scan
+    from batchctl.engine.choosing import Chosen
+    from batchctl.engine.unconfirmed import OpenDoubt
+    from batchctl.money.advice import Advice
+    from batchctl.money.bill import BatchBill, Bill, Cost, Part
+    from batchctl.money.estimate import Estimate, Range
+    from batchctl.money.price_table import PriceTable
+    from batchctl.results.proof import Flaw, Proof
 
 SCHEMA_VERSION = 1
 
@@ -208,7 +208,7 @@ def _amounts(batch: Decimal, real_time: Decimal, *, is_known: bool, has_known: b
 
 def cost_shape(bill: "Bill", next_command: str, *, with_batches: bool) -> dict[str, Any]:
     """Of `cost`."""
-    from batchctl.domain.spending import whole  # noqa: PLC0415 - of one verb
+    from batchctl.money.bill import whole  # noqa: PLC0415 - of one verb
 
     return {
         "type": "cost",
@@ -243,7 +243,7 @@ def forecast_shape(of: Forecast) -> dict[str, Any]:
 
 
 def _batch_bill_shape(one: "BatchBill") -> dict[str, Any]:
-    from batchctl.domain.spending import whole  # noqa: PLC0415 - of one verb
+    from batchctl.money.bill import whole  # noqa: PLC0415 - of one verb
 
     return {
         "id": one.batch.message_batch_id,
@@ -283,7 +283,7 @@ def _cost_shape(cost: "Cost", *, is_summed_up: bool = True) -> dict[str, Any]:
 
 
 def proof_shape(proof: "Proof") -> dict[str, Any]:
-    from batchctl.domain.proving import Part, hint  # noqa: PLC0415 - of one verb
+    from batchctl.results.proof import Part, hint  # noqa: PLC0415 - of one verb
 
     """Of `verify`. `holds`: the disk is what the ledger says; `complete`: and every line of the input has its answer."""
     output = proof.output

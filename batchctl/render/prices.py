@@ -6,8 +6,8 @@ from decimal import Decimal
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from batchctl.domain.money import OF_GEO, Prices, Sheet, Step
-from batchctl.domain.price_table import PriceTable, Refreshed
+from batchctl.domain.prices import OF_GEO, Prices, Sheet, Step
+from batchctl.money.price_table import PriceTable, Refreshed
 from batchctl.render.text import clean, number
 
 NEXT = "batchctl estimate INPUT.jsonl"

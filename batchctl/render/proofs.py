@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.health import Checkup, Health
-from batchctl.domain.proving import Flaw, Part, Proof, RoundProof, Verdict, hint
 from batchctl.render.reports import answers, indented, next_line
 from batchctl.render.text import clean, number, plural
+from batchctl.results.proof import Flaw, Part, Proof, RoundProof, Verdict, hint
 
 VERDICT_TONES = {Verdict.OK: "green", Verdict.OPEN: "yellow", Verdict.WRONG: "bold red", Verdict.NOT_TOLD: "dim"}
 HEALTH_TONES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}

@@ -9,14 +9,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batchctl.domain.job_report import JobReport, RoundReport, Stage
 from batchctl.domain.model import Batch, FailureClass, Failures, Merged, MessageBatch, State
-from batchctl.domain.money import Cached, Total, dollars
-from batchctl.domain.progress import JobReport, RoundReport, Stage
+from batchctl.domain.prices import Cached, Total, dollars
 from batchctl.render.text import clean, duration, moment, number, plural, size
 
 if TYPE_CHECKING:
-    from batchctl.domain.choosing import Chosen
-    from batchctl.domain.doubts import OpenDoubt
+    from batchctl.engine.choosing import Chosen
+    from batchctl.engine.unconfirmed import OpenDoubt
     from batchctl.render.lines import Line
 
 TONES = {

@@ -13,23 +13,23 @@ from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain.errors import BatchctlError
+from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Batch, Job, Merged, MessageBatch
-from batchctl.domain.progress import JobReport
 from batchctl.render import machine, reports
 from batchctl.render.text import clean, plural, size
 from batchctl.render.typed import Given
 
 if TYPE_CHECKING:
-    from batchctl.domain.choosing import Chosen
-    from batchctl.domain.doubts import OpenDoubt
-    from batchctl.domain.estimating import Estimate
     from batchctl.domain.events import Event
     from batchctl.domain.health import Checkup
-    from batchctl.domain.plans import Scan
-    from batchctl.domain.price_table import PriceTable
-    from batchctl.domain.proving import Proof
-    from batchctl.domain.spending import Bill
+    from batchctl.domain.scan import Scan
+    from batchctl.engine.choosing import Chosen
+    from batchctl.engine.unconfirmed import OpenDoubt
+    from batchctl.money.bill import Bill
+    from batchctl.money.estimate import Estimate
+    from batchctl.money.price_table import PriceTable
     from batchctl.render.telling import Telling
+    from batchctl.results.proof import Proof
 
 # Off a terminal nothing is wrapped: a log and a grep want whole lines.
 PIPE_WIDTH = 10_000

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain import events
-from batchctl.domain.plans import Scan
-from batchctl.domain.progress import ENDED, JobReport
+from batchctl.domain.job_report import ENDED, JobReport
+from batchctl.domain.scan import Scan
 from batchctl.render import lines, machine, reports
 from batchctl.render.lines import Line, line_of
 from batchctl.render.text import number, plural

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchctl.domain.health import Checkup
-    from batchctl.domain.progress import JobReport
-    from batchctl.domain.proving import Proof
+    from batchctl.domain.job_report import JobReport
+    from batchctl.results.proof import Proof
 
 # The verbs that ask the API, and those that only read what is here.
 ASKING = (

@@ -18,15 +18,15 @@ from batchctl.cli.exit_status import MEANINGS, OF_PROBLEM, OF_STAGE
 from batchctl.cli.wiring import Common, run_with
 from batchctl.clock import Clock, StopSign
 from batchctl.domain import errors
-from batchctl.domain.progress import Stage
+from batchctl.domain.job_report import Stage
 from batchctl.emulator.running import running
 from batchctl.render.screen import Screen
 
 # What takes long to import, and what of our own leads to it.
 HEAVY = (
     "anthropic", "httpx2", "sqlalchemy", "alembic", "starlette", "uvicorn", "orjson", "jsonschema_rs", "sqlite3",
-    "pydantic", "rich", "rich.live", "rich.progress", "batchctl.emulator", "batchctl.transport.client", "batchctl.ledger.ledger",
-    "batchctl.commands.loop", "batchctl.domain.model", "batchctl.domain.events", "genai_prices", "genai_prices.data",
+    "pydantic", "rich", "rich.live", "rich.progress", "batchctl.emulator", "batchctl.api.client", "batchctl.ledger.ledger",
+    "batchctl.engine.loop", "batchctl.domain.model", "batchctl.domain.events", "genai_prices", "genai_prices.data",
 )  # fmt: skip
 LEDGER = {"sqlite3", "batchctl.domain.model"}
 PICTURE = {*LEDGER, "rich"}
@@ -88,7 +88,7 @@ def test_completion_loads_nothing_heavy() -> None:
 LOADED = [
     ("status", PICTURE),
     ("submit three.jsonl --dry-run", REHEARSAL),
-    ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.transport.client"}),
+    ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.api.client"}),
     ("status @last --offline --batches", PICTURE),
     ("verify one", CHECK - {"jsonschema_rs"}),
     ("prices", PRICES),

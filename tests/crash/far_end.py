@@ -15,10 +15,10 @@ from typing import Any
 
 from builders import CANCELED, EXPIRED, NOW, errored, result_line, succeeded
 
+from batchctl.api.client import LIST_LIMIT, Body, Page, Seen, Transport
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import EXPIRY, MessageBatch, ProcessingStatus, RequestCounts
-from batchctl.transport.client import LIST_LIMIT, Body, Page, Seen, Transport
 
 SECOND = timedelta(seconds=1)
 # A call takes its time; and the list comes in more than one page.

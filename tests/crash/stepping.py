@@ -16,14 +16,14 @@ from typing import Any, cast
 from crash.far_end import Api, ModelTransport
 
 from batchctl.clock import Clock, StopSign
-from batchctl.commands.copies import PlaceGuard
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.server import Server
 from batchctl.domain.errors import BatchctlError, Stopped
 from batchctl.domain.model import Job
-from batchctl.files.workspace import Workspace
+from batchctl.engine.copies import PlaceGuard
+from batchctl.engine.server import Server
+from batchctl.engine.session import Equipment
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.owners import Owner
+from batchctl.store.workspace import Workspace
 
 HANGS_AFTER = 60.0
 # A sign of life is given from the side, by real time, and moves nothing.

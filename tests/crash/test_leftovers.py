@@ -8,7 +8,7 @@ from program import Person, requests
 from stops import Pulled, Stops
 
 from batchctl.emulator.running import Running, running
-from batchctl.files.workspace import Workspace
+from batchctl.store.workspace import Workspace
 
 
 def test_a_workspace_that_was_half_made_still_keeps_prompts_out_of_git(tmp_path: Path) -> None:

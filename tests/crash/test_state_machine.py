@@ -31,20 +31,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from batchctl.commands import cancel, fetch, run
-from batchctl.commands.equipment import Equipment
-from batchctl.commands.merging import Output
-from batchctl.commands.resolve import doubts_of
-from batchctl.commands.status import watch
-from batchctl.commands.submit import send_rest
 from batchctl.domain.model import Batch, Job, State
-from batchctl.domain.reconciling import needs_person
 from batchctl.domain.states import may_follow
-from batchctl.files.ranges import ids_of_range
-from batchctl.files.requests import request_file
-from batchctl.files.results import is_on_disk
-from batchctl.files.workspace import Workspace
+from batchctl.engine.merge import Output
+from batchctl.engine.reconcile import needs_person
+from batchctl.engine.session import Equipment
 from batchctl.ledger.ledger import Ledger
+from batchctl.requests.request_file import ids_of_range, request_file
+from batchctl.results.receive import is_on_disk
+from batchctl.store.workspace import Workspace
+from batchctl.verbs import cancel, fetch, run
+from batchctl.verbs.resolve import doubts_of
+from batchctl.verbs.status import watch
+from batchctl.verbs.submit import send_rest
 
 MOST_COMMANDS = 3
 # A command that makes so many calls without waiting for anything spins.

@@ -11,7 +11,7 @@ from program import Person, requests
 from stops import Pulled, Stops
 
 from batchctl.emulator.running import running
-from batchctl.files.durable import replacing
+from batchctl.store.local import replacing
 
 
 def _seen(stops: Stops) -> list[str]:

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from batchctl.cli.app import app
 from batchctl.cli.exit_status import MEANINGS
 from batchctl.domain.caching import HIT_RATES, LEAST_TOKENS, least_tokens
-from batchctl.domain.money import Prices
-from batchctl.pricing.book import Book
+from batchctl.domain.prices import Prices
+from batchctl.money.catalog import Book
 
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = (

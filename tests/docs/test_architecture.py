@@ -10,7 +10,7 @@ from batchctl.domain.states import MAY_FOLLOW
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = [*(PROJECT / "docs").glob("*.md"), PROJECT / "README.md"]
 ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
-ROOMS = "cli|render|commands|domain|ledger|transport|files|pricing|emulator"
+ROOMS = "cli|render|verbs|engine|requests|results|money|api|ledger|store|domain|emulator"
 
 
 def _exists(dotted: str) -> bool:
@@ -41,7 +41,10 @@ def test_a_name_that_does_not_exist_is_noticed() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_path_that_is_named_exists(path: Path) -> None:
     named = set(
-        re.findall(r"(?:batchctl|tests|samples|docs|render|commands|domain|cli)/[\w/.]+\.\w+", path.read_text("utf-8"))
+        re.findall(
+            r"(?:batchctl|tests|samples|docs|render|verbs|engine|requests|results|money|api|store|domain|cli)/[\w/.]+\.\w+",
+            path.read_text("utf-8"),
+        )
     )
     written = {name for name in named if not {"NAME", "000N_"} & set(re.findall("NAME|000N_", name))}
     assert [name for name in sorted(written) if not _is_there(name)] == []

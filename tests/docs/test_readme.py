@@ -73,7 +73,7 @@ def test_the_tree_has_a_line_for_every_room_and_no_other() -> None:
 
 def test_the_workspace_is_drawn_as_the_code_draws_it() -> None:
     drawn = README.split("```text\n.batchctl/")[1].split("```")[0]
-    said = (PROJECT / "batchctl" / "files" / "workspace.py").read_text("utf-8").split('"""')[1]
+    said = (PROJECT / "batchctl" / "store" / "workspace.py").read_text("utf-8").split('"""')[1]
     names = re.findall(r"── (\S+)", said)
     assert names
     assert re.findall(r"── (\S+)", drawn.replace("jobs/JOB/", "jobs/NAME/")) == names

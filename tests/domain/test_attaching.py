@@ -5,10 +5,10 @@ import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_cut, a_job, a_message_batch, a_round
 
 from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
+from batchctl.domain.job_report import Stage, next_command
+from batchctl.domain.limits import API_CLOCK_SLACK
 from batchctl.domain.model import FailureClass, Failures, Outcome, State
 from batchctl.domain.names import job_name
-from batchctl.domain.progress import Stage, next_command
-from batchctl.domain.reconciling import API_CLOCK_SLACK
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from batchctl.domain.caching import (
     too_short,
     why_left,
 )
-from batchctl.domain.checking import Severity
+from batchctl.domain.faults import Severity
 from batchctl.domain.limits import CACHE_TTLS
 
 HOUR, MINUTES = {"type": "ephemeral", "ttl": "1h"}, {"type": "ephemeral"}

@@ -7,7 +7,7 @@ import pytest
 from builders import HOUR, NOW
 
 from batchctl.domain.catalog import Catalog, Model, model_faults, unknown_faults
-from batchctl.domain.checking import MAX_TOKENS_BETA, Severity
+from batchctl.domain.faults import MAX_TOKENS_BETA, Severity
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 LONG = (MAX_TOKENS_BETA,)

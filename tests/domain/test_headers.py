@@ -7,8 +7,8 @@ from builders import NOW, a_batch, a_job
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.headers import Change, cure, turned
+from batchctl.domain.job_report import report
 from batchctl.domain.model import FailureClass, Failures, Headers, Outcome, Settings, State
-from batchctl.domain.progress import report
 
 SAID = "Unexpected value(s) `{}` for the `anthropic-beta` header. Please consult our documentation."
 

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.choosing import CLASS_WORDS, MARK_WORDS, Choice, is_chosen, unknown_words, why_left
-from batchctl.domain.classifying import CLASS_OF_MARK, KNOWN_TYPES
-from batchctl.domain.merging import replaces
 from batchctl.domain.model import Mark
 from batchctl.domain.names import NAME_PATTERN, job_name, name_problem
-from batchctl.domain.plans import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, deep_checked
-from batchctl.domain.polling import (
+from batchctl.domain.outcomes import CLASS_OF_MARK, KNOWN_TYPES
+from batchctl.domain.scan import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, deep_checked
+from batchctl.engine.choosing import CLASS_WORDS, MARK_WORDS, Choice, is_chosen, unknown_words, why_left
+from batchctl.engine.pacing import (
     BACKOFF_SECONDS,
     FIRST_LOOK_SECONDS,
     LAST_LOOK_SECONDS,
     backoff,
     look_pause,
 )
+from batchctl.results.merging import replaces
 
 # ---------------------------------------------------------------- names
 

@@ -22,9 +22,9 @@ from faults.table import Case, Disk, Fault, Key, Ledger, Network, Row, Signal, S
 from processes import Shell
 from program import KEY, Person, Ran, request, requests, sent_lines
 
+from batchctl.api import client
 from batchctl.clock import Clock, StopSign
 from batchctl.emulator.running import Running, running
-from batchctl.transport import client
 
 # Batches take a minute of the clock that does not wait; answers repeat the question, so that a wrong one shows.
 SCENE: Mapping[str, Any] = {
@@ -101,7 +101,7 @@ class World:
                 self.emulator.add_fault(LOST)
                 with pytest.MonkeyPatch.context() as later:
                     # Else a slow machine has looked for it already.
-                    later.setattr("batchctl.commands.sending.FIRST_DOUBT_LOOK", timedelta(seconds=60))
+                    later.setattr("batchctl.engine.send.FIRST_DOUBT_LOOK", timedelta(seconds=60))
                     self._ran(8, "submit", INPUT, *cut, "--no-wait")
                 command = [verb]
             case _:

@@ -15,7 +15,7 @@ from builders import API, HOUR, MINUTE, NOW, a_cut, a_message_batch
 from cases import few
 
 from batchctl.domain.model import Batch, Headers, Job, MessageBatch, RequestCounts, State, Unconfirmed, Verified
-from batchctl.domain.money import Spent, Usage
+from batchctl.domain.prices import Spent, Usage
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.results import Results
 from batchctl.ledger.sending import Sending

@@ -13,7 +13,7 @@ from ledger.making import upgraded
 
 from batchctl.domain.model import Batch, IfAbsent, Presumed, RequestCounts, State, Unconfirmed
 from batchctl.domain.places import Place
-from batchctl.domain.reconciling import needs_person
+from batchctl.engine.reconcile import needs_person
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.schema import Instant
 

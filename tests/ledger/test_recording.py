@@ -27,7 +27,7 @@ from batchctl.domain.model import (
     Unconfirmed,
     Verified,
 )
-from batchctl.domain.money import Cached, Spent, Total, Usage
+from batchctl.domain.prices import Cached, Spent, Total, Usage
 from batchctl.ledger.claims import LEASE
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.store import advance

@@ -13,8 +13,8 @@ from builders import NOW, a_batch, a_cut, a_job, a_round
 from rich.console import Console, RenderableType
 
 from batchctl.domain.model import RequestCounts, State
-from batchctl.domain.money import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage, dollars
-from batchctl.domain.spending import Bill, bill
+from batchctl.domain.prices import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage, dollars
+from batchctl.money.bill import Bill, bill
 from batchctl.render import costs, machine, reports
 
 EVIL = "[red]\u202e[/] [/nothing]"

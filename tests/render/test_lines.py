@@ -8,10 +8,10 @@ from builders import HOUR, NOW, a_batch, a_job
 
 from batchctl.domain import events
 from batchctl.domain.caching import Caching, Left, Short
-from batchctl.domain.checking import Fault, Severity
+from batchctl.domain.faults import Fault, Severity
+from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, Settings, State
-from batchctl.domain.plans import Problem, Scan
-from batchctl.domain.progress import report
+from batchctl.domain.scan import Problem, Scan
 from batchctl.render.lines import line_of, problem
 
 SOON = NOW + timedelta(seconds=90)

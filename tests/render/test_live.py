@@ -8,8 +8,8 @@ from rich.console import Console
 
 from batchctl.clock import Clock
 from batchctl.domain import events
+from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, State
-from batchctl.domain.progress import report
 from batchctl.render.live import LINES_UP_TO_BATCHES, Live
 
 EVIL = "[/red] [bold]x[/bold] {0} {task.id}"

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from batchctl.domain.money import Prices, Sheet, Step
-from batchctl.domain.price_table import PriceTable
+from batchctl.domain.prices import Prices, Sheet, Step
+from batchctl.money.price_table import PriceTable
 from batchctl.render import machine, prices
 
 DAY = dt.date(2026, 11, 21)

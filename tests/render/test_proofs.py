@@ -10,8 +10,8 @@ from rich.console import Console, RenderableType
 
 from batchctl.domain.health import Checkup, fail, ok, warn
 from batchctl.domain.model import Merged
-from batchctl.domain.proving import Flaw, Mend, OutputProof, Part, Proof, RoundProof
 from batchctl.render import machine, proofs
+from batchctl.results.proof import Flaw, Mend, OutputProof, Part, Proof, RoundProof
 
 EVIL = "[red]\x1b[31m[/]\u202e [/nothing]"
 ROUNDS = (

@@ -11,11 +11,9 @@ import pytest
 from builders import HOUR, NOW, a_batch, a_cut, a_job, a_message_batch, a_round
 from rich.console import Console, RenderableType
 
-from batchctl.domain.checking import Fault
-from batchctl.domain.choosing import Chosen
-from batchctl.domain.doubts import Candidate, OpenDoubt
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.estimating import estimated
+from batchctl.domain.faults import Fault
+from batchctl.domain.job_report import JobReport, Stage, report
 from batchctl.domain.model import (
     Batch,
     Claim,
@@ -29,8 +27,10 @@ from batchctl.domain.model import (
     Settings,
     State,
 )
-from batchctl.domain.plans import Problem, Scan
-from batchctl.domain.progress import JobReport, Stage, report
+from batchctl.domain.scan import Problem, Scan
+from batchctl.engine.choosing import Chosen
+from batchctl.engine.unconfirmed import Candidate, OpenDoubt
+from batchctl.money.estimate import estimated
 from batchctl.render import machine, reports
 from batchctl.render.text import is_harmless
 

@@ -9,7 +9,7 @@ from builders import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.money import dollars
+from batchctl.domain.prices import dollars
 from batchctl.render.text import clean, duration, moment, number, plural, size
 
 

@@ -1,0 +1,1 @@
+"""The Message Batches API: our words inside, its words on the wire."""

@@ -1,0 +1,197 @@
+"""Bounds on what comes in: from whom, how much of an answer is taken, how long it may take, and who may end it.
+
+The HTTP library waits for the next byte alone, and the SDK reads an answer to its end wherever that is. A proxy that sends a
+byte now and then, or a few that unpack to gigabytes, would be followed for ever.
+
+Importing this module imports the HTTP library: only when a request is made.
+"""
+
+import math
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from batchctl.api.secrets import scrubbed
+from batchctl.domain.errors import ApiFailure, CertificateProblem, Stopped
+
+CERTIFICATE_HINT = (
+    "behind a company's proxy that reads along, set SSL_CERT_FILE to a file with the company's CA; else the URL is wrong"
+    " (--base-url, ANTHROPIC_BASE_URL), or the clock of this machine is"
+)
+# Unpacked. A page of 1,000 batches is half a megabyte, and JSON takes some twenty times its length once it is parsed.
+MOST_BYTES = 16 << 20
+TOO_LARGE = f"more than {MOST_BYTES >> 20} MiB"
+# How soon a stop is noticed while nothing comes.
+SLICE_SECONDS = 0.5
+
+
+class Watch(threading.local):
+    """What bounds the request that this thread makes: a thread makes one after the other."""
+
+    def __init__(self, is_stopped: Callable[[], bool]) -> None:
+        self._is_stopped = is_stopped
+        self._heeds_stop = True
+        self._seconds = math.inf
+        self._ends_at: float | None = None
+        self.is_streamed = False
+
+    @contextmanager
+    def request(self, seconds: float, *, heeds_stop: bool = True, is_streamed: bool = False) -> Iterator[None]:
+        """`seconds`: for the whole answer, from the first wait for it. `heeds_stop`: the stop sign ends it, too.
+        `is_streamed`: what is said with a 2xx is read by whoever asked.
+        """
+        before = self._seconds, self._ends_at, self._heeds_stop, self.is_streamed
+        self._heeds_stop, self.is_streamed = heeds_stop, is_streamed
+        self.allow(seconds)
+        try:
+            yield
+        finally:
+            self._seconds, self._ends_at, self._heeds_stop, self.is_streamed = before
+
+    def allow(self, seconds: float) -> None:
+        """So many more, from the next wait on."""
+        self._seconds, self._ends_at = seconds, None
+
+    def sending(self) -> None:
+        """An answer can be waited for only when all was sent."""
+        self._ends_at = None
+
+    def left(self) -> float:
+        """Seconds. Raises Stopped, and ReadTimeout where none are left."""
+        if self._heeds_stop and self._is_stopped():
+            raise Stopped
+        now = time.monotonic()
+        if self._ends_at is None:
+            self._ends_at = now + self._seconds
+        if now >= self._ends_at:
+            raise httpx2.ReadTimeout(f"the whole answer took more than {self._seconds:g} s")
+        return self._ends_at - now
+
+
+class _Stream(httpcore2.NetworkStream):
+    """A connection that is read in slices, so that a wait for the next byte is no longer than what bounds the answer."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, watch: Watch) -> None:
+        self._stream = stream
+        self._watch = watch
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        until = time.monotonic() + (math.inf if timeout is None else timeout)
+        while True:
+            left = min(self._watch.left(), max(until - time.monotonic(), 0.001))
+            try:
+                return self._stream.read(max_bytes, min(left, SLICE_SECONDS))
+            except httpcore2.ReadTimeout:
+                if time.monotonic() >= until:
+                    raise
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._watch.sending()
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> "_Stream":
+        try:
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._watch)
+        except httpcore2.ConnectError as error:
+            refused = error.__cause__
+            if not isinstance(refused, ssl.SSLCertVerificationError):
+                raise
+            # Before a byte of the request: nothing was sent.
+            said = f"the certificate of {server_hostname} is not to be trusted: {scrubbed(refused.verify_message)}"
+            raise CertificateProblem(said, hint=CERTIFICATE_HINT) from error
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Network(httpcore2.NetworkBackend):
+    def __init__(self, backend: httpcore2.NetworkBackend, watch: Watch) -> None:
+        self._backend = backend
+        self._watch = watch
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> _Stream:
+        return _Stream(self._backend.connect_tcp(host, port, timeout, local_address, socket_options), self._watch)
+
+
+def bind(client: httpx2.Client, watch: Watch) -> None:
+    """Has this watch over every connection that the client will make."""
+    # The library offers no other way in; where these names are gone, nothing works and every test says so.
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
+        if transport is not None:
+            pool = transport._pool  # type: ignore[attr-defined]  # noqa: SLF001
+            pool._network_backend = _Network(pool._network_backend, watch)  # noqa: SLF001
+
+
+class _Wire(httpx2.SyncByteStream):
+    """The bytes of an answer as they come, until there are more of them than may unpack to nothing."""
+
+    def __init__(self, stream: httpx2.SyncByteStream, encoding: str) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self.left = MOST_BYTES
+
+    def __iter__(self) -> Iterator[bytes]:
+        # One unpacks in pieces of a megabyte. Behind one another, what the first of them unpacks is nobody's to count.
+        if "," in self._encoding:
+            raise httpx2.DecodingError(f"packed more than once ({self._encoding})")
+        for piece in self._stream:
+            self.left -= len(piece)
+            if self.left < 0:
+                raise httpx2.DecodingError(TOO_LARGE)
+            yield piece
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def bound(response: httpx2.Response) -> None:
+    """Before any of it is read."""
+    assert isinstance(response.stream, httpx2.SyncByteStream)
+    response.stream = _Wire(response.stream, response.headers.get("content-encoding", ""))
+
+
+def read(response: httpx2.Response) -> None:
+    """All of a bound answer, so that nobody else does. Raises ApiFailure where it cannot be had: such an answer says nothing but its status."""
+    try:
+        response._content = b"".join(_at_most(MOST_BYTES, response.iter_bytes()))  # noqa: SLF001 - as its own `read` leaves it
+    except httpx2.DecodingError as error:
+        raise ApiFailure(
+            f"an answer that cannot be read: {scrubbed(str(error))}",
+            status=response.status_code,
+            request_id=scrubbed(response.headers.get("request-id", "")),
+        ) from error
+
+
+def _at_most(most: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        most -= len(piece)
+        if most < 0:
+            raise httpx2.DecodingError(TOO_LARGE)
+        yield piece
+
+
+def pieces(response: httpx2.Response, watch: Watch) -> Iterator[bytes]:
+    """A bound answer of any length, at most a megabyte at a time. Raises Stopped."""
+    assert isinstance(response.stream, _Wire)
+    for piece in response.iter_bytes():
+        watch.left()
+        response.stream.left = MOST_BYTES
+        yield piece

@@ -1,1 +1,0 @@
-"""What each verb does: executes steps. `sending` is the only place that spends money."""

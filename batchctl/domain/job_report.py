@@ -1,0 +1,423 @@
+"""Rows to what there is to show: honest counts, two clocks, and what to type next.
+
+Progress counts ended batches: the API's own counters stay 0 until a batch has ended.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median
+
+from batchctl.domain.headers import command_for_rest, cure, headers_of
+from batchctl.domain.model import (
+    RETENTION,
+    Batch,
+    FailureClass,
+    Failures,
+    Headers,
+    Job,
+    Merged,
+    Outcome,
+    RequestCounts,
+    State,
+)
+from batchctl.domain.outcomes import FIX_TYPES, ToldApart
+
+EXPIRY_WARNING = timedelta(hours=4)
+RETENTION_WARNING = timedelta(days=7)
+SAMPLES = 3
+
+
+class Stage(StrEnum):
+    """Where a job as a whole stands."""
+
+    SENDING = "sending"
+    IN_DOUBT = "in doubt"
+    LOST = "not known to the API"
+    PAUSED = "paused"
+    RUNNING = "in progress"
+    TO_FETCH = "ended, to fetch"
+    DONE = "done"
+    INCOMPLETE = "done, some without success"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundReport:
+    """`headers`: what its batches were sent with, or will be, and how many of them; None where that is not known."""
+
+    number: int
+    requests: int
+    batches: int
+    by_state: dict[State, int]
+    counts: RequestCounts
+    created_at: datetime
+    headers: tuple[tuple[Headers | None, int], ...] = ()
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """A job at `now`. `merged` is the exact word on every request, once all that was fetched is merged; `failures` are
+    its failures then, and before that those of the newest round. `rests_on`: of batches that were found in the API's list,
+    what it rests on that they are the job's; empty where there are none. `in_no_batch`: requests that no batch ever held.
+    """
+
+    job: Job
+    now: datetime
+    stage: Stage
+    batches: tuple[Batch, ...]
+    rounds: tuple[RoundReport, ...]
+    failures: tuple[Failures, ...]
+    ended: int
+    fetched: int
+    eta: datetime | None
+    expires_at: datetime | None
+    retained_until: datetime | None
+    warnings: tuple[str, ...] = ()
+    next_command: str = ""
+    merged: Merged | None = None
+    rests_on: str = ""
+    in_no_batch: int = 0
+
+    @property
+    def matched(self) -> int:
+        """Batches that are ours as far as their size tells: provisional matches, whose ids were not read yet."""
+        return sum(b.is_guess for b in self.batches)
+
+    @property
+    def elapsed(self) -> timedelta:
+        times = [b.ended_at for b in self.batches if b.ended_at]
+        is_over = self.ended == len(self.batches)
+        return (max(times) if is_over and times else self.now) - self.job.created_at
+
+
+ENDED = frozenset({State.ENDED, State.FETCHED})
+RUNNING = frozenset({State.IN_PROGRESS, State.CANCELING})
+
+
+def report(
+    job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime, in_no_batch: int = 0
+) -> JobReport:
+    """`in_no_batch`: requests in none of the attached batches that no later round holds, either."""
+    batches = [b for b in batches if not b.is_unattached]
+    stage = stage_of(job, batches, now)
+    newest = job.rounds[-1].number
+    merged = current_merge(job, batches)
+    open_failures = merged.failures if merged else joined([f for f in failures if f.round == newest])
+    return JobReport(
+        job=job,
+        now=now,
+        stage=stage,
+        batches=tuple(batches),
+        rounds=tuple(_round_report(job, r.number, batches) for r in job.rounds),
+        failures=open_failures,
+        ended=sum(b.state in ENDED for b in batches),
+        fetched=sum(b.state is State.FETCHED for b in batches),
+        eta=eta(batches, now),
+        expires_at=min((b.expires_at for b in batches if b.is_running and b.expires_at), default=None),
+        retained_until=retained_until(batches),
+        warnings=(*_warnings(job, batches, now), *_warnings_of_rest(job, in_no_batch)),
+        next_command=next_command(
+            job,
+            stage,
+            open_failures or _of_removed(batches, merged),
+            needs_word=any(b.held for b in batches),
+            paused_turns=merged.paused_turns if merged else 0,
+            # What is left of the job is sent before its answers are merged for the last time.
+            has_rest=bool(in_no_batch) and all(b.is_settled for b in batches),
+        ),
+        merged=merged,
+        rests_on=rests_on(batches),
+        in_no_batch=in_no_batch,
+    )
+
+
+def rests_on(batches: Sequence[Batch]) -> str:
+    """What it rests on that batches which were found in the API's list are ours; empty where none were.
+
+    The API never said so: it gives a batch no name of ours.
+    """
+    adopted = [b for b in batches if b.evidence and not b.provisional]
+    if not adopted:
+        return ""
+    kinds = list(dict.fromkeys(b.evidence for b in adopted))
+    more = f" (and {len(kinds) - 1} more)" if len(kinds) > 1 else ""
+    return f"{len(adopted)} of {len(batches)} found in the API's list: ours by {kinds[0]}{more}, not by the API's own answer"
+
+
+def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
+    """The last merge, if it saw every batch that is on the disk by now."""
+    fetched = sum(b.state is State.FETCHED for b in batches)
+    return job.merged if job.merged and job.merged.batches == fetched and fetched else None
+
+
+def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
+    states = {b.state for b in batches if not b.is_lost(now) and not b.is_removed}
+    if job.canceled_at is not None:
+        # What was not sent before the cancel is not waited for: it stays unanswered.
+        states.discard(State.PLANNED)
+    if job.paused and State.PLANNED in states:
+        return Stage.PAUSED
+    if any(b.state is State.SUBMITTING and b.claim is None for b in batches):
+        return Stage.IN_DOUBT
+    if any(b.held for b in batches) and not states & {State.PLANNED, State.SUBMITTING, *RUNNING}:
+        return Stage.IN_DOUBT
+    if states & {State.PLANNED, State.SUBMITTING}:
+        return Stage.SENDING
+    if states & RUNNING:
+        return Stage.RUNNING
+    if State.ENDED in states:
+        return Stage.TO_FETCH
+    if any(b.is_lost(now) for b in batches):
+        return Stage.LOST
+    if State.FETCHED in states and current_merge(job, batches) is None:
+        return Stage.TO_FETCH
+    return _end_of(job, current_merge(job, batches))
+
+
+def _end_of(job: Job, merge: Merged | None) -> Stage:
+    """Where nothing is left to be done by itself."""
+    if merge is not None and merge.is_complete and not job.left_out:
+        return Stage.DONE
+    return Stage.INCOMPLETE if job.canceled_at is None else Stage.CANCELED
+
+
+def eta(batches: Sequence[Batch], now: datetime) -> datetime | None:
+    """When the last batch may end, by what ended batches took; None before one has, and once the guess is overdue."""
+    took = [(b.ended_at - b.created_at).total_seconds() for b in batches if b.ended_at and b.created_at]
+    running = [b.created_at for b in batches if b.is_running and b.created_at]
+    if not took or not running or any(b.state is State.PLANNED for b in batches):
+        return None
+    guess = max(running) + timedelta(seconds=median(took))
+    return guess if guess > now else None
+
+
+def retained_until(batches: Sequence[Batch]) -> datetime | None:
+    """When the first results that are not on the disk yet are gone from the API."""
+    still = [b for b in batches if b.state in {State.IN_PROGRESS, State.CANCELING, State.ENDED} and not b.is_removed]
+    waiting = [b.created_at for b in still if b.created_at]
+    return min(waiting) + RETENTION if waiting else None
+
+
+def _of_removed(batches: Sequence[Batch], merged: Merged | None) -> list[Failures]:
+    """What a merge would say of requests whose results the API removed, where nothing was there to be merged."""
+    removed = [b for b in batches if b.is_removed] if merged is None else []
+    return [
+        Failures(
+            round=b.round,
+            outcome=Outcome.UNANSWERED,
+            error_type=Outcome.UNANSWERED.value,
+            failure_class=FailureClass.RETRY,
+            count=b.count,
+            sample_ids=(),
+            sample_message=b.note,
+        )
+        for b in removed
+    ]
+
+
+def next_command(
+    job: Job,
+    stage: Stage,
+    failures: Sequence[Failures],
+    *,
+    needs_word: bool = False,
+    paused_turns: int = 0,
+    has_rest: bool = False,
+) -> str:
+    """What does the most of what is left. `needs_word`: there are results that only a person can say to be the job's.
+
+    `has_rest`: there are requests that were never sent, and nothing else has to be done before they are.
+    """
+    match stage:
+        case Stage.IN_DOUBT if needs_word:
+            return f"batchctl resolve {job.name}"
+        case Stage.SENDING | Stage.IN_DOUBT | Stage.RUNNING if job.canceled_at is not None:
+            # Nothing of it is sent; the same command goes on asking, and brings home what was answered.
+            return f"batchctl cancel {job.name}"
+        case Stage.SENDING | Stage.IN_DOUBT:
+            return f"batchctl submit {job.name}"
+        case Stage.PAUSED:
+            return command_for_rest(job, job.paused, job.settings.betas)
+        case Stage.LOST:
+            return f"batchctl resolve {job.name}"
+        case Stage.RUNNING:
+            return f"batchctl status {job.name} --watch"
+        case Stage.TO_FETCH:
+            return f"batchctl {'retry' if has_rest else 'fetch'} {job.name}"
+        case Stage.DONE | Stage.CANCELED:
+            # What a person canceled goes again at their word only: the warnings say how.
+            return ""
+        case Stage.INCOMPLETE:
+            return _retry_command(job, failures) or _command_for_paused(job, paused_turns)
+
+
+def _command_for_paused(job: Job, turns: int) -> str:
+    return f"batchctl retry {job.name} --only pause_turn --edit" if turns and job.has_requests else ""
+
+
+def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
+    """One that sends something again, or writes what is to be edited; empty where nothing of it should go again as it is."""
+    classes = {f.failure_class for f in failures}
+    if not job.has_requests:
+        # What failed can be sent again once it is known what it was.
+        return f"batchctl attach {job.name} --input FILE" if classes - {FailureClass.POLICY} else ""
+    passing = [f for f in failures if f.failure_class is FailureClass.RETRY]
+    # What was said of the request itself and may have passed has not, once it was said again.
+    is_lasting = len(job.rounds) > 1 and all(f.error_type in FIX_TYPES for f in passing)
+    if FailureClass.ACCOUNT in classes:
+        return f"batchctl retry {job.name} --only account{' --only retry' if passing else ''}"
+    if passing and not is_lasting:
+        return f"batchctl retry {job.name}"
+    to_mend = [f for f in failures if f.failure_class is FailureClass.FIX and f.outcome is Outcome.ERRORED]
+    refused = [cure(f.sample_message, job.settings.betas) for f in to_mend]
+    if not passing and to_mend and all(refused):
+        # No line is at fault: there is nothing to edit.
+        return f"batchctl retry {job.name} --include-invalid {refused[0]}"
+    if passing or to_mend:
+        return f"batchctl retry {job.name} --include-invalid --edit"
+    if any(f.outcome is Outcome.CANCELED for f in failures):
+        return f"batchctl retry {job.name} --include-canceled"
+    if any(f.outcome is Outcome.UNKNOWN for f in failures):
+        # It may be a success, and paid for: looked at first, and sent by a second word.
+        return f"batchctl retry {job.name} --only unknown --dry-run"
+    return ""
+
+
+def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundReport:
+    mine = [b for b in batches if b.round == number]
+    by_state: dict[State, int] = {}
+    for one in mine:
+        by_state[one.state] = by_state.get(one.state, 0) + 1
+    planned = next(r for r in job.rounds if r.number == number)
+    return RoundReport(
+        number=number,
+        requests=planned.count,
+        batches=len(mine),
+        by_state=by_state,
+        counts=sum((b.counts for b in mine), RequestCounts()),
+        created_at=planned.created_at,
+        changes=planned.changes,
+        headers=tuple(Counter(headers_of(job, b) for b in mine).items()),
+    )
+
+
+def joined(failures: Sequence[Failures]) -> tuple[Failures, ...]:
+    """One for each nested type and class, most frequent first."""
+    kinds: dict[tuple[str, str], Failures] = {}
+    told_apart = ToldApart()
+    for one in failures:
+        key = (told_apart(one.error_type), one.failure_class)
+        known = kinds.get(key)
+        if known is not None:
+            samples = (*known.sample_ids, *one.sample_ids)[:SAMPLES]
+            kinds[key] = replace(known, count=known.count + one.count, sample_ids=samples)
+        else:
+            kinds[key] = replace(one, error_type=key[0])
+    return tuple(sorted(kinds.values(), key=lambda kind: -kind.count))
+
+
+def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
+    found = []
+    if job.paused:
+        found.append(f"paused: {job.paused}")
+    if job.hold_until and job.hold_until > now and any(b.state is State.PLANNED for b in batches):
+        found.append(f"sending waits until {job.hold_until:%H:%M:%S} UTC: {job.hold_reason}")
+    expiring = [b for b in batches if b.is_running and b.expires_at and b.expires_at - now < EXPIRY_WARNING]
+    if expiring:
+        found.append(
+            f"{len(expiring)} in progress expire within {EXPIRY_WARNING.seconds // 3600} h: what has not run by then comes back expired"
+        )
+    until = retained_until(batches)
+    if until and until - now < RETENTION_WARNING:
+        found.append(f"results are deleted at the API from {until:%Y-%m-%d %H:%M} UTC on: fetch them before")
+    removed = [b for b in batches if b.is_removed]
+    if removed:
+        found.append(_told_of_removed(removed, len(batches)))
+    missing = [b for b in batches if b.missing_since and b.state not in {State.FETCHED, State.REFUSED}]
+    if missing:
+        found.append(
+            f"{len(missing)} of the job's batches are not known to the API: deleted there, or this key belongs to another API workspace"
+        )
+    if job.surplus:
+        found.append(
+            f"{', '.join(job.surplus)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
+            f" batchctl resolve {job.name} --cancel {job.surplus[0]}"
+        )
+    found += _warnings_of_matches(job, batches)
+    found += _warnings_of_cancel(job, batches)
+    found += _warnings_of_paused_turns(job, batches)
+    refused = [b for b in batches if b.state is State.REFUSED]
+    if refused:
+        found.append(f"{len(refused)} refused by the API: {refused[0].note}")
+    return found
+
+
+def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
+    """What a cancel kept back, and how it is sent after all."""
+    if job.canceled_at is None:
+        return []
+    unsent = sum(b.state is State.PLANNED for b in batches)
+    if unsent:
+        since = f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC"
+        return [f"{since}: {unsent} batches were not sent; to send them after all: batchctl submit {job.name} --yes"]
+    merge = current_merge(job, batches)
+    if merge is None or not merge.canceled or not job.has_requests:
+        return []
+    return [
+        f"{merge.canceled:,} requests were canceled; to send them after all: batchctl retry {job.name} --include-canceled"
+    ]
+
+
+def _warnings_of_rest(job: Job, requests: int) -> list[str]:
+    if not requests:
+        return []
+    said, go = (f"{requests:,} requests are", "go") if requests > 1 else ("1 request is", "goes")
+    return [f"{said} in none of the attached batches and {go} out with the next round only: batchctl retry {job.name}"]
+
+
+def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:
+    """The API counts them as succeeded, and stopped them halfway: a person goes on with them."""
+    merge = current_merge(job, batches)
+    if merge is None or not merge.paused_turns:
+        return []
+    said = f"{merge.paused_turns:,} answers stopped with pause_turn and are not whole"
+    how = "send its request with the content of the answer added to messages, as an assistant message"
+    return [f"{said}; to go on with one, {how}: the same bytes would begin anew"]
+
+
+def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
+    days = sorted({f"{b.deleted_at:%Y-%m-%d}" for b in removed})
+    requests = sum(b.count for b in removed)
+    return (
+        f"the results of {len(removed)} of {total} batches ({requests:,} requests) were removed by the API on"
+        f" {' and '.join((days[0], days[-1]) if len(days) > 1 else days)}, {RETENTION.days} days after they were made, and were not"
+        " downloaded before: what they were paid for cannot be had any more; a retry pays for it again"
+    )
+
+
+def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
+    """Of batches that were found in the API's list, or of which it does not say all."""
+    found = []
+    matched = [b for b in batches if b.is_guess]
+    if matched:
+        found.append(
+            f"{len(matched)} of {len(batches)} batches are provisional matches by their size: whether they are this job's, their"
+            " results will tell"
+        )
+    guesses = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
+    if guesses:
+        found.append(
+            f"{guesses[0]} is a provisional match by its size and is not canceled; if it is yours:"
+            f" batchctl resolve {job.name} --cancel {guesses[0]}"
+        )
+    held = [b for b in batches if b.held]
+    if held:
+        found.append(f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}")
+    unread = sum(b.counts_unread for b in batches if b.state is State.FETCHED)
+    if unread:
+        found.append(f"the API's counts of {unread} fetched batches could not be read: held against the requests alone")
+    return found

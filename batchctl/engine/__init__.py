@@ -1,0 +1,1 @@
+"""The one control loop: what to do next, and one file for each step."""

@@ -1,0 +1,166 @@
+"""Holds the results of an adopted batch against our requests: a few are counted by the API, which costs nothing.
+
+How the answers are judged is decided in `domain.matching`; this module chooses the requests, reads them and asks.
+"""
+
+from collections import Counter
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+from batchctl.domain.answers import AfterRead, after_read, is_about_account
+from batchctl.domain.errors import ApiFailure, Stopped
+from batchctl.domain.groups import Sampled
+from batchctl.domain.model import Batch, Headers, Job, Mark
+from batchctl.engine.evidence import (
+    ENOUGH,
+    NOT_COUNTED,
+    Comparison,
+    Evidence,
+    NotComparable,
+    Resolve,
+    check_request,
+    describe_obstacles,
+    is_text,
+    judge,
+    read_answer,
+    spread,
+)
+from batchctl.engine.session import AskingEquipment
+from batchctl.requests.request_file import request_file, starts_of_range
+from batchctl.requests.sampling import body_to_count, read_sampled
+from batchctl.results.lines import message_of
+from batchctl.results.receive import Answers
+
+# Requests that the API is asked to count, those included that it refuses to.
+MOST_TRIES = 40
+# Requests that are read to find some that can be compared: where these are so rare, they would prove little.
+MOST_READ = 5_000
+# Statuses of an address that nothing answers at.
+NOT_THERE = frozenset({404, 405, 410, 501})
+
+
+def hold_against_requests(tools: AskingEquipment, job: Job, batch: Batch, answers: Answers) -> Evidence:
+    """Compare up to 20 answers of a batch with the requests of its cut: input tokens and model.
+
+    `answers`: the verified results of the batch, by the positions of its cut. Asks for at most 40 counts, and for one model
+    for each name of a model that the names alone do not explain. Memory: some tens of bytes for each request, and a few lines.
+
+    Raises ApiFailure where a later call may bring another answer, or the account is the cause; AccountProblem where there is
+    no key; InputProblem where the requests are no longer those that were planned; DiskProblem; Stopped.
+    """
+    succeeded = [position for position, mark in enumerate(answers.marks) if Mark(mark).is_success]
+    # A result of a type that is newer than this program may hold an answer that cannot be read.
+    unknown = answers.marks.count(Mark.UNKNOWN) + answers.marks.count(Mark.UNREADABLE)
+    counting = _Counting(tools, job, batch, answers)
+    if unknown:
+        counting.obstacles["results of a type that is not known"] = unknown
+    if succeeded:
+        counting.compare(succeeded)
+    holding = len(succeeded) + unknown
+    return judge(counting.comparisons, _resolver(tools), succeeded=holding, why_not=counting.why_not(holding))
+
+
+class _NoCounting(Exception):
+    """The API has no count_tokens; the text says how it answered."""
+
+
+class _Counting:
+    """Counts requests of a batch beside their answers; `obstacles`: what keeps how many of them from being compared."""
+
+    def __init__(self, tools: AskingEquipment, job: Job, batch: Batch, answers: Answers) -> None:
+        self.comparisons: list[Comparison] = []
+        self.obstacles: Counter[str] = Counter()
+        self._tools = tools
+        self._job = job
+        self._batch = batch
+        # Of batches that were made elsewhere nobody knows more than a person said of the job.
+        self._headers = batch.headers or job.settings.headers
+        self._answers = answers
+        self._tries = 0
+        self._failure = ""
+        self._no_counting = ""
+
+    def compare(self, positions: list[int]) -> None:
+        """Compare as many of these requests as are enough, spread over all of them."""
+        path = request_file(self._tools.workspace, self._job, self._batch.round)
+        starts = starts_of_range(path, self._batch)
+        for number in islice(spread(len(positions)), MOST_READ):
+            if len(self.comparisons) == ENOUGH or self._tries == MOST_TRIES:
+                return
+            if self._tools.stop.is_set():
+                raise Stopped
+            position = positions[number]
+            first, end = starts[position], starts[position + 1] - 1
+            try:
+                self.comparisons.append(self._comparison(path, position, Sampled(position + 1, first, end - first)))
+            except NotComparable as obstacle:
+                self.obstacles[str(obstacle)] += 1
+            except _NoCounting as answer:
+                self._no_counting = str(answer)
+                return
+
+    def why_not(self, holding: int) -> str:
+        """Return why nothing could be compared. `holding`: results that may hold an answer."""
+        if self._no_counting:
+            return f"this API has no count_tokens: {self._no_counting}"
+        said = describe_obstacles(self.obstacles, holding)
+        return f"{said}; the last failure: {self._failure}" if self._failure else said
+
+    def _comparison(self, path: Path, position: int, place: Sampled) -> Comparison:
+        """Raises NotComparable, _NoCounting, and ApiFailure as `hold_against_requests` does."""
+        line = self._answers.line(position)
+        answered, billed = read_answer(message_of(line))
+        request = read_sampled(path, place)
+        if request is None:
+            raise NotComparable("requests too large to be counted")
+        check_request(request.params)
+        # What the API may know and this program does not is part of the prompt until the API refuses to count it.
+        body = body_to_count(request.params, *(name for name in request.params if name not in NOT_COUNTED))
+        return Comparison(
+            custom_id=self._answers.read(position)[0].decode(),
+            counted=self._counted(body, self._headers),
+            billed=billed,
+            requested=str(request.params.get("model")),
+            answered=answered,
+            is_text=is_text(request.params),
+        )
+
+    def _counted(self, body: bytes, headers: Headers) -> int:
+        self._tries += 1
+        try:
+            return self._tools.transport.count_tokens(body, api_version=headers.api_version, betas=headers.betas)
+        except ApiFailure as failure:
+            if not _is_final(failure):
+                raise
+            if failure.status in NOT_THERE and not _is_about_model(failure):
+                raise _NoCounting(str(failure)) from failure
+            self._failure = str(failure)
+            raise NotComparable("requests that the API does not count") from failure
+
+
+def _resolver(tools: AskingEquipment) -> Resolve:
+    @cache
+    def resolve(name: str) -> str | None:
+        try:
+            return tools.transport.model(name).id
+        except ApiFailure as failure:
+            if not _is_final(failure):
+                raise
+            return None
+
+    return resolve
+
+
+def _is_final(failure: ApiFailure) -> bool:
+    """Whether asking for the same again would bring no other answer, and the account is not the cause."""
+    if is_about_account(failure):
+        return False
+    if failure.status in NOT_THERE or (failure.status is not None and 200 <= failure.status < 300):
+        return True
+    return after_read(failure) in {AfterRead.FAIL, AfterRead.GONE}
+
+
+def _is_about_model(failure: ApiFailure) -> bool:
+    """Whether a 404 is about the model that one request names, and not about the address (`model: NAME`, captured)."""
+    return failure.status == 404 and failure.has_envelope and failure.message.startswith("model:")

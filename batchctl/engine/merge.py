@@ -1,0 +1,166 @@
+"""The files a person wants, written from what is on the disk: no network, any number of times."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchctl.api.secrets import scrubber
+from batchctl.domain.errors import InputProblem
+from batchctl.domain.events import Merging
+from batchctl.domain.job_report import SAMPLES, joined
+from batchctl.domain.model import Batch, FailureClass, Failures, Job, Mark, Merged, Outcome, State
+from batchctl.domain.outcomes import CLASS_OF_MARK, ToldApart
+from batchctl.engine.costs import total
+from batchctl.engine.latest import Latest, latest
+from batchctl.engine.session import Equipment
+from batchctl.requests.request_file import custom_id_of
+from batchctl.results.merged import Unsuccessful, error_line, in_line_order, left_out_lines
+from batchctl.results.merging import counted, without_plain_success
+from batchctl.results.outputs import STDOUT, Written, output_file, refuse_to_replace, results_file
+
+NO_RESULT = "no result yet"
+REMOVED = "its result was removed by the API before it was downloaded"
+NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
+IN_NO_BATCH = "it is in none of the batches that were attached, and was not sent so far"
+CHANGED = "no result yet, and which request it is cannot be told: the input is no longer as it was planned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where the two files go; `results` may be `-`. `force`: files that the job did not write may be replaced."""
+
+    results: str
+    errors: Path
+    force: bool = False
+
+
+def hold(tools: Equipment, job: Job, output: Output) -> None:
+    """Raises Refused where one of the files may not be written: before anything is sent or downloaded for it."""
+    precious = []
+    if job.has_requests:
+        precious = [*(tools.workspace.resolve(r.request_file) for r in job.rounds), Path(job.input_path)]
+    written = Written(tools.workspace.outputs(job.name))
+    for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
+        refuse_to_replace(path, written, precious, force=output.force)
+
+
+def merge(tools: Equipment, job: Job, output: Output) -> Merged:
+    """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
+    batches = tools.ledger.batches(job)
+    hold(tools, job, output)
+    remembered = Written(tools.workspace.outputs(job.name))
+    written = _Merge(tools, job, batches)
+    with output_file(output.errors, remembered) as errors, results_file(output.results, remembered) as results:
+        left_out = left_out_lines(tools.workspace.left_out(job.name)) if job.left_out else ()
+        for failed in in_line_order(written.run(results.write), left_out):
+            errors.write(error_line(failed))
+    merged = written.counts(tools)
+    tools.ledger.record_merged(job, merged)
+    return merged
+
+
+class _Merge:
+    def __init__(self, tools: Equipment, job: Job, batches: Sequence[Batch]) -> None:
+        self._tools = tools
+        self._job = job
+        self._batches = batches
+        self._marks: Counter[Mark] = Counter()
+        self._told_apart = ToldApart()
+        self._failures: dict[tuple[str, str], list[Unsuccessful]] = {}
+        self._failed: Counter[tuple[str, str]] = Counter()
+
+    def run(self, write: Callable[[bytes], object]) -> Iterator[Unsuccessful]:
+        done, scrubbed = 0, scrubber()
+        removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
+        for found in latest(self._tools, self._job, self._batches):
+            self._marks.update({Mark(code): n for code, n in Counter(found.marks).items()})
+            write_answers(found, write)
+            why = REMOVED if found.origin in removed else NO_RESULT if found.has_requests else NOT_KNOWN
+            for failed in _unsuccessful(found, why, scrubbed):
+                self._note(failed)
+                yield failed
+            done += found.count
+            self._tools.tell(Merging(done, self._job.count))
+
+    def _note(self, failed: Unsuccessful) -> None:
+        kind = (self._told_apart(failed.error_type), failed.failure_class)
+        self._failed[kind] += 1
+        samples = self._failures.setdefault(kind, [])
+        if not samples or (failed.custom_id and len(samples) < SAMPLES):
+            samples.append(failed)
+
+    def counts(self, tools: Equipment) -> Merged:
+        fetched = sum(b.state is State.FETCHED for b in self._batches)
+        failures = joined([_failures(kind[0], samples, self._failed[kind]) for kind, samples in self._failures.items()])
+        cost = total(tools, self._job, self._batches)
+        return Merged(at=tools.now(), batches=fetched, failures=failures, cost=cost, **counted(self._marks))
+
+
+def _failures(error_type: str, samples: Sequence[Unsuccessful], count: int) -> Failures:
+    first = samples[0]
+    return Failures(
+        round=first.round,
+        outcome=Outcome(first.outcome),
+        error_type=error_type,
+        failure_class=FailureClass(first.failure_class),
+        count=count,
+        sample_ids=tuple(one.custom_id for one in samples if one.custom_id),
+        sample_message=first.message,
+    )
+
+
+def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
+    """The API's own lines, in input order; a request without an answer has no line."""
+    for lines in found.answer_lines():
+        # One write: a newline by itself would leave every one after it across the pages of the file.
+        write(b"\n".join((*lines, b"")))
+
+
+def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> Iterator[Unsuccessful]:
+    for position in without_plain_success(found.marks):
+        mark = Mark(found.marks[position])
+        if mark.is_success:
+            continue
+        if mark is Mark.IN_NO_BATCH:
+            yield _unanswered(found, position, IN_NO_BATCH, error_type="in_no_batch")
+        else:
+            yield _unanswered(found, position, why) if mark is Mark.UNANSWERED else _failed(found, position, scrubbed)
+
+
+def _unanswered(found: Latest, position: int, why: str, *, error_type: str = "unanswered") -> Unsuccessful:
+    """Where the requests are not known, nor is the id: it comes with the result."""
+    custom_id = _custom_id(found, position)
+    return Unsuccessful(
+        line=found.lines[position],
+        custom_id=custom_id,
+        round=0,
+        outcome="unanswered",
+        failure_class=FailureClass.RETRY.value,
+        error_type=error_type,
+        message=CHANGED if why == NO_RESULT and not custom_id else why,
+    )
+
+
+def _custom_id(found: Latest, position: int) -> str:
+    """As the request has it; empty where the requests are not known, or are no longer as they were planned."""
+    try:
+        return custom_id_of(found.request_line(position)).decode() if found.has_requests else ""
+    except InputProblem:
+        # What others were answered is written all the same.
+        return ""
+
+
+def _failed(found: Latest, position: int, scrubbed: Callable[[str], str]) -> Unsuccessful:
+    source = found.answer(position)
+    assert source.batch.answers is not None
+    custom_id, reading = source.batch.answers.read(source.position)
+    return Unsuccessful(
+        line=found.lines[position],
+        custom_id=custom_id.decode() or _custom_id(found, position),
+        round=source.batch.batch.round,
+        outcome=reading.outcome.value,
+        failure_class=CLASS_OF_MARK[reading.mark].value,
+        error_type=scrubbed(reading.error_type),
+        message=scrubbed(reading.message),
+    )

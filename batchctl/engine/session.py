@@ -1,0 +1,65 @@
+"""What a command works with. Opened and closed by `cli.wiring`; tests open the same with another clock."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from batchctl.clock import Clock, StopSign
+from batchctl.domain.model import Batch
+from batchctl.engine.reconcile import GRACE
+from batchctl.ledger.questions import Questions
+from batchctl.money.catalog import Book
+from batchctl.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from batchctl.api.client import Transport
+    from batchctl.domain.events import Tell
+    from batchctl.engine.copies import PlaceGuard
+    from batchctl.engine.server import Server
+    from batchctl.ledger.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LightEquipment:
+    """All it takes to read and to show: the ledger is only asked, the API is not.
+
+    `base_url`: where it would be, empty for the SDK's own.
+    """
+
+    workspace: Workspace
+    ledger: Questions
+    clock: Clock
+    tell: "Tell"
+    stop: StopSign = field(default_factory=StopSign)
+    book: Book = field(default_factory=Book)
+    base_url: str = ""
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskingEquipment(LightEquipment):
+    """And the way to the API, to ask it what costs nothing."""
+
+    transport: "Transport"
+    server: "Server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment(AskingEquipment):
+    """`owner`: this process, as claims name it. `poll`: fixed seconds between looks, None for the usual pace.
+
+    `grace`: how long a batch in doubt may be missing from the API's list before it counts as never created.
+    """
+
+    ledger: "Ledger"
+    owner: str
+    place_guard: "PlaceGuard"
+    parallel: int = 4
+    poll: float | None = None
+    grace: timedelta = GRACE
+
+    def place(self, batch: Batch) -> tuple[Batch, int, int]:
+        """A batch as events tell of it: itself, its number in its round from 1, and how many there are."""
+        return batch, *self.ledger.place(batch)

@@ -1,1 +1,0 @@
-"""What we read and write: paths, lines, splices, durable writes. The only room that touches the disk."""

@@ -1,0 +1,1 @@
+"""Prices, estimates, limits and bills."""

@@ -1,0 +1,129 @@
+"""A file of private prices, TOML: what a contract says goes before any list.
+
+[models."claude-opus-5-5"]          real-time US$ per million tokens
+input = 3.60                        needed, as is output
+output = 18
+write_5m = 4.50                     else 1.25 of input
+write_1h = 7.20                     else 2 of input
+read = 0.18                         else 0.1 of input
+web_search = 10                     per 1,000; else 10
+batch = 0.5                         the share of the real-time price; else 0.5
+
+[[models."claude-opus-5-5".steps]]  requests whose prompt is longer
+over = 100000                       or 200000
+input = 7.20                        and so on, without web_search and batch
+output = 36
+
+A wrong file is wrong usage (2), as an option out of range is: the input may be faultless, and 5 would be said of that.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from batchctl.domain.errors import UsageProblem
+from batchctl.domain.prices import HALF, MOST_PRICE, PROMPT_STEPS, WEB_SEARCH, WRITE_1H, WRITE_5M, Prices, Step
+
+READ = Decimal("0.1")
+OF_TOKENS = ("input", "output", "write_5m", "write_1h", "read")
+OF_MODEL = (*OF_TOKENS, "web_search", "batch", "steps")
+OF_STEP = ("over", *OF_TOKENS)
+MOST_BYTES = 1_000_000
+MOST_PLACES = 12
+
+
+def private_prices(path: Path) -> dict[str, tuple[Step, ...]]:
+    """The steps of each model, as the file names it. Raises UsageProblem."""
+    top = _Table(path, "the file", _toml(path), ("models",))
+    models = top.given.get("models", {})
+    if not isinstance(models, dict):
+        raise top.problem('models is no table: like [models."claude-opus-5-5"]')
+    return {name: _steps(_Table(path, f'[models."{name}"]', table, OF_MODEL)) for name, table in models.items()}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise UsageProblem(f"{path}: too large for a file of prices")
+        return tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
+    except OSError as error:
+        hint = "--prices or BATCHCTL_PRICES names a file of private prices; without it, prices.toml in the workspace is used"
+        raise UsageProblem(f"{path}: {error.strerror or error}", hint=hint) from error
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise UsageProblem(f"{path}: no TOML: {error}", hint='begin with [models."claude-opus-5-5"]') from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Raises UsageProblem for a key that is not among `allowed`, and for what is no table."""
+
+    path: Path
+    name: str
+    given: Mapping[str, Any]
+    allowed: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.given, dict):
+            raise self.problem("is no table")
+        if unknown := [key for key in self.given if key not in self.allowed]:
+            raise self.problem(f"no such key: {', '.join(map(repr, unknown))}")
+
+    def problem(self, said: str) -> UsageProblem:
+        return UsageProblem(f"{self.path}: {self.name}: {said}", hint=f"its keys: {', '.join(self.allowed)}")
+
+    def number(self, key: str, default: Decimal | None = None, most: Decimal = MOST_PRICE) -> Decimal:
+        if key not in self.given:
+            if default is None:
+                raise self.problem(f"{key} is missing")
+            return default
+        value = self.given[key]
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
+            said = value if isinstance(value, Decimal) else repr(value)
+            raise self.problem(f"{key} = {said} is not a number")
+        if not 0 <= value <= most:
+            raise self.problem(f"{key} = {value} is not from 0 to {most:,}")
+        if int(Decimal(value).as_tuple().exponent) < -MOST_PLACES:
+            raise self.problem(f"{key} has more than {MOST_PLACES} decimal places")
+        return Decimal(value)
+
+
+def _steps(model: _Table) -> tuple[Step, ...]:
+    web_search = model.number("web_search", WEB_SEARCH)
+    share = model.number("batch", HALF, Decimal(1))
+    if not share:
+        raise model.problem("batch = 0 would be for nothing: it is the share of the real-time price, like 0.5")
+    longer = model.given.get("steps", [])
+    if not isinstance(longer, list):
+        raise model.problem(f"steps is no list of tables: like [{model.name.removesuffix(']')}.steps]]")
+    prices = {0: _prices(model, web_search)}
+    for number, given in enumerate(longer, 1):
+        table = _Table(model.path, f"[{model.name.removesuffix(']')}.steps]] {number}", given, OF_STEP)
+        prices[_over(table, prices)] = _prices(table, web_search)
+    return tuple(Step(over=over, real_time=one, batch=one.at(share)) for over, one in sorted(prices.items()))
+
+
+def _over(table: _Table, before: Mapping[int, Prices]) -> int:
+    """Usage is summed between PROMPT_STEPS: prices cannot change elsewhere."""
+    over = int(table.number("over", most=Decimal(10**9)))
+    if over not in PROMPT_STEPS or table.given["over"] != over or not over:
+        raise table.problem(f"over = {table.given['over']} is none of {', '.join(map(str, PROMPT_STEPS[1:]))}")
+    if over in before:
+        raise table.problem(f"over = {over} stands there twice")
+    return over
+
+
+def _prices(table: _Table, web_search: Decimal) -> Prices:
+    per_input = table.number("input")
+    return Prices(
+        input=per_input,
+        write_5m=table.number("write_5m", per_input * WRITE_5M),
+        write_1h=table.number("write_1h", per_input * WRITE_1H),
+        read=table.number("read", per_input * READ),
+        output=table.number("output"),
+        web_search=web_search,
+    )

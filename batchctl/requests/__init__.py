@@ -1,0 +1,1 @@
+"""The input: checked, grouped, cut into batches, sent from and rebuilt."""

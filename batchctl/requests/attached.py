@@ -1,0 +1,307 @@
+"""The input of batches that were made elsewhere: read for its ids, then laid down as the request file of their job.
+
+What stands in `params` was sent already: it is not checked here. A line must only be one that a retry could send.
+"""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from batchctl.domain.errors import DiskProblem, InputProblem
+from batchctl.domain.limits import CEILING_MAX_BYTES
+from batchctl.domain.model import Cut, Settings
+from batchctl.requests.cuts import CleanCopy, Copied
+from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
+from batchctl.requests.inputs import opened, refuse_wrong_file, stat
+from batchctl.store.line_maps import pack
+from batchctl.store.local import PRIVATE, disk, replacing
+
+NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the input: its number, and the bytes it lies at, without the newline."""
+
+    number: int
+    custom_id: str
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Ids that cannot be paired: how many, and a few of them with two numbers that say why."""
+
+    count: int
+    some: tuple[tuple[str, int, int], ...]
+
+
+_TABLES = """
+CREATE TABLE line (number INTEGER PRIMARY KEY, custom_id TEXT NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE answered (batch INTEGER NOT NULL, custom_id TEXT NOT NULL);
+"""
+_INDEXES = """
+CREATE INDEX line_by_id ON line (custom_id);
+CREATE INDEX answered_by_id ON answered (custom_id, batch);
+CREATE INDEX answered_by_batch ON answered (batch);
+"""
+_HELD_TWICE = """
+SELECT count(*) OVER (), custom_id, min(batch), max(batch) FROM answered
+GROUP BY custom_id HAVING count(*) > 1 ORDER BY 3, 4, 2
+"""
+_WITHOUT_LINE = """
+SELECT count(*) OVER (), custom_id, batch, 0 FROM answered
+WHERE NOT EXISTS (SELECT 1 FROM line WHERE line.custom_id = answered.custom_id) ORDER BY batch, custom_id
+"""
+_ON_TWO_LINES = """
+SELECT count(*) OVER (), custom_id, min(number), max(number) FROM line
+WHERE EXISTS (SELECT 1 FROM answered WHERE answered.custom_id = line.custom_id)
+GROUP BY custom_id HAVING count(*) > 1 ORDER BY 3
+"""
+_LINES_OF = """
+SELECT line.number, line.custom_id, line.start, line.size FROM answered JOIN line ON line.custom_id = answered.custom_id
+WHERE answered.batch = ? ORDER BY line.number
+"""
+_LEFT = """
+SELECT number, custom_id, start, size, (
+    SELECT min(other.number) FROM line AS other WHERE other.custom_id = line.custom_id AND other.number != line.number
+) AS twin FROM line
+WHERE NOT EXISTS (SELECT 1 FROM answered WHERE answered.custom_id = line.custom_id) AND twin IS {} NULL ORDER BY number
+"""
+
+
+class Pairing:
+    """Fed with lines and ids, then asked. A context manager: at its end the scratch file at `path` is gone."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with disk(path):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE))
+        self._db = sqlite3.connect(path, isolation_level=None)
+
+    def __enter__(self) -> Self:
+        # Nothing of it outlives the command, so nothing of it is kept safe from a stop.
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE"):
+            self._run(f"PRAGMA {pragma}")
+        with _readable(self._path):
+            self._db.executescript(_TABLES)
+        self._run("BEGIN")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def add_lines(self, lines: Iterable[Line]) -> None:
+        with _readable(self._path):
+            rows = ((line.number, line.custom_id, line.start, line.size) for line in lines)
+            self._db.executemany("INSERT INTO line VALUES (?, ?, ?, ?)", rows)
+
+    def add_batch(self, batch: int, custom_ids: Iterable[str]) -> None:
+        """The ids of one batch, each once, under a number of the caller's."""
+        with _readable(self._path):
+            self._db.executemany("INSERT INTO answered VALUES (?, ?)", ((batch, each) for each in custom_ids))
+
+    def finish(self) -> None:
+        """Everything was added: from here on it is asked."""
+        self._run("COMMIT")
+        with _readable(self._path):
+            self._db.executescript(_INDEXES)
+
+    def held_twice(self) -> Odd:
+        """Ids that two batches answer, with the two."""
+        return self._odd(_HELD_TWICE)
+
+    def without_line(self) -> Odd:
+        """Ids that no line has, with their batch."""
+        return self._odd(_WITHOUT_LINE)
+
+    def on_two_lines(self) -> Odd:
+        """Ids of the batches that stand on two lines, with the two."""
+        return self._odd(_ON_TWO_LINES)
+
+    def lines_of(self, batch: int) -> Sequence[Line]:
+        """The lines that went into a batch, in the order of the input."""
+        return [Line(*row) for row in self._run(_LINES_OF, batch)]
+
+    def left(self) -> Iterator[Line]:
+        """The lines that are in no batch, each the only one with its id, in order."""
+        for line, _ in self._left(""):
+            yield line
+
+    def left_with_twins(self) -> Iterator[tuple[Line, int]]:
+        """The lines that are in no batch and whose id another line has, too, with the first of those; in order."""
+        return self._left("NOT")
+
+    def _left(self, word: str) -> Iterator[tuple[Line, int]]:
+        with _readable(self._path):
+            for *row, twin in self._db.execute(_LEFT.format(word)):
+                yield Line(*row), twin
+
+    def _odd(self, question: str) -> Odd:
+        rows = self._run(f"{question} LIMIT {NAMED}")
+        return Odd(rows[0][0] if rows else 0, tuple(row[1:] for row in rows))
+
+    def _run(self, statement: str, *values: object) -> list[Any]:
+        with _readable(self._path):
+            return self._db.execute(statement, values).fetchall()
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """SQLite's errors as a person needs them."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DiskProblem(
+            f"{path}: {error}",
+            hint="it needs room for some 150 bytes a request, there and where SQLite sorts (SQLITE_TMPDIR)",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """An input, read. `path` is what the person named, `plain` the file of its bytes; `lines` hold something."""
+
+    path: str
+    plain: Path
+    lines: int
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+def read(path: str, plain: Path, pairing: Pairing, tell: Callable[[int], None]) -> Given:
+    """Reads the whole input into `pairing`. Raises InputProblem with the first line that no batch can hold."""
+    found = stat(plain)
+    with opened(plain) as file:
+        refuse_wrong_file(path, file)
+        reading = _Reading(path, file, tell)
+        pairing.add_lines(reading)
+    return Given(
+        path=path,
+        plain=plain,
+        lines=reading.lines,
+        sha256=reading.sha256.hexdigest(),
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+    )
+
+
+class _Reading:
+    def __init__(self, path: str, file: BinaryIO, tell: Callable[[int], None]) -> None:
+        self._path = path
+        self._file = file
+        self._tell = tell
+        self.lines = 0
+        self.sha256 = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[Line]:
+        at = number = 0
+        # No longer than a body: a file without line ends is not read into memory.
+        while whole := self._file.readline(CEILING_MAX_BYTES):
+            number += 1
+            self.sha256.update(whole)
+            mark = len(BYTE_ORDER_MARK) if number == 1 and whole.startswith(BYTE_ORDER_MARK) else 0
+            line = whole[mark:].removesuffix(b"\n")
+            if line.strip():
+                self.lines += 1
+                yield Line(number, self._custom_id(line, number), at + mark, len(line))
+            at += len(whole)
+            self._tell(at)
+
+    def _custom_id(self, line: bytes, number: int) -> str:
+        try:
+            request = decode_line(line)
+        except LineFault as broken:
+            raise self._problem(number, broken.fault.message) from None
+        assert isinstance(request, dict), "decode_line gives objects"
+        custom_id = request.get("custom_id")
+        if not isinstance(custom_id, str) or not isinstance(request.get("params"), dict):
+            raise self._problem(number, 'no request: it needs "custom_id", a text, and "params", an object')
+        if len(request) != 2:
+            raise self._problem(number, 'keys beside "custom_id" and "params": the API takes no such request again')
+        return custom_id
+
+    def _problem(self, number: int, why: str) -> InputProblem:
+        return InputProblem(
+            f"{self._path} line {number:,}: {why}",
+            hint='each line as it was sent: {"custom_id": ..., "params": {...}}; jq -c "{custom_id, params}" drops the rest',
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidDown:
+    """Where the lines lie now: those of each batch, and after them those that are in no batch and could be sent."""
+
+    batches: tuple[Cut, ...]
+    rest: tuple[Cut, ...]
+
+
+def lay_down(
+    given: Given,
+    pairing: Pairing,
+    places: Sequence[Cut],
+    settings: Settings,
+    requests: Path,
+    numbers: Path,
+    tell: Callable[[int], None],
+) -> LaidDown:
+    """The lines of each batch, one after the other, to `requests`, and their line numbers to `numbers`; then all others.
+
+    Raises InputProblem where the input changed since it was read.
+    """
+    cuts, at, firsts = [], 0, []
+    with opened(given.plain) as file, replacing(requests) as out, replacing(numbers) as side:
+        for batch, place in enumerate(places):
+            lines = pairing.lines_of(batch)
+            digest = hashlib.sha256()
+            start = at
+            for position, line in enumerate(lines):
+                file.seek(line.start)
+                piece = file.read(line.size)
+                digest.update(b"\n" + piece if position else piece)
+                out.write(piece + b"\n")
+                at += len(piece) + 1
+            side.write(pack(array("Q", (line.number for line in lines))))
+            cuts.append(replace(place, start=start, end=at - 1, sha256=digest.hexdigest()))
+            firsts.append(lines[0].number)
+            tell(at)
+        copied = Copied(settings, CleanCopy(requests=out, numbers=side), written=at)
+        _copy_rest(file, pairing, sorted(firsts), copied, lambda size: tell(at + size))
+        rest = copied.close()
+    found = stat(given.plain)
+    if (found.st_size, found.st_mtime_ns) != (given.size, given.mtime_ns):
+        raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
+    count = sum(place.count for place in places)
+    return LaidDown(batches=tuple(cuts), rest=tuple(replace(cut, first=cut.first + count) for cut in rest))
+
+
+def _copy_rest(
+    file: BinaryIO, pairing: Pairing, firsts: Sequence[int], copied: Copied, tell: Callable[[int], None]
+) -> None:
+    """The lines that are in no batch. `firsts`: the first line of each batch, in order.
+
+    All is read in the order of first lines: where a batch begins between two of these, they are in two cuts.
+    """
+    place = size = 0
+    for line in pairing.left():
+        if place < len(firsts) and firsts[place] < line.number:
+            copied.end_cut()
+            place = bisect_left(firsts, line.number)
+        file.seek(line.start)
+        copied.add(file.read(line.size), 0, line.number)
+        size += line.size + 1
+        tell(size)

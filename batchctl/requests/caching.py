@@ -1,0 +1,250 @@
+"""`cache_control`, added to the system prompts of an input: the one place where bytes that a person wrote are changed.
+
+Nothing is encoded anew: the new bytes are spliced in, and all others of the line stay as they are. A line that cannot be
+changed so is left as it is.
+"""
+
+import hashlib
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from batchctl.domain.caching import BYTES_PER_TOKEN, CONTROL, Caching, Left, Short, least_tokens, too_short, why_left
+from batchctl.domain.errors import DiskProblem, InputProblem
+from batchctl.requests.decoding import BYTE_ORDER_MARK
+from batchctl.requests.inputs import decompressed, opened, refuse_wrong_file, sha256_of
+from batchctl.store.line_maps import runs
+from batchctl.store.local import replacing
+
+# What gives JSON its shape: texts, in which anything may stand, and what stands between them.
+_TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_TOKENS = re.compile(_TEXT + rb"|[{}\[\]:,]", re.DOTALL).finditer
+_SYSTEM_TEXT = re.compile(rb'"system"[ \t\r]*:[ \t\r]*(%b)' % _TEXT, re.DOTALL).search
+# Prefixes remembered at once, 8 bytes each: of more than that some are forgotten.
+_REMEMBERED = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedLine:
+    """A line, changed or not. Where it was, `left` is None and `prefix` is what the new breakpoint caches: tools and system."""
+
+    line: bytes
+    left: Left | None
+    model: str = ""
+    prefix: tuple[bytes, ...] = ()
+
+
+def with_cache_control(line: bytes, ttl: str) -> CachedLine | None:
+    """One line without its newline; None where it is no request, which the check says."""
+    try:
+        request = orjson.loads(line)
+        params = request["params"]
+        left = why_left(params, ttl)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if left is not None:
+        return CachedLine(line=line, left=left)
+    places = _plain_place(line, params) or _places(line)
+    if places is None:
+        return CachedLine(line=line, left=Left.ODD)
+    start, end = places["system"]
+    if isinstance(params["system"], str):
+        changed = b'[{"type":"text","text":%b,"cache_control":%b}]' % (line[start:end], CONTROL[ttl])
+    else:
+        at = line.rindex(b"}", start, end)
+        changed = b'%b,"cache_control":%b%b' % (line[start:at], CONTROL[ttl], line[at:end])
+    prefix = tuple(line[slice(*places[name])] for name in ("tools", "system") if name in places)
+    model = params.get("model")
+    return CachedLine(
+        line=line[:start] + changed + line[end:],
+        left=None,
+        model=model if isinstance(model, str) else "",
+        prefix=prefix,
+    )
+
+
+def _plain_place(line: bytes, params: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
+    """The quick way to the place of a system prompt that is text, where only one key can be meant; else None."""
+    # A key may be written with escapes: then it is another text, and the same key.
+    is_one = line.count(b'"system"') == line.count(b'"params"') == 1 and b"\\u00" not in line
+    found = _SYSTEM_TEXT(line) if is_one and "tools" not in params and isinstance(params["system"], str) else None
+    return {"system": found.span(1)} if found else None
+
+
+def _places(line: bytes) -> dict[str, tuple[int, int]] | None:
+    """Where the value of each key of `params` stands; None where `params` or `system` stands twice: a parser takes either."""
+    outer = list(_members(line, line.index(b"{")))
+    inner = list(_members(line, dict(outer)["params"][0]))
+    keys = [key for key, _ in outer if key == "params"] + [key for key, _ in inner if key == "system"]
+    return dict(inner) if len(keys) == 2 else None
+
+
+def _members(line: bytes, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Of the object that opens at `at`, in JSON that was parsed before: each key, and where its value begins and ends."""
+    depth = start = 0
+    key = b""
+    for token in _TOKENS(line, at):
+        sign = token[0]
+        if sign in b"{[":
+            depth += 1
+        elif sign in b"}]":
+            depth -= 1
+        if depth == 1 and sign == b":":
+            start = token.end()
+        elif depth == 1 and sign[:1] == b'"' and not start:
+            key = sign
+        elif start and (not depth or (depth == 1 and sign == b",")):
+            value = line[start : token.start()]
+            began = start + len(value) - len(value.lstrip())
+            yield orjson.loads(key), (began, began + len(value.strip()))
+            start = 0
+        if not depth:
+            return
+
+
+# ---------------------------------------------------------------- a whole input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """What the input was before."""
+
+    size: int
+    sha256: str
+
+
+def lay_cached(
+    plain: Path, target: Path, ttl: str, longest: int, tell: Callable[[int], None]
+) -> tuple[Caching, Original]:
+    """The input at `plain` to `target`, line by line. A line longer than `longest` is passed on; the check refuses it.
+
+    Raises InputProblem where it is no JSONL at all, or somebody writes to it meanwhile.
+    """
+    count = _Count(ttl)
+    digest = hashlib.sha256()
+    size = 0
+    with opened(plain) as file, replacing(target) as out:
+        refuse_wrong_file(plain, file)
+        began = plain.stat()
+        for number, line, is_whole in _lines(file, longest):
+            digest.update(line)
+            size += len(line)
+            out.write(count.changed(line, number) if is_whole else line)
+            tell(size)
+        now = plain.stat()
+        if (now.st_size, now.st_mtime_ns) != (began.st_size, began.st_mtime_ns):
+            raise InputProblem(f"{plain}: changed while it was read", hint="run it again once it is still")
+    return count.caching(), Original(size=size, sha256=digest.hexdigest())
+
+
+def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes, bool]]:
+    """Every line with its number and its end; one that is longer than `longest` in pieces."""
+    number, is_begun = 0, False
+    while line := file.readline(longest + 1):
+        number += not is_begun
+        is_over = line.endswith(b"\n") or len(line) <= longest
+        yield number, line, is_over and not is_begun
+        is_begun = not is_over
+
+
+class _Count:
+    def __init__(self, ttl: str) -> None:
+        self._ttl = ttl
+        self._left: Counter[Left] = Counter()
+        self._short: Counter[str] = Counter()
+        self._short_bytes: Counter[str] = Counter()
+        self._seen = array("q", bytes(8 * _REMEMBERED))
+        self._requests = self._first = self._repeats = 0
+
+    def changed(self, whole: bytes, number: int) -> bytes:
+        """A physical line, with its end."""
+        mark, line, end = _parts(whole, number)
+        found = with_cache_control(line, self._ttl)
+        if found is None:
+            return whole
+        if found.left is not None:
+            self._left[found.left] += 1
+            return whole
+        self._requests += 1
+        self._first = self._first or number
+        self._note(found.model, found.prefix)
+        return mark + found.line + end
+
+    def _note(self, model: str, prefix: Sequence[bytes]) -> None:
+        size = sum(map(len, prefix))
+        if too_short(model, size):
+            self._short[model] += 1
+            self._short_bytes[model] = max(size, self._short_bytes[model])
+            return
+        seen = hash((model, *prefix))
+        place = seen % _REMEMBERED
+        self._repeats += self._seen[place] == seen
+        self._seen[place] = seen
+
+    def caching(self) -> Caching:
+        return Caching(
+            ttl=self._ttl,
+            requests=self._requests,
+            first_line=self._first,
+            repeats=self._repeats,
+            left=dict(self._left),
+            short={
+                model: Short(
+                    requests=n,
+                    tokens=self._short_bytes[model] // BYTES_PER_TOKEN,
+                    least=least_tokens(model) or 0,
+                )
+                for model, n in self._short.items()
+            },
+        )
+
+
+def _parts(whole: bytes, number: int) -> tuple[bytes, bytes, bytes]:
+    """A byte order mark, where one opens the file; the line; its newline."""
+    mark = BYTE_ORDER_MARK if number == 1 and whole.startswith(BYTE_ORDER_MARK) else b""
+    end = b"\n" if whole.endswith(b"\n") else b""
+    return mark, whole[len(mark) : len(whole) - len(end)], end
+
+
+# ---------------------------------------------------------------- held against the input again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """How the requests of a job were made of its input: for which `ttl`, how many, none longer than `longest`."""
+
+    ttl: str
+    count: int
+    longest: int
+
+
+def is_original(path: Path, sha256: str) -> bool:
+    """Whether the input is still there as it was planned, decompressed where its ending says so."""
+    try:
+        return path.is_file() and sha256_of(path) == sha256
+    except (InputProblem, DiskProblem):
+        return False
+
+
+def line_that_differs(original: Path, requests: Path, numbers: Path, planned: Planned) -> int:
+    """The first line of the input that was not sent as it was written but for `cache_control`; 0 where there is none.
+
+    `numbers`: the line of each request, where there is such a file. Raises InputProblem and DiskProblem.
+    """
+    longest = planned.longest
+    with decompressed(str(original)) as inputs, opened(requests) as sent:
+        written = _lines(inputs, longest)
+        lines = chain.from_iterable(runs(numbers, planned.count)) if numbers.exists() else range(1, planned.count + 1)
+        for number, (_, line, _) in zip(lines, _lines(sent, longest), strict=False):
+            original_line = next((one for at, one, _ in written if at == number), b"")
+            found = with_cache_control(_parts(original_line, number)[1], planned.ttl)
+            if found is None or found.line != line.removesuffix(b"\n"):
+                return number
+    return 0

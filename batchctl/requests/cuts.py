@@ -1,0 +1,195 @@
+"""Request lines to batches: where each cut lies, its hash, and the copy of the lines if one is made."""
+
+import hashlib
+import os
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+from batchctl.domain.model import Cut, Settings
+from batchctl.requests.cutting import Cutter, Extent
+from batchctl.store.line_maps import pack
+
+BUFFER_BYTES = 1 << 21
+
+
+class RangeHashes:
+    """Right behind whoever reads the file, so that what it reads lies in memory already.
+
+    What was read and what is hashed are the same bytes only where nobody writes to the file meanwhile: see `has_changed`.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._handle = file.fileno()
+        self._begun = os.fstat(self._handle)
+        self._pool = ThreadPoolExecutor(1)
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._whole = hashlib.sha256()
+        self._asked = self._hashed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def of(self, start: int, end: int) -> "Future[str]":
+        """The hash of the bytes from `start` to before `end`, once it is known."""
+        return self._pool.submit(self._range, start, end)
+
+    def go_on(self, end: int) -> None:
+        """The file was read up to `end`."""
+        if end - self._asked >= BUFFER_BYTES:
+            self._asked = end
+            self._pool.submit(self._go_on, end)
+
+    def whole(self, end: int) -> str:
+        """The hash of the file up to `end`."""
+        self._pool.submit(self._go_on, end).result()
+        return self._whole.hexdigest()
+
+    def has_changed(self) -> bool:
+        """Whether somebody wrote to the file since this began."""
+        now = os.fstat(self._handle)
+        return (now.st_size, now.st_mtime_ns) != (self._begun.st_size, self._begun.st_mtime_ns)
+
+    def _range(self, start: int, end: int) -> str:
+        digest = hashlib.sha256()
+        for piece in self._pieces(start, end):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def _go_on(self, end: int) -> None:
+        for piece in self._pieces(self._hashed, end):
+            self._whole.update(piece)
+            self._hashed += len(piece)
+
+    def _pieces(self, start: int, end: int) -> Iterator[memoryview]:
+        """Each good until the next; fewer bytes where the file has become shorter."""
+        while start < end and (size := os.preadv(self._handle, [self._buffer[: end - start]], start)):
+            yield self._buffer[:size]
+            start += size
+
+
+class Cuts(Protocol):
+    """Fed with good lines in order; the cuts, once all of them were given."""
+
+    @property
+    def count(self) -> int:
+        """Lines so far."""
+
+    def fits_alone(self, size: int) -> bool: ...
+
+    def add(self, line: bytes, offset: int, number: int) -> None:
+        """Takes a line at `offset` of its file; `number` says which it is."""
+
+    def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        """Takes `lines` that stand one after the other, `run` being their bytes without the last newline."""
+
+    def close(self) -> tuple[Cut, ...]: ...
+
+
+class InPlace:
+    """Cuts of the file that is read: their hashes are taken from it once more, by `hashes`."""
+
+    def __init__(self, settings: Settings, hashes: RangeHashes) -> None:
+        self._cutter = Cutter(settings)
+        self._hashes = hashes
+        self._done: list[tuple[Extent, Callable[[], str]]] = []
+        self.count = 0
+
+    def fits_alone(self, size: int) -> bool:
+        return self._cutter.fits_alone(size)
+
+    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - the file itself says the number
+        self.count += 1
+        self._note(self._cutter.add(offset, offset + len(line)))
+
+    def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        if self._cutter.add_run(len(lines), offset, offset + len(run)):
+            self.count += len(lines)
+            return
+        for line in lines:
+            self.add(line, offset, number)
+            offset += len(line) + 1
+
+    def close(self) -> tuple[Cut, ...]:
+        self._note(self._cutter.close())
+        return tuple(_cut(extent, sha256()) for extent, sha256 in self._done)
+
+    def _note(self, closed: Extent | None) -> None:
+        if closed is not None:
+            self._done.append((closed, self._hashes.of(closed.start, closed.end).result))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanCopy:
+    """Where the lines go, one after the other, and a number for each: its line in the input, or its origin."""
+
+    requests: BinaryIO
+    numbers: BinaryIO
+
+
+class Copied:
+    """Cuts of a copy that is made here. `first`: how many batches the job has already; `written`: bytes that the copy has."""
+
+    def __init__(self, settings: Settings, copy: CleanCopy, first: int = 0, *, written: int = 0) -> None:
+        self._cutter = Cutter(settings, first)
+        self._copy = copy
+        self._hash = hashlib.sha256()
+        self._is_open = False
+        self._numbers = array("Q")
+        self._written = written
+        self._done: list[Cut] = []
+        self.count = 0
+
+    def fits_alone(self, size: int) -> bool:
+        return self._cutter.fits_alone(size)
+
+    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - what counts is where it is written to
+        self._note(self._cutter.add(self._written, self._written + len(line)))
+        self._write(line, range(number, number + 1))
+
+    def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        if self._cutter.add_run(len(lines), self._written, self._written + len(run)):
+            self._write(run, range(number, number + len(lines)))
+            return
+        for at, line in enumerate(lines, number):
+            self.add(line, offset, at)
+
+    def end_cut(self) -> None:
+        """Whatever comes next is in another cut."""
+        self._note(self._cutter.close())
+
+    def close(self) -> tuple[Cut, ...]:
+        self.end_cut()
+        return tuple(self._done)
+
+    def _write(self, run: bytes, numbers: range) -> None:
+        if self._is_open:
+            self._hash.update(b"\n")
+        self._hash.update(run)
+        self._is_open = True
+        self._copy.requests.write(run)
+        self._copy.requests.write(b"\n")
+        self._written += len(run) + 1
+        self.count += len(numbers)
+        self._numbers.extend(numbers)
+
+    def _note(self, closed: Extent | None) -> None:
+        if closed is None:
+            return
+        self._done.append(_cut(closed, self._hash.hexdigest()))
+        self._hash = hashlib.sha256()
+        self._is_open = False
+        self._copy.numbers.write(pack(self._numbers))
+        del self._numbers[:]
+
+
+def _cut(extent: Extent, sha256: str) -> Cut:
+    return Cut(first=extent.first, count=extent.count, start=extent.start, end=extent.end, sha256=sha256)

@@ -1,0 +1,297 @@
+"""From the bytes of one line to one JSON object, or to the reason why it is none; and what a wrong file looks like.
+
+The bytes of a line travel to the API as they are, many in one body, so a line must be exactly one object with nothing
+but JSON whitespace around it: a slip here would break the body for its neighbours too.
+"""
+
+import json
+import math
+import re
+
+import orjson
+
+from batchctl.domain.faults import Fault, shown
+from batchctl.requests.blocks import read_requests
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# orjson gives up at 1024 levels; anything near that is nested too deep.
+NEAR_DEPTH_LIMIT = 1000
+
+ONE_LINE_EACH = "put each request on one line: jq -c . INPUT > OUTPUT.jsonl"
+
+
+class LineFault(Exception):
+    """A line that is not one JSON object in UTF-8."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def decode_line(line: bytes) -> object:
+    """The object on one physical line, given without its newline; raises LineFault."""
+    if found := read_requests([line]):
+        return {"custom_id": found[0][0].decode(), "params": found[1][0]}
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise LineFault(_why_not_json(line, error)) from None
+    if type(value) is not dict:
+        raise LineFault(_not_an_object(value))
+    _refuse_equal_keys(line)
+    return value
+
+
+def _refuse_equal_keys(line: bytes) -> None:
+    """A parser keeps the last of two equal keys and says nothing."""
+    # A key may be written with escapes: then it is another text, and the same key.
+    if max(line.count(b'"custom_id"'), line.count(b'"params"')) < 2 and b"\\u00" not in line:
+        return
+    keys = [key for key, _ in json.loads(line, object_pairs_hook=list)]
+    if twice := next((key for key in keys if keys.count(key) > 1), None):
+        raise LineFault(Fault("duplicate_key", f"{shown(twice)} stands twice in the object; keep one"))
+
+
+def _not_an_object(value: object) -> Fault:
+    note = ""
+    if isinstance(value, list):
+        note = "; each request needs a line of its own, without brackets around the file"
+    elif isinstance(value, str) and value.lstrip().startswith("{"):
+        note = ", a text that holds JSON: it was encoded twice"
+    return Fault("not_an_object", f"a line must be one JSON object, not {shown(value)}{note}")
+
+
+# ---------------------------------------------------------------- why a line is not JSON
+
+
+def _why_not_json(line: bytes, error: orjson.JSONDecodeError) -> Fault:
+    if line.count(0) * 4 > len(line):
+        return _mostly_nul(line)
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as wrong:
+        return _not_utf8(line[wrong.start], wrong.start + 1)
+    if line.startswith(BYTE_ORDER_MARK):
+        return Fault("byte_order_mark", "a byte order mark (EF BB BF) inside the file, as joined files have; remove it")
+    if re.fullmatch(FRAGMENT, text, re.DOTALL):
+        return Fault("pretty_printed", f"a piece of JSON spread over several lines; {ONE_LINE_EACH}")
+    # orjson counts characters; the tools people look with count bytes.
+    where = f"byte {len(text[: error.pos].encode()) + 1}"
+    for look in (_ends_early, _goes_on, _has_a_known_cause, _is_out_of_range):
+        if fault := look(text, error.pos, where):
+            return fault
+    return Fault("not_json", f"not JSON at {where}: {error.msg}")
+
+
+# Lone brackets, a lone text with its comma, or a line that opens with a key.
+FRAGMENT = r"""[ \t\r]*(?:[\[{]{1,9}|[\]}]{1,9},?|[\]}]*,?[ \t]*"[^"]*"[ \t]*(?:,|:.*))[ \t\r]*"""
+
+
+def _mostly_nul(line: bytes) -> Fault:
+    if line.strip(b"\0"):
+        return Fault("not_utf8", "not UTF-8 but UTF-16 or UTF-32; convert it: iconv -f UTF-16 -t UTF-8")
+    return Fault(
+        "control_character", "nothing but NUL bytes, as a crash leaves them at the end of a file; cut them off"
+    )
+
+
+def _not_utf8(byte: int, column: int) -> Fault:
+    advice = "save the file as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8"
+    # 0xED opens every surrogate that was written as if it were a character.
+    if byte == 0xED:
+        advice = "it may be half a surrogate pair; replace it, for instance by U+FFFD"
+    return Fault("not_utf8", f"not UTF-8 at byte {column} (0x{byte:02X}); {advice}")
+
+
+def _ends_early(text: str, position: int, where: str) -> Fault | None:
+    if position < len(text.rstrip(" \t\r\n")):
+        return None
+    causes = "a cut file, JSON spread over several lines, or a raw newline inside a text"
+    return Fault("cut_short", f"the line ends at {where}, before its object does: {causes}")
+
+
+def _goes_on(text: str, position: int, where: str) -> Fault | None:
+    """One value is whole, and something follows it."""
+    if not _is_json(text[:position]):
+        return None
+    rest = text[position:].strip(" \t\r\n")
+    if rest.startswith("{"):
+        return Fault("two_on_one_line", f"a second object starts at {where}; {ONE_LINE_EACH}")
+    if rest == ",":
+        return Fault("trailing_comma", f"a comma after the object at {where}; JSONL has none between its lines")
+    return Fault("text_after_object", f"{shown(rest)} at {where}, after the end; a line holds one object and no more")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+# What stands where the parser stopped, and what it means.
+KNOWN_CAUSES = (
+    (r"-?(?:NaN|Infinity|nan\b|inf\b)", "not_a_number", "JSON has no NaN and no Infinity; write null or leave it out"),
+    (r"(?:True|False|None)\b", "python_literal", "a Python literal; JSON has true, false and null (use json.dumps)"),
+    (r"'", "single_quotes", "single quotes; JSON has double quotes only (use json.dumps, not str or repr)"),
+    (r"//|/\*|\#", "comment", "a comment; JSON has none"),
+    (r",\s*[}\]]", "trailing_comma", "a comma before a closing bracket; JSON has none there"),
+    (r"[\x00-\x1f]", "control_character", r"a raw control character; inside a text write \n, \t or \u0000"),
+    (
+        r"\\u[dD][89a-fA-F]",
+        "lone_surrogate",
+        r"half a surrogate pair, as from a text cut inside a character: write \ufffd",
+    ),
+    (r"\\", "not_json", r"an escape that JSON does not know; a backslash itself is written \\"),
+    (r"[\u201c\u201d]", "not_json", "a typographic quotation mark; JSON has straight ones only"),
+    (
+        r"[\x85\xa0\u2000-\u200b\u2028\u2029\u3000\ufeff]",
+        "not_json",
+        "a space that JSON does not know; use an ordinary one",
+    ),
+    (
+        r"(?<=\")[^\s\":,{}\[\]]",
+        "not_json",
+        r"text right after a closing quotation mark; inside a text write \" instead",
+    ),
+    (r"(?<=[{,\s])[A-Za-z_]\w*\s*:", "not_json", "a key without quotation marks"),
+)
+
+
+def _has_a_known_cause(text: str, position: int, where: str) -> Fault | None:
+    for pattern, code, meaning in KNOWN_CAUSES:
+        if re.compile(pattern).match(text, position):
+            return Fault(code, f"not JSON at {where}: {meaning}")
+    return None
+
+
+def _is_out_of_range(text: str, position: int, where: str) -> Fault | None:
+    number = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?").match(text, position)
+    if number and math.isinf(float(number[0])):
+        return Fault("number_too_large", f"{shown(number[0])} at {where} is too large for a number of 64 bits")
+    opened = sum(map(text[:position].count, "[{")) - sum(map(text[:position].count, "]}"))
+    if opened >= NEAR_DEPTH_LIMIT:
+        return Fault("too_deep", f"more than {NEAR_DEPTH_LIMIT} brackets inside one another at {where}")
+    return None
+
+
+# ---------------------------------------------------------------- a wrong file, by its first bytes
+
+UTF16_ADVICE = "UTF-16 or UTF-32, as PowerShell's > writes; convert it: iconv -f UTF-16 -t UTF-8 INPUT > OUTPUT.jsonl"
+ENVELOPE_ADVICE = 'bodies without an envelope; each line must be {"custom_id": "your-name", "params": the body}'
+
+MAGIC = (
+    (
+        b"\x1f\x8b",
+        "file_is_compressed",
+        "gzip under another name; let its name end in .gz, or unpack it: gzip -dc INPUT",
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "file_is_compressed",
+        "zstd under another name; let its name end in .zst, or: zstd -dc INPUT",
+    ),
+    (b"BZh", "file_is_compressed", "bzip2, which is not read here; unpack it: bzip2 -dc INPUT"),
+    (b"\xfd7zXZ\x00", "file_is_compressed", "xz, which is not read here; unpack it: xz -dc INPUT"),
+    (b"PK\x03\x04", "file_is_zip", "a zip archive (an Excel workbook is one); unpack it, or export its rows as JSONL"),
+    (b"PAR1", "file_is_parquet", "a Parquet table; write one request a line from it"),
+    (b"\xff\xfe", "file_is_utf16", UTF16_ADVICE),
+    (b"\xfe\xff", "file_is_utf16", UTF16_ADVICE),
+    (b"\x00\x00\xfe\xff", "file_is_utf16", UTF16_ADVICE),
+)
+
+
+def describe_opening(head: bytes) -> Fault | None:
+    """What the first bytes (up to 64 KiB) show to be a wrong file; None where they look like requests or like nothing known."""
+    for magic, code, what in MAGIC:
+        if head.startswith(magic):
+            return _file_fault(code, what)
+    if head[:512].count(0) * 4 > len(head[:512]):
+        return _file_fault("file_is_utf16", UTF16_ADVICE)
+    text = head.removeprefix(BYTE_ORDER_MARK).decode(errors="replace").lstrip(" \t\r\n")
+    if text.startswith("["):
+        return _array(text)
+    return _objects(text) if text.startswith("{") else _no_json(text)
+
+
+def _file_fault(code: str, what: str) -> Fault:
+    return Fault(code, f"this file is {what}")
+
+
+def _array(text: str) -> Fault | None:
+    first, _, rest = text.partition("\n")
+    if _is_json(first) and rest.lstrip().startswith("["):
+        return None  # a list on every line: each is refused by itself
+    advice = "write one request a line: jq -c '.[]' INPUT > OUTPUT.jsonl"
+    return _file_fault("file_is_json_array", f"one JSON array; {advice}")
+
+
+def _objects(text: str) -> Fault | None:
+    first, newline, rest = text.partition("\n")
+    if not newline and re.search(r"}\s*\r\s*{", text):
+        return _file_fault(
+            "file_has_cr_line_ends", r"divided by CR alone; convert it: tr '\r' '\n' < INPUT > OUTPUT.jsonl"
+        )
+    value, end = _first_value(text)
+    if fault := _other_shape(value, text):
+        return fault
+    if end > len(first) or (end == 0 and _opens_a_block(first, rest)):
+        return _file_fault("file_is_pretty_printed", f"JSON spread over several lines; {ONE_LINE_EACH}")
+    return None
+
+
+def _first_value(text: str) -> tuple[object, int]:
+    """The first JSON value and where it ends; (None, 0) when it is broken, or longer than what was read."""
+    try:
+        return json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return None, 0
+
+
+def _opens_a_block(first: str, rest: str) -> bool:
+    return first.rstrip().endswith(("{", "[", ",")) and rest.lstrip().startswith('"')
+
+
+# The keys an object has at least, where it has no `params`.
+OTHER_SHAPES = (
+    (
+        {"custom_id", "body"},
+        "file_is_openai_batch",
+        "input for OpenAI's batches: `body` must become `params`, a Messages body",
+    ),
+    ({"custom_id", "response"}, "file_is_results", "the results of an OpenAI batch, not its requests"),
+    (
+        {"custom_id", "result"},
+        "file_is_results",
+        "the results of a batch; to send what failed again: batchctl retry JOB",
+    ),
+    (
+        {"requests"},
+        "file_is_create_body",
+        "one create body; write one request a line: jq -c '.requests[]' INPUT > OUTPUT.jsonl",
+    ),
+    ({"messages"}, "file_has_no_envelope", ENVELOPE_ADVICE),
+)
+
+
+def _other_shape(value: object, text: str) -> Fault | None:
+    # A create body is often one line longer than what was read, so its key is looked for in the text.
+    keys = set(value) if isinstance(value, dict) else set(re.findall(r'^{\s*"(requests)"\s*:\s*\[', text))
+    if "params" in keys:
+        return None
+    return next((_file_fault(code, what) for shape, code, what in OTHER_SHAPES if shape <= keys), None)
+
+
+def _no_json(text: str) -> Fault | None:
+    if text.startswith("<"):
+        return _file_fault("file_is_markup", "HTML or XML, perhaps a saved web page")
+    first, _, rest = text.partition("\n")
+    if any(separator in rest and _is_header(first.split(separator)) for separator in ",\t;"):
+        return _file_fault("file_is_csv", "a table (CSV); write one request a line from it")
+    return None
+
+
+def _is_header(cells: list[str]) -> bool:
+    return len(cells) > 1 and all(re.fullmatch(r'\s*"?[\w .#()/-]{1,64}"?\s*', cell) for cell in cells)

@@ -1,0 +1,436 @@
+"""Requests into groups and lengths, while the lines go by: a whole block at once where all of it is one group."""
+
+import hashlib
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
+from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
+from batchctl.domain.model import Batch, Presumed
+from batchctl.requests.blocks import Alike, read_alike, read_requests
+from batchctl.requests.decoding import BYTE_ORDER_MARK, decode_line
+from batchctl.requests.inputs import PIECE_BYTES, opened
+from batchctl.requests.request_file import blocks_of_range
+
+# What may differ within a group: what is asked, how long the answer may be, and on whose behalf.
+APART = ("messages", "max_tokens", "metadata")
+# Groups that a line is held against before its digest is taken.
+RECENT = 4
+# Different lengths that are counted apart before they are summed up.
+MOST_SIZES = 4096
+# So many requests of a group are offered for the sample before every second, then every fourth of them is left out.
+OFFERED = 512
+MIX = 1 << 32
+# Tools that whoever asks runs, by how their types begin; one without a type is such a tool, too.
+CLIENT_TOOLS = ("custom", "bash_", "computer_", "memory_", "text_editor_")
+# What a request may have without the API doing more than to read it and to answer.
+PLAIN_PARAMS = frozenset({
+    "cache_control", "context_management", "inference_geo", "max_tokens", "messages", "metadata", "model", "output_config",
+    "service_tier", "stop_sequences", "stream", "system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p",
+})  # fmt: skip
+# Blocks in blocks: more than any that the API takes.
+MOST_DEPTH = 8
+# Where no character is escaped by its number, keys stand in a line as they are spelled: without these there is no mark of a
+# cache, and no block of a type other than text. A block without a type is none that the API takes.
+MARKS = (b'"cache_control"', b"\\u")
+_IS_NO_TEXT = re.compile(rb'"type"\s*:(?!\s*"text")').search
+# In JSON that was written anew; a float may have had fewer digits in its line.
+_FLOAT = re.compile(rb"(?<=[:,\[])-?[0-9]+\.[0-9eE+.-]+")
+
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The lines of a block, with the place and the number of the first.
+
+    Where one of them stands is worked out for the few that are remembered.
+    """
+
+    lines: Sequence[bytes]
+    offset: int
+    first: int
+
+    def sampled(self, at: int) -> Sampled:
+        return Sampled(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
+
+
+class Tallying:
+    """Fed with good lines in order, a block at a time."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+        self._others: dict[tuple[str, str], _Group] = {}
+        self._sketches: set[tuple[Any, ...]] = set()
+        self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
+        self._requests = 0
+
+    def add_alike(self, alike: Alike, run: Run) -> None:
+        """All lines have the params of the first one, but for what stands in `messages` or `metadata`."""
+        limit, count = alike.params["max_tokens"], len(run.lines)
+        group = self._group_of(alike.params, run.first)
+        self._requests += count
+        group.add(run, range(count), limit * count, limit, self._most_sampled)
+        if alike.is_plain:
+            group.look([alike.params])
+        elif not group.has_seen(run.lines):
+            group.look([orjson.loads(line)["params"] for line in run.lines])
+
+    def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
+        """`many`: the params of those of the lines that stand `at` these positions."""
+        found: dict[int, tuple[_Group, list[int], list[int]]] = {}
+        self._requests += len(many)
+        for part in _parts(many):
+            params = many[part[0]]
+            group = self._group_of(params, run.first + at[part[0]])
+            limit = params["max_tokens"]
+            group.look([many[n] for n in part if not _has_plain_messages(many[n])])
+            if len(part) == len(many):
+                group.add(run, at, limit * len(at), limit, self._most_sampled)
+                return
+            _, chosen, limits = found.setdefault(id(group), (group, [], []))
+            chosen.extend(part)
+            limits += limit * len(part), limit
+        for group, chosen, limits in found.values():
+            places = [at[n] for n in sorted(chosen)]
+            group.add(run, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
+
+    def finish(self) -> tuple[Tally, ...]:
+        """In the order of their first lines, what is left over last."""
+        most = self._most_sampled
+        return tuple(group.tally(most) for group in (*self._groups.values(), *self._others.values()))
+
+    @property
+    def _most_sampled(self) -> int:
+        """Of each length."""
+        return MOST_SAMPLED if self._requests > ALL_SAMPLED else ALL_SAMPLED
+
+    def _group_of(self, params: Params, line: int) -> "_Group":
+        sketch = _sketch(params)
+        is_full = len(self._groups) >= MOST_GROUPS
+        if is_full and sketch not in self._sketches:
+            return self._other(params, line)
+        rest = {name: value for name, value in params.items() if name not in APART}
+        if group := next((group for known, group in self._recent if known == rest), None):
+            return group
+        digest = _digest(rest)
+        if digest not in self._groups and (is_full or not digest):
+            return self._other(params, line)
+        self._sketches.add(sketch)
+        group = self._groups.setdefault(digest, _Group(digest, params, line))
+        self._recent.append((rest, group))
+        return group
+
+    def _other(self, params: Params, line: int) -> "_Group":
+        named = params["model"], _geo(params)
+        if named not in self._others and len(self._others) >= MOST_GROUPS:
+            # So many models are none that anybody knows.
+            named = "", ""
+        if named not in self._others:
+            self._others[named] = _Group("", {**params, "model": named[0]}, line)
+        self._others[named].take_in(params)
+        return self._others[named]
+
+
+def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
+    """Of a file of requests that was checked before, but for the lines `without`, by their numbers."""
+    tallying = Tallying()
+    offset, first = 0, 1
+    with opened(path) as file:
+        while lines := file.readlines(PIECE_BYTES):
+            size = sum(map(len, lines))
+            if first == 1 and lines[0].startswith(BYTE_ORDER_MARK):
+                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+                offset, size = len(BYTE_ORDER_MARK), size - len(BYTE_ORDER_MARK)
+            numbers = range(first, first + len(lines))
+            left_out = {number - first for number in without if number in numbers} if without else set()
+            lines = [line.removesuffix(b"\n") for line in lines]
+            _tally_block(tallying, lines, left_out, offset, first)
+            offset, first = offset + size, numbers.stop
+    return tallying.finish()
+
+
+def tallied_ranges(path: Path, batches: Sequence[Batch | Presumed]) -> tuple[Tally, ...]:
+    """Return the same of the requests of some batches. Raises InputProblem where they are not those that were planned."""
+    tallying = Tallying()
+    for batch in batches:
+        offset, first = batch.cut.start, batch.cut.first + 1
+        for lines in blocks_of_range(path, batch):
+            _tally_block(tallying, lines, (), offset, first)
+            offset += sum(map(len, lines)) + len(lines)
+            first += len(lines)
+    return tallying.finish()
+
+
+def _tally_block(
+    tallying: Tallying, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
+) -> None:
+    run = Run(lines, offset, first)
+    alike = None if left_out else read_alike(lines)
+    if alike is not None and alike.is_own:
+        tallying.add_alike(alike, run)
+        return
+    found = None if left_out else read_requests(lines)
+    if found is not None:
+        tallying.add_each(found[1], range(len(lines)), run)
+        return
+    at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
+    requests: list[Any] = [decode_line(lines[n]) for n in at]
+    tallying.add_each([request["params"] for request in requests], at, run)
+
+
+def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
+    """Which of them say the same, `max_tokens` too, but for the rest of APART; some that do may stand in different parts."""
+    names = [name for name in many[0] if name not in {"messages", "metadata"}] if many else []
+    if len(set(map(len, many))) != 1:
+        return [(n,) for n in range(len(many))]
+    try:
+        rows = list(map(itemgetter(*names), many))
+    except KeyError:
+        return [(n,) for n in range(len(many))]
+    if rows.count(rows[0]) == len(rows):
+        return [range(len(many))]
+    parts: dict[Any, list[int]] = {}
+    try:
+        for n, row in enumerate(rows):
+            parts.setdefault(row, []).append(n)
+    except TypeError:
+        # Lists and objects have no hash.
+        return _parts_of_lists(rows)
+    return parts.values()
+
+
+def _parts_of_lists(rows: Sequence[Any]) -> Iterable[Sequence[int]]:
+    parts: list[tuple[Any, list[int]]] = []
+    for n, row in enumerate(rows):
+        part = next((positions for known, positions in parts[-RECENT:] if known == row), None)
+        if part is None:
+            parts.append((row, [n]))
+        else:
+            part.append(n)
+    return [positions for _, positions in parts]
+
+
+def _sketch(params: Params) -> tuple[Any, ...]:
+    """The same for all of a group, quickly had, and mostly another where the system prompt is."""
+    system = params.get("system")
+    return params["model"], hash(system) if isinstance(system, str) else None
+
+
+def _digest(rest: Params) -> str:
+    """Empty for what is nested too deep to be written again."""
+    try:
+        return hashlib.blake2b(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    except orjson.JSONEncodeError:
+        return ""
+
+
+class _Group:
+    def __init__(self, digest: str, params: Params, line: int) -> None:
+        self._said: dict[str, Any] = {
+            "digest": digest,
+            "model": params["model"],
+            "inference_geo": _geo(params),
+            "first_line": line,
+            "prefix_bytes": prefix_bytes(params) if digest else 0,
+            "breakpoints": len([*ttls_before(params), *ttls_after(params)]),
+        }
+        self._ttls: set[str] = set()
+        self._adds_prompt = self._calls_servers = self._beyond_text = self._marks_messages = False
+        self.take_in(params)
+        self._sizes: Counter[int] = Counter()
+        self._strata: dict[int, _Stratum] = {}
+        self._requests = self._longest = self._max_tokens = self._most = 0
+
+    def take_in(self, params: Params) -> None:
+        """What is the same for all requests of a group, but for those that are left over: there, what any of them has."""
+        behind = set(ttls_after(params))
+        self._ttls |= behind.union(ttls_before(params))
+        self._marks_messages = self._marks_messages or bool(behind)
+        self._adds_prompt = self._adds_prompt or _adds_prompt(params)
+        self._calls_servers = self._calls_servers or _calls_servers(params)
+        self._beyond_text = self._beyond_text or not _is_text(params.get("system"))
+
+    def add(self, run: Run, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
+        """Lines at the positions `at`; the sum and the most of their `max_tokens`. `sampled`: of each length, at most."""
+        lines = run.lines
+        own = lines if len(at) == len(lines) else [lines[n] for n in at]
+        self._sizes.update(map(len, own))
+        if len(self._sizes) > MOST_SIZES:
+            self._fold()
+        # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
+        stride = 1 << (self._requests // OFFERED).bit_length()
+        for n in range(-self._requests % stride, len(at), stride):
+            # One out of each `stride`, not the first of each: files are often made by a rule that repeats.
+            key, after = divmod(_mixed(self._requests + n), stride)
+            if n + after < len(at):
+                position = at[n + after]
+                self._stratum(len(lines[position])).offer(run, position, key, sampled)
+        self._requests += len(at)
+        self._max_tokens += max_tokens
+        self._most = max(self._most, most)
+
+    def has_seen(self, lines: Sequence[bytes]) -> bool:
+        """Whether these lines can hold nothing that was not noticed before."""
+        text = b"\n".join(lines)
+        if any(mark in text for mark in MARKS):
+            return False
+        return (self._beyond_text and (self._calls_servers or b'"url"' not in text)) or not _IS_NO_TEXT(text)
+
+    def look(self, many: Iterable[Params]) -> None:
+        """At params that may hold more than texts in their messages."""
+        for params in many:
+            if behind := set(ttls_after(params)):
+                self._marks_messages = True
+                self._ttls |= behind
+            for message in params["messages"]:
+                if not _is_text(message.get("content")):
+                    self._beyond_text = True
+                    self._calls_servers = self._calls_servers or _is_read_elsewhere(message.get("content"))
+
+    def tally(self, sampled: int) -> Tally:
+        self._fold()
+        strata = tuple(self._strata[least].closed(sampled) for least in sorted(self._strata))
+        return Tally(
+            **self._said,
+            requests=self._requests,
+            bytes=sum(one.bytes for one in strata),
+            ttl=LONG if LONG in self._ttls else SHORT if self._ttls else "",
+            marks_messages=self._marks_messages,
+            beyond_text=self._beyond_text,
+            adds_prompt=self._adds_prompt,
+            calls_servers=self._calls_servers,
+            longest=self._longest,
+            max_tokens=self._max_tokens,
+            most_max_tokens=self._most,
+            strata=strata,
+        )
+
+    def _fold(self) -> None:
+        self._longest = max(self._longest, *self._sizes, 0)
+        for size, count in self._sizes.items():
+            self._stratum(size).count(size, count)
+        self._sizes.clear()
+
+    def _stratum(self, size: int) -> "_Stratum":
+        least = least_of(size)
+        if least not in self._strata:
+            self._strata[least] = _Stratum(least)
+        return self._strata[least]
+
+
+class _Stratum:
+    """Of what it is offered one in `step` is kept, spread over the file; when that makes too many, `step` doubles."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._requests = self._bytes = 0
+        self._step = 1
+        self._kept: list[tuple[int, Sampled]] = []
+
+    def count(self, size: int, requests: int) -> None:
+        self._requests += requests
+        self._bytes += size * requests
+
+    def offer(self, run: Run, at: int, key: int, most: int) -> None:
+        """`key`: below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept."""
+        if key * self._step >= MIX:
+            return
+        self._kept.append((key, run.sampled(at)))
+        self._thin(most)
+
+    def closed(self, most: int) -> Stratum:
+        self._thin(most)
+        sampled = tuple(one for _, one in self._kept)
+        return Stratum(least=self._least, requests=self._requests, bytes=self._bytes, sampled=sampled)
+
+    def _thin(self, most: int) -> None:
+        while len(self._kept) > most:
+            self._step *= 2
+            self._kept = [one for one in self._kept if one[0] * self._step < MIX]
+
+
+def _mixed(ordinal: int) -> int:
+    """A number below MIX: as good as drawn, and the same in every run."""
+    return (ordinal * 0x9E37_79B9_7F4A_7C15 >> 32) % MIX
+
+
+# ---------------------------------------------------------------- what params say of themselves
+
+
+def prefix_bytes(params: Params) -> int:
+    """Of `tools` and `system`, which stand before all messages, as JSON that is as short as can be; 0 without them."""
+    parts = [params[name] for name in ("tools", "system") if params.get(name)]
+    try:
+        return sum(len(_FLOAT.sub(b"0", orjson.dumps(part))) for part in parts)
+    except orjson.JSONEncodeError:
+        return 0
+
+
+def _has_plain_messages(params: Params) -> bool:
+    """Whether they are texts: then no picture is among them, no document, and no mark of a cache."""
+    try:
+        return {type(message["content"]) for message in params["messages"]} == {str}
+    except (KeyError, TypeError):
+        return False
+
+
+def _geo(params: Params) -> str:
+    geo = params.get("inference_geo")
+    return geo if isinstance(geo, str) else ""
+
+
+def _is_text(content: object) -> bool:
+    """Whether it has no more tokens than bytes: a text, a list of blocks of text, or nothing."""
+    if content is None or isinstance(content, str):
+        return True
+    blocks = content if isinstance(content, list) else [None]
+    return all(isinstance(block, dict) and block.get("type") == "text" for block in blocks)
+
+
+def _is_read_elsewhere(content: object, depth: int = 0) -> bool:
+    """Whether a block of it, or of a block in it, is what the API finds under a URL when it answers."""
+    if depth > MOST_DEPTH:
+        return True
+    for block in content if isinstance(content, list) else [content]:
+        if not isinstance(block, dict):
+            continue
+        source = block.get("source")
+        if isinstance(source, dict) and source.get("type") == "url":
+            return True
+        within = (block.get("content"), source.get("content") if isinstance(source, dict) else None)
+        if any(_is_read_elsewhere(one, depth + 1) for one in within if isinstance(one, list | dict)):
+            return True
+    return False
+
+
+def _adds_prompt(params: Params) -> bool:
+    config = params.get("output_config")
+    return bool(params.get("tools")) or (isinstance(config, dict) and any(name != "effort" for name in config))
+
+
+def _calls_servers(params: Params) -> bool:
+    """What is not known here is not thought to be for nothing."""
+    tools = params.get("tools")
+    types = (
+        [str(tool.get("type") or "custom") for tool in tools if isinstance(tool, dict)]
+        if isinstance(tools, list)
+        else []
+    )
+    unknown = (name for name, value in params.items() if name not in PLAIN_PARAMS and value is not None)
+    return not all(name.startswith(CLIENT_TOOLS) for name in types) or any(unknown) or _is_compacted(params)
+
+
+def _is_compacted(params: Params) -> bool:
+    """Whether the API may be at work to make what it has read shorter, which is billed beside the message."""
+    managed = params.get("context_management")
+    edits = managed.get("edits") if isinstance(managed, dict) else None
+    types = [str(edit.get("type", "")) for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []
+    return not all(name.startswith("clear_") for name in types)

@@ -1,0 +1,229 @@
+"""The request file of a round, read back: a batch's lines by position, or cut in two."""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+from batchctl.domain.errors import InputProblem
+from batchctl.domain.model import ENVELOPE_CLOSE, ENVELOPE_OPEN, Batch, Cut, Job, Presumed
+from batchctl.requests.blocks import read_ids
+from batchctl.requests.decoding import BYTE_ORDER_MARK
+from batchctl.requests.inputs import opened
+from batchctl.store.workspace import Workspace
+
+# 128-256 KB: larger pieces cost a fresh mapping and page faults each.
+PIECE_BYTES = 1 << 17
+
+
+def body_pieces(path: Path, cut: Cut) -> Iterator[bytes]:
+    """The body in pieces, `cut.body_bytes` long in all.
+
+    A newline cannot stand inside a JSON string, so every one of them ends a line and may become a comma. The closing
+    bytes are held back until the hash of everything before them is right: a file that changed under us raises
+    InputProblem in mid-body, and the API never sees a whole request.
+    """
+    digest = hashlib.sha256()
+    yield ENVELOPE_OPEN
+    for piece in range_pieces(path, cut.start, cut.end):
+        digest.update(piece)
+        yield piece.replace(b"\n", b",")
+    if digest.hexdigest() != cut.sha256:
+        raise changed(path, cut)
+    yield ENVELOPE_CLOSE
+
+
+def range_pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
+    """Bytes `start` to `end`; ends early where the file does."""
+    with opened(path) as file:
+        file.seek(start)
+        left = end - start
+        while left and (piece := file.read(min(PIECE_BYTES, left))):
+            left -= len(piece)
+            yield piece
+
+
+def split_lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines of what comes in pieces, without their newlines, some at a time; last what follows the last newline.
+
+    A long line is put together once, and not anew with each of its pieces.
+    """
+    held: list[bytes] = []
+    for piece in pieces:
+        first, *more = piece.split(b"\n")
+        held.append(first)
+        if more:
+            lines = [b"".join(held), *more[:-1]]
+            held = [more[-1]]
+            yield lines
+    last = b"".join(held)
+    held.clear()
+    yield [last]
+
+
+def single_request_body(path: Path, cuts: Sequence[Cut], position: int) -> bytes:
+    """The body as it would be, with only the request at `position` in it."""
+    cut = next(c for c in cuts if c.first <= position < c.first + c.count)
+    at = cut.first
+    for lines in split_lines(range_pieces(path, cut.start, cut.end)):
+        if position < at + len(lines):
+            return ENVELOPE_OPEN + lines[position - at] + ENVELOPE_CLOSE
+        at += len(lines)
+    raise changed(path, cut)
+
+
+def changed(path: Path, cut: Cut) -> InputProblem:
+    return InputProblem(
+        f"{path} changed since it was planned: requests {cut.first + 1:,} to {cut.first + cut.count:,}"
+        f" (bytes {cut.start:,} to {cut.end:,}) are not the bytes that were checked",
+        hint="put the original back, or name it with --input PATH; batches already sent are not affected",
+    )
+
+
+def ids_of_range(path: Path, batch: Batch | Presumed) -> dict[bytes, int]:
+    """The custom_ids of a batch with their positions in it, read from its range of the request file."""
+    ids: list[bytes] = []
+    for lines in blocks_of_range(path, batch):
+        ids += ids_of(lines)
+    return dict(zip(ids, range(len(ids)), strict=True))
+
+
+def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
+    """The request lines of a batch, without their newlines. Raises as `blocks_of_range` does."""
+    for lines in blocks_of_range(path, batch):
+        yield from lines
+
+
+def blocks_of_range(path: Path, batch: Batch | Presumed) -> Iterator[list[bytes]]:
+    """The request lines of a batch, without their newlines, some at a time.
+
+    Raises InputProblem, before the last of them, where they are not the bytes that were planned.
+    """
+    yield from split_lines(_checked_pieces(path, batch))
+
+
+def starts_of_range(path: Path, batch: Batch) -> "array[int]":
+    """Return the offset in the file of each request line of a batch, and of what would follow the last line's newline.
+
+    8 bytes for each request. Raises as `blocks_of_range` does.
+    """
+    starts = array("Q", [batch.cut.start])
+    for lines in blocks_of_range(path, batch):
+        for line in lines:
+            starts.append(starts[-1] + len(line) + 1)
+    return starts
+
+
+def check_range(path: Path, batch: Batch) -> None:
+    """Raises InputProblem where the bytes of the range are not those that were planned."""
+    for _ in _checked_pieces(path, batch):
+        pass
+
+
+def _checked_pieces(path: Path, batch: Batch | Presumed) -> Iterator[bytes]:
+    """Raises InputProblem, after the last, where they are not the bytes that were planned."""
+    digest = hashlib.sha256()
+    for piece in range_pieces(path, batch.cut.start, batch.cut.end):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != batch.cut.sha256:
+        raise changed(path, batch.cut)
+
+
+def ids_of(lines: list[bytes]) -> list[bytes]:
+    """The custom_ids of request lines that were checked when they were planned; empty for one that no longer is one."""
+    return read_ids(lines) or [_parsed_id(line) for line in lines]
+
+
+def custom_id_of(line: bytes) -> bytes:
+    """Of one such line."""
+    return ids_of([line])[0]
+
+
+def _parsed_id(line: bytes) -> bytes:
+    try:
+        return str(orjson.loads(line)["custom_id"]).encode()
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
+# A range that is no larger is held while it is checked; any other is read twice.
+HELD_BYTES = 8 << 20
+
+
+def request_file(workspace: Workspace, job: Job, number: int) -> Path:
+    """Where a round's bytes are. Raises InputProblem where they are no longer."""
+    stored = next(r for r in job.rounds if r.number == number)
+    path = workspace.resolve(stored.request_file)
+    if not path.exists():
+        raise InputProblem(
+            f"{path}: the requests of {job.name} are no longer there",
+            hint="name the moved file with --input PATH: it is checked by its hash",
+        )
+    return path
+
+
+def halves(path: Path, batch: Batch) -> tuple[Cut, Cut]:
+    """Two cuts with the same lines; the batch must hold more than one."""
+    count = batch.count // 2
+    cut = batch.cut
+    digests = hashlib.sha256(), hashlib.sha256()
+    end = cut.start - 1
+    for position, line in enumerate(lines_of_range(path, batch)):
+        digest = digests[position >= count]
+        if position not in {0, count}:
+            digest.update(b"\n")
+        digest.update(line)
+        if position < count:
+            end += len(line) + 1
+    return (
+        Cut(first=cut.first, count=count, start=cut.start, end=end, sha256=digests[0].hexdigest()),
+        Cut(
+            first=cut.first + count,
+            count=cut.count - count,
+            start=end + 1,
+            end=cut.end,
+            sha256=digests[1].hexdigest(),
+        ),
+    )
+
+
+class LinesInOrder:
+    """The request lines of one batch, asked for by rising position; its range is read only if asked.
+
+    Checked as a whole before the first is given: what is taken from them may be sent before the last is reached.
+    """
+
+    def __init__(self, path: Path, batch: Batch) -> None:
+        self._path = path
+        self._batch = batch
+        self._blocks: Iterator[list[bytes]] | None = None
+        self._lines: list[bytes] = []
+        self._first = 0
+
+    def line(self, position: int) -> bytes:
+        """Raises InputProblem where the range is not the one that was planned."""
+        if self._blocks is None:
+            self._blocks = self._checked()
+        while position >= self._first + len(self._lines):
+            self._first += len(self._lines)
+            self._lines = next(self._blocks)
+        return self._lines[position - self._first]
+
+    def _checked(self) -> Iterator[list[bytes]]:
+        blocks = blocks_of_range(self._path, self._batch)
+        if self._batch.cut.end - self._batch.cut.start <= HELD_BYTES:
+            return iter([*blocks])
+        check_range(self._path, self._batch)
+        return blocks
+
+
+def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Every line of a checked file that holds something, with its number, a BOM and the newline left out."""
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).rstrip(b"\n")
+            if text.strip():
+                yield number, text

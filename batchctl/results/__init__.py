@@ -1,0 +1,1 @@
+"""What came back: received, verified, indexed, merged."""

@@ -1,0 +1,182 @@
+"""Files that a job writes for a person, at places that they named."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.domain.errors import Refused
+from batchctl.store.local import PRIVATE, disk, replacing
+from batchctl.store.workspace import FOLDER
+
+ELSEWHERE = "name another file with --output, or another folder with --output-dir; -o - is stdout"
+FORCING = "or replace it with --force"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What stands where an output is to go.
+
+    `workspace`: the workspace that the path leads into through all of its links; empty outside of any. `is_own`: the job
+    wrote the file as it stands there. `is_requests`: a request file of the job, whatever its name.
+    """
+
+    path: str
+    workspace: str = ""
+    is_there: bool = False
+    is_regular: bool = True
+    is_empty: bool = False
+    is_own: bool = False
+    is_requests: bool = False
+
+
+def objection(
+    place: Place, *, force: bool = False, elsewhere: str = ELSEWHERE, forcing: str = FORCING
+) -> Refused | None:
+    """Why nothing is written there; None where it may be.
+
+    `force`: a person said that the file may go. `elsewhere`, `forcing`: how they name another place, and say so; the second
+    may be empty.
+    """
+    if place.workspace:
+        return Refused(
+            f"{place.path} lies in the workspace {place.workspace}: nothing is written there", hint=elsewhere
+        )
+    if not place.is_there:
+        return None
+    if not place.is_regular:
+        return Refused(f"{place.path} is no regular file: it is not replaced", hint=elsewhere)
+    if place.is_requests:
+        return Refused(f"{place.path} is a request file of this job: nothing is written over it", hint=elsewhere)
+    if place.is_own or place.is_empty or force:
+        return None
+    return Refused(
+        f"{place.path} is there already, and not as this job wrote it: it is not replaced",
+        hint="; ".join(filter(None, ("move it away", elsewhere, forcing))),
+    )
+
+
+STDOUT = "-"
+# Some file systems round times, to 100 ns at the least and to two seconds at the most.
+_ROUNDED_NS, _ROUNDED_BY_NS = 100, 2_000_000_000
+
+
+class Written:
+    """The files that a job wrote for a person, by their length and time: so they are known again, wherever they are now.
+
+    A line of the file at `path` for each of them, added before the file gets its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def has(self, found: os.stat_result) -> bool:
+        off = 0 if found.st_mtime_ns % _ROUNDED_NS else _ROUNDED_BY_NS
+        return any(size == found.st_size and abs(time - found.st_mtime_ns) <= off for size, time in self._remembered())
+
+    def _remembered(self) -> Iterator[tuple[int, int]]:
+        with disk(self._path):
+            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        for line in lines:
+            # A stop may have cut one short.
+            with contextlib.suppress(ValueError):
+                size, time = map(int, line.split())
+                yield size, time
+
+    def add(self, file: BinaryIO) -> None:
+        """A file that is whole on the disk."""
+        found = os.fstat(file.fileno())
+        with disk(self._path):
+            remembered = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE)
+            try:
+                os.write(remembered, b"%d %d\n" % (found.st_size, found.st_mtime_ns))
+                os.fsync(remembered)
+            finally:
+                os.close(remembered)
+
+
+def refuse_to_replace(
+    output: Path, written: Written, precious: Iterable[Path] = (), *, force: bool = False, **hints: str
+) -> None:
+    """Raises Refused where the job may not write to `output`. `precious`: its request files, whatever their names.
+
+    `hints`: as `objection` takes them.
+    """
+    if refused := objection(_place(output, written, precious), force=force, **hints):
+        raise refused
+
+
+def _place(output: Path, written: Written, precious: Iterable[Path]) -> Place:
+    with disk(output):
+        workspace = str(_workspace_around(output) or "")
+        try:
+            found = output.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return Place(path=str(output), workspace=workspace)
+        return Place(
+            path=str(output),
+            workspace=workspace,
+            is_there=True,
+            is_regular=output.is_file(),
+            is_empty=not found.st_size,
+            is_own=written.has(found),
+            is_requests=any(_is_same(output, path) for path in precious),
+        )
+
+
+def _workspace_around(output: Path) -> Path | None:
+    """Told by what lies in a folder, not by its name: some file systems know it by several."""
+    folders = _followed(output).parents
+    return next(
+        (f for f in folders if f.name == FOLDER or ((f / "ledger.db").exists() and (f / "jobs").exists())), None
+    )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _followed(path: Path) -> Path:
+    # Not `resolve`, which raises for links that lead in a circle.
+    return Path(os.path.realpath(path))
+
+
+@contextlib.contextmanager
+def results_file(path: str, written: Written) -> Iterator[BinaryIO]:
+    """Where the merged results go: a file, put in place whole, or stdout."""
+    if path == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with output_file(Path(path), written) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def output_file(path: Path, written: Written, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file for a person, put in place whole. One that is there keeps its mode and, where it can, its owner.
+
+    `mode`: of a new one, less what the umask takes away. Raises DiskProblem.
+    """
+    # A link stays a link: the file it leads to is replaced.
+    target = _followed(path)
+    before = None
+    with contextlib.suppress(OSError):
+        before = target.stat()
+    mode = mode if before is None else before.st_mode & 0o777
+    # A person may have a file of the usual name for a part.
+    part = target.with_name(f"{target.name}.batchctl.part")
+    # Two commands on one job write the same answers: the later one has the newest.
+    with replacing(target, mode=mode, part=part, naming=written.add, waits=True) as file:
+        if before is not None:
+            with contextlib.suppress(OSError):
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            with contextlib.suppress(OSError):
+                os.fchmod(file.fileno(), mode)
+        yield file

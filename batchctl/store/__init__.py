@@ -1,0 +1,1 @@
+"""Bytes under a name: written whole or not at all."""

@@ -1,1 +1,0 @@
-"""Whom we ask: the anthropic SDK lives here, our words inside, theirs on the wire."""

@@ -1,0 +1,263 @@
+"""`attach ID...`: a job of batches that were made elsewhere. Nothing is sent, and nothing changes at the API.
+
+1. ask      the API for every batch that was named
+2. record   job, round and batches, all or nothing; what their requests were is not known
+3. pair     with the input: which line went into which batch (`pairing`)
+A stop before 2 leaves nothing; one after it leaves a job without its input, and the same command goes on with 3. An input
+that is not the one of these batches takes 2 back.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import BinaryIO
+
+from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
+from batchctl.domain.errors import ApiFailure, InputProblem, Refused, UsageProblem
+from batchctl.domain.events import Attached
+from batchctl.domain.job_report import JobReport
+from batchctl.domain.limits import API_VERSION
+from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Settings
+from batchctl.domain.names import beta_problem, job_name, name_problem
+from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
+from batchctl.engine.reports import report_of
+from batchctl.engine.session import Equipment
+from batchctl.requests.attached import Given
+from batchctl.requests.inputs import STDIN, input_name
+from batchctl.verbs.attach_input import detach, give_input, reading
+from batchctl.verbs.headers import speak_as
+
+STEM = "attached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """What a person asked for. `words`: ids, `-` for more of them from stdin, or the name of a job without its input."""
+
+    words: tuple[str, ...]
+    path: str = ""
+    name: str = ""
+    api_version: str | None = None
+    betas: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def attach(tools: Equipment, wanted: Attachment, stdin: BinaryIO | None) -> JobReport:
+    """Raises UsageProblem, Refused and InputProblem where it is refused; then nothing was recorded by it."""
+    if problem := name_problem(wanted.name) or beta_problem(wanted.betas):
+        raise UsageProblem(problem)
+    ids = _ids(tools, wanted, stdin)
+    job = _without_input(tools, wanted, ids)
+    if job is not None:
+        as_wanted = speak_as(tools, _as_wanted(job, wanted))
+        with reading(tools, wanted.path, stdin) as (given, pairing):
+            give_input(tools, as_wanted, given, pairing)
+        return report_of(tools, job)
+    found = in_order(_asked_for(tools, ids))
+    if not wanted.path:
+        return report_of(tools, _record(tools, wanted, found, None))
+    _refuse_running(found)
+    with reading(tools, wanted.path, stdin) as (given, pairing):
+        job = _record(tools, wanted, found, given)
+        try:
+            give_input(tools, job, given, pairing)
+        except (InputProblem, Refused):
+            detach(tools, job)
+            raise
+    return report_of(tools, job)
+
+
+# ---------------------------------------------------------------- what was named
+
+
+def _ids(tools: Equipment, wanted: Attachment, stdin: BinaryIO | None) -> list[str]:
+    """Raises UsageProblem where the words are not the ids of different batches, or not one job alone."""
+    if STDIN in wanted.words and wanted.path == STDIN:
+        raise UsageProblem("stdin holds either the ids or the input, not both", hint="--input FILE")
+    ids: list[str] = []
+    for word in wanted.words:
+        ids += _from_stdin(stdin) if word == STDIN else [word]
+    if len(ids) == 1 and not is_id(ids[0]):
+        named = next((job for job in tools.ledger.jobs() if job.name == ids[0]), None)
+        if named is not None and named.has_requests:
+            raise Refused(f"{named.name} has its input", hint=f"batchctl status {named.name}")
+        if named is not None:
+            return [b.message_batch_id for b in tools.ledger.batches(named) if b.message_batch_id]
+    if problem := ids_problem(ids):
+        raise UsageProblem(problem)
+    return ids
+
+
+def _from_stdin(stdin: BinaryIO | None) -> list[str]:
+    text = stdin.read().decode(errors="replace") if stdin is not None else ""
+    ids = [line.strip() for line in text.split("\n") if line.strip()]
+    if not ids:
+        raise UsageProblem("-: no id came from stdin", hint="one on each line")
+    return ids
+
+
+def _without_input(tools: Equipment, wanted: Attachment, ids: Sequence[str]) -> Job | None:
+    """The job of exactly these batches that lacks its input, where one is given; None where none of them is in a job.
+
+    Raises Refused for all that lies between.
+    """
+    holders = tools.ledger.jobs_of_message_batches(set(ids))
+    if not holders:
+        return None
+    name = holders[next(one for one in ids if one in holders)]
+    job = tools.ledger.job(name)
+    is_whole = set(holders.values()) == {name} and len(holders) == len(ids) == len(tools.ledger.batches(job))
+    if job.has_requests or not (wanted.path and is_whole):
+        raise _taken(ids, holders, job)
+    if wanted.name not in {"", name}:
+        raise UsageProblem(f"these batches are job {name} already: a job keeps its name", hint="leave --name out")
+    return job
+
+
+def _taken(ids: Sequence[str], holders: dict[str, str], job: Job) -> Refused:
+    held = some_of([f"{one} in {holders[one]}" for one in ids if one in holders])
+    hint = f"batchctl status {job.name}; or leave out those that are in a job"
+    if not job.has_requests:
+        hint = f"to give {job.name} its input: batchctl attach {job.name} --input FILE"
+    return Refused(f"in a job of this workspace already: {held}", hint=hint)
+
+
+def _as_wanted(job: Job, wanted: Attachment) -> Job:
+    """What is said now goes before what was said when it was attached."""
+    settings = replace(
+        job.settings,
+        api_version=wanted.api_version or job.settings.api_version,
+        betas=wanted.betas or job.settings.betas,
+        labels=wanted.labels or job.settings.labels,
+    )
+    return replace(job, settings=settings)
+
+
+# ---------------------------------------------------------------- 1. ask
+
+
+def _asked_for(tools: Equipment, ids: Sequence[str]) -> list[MessageBatch]:
+    """The batches in the order in which they were named. Raises UsageProblem and Refused for those that make no job."""
+    found: dict[str, MessageBatch] = {}
+    if len(ids) > RETRIEVE_UP_TO:
+        found = _listed(tools, set(ids))
+    for one in ids:
+        if one not in found and (seen := patiently(tools, partial(_retrieved, tools, one))):
+            found[one] = seen
+    _refuse_unknown([one for one in ids if one not in found])
+    _refuse_archived([seen for seen in found.values() if seen.archived_at is not None])
+    _refuse_doubted(tools, list(found.values()))
+    # To another key they will be unknown, which is what deleted ones are, too.
+    patiently(tools, tools.server.meet)
+    empty = [seen.id for seen in found.values() if not seen.size]
+    if empty:
+        raise Refused(
+            f"the API does not say how many requests {some_of(empty)} holds", hint="run the same command again later"
+        )
+    return [found[one] for one in ids]
+
+
+def _listed(tools: Equipment, ids: Collection[str]) -> dict[str, MessageBatch]:
+    """Those that the newest pages of the list show. No more pages are read than it would take to ask for each that is missing."""
+    found: dict[str, MessageBatch] = {}
+    after, pages = "", 0
+    while len(ids) - len(found) > max(RETRIEVE_UP_TO, pages):
+        page = patiently(tools, partial(tools.server.page, after))
+        found.update((seen.id, seen) for seen in page.batches if seen.id in ids)
+        after, pages = page.after, pages + 1
+        if not after:
+            break
+    return found
+
+
+def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch | None:
+    try:
+        return tools.transport.retrieve(message_batch_id).batch
+    except ApiFailure as failure:
+        if after_read(failure) is AfterRead.GONE:
+            return None
+        raise
+
+
+def _refuse_unknown(ids: Sequence[str]) -> None:
+    if ids:
+        raise UsageProblem(
+            f"the API does not know {some_of(ids)}",
+            hint="deleted there, mistyped, or made with a key of another API workspace: see ANTHROPIC_API_KEY",
+        )
+
+
+def _refuse_archived(archived: Sequence[MessageBatch]) -> None:
+    if archived:
+        names = some_of([seen.id for seen in archived])
+        raise Refused(
+            f"the API has archived {names}: its results are gone",
+            hint="results are kept for 29 days; attach the other batches alone",
+        )
+
+
+def _refuse_doubted(tools: Equipment, found: Sequence[MessageBatch]) -> None:
+    """A batch in doubt whose own Message Batch were taken by another job would be sent, and paid for, again."""
+    for doubt in tools.ledger.doubts():
+        if seen := next((seen for seen in found if may_be(doubt, seen)), None):
+            job = tools.ledger.job_of(doubt)
+            raise Refused(
+                f"{seen.id} may be a batch that {job.name} is sending, or in doubt about",
+                hint=f"that is settled first: batchctl submit {job.name}",
+            )
+
+
+def _refuse_running(found: Sequence[MessageBatch]) -> None:
+    running = [seen.id for seen in found if seen.processing_status is not ProcessingStatus.ENDED]
+    if running:
+        raise Refused(
+            f"{len(running)} of {len(found)} batches have not ended: {some_of(running)}; which line of the input went into"
+            " which batch is read from their results",
+            hint="attach them now without --input, and once they have ended with it",
+        )
+
+
+# ---------------------------------------------------------------- 2. record
+
+
+def _record(tools: Equipment, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
+    """One transaction. Raises Refused where another process was first with one of the batches."""
+    places = places_of(found)
+    with tools.workspace.planning():
+        job = _job(tools, wanted, found, given)
+        tools.workspace.job_folder(job.name)
+        api = tools.server.account.stored()
+        if not tools.ledger.record_attached(job, list(zip(places, found, strict=True)), tools.now(), api=api):
+            _without_input(tools, Attachment(words=()), [seen.id for seen in found])
+            _refuse_doubted(tools, found)
+            raise Refused("another process took one of these batches", hint="run the same command again")
+    recorded = tools.ledger.job(job.name)
+    tools.tell(Attached(recorded, tools.ledger.batches(recorded)))
+    return recorded
+
+
+def _job(tools: Equipment, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
+    """As it stands without its input; of `given` it takes only the name. Raises UsageProblem where its name is taken."""
+    names = {job.name for job in tools.ledger.jobs()}
+    if wanted.name in names:
+        raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
+    stand_in = stand_in_sha256([seen.id for seen in found])
+    name = job_name(input_name(wanted.path), given.sha256, names) if given else job_name(STEM, stand_in, names)
+    count = sum(seen.size or 0 for seen in found)
+    began = min((seen.created_at for seen in found if seen.created_at), default=tools.now())
+    return Job(
+        id=0,
+        name=wanted.name or name,
+        input_path="",
+        input_sha256=stand_in,
+        input_size=0,
+        input_mtime_ns=0,
+        line_count=count,
+        left_out=0,
+        settings=Settings(
+            api_version=wanted.api_version or API_VERSION, betas=wanted.betas, labels=dict(wanted.labels)
+        ),
+        created_at=began,
+        rounds=(Round(number=1, request_file="", size=0, mtime_ns=0, count=count, created_at=began),),
+    )

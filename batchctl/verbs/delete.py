@@ -1,0 +1,108 @@
+"""`delete JOB`: removes its batches, and with them its results, at the API; what is on the disk stays.
+
+1. prove    every batch that the API ever took is on the disk, whole: read again, not believed
+2. ask      what is deleted there does not come back
+3. delete   one batch after the other, each written down at once: a stop is continued by the same command
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.errors import ApiFailure, Refused
+from batchctl.domain.events import BatchDeleted
+from batchctl.domain.model import Batch, Job, State
+from batchctl.engine.accounts import account_of, is_other, is_other_key, is_same
+from batchctl.engine.poll import patiently, reachable
+from batchctl.engine.session import Equipment
+from batchctl.verbs.verify import verify
+
+AT_THE_API = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """`batches` went this time. `folder`: what stays on the disk, `bytes` of results in it."""
+
+    job: Job
+    batches: int
+    folder: Path
+    bytes: int
+
+
+def delete(tools: Equipment, job: Job, confirm: Callable[[str], None]) -> Deleted:
+    """Raises Refused where something is not proved, or was sent with another key; AccountProblem, ServiceProblem."""
+    _prove(tools, job)
+    fetched = [b for b in tools.ledger.batches(job) if b.state is State.FETCHED]
+    left = [b for b in fetched if b.deleted_at is None]
+    if left:
+        _refuse_other_account(tools, left)
+        requests = sum(b.count for b in left)
+        confirm(f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?")
+    for batch in left:
+        patiently(tools, partial(_delete, tools, batch))
+        tools.ledger.record_deleted(batch, tools.now())
+        tools.tell(BatchDeleted(*tools.place(batch)))
+    return Deleted(
+        job=job,
+        batches=len(left),
+        folder=tools.workspace.job_folder(job.name),
+        bytes=sum(b.results_bytes or 0 for b in fetched),
+    )
+
+
+def _prove(tools: Equipment, job: Job) -> None:
+    still = [b for b in tools.ledger.batches(job) if b.state in AT_THE_API and not b.is_removed]
+    if still:
+        raise Refused(
+            f"{len(still)} batches of {job.name} are not on the disk yet: nothing was deleted",
+            hint=f"batchctl fetch {job.name}, or first batchctl cancel {job.name}",
+        )
+    # The merged file may have been moved or changed by a person: what was paid for lies in the workspace.
+    proof = verify(tools, job, tools.workspace.job_folder(job.name) / "no-output", is_named=False)
+    if proof.flaws:
+        raise Refused(
+            f"the disk does not prove that {job.name} is whole: nothing was deleted",
+            hint=f"batchctl verify {job.name} says what is wrong, and what to type",
+        )
+
+
+def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
+    """To another key they would be unknown, which is what deleted ones are, too."""
+    with reachable("nothing was deleted"):
+        tools.server.meet()
+    here = tools.server.account
+    # A key that was rotated deletes what it sees; what it does not see is judged there.
+    elsewhere = next((b.api for b in batches if is_other(b.api, here) and not is_other_key(b.api, here)), "")
+    if elsewhere:
+        raise Refused(
+            f"they were sent to {account_of(elsewhere).shown()}; this key and URL ask {here.shown()}: nothing was deleted",
+            hint="run it again with the key and the --base-url that they were sent with",
+        )
+
+
+def _delete(tools: Equipment, batch: Batch) -> None:
+    """Where it is gone already, too. Raises ApiFailure, and Refused where it may be there, unseen by this key."""
+    assert batch.message_batch_id is not None, "what was fetched has a name"
+    try:
+        tools.transport.delete(batch.message_batch_id)
+    except ApiFailure as failure:
+        if after_read(failure) is not AfterRead.GONE or not _is_gone(tools, batch.message_batch_id):
+            raise
+        if not is_same(batch.api, tools.server.account):
+            raise Refused(
+                f"{batch.message_batch_id} is unknown to this key, and nothing says that it is of the account that made"
+                " the batch: it may still be there",
+                hint="run it again with the key that it was sent with",
+            ) from None
+
+
+def _is_gone(tools: Equipment, message_batch_id: str) -> bool:
+    """Whether a 404 was meant: one that passes would be taken for deleted for good. What cannot be asked counts as there."""
+    try:
+        tools.transport.retrieve(message_batch_id)
+    except ApiFailure as failure:
+        return after_read(failure) is AfterRead.GONE
+    return False

@@ -1,0 +1,38 @@
+"""What a person changes of a job's headers, for what is still to be sent.
+
+What was sent, and what may have been, keeps the headers of its create: they stand with each batch. The change is one value of
+the job, which every create reads in the transaction that records its intent, whoever sends it.
+"""
+
+from batchctl.domain.errors import Refused
+from batchctl.domain.events import HeadersChanged
+from batchctl.domain.headers import NO_CHANGE, Change, turned
+from batchctl.domain.model import Headers, Job, State
+from batchctl.engine.session import AskingEquipment, Equipment, LightEquipment
+
+
+def wanted_headers(tools: LightEquipment, job: Job, change: Change) -> Headers:
+    """What the job is to have. Raises UsageProblem where that cannot be meant."""
+    if change == NO_CHANGE:
+        return job.settings.headers
+    return turned(job, change, [batch.headers for batch in tools.ledger.batches(job)])
+
+
+def record_headers(tools: Equipment, job: Job, headers: Headers) -> None:
+    """From here on. `job`: as the person's words were held against it. Raises Refused where its headers have changed since."""
+    if headers == job.settings.headers:
+        return
+    if not tools.ledger.record_headers(job, headers):
+        raise Refused(
+            f"the headers of {job.name} were changed by another process meanwhile; nothing was sent",
+            hint=f"see them with batchctl status {job.name} --json, then run the same command again",
+        )
+    changed = tools.ledger.job(job.name)
+    keep = sum(batch.state is not State.PLANNED and not batch.is_unattached for batch in tools.ledger.batches(changed))
+    tools.tell(HeadersChanged(changed, keep))
+
+
+def speak_as(tools: AskingEquipment, job: Job) -> Job:
+    """The job; from here on the API is asked in its version, whatever it is asked."""
+    tools.transport.api_version = job.settings.api_version
+    return job

@@ -1,0 +1,212 @@
+"""Lines of an attached job's input that are in none of its batches: what must be known before a round sends them.
+
+They were never checked: that is made up for here. And another job may hold them by now, or a batch that the same script sent
+and nobody named: the jobs here and the API's list are looked through for one.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from batchctl.domain.attaching import some_of
+from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, Refused
+from batchctl.domain.events import Checked, Event
+from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
+from batchctl.engine.poll import patiently
+from batchctl.engine.reconciler import SAMPLE_IDS, list_since
+from batchctl.engine.reports import first_unattached, in_no_batch
+from batchctl.engine.session import Equipment
+from batchctl.requests.inputs import input_name
+from batchctl.requests.request_file import custom_id_of, ids_of, lines_of_range, request_file, whole_lines
+from batchctl.results.lines import NotWhole, first_ids
+from batchctl.store.line_maps import runs
+from batchctl.store.local import PRIVATE, disk
+from batchctl.verbs.edited import check_anew
+
+_PIECE = 1 << 16
+# The person may not have named the first batch that the script made.
+BEFORE = timedelta(hours=1)
+# Ended batches that are asked for some of their ids; of any more it is not known whose they are.
+MOST_SAMPLED = 50
+
+
+class Unsent:
+    """Never sent before: written down for the check, each at its number in the input, which a fault is told by.
+
+    A context manager: at its end the file is gone.
+    """
+
+    def __init__(self, tools: Equipment) -> None:
+        self._tools = tools
+        self._path = tools.workspace.temporary(f"{tools.owner}.unsent")
+        self._file: BinaryIO | None = None
+        self._number = 0
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+
+    def add(self, line: bytes, number: int) -> None:
+        """By rising number only. What stands on the lines between is not looked at: they are left blank."""
+        blank = number - self._number - 1
+        with disk(self._path):
+            if self._file is None:
+                handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
+                self._file = os.fdopen(handle, "wb")
+            for size in (*[_PIECE] * (blank // _PIECE), blank % _PIECE):
+                self._file.write(b"\n" * size)
+            self._file.write(line + b"\n")
+        self._number = number
+        self.count += 1
+
+    def check(self, job: Job) -> int:
+        """How many warnings there are. Raises InputProblem where one of the lines cannot be sent."""
+        if self._file is None:
+            return 0
+        with disk(self._path):
+            self._file.flush()
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Checked):
+                scan = event.scan
+                event = replace(event, scan=replace(scan, blank=0, size=scan.size - scan.blank))
+            self._tools.tell(event)
+
+        try:
+            return check_anew(replace(self._tools, tell=tell), job, self._path, called=job.input_path)
+        except InputProblem as problem:
+            listed = self._tools.workspace.problems(input_name(job.input_path))
+            raise InputProblem(
+                problem.message,
+                hint=f"batchctl retry {job.name} --edit writes them to a file: mend them there, or take them out; all that"
+                f" is wrong: {listed}",
+            ) from problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """Batches in no job of this workspace that may hold lines which are in none of an attached job's batches.
+
+    `maybe`: their size would fit, and their ids cannot be read yet. `is_whole`: all of the API's list could be read.
+    """
+
+    maybe: tuple[MessageBatch, ...] = ()
+    is_whole: bool = True
+
+    @property
+    def danger(self) -> str:
+        """What a person is to know before they say yes; empty where there is nothing."""
+        if self.maybe:
+            some = some_of([seen.id for seen in self.maybe])
+            return f"those of them that are in {some}, which is in no job here, would be paid for twice"
+        if self.is_whole:
+            return ""
+        return "the API's list cannot be read whole: those that another batch holds would be paid for twice"
+
+
+def find_elsewhere(tools: Equipment, job: Job, path: Path, origins: Path, count: int) -> Elsewhere:
+    """Looks through the other jobs here, and the API's list, from before the oldest attached batch on.
+
+    `path`, `origins`, `count`: of the round that would send them, the file of its requests, of their positions in round 1, and
+    how many it has.
+
+    Raises Refused where some of the lines are elsewhere; AccountProblem, ServiceProblem where nobody can be asked.
+    """
+    batches = tools.ledger.batches(job)
+    known, since, most = tools.ledger.message_batch_ids(), _since(batches), in_no_batch(tools, job, batches)
+    here = {name: ids for name, ids in _ids_of_other_jobs(tools, job, since) if ids}
+    listed, is_whole = patiently(tools, partial(list_since, tools, since, known))
+    seen = [one for one in listed if one.id not in known and _may_hold(one, since, most)]
+    there = {one.id: ids for one in seen[:MOST_SAMPLED] if (ids := _some_ids(tools, one))}
+    wanted = frozenset(chain(*here.values(), *there.values()))
+    held = _held(path, origins, count, first_unattached(batches), wanted) if wanted else set()
+    for name, ids in (*here.items(), *there.items()):
+        if custom_id := next((one for one in ids if one in held), None):
+            raise Refused(
+                f"{name} holds {custom_id.decode(errors='replace')}, which is in none of the batches of {job.name}: sent now,"
+                " it would be paid for twice; nothing was sent",
+                hint=_way_out(job, name, is_here=name in here),
+            )
+    return Elsewhere(maybe=tuple(one for one in seen if one.id not in there), is_whole=is_whole)
+
+
+def _way_out(job: Job, name: str, *, is_here: bool) -> str:
+    """Of a job of this workspace, or of a batch that is in none."""
+    if is_here:
+        return f"batchctl retry {job.name} --edit writes them to a file: take out there what {name} sends"
+    return (
+        "attach it with the others: batchctl attach --workspace DIR ID... --input FILE; if it is not of this input:"
+        f" batchctl attach {name} makes it a job of its own, then the same command"
+    )
+
+
+def _ids_of_other_jobs(tools: Equipment, job: Job, since: datetime | None) -> Iterator[tuple[str, list[bytes]]]:
+    """Each job here that has sent something since then, or will, with some of its custom_ids, spread over all of them.
+
+    Where the requests of an attached job are not known, a person has said that it is another's.
+    """
+    for other in tools.ledger.jobs():
+        if other.id == job.id or not other.has_requests:
+            continue
+        batches = [b for b in tools.ledger.batches(other) if not b.is_unattached and b.state is not State.REFUSED]
+        young = [b for b in batches if since is None or b.created_at is None or b.created_at >= since]
+        yield other.name, [custom_id for batch in young for custom_id in _ids_here(tools, other, batch)]
+
+
+def _ids_here(tools: Equipment, job: Job, batch: Batch) -> list[bytes]:
+    """Some of its custom_ids; none where its requests are no longer those that were planned."""
+    try:
+        lines = lines_of_range(request_file(tools.workspace, job, batch.round), batch)
+        return ids_of(list(islice(lines, 0, None, max(1, batch.count // SAMPLE_IDS))))
+    except (InputProblem, DiskProblem):
+        return []
+
+
+def _since(batches: Sequence[Batch]) -> datetime | None:
+    """None for all of the list."""
+    times = [b.created_at for b in batches if b.message_batch_id]
+    oldest = min((at for at in times if at is not None), default=None)
+    return None if oldest is None or None in times else oldest - BEFORE
+
+
+def _may_hold(seen: MessageBatch, since: datetime | None, most: int) -> bool:
+    """Whether it may hold, and have answered, at most so many lines. `since`: no batch of the script is older."""
+    if seen.size is not None and not 0 < seen.size <= most:
+        return False
+    if since is not None and seen.created_at is not None and seen.created_at < since:
+        return False
+    is_ended = seen.processing_status is ProcessingStatus.ENDED
+    is_free = is_ended and seen.counts is not None and not seen.counts.succeeded
+    return not is_free
+
+
+def _some_ids(tools: Equipment, seen: MessageBatch) -> list[bytes]:
+    """Some of its custom_ids; none where they cannot be read, or not yet."""
+    if seen.processing_status is not ProcessingStatus.ENDED:
+        return []
+    try:
+        with tools.transport.results(seen.id) as pieces:
+            return first_ids(pieces, SAMPLE_IDS)
+    except (ApiFailure, NotWhole):
+        return []
+
+
+def _held(path: Path, origins: Path, count: int, first: int | None, wanted: frozenset[bytes]) -> set[bytes]:
+    """Those of the ids that stand in a round on a line which was never sent. `first`: the position of the first of those."""
+    numbers = chain.from_iterable(runs(origins, count))
+    lines = zip(numbers, (line for _, line in whole_lines(path)), strict=True)
+    ids = (custom_id_of(line) for origin, line in lines if first is not None and origin >= first)
+    return {custom_id for custom_id in ids if custom_id in wanted}

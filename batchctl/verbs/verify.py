@@ -1,0 +1,433 @@
+"""`verify [JOB]`: completeness proved again from the disk alone. No network, no steps, nothing is written.
+
+1. of every round     the requests are the bytes that were cut; the origins of a retry fit into round 1
+2. of every batch     the results are the bytes that came, one line for each request, as the index and the counts say
+3. over all rounds    the newest word on each request; the sum; the file that a merge wrote
+One batch is in hand at a time. What is wrong in 1 or 2 counts as not there in 3.
+"""
+
+import contextlib
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from batchctl.api.secrets import scrubbed
+from batchctl.domain.errors import DiskProblem, InputProblem
+from batchctl.domain.events import Verifying
+from batchctl.domain.job_report import rests_on
+from batchctl.domain.model import Batch, Job, Mark, Merged, Round, State
+from batchctl.engine.latest import Latest, latest, reading_order
+from batchctl.engine.merge import write_answers
+from batchctl.engine.reports import report_of
+from batchctl.engine.session import LightEquipment
+from batchctl.requests.caching import Planned, is_original, line_that_differs
+from batchctl.requests.request_file import ids_of_range, request_file
+from batchctl.results.lines import Lines, OrderOfArrival, Reread, custom_id_of_result
+from batchctl.results.merged import Held, left_out_lines
+from batchctl.results.merging import counted
+from batchctl.results.proof import (
+    Flaw,
+    Mend,
+    OutputProof,
+    Part,
+    Proof,
+    RoundProof,
+    next_command,
+    places_of,
+    reading_places,
+    request_flaws,
+    rising_flaw,
+    sum_flaw,
+    waiting,
+)
+from batchctl.results.receive import is_on_disk, lines_at, pieces_of
+from batchctl.store.line_maps import Numbers, runs
+from batchctl.store.local import disk
+
+SHOWN = 20
+
+
+def verify(tools: LightEquipment, job: Job, output: Path, *, is_named: bool) -> Proof:
+    """The proof, with all that speaks against it. `output`: the merged results; whether a person named them."""
+    return _Verification(tools, job, output, is_named=is_named).run()
+
+
+def _fetch_command(job: Job, output: Path, *, is_other: bool) -> str:
+    """`is_other`: the file that is there is not what a merge would write, and may be a person's."""
+    is_usual = str(output) == f"{job.name}.results.jsonl"
+    where = "" if is_usual else f" --output {shlex.quote(str(output))}"
+    return f"batchctl fetch {job.name}{where}{' --force' if is_other else ''}"
+
+
+class _Flaws:
+    """All are counted, the first are kept."""
+
+    def __init__(self) -> None:
+        self.by_part: Counter[Part] = Counter()
+        self.mends: Counter[Mend] = Counter()
+        self.first: list[Flaw] = []
+        self.anew: dict[str, None] = {}
+
+    def add(self, flaw: Flaw) -> None:
+        self.by_part[flaw.part] += 1
+        self.mends[flaw.mend] += 1
+        if flaw.index:
+            self.anew[flaw.index] = None
+        if len(self.first) < SHOWN:
+            self.first.append(flaw)
+
+    @property
+    def count(self) -> int:
+        return sum(self.by_part.values())
+
+
+class _Verification:
+    def __init__(self, tools: LightEquipment, job: Job, output: Path, *, is_named: bool) -> None:
+        self._tools = tools
+        self._job = job
+        self._output = output
+        self._is_named = is_named
+        self._batches = tools.ledger.batches(job)
+        self._flaws = _Flaws()
+        self._done = 0
+        # As they are summed: a round whose origins are wrong is left out, a batch that is wrong counts as not fetched.
+        self._good_rounds: list[Round] = []
+        self._good_batches: list[Batch] = []
+
+    def run(self) -> Proof:
+        rounds = tuple(self._round(one) for one in self._job.rounds)
+        self._left_out()
+        answers, output = self._sum()
+        fetch = _fetch_command(
+            self._job, self._output, is_other=bool(self._flaws.by_part[Part.OUTPUT] and output.is_there)
+        )
+        otherwise = report_of(self._tools, self._job).next_command
+        flaws = self._flaws
+        return Proof(
+            job=self._job,
+            rounds=rounds,
+            waiting=waiting(self._batches),
+            rests_on=rests_on(self._batches),
+            answers=answers,
+            output=output,
+            flaws=flaws.count,
+            by_part=dict(flaws.by_part),
+            first_flaws=tuple(flaws.first),
+            fetch_command=fetch,
+            next_command=next_command(flaws.mends, list(flaws.anew), fetch, otherwise),
+        )
+
+    def _tell(self, requests: int) -> None:
+        self._done += requests
+        self._tools.tell(Verifying(self._done, sum(r.count for r in self._job.rounds) + self._job.count))
+
+    # ------------------------------------------------------------------ 1. requests
+
+    def _round(self, of: Round) -> RoundProof:
+        mine = [b for b in self._batches if b.round == of.number]
+        for message in request_flaws(self._job, of.number, [b.cut for b in mine]):
+            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=message, mend=Mend.PUT_BACK))
+        if self._are_origins_good(of):
+            self._good_rounds.append(of)
+        path = self._request_path(of)
+        held = self._hold_against_input(of, path)
+        results = 0
+        for place, batch in enumerate(mine, 1):
+            positions = self._positions(of, path, batch, place)
+            if batch.state is State.FETCHED:
+                results += self._results(batch, place, positions)
+            else:
+                self._good_batches.append(batch)
+            self._tell(batch.count)
+        return RoundProof(
+            number=of.number,
+            requests=of.count,
+            batches=sum(not b.is_unattached for b in mine),
+            requests_known=bool(of.request_file),
+            fetched=sum(b.state is State.FETCHED for b in mine),
+            results=results,
+            is_held_against_input=held,
+        )
+
+    def _hold_against_input(self, of: Round, path: Path | None) -> bool | None:
+        """The change that a person asked for, made once more; None where there is none, or the input is not there."""
+        settings, original = self._job.settings, Path(self._job.input_path)
+        if not settings.cache_system or of.number > 1 or path is None:
+            return None
+        if not is_original(original, self._job.input_sha256):
+            return None
+        planned = Planned(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
+        try:
+            line = line_that_differs(original, path, self._tools.workspace.lines(self._job.name), planned)
+            said = f"not line {line:,} of the input with cache_control added" if line else ""
+        except (InputProblem, DiskProblem) as problem:
+            line, said = 0, problem.message
+        if said:
+            flaw = Flaw(part=Part.REQUESTS, round=1, path=_shown(path), line=line, message=said, mend=Mend.PUT_BACK)
+            self._flaws.add(flaw)
+        return not said
+
+    def _request_path(self, of: Round) -> Path | None:
+        """None where the requests are not known, or are gone."""
+        if not of.request_file:
+            return None
+        try:
+            return request_file(self._tools.workspace, self._job, of.number)
+        except InputProblem as gone:
+            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=gone.message, mend=Mend.PUT_BACK))
+            return None
+
+    def _positions(self, of: Round, path: Path | None, batch: Batch, place: int) -> dict[bytes, int] | None:
+        """The custom_ids of a batch as they were sent, with their places; None where nobody can tell any more."""
+        if path is None:
+            return None
+        try:
+            positions = ids_of_range(path, batch)
+            said = "" if len(positions) == batch.count else f"{len(positions):,} custom_ids, not {batch.count:,}"
+        except (InputProblem, DiskProblem) as problem:
+            positions, said = {}, problem.message
+        if not said:
+            return positions
+        self._flaws.add(
+            Flaw(part=Part.REQUESTS, round=of.number, batch=place, path=_shown(path), message=said, mend=Mend.PUT_BACK)
+        )
+        return None
+
+    def _are_origins_good(self, of: Round) -> bool:
+        """Round 1 has none. Where its numbers of lines stand in a file, that is read, too."""
+        workspace = self._tools.workspace
+        if of.number > 1:
+            path = workspace.origins(workspace.resolve(of.request_file))
+            said = self._said_of(lambda: self._origins_flaw(path, of.count))
+        else:
+            path = workspace.lines(self._job.name)
+            said = self._said_of(lambda: self._lines_flaw(path, of)) if path.exists() else ""
+        if said:
+            flaw = Flaw(part=Part.ORIGINS, round=of.number, message=said, path=_shown(path), mend=Mend.PUT_BACK)
+            self._flaws.add(flaw)
+        return not said
+
+    def _said_of(self, look: Callable[[], str]) -> str:
+        try:
+            return look()
+        except DiskProblem as problem:
+            return problem.message
+
+    def _origins_flaw(self, path: Path, count: int) -> str:
+        with contextlib.closing(Numbers(self._tools.workspace.lines(self._job.name), base=1)) as lines:
+            places = reading_places([(b.cut.first, b.count) for b in reading_order(self._batches, lines)])
+        after, said = -1, ""
+        for origins in runs(path, count):
+            found = places_of(origins, places)
+            said = said or rising_flaw(found, after, self._job.count - 1)
+            after = found[-1]
+        return said
+
+    def _lines_flaw(self, path: Path, of: Round) -> str:
+        """Of batches made elsewhere, in whatever order, only the lines of each rise."""
+        for _ in runs(path, of.count):
+            pass
+        # Nobody knows how many blank lines stood between them.
+        most = (1 << 64) - 1
+        with contextlib.closing(Numbers(path)) as lines:
+            of_batches = (lines.run(b.cut.first, b.count) for b in self._batches if b.round == 1)
+            return next((said for numbers in of_batches if (said := rising_flaw(numbers, 0, most))), "")
+
+    def _left_out(self) -> None:
+        path = self._tools.workspace.left_out(self._job.name)
+        try:
+            told = sum(1 for _ in left_out_lines(path))
+            said = "" if told == self._job.left_out else f"tells {told:,} lines, {self._job.left_out:,} were left out"
+        except DiskProblem as problem:
+            said = problem.message
+        if said:
+            self._flaws.add(Flaw(part=Part.LEFT_OUT, message=said, path=_shown(path), mend=Mend.PUT_BACK))
+
+    # ------------------------------------------------------------------ 2. results
+
+    def _results(self, batch: Batch, place: int, positions: dict[bytes, int] | None) -> int:
+        """How many lines were read; the batch is good when nothing in them is odd."""
+        before = self._flaws.by_part[Part.RESULTS]
+        raw, index = (one(self._job, batch) for one in (self._tools.workspace.raw, self._tools.workspace.index))
+        odd = _Odd(self._flaws, batch, place, _shown(raw))
+        lines = 0
+        if not is_on_disk(raw, index, batch):
+            odd.note("its results, or their index, are gone or of another length", mend=Mend.FETCH)
+        else:
+            odd.index = _shown(index)
+            try:
+                lines = _reread(raw, index, batch, positions, odd)
+            except DiskProblem as problem:
+                odd.note(problem.message)
+        is_good = self._flaws.by_part[Part.RESULTS] == before
+        self._good_batches.append(batch if is_good else replace(batch, state=State.ENDED))
+        return lines
+
+    # ------------------------------------------------------------------ 3. the sum
+
+    def _sum(self) -> tuple[Merged | None, OutputProof]:
+        """The newest word on each request, and what a merge would write of it today."""
+        nothing = OutputProof(path=str(self._output), is_there=None)
+        if self._job.rounds[0] not in self._good_rounds:
+            return None, nothing
+        try:
+            with _held(self._output) as held:
+                answers = self._walk(held)
+        except (DiskProblem, InputProblem) as problem:
+            self._flaws.add(Flaw(part=Part.SUM, message=problem.message, mend=Mend.PUT_BACK))
+            return None, nothing
+        if said := sum_flaw(self._job, answers):
+            self._flaws.add(Flaw(part=Part.SUM, message=said, mend=Mend.PUT_BACK))
+        return answers, self._output_proof(held)
+
+    def _walk(self, held: Held | None) -> Merged:
+        marks: Counter[Mark] = Counter()
+        job = replace(self._job, rounds=tuple(self._good_rounds))
+        for found in latest(self._tools, job, self._good_batches):
+            marks.update({Mark(code): n for code, n in Counter(found.marks).items()})
+            self._places(found)
+            if held is not None:
+                write_answers(found, held.take)
+            self._tell(found.count)
+        if held is not None:
+            held.end()
+        fetched = sum(b.state is State.FETCHED for b in self._good_batches)
+        return Merged(at=self._tools.now(), batches=fetched, failures=(), cost=None, **counted(marks))
+
+    def _places(self, found: Latest) -> None:
+        """Whether what later rounds answered lies where the origins say: under the custom_id that round 1 has there."""
+        answered = {position: custom_id_of_result(line) for position, line in found.answers_of_later_rounds()}
+        if not answered:
+            return
+        for custom_id, position in self._ids(found).items():
+            said = answered.get(position)
+            if said not in {None, custom_id.decode()}:
+                message = f"an answer to {said!r} lies at the place of this request"
+                line = found.lines[position]
+                self._flaws.add(
+                    Flaw(
+                        part=Part.ORIGINS,
+                        message=message,
+                        line=line,
+                        custom_id=custom_id.decode(),
+                        mend=Mend.PUT_BACK,
+                    )
+                )
+
+    def _ids(self, found: Latest) -> dict[bytes, int]:
+        """Of a batch of round 1; none where its requests are not known, or are wrong, which is told already."""
+        stored = self._job.rounds[0].request_file
+        if not stored:
+            return {}
+        batch = next(b for b in self._batches if b.round == 1 and b.cut.first == found.origin)
+        try:
+            return ids_of_range(self._tools.workspace.resolve(stored), batch)
+        except (InputProblem, DiskProblem):
+            return {}
+
+    def _output_proof(self, held: Held | None) -> OutputProof:
+        path = str(self._output)
+        if held is None:
+            if self._is_named:
+                self._flaws.add(Flaw(part=Part.OUTPUT, message="no such file", path=path, mend=Mend.FETCH))
+            return OutputProof(path=path, is_there=False)
+        if any(self._flaws.by_part[part] for part in (Part.RESULTS, Part.ORIGINS)):
+            return OutputProof(path=path, is_there=None)
+        if held.expected is not None:
+            said = "not what the results on the disk make of it: changed, or written before the last of them came"
+            custom_id = custom_id_of_result(held.expected) if held.expected else ""
+            line = held.lines + 1
+            self._flaws.add(
+                Flaw(part=Part.OUTPUT, message=said, path=path, line=line, custom_id=custom_id, mend=Mend.FETCH)
+            )
+            return OutputProof(path=path, is_there=True, lines=held.lines)
+        return OutputProof(path=path, is_there=True, lines=held.lines, sha256=held.sha256)
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[Held | None]:
+    """The merged results to hold against; None where they are not there."""
+    if not path.is_file():
+        yield None
+        return
+    with disk(path):
+        file = path.open("rb")
+    with file:
+        yield Held(file)
+
+
+def _shown(path: Path) -> str:
+    """As a person would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+class _Odd:
+    """What is odd in the results of one batch. `index` is empty as long as a fetch sees by itself that they are wrong."""
+
+    def __init__(self, flaws: _Flaws, batch: Batch, place: int, raw: str) -> None:
+        self._flaws = flaws
+        self._batch = batch
+        self._place = place
+        self._raw = raw
+        self.index = ""
+
+    def note(self, message: str, line: int = 0, custom_id: str = "", *, mend: Mend = Mend.FETCH_ANEW) -> None:
+        self._flaws.add(
+            Flaw(
+                part=Part.RESULTS,
+                message=scrubbed(message),
+                mend=mend,
+                path=self._raw,
+                round=self._batch.round,
+                batch=self._place,
+                line=line,
+                custom_id=scrubbed(custom_id),
+                index=self.index,
+            )
+        )
+
+
+def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | None, odd: _Odd) -> int:
+    """Every line of a raw file, held against the requests, the index and the ledger; how many there are."""
+    digest = hashlib.sha256()
+    # Made elsewhere, or sent from bytes that are gone: a batch of so many requests whose ids nobody can tell.
+    places = OrderOfArrival(batch.count) if positions is None else positions
+    # Only where some were taken for such when they came, a line that cannot be read is no flaw.
+    has_unreadable = Mark.UNREADABLE in index.read_bytes()[12 * batch.count :]
+    found = Reread(places, batch.count, odd.note, is_patient=not has_unreadable)
+    for piece in pieces_of(raw):
+        digest.update(piece)
+        found.take(piece)
+    found.end()
+    with lines_at(raw) as line_at:
+        found.drop_twins(line_at)
+    if digest.hexdigest() != batch.results_sha256:
+        odd.note("not the bytes that were verified when they came")
+    for custom_id, position in (positions or {}).items():
+        if not found.marks[position]:
+            odd.note("this request has no result", custom_id=custom_id.decode("utf-8", "replace"))
+    if positions is None and (missing := found.marks.count(0)):
+        odd.note(f"{missing:,} of {batch.count:,} requests have no result")
+    for said in found.disagreements(batch.counts):
+        odd.note(said)
+    _hold_index(index, found, positions, odd)
+    return found.lines
+
+
+def _hold_index(index: Path, found: Lines, positions: dict[bytes, int] | None, odd: _Odd) -> None:
+    with disk(index):
+        stored = index.read_bytes()
+    if positions is None:
+        # Which request is which cannot be told: the same lines with the same marks, in any order.
+        if not found.has_same_lines(stored):
+            odd.note("the index tells of other lines than there are")
+        return
+    wrong = found.differences(stored)
+    if wrong:
+        ids = list(positions)
+        for position in wrong:
+            odd.note("the index has another place, size or mark for this result", custom_id=ids[position].decode())

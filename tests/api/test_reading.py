@@ -1,0 +1,427 @@
+"""Looking, listing and downloading: pages, hints, breaks, and no way to lead the key elsewhere."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from builders import request_id, request_line
+from loopback import always, answering, as_json
+
+from batchctl.api.client import Body, Transport, checked_base_url, is_loopback
+from batchctl.api.secrets import shown_url
+from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read
+from batchctl.domain.errors import ApiFailure, UsageProblem
+from batchctl.domain.model import ProcessingStatus, RequestCounts
+from batchctl.emulator.running import Running
+
+BATCHES = "/v1/messages/batches"
+
+
+def created(transport: Transport, count: int = 2) -> str:
+    data = b'{"requests":[' + b",".join(request_line(request_id(n)) for n in range(count)) + b"]}"
+    return transport.create(Body([data], len(data))).batch.id
+
+
+def downloaded(transport: Transport, name: str) -> bytes:
+    with transport.results(name) as pieces:
+        return b"".join(pieces)
+
+
+def failure_of(read: Callable[[], object]) -> ApiFailure:
+    with pytest.raises(ApiFailure) as raised:
+        read()
+    return raised.value
+
+
+# ---------------------------------------------------------------- retrieve
+
+
+def test_a_batch_is_seen_on_its_way_and_at_its_end(emulator: Running, transport: Transport) -> None:
+    emulator.set_scenario({"batch_seconds": 100, "retry_after": 17})
+    name = created(transport)
+    seen = transport.retrieve(name)
+    assert (seen.batch.processing_status, seen.retry_after) == (ProcessingStatus.IN_PROGRESS, 17.0)
+    emulator.advance(200)
+    over = transport.retrieve(name)
+    assert (over.batch.processing_status, over.retry_after) == (ProcessingStatus.ENDED, None)
+    assert over.batch.counts == RequestCounts(succeeded=2)
+    assert over.batch.ended_at is not None
+
+
+def test_the_servers_clock_is_read_from_a_page_of_the_list(emulator: Running, transport: Transport) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "clock": {"skew_seconds": 420}})
+    created(transport)
+    page = transport.page()
+    assert page.server_time is not None
+    assert abs(page.server_time.timestamp() - emulator.now()) < 3
+
+
+@pytest.mark.parametrize("name", ["msgbatch_nobody", "../../models", "a b/c?d#e"])
+def test_a_batch_the_api_does_not_know_is_gone_whatever_it_is_called(transport: Transport, name: str) -> None:
+    failure = failure_of(lambda: transport.retrieve(name))
+    assert (failure.status, after_read(failure)) == (404, AfterRead.GONE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "follows"),
+    [
+        ({"fault": "not_found"}, AfterRead.GONE),
+        ({"fault": "status", "status": 500}, AfterRead.AGAIN),
+        ({"fault": "status", "status": 529}, AfterRead.AGAIN),
+        ({"fault": "status", "status": 429, "retry_after": 3}, AfterRead.AGAIN),
+        ({"fault": "html_status"}, AfterRead.AGAIN),
+        ({"fault": "html_answer"}, AfterRead.AGAIN),
+        ({"fault": "garbage_answer"}, AfterRead.AGAIN),
+        ({"fault": "truncated_answer"}, AfterRead.AGAIN),
+        ({"fault": "drop_before_accept"}, AfterRead.AGAIN),
+        ({"fault": "drop_after_accept"}, AfterRead.AGAIN),
+        ({"fault": "status", "status": 401}, AfterRead.PAUSE),
+        ({"fault": "spend_limit_429"}, AfterRead.PAUSE),
+        ({"fault": "on_hold"}, AfterRead.PAUSE),
+        ({"fault": "status", "status": 400}, AfterRead.FAIL),
+        ({"fault": "html_status", "status": 404}, AfterRead.FAIL),
+    ],
+)
+@pytest.mark.parametrize("on", ["retrieve", "list"])
+def test_a_failed_look_is_asked_once_and_judged(
+    emulator: Running, transport: Transport, on: str, fault: dict[str, Any], follows: AfterRead
+) -> None:
+    if on == "list" and fault["fault"] == "not_found":
+        pytest.skip("a list is always there")
+    name = created(transport)
+    emulator.add_fault({"on": on, **fault})
+    failure = failure_of(lambda: transport.retrieve(name) if on == "retrieve" else transport.page())
+    assert after_read(failure) is follows
+    assert sum(emulator.requests().values()) == 2
+    transport.retrieve(name)
+
+
+# ---------------------------------------------------------------- list
+
+
+def test_pages_follow_one_another_newest_first(emulator: Running, transport: Transport) -> None:
+    names = [created(transport) for _ in range(5)]
+    seen, after, pages = [], "", 0
+    while True:
+        page = transport.page(after, limit=2)
+        seen += [b.id for b in page.batches]
+        pages += 1
+        after = page.after
+        if not after:
+            break
+    assert seen == names[::-1]
+    assert pages == 3
+    assert emulator.requests()["GET /v1/messages/batches"] == 3
+
+
+def test_one_page_is_enough_for_a_thousand_batches(emulator: Running, transport: Transport) -> None:
+    for _ in range(25):
+        created(transport, 1)
+    page = transport.page()
+    assert (len(page.batches), page.after, page.is_whole) == (25, "", True)
+    assert page.server_time is not None
+
+
+def test_an_empty_workspace_is_an_empty_page(transport: Transport) -> None:
+    page = transport.page()
+    assert (page.batches, page.after, page.is_whole) == ((), "", True)
+
+
+def test_a_page_names_the_organization_and_the_workspace_of_its_key(
+    emulator: Running, connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, same = connect(emulator.base_url).page(), connect(emulator.base_url).page(limit=1)
+    organization, workspace = one.account.split(" ")
+    assert organization
+    assert workspace
+    assert same.account == one.account
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-of-another-workspace")
+    other = connect(emulator.base_url).page()
+    assert other.account != one.account
+
+
+# ---------------------------------------------------------------- results
+
+
+@pytest.mark.parametrize("framing", ["chunked", "content-length"])
+@pytest.mark.parametrize("gzip", [True, False])
+def test_results_arrive_as_the_api_sent_them(
+    emulator: Running, transport: Transport, framing: str, *, gzip: bool
+) -> None:
+    emulator.set_scenario({"batch_seconds": 0, "results": {"framing": framing, "gzip": gzip}})
+    data = downloaded(transport, created(transport, 300))
+    lines = data.split(b"\n")
+    assert lines.pop() == b""
+    assert {json.loads(line)["custom_id"] for line in lines} == {request_id(n) for n in range(300)}
+
+
+def test_the_results_of_a_batch_under_way_are_not_there_yet(emulator: Running, transport: Transport) -> None:
+    emulator.set_scenario({"batch_seconds": 100})
+    name = created(transport)
+    failure = failure_of(lambda: downloaded(transport, name))
+    assert after_read(failure) is AfterRead.GONE
+
+
+@pytest.mark.parametrize("fault", ["reset", "short_content_length"])
+@pytest.mark.parametrize("size", [-1, 0, 1000])
+def test_a_download_that_breaks_is_a_failure_that_passes(
+    emulator: Running, transport: Transport, fault: str, size: int
+) -> None:
+    name = created(transport, 300)
+    emulator.add_fault({"on": "results", "fault": fault, "bytes": size})
+    failure = failure_of(lambda: downloaded(transport, name))
+    assert (failure.status, after_read(failure)) == (None, AfterRead.AGAIN)
+    assert downloaded(transport, name)
+
+
+def test_a_download_that_is_left_early_gives_its_connection_back(transport: Transport) -> None:
+    name = created(transport, 2000)
+    for _ in range(3):
+        with transport.results(name) as pieces:
+            assert next(pieces)
+    assert downloaded(transport, name).count(b"\n") == 2000
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500])
+def test_a_refused_download_is_judged_like_any_read(emulator: Running, transport: Transport, status: int) -> None:
+    name = created(transport)
+    emulator.add_fault({"on": "results", "fault": "status", "status": status})
+    assert failure_of(lambda: downloaded(transport, name)).status == status
+
+
+# ---------------------------------------------------------------- where the key may go
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("what", ["create", "retrieve", "page", "results"])
+def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, status: int) -> None:
+    with answering(always(as_json({}))) as elsewhere:
+        redirect = status, {"location": f"{elsewhere.url}{BATCHES}"}, b""
+        with answering(always(redirect)) as server:
+            transport = connect(server.url)
+            calls: dict[str, Callable[[], object]] = {
+                "create": lambda: created(transport),
+                "retrieve": lambda: transport.retrieve("msgbatch_1"),
+                "page": transport.page,
+                "results": lambda: downloaded(transport, "msgbatch_1"),
+            }
+            failure = failure_of(calls[what])
+            transport.close()
+        assert elsewhere.asked == []
+    assert failure.status == status
+    assert len(server.asked) == 1
+    assert after_read(failure) is AfterRead.FAIL
+    assert after_create(failure) is AfterCreate.DOUBT
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [("7", 7.0), ("0.5", 0.5), ("0", None), ("-1", None), ("soon", None), ("nan", None), ("inf", None), ("", None)],
+)
+def test_when_to_come_back_is_read_where_it_can_be(
+    connect: Callable[..., Transport], retry_after: str, seconds: float | None
+) -> None:
+    with answering(always((429, {"retry-after": retry_after}, b""))) as server:
+        transport = connect(server.url)
+        assert failure_of(transport.page).retry_after == seconds
+        transport.close()
+
+
+@pytest.mark.parametrize("retry_after", ["1e300", "99999999999"])
+def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
+    connect: Callable[..., Transport], retry_after: str
+) -> None:
+    with answering(always((429, {"retry-after": retry_after}, b""))) as server:
+        transport = connect(server.url)
+        seconds = failure_of(transport.page).retry_after
+        transport.close()
+    assert seconds is not None
+    assert 24 * 3600 <= seconds <= 366 * 24 * 3600
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[]",
+        b"{}",
+        b'"text"',
+        b"null",
+        b'{"data": 5}',
+        b'{"data": null}',
+        b'{"data": {"id": "msgbatch_1"}}',
+        b"\xff\xfe",
+        b"",
+    ],
+)
+def test_an_answer_of_another_shape_is_no_list_and_no_crash(connect: Callable[..., Transport], answer: bytes) -> None:
+    with answering(always(as_json(answer))) as server:
+        transport = connect(server.url)
+        assert after_read(failure_of(transport.page)) is AfterRead.AGAIN
+        assert after_create(failure_of(lambda: created(transport))) is AfterCreate.ACCEPTED
+        transport.close()
+
+
+SHAPE: dict[str, Any] = {
+    "id": "msgbatch_1",
+    "type": "message_batch",
+    "processing_status": "in_progress",
+    "request_counts": {"processing": 3, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0},
+    "created_at": "2026-11-21T12:00:00.000001+00:00",
+    "expires_at": "2026-11-22T12:00:00Z",
+    "ended_at": None,
+    "archived_at": None,
+}
+
+
+@pytest.mark.parametrize("answer", [5, None, "msgbatch_1", []])
+def test_a_batch_asked_for_by_its_name_is_an_object(connect: Callable[..., Transport], answer: object) -> None:
+    with answering(always(as_json(answer))) as server:
+        failure = failure_of(lambda: connect(server.url).retrieve("msgbatch_1"))
+    assert (failure.status, after_read(failure)) == (200, AfterRead.AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("in_progress", ProcessingStatus.IN_PROGRESS),
+        ("canceling", ProcessingStatus.CANCELING),
+        ("ended", ProcessingStatus.ENDED),
+        ("validating", ProcessingStatus.IN_PROGRESS),
+        ("ENDED", ProcessingStatus.IN_PROGRESS),
+        ("", ProcessingStatus.IN_PROGRESS),
+    ],
+)
+def test_a_status_nobody_heard_of_is_no_end(
+    connect: Callable[..., Transport], said: str, status: ProcessingStatus
+) -> None:
+    shape = {**SHAPE, "processing_status": said}
+    with answering(always(as_json(shape))) as server:
+        assert connect(server.url).retrieve("msgbatch_1").batch.processing_status is status
+    with answering(always(as_json({"data": [shape], "has_more": False}))) as server:
+        (batch,) = connect(server.url).page().batches
+    assert (batch.processing_status, batch.counts) == (status, RequestCounts(processing=3))
+
+
+@pytest.mark.parametrize(
+    ("headers", "account"),
+    [
+        ({"anthropic-organization-id": "org_1", "anthropic-workspace-id": "wrkspc_1"}, "org_1 wrkspc_1"),
+        ({"anthropic-workspace-id": "wrkspc_1", "anthropic-organization-id": "org_1"}, "org_1 wrkspc_1"),
+        ({"anthropic-organization-id": "org_1"}, "org_1"),
+        ({"anthropic-workspace-id": "wrkspc_1"}, "wrkspc_1"),
+        ({}, ""),
+    ],
+)
+def test_the_account_is_what_the_headers_name_of_it(
+    connect: Callable[..., Transport], headers: dict[str, str], account: str
+) -> None:
+    """A proxy may take them out: then nothing is made up."""
+    with answering(always(as_json(b'{"data": [], "has_more": false}', headers))) as server:
+        assert connect(server.url).page().account == account
+
+
+def test_two_accounts_stay_two_where_headers_of_ours_name_them(
+    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a header holds may be secret and is not shown; a list of one account proves nothing of the other all the same."""
+    accounts = []
+    for name in ("tenant-of-ann", "tenant-of-bob"):
+        monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", f"X-Tenant: {name}")
+        answer = as_json(b'{"data": [], "has_more": false}', {"anthropic-organization-id": name})
+        with answering(always(answer)) as server:
+            accounts.append(connect(server.url).page().account)
+    assert len(set(accounts)) == 2
+    assert not [account for account in accounts if "tenant" in account]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com",
+        "http://10.0.0.7:8080",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+        "http://user@example.com",
+        "http://0.0.0.0:80",
+        "http://[2001:db8::1]",
+    ],
+)
+def test_a_key_is_not_sent_over_plain_http_to_another_machine(url: str) -> None:
+    with pytest.raises(UsageProblem) as raised:
+        Transport(url)
+    assert "https" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://example.com/proxy", "http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"],
+)
+def test_https_and_this_machine_are_fine(url: str) -> None:
+    assert checked_base_url(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://127.0.0.1:1/wombat-zebra-quagga-99", "http://127.0.0.1:1/..."),
+        ("http://127.0.0.1:1/a/wombat%2Dzebra-quagga-99/b", "http://127.0.0.1:1..."),
+        ("https://ann:pw@example.com/sk-ant-api03-abc/v1/", "https://example.com/.../v1"),
+        ("https://example.com/v1?key=abc", "https://example.com/v1"),
+        ("https://wombat-zebra-quagga-99.example.com/v1", "https://....example.com/v1"),
+        ("https://example.com/v1", "https://example.com/v1"),
+    ],
+)
+def test_a_url_is_shown_without_secrets(url: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "wombat-zebra-quagga-99")
+    assert shown_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["http://ann:secret@example.com", "ftp://ann:secret@example.com", "https://ann:secret@"]
+)
+def test_a_url_that_is_refused_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(UsageProblem) as raised:
+        Transport(url)
+    assert "secret" not in raised.value.message + raised.value.hint
+
+
+@pytest.mark.parametrize("url", ["example.com", "ftp://example.com", "https://", "file:///etc/passwd", "//x"])
+def test_what_is_no_url_is_said_so(url: str) -> None:
+    with pytest.raises(UsageProblem, match="not a URL"):
+        checked_base_url(url)
+
+
+def test_the_url_of_the_environment_is_held_to_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://example.com")
+    with pytest.raises(UsageProblem):
+        Transport()
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("", False)]
+)
+def test_loopback_is_this_machine_alone(host: str, *, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_a_proxy_is_not_asked_for_this_machine(
+    emulator: Running, connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    assert connect(emulator.base_url).page().batches == ()
+
+
+def test_the_sdk_is_imported_only_when_something_is_asked() -> None:
+    code = (
+        "import sys; from batchctl.api.client import Transport;"
+        "Transport('http://127.0.0.1:9').close();"
+        "print(sorted({'anthropic', 'httpx2', 'batchctl.api.translate'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ran.stdout == "[]\n"

@@ -1,0 +1,147 @@
+"""What is read quickly of a result is what a full parse of its line says."""
+
+import itertools
+import json
+from typing import Any
+
+import orjson
+import pytest
+from builders import CANCELED, EXPIRED, errored, result_line, succeeded
+from cases import few
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchctl.domain.model import Mark
+from batchctl.domain.outcomes import read_result
+from batchctl.results import lines as result_lines
+from batchctl.results.lines import Lines, NotWhole, Reread, first_ids, read_line
+
+IDS = [b"id-%d" % n for n in range(6)]
+POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
+
+
+class Closely:
+    """The same positions, asked for line by line only."""
+
+    def get(self, custom_id: bytes, /) -> int | None:
+        return POSITIONS.get(custom_id)
+
+
+def tool_use(**given_input: Any) -> dict[str, Any]:
+    block = {"type": "tool_use", "id": "t", "name": "n", "input": given_input}
+    return {"type": "succeeded", "message": {"content": [block], "stop_reason": "tool_use", "usage": {}}}
+
+
+SHAPES: list[Any] = [
+    succeeded(),
+    succeeded("max_tokens"),
+    succeeded("refusal"),
+    succeeded("pause_turn"),
+    succeeded("stop_sequence"),
+    succeeded("something_new"),
+    succeeded(text='"stop_reason":"max_tokens" and "custom_id":"id-1"'),
+    succeeded(text='","result":{"type":"succeeded","message":{}}}\n'),
+    succeeded(text="日本 \U0001f600 \u2028"),
+    tool_use(stop_reason="max_tokens", custom_id="id-2", result={"type": "errored"}),
+    tool_use(a=[[[[[]]]]], n=10**30, f=1e-300),
+    {"type": "succeeded", "message": {"stop_reason": None}},
+    {"type": "succeeded", "message": {}},
+    {"type": "succeeded"},
+    {"message": {"stop_reason": "refusal"}, "type": "succeeded"},
+    errored("overloaded_error"),
+    errored("invalid_request_error", '","result":{"type":"succeeded",'),
+    EXPIRED,
+    CANCELED,
+    {"type": "new_in_2027"},
+    None,
+]
+
+
+def dressed(custom_id: bytes, shape: Any, dress: int) -> bytes:
+    of = {"custom_id": custom_id.decode(), "result": shape}
+    match dress:
+        case 0:
+            return result_line(custom_id.decode(), shape)
+        case 1:
+            return json.dumps(of).encode()
+        case 2:
+            return json.dumps(of, ensure_ascii=False, separators=(",", ":")).encode() + b"\r"
+        case 3:
+            return json.dumps(dict(reversed(of.items())), separators=(",", ":")).encode()
+        case 4:
+            return json.dumps({**of, "more": {"custom_id": "id-0"}}, separators=(",", ":")).encode()
+        case _:
+            return result_line(custom_id.decode(), shape).replace(b"id-", rb"\u0069d-", 1)
+
+
+result_data = st.builds(
+    dressed, st.sampled_from([*IDS, b"stranger", b"id-1 "]), st.sampled_from(SHAPES), st.integers(0, 5)
+)
+odd_data = st.one_of(
+    st.sampled_from([b"", b" ", b"{}", b"null", b'{"custom_id":"id-1"', b'"id-1"']),
+    st.builds(lambda line, at: line[:at], result_data, st.integers(0, 60)),
+    st.builds(lambda line: line[:-1], result_data),
+)
+
+
+def told(positions: Any, data: bytes) -> tuple[Any, ...]:
+    odd: list[tuple[str, int, str]] = []
+    found = Reread(positions, len(IDS), lambda *what: odd.append(what))
+    for at in range(0, len(data), 97):
+        found.take(data[at : at + 97])
+    found.end()
+    return found.index(), found.number, found.lines, found.foreign, found.repeated, found.counts(), odd
+
+
+@pytest.mark.parametrize("block_bytes", few([1, 300, 1 << 17], 1))
+@given(st.lists(st.one_of(result_data, odd_data), max_size=8))
+def test_lines_read_quickly_tell_what_they_tell_one_by_one(block_bytes: int, given_lines: list[bytes]) -> None:
+    data = b"\n".join(given_lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(result_lines, "BLOCK_BYTES", block_bytes)
+        assert told(POSITIONS, data) == told(Closely(), data)
+
+
+@given(result_data)
+def test_the_head_of_a_line_says_what_all_of_it_says(line: bytes) -> None:
+    parsed = orjson.loads(line)
+    assert read_line(line) == (parsed["custom_id"].encode(), read_result(parsed["result"]))
+
+
+def test_what_is_odd_is_told_with_its_line_however_many_stand_before_it() -> None:
+    good = [result_line(f"id-{n}", succeeded()) for n in range(6)]
+    odd: list[tuple[str, int, str]] = []
+    found = Reread(POSITIONS, 6, lambda *what: odd.append(what))
+    again = result_line("id-3", succeeded(text="Ho"))
+    data = b"\n".join([*good[:4], b"{}", again, good[3], *good[4:], b"", result_line("other", EXPIRED)])
+    found.take(data)
+    found.end()
+    found.drop_twins(lambda offset, size: data[offset : offset + size])
+    assert [(number, custom_id) for _, number, custom_id in odd] == [(5, ""), (11, "other"), (6, "id-3")]
+    assert (found.lines, found.foreign, found.repeated, found.twins) == (9, 1, 1, 1)
+
+
+@pytest.mark.parametrize("stop", ["end_turn", "max_tokens"])
+def test_a_line_that_is_cut_is_no_result_whatever_its_head_says(stop: str) -> None:
+    line = result_line("id-1", succeeded(stop))
+    found = Lines(POSITIONS, 6)
+    with pytest.raises(NotWhole):
+        found.take(line[:-40] + b"\n" + b" " * result_lines.BLOCK_BYTES + b"\n")
+    assert found.marks[1] == Mark.UNANSWERED
+
+
+def test_a_line_without_end_is_held_no_longer_than_a_line_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(result_lines, "MOST_LINE_BYTES", 1000)
+    endless = itertools.repeat(b" " * 100)
+    with pytest.raises(NotWhole, match="a line of more than"):
+        list(map(Lines(POSITIONS, len(POSITIONS)).take, endless))
+    with pytest.raises(NotWhole, match="a line of more than"):
+        first_ids(endless, 1)
+
+
+def test_first_ids_are_read_wherever_their_pieces_end() -> None:
+    whole = b"".join(result_line(custom_id.decode(), succeeded()) + b"\n" for custom_id in IDS[:3])
+    for size in (1, 7, len(whole)):
+        pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+        assert first_ids(pieces, 2) == IDS[:2]
+        assert first_ids(pieces, 9) == IDS[:3]

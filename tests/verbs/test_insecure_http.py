@@ -1,0 +1,89 @@
+"""Plain http to another host, as to a gateway inside a cluster: only where a person says so, and never to the API itself."""
+
+import shlex
+
+import pytest
+from program import Person, requests
+
+from batchctl.api.client import checked_base_url
+from batchctl.domain.errors import UsageProblem
+from batchctl.emulator.running import Running
+
+VARIABLE = "BATCHCTL_INSECURE_HTTP"
+
+
+@pytest.fixture
+def gateway(emulator: Running) -> str:
+    """The same server under an address that is not a loopback one."""
+    return f"http://0.0.0.0:{emulator.base_url.rsplit(':', 1)[1]}"
+
+
+def test_a_gateway_is_asked_over_plain_http_where_that_is_said(person: Person, emulator: Running, gateway: str) -> None:
+    path = person.write("in.jsonl", requests(2))
+    refused = person.run("submit", path, "--base-url", gateway)
+    assert (refused.status, emulator.batches()) == (2, [])
+    assert "--insecure-http" in refused.err
+    ran = person.run("submit", path, "--base-url", gateway, "--insecure-http")
+    assert ran.status == 0, ran.err
+    assert len(emulator.batches()) == 1
+
+
+def test_what_is_told_repeats_it(person: Person, gateway: str) -> None:
+    """What is typed next works as it is printed."""
+    ran = person.run("submit", person.write("in.jsonl", requests(2)), "--base-url", gateway, "--insecure-http")
+    (told,) = [line for line in ran.err.splitlines() if line.startswith("next: ")]
+    words = shlex.split(told)
+    assert "--insecure-http" in words
+    again = person.run(*words[2:])
+    assert again.status == 0, again.err
+    assert "--insecure-http" not in person.run("verify", "--base-url", gateway).err
+
+
+def test_a_variable_says_it_for_every_command(person: Person, gateway: str) -> None:
+    person.variables |= {"ANTHROPIC_BASE_URL": gateway, VARIABLE: "1"}
+    assert person.run("submit", person.write("in.jsonl", requests(2))).status == 0
+    person.variables[VARIABLE] = "0"
+    assert person.run("fetch").status == 2
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "api.anthropic.com",
+        "anthropic.com",
+        "API.Anthropic.COM",
+        "api.anthropic.com.",
+        "api.anthropic.com:8080",
+        "user:secret@api.anthropic.com",
+        "eu.api.anthropic.com",
+        "api%2eanthropic.com",
+        "api\u3002anthropic\uff0ecom",
+        "\uff41pi.anthropic.com",
+    ],
+)
+def test_the_api_itself_is_never_sent_a_key_that_can_be_read(person: Person, host: str, how: str) -> None:
+    words = ["status", "--watch", "--base-url", f"http://{host}/v1"]
+    if how == "option":
+        words.append("--insecure-http")
+    else:
+        person.variables[VARIABLE] = "1"
+    ran = person.run(*words)
+    assert ran.status == 2
+    assert "never sent to the API over plain http" in ran.err
+    assert "secret" not in ran.err
+    assert "--insecure-http" not in ran.err.partition("try:")[2]
+
+
+@pytest.mark.parametrize("host", ["gateway.svc", "10.0.0.7:8080", "notanthropic.com", "anthropic.com.example.org"])
+def test_another_host_is_taken_only_where_that_is_said(host: str) -> None:
+    url = f"http://{host}"
+    assert checked_base_url(url, insecure_http=True) == url
+    with pytest.raises(UsageProblem, match="not sent over plain http"):
+        checked_base_url(url)
+
+
+def test_doctor_warns_of_a_key_that_can_be_read(person: Person, gateway: str) -> None:
+    ran = person.run("doctor", "--base-url", gateway, "--insecure-http")
+    assert "the key travels readable" in ran.out
+    assert "the key travels readable" not in person.run("doctor").out
