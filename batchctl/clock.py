@@ -23,7 +23,7 @@ class Clock:
         """A number from 0 to 1, for jitter."""
         return random.random()  # noqa: S311 - spreads requests in time, keeps no secret
 
-    def wait_until(self, at: datetime, stop: "StopSign") -> bool:
+    def wait_until(self, at: datetime, stop: "StopSignal") -> bool:
         """True when it was stopped. By a clock that nobody sets: one that is put back in the middle makes no wait longer.
 
         In slices: after a sleep of the machine, a timer would still run.
@@ -34,7 +34,7 @@ class Clock:
         return stop.is_set()
 
 
-class StopSign:
+class StopSignal:
     """Set from a signal handler or by the time, read everywhere. A plain flag: a lock taken in a handler waits for itself.
 
     `until`: the reading of `Clock.monotonic` at which a run that was given a `--timeout` stops as if by Ctrl-C. `is_gentle`: somebody reads the sign and lets

@@ -72,7 +72,7 @@ def _bench(folder: Path, count: int, times: int, *, quiet: bool) -> Iterator[Ben
             documents=count // 10,
             ids=count * 10,
             times=times,
-            tell=(lambda _: None) if quiet else _tell,
+            emit=(lambda _: None) if quiet else _emit,
         )
 
 
@@ -83,8 +83,8 @@ def _measure(bench: Bench, names: tuple[str, ...] | list[str]) -> None:
             MEASURERS[name](bench)
         except Failed as problem:
             # Whatever else can be measured is; the rows that needed this one say that they were not.
-            _tell(f"bench: {name}: {problem}")
-        _tell(f"bench: {name} took {perf_counter() - begun:.0f} s")
+            _emit(f"bench: {name}: {problem}")
+        _emit(f"bench: {name} took {perf_counter() - begun:.0f} s")
 
 
 def _said(found: Findings, machine_now: list[tuple[str, str]]) -> str:
@@ -98,7 +98,7 @@ def _said(found: Findings, machine_now: list[tuple[str, str]]) -> str:
     return "\n".join(("", *parts, ""))
 
 
-def _tell(line: str) -> None:
+def _emit(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -23,7 +23,7 @@ def peer(bench: Bench) -> None:
         instructor = _installed(bench)
     except (OSError, subprocess.SubprocessError) as problem:
         bench.whys["instructor"] = f"it could not be installed ({type(problem).__name__})"
-        bench.tell(f"instructor: {bench.whys['instructor']}")
+        bench.emit(f"instructor: {bench.whys['instructor']}")
         return
     for _ in range(bench.times):
         for label, count in (("send 20,000 in one batch", SENT), (one_of("send 20,000 in one batch"), 1)):
@@ -38,7 +38,7 @@ def _installed(bench: Bench) -> Path:
     folder = bench.shelf.folder.parent / f"peer-{wanted}-{sys.version_info.major}.{sys.version_info.minor}"
     command = folder / "bin" / "instructor"
     if not command.exists():
-        bench.tell("installing instructor")
+        bench.emit("installing instructor")
         subprocess.run([PYTHON, "-m", "venv", "--clear", folder], check=True, timeout=PATIENCE_SECONDS)
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run(

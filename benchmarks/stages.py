@@ -37,7 +37,7 @@ class Bench:
     documents: int
     ids: int
     times: int
-    tell: Callable[[str], None]
+    emit: Callable[[str], None]
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
     spans: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     facts: dict[str, float] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Bench:
         env = surroundings(self.folder, self.far.url)
         taken, said = measured(command, cwd or self.folder, env, expected, reads)
         self.runs[label].append(taken)
-        self.tell(f"{label}: {taken.wall:.3f} s, {taken.cpu:.3f} s CPU, {taken.peak_bytes / 1e6:.0f} MB")
+        self.emit(f"{label}: {taken.wall:.3f} s, {taken.cpu:.3f} s CPU, {taken.peak_bytes / 1e6:.0f} MB")
         return said
 
     def program(self, label: str, *words: str | Path, cwd: Path, reads: Sequence[Path] = ()) -> None:

@@ -8,5 +8,5 @@ from batchctl.results.usage import Meter
 
 if __name__ == "__main__":
     Meter.take = lambda *_: None  # type: ignore[method-assign]
-    Meter.take_alike = lambda *_: False  # type: ignore[method-assign]
+    Meter.take_shared_prefix = lambda *_: False  # type: ignore[method-assign]
     main()

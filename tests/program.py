@@ -23,7 +23,7 @@ from batchctl.emulator.running import Running
 from batchctl.engine.copies import PlaceGuard
 from batchctl.engine.reconcile import GRACE
 from batchctl.engine.server import Server
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.owners import Owner
 from batchctl.store.workspace import Workspace
@@ -49,7 +49,7 @@ class Ran:
         return self.out.strip()
 
 
-class Person:
+class Cli:
     """Somebody in a folder of their own, with a key and an API, who agrees to any price unless told to wait for the question."""
 
     def __init__(self, folder: Path, base_url: str, *, agrees: bool = True) -> None:
@@ -94,7 +94,7 @@ class Person:
         """A job with a create that got no answer; nobody has looked for it so far, and whoever comes next will."""
         with pytest.MonkeyPatch.context() as later:
             # Else a slow machine has looked for it already.
-            later.setattr("batchctl.engine.send.FIRST_DOUBT_LOOK", timedelta(seconds=60))
+            later.setattr("batchctl.engine.send.FIRST_RECONCILE_PAUSE", timedelta(seconds=60))
             ran = self.run("submit", path, "--no-wait", *options)
         assert ran.status == 8, ran.err
         with closing(sqlite3.connect(self.folder / ".batchctl" / "ledger.db")) as db, db:
@@ -108,12 +108,12 @@ class Person:
 
 
 @contextmanager
-def equipped(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Equipment]:
+def session_of(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Session]:
     """What a process of its own would open at a workspace that is there: a ledger, a lock and a connection."""
     workspace, transport, clock = Workspace(root), Transport(base_url), Clock()
     with closing(Ledger(workspace.ledger)) as ledger, closing(transport), Owner(workspace.owners) as owner:
         guard = PlaceGuard(ledger)
-        yield Equipment(
+        yield Session(
             workspace=workspace,
             ledger=ledger,
             transport=transport,
@@ -121,7 +121,7 @@ def equipped(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Eq
             server=Server(transport, clock, guard.salt),
             place_guard=guard,
             clock=clock,
-            tell=lambda _: None,
+            emit=lambda _: None,
             owner=owner.name,
             grace=grace,
         )

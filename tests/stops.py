@@ -22,7 +22,7 @@ import httpx2
 import pytest
 from sqlalchemy.engine.default import DefaultDialect
 
-from batchctl.clock import Clock, StopSign
+from batchctl.clock import Clock, StopSignal
 
 # What each does to a name, or to the file behind a descriptor; and which of its arguments is the place.
 OF_A_PLACE = ("fsync", "fdatasync", "ftruncate", "truncate", "mkdir", "rmdir", "unlink", "remove", "chmod")
@@ -190,7 +190,7 @@ def hurried() -> Iterator[None]:
     """Every pause as short as a test needs it; a longer one is a hang. For this process, or for a child of a fork."""
     waits = Clock.wait_until
 
-    def wait_until(self: Clock, at: datetime, stop: StopSign) -> bool:
+    def wait_until(self: Clock, at: datetime, stop: StopSignal) -> bool:
         assert at - self.now() < timedelta(seconds=5), "a person would sit and wait"
         return waits(self, at, stop)
 
@@ -198,7 +198,7 @@ def hurried() -> Iterator[None]:
         if GRACE_VARIABLE not in os.environ:
             # Longer than the emulator ever needs for a create whose sender is dead.
             patch.setenv(GRACE_VARIABLE, "0.5")
-        patch.setattr("batchctl.engine.send.FIRST_DOUBT_LOOK", timedelta(seconds=0.02))
+        patch.setattr("batchctl.engine.send.FIRST_RECONCILE_PAUSE", timedelta(seconds=0.02))
         patch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
         patch.setattr("batchctl.engine.next_steps.OTHERS_PAUSE", timedelta(seconds=0.05))
         for module in ("reconciler", "download", "send", "poll"):

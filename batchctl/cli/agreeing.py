@@ -3,14 +3,14 @@
 from batchctl.cli.wiring import ask
 from batchctl.domain.model import Job
 from batchctl.domain.prices import Forecast, dollars
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimating
 from batchctl.money.estimate import Estimate
 from batchctl.render.screen import Screen
 
 
 def agreed(
-    tools: Equipment,
+    session: Session,
     screen: Screen,
     budget: Budget,
     estimating: Estimating,
@@ -25,11 +25,11 @@ def agreed(
     alone. Raises Refused where nobody agrees to it.
     """
     if budget.limit is not None or budget.yes:
-        found = budget.agreed(tools, estimating, job)
+        found = budget.agreed(session, estimating, job)
         if needs_yes and not budget.yes:
             ask(screen, f"{wanted}?", "--yes")
         return found
-    found = estimating(tools.transport if screen.is_read_by_a_person else None)
+    found = estimating(session.transport if screen.is_read_by_a_person else None)
     if screen.is_read_by_a_person:
         screen.to_agree(found)
     ask(screen, f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")

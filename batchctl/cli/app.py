@@ -12,7 +12,7 @@ from batchctl.cli.plain import Command, Group
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS, DEFAULT_SAMPLE
 
 if TYPE_CHECKING:
-    from batchctl.cli.wiring import Common
+    from batchctl.cli.wiring import GlobalOptions
     from batchctl.domain.headers import Change
     from batchctl.domain.model import Settings
 
@@ -95,7 +95,7 @@ def submit(
         change=_change(beta, no_beta, api_version if "api_version" in named else None),
         named=named,
     )
-    common = _common(
+    global_options = _global_options(
         workspace,
         base_url,
         insecure_http,
@@ -111,10 +111,10 @@ def submit(
     if dry_run or show is not None:
         from batchctl.cli.dry_run import dry_run as rehearse  # noqa: PLC0415
 
-        rehearse(common, wanted, show=show)
+        rehearse(global_options, wanted, show=show)
     from batchctl.cli.submit import submit as run  # noqa: PLC0415
 
-    run(common, wanted)
+    run(global_options, wanted)
 
 
 @app.command(cls=Command)
@@ -147,7 +147,7 @@ def estimate(
         skip_bad=skip_bad,
         depth=o.depth_of(check),
     )
-    common = _common(
+    global_options = _global_options(
         workspace,
         base_url,
         insecure_http,
@@ -159,14 +159,14 @@ def estimate(
         prices=prices_file,
         api_version=api_version,
     )
-    run(common, wanted, sample=sample, offline=offline)
+    run(global_options, wanted, sample=sample, offline=offline)
 
 
 @app.command(cls=Command)
 def status(
     job: o.JobWord = None,
     watch: o.Watch = False,
-    poll: o.Poll = None,
+    poll_seconds: o.Poll = None,
     offline: o.Offline = False,
     batches: o.Batches = False,
     format_: o.Format = "",
@@ -183,10 +183,18 @@ def status(
     from batchctl.cli.status import status as run  # noqa: PLC0415 - keeps --help quick
 
     wide = batches or o.is_wide(format_)
-    common = _common(
-        workspace, base_url, insecure_http, as_json, quiet, verbose, poll=poll, timeout=timeout, takes_steps=False
+    global_options = _global_options(
+        workspace,
+        base_url,
+        insecure_http,
+        as_json,
+        quiet,
+        verbose,
+        poll_seconds=poll_seconds,
+        timeout=timeout,
+        takes_steps=False,
     )
-    run(common, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
+    run(global_options, job, watch=watch, offline=offline, wide=wide, exit_status=exit_status)
 
 
 @app.command(cls=Command)
@@ -209,9 +217,11 @@ def fetch(
     from batchctl.cli.fetch import fetch as run  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.outputs import Named  # noqa: PLC0415
 
-    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose, parallel=parallel, timeout=timeout)
+    global_options = _global_options(
+        workspace, base_url, insecure_http, as_json, quiet, verbose, parallel=parallel, timeout=timeout
+    )
     files = Named(output=output, output_dir=output_dir, force=force)
-    run(common, job, files=files, moved_to=str(input_now or ""))
+    run(global_options, job, files=files, moved_to=str(input_now or ""))
 
 
 @app.command(cls=Command)
@@ -253,7 +263,7 @@ def retry(
         include_invalid=include_invalid,
         include_canceled=include_canceled,
     )
-    common = _common(
+    global_options = _global_options(
         workspace,
         base_url,
         insecure_http,
@@ -276,7 +286,7 @@ def retry(
         change=_change(beta, no_beta, api_version),
         param_changes=o.param_changes_of(set_ or []),
     )
-    run(common, job, wanted)
+    run(global_options, job, wanted)
 
 
 @app.command(cls=Command)
@@ -300,7 +310,7 @@ def run(
     output_dir: o.OutputDir = None,
     force: o.Force = False,
     input_now: o.MovedInput = None,
-    poll: o.Poll = None,
+    poll_seconds: o.Poll = None,
     parallel: o.Parallel = 4,
     timeout: o.Timeout = None,
     max_cost: o.MaxCost = None,
@@ -332,7 +342,7 @@ def run(
         change=_change(beta, no_beta, api_version if "api_version" in named else None),
         named=named,
     )
-    common = _common(
+    global_options = _global_options(
         workspace,
         base_url,
         insecure_http,
@@ -340,14 +350,14 @@ def run(
         quiet,
         verbose,
         parallel=parallel,
-        poll=poll,
+        poll_seconds=poll_seconds,
         timeout=timeout,
         makes_workspace=True,
         api_version=api_version,
         prices=prices_file,
     )
     files = Named(output=output, output_dir=output_dir, force=force)
-    run_all(common, wanted, files=files, max_rounds=max_rounds)
+    run_all(global_options, wanted, files=files, max_rounds=max_rounds)
 
 
 @app.command(cls=Command)
@@ -363,8 +373,8 @@ def verify(
     """Prove from the disk alone that every line of the input has its one answer; asks nobody, writes nothing."""
     from batchctl.cli.verify import verify as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, False, as_json, quiet, verbose, takes_steps=False)
-    run(common, job, output=output, output_dir=output_dir)
+    global_options = _global_options(workspace, None, False, as_json, quiet, verbose, takes_steps=False)
+    run(global_options, job, output=output, output_dir=output_dir)
 
 
 @app.command(cls=Command)
@@ -382,8 +392,10 @@ def cost(
     """Show what a job's answers cost, from the ledger: by model, round and batch, and beside real time; asks nobody."""
     from batchctl.cli.cost import cost as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, False, as_json, quiet, verbose, takes_steps=False, prices=prices_file)
-    run(common, job, at=at, wide=batches or o.is_wide(format_))
+    global_options = _global_options(
+        workspace, None, False, as_json, quiet, verbose, takes_steps=False, prices=prices_file
+    )
+    run(global_options, job, at=at, wide=batches or o.is_wide(format_))
 
 
 @app.command(cls=Command)
@@ -392,7 +404,7 @@ def cancel(
     output: o.Output = "",
     output_dir: o.OutputDir = None,
     force: o.Force = False,
-    poll: o.Poll = None,
+    poll_seconds: o.Poll = None,
     no_wait: o.NoWaitForEnd = False,
     timeout: o.Timeout = None,
     yes: o.YesToCancel = False,
@@ -407,9 +419,11 @@ def cancel(
     from batchctl.cli.cancel import cancel as run  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.outputs import Named  # noqa: PLC0415
 
-    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose, poll=poll, timeout=timeout)
+    global_options = _global_options(
+        workspace, base_url, insecure_http, as_json, quiet, verbose, poll_seconds=poll_seconds, timeout=timeout
+    )
     files = Named(output=output, output_dir=output_dir, force=force)
-    run(common, job, files=files, waits=not no_wait, yes=yes)
+    run(global_options, job, files=files, waits=not no_wait, yes=yes)
 
 
 @app.command(cls=Command)
@@ -427,8 +441,8 @@ def delete(
     """Remove a job's batches at the API, once all of their results are proved to be on the disk."""
     from batchctl.cli.delete import delete as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose, timeout=timeout)
-    run(common, job, yes=yes)
+    global_options = _global_options(workspace, base_url, insecure_http, as_json, quiet, verbose, timeout=timeout)
+    run(global_options, job, yes=yes)
 
 
 @app.command(cls=Command)
@@ -436,7 +450,7 @@ def resolve(
     job: o.JobWord = None,
     adopt: o.Adopt = "",
     resend: o.Resend = False,
-    cancel_: o.CancelSurplus = "",
+    cancel_: o.CancelDuplicate = "",
     batch: o.BatchNumber = None,
     yes: o.YesToResend = False,
     workspace: o.Workspace = None,
@@ -450,8 +464,8 @@ def resolve(
     from batchctl.cli.resolve import Decision  # noqa: PLC0415 - keeps --help quick
     from batchctl.cli.resolve import resolve as run  # noqa: PLC0415
 
-    common = _common(workspace, base_url, insecure_http, as_json, quiet, verbose)
-    run(common, job, Decision(adopt=adopt, resend=resend, cancel=cancel_, number=batch, yes=yes))
+    global_options = _global_options(workspace, base_url, insecure_http, as_json, quiet, verbose)
+    run(global_options, job, Decision(adopt=adopt, resend=resend, cancel=cancel_, number=batch, yes=yes))
 
 
 @app.command(cls=Command)
@@ -482,8 +496,8 @@ def prices(
     """Show what models cost: in real time, in a batch, and with caching; needs no key and no workspace."""
     from batchctl.cli.prices import prices as run  # noqa: PLC0415 - keeps --help quick
 
-    common = _common(workspace, None, False, as_json, quiet, verbose=False, prices=prices_file)
-    run(common, model, is_every=every, refreshes=refresh)
+    global_options = _global_options(workspace, None, False, as_json, quiet, verbose=False, prices=prices_file)
+    run(global_options, model, is_every=every, refreshes=refresh)
 
 
 @app.command(cls=Command)
@@ -515,7 +529,7 @@ def attach(
         betas=tuple(beta or ()),
         labels=o.labels_of(label or []),
     )
-    common = _common(
+    global_options = _global_options(
         workspace,
         base_url,
         insecure_http,
@@ -527,7 +541,7 @@ def attach(
         makes_workspace=True,
         api_version=api_version or API_VERSION,
     )
-    run(common, wanted)
+    run(global_options, wanted)
 
 
 @app.command(cls=Command)
@@ -581,7 +595,7 @@ def _change(betas: list[str] | None, no_betas: list[str] | None, api_version: st
     return Change(add=tuple(betas or ()), drop=tuple(no_betas or ()), api_version=api_version)
 
 
-def _common(
+def _global_options(
     workspace: Path | None,
     base_url: str | None,
     insecure_http: bool,
@@ -589,10 +603,10 @@ def _common(
     quiet: bool,
     verbose: bool,
     **more: object,
-) -> "Common":
-    from batchctl.cli.wiring import Common  # noqa: PLC0415 - keeps --help quick
+) -> "GlobalOptions":
+    from batchctl.cli.wiring import GlobalOptions  # noqa: PLC0415 - keeps --help quick
 
-    return Common(
+    return GlobalOptions(
         workspace=workspace,
         base_url=base_url,
         insecure_http=insecure_http,

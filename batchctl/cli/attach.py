@@ -3,18 +3,18 @@
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, SOME_FAILED
-from batchctl.cli.wiring import Common, run, stdin
-from batchctl.engine.session import Equipment
+from batchctl.cli.wiring import GlobalOptions, run, stdin
+from batchctl.engine.session import Session
 from batchctl.render.screen import Screen
 from batchctl.verbs import attach as attaching
 from batchctl.verbs.attach import Attachment
 
 
-def attach(common: Common, wanted: Attachment) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
-        report = attaching.attach(tools, wanted, stdin())
+def attach(global_options: GlobalOptions, wanted: Attachment) -> NoReturn:
+    def command(session: Session, screen: Screen) -> int:
+        report = attaching.attach(session, wanted, stdin())
         screen.submitted(report)
         # Not all of the input was sent, and nothing sends the rest by itself.
         return SOME_FAILED if report.in_no_batch else DONE
 
-    run(common, command)
+    run(global_options, command)

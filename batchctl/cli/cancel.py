@@ -6,11 +6,11 @@ from typing import NoReturn
 from batchctl.cli.exit_status import DONE, NOT_FINISHED
 from batchctl.cli.fetch import shown
 from batchctl.cli.outputs import Named, held_output
-from batchctl.cli.wiring import Common, ask, run
+from batchctl.cli.wiring import GlobalOptions, ask, run
 from batchctl.domain.errors import Refused
 from batchctl.domain.job_report import Stage
 from batchctl.domain.model import Job, State
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.render.screen import Screen
 from batchctl.verbs import cancel as canceling
 from batchctl.verbs.finding import find_job
@@ -20,25 +20,25 @@ from batchctl.verbs.headers import speak_as
 OPEN = frozenset({Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH})
 
 
-def cancel(common: Common, word: str | None, *, files: Named, waits: bool, yes: bool) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
-        job = speak_as(tools, find_job(tools.ledger, word))
-        if not canceling.is_left(tools, job):
+def cancel(global_options: GlobalOptions, word: str | None, *, files: Named, waits: bool, yes: bool) -> NoReturn:
+    def command(session: Session, screen: Screen) -> int:
+        job = speak_as(session, find_job(session.ledger, word))
+        if not canceling.is_left(session, job):
             raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
-        output = held_output(tools, job, files)
+        output = held_output(session, job, files)
         if not yes and job.canceled_at is None:
-            ask(screen, _question(tools, job), "--yes")
-        fetched = canceling.cancel(tools, job, output, waits=waits)
+            ask(screen, _question(session, job), "--yes")
+        fetched = canceling.cancel(session, job, output, waits=waits)
         status = shown(fetched, screen)
         if fetched.report.stage in OPEN:
             return NOT_FINISHED
         return DONE if fetched.report.stage in {Stage.DONE, Stage.INCOMPLETE, Stage.CANCELED} else status
 
-    run(replace(common, cancels=True), command)
+    run(replace(global_options, cancels=True), command)
 
 
-def _question(tools: Equipment, job: Job) -> str:
-    batches = tools.ledger.batches(job)
+def _question(session: Session, job: Job) -> str:
+    batches = session.ledger.batches(job)
     running = [b for b in batches if b.is_running or b.state is State.SUBMITTING]
     unsent = sum(b.state is State.PLANNED for b in batches)
     parts = f"{len(running)} batches in progress ({sum(b.count for b in running):,} requests)"

@@ -3,22 +3,22 @@
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE
-from batchctl.cli.wiring import Common, ask, run
-from batchctl.engine.session import Equipment
+from batchctl.cli.wiring import GlobalOptions, ask, run
+from batchctl.engine.session import Session
 from batchctl.render.screen import Screen
 from batchctl.verbs import delete as deleting
 from batchctl.verbs.finding import find_job
 from batchctl.verbs.headers import speak_as
 
 
-def delete(common: Common, word: str | None, *, yes: bool) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
+def delete(global_options: GlobalOptions, word: str | None, *, yes: bool) -> NoReturn:
+    def command(session: Session, screen: Screen) -> int:
         def confirm(question: str) -> None:
             if not yes:
                 ask(screen, question, "--yes")
 
-        deleted = deleting.delete(tools, speak_as(tools, find_job(tools.ledger, word)), confirm)
+        deleted = deleting.delete(session, speak_as(session, find_job(session.ledger, word)), confirm)
         screen.deleted(deleted.job.name, deleted.batches, deleted.folder, deleted.bytes)
         return DONE
 
-    run(common, command)
+    run(global_options, command)

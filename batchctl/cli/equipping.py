@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from batchctl.api.client import Transport
-from batchctl.cli.wiring import Common, book_of, workspace_of
-from batchctl.clock import Clock, StopSign
+from batchctl.cli.wiring import GlobalOptions, price_catalog_of, workspace_of
+from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import UsageProblem
 from batchctl.engine.copies import PlaceGuard
 from batchctl.engine.reconcile import GRACE
 from batchctl.engine.server import Server
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.owners import Owner
 from batchctl.render.screen import Screen
@@ -21,22 +21,22 @@ GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
 
 
 @contextlib.contextmanager
-def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iterator[Equipment]:
+def opened(global_options: GlobalOptions, clock: Clock, screen: Screen, stop: StopSignal) -> Iterator[Session]:
     transport = Transport(
-        common.base_url,
+        global_options.base_url,
         is_stopped=stop.is_set,
-        api_version=common.api_version,
-        insecure_http=common.insecure_http,
+        api_version=global_options.api_version,
+        insecure_http=global_options.insecure_http,
     )
-    workspace = workspace_of(common, clock)
+    workspace = workspace_of(global_options, clock)
     with contextlib.ExitStack() as stack:
         ledger = Ledger(workspace.ledger)
         stack.callback(ledger.close)
         # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
-        owner = stack.enter_context(Owner(workspace.owners)).name if common.takes_steps else ""
+        owner = stack.enter_context(Owner(workspace.owners)).name if global_options.takes_steps else ""
         stack.callback(transport.close)
         guard = PlaceGuard(ledger)
-        yield Equipment(
+        yield Session(
             workspace=workspace,
             ledger=ledger,
             transport=transport,
@@ -44,12 +44,12 @@ def opened(common: Common, clock: Clock, screen: Screen, stop: StopSign) -> Iter
             server=Server(transport, clock, guard.salt),
             place_guard=guard,
             clock=clock,
-            tell=screen.tell,
+            emit=screen.emit,
             owner=owner,
             stop=stop,
-            book=book_of(workspace, common.prices),
-            parallel=common.parallel,
-            poll=common.poll,
+            price_catalog=price_catalog_of(workspace, global_options.prices),
+            parallel=global_options.parallel,
+            poll_seconds=global_options.poll_seconds,
             grace=_grace(),
         )
 

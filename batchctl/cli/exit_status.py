@@ -5,12 +5,12 @@ from batchctl.domain.errors import (
     BatchctlError,
     CertificateProblem,
     DiskProblem,
-    DoubtProblem,
     InputProblem,
     LedgerProblem,
     Refused,
     ServiceProblem,
     TimedOut,
+    UnconfirmedProblem,
     UsageProblem,
 )
 from batchctl.domain.job_report import JobReport, Stage
@@ -41,7 +41,7 @@ OF_PROBLEM: dict[type[BatchctlError], int] = {
     Refused: 6,
     AccountProblem: 4,
     CertificateProblem: 4,
-    DoubtProblem: 7,
+    UnconfirmedProblem: 7,
     TimedOut: 8,
     ServiceProblem: 1,
     DiskProblem: 1,

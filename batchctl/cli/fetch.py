@@ -4,8 +4,8 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import OF_STAGE
 from batchctl.cli.outputs import Named, held_output
-from batchctl.cli.wiring import Common, run
-from batchctl.engine.session import Equipment
+from batchctl.cli.wiring import GlobalOptions, run
+from batchctl.engine.session import Session
 from batchctl.render.screen import Screen
 from batchctl.verbs import fetch as fetching
 from batchctl.verbs.fetch import Fetched
@@ -14,12 +14,12 @@ from batchctl.verbs.headers import speak_as
 from batchctl.verbs.submit import use_moved_input
 
 
-def fetch(common: Common, word: str | None, *, files: Named, moved_to: str) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
-        job = use_moved_input(tools, speak_as(tools, find_job(tools.ledger, word)), moved_to)
-        return shown(fetching.fetch(tools, job, held_output(tools, job, files)), screen)
+def fetch(global_options: GlobalOptions, word: str | None, *, files: Named, moved_to: str) -> NoReturn:
+    def command(session: Session, screen: Screen) -> int:
+        job = use_moved_input(session, speak_as(session, find_job(session.ledger, word)), moved_to)
+        return shown(fetching.fetch(session, job, held_output(session, job, files)), screen)
 
-    run(common, command)
+    run(global_options, command)
 
 
 def shown(fetched: Fetched, screen: Screen) -> int:

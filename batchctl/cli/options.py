@@ -190,7 +190,7 @@ Adopt = Annotated[
     typer.Option("--adopt", metavar="ID", help="The batch in doubt is this one of the API.", show_default=False),
 ]
 Resend = Annotated[bool, typer.Option("--resend", help="The API does not have it: plan it again, to be sent.")]
-CancelSurplus = Annotated[
+CancelDuplicate = Annotated[
     str,
     typer.Option("--cancel", metavar="ID", help="End a batch that holds requests twice.", show_default=False),
 ]

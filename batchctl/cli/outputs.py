@@ -7,7 +7,7 @@ from pathlib import Path
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
 from batchctl.engine.merge import Output, hold
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,10 @@ class Named:
     force: bool
 
 
-def held_output(tools: Equipment, job: Job, named: Named) -> Output:
+def held_output(session: Session, job: Job, named: Named) -> Output:
     """Where the answers are to go. Raises UsageProblem as `output_of` does, and Refused where a file may not be replaced."""
     output = output_of(job, named.output, named.output_dir, force=named.force)
-    hold(tools, job, output)
+    hold(session, job, output)
     return output
 
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, OF_PROBLEM
-from batchctl.cli.wiring import Common, ask, run
-from batchctl.domain.errors import DoubtProblem, UsageProblem
-from batchctl.engine.session import Equipment
+from batchctl.cli.wiring import GlobalOptions, ask, run
+from batchctl.domain.errors import UnconfirmedProblem, UsageProblem
+from batchctl.engine.session import Session
 from batchctl.render.screen import Screen
 from batchctl.verbs import resolve as resolving
 from batchctl.verbs.finding import find_job
 from batchctl.verbs.headers import speak_as
-from batchctl.verbs.resolve import Doubts
+from batchctl.verbs.resolve import UnconfirmedBatches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,28 +25,28 @@ class Decision:
     yes: bool = False
 
 
-def resolve(common: Common, word: str | None, decision: Decision) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
+def resolve(global_options: GlobalOptions, word: str | None, decision: Decision) -> NoReturn:
+    def command(session: Session, screen: Screen) -> int:
         if bool(decision.adopt) + decision.resend + bool(decision.cancel) > 1:
             raise UsageProblem("--adopt, --resend and --cancel are three decisions: one at a time")
-        job = speak_as(tools, find_job(tools.ledger, word))
-        found = resolving.doubts_of(tools, job)
+        job = speak_as(session, find_job(session.ledger, word))
+        found = resolving.unconfirmed_batches_of(session, job)
         if decision.adopt or decision.resend or decision.cancel:
-            _carry_out(tools, screen, found, decision)
-            found = resolving.doubts_of(tools, job)
-        screen.doubts(found.job.name, found.doubts, found.surplus, found.suspects)
-        return OF_PROBLEM[DoubtProblem] if found.doubts or found.surplus else DONE
+            _carry_out(session, screen, found, decision)
+            found = resolving.unconfirmed_batches_of(session, job)
+        screen.unconfirmed_batches(found.job.name, found.unconfirmed_batches, found.surplus, found.suspects)
+        return OF_PROBLEM[UnconfirmedProblem] if found.unconfirmed_batches or found.surplus else DONE
 
-    run(common, command)
+    run(global_options, command)
 
 
-def _carry_out(tools: Equipment, screen: Screen, found: Doubts, decision: Decision) -> None:
+def _carry_out(session: Session, screen: Screen, found: UnconfirmedBatches, decision: Decision) -> None:
     if decision.adopt:
-        resolving.adopt(tools, found, decision.adopt, decision.number)
+        resolving.adopt(session, found, decision.adopt, decision.number)
     elif decision.resend:
-        resolving.resend(tools, found, decision.number, lambda question: _confirm(screen, question, decision))
+        resolving.resend(session, found, decision.number, lambda question: _confirm(screen, question, decision))
     else:
-        resolving.cancel_surplus(tools, found, decision.cancel)
+        resolving.cancel_duplicate(session, found, decision.cancel)
 
 
 def _confirm(screen: Screen, question: str, decision: Decision) -> None:

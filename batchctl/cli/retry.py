@@ -6,14 +6,14 @@ from typing import NoReturn
 
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
-from batchctl.cli.wiring import Common, continued_by, run
+from batchctl.cli.wiring import GlobalOptions, continued_by, run
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.headers import NO_CHANGE, Change
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
 from batchctl.domain.outcomes import KNOWN_TYPES, OTHER_TYPES
 from batchctl.engine.choosing import Choice, unknown_words
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget
 from batchctl.render.screen import Screen
 from batchctl.render.text import clean
@@ -48,8 +48,8 @@ class Retry:
         return bool(self.keeps_file or self.edited or self.param_changes or self.choice != Choice())
 
 
-def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
+def retry(global_options: GlobalOptions, word: str | None, wanted: Retry) -> NoReturn:
+    def command(session: Session, screen: Screen) -> int:
         odd = unknown_words(wanted.choice.only, KNOWN_TYPES)
         if wanted.edited and (wanted.is_for_editing or wanted.param_changes or wanted.choice != Choice()):
             raise UsageProblem(
@@ -57,32 +57,32 @@ def retry(common: Common, word: str | None, wanted: Retry) -> NoReturn:
             )
         _refuse_what_is_not_used(wanted)
         of_file = job_of_request_file(wanted.edited.name) if wanted.edited else None
-        job = find_job(tools.ledger, word or of_file)
-        known = {f.error_type for f in tools.ledger.failures(job)}
+        job = find_job(session.ledger, word or of_file)
+        known = {f.error_type for f in session.ledger.failures(job)}
         if OTHER_TYPES not in known and (odd := [w for w in odd if w not in known]):
             raise UsageProblem(f"--only {odd[0]!r} is no class, no outcome and no error type of this job")
-        job = use_moved_input(tools, job, wanted.moved_to)
-        with tools.workspace.planning():
-            seen = tools.ledger.job(job.name)
+        job = use_moved_input(session, job, wanted.moved_to)
+        with session.workspace.planning():
+            seen = session.ledger.job(job.name)
             # From here on all is checked, estimated and asked with the headers that it is to be sent with.
-            job = speak_as(tools, _with_headers(tools, seen, wanted))
-            rebuilt = None if _goes_on(tools, seen, job, wanted) else _rebuilt(tools, screen, job, wanted)
+            job = speak_as(session, _with_headers(session, seen, wanted))
+            rebuilt = None if _goes_on(session, seen, job, wanted) else _rebuilt(session, screen, job, wanted)
         if rebuilt is not None:
-            if (status := _shown(tools, screen, job, rebuilt, wanted)) is not None:
+            if (status := _shown(session, screen, job, rebuilt, wanted)) is not None:
                 if not wanted.keeps_file:
                     # Nothing is left to send now; of a later round it holds all the same.
-                    record_headers(tools, seen, job.settings.headers)
-                    wanted.budget.record(tools, job)
+                    record_headers(session, seen, job.settings.headers)
+                    wanted.budget.record(session, job)
                 return status
-            agreed_to = _agreed(tools, screen, job, rebuilt, wanted)
-            _record(tools, seen, job, agreed_to, wanted)
+            agreed_to = _agreed(session, screen, job, rebuilt, wanted)
+            _record(session, seen, job, agreed_to, wanted)
         # What makes a round is not repeated: the same words would ask for another one.
         with continued_by(_going_on(job, wanted)):
-            report = send_rest(tools, tools.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
+            report = send_rest(session, session.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
 
-    run(common, command)
+    run(global_options, command)
 
 
 def _going_on(job: Job, wanted: Retry) -> str:
@@ -106,14 +106,14 @@ def _refuse_what_is_not_used(wanted: Retry) -> None:
         )
 
 
-def _with_headers(tools: Equipment, job: Job, wanted: Retry) -> Job:
-    headers = wanted_headers(tools, job, wanted.change)
+def _with_headers(session: Session, job: Job, wanted: Retry) -> Job:
+    headers = wanted_headers(session, job, wanted.change)
     return replace(job, settings=replace(job.settings, api_version=headers.api_version, betas=headers.betas))
 
 
-def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
+def _goes_on(session: Session, seen: Job, job: Job, wanted: Retry) -> bool:
     """Whether a round is still to be sent, as it was agreed to: no other is made before that."""
-    if not retrying.open_round(tools, job):
+    if not retrying.open_round(session, job):
         return False
     if job.canceled_at is not None:
         raise Refused(
@@ -125,32 +125,34 @@ def _goes_on(tools: Equipment, seen: Job, job: Job, wanted: Retry) -> bool:
             f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
             hint=f"batchctl retry {job.name}, without options, sends the rest of it",
         )
-    wanted.budget.of(job).hold_rest(tools, job)
-    check_rest(tools, seen, job.settings.headers)
-    record_headers(tools, seen, job.settings.headers)
-    wanted.budget.record(tools, job)
+    wanted.budget.of(job).hold_rest(session, job)
+    check_rest(session, seen, job.settings.headers)
+    record_headers(session, seen, job.settings.headers)
+    wanted.budget.record(session, job)
     return True
 
 
-def _rebuilt(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
+def _rebuilt(session: Session, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
     if wanted.edited:
-        return retrying.use_edited(tools, job, wanted.edited)
-    path = _path_to_keep(tools, screen, job, wanted)
-    return retrying.rebuild(tools, job, wanted.choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing)
+        return retrying.use_edited(session, job, wanted.edited)
+    path = _path_to_keep(session, screen, job, wanted)
+    return retrying.rebuild(
+        session, job, wanted.choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing
+    )
 
 
-def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
+def _shown(session: Session, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
     """The choice, and what it would cost where that is all. The status to leave with; None where it is to be sent."""
     chosen = rebuilt.chosen
     is_last = wanted.keeps_file or not chosen.requests
     # What is to be edited may be made cheaper by that.
     is_rehearsal = wanted.keeps_file and bool(chosen.requests)
-    price, refusal = retrying.rehearsed(tools, job, rebuilt, wanted.budget.of(job)) if is_rehearsal else (None, None)
+    price, refusal = retrying.rehearsed(session, job, rebuilt, wanted.budget.of(job)) if is_rehearsal else (None, None)
     path = wanted.edited or rebuilt.path
     screen.chosen(job.name, rebuilt.number, chosen, path, is_last=is_last, estimate=price)
     if is_last or retrying.account_is_cause(chosen, wanted.choice):
-        retrying.discard(tools, job, rebuilt, keeps_file=is_rehearsal and wanted.edited is None)
-    retrying.pause_for_account(tools, job, chosen, wanted.choice)
+        retrying.discard(session, job, rebuilt, keeps_file=is_rehearsal and wanted.edited is None)
+    retrying.pause_for_account(session, job, chosen, wanted.choice)
     if not is_last:
         return None
     if not chosen.requests:
@@ -163,16 +165,16 @@ def _shown(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
     return DONE
 
 
-def _agreed(tools: Equipment, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
+def _agreed(session: Session, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
     """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
-    danger = retrying.look_elsewhere(tools, job, rebuilt).danger
+    danger = retrying.look_elsewhere(session, job, rebuilt).danger
     budget, what = wanted.budget.of(job), _what(rebuilt, danger)
     if danger and budget.yes:
         # Who said yes beforehand reads it all the same.
         screen.note(f"! {what}")
     needs_yes = bool(rebuilt.chosen.cut or rebuilt.warnings or danger)
     return retrying.agreed(
-        tools, job, rebuilt, lambda of: agreed(tools, screen, budget, of, what, job, needs_yes=needs_yes)
+        session, job, rebuilt, lambda of: agreed(session, screen, budget, of, what, job, needs_yes=needs_yes)
     )
 
 
@@ -196,24 +198,24 @@ def _what(rebuilt: Rebuilt, danger: str) -> str:
     )
 
 
-def _record(tools: Equipment, seen: Job, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:
+def _record(session: Session, seen: Job, job: Job, rebuilt: Rebuilt, wanted: Retry) -> None:
     """`seen`: the job as it was when the price was worked out. Raises Refused where it is another by now: nothing is changed."""
-    with tools.workspace.planning():
+    with session.workspace.planning():
         try:
-            _refuse_other_than_agreed(tools, seen)
-            record_headers(tools, seen, job.settings.headers)
+            _refuse_other_than_agreed(session, seen)
+            record_headers(session, seen, job.settings.headers)
         except Refused:
-            retrying.discard(tools, job, rebuilt, keeps_file=False)
+            retrying.discard(session, job, rebuilt, keeps_file=False)
             raise
         # First the limit: a round that stands is sent by whoever goes on with the job.
-        wanted.budget.record(tools, job)
+        wanted.budget.record(session, job)
         # A new round is a person's word to send; before it, nothing is left that the cancel had kept back.
-        tools.ledger.record_canceled(job, None)
-        retrying.record(tools, job, rebuilt)
+        session.ledger.record_canceled(job, None)
+        retrying.record(session, job, rebuilt)
 
 
-def _refuse_other_than_agreed(tools: Equipment, seen: Job) -> None:
-    if _agreed_to(tools.ledger.job(seen.name)) != _agreed_to(seen):
+def _refuse_other_than_agreed(session: Session, seen: Job) -> None:
+    if _agreed_to(session.ledger.job(seen.name)) != _agreed_to(seen):
         raise Refused(
             f"{seen.name} was changed by another process while its price was agreed to: nothing was sent",
             hint="run the same command again",
@@ -225,7 +227,7 @@ def _agreed_to(job: Job) -> tuple[object, ...]:
     return job.rounds[-1].number, job.settings.headers, job.max_cost
 
 
-def _path_to_keep(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> Path | None:
+def _path_to_keep(session: Session, screen: Screen, job: Job, wanted: Retry) -> Path | None:
     """Where a person wants the rebuilt file. Raises Refused where it would take the place of their edits, or of another file."""
     if not wanted.keeps_file:
         return None
@@ -235,6 +237,6 @@ def _path_to_keep(tools: Equipment, screen: Screen, job: Job, wanted: Retry) -> 
             f"{path} is there already: it may hold your edits",
             hint=f"batchctl retry {job.name} --from {screen.given.path(path)}",
         )
-    written = Written(tools.workspace.outputs(job.name))
+    written = Written(session.workspace.outputs(job.name))
     refuse_to_replace(path, written, elsewhere="name another folder with --output-dir", forcing="")
     return path

@@ -5,12 +5,12 @@ from typing import NoReturn
 
 from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import status_of_sending
-from batchctl.cli.wiring import Common, ask, continued_by, run, stdin
+from batchctl.cli.wiring import GlobalOptions, ask, continued_by, run, stdin
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.headers import shown_betas
 from batchctl.domain.model import Job
 from batchctl.engine.planning import Input
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.money.estimate import Estimate
 from batchctl.render.screen import Screen
 from batchctl.verbs import submit as submitting
@@ -20,20 +20,20 @@ from batchctl.verbs.rest import nothing_left
 from batchctl.verbs.submission import Submission, check, estimated, refuse_contradiction
 
 
-def submit(common: Common, wanted: Submission) -> NoReturn:
-    def command(tools: Equipment, screen: Screen) -> int:
-        job, is_new = job_to_send(tools, screen, wanted)
+def submit(global_options: GlobalOptions, wanted: Submission) -> NoReturn:
+    def command(session: Session, screen: Screen) -> int:
+        job, is_new = job_to_send(session, screen, wanted)
         # The same words with --again would send, and pay for, the input once more.
         with continued_by(f"batchctl submit {job.name}" if wanted.again else ""):
-            job = resumed(tools, screen, job, wanted, is_new=is_new)
-            report = submitting.send_rest(tools, job, is_new=is_new, waits=wanted.waits)
+            job = resumed(session, screen, job, wanted, is_new=is_new)
+            report = submitting.send_rest(session, job, is_new=is_new, waits=wanted.waits)
         screen.submitted(report)
         return status_of_sending(report)
 
-    run(common, command)
+    run(global_options, command)
 
 
-def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission, *, is_new: bool) -> Job:
+def resumed(session: Session, screen: Screen, job: Job, wanted: Submission, *, is_new: bool) -> Job:
     """A job goes on as it was planned, but for its headers; beyond their limit, or once it was canceled, at a person's wish alone.
 
     Raises Refused, UsageProblem, and InputProblem for a moved input that is another: then nothing is changed.
@@ -41,48 +41,48 @@ def resumed(tools: Equipment, screen: Screen, job: Job, wanted: Submission, *, i
     seen, headers = job, job.settings.headers
     if not is_new:
         refuse_contradiction(job, wanted)
-        headers = wanted_headers(tools, job, wanted.change)
-    wanted.budget.of(job).hold_rest(tools, job)
+        headers = wanted_headers(session, job, wanted.change)
+    wanted.budget.of(job).hold_rest(session, job)
     if job.canceled_at is not None and not wanted.budget.yes:
         ask(screen, f"{job.name} was canceled: send what was not sent then?", "--yes")
-    job = submitting.use_moved_input(tools, job, wanted.moved_to)
-    check_rest(tools, job, headers, wanted.depth if "check" in wanted.named else None)
-    record_headers(tools, seen, headers)
-    wanted.budget.record(tools, job)
+    job = submitting.use_moved_input(session, job, wanted.moved_to)
+    check_rest(session, job, headers, wanted.depth if "check" in wanted.named else None)
+    record_headers(session, seen, headers)
+    wanted.budget.record(session, job)
     if job.canceled_at is not None:
-        tools.ledger.record_canceled(job, None)
-    return speak_as(tools, tools.ledger.job(job.name))
+        session.ledger.record_canceled(job, None)
+    return speak_as(session, session.ledger.job(job.name))
 
 
-def job_to_send(tools: Equipment, screen: Screen, wanted: Submission) -> tuple[Job, bool]:
+def job_to_send(session: Session, screen: Screen, wanted: Submission) -> tuple[Job, bool]:
     """The job that this input is or becomes, and whether it is new."""
-    known = submitting.known_job(tools, wanted)
+    known = submitting.known_job(session, wanted)
     if known is not None:
-        if not wanted.goes_on and not submitting.is_open(tools, known):
-            raise nothing_left(tools, known)
+        if not wanted.goes_on and not submitting.is_open(session, known):
+            raise nothing_left(session, known)
         return known, False
-    planner, given = check(tools, wanted, stdin())
+    planner, given = check(session, wanted, stdin())
     try:
-        if same := submitting.same_input(tools, wanted, given.scan):
+        if same := submitting.same_input(session, wanted, given.scan):
             return same, False
         if wanted.change.drop:
             raise UsageProblem(
                 f"--no-beta {wanted.change.drop[0]}: this is a new job, which sends {shown_betas(wanted.settings.betas)}",
                 hint="leave it out",
             )
-        estimate = _agreed(tools, screen, wanted, given)
-        with tools.workspace.planning():
-            same = submitting.same_input(tools, wanted, given.scan)
+        estimate = _agreed(session, screen, wanted, given)
+        with session.workspace.planning():
+            same = submitting.same_input(session, wanted, given.scan)
             if same:
                 return same, False
-            return submitting.record(tools, planner, wanted, given, estimate.forecast), True
+            return submitting.record(session, planner, wanted, given, estimate.forecast), True
     finally:
         planner.discard(given)
 
 
-def _agreed(tools: Equipment, screen: Screen, wanted: Submission, given: Input) -> Estimate:
+def _agreed(session: Session, screen: Screen, wanted: Submission, given: Input) -> Estimate:
     """Somebody wants it sent at its price and with its warnings. Raises Refused."""
     warnings, requests = given.scan.warnings, f"send {given.scan.count:,} requests"
     said = f"{warnings:,} warnings: {requests} all the same" if warnings else requests
-    estimating = partial(estimated, tools, wanted, given)
-    return agreed(tools, screen, wanted.budget, estimating, said, needs_yes=bool(warnings))
+    estimating = partial(estimated, session, wanted, given)
+    return agreed(session, screen, wanted.budget, estimating, said, needs_yes=bool(warnings))

@@ -5,22 +5,22 @@ from typing import NoReturn
 
 from batchctl.cli.exit_status import DONE, SOME_FAILED
 from batchctl.cli.outputs import output_of
-from batchctl.cli.wiring import Common, run_light
+from batchctl.cli.wiring import GlobalOptions, run_light
 from batchctl.domain.errors import UsageProblem
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.render.screen import Screen
 from batchctl.verbs import verify as verifying
 from batchctl.verbs.finding import find_job
 
 
-def verify(common: Common, word: str | None, *, output: str, output_dir: Path | None) -> NoReturn:
-    def command(tools: LightEquipment, screen: Screen) -> int:
+def verify(global_options: GlobalOptions, word: str | None, *, output: str, output_dir: Path | None) -> NoReturn:
+    def command(session: ReadSession, screen: Screen) -> int:
         if output == "-":
             raise UsageProblem("-o -: what went to stdout cannot be read again", hint="name the file it was written to")
-        job = find_job(tools.ledger, word)
+        job = find_job(session.ledger, word)
         results = Path(output_of(job, output, output_dir).results)
-        proof = verifying.verify(tools, job, results, is_named=bool(output))
+        proof = verifying.verify(session, job, results, is_named=bool(output))
         screen.verified(proof)
         return DONE if proof.is_complete else SOME_FAILED
 
-    run_light(common, command)
+    run_light(global_options, command)

@@ -17,12 +17,12 @@ import typer
 from batchctl.api.secrets import holds_secret, shown_url
 from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
-from batchctl.clock import Clock, StopSign
+from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
 from batchctl.domain.limits import API_VERSION
-from batchctl.engine.session import Equipment, LightEquipment
+from batchctl.engine.session import ReadSession, Session
 from batchctl.ledger.questions import Questions, for_reading
-from batchctl.money.catalog import Book
+from batchctl.money.catalog import PriceCatalog
 from batchctl.render.screen import Screen
 from batchctl.render.typed import Given
 from batchctl.store.workspace import Workspace, cached_price_list, find_workspace, user_prices
@@ -36,14 +36,14 @@ class Stoppable(Protocol):
     """What every command works with, whatever else that is."""
 
     @property
-    def stop(self) -> StopSign: ...
+    def stop(self) -> StopSignal: ...
 
 
-Tools = TypeVar("Tools", bound=Stoppable)
+AnySession = TypeVar("AnySession", bound=Stoppable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
+class GlobalOptions:
     """The options that every command has."""
 
     workspace: Path | None
@@ -53,7 +53,7 @@ class Common:
     quiet: bool = False
     verbose: bool = False
     parallel: int = 4
-    poll: float | None = None
+    poll_seconds: float | None = None
     timeout: float | None = None
     makes_workspace: bool = False
     takes_steps: bool = True
@@ -67,47 +67,49 @@ class Common:
         return "what was canceled so far stays canceled" if self.cancels else "nothing was canceled"
 
 
-def run(common: Common, command: Callable[[Equipment, Screen], int]) -> NoReturn:
+def run(global_options: GlobalOptions, command: Callable[[Session, Screen], int]) -> NoReturn:
     """Runs a command and leaves with its status."""
     # Before the time of a --timeout begins; and whoever only reads does without all that this imports.
     from batchctl.cli.equipping import opened  # noqa: PLC0415
 
-    run_with(common, command, opened)
+    run_with(global_options, command, opened)
 
 
 def run_light(
-    common: Common, command: Callable[[LightEquipment, Screen], int], ledger: Callable[[Path], Questions] = for_reading
+    global_options: GlobalOptions,
+    command: Callable[[ReadSession, Screen], int],
+    ledger: Callable[[Path], Questions] = for_reading,
 ) -> NoReturn:
     """The same for a command that only reads. `ledger` opens it."""
-    run_with(common, command, partial(opened_light, ledger))
+    run_with(global_options, command, partial(opened_light, ledger))
 
 
 def run_with(
-    common: Common,
-    command: Callable[[Tools, Screen], int],
-    opens: Callable[[Common, Clock, Screen, StopSign], contextlib.AbstractContextManager[Tools]],
+    global_options: GlobalOptions,
+    command: Callable[[AnySession, Screen], int],
+    opens: Callable[[GlobalOptions, Clock, Screen, StopSignal], contextlib.AbstractContextManager[AnySession]],
 ) -> NoReturn:
     """The same for a command with tools of its own."""
     clock = Clock()
     screen = Screen(
         clock,
-        as_json=common.as_json,
-        quiet=common.quiet,
-        verbose=common.verbose,
-        given=given(common.workspace, common.base_url, insecure_http=common.insecure_http),
+        as_json=global_options.as_json,
+        quiet=global_options.quiet,
+        verbose=global_options.verbose,
+        given=given(global_options.workspace, global_options.base_url, insecure_http=global_options.insecure_http),
     )
-    until = None if common.timeout is None else clock.monotonic() + common.timeout
-    stop = StopSign(clock, until)
+    until = None if global_options.timeout is None else clock.monotonic() + global_options.timeout
+    stop = StopSignal(clock, until)
     try:
-        with stopping(stop), opens(common, clock, screen, stop) as tools:
-            status = _in_time(common, command, tools, screen)
+        with stopping(stop), opens(global_options, clock, screen, stop) as session:
+            status = _in_time(global_options, command, session, screen)
     except BatchctlError as problem:
         status = OF_PROBLEM[type(problem)]
         screen.problem(problem, status)
     except (Stopped, KeyboardInterrupt) as stopped:
         status = INTERRUPTED
         continuing = stopped.command if isinstance(stopped, Stopped) else ""
-        screen.note(f"stopped; {common.standing}{'' if continuing else f': {SAME_CONTINUES}'}")
+        screen.note(f"stopped; {global_options.standing}{'' if continuing else f': {SAME_CONTINUES}'}")
         if continuing:
             screen.come_back(continuing)
     except BrokenPipeError:
@@ -134,15 +136,17 @@ def given(workspace: Path | None, base_url: str | None, *, insecure_http: bool) 
     )
 
 
-def _in_time(common: Common, command: Callable[[Tools, Screen], int], tools: Tools, screen: Screen) -> int:
+def _in_time(
+    global_options: GlobalOptions, command: Callable[[AnySession, Screen], int], session: AnySession, screen: Screen
+) -> int:
     """Raises TimedOut where it was the time that stopped it, and not a person."""
     try:
-        return command(tools, screen)
+        return command(session, screen)
     except Stopped as stopped:
-        if not tools.stop.is_timed_out():
+        if not session.stop.is_timed_out():
             raise
         raise TimedOut(
-            f"not finished within the --timeout; {common.standing}, and nothing is lost",
+            f"not finished within the --timeout; {global_options.standing}, and nothing is lost",
             hint=stopped.command or SAME_CONTINUES,
         ) from None
 
@@ -161,25 +165,25 @@ def continued_by(command: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened_light(
-    ledger: Callable[[Path], Questions], common: Common, clock: Clock, screen: Screen, stop: StopSign
-) -> Iterator[LightEquipment]:
-    workspace = workspace_of(common, clock)
+    ledger: Callable[[Path], Questions], global_options: GlobalOptions, clock: Clock, screen: Screen, stop: StopSignal
+) -> Iterator[ReadSession]:
+    workspace = workspace_of(global_options, clock)
     with contextlib.closing(ledger(workspace.ledger)) as questions:
-        yield LightEquipment(
+        yield ReadSession(
             workspace=workspace,
             ledger=questions,
             clock=clock,
-            tell=screen.tell,
+            emit=screen.emit,
             stop=stop,
-            book=book_of(workspace, common.prices),
-            base_url=common.base_url or os.environ.get("ANTHROPIC_BASE_URL") or "",
+            price_catalog=price_catalog_of(workspace, global_options.prices),
+            base_url=global_options.base_url or os.environ.get("ANTHROPIC_BASE_URL") or "",
         )
 
 
-def workspace_of(common: Common, clock: Clock) -> Workspace:
-    workspace = Workspace(find_workspace(common.workspace, Path.cwd()))
+def workspace_of(global_options: GlobalOptions, clock: Clock) -> Workspace:
+    workspace = Workspace(find_workspace(global_options.workspace, Path.cwd()))
     workspace.refuse_links_out()
-    if common.makes_workspace:
+    if global_options.makes_workspace:
         workspace.make()
         workspace.sweep((clock.now() - LEFTOVERS_AFTER).timestamp())
     else:
@@ -187,7 +191,7 @@ def workspace_of(common: Common, clock: Clock) -> Workspace:
     return workspace
 
 
-def book_of(workspace: Workspace, named: Path | None = None) -> Book:
+def price_catalog_of(workspace: Workspace, named: Path | None = None) -> PriceCatalog:
     """`workspace` need not exist. `named`: the file of private prices that --prices names.
 
     What lies in a workspace may have come with it from somebody else: a limit rests on it only where it is dearer.
@@ -197,15 +201,15 @@ def book_of(workspace: Workspace, named: Path | None = None) -> Book:
     own, cached = user_prices(os.environ), cached_price_list(os.environ)
     lists = [cached] if cached else []
     private = relied_on or (own if own and own.exists() else None)
-    relied = Book(private, lists)
+    relied = PriceCatalog(private, lists)
     has_private = workspace.private_prices.exists() and relied_on is None
     if not has_private and not workspace.price_list.exists():
         return relied
-    return Book(workspace.private_prices if has_private else private, (workspace.price_list, *lists), relied)
+    return PriceCatalog(workspace.private_prices if has_private else private, (workspace.price_list, *lists), relied)
 
 
 @contextlib.contextmanager
-def stopping(stop: StopSign) -> Iterator[None]:
+def stopping(stop: StopSignal) -> Iterator[None]:
     """The first Ctrl-C takes no new step and lets uploads in flight finish: a cut upload is a doubt. The second leaves."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

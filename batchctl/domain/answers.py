@@ -18,7 +18,7 @@ class AfterCreate(Enum):
     HEADER = "nothing was created and a header is the cause: the same"
     SPLIT = "nothing was created because the body is too large: cut the batch in two"
     REFUSE = "nothing was created and what is in the batch is the cause"
-    DOUBT = "a batch may exist: look for it"
+    UNCONFIRMED = "a batch may exist: look for it"
     ACCEPTED = "a 2xx came without an id: a batch was made, as far as anybody can tell"
 
 
@@ -104,7 +104,7 @@ def after_create(failure: ApiFailure) -> AfterCreate:
     if status is not None and 200 <= status < 300:
         return AfterCreate.ACCEPTED
     if status is None or status < 400 or status >= 500 or status in UNSETTLED_4XX:
-        return AfterCreate.DOUBT
+        return AfterCreate.UNCONFIRMED
     if status in {401, 402} or failure.error_code in ACCOUNT_CODES:
         return AfterCreate.PAUSE
     if status == 413:
@@ -113,7 +113,7 @@ def after_create(failure: ApiFailure) -> AfterCreate:
         return AfterCreate.PAUSE if is_about_account(failure) else AfterCreate.AGAIN
     if not failure.has_envelope:
         # A page instead of the API's error body: somebody between answered. Of these only a 403 is meant as a no.
-        return AfterCreate.REFUSE if status == 403 else AfterCreate.DOUBT
+        return AfterCreate.REFUSE if status == 403 else AfterCreate.UNCONFIRMED
     if is_truncated_upload(failure):
         return AfterCreate.AGAIN
     return _after_refusal(failure)

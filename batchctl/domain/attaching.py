@@ -52,11 +52,11 @@ def stand_in_sha256(ids: Collection[str]) -> str:
     return f"{hashlib.sha256(' '.join(sorted(ids)).encode()).hexdigest()[:56]}-by-ids"
 
 
-def may_be(doubt: Batch, seen: MessageBatch) -> bool:
+def may_be(unconfirmed_batch: Batch, seen: MessageBatch) -> bool:
     """Whether this can be the batch whose creation nobody saw: attached, it would be missed there, and paid for again.
 
-    `doubt` is in `submitting` and has no name. Both times are the API's own.
+    `unconfirmed_batch` is in `submitting` and has no name. Both times are the API's own.
     """
-    since, created = doubt.created_after, seen.created_at
+    since, created = unconfirmed_batch.created_after, seen.created_at
     is_older = since is not None and created is not None and created < since - API_CLOCK_SLACK
-    return seen.size in {None, doubt.count} and not is_older
+    return seen.size in {None, unconfirmed_batch.count} and not is_older

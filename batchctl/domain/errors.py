@@ -6,7 +6,7 @@ BatchctlError
 ├── Refused           6  a limit, a duplicate or a missing yes
 ├── AccountProblem    4  key, permission, billing, credit: the job pauses
 │   └── CertificateProblem  4  whoever answers cannot show that it is the API
-├── DoubtProblem      7  a batch may or may not exist
+├── UnconfirmedProblem      7  a batch may or may not exist
 ├── TimedOut          8  the time that a person allowed is over; the job goes on
 ├── ServiceProblem    1  the API or the way to it
 ├── DiskProblem       1  a file cannot be read or written
@@ -47,7 +47,7 @@ class CertificateProblem(AccountProblem):
     code = "certificate"
 
 
-class DoubtProblem(BatchctlError):
+class UnconfirmedProblem(BatchctlError):
     code = "in_doubt"
 
 

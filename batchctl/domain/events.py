@@ -111,7 +111,7 @@ class BatchNotSent:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchInDoubt:
+class BatchUnconfirmed:
     batch: Batch
     number: int
     total: int
@@ -119,7 +119,7 @@ class BatchInDoubt:
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtSettled:
+class BatchReconciled:
     """`message_batch_id` is empty where the API does not have the batch and it is sent again.
 
     `identified`: some of its ids were read and are ours; else its size alone speaks for it.
@@ -193,12 +193,12 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Polled:
     report: JobReport
 
 
 @dataclass(frozen=True, slots=True)
-class LookFailed:
+class PollFailed:
     why: str
     failures: int
     again_in: float
@@ -277,8 +277,8 @@ Event = (
     | SendingBegun
     | BatchSent
     | BatchNotSent
-    | BatchInDoubt
-    | DoubtSettled
+    | BatchUnconfirmed
+    | BatchReconciled
     | ForeignBatch
     | DuplicateBatch
     | FieldsUnread
@@ -286,8 +286,8 @@ Event = (
     | CancelAsked
     | BatchDeleted
     | Waiting
-    | Looked
-    | LookFailed
+    | Polled
+    | PollFailed
     | DownloadBegun
     | BatchFetched
     | DownloadFailed
@@ -297,4 +297,4 @@ Event = (
     | Stopping
 )
 
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]

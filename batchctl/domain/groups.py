@@ -36,7 +36,7 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class RequestGroup:
     """One group of requests. `digest`: of what they have in common; empty for what is left over, of one model.
 
     `bytes`: of whole lines, ids and all. `max_tokens`: their sum.
@@ -77,7 +77,10 @@ def least_of(size: int) -> int:
     return 1 << (size.bit_length() - 1)
 
 
-def shape_of(tallies: Sequence[Tally]) -> str:
+def shape_of(request_groups: Sequence[RequestGroup]) -> str:
     """One digest of what the requests of a round have in common: rounds of one shape have answers of like length."""
-    names = sorted(tally.digest or f"others {tally.model} {tally.inference_geo}" for tally in tallies)
+    names = sorted(
+        request_group.digest or f"others {request_group.model} {request_group.inference_geo}"
+        for request_group in request_groups
+    )
     return hashlib.blake2b("\n".join(names).encode(), digest_size=16).hexdigest() if names else ""

@@ -85,7 +85,7 @@ class JobReport:
     @property
     def matched(self) -> int:
         """Batches that are ours as far as their size tells: provisional matches, whose ids were not read yet."""
-        return sum(b.is_guess for b in self.batches)
+        return sum(b.is_provisional for b in self.batches)
 
     @property
     def elapsed(self) -> timedelta:
@@ -272,12 +272,12 @@ def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
         return f"batchctl retry {job.name} --only account{' --only retry' if passing else ''}"
     if passing and not is_lasting:
         return f"batchctl retry {job.name}"
-    to_mend = [f for f in failures if f.failure_class is FailureClass.FIX and f.outcome is Outcome.ERRORED]
-    refused = [cure(f.sample_message, job.settings.betas) for f in to_mend]
-    if not passing and to_mend and all(refused):
+    to_fix = [f for f in failures if f.failure_class is FailureClass.FIX and f.outcome is Outcome.ERRORED]
+    refused = [cure(f.sample_message, job.settings.betas) for f in to_fix]
+    if not passing and to_fix and all(refused):
         # No line is at fault: there is nothing to edit.
         return f"batchctl retry {job.name} --include-invalid {refused[0]}"
-    if passing or to_mend:
+    if passing or to_fix:
         return f"batchctl retry {job.name} --include-invalid --edit"
     if any(f.outcome is Outcome.CANCELED for f in failures):
         return f"batchctl retry {job.name} --include-canceled"
@@ -402,17 +402,17 @@ def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
 def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
     """Of batches that were found in the API's list, or of which it does not say all."""
     found = []
-    matched = [b for b in batches if b.is_guess]
+    matched = [b for b in batches if b.is_provisional]
     if matched:
         found.append(
             f"{len(matched)} of {len(batches)} batches are provisional matches by their size: whether they are this job's, their"
             " results will tell"
         )
-    guesses = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
-    if guesses:
+    provisional_matches = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
+    if provisional_matches:
         found.append(
-            f"{guesses[0]} is a provisional match by its size and is not canceled; if it is yours:"
-            f" batchctl resolve {job.name} --cancel {guesses[0]}"
+            f"{provisional_matches[0]} is a provisional match by its size and is not canceled; if it is yours:"
+            f" batchctl resolve {job.name} --cancel {provisional_matches[0]}"
         )
     held = [b for b in batches if b.held]
     if held:

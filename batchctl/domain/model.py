@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
-from batchctl.domain.prices import Forecast, Spent, Total
+from batchctl.domain.prices import Forecast, Total, UsageTotals
 
 # Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
 EXPIRY = timedelta(hours=24)
@@ -84,7 +84,7 @@ class FailureClass(StrEnum):
     POLICY = "policy"
 
 
-class Mark(IntEnum):
+class OutcomeCode(IntEnum):
     """What became of one request, in a byte: the side index of a downloaded batch holds one per request."""
 
     UNANSWERED = 0
@@ -104,7 +104,7 @@ class Mark(IntEnum):
     @property
     def is_success(self) -> bool:
         """A success on the wire: paid for, and never replaced by a later failure."""
-        return Mark.SUCCEEDED <= self <= Mark.PAUSED
+        return OutcomeCode.SUCCEEDED <= self <= OutcomeCode.PAUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ class Batch:
         return self.state in {State.IN_PROGRESS, State.CANCELING}
 
     @property
-    def is_guess(self) -> bool:
+    def is_provisional(self) -> bool:
         """Found by its size and time alone: it may be somebody else's."""
         return self.provisional and not self.identified
 
@@ -435,7 +435,7 @@ class Job:
 class Verified:
     """A batch's results, whole on disk and checked.
 
-    `spent`: what its successes used, one for each price. `usage_unread`: successes that do not say what they used.
+    `usage_totals`: what its successes used, one for each price. `usage_unread`: successes that do not say what they used.
     `twins`: lines that came a second time, byte for byte, and are left out.
     """
 
@@ -447,6 +447,6 @@ class Verified:
     refusals: int
     paused_turns: int
     failures: tuple[Failures, ...]
-    spent: tuple[Spent, ...] = ()
+    usage_totals: tuple[UsageTotals, ...] = ()
     usage_unread: int | None = None
     twins: int = 0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchctl.domain.answers import ACCOUNT_CODES, REQUEST_CODES, text_is_about_account
-from batchctl.domain.model import FailureClass, Mark, Outcome
+from batchctl.domain.model import FailureClass, Outcome, OutcomeCode
 
 # The error's own type stands at result.error.error.type: result.error is a whole error response (API reference).
 RETRY_TYPES = {"api_error", "overloaded_error", "timeout_error", "rate_limit_error"}
@@ -18,11 +18,11 @@ TYPE_CHARACTERS = 80
 MOST_TYPES = 50
 OTHER_TYPES = "other types"
 
-STOP_MARKS = {
-    "max_tokens": Mark.TRUNCATED,
-    "model_context_window_exceeded": Mark.TRUNCATED,
-    "refusal": Mark.REFUSAL,
-    "pause_turn": Mark.PAUSED,
+CODE_OF_STOP_REASON = {
+    "max_tokens": OutcomeCode.TRUNCATED,
+    "model_context_window_exceeded": OutcomeCode.TRUNCATED,
+    "refusal": OutcomeCode.REFUSAL,
+    "pause_turn": OutcomeCode.PAUSED,
 }
 
 
@@ -30,7 +30,7 @@ STOP_MARKS = {
 class Reading:
     """One result line, understood: `error_type` and `message` are empty unless it is without success."""
 
-    mark: Mark
+    code: OutcomeCode
     outcome: Outcome
     error_type: str = ""
     message: str = ""
@@ -53,7 +53,7 @@ class ToldApart:
 
 
 UNREADABLE = Reading(
-    Mark.UNREADABLE,
+    OutcomeCode.UNREADABLE,
     Outcome.UNKNOWN,
     "unreadable",
     "its result is no JSON in UTF-8: what came stands in the raw results",
@@ -79,22 +79,25 @@ def failure_class(error_type: str, message: str, error_code: str = "") -> Failur
 def read_result(result: object) -> Reading:
     """From the parsed `result` of a line. Never raises: a shape nobody heard of is `unknown`."""
     if not isinstance(result, dict):
-        return Reading(Mark.UNKNOWN, Outcome.UNKNOWN, "unknown", "a result that is not an object")
+        return Reading(OutcomeCode.UNKNOWN, Outcome.UNKNOWN, "unknown", "a result that is not an object")
     match result.get("type"):
         case "succeeded":
             message = result.get("message")
             stop = message.get("stop_reason") if isinstance(message, dict) else None
-            return Reading(STOP_MARKS.get(str(stop), Mark.SUCCEEDED), Outcome.SUCCEEDED)
+            return Reading(CODE_OF_STOP_REASON.get(str(stop), OutcomeCode.SUCCEEDED), Outcome.SUCCEEDED)
         case "errored":
             return _errored(result)
         case "expired":
-            return Reading(Mark.EXPIRED, Outcome.EXPIRED, "expired", "not processed within 24 hours")
+            return Reading(OutcomeCode.EXPIRED, Outcome.EXPIRED, "expired", "not processed within 24 hours")
         case "canceled":
-            return Reading(Mark.CANCELED, Outcome.CANCELED, "canceled", "the batch was canceled before it ran")
+            return Reading(OutcomeCode.CANCELED, Outcome.CANCELED, "canceled", "the batch was canceled before it ran")
         case other:
             error_type = _storable(other)[:TYPE_CHARACTERS] or "unknown"
             return Reading(
-                Mark.UNKNOWN, Outcome.UNKNOWN, error_type, f"a result of type {error_type!r}, newer than batchctl"
+                OutcomeCode.UNKNOWN,
+                Outcome.UNKNOWN,
+                error_type,
+                f"a result of type {error_type!r}, newer than batchctl",
             )
 
 
@@ -105,12 +108,12 @@ def _errored(result: dict[str, object]) -> Reading:
     source = error if isinstance(error, dict) else response if isinstance(response, dict) else {}
     error_type = _storable(source.get("type") or "unknown")[:TYPE_CHARACTERS]
     message = _storable(source.get("message") or "")
-    mark = {
-        FailureClass.RETRY: Mark.ERRORED_RETRY,
-        FailureClass.FIX: Mark.ERRORED_FIX,
-        FailureClass.ACCOUNT: Mark.ERRORED_ACCOUNT,
+    code = {
+        FailureClass.RETRY: OutcomeCode.ERRORED_RETRY,
+        FailureClass.FIX: OutcomeCode.ERRORED_FIX,
+        FailureClass.ACCOUNT: OutcomeCode.ERRORED_ACCOUNT,
     }[failure_class(error_type, message, _code(source))]
-    return Reading(mark, Outcome.ERRORED, error_type, message)
+    return Reading(code, Outcome.ERRORED, error_type, message)
 
 
 def _code(error: dict[str, object]) -> str:
@@ -124,17 +127,17 @@ def _storable(said: object) -> str:
     return str(said).encode("utf-8", "replace").decode()
 
 
-CLASS_OF_MARK = {
-    Mark.UNANSWERED: FailureClass.RETRY,
-    Mark.IN_NO_BATCH: FailureClass.RETRY,
-    Mark.ERRORED_RETRY: FailureClass.RETRY,
-    Mark.ERRORED_FIX: FailureClass.FIX,
-    Mark.ERRORED_ACCOUNT: FailureClass.ACCOUNT,
-    Mark.EXPIRED: FailureClass.RETRY,
+CLASS_OF_CODE = {
+    OutcomeCode.UNANSWERED: FailureClass.RETRY,
+    OutcomeCode.IN_NO_BATCH: FailureClass.RETRY,
+    OutcomeCode.ERRORED_RETRY: FailureClass.RETRY,
+    OutcomeCode.ERRORED_FIX: FailureClass.FIX,
+    OutcomeCode.ERRORED_ACCOUNT: FailureClass.ACCOUNT,
+    OutcomeCode.EXPIRED: FailureClass.RETRY,
     # Canceled by choice: it goes again only when the person says so.
-    Mark.CANCELED: FailureClass.FIX,
+    OutcomeCode.CANCELED: FailureClass.FIX,
     # It may be a success of a kind this program cannot read: never paid for twice without being told to.
-    Mark.UNKNOWN: FailureClass.FIX,
-    Mark.UNREADABLE: FailureClass.FIX,
-    Mark.REFUSAL: FailureClass.POLICY,
+    OutcomeCode.UNKNOWN: FailureClass.FIX,
+    OutcomeCode.UNREADABLE: FailureClass.FIX,
+    OutcomeCode.REFUSAL: FailureClass.POLICY,
 }

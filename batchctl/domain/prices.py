@@ -68,11 +68,11 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class UsageTotals:
     """Usage of succeeded requests that have one price: the model that answered, the step of their prompts, where they ran.
 
     `prompt_over`: the greatest of PROMPT_STEPS that each prompt exceeds. `inference_geo` is empty but where it costs more.
-    `sheet`: the prices of its day, as they were known when it came home; None where none were.
+    `model_prices`: the prices of its day, as they were known when it came home; None where none were.
     """
 
     model: str
@@ -80,7 +80,7 @@ class Spent:
     inference_geo: str = ""
     requests: int
     usage: Usage
-    sheet: "Sheet | None" = None
+    model_prices: "ModelPrices | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PriceTier:
     """The prices of requests whose prompt has more than `over` tokens."""
 
     over: int
@@ -119,7 +119,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class ModelPrices:
     """The prices of a model on a day. `steps` rise from 0 and are among PROMPT_STEPS.
 
     `source`: whose prices these are, with its version. `note`: what a reader should know of them, empty for nothing.
@@ -128,25 +128,25 @@ class Sheet:
     model: str
     day: date
     source: str
-    steps: tuple[Step, ...]
+    steps: tuple[PriceTier, ...]
     note: str = ""
 
-    def step(self, prompt_over: int) -> Step:
+    def step(self, prompt_over: int) -> PriceTier:
         return max((step for step in self.steps if step.over <= prompt_over), key=lambda step: step.over)
 
 
-def dearest(one: Sheet, other: Sheet) -> Sheet:
+def dearest(one: ModelPrices, other: ModelPrices) -> ModelPrices:
     """The greater of both at each step and for each class, of two lists of prices of one model."""
     if one.steps == other.steps:
         return one
-    overs = sorted({step.over for sheet in (one, other) for step in sheet.steps})
+    overs = sorted({step.over for model_prices in (one, other) for step in model_prices.steps})
     steps = [(one.step(over), other.step(over)) for over in overs]
-    return Sheet(
+    return ModelPrices(
         model=one.model,
         day=one.day,
         source=f"{one.source} and {other.source}",
         steps=tuple(
-            Step(over=over, batch=_greater(a.batch, b.batch), real_time=_greater(a.real_time, b.real_time))
+            PriceTier(over=over, batch=_greater(a.batch, b.batch), real_time=_greater(a.real_time, b.real_time))
             for over, (a, b) in zip(overs, steps, strict=True)
         ),
     )
@@ -209,7 +209,7 @@ class Total:
         return bool(self.sources) or not self.unknown
 
 
-def step_of(prompt_tokens: int) -> int:
+def tier_of(prompt_tokens: int) -> int:
     """The greatest of PROMPT_STEPS that a prompt exceeds: exactly 100,000 tokens are still on the step below."""
     return max(over for over in PROMPT_STEPS if over < prompt_tokens or not over)
 
@@ -227,9 +227,9 @@ def cost(usage: Usage, prices: Prices, inference_geo: str = "") -> Decimal:
     return tokens / MILLION * OF_GEO.get(inference_geo, Decimal(1)) + searches
 
 
-def cost_of(spent: Spent, sheet: Sheet, lane: Lane) -> Decimal:
-    """Of all requests that one `Spent` sums up: they have one price."""
-    return cost(spent.usage, sheet.step(spent.prompt_over).of(lane), spent.inference_geo)
+def cost_of(usage_totals: UsageTotals, model_prices: ModelPrices, lane: Lane) -> Decimal:
+    """Of all requests that one `UsageTotals` sums up: they have one price."""
+    return cost(usage_totals.usage, model_prices.step(usage_totals.prompt_over).of(lane), usage_totals.inference_geo)
 
 
 def dollars(value: Decimal) -> str:

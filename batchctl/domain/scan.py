@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from batchctl.domain.caching import Caching
 from batchctl.domain.faults import Fault
-from batchctl.domain.groups import Tally
+from batchctl.domain.groups import RequestGroup
 from batchctl.domain.model import Cut
 
 # Above this many requests the deep check of `params` is sampled; the cheap checks are made on every line.
@@ -44,7 +44,7 @@ class Scan:
     """An input, read whole. `lines` counts lines that hold something; `left_out` those of them that have an error.
 
     `is_clean`: every byte from the first to the last request may travel as it stands (no blank line between, no BOM).
-    `tallies`: its requests by what they have in common.
+    `request_groups`: its requests by what they have in common.
     `caching`: where `cache_control` was added; the cuts are of what came of it, `size` and `sha256` of the input as it is.
     `models_unchecked`: why the models it names were not all held against those of the account; empty where they were.
     """
@@ -65,4 +65,4 @@ class Scan:
     caching: Caching | None = None
     by_code: dict[str, int] = field(default_factory=dict)
     first_problems: tuple[Problem, ...] = ()
-    tallies: tuple[Tally, ...] = ()
+    request_groups: tuple[RequestGroup, ...] = ()

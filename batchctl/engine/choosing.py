@@ -3,19 +3,19 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from batchctl.domain.model import FailureClass, Mark
-from batchctl.domain.outcomes import CLASS_OF_MARK
+from batchctl.domain.model import FailureClass, OutcomeCode
+from batchctl.domain.outcomes import CLASS_OF_CODE
 
 # Words for `--only` beside the API's error types: our classes, and the successes a person may want to send again.
 CLASS_WORDS = {c.value: c for c in FailureClass}
-MARK_WORDS = {
-    "expired": Mark.EXPIRED,
-    "canceled": Mark.CANCELED,
-    "unknown": Mark.UNKNOWN,
-    "truncated": Mark.TRUNCATED,
-    "refusal": Mark.REFUSAL,
-    "pause_turn": Mark.PAUSED,
-    "in_no_batch": Mark.IN_NO_BATCH,
+CODE_WORDS = {
+    "expired": OutcomeCode.EXPIRED,
+    "canceled": OutcomeCode.CANCELED,
+    "unknown": OutcomeCode.UNKNOWN,
+    "truncated": OutcomeCode.TRUNCATED,
+    "refusal": OutcomeCode.REFUSAL,
+    "pause_turn": OutcomeCode.PAUSED,
+    "in_no_batch": OutcomeCode.IN_NO_BATCH,
 }
 
 
@@ -43,37 +43,37 @@ class Chosen:
     cut: int = 0  # of those sent: the same bytes whose answers were cut or paused, and may be again
 
 
-def is_chosen(mark: Mark, error_type: str, choice: Choice) -> bool:
-    failure_class = CLASS_OF_MARK.get(mark)
+def is_chosen(code: OutcomeCode, error_type: str, choice: Choice) -> bool:
+    failure_class = CLASS_OF_CODE.get(code)
     if choice.only:
-        word = next((w for w, m in MARK_WORDS.items() if m is mark), "")
+        word = next((w for w, m in CODE_WORDS.items() if m is code), "")
         # What was canceled, or may be a success for all we know, goes again by its own name only, never by its class.
-        by_name_only = {Mark.CANCELED, Mark.UNKNOWN, Mark.UNREADABLE}
-        by_class = failure_class.value if failure_class and mark not in by_name_only else ""
+        by_name_only = {OutcomeCode.CANCELED, OutcomeCode.UNKNOWN, OutcomeCode.UNREADABLE}
+        by_class = failure_class.value if failure_class and code not in by_name_only else ""
         return bool(choice.only & ({error_type, word, by_class} - {""}))
-    if mark is Mark.IN_NO_BATCH:
+    if code is OutcomeCode.IN_NO_BATCH:
         return choice.in_no_batch
-    if mark is Mark.CANCELED:
+    if code is OutcomeCode.CANCELED:
         return choice.include_canceled
-    if mark is Mark.ERRORED_FIX:
+    if code is OutcomeCode.ERRORED_FIX:
         return choice.include_invalid
     return failure_class is FailureClass.RETRY
 
 
-def why_left(mark: Mark) -> str:
+def why_left(code: OutcomeCode) -> str:
     """Why a request without success stays where it is, and what would send it."""
     return {
-        Mark.ERRORED_FIX: "the request is wrong: the same bytes fail again (--edit, or --include-invalid)",
-        Mark.ERRORED_ACCOUNT: "the account was the cause (--only account once that is mended)",
-        Mark.CANCELED: "canceled by choice (--include-canceled)",
-        Mark.UNKNOWN: "a result of a kind batchctl does not know (--only unknown)",
-        Mark.UNREADABLE: "a result that cannot be read, and may be a success (--only unreadable)",
-        Mark.IN_NO_BATCH: "in none of the attached batches: not asked for",
-        Mark.EXPIRED: "expired: not asked for",
-        Mark.ERRORED_RETRY: "passing trouble: not asked for",
-    }.get(mark, "not asked for")
+        OutcomeCode.ERRORED_FIX: "the request is wrong: the same bytes fail again (--edit, or --include-invalid)",
+        OutcomeCode.ERRORED_ACCOUNT: "the account was the cause (--only account once that is mended)",
+        OutcomeCode.CANCELED: "canceled by choice (--include-canceled)",
+        OutcomeCode.UNKNOWN: "a result of a kind batchctl does not know (--only unknown)",
+        OutcomeCode.UNREADABLE: "a result that cannot be read, and may be a success (--only unreadable)",
+        OutcomeCode.IN_NO_BATCH: "in none of the attached batches: not asked for",
+        OutcomeCode.EXPIRED: "expired: not asked for",
+        OutcomeCode.ERRORED_RETRY: "passing trouble: not asked for",
+    }.get(code, "not asked for")
 
 
 def unknown_words(only: Collection[str], known_types: Collection[str]) -> list[str]:
     """Words of `--only` that name no class, no outcome and no error type ever seen or documented."""
-    return sorted(set(only) - set(CLASS_WORDS) - set(MARK_WORDS) - set(known_types))
+    return sorted(set(only) - set(CLASS_WORDS) - set(CODE_WORDS) - set(known_types))

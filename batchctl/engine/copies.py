@@ -12,13 +12,13 @@ import os
 from collections.abc import Sequence
 from datetime import timedelta
 
-from batchctl.domain.errors import DoubtProblem
+from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.domain.events import PlaceChecked
 from batchctl.domain.model import Batch, Job, MessageBatch, State
 from batchctl.domain.places import mismatch
 from batchctl.engine.accounts import is_other
 from batchctl.engine.reconciler import list_since
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.places import Memory, state_folder
 
@@ -38,29 +38,29 @@ class PlaceGuard:
         self._has_compared = False
         self._read: set[tuple[int, str]] = set()
 
-    def is_passed(self, tools: Equipment, job: Job) -> bool:
+    def is_passed(self, session: Session, job: Job) -> bool:
         """Whether planned batches of a job may be sent. False where some are unconfirmed now, and are looked for first.
 
-        Raises ApiFailure, and DoubtProblem where the list cannot be read whole.
+        Raises ApiFailure, and UnconfirmedProblem where the list cannot be read whole.
         """
-        self.settle_here(tools)
-        job = tools.ledger.job(job.name)
-        planned = [b for b in tools.ledger.batches(job) if b.state is State.PLANNED and b.claim is None]
+        self.accept_place(session)
+        job = session.ledger.job(job.name)
+        planned = [b for b in session.ledger.batches(job) if b.state is State.PLANNED and b.claim is None]
         # A cut in two is two others.
         unread = [b for b in planned if (b.id, b.cut.sha256) not in self._read]
         if not job.may_be_copied or not unread:
             return True
-        unconfirmed = _doubt(tools, job, unread)
+        unconfirmed = _doubt(session, job, unread)
         self._read |= {(b.id, b.cut.sha256) for b in unread}
         return not unconfirmed
 
-    def settle_here(self, tools: Equipment) -> None:
+    def accept_place(self, session: Session) -> None:
         """A plan is made: from here on, a copy of it is one."""
         if not self._has_compared:
-            self._compare(tools)
+            self._compare(session)
             self._has_compared = True
 
-    def _compare(self, tools: Equipment) -> None:
+    def _compare(self, session: Session) -> None:
         """Steps 1 and 2."""
         _, _, stored, generation = self._ledger.stored_place()
         here, remembered = self._ledger.here(), self._memory.generation()
@@ -71,44 +71,44 @@ class PlaceGuard:
         self._ledger.record_place(here, newest, is_copy=bool(why))
         self._memory.keep(newest, here)
         if why:
-            tools.tell(PlaceChecked(why))
+            session.emit(PlaceChecked(why))
 
     def advance(self) -> None:
-        """After an intent, before its create. Raises DoubtProblem where a copy of this workspace is continued elsewhere."""
+        """After an intent, before its create. Raises UnconfirmedProblem where a copy of this workspace is continued elsewhere."""
         here = self._ledger.here()
         is_other = bool(self._memory.other_than(here))
         _, _, _, generation = self._ledger.stored_place()
         highest = self._memory.keep(generation, here)
         if is_other or (highest > generation and highest > self._ledger.stored_place()[3]):
-            raise DoubtProblem(
+            raise UnconfirmedProblem(
                 "a copy of this workspace has sent batches meanwhile; nothing more is sent from here",
                 hint="stop the other one, then the same command again: the API's list says what it has sent",
             )
 
 
-def _doubt(tools: Equipment, job: Job, planned: Sequence[Batch]) -> int:
+def _doubt(session: Session, job: Job, planned: Sequence[Batch]) -> int:
     """Steps 3 and 4; how many. Raises as `PlaceGuard.is_passed` does."""
-    batches = tools.ledger.batches(job)
-    known = tools.ledger.known_message_batches(job) | tools.ledger.message_batch_ids()
-    listed, is_whole = list_since(tools, None, known)
+    batches = session.ledger.batches(job)
+    known = session.ledger.known_message_batches(job) | session.ledger.message_batch_ids()
+    listed, is_whole = list_since(session, None, known)
     if not is_whole:
-        raise DoubtProblem(
+        raise UnconfirmedProblem(
             "this workspace was moved, copied or put back, and the API's list cannot be read whole: nothing is sent",
             hint="run the same command again later; `batchctl doctor` shows what the API answers",
         )
     fits = [b for b in listed if b.id not in known and any(b.size in {None, one.count} for one in planned)]
-    for batch in [b for b in fits if _is_older(tools, job, b)]:
-        tools.ledger.record_stranger(job.id, batch.id, tools.now())
+    for batch in [b for b in fits if _is_older(session, job, b)]:
+        session.ledger.record_stranger(job.id, batch.id, session.now())
         fits.remove(batch)
     sizes = {b.size for b in fits}
     # What was sent with another account is not in this list, whoever sent it.
-    elsewhere = next((b.api for b in batches if is_other(b.api, tools.server.account)), "")
+    elsewhere = next((b.api for b in batches if is_other(b.api, session.server.account)), "")
     doubted = [one for one in planned if elsewhere or None in sizes or one.count in sizes]
-    tools.ledger.record_copied(doubted, tools.now(), NOTE, api=elsewhere)
+    session.ledger.record_copied(doubted, session.now(), NOTE, api=elsewhere)
     return len(doubted)
 
 
-def _is_older(tools: Equipment, job: Job, batch: MessageBatch) -> bool:
+def _is_older(session: Session, job: Job, batch: MessageBatch) -> bool:
     # A job of the future was planned by a clock that was wrong.
-    is_comparable = tools.server.is_clock_within(AGREES_WITHIN) and job.created_at <= tools.now()
+    is_comparable = session.server.is_clock_within(AGREES_WITHIN) and job.created_at <= session.now()
     return is_comparable and batch.created_at is not None and batch.created_at < job.created_at - BEFORE

@@ -6,47 +6,47 @@ presumption is remembered and looked for until the job's last fetch; then it is 
 
 import contextlib
 
-from batchctl.domain.errors import AccountProblem, ApiFailure, DoubtProblem, ServiceProblem
+from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, UnconfirmedProblem
 from batchctl.domain.events import DuplicateBatch
 from batchctl.domain.model import Job, MessageBatch, Presumed, ProcessingStatus
 from batchctl.engine.reconcile import earliest, may_be_duplicate
 from batchctl.engine.reconciler import bound_of, list_since, shares_of
-from batchctl.engine.session import Equipment
-from batchctl.results.lines import NotWhole
+from batchctl.engine.session import Session
+from batchctl.results.lines import IncompleteResults
 
 
-def notice_surplus(tools: Equipment, job: Job) -> list[MessageBatch]:
+def notice_duplicates(session: Session, job: Job) -> list[MessageBatch]:
     """Looks for them and writes them down; gives those that only their ids can tell, once they have ended.
 
     Asks nothing where nothing was presumed; what cannot be asked now is asked the next time.
     """
-    presumed = tools.ledger.presumed(job)
+    presumed = session.ledger.presumed(job)
     if not presumed:
         return []
-    with contextlib.suppress(ApiFailure, AccountProblem, ServiceProblem, DoubtProblem):
+    with contextlib.suppress(ApiFailure, AccountProblem, ServiceProblem, UnconfirmedProblem):
         # A provisional match is some batch's own as long as its ids do not say otherwise: canceled as one too many, it would
         # be lost.
-        matched = {g.message_batch_id for g in tools.ledger.guesses() if g.message_batch_id}
-        known = tools.ledger.known_message_batches(job) | matched
-        listed, _ = list_since(tools, bound_of(presumed), known, tools.ledger.batches(job))
+        matched = {g.message_batch_id for g in session.ledger.provisional_matches() if g.message_batch_id}
+        known = session.ledger.known_message_batches(job) | matched
+        listed, _ = list_since(session, bound_of(presumed), known, session.ledger.batches(job))
         since = earliest(presumed, listed)
         seen = [s for s in listed if any(may_be_duplicate(p, s, known, since) for p in presumed)]
-        return [one for one in seen if not _is_settled(tools, job, one, presumed)]
+        return [one for one in seen if not _is_settled(session, job, one, presumed)]
     return []
 
 
-def _is_settled(tools: Equipment, job: Job, seen: MessageBatch, presumed: list[Presumed]) -> bool:
+def _is_settled(session: Session, job: Job, seen: MessageBatch, presumed: list[Presumed]) -> bool:
     if seen.processing_status is not ProcessingStatus.ENDED:
         return False
     try:
-        shares = shares_of(tools, seen, [p for p in presumed if seen.size in {None, p.cut.count}])
-    except (ApiFailure, NotWhole):
+        shares = shares_of(session, seen, [p for p in presumed if seen.size in {None, p.cut.count}])
+    except (ApiFailure, IncompleteResults):
         return False
     ours = next((p for p, share in shares if share == 1), None)
     if ours is not None:
-        batch = next(b for b in tools.ledger.batches(job) if b.id == ours.batch_id)
-        tools.ledger.record_surplus(job.id, seen.id, tools.now())
-        tools.tell(DuplicateBatch(*tools.place(batch), seen.id))
+        batch = next(b for b in session.ledger.batches(job) if b.id == ours.batch_id)
+        session.ledger.record_surplus(job.id, seen.id, session.now())
+        session.emit(DuplicateBatch(*session.place(batch), seen.id))
     elif not any(share for _, share in shares):
-        tools.ledger.record_stranger(job.id, seen.id, tools.now())
+        session.ledger.record_stranger(job.id, seen.id, session.now())
     return True

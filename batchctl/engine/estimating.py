@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, Stopped
-from batchctl.domain.groups import Sampled, Tally, shape_of
+from batchctl.domain.groups import RequestGroup, Sampled, shape_of
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.ledger.opening import HEAD
 from batchctl.money.advice import looked
-from batchctl.money.estimate import Answered, Counted, Estimate, Known, chosen, estimated, with_prefix_to_count
+from batchctl.money.estimate import Answered, Counted, Estimate, SampledGroup, chosen, estimated, with_prefix_to_count
 from batchctl.requests.sampling import Read, prefix_bodies, read_sampled
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ MOST_REFUSED = 3
 
 
 def estimate(
-    tools: LightEquipment,
-    tallies: Sequence[Tally],
+    session: ReadSession,
+    request_groups: Sequence[RequestGroup],
     path: Path,
     settings: Settings,
     transport: "Transport | None" = None,
@@ -47,39 +47,42 @@ def estimate(
 
     `job`: whose earlier answers count whatever they were asked. Raises Stopped, and UsageProblem for a wrong price file.
     """
-    asking = _Asking(tools, transport, settings) if transport is not None else None
-    groups = _known(tools, tallies, path, asking, sample)
-    day = tools.now().date()
-    models = {tally.model for tally in tallies}
-    sheets = {model: tools.book.sheet(model, day) for model in models}
-    limits = {model: tools.book.sheet_for_limit(model, day) for model in models}
-    answers = list(_answers(tools, shape_of(tallies), job))
-    return estimated(groups, sheets, answers, day=day, why=asking.why if asking else "", limits=limits)
+    asking = _Asking(session, transport, settings) if transport is not None else None
+    groups = _known(session, request_groups, path, asking, sample)
+    day = session.now().date()
+    models = {request_group.model for request_group in request_groups}
+    model_prices_list = {model: session.price_catalog.model_prices(model, day) for model in models}
+    limits = {model: session.price_catalog.prices_for_limit(model, day) for model in models}
+    answers = list(_answers(session, shape_of(request_groups), job))
+    return estimated(groups, model_prices_list, answers, day=day, why=asking.why if asking else "", limits=limits)
 
 
 def _known(
-    tools: LightEquipment, tallies: Sequence[Tally], path: Path, asking: "_Asking | None", sample: int
-) -> list[Known]:
-    prefixes = with_prefix_to_count(tallies, sample) if asking else []
-    lines = chosen(tallies, sample - 2 * len(prefixes))
+    session: ReadSession, request_groups: Sequence[RequestGroup], path: Path, asking: "_Asking | None", sample: int
+) -> list[SampledGroup]:
+    prefixes = with_prefix_to_count(request_groups, sample) if asking else []
+    lines = chosen(request_groups, sample - 2 * len(prefixes))
     groups = [n for n, of in enumerate(lines) for _ in of]
     with ThreadPoolExecutor(AT_ONCE if asking else 1) as pool:
-        looks = list(pool.map(_looker(path, asking), (one for of in lines for one in of)))
+        looks = list(pool.map(_poller(path, asking), (one for of in lines for one in of)))
         before = dict(
-            zip(prefixes, pool.map(_prefix_looker(path, asking), (tallies[n] for n in prefixes)), strict=True)
+            zip(prefixes, pool.map(_prefix_looker(path, asking), (request_groups[n] for n in prefixes)), strict=True)
         )
-    if tools.stop.is_set():
+    if session.stop.is_set():
         raise Stopped
     own = [
-        [look for n, look in zip(groups, looks, strict=True) if n == group and look] for group in range(len(tallies))
+        [look for n, look in zip(groups, looks, strict=True) if n == group and look]
+        for group in range(len(request_groups))
     ]
-    return [_of_group(tally, own[n], before.get(n)) for n, tally in enumerate(tallies)]
+    return [_of_group(request_group, own[n], before.get(n)) for n, request_group in enumerate(request_groups)]
 
 
-def _of_group(tally: Tally, looks: Sequence[tuple[Read, int | None]], prefix_tokens: int | None) -> Known:
+def _of_group(
+    request_group: RequestGroup, looks: Sequence[tuple[Read, int | None]], prefix_tokens: int | None
+) -> SampledGroup:
     size = sum(read.size for read, _ in looks) or 1
-    return Known(
-        tally=tally,
+    return SampledGroup(
+        request_group=request_group,
         points=tuple(Counted(read.size, tokens) for read, tokens in looks if tokens is not None),
         prefix_tokens=prefix_tokens,
         look=looked([read.params for read, _ in looks]),
@@ -87,7 +90,7 @@ def _of_group(tally: Tally, looks: Sequence[tuple[Read, int | None]], prefix_tok
     )
 
 
-def _looker(path: Path, asking: "_Asking | None") -> Callable[[Sampled], tuple[Read, int | None] | None]:
+def _poller(path: Path, asking: "_Asking | None") -> Callable[[Sampled], tuple[Read, int | None] | None]:
     def look(one: Sampled) -> tuple[Read, int | None] | None:
         read = read_sampled(path, one)
         return None if read is None else (read, asking.tokens(read.body) if asking else None)
@@ -95,9 +98,11 @@ def _looker(path: Path, asking: "_Asking | None") -> Callable[[Sampled], tuple[R
     return look
 
 
-def _prefix_looker(path: Path, asking: "_Asking | None") -> Callable[[Tally], int | None]:
-    def look(tally: Tally) -> int | None:
-        read = next((read for of in tally.strata for one in of.sampled[:1] if (read := read_sampled(path, one))), None)
+def _prefix_looker(path: Path, asking: "_Asking | None") -> Callable[[RequestGroup], int | None]:
+    def look(request_group: RequestGroup) -> int | None:
+        read = next(
+            (read for of in request_group.strata for one in of.sampled[:1] if (read := read_sampled(path, one))), None
+        )
         if read is None or asking is None:
             return None
         whole, alone = map(asking.tokens, prefix_bodies(read.params))
@@ -106,26 +111,26 @@ def _prefix_looker(path: Path, asking: "_Asking | None") -> Callable[[Tally], in
     return look
 
 
-def _answers(tools: LightEquipment, shape: str, job: Job | None) -> Iterator[Answered]:
+def _answers(session: ReadSession, shape: str, job: Job | None) -> Iterator[Answered]:
     """Of earlier rounds that are like this one, in whatever job; a ledger that nobody has made yet has none."""
-    if tools.ledger.revision != HEAD:
+    if session.ledger.revision != HEAD:
         return
-    for one in tools.ledger.jobs():
+    for one in session.ledger.jobs():
         is_own = job is not None and one.id == job.id
         like = {r.number for r in one.rounds if is_own or (shape and r.shape == shape)}
         if not like:
             continue
-        rounds = {batch.id: batch.round for batch in tools.ledger.batches(one)}
-        for batch_id, spent in tools.ledger.spent(one).items():
-            for of in spent if rounds[batch_id] in like else ():
+        rounds = {batch.id: batch.round for batch in session.ledger.batches(one)}
+        for batch_id, usage_totals in session.ledger.usage_totals(one).items():
+            for of in usage_totals if rounds[batch_id] in like else ():
                 yield Answered(model=of.model, requests=of.requests, output_tokens=of.usage.output_tokens)
 
 
 class _Asking:
     """Counts by the API, from several threads, until something says that it is no use. `why`: what said so, and when."""
 
-    def __init__(self, tools: LightEquipment, transport: "Transport", settings: Settings) -> None:
-        self._tools = tools
+    def __init__(self, session: ReadSession, transport: "Transport", settings: Settings) -> None:
+        self._session = session
         self._transport = transport
         self._settings = settings
         self._refused = 0
@@ -135,7 +140,7 @@ class _Asking:
     def tokens(self, body: bytes) -> int | None:
         """None where it could not be counted."""
         for is_last in (False, True):
-            if self._is_over or self._tools.stop.is_set():
+            if self._is_over or self._session.stop.is_set():
                 return None
             try:
                 return self._transport.count_tokens(
@@ -161,7 +166,7 @@ class _Asking:
         else:
             pause = timedelta(seconds=failure.retry_after or PAUSE_SECONDS)
             with suppress(Stopped):
-                self._tools.clock.wait_until(self._tools.now() + pause, self._tools.stop)
+                self._session.clock.wait_until(self._session.now() + pause, self._session.stop)
 
     def _end(self, why: str) -> None:
         self.why = self.why if self._is_over else why

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from batchctl.domain.model import Batch, Job, Mark, State
-from batchctl.engine.session import LightEquipment
+from batchctl.domain.model import Batch, Job, OutcomeCode, State
+from batchctl.engine.session import ReadSession
 from batchctl.requests.request_file import LinesInOrder, request_file
 from batchctl.results.merging import replaces
 from batchctl.results.receive import Answers
@@ -30,30 +30,30 @@ class Source:
     position: int
 
     @property
-    def mark(self) -> Mark:
-        return Mark(self.batch.mark(self.position))
+    def code(self) -> OutcomeCode:
+        return OutcomeCode(self.batch.code(self.position))
 
 
 class OpenBatch:
     """A batch with its answers, if it has any, and its request lines, if they are asked for."""
 
-    def __init__(self, tools: LightEquipment, job: Job, batch: Batch) -> None:
+    def __init__(self, session: ReadSession, job: Job, batch: Batch) -> None:
         self.batch = batch
-        self._tools = tools
+        self._session = session
         self._job = job
         self._lines: LinesInOrder | None = None
         self.has_requests = job.has_requests
         self.answers: Answers | None = None
         if batch.state is State.FETCHED:
-            self.answers = Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch)
+            self.answers = Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
 
-    def mark(self, position: int) -> int:
-        return self.answers.marks[position] if self.answers else Mark.UNANSWERED
+    def code(self, position: int) -> int:
+        return self.answers.codes[position] if self.answers else OutcomeCode.UNANSWERED
 
     def request_line(self, position: int) -> bytes:
         """Ask by rising position only, and where the job has its requests."""
         if self._lines is None:
-            self._lines = LinesInOrder(request_file(self._tools.workspace, self._job, self.batch.round), self.batch)
+            self._lines = LinesInOrder(request_file(self._session.workspace, self._job, self.batch.round), self.batch)
         return self._lines.line(position)
 
     def close(self) -> None:
@@ -70,8 +70,8 @@ class Latest:
         self.count = first.batch.count
         self.origin = first.batch.cut.first
         self.has_requests = first.has_requests
-        nothing = Mark.IN_NO_BATCH if first.batch.is_unattached else Mark.UNANSWERED
-        self.marks = bytearray(first.answers.marks) if first.answers else bytearray([nothing]) * self.count
+        nothing = OutcomeCode.IN_NO_BATCH if first.batch.is_unattached else OutcomeCode.UNANSWERED
+        self.codes = bytearray(first.answers.codes) if first.answers else bytearray([nothing]) * self.count
         self._answered_by: dict[int, Source] = {}
         self._sent_by: dict[int, Source] = {}
 
@@ -79,11 +79,11 @@ class Latest:
         """A later round's word."""
         position = origin - self.origin
         self._sent_by[position] = source
-        if self.marks[position] == Mark.IN_NO_BATCH:
-            self.marks[position] = Mark.UNANSWERED
-        mark = source.mark
-        if replaces(mark, Mark(self.marks[position])):
-            self.marks[position] = mark
+        if self.codes[position] == OutcomeCode.IN_NO_BATCH:
+            self.codes[position] = OutcomeCode.UNANSWERED
+        code = source.code
+        if replaces(code, OutcomeCode(self.codes[position])):
+            self.codes[position] = code
             self._answered_by[position] = source
 
     def answer(self, position: int) -> Source:
@@ -109,14 +109,14 @@ class Latest:
             for position in later[bisect_left(later, first) : bisect_left(later, end)]:
                 lines[position - first] = self.answer_line(position)
             at = -1
-            while (at := self.marks.find(Mark.UNREADABLE, max(first, at + 1), end)) >= 0:
+            while (at := self.codes.find(OutcomeCode.UNREADABLE, max(first, at + 1), end)) >= 0:
                 lines[at - first] = b""
             if found := list(filter(None, lines)):
                 yield found
 
     def answers_of_later_rounds(self) -> Iterator[tuple[int, bytes]]:
         """The positions whose answer is not the first round's, with that answer's line, where it can be read."""
-        for position in (p for p in sorted(self._answered_by) if self.marks[p] != Mark.UNREADABLE):
+        for position in (p for p in sorted(self._answered_by) if self.codes[p] != OutcomeCode.UNREADABLE):
             yield position, self.answer_line(position)
 
     def request_line(self, position: int) -> bytes:
@@ -134,16 +134,16 @@ def reading_order(batches: Sequence[Batch], lines: Numbers) -> list[Batch]:
     return sorted((b for b in batches if b.round == 1), key=lambda b: lines.run(b.cut.first, 1)[0])
 
 
-def latest(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
+def latest(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
     """Round 1, batch by batch. What is given is good until the next is asked for."""
     with contextlib.ExitStack() as stack:
         # Without requests there are no lines: what lies there is of an input whose way here was stopped.
-        lines = Numbers(tools.workspace.lines(job.name) if job.has_requests else None, base=1)
+        lines = Numbers(session.workspace.lines(job.name) if job.has_requests else None, base=1)
         stack.callback(lines.close)
-        later = [_LaterRound(tools, job, r.number, batches) for r in job.rounds[1:]]
+        later = [_LaterRound(session, job, r.number, batches) for r in job.rounds[1:]]
         for one in later:
             stack.callback(one.close)
-        for first in _opened_ahead(reading_order(batches, lines), partial(OpenBatch, tools, job)):
+        for first in _opened_ahead(reading_order(batches, lines), partial(OpenBatch, session, job)):
             found = Latest(first, lines.run(first.batch.cut.first, first.batch.count))
             for one in later:
                 one.hand_over(found)
@@ -170,18 +170,18 @@ def _opened_ahead(batches: Sequence[Batch], opened: Callable[[Batch], OpenBatch]
 class _LaterRound:
     """The requests of a retry, in the order in which those of round 1 are read."""
 
-    def __init__(self, tools: LightEquipment, job: Job, number: int, batches: Sequence[Batch]) -> None:
+    def __init__(self, session: ReadSession, job: Job, number: int, batches: Sequence[Batch]) -> None:
         self._opened: list[OpenBatch] = []
         stored = next(r.request_file for r in job.rounds if r.number == number)
-        self._numbers = Numbers(tools.workspace.origins(tools.workspace.resolve(stored)))
-        self._tools = tools
+        self._numbers = Numbers(session.workspace.origins(session.workspace.resolve(stored)))
+        self._session = session
         self._job = job
         self._sources = self._all([b for b in batches if b.round == number])
         self._next = next(self._sources, None)
 
     def _all(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Source]]:
         for batch in batches:
-            opened = OpenBatch(self._tools, self._job, batch)
+            opened = OpenBatch(self._session, self._job, batch)
             self._opened.append(opened)
             origins = self._numbers.run(batch.cut.first, batch.count)
             for position, origin in enumerate(origins):

@@ -11,7 +11,7 @@ from pathlib import Path
 from batchctl.domain.answers import AfterRead, after_read, is_about_account
 from batchctl.domain.errors import ApiFailure, Stopped
 from batchctl.domain.groups import Sampled
-from batchctl.domain.model import Batch, Headers, Job, Mark
+from batchctl.domain.model import Batch, Headers, Job, OutcomeCode
 from batchctl.engine.evidence import (
     ENOUGH,
     NOT_COUNTED,
@@ -26,7 +26,7 @@ from batchctl.engine.evidence import (
     read_answer,
     spread,
 )
-from batchctl.engine.session import AskingEquipment
+from batchctl.engine.session import ApiSession
 from batchctl.requests.request_file import request_file, starts_of_range
 from batchctl.requests.sampling import body_to_count, read_sampled
 from batchctl.results.lines import message_of
@@ -40,7 +40,7 @@ MOST_READ = 5_000
 NOT_THERE = frozenset({404, 405, 410, 501})
 
 
-def hold_against_requests(tools: AskingEquipment, job: Job, batch: Batch, answers: Answers) -> Evidence:
+def hold_against_requests(session: ApiSession, job: Job, batch: Batch, answers: Answers) -> Evidence:
     """Compare up to 20 answers of a batch with the requests of its cut: input tokens and model.
 
     `answers`: the verified results of the batch, by the positions of its cut. Asks for at most 40 counts, and for one model
@@ -49,16 +49,16 @@ def hold_against_requests(tools: AskingEquipment, job: Job, batch: Batch, answer
     Raises ApiFailure where a later call may bring another answer, or the account is the cause; AccountProblem where there is
     no key; InputProblem where the requests are no longer those that were planned; DiskProblem; Stopped.
     """
-    succeeded = [position for position, mark in enumerate(answers.marks) if Mark(mark).is_success]
+    succeeded = [position for position, code in enumerate(answers.codes) if OutcomeCode(code).is_success]
     # A result of a type that is newer than this program may hold an answer that cannot be read.
-    unknown = answers.marks.count(Mark.UNKNOWN) + answers.marks.count(Mark.UNREADABLE)
-    counting = _Counting(tools, job, batch, answers)
+    unknown = answers.codes.count(OutcomeCode.UNKNOWN) + answers.codes.count(OutcomeCode.UNREADABLE)
+    counting = _Counting(session, job, batch, answers)
     if unknown:
         counting.obstacles["results of a type that is not known"] = unknown
     if succeeded:
         counting.compare(succeeded)
     holding = len(succeeded) + unknown
-    return judge(counting.comparisons, _resolver(tools), succeeded=holding, why_not=counting.why_not(holding))
+    return judge(counting.comparisons, _resolver(session), succeeded=holding, why_not=counting.why_not(holding))
 
 
 class _NoCounting(Exception):
@@ -68,10 +68,10 @@ class _NoCounting(Exception):
 class _Counting:
     """Counts requests of a batch beside their answers; `obstacles`: what keeps how many of them from being compared."""
 
-    def __init__(self, tools: AskingEquipment, job: Job, batch: Batch, answers: Answers) -> None:
+    def __init__(self, session: ApiSession, job: Job, batch: Batch, answers: Answers) -> None:
         self.comparisons: list[Comparison] = []
         self.obstacles: Counter[str] = Counter()
-        self._tools = tools
+        self._session = session
         self._job = job
         self._batch = batch
         # Of batches that were made elsewhere nobody knows more than a person said of the job.
@@ -83,12 +83,12 @@ class _Counting:
 
     def compare(self, positions: list[int]) -> None:
         """Compare as many of these requests as are enough, spread over all of them."""
-        path = request_file(self._tools.workspace, self._job, self._batch.round)
+        path = request_file(self._session.workspace, self._job, self._batch.round)
         starts = starts_of_range(path, self._batch)
         for number in islice(spread(len(positions)), MOST_READ):
             if len(self.comparisons) == ENOUGH or self._tries == MOST_TRIES:
                 return
-            if self._tools.stop.is_set():
+            if self._session.stop.is_set():
                 raise Stopped
             position = positions[number]
             first, end = starts[position], starts[position + 1] - 1
@@ -129,7 +129,7 @@ class _Counting:
     def _counted(self, body: bytes, headers: Headers) -> int:
         self._tries += 1
         try:
-            return self._tools.transport.count_tokens(body, api_version=headers.api_version, betas=headers.betas)
+            return self._session.transport.count_tokens(body, api_version=headers.api_version, betas=headers.betas)
         except ApiFailure as failure:
             if not _is_final(failure):
                 raise
@@ -139,11 +139,11 @@ class _Counting:
             raise NotComparable("requests that the API does not count") from failure
 
 
-def _resolver(tools: AskingEquipment) -> Resolve:
+def _resolver(session: ApiSession) -> Resolve:
     @cache
     def resolve(name: str) -> str | None:
         try:
-            return tools.transport.model(name).id
+            return session.transport.model(name).id
         except ApiFailure as failure:
             if not _is_final(failure):
                 raise

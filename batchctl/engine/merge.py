@@ -9,11 +9,11 @@ from batchctl.api.secrets import scrubber
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Merging
 from batchctl.domain.job_report import SAMPLES, joined
-from batchctl.domain.model import Batch, FailureClass, Failures, Job, Mark, Merged, Outcome, State
-from batchctl.domain.outcomes import CLASS_OF_MARK, ToldApart
+from batchctl.domain.model import Batch, FailureClass, Failures, Job, Merged, Outcome, OutcomeCode, State
+from batchctl.domain.outcomes import CLASS_OF_CODE, ToldApart
 from batchctl.engine.costs import total
 from batchctl.engine.latest import Latest, latest
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.requests.request_file import custom_id_of
 from batchctl.results.merged import Unsuccessful, error_line, in_line_order, left_out_lines
 from batchctl.results.merging import counted, without_plain_success
@@ -35,37 +35,37 @@ class Output:
     force: bool = False
 
 
-def hold(tools: Equipment, job: Job, output: Output) -> None:
+def hold(session: Session, job: Job, output: Output) -> None:
     """Raises Refused where one of the files may not be written: before anything is sent or downloaded for it."""
     precious = []
     if job.has_requests:
-        precious = [*(tools.workspace.resolve(r.request_file) for r in job.rounds), Path(job.input_path)]
-    written = Written(tools.workspace.outputs(job.name))
+        precious = [*(session.workspace.resolve(r.request_file) for r in job.rounds), Path(job.input_path)]
+    written = Written(session.workspace.outputs(job.name))
     for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
         refuse_to_replace(path, written, precious, force=output.force)
 
 
-def merge(tools: Equipment, job: Job, output: Output) -> Merged:
+def merge(session: Session, job: Job, output: Output) -> Merged:
     """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
-    batches = tools.ledger.batches(job)
-    hold(tools, job, output)
-    remembered = Written(tools.workspace.outputs(job.name))
-    written = _Merge(tools, job, batches)
+    batches = session.ledger.batches(job)
+    hold(session, job, output)
+    remembered = Written(session.workspace.outputs(job.name))
+    written = _Merge(session, job, batches)
     with output_file(output.errors, remembered) as errors, results_file(output.results, remembered) as results:
-        left_out = left_out_lines(tools.workspace.left_out(job.name)) if job.left_out else ()
+        left_out = left_out_lines(session.workspace.left_out(job.name)) if job.left_out else ()
         for failed in in_line_order(written.run(results.write), left_out):
             errors.write(error_line(failed))
-    merged = written.counts(tools)
-    tools.ledger.record_merged(job, merged)
+    merged = written.counts(session)
+    session.ledger.record_merged(job, merged)
     return merged
 
 
 class _Merge:
-    def __init__(self, tools: Equipment, job: Job, batches: Sequence[Batch]) -> None:
-        self._tools = tools
+    def __init__(self, session: Session, job: Job, batches: Sequence[Batch]) -> None:
+        self._session = session
         self._job = job
         self._batches = batches
-        self._marks: Counter[Mark] = Counter()
+        self._codes: Counter[OutcomeCode] = Counter()
         self._told_apart = ToldApart()
         self._failures: dict[tuple[str, str], list[Unsuccessful]] = {}
         self._failed: Counter[tuple[str, str]] = Counter()
@@ -73,15 +73,15 @@ class _Merge:
     def run(self, write: Callable[[bytes], object]) -> Iterator[Unsuccessful]:
         done, scrubbed = 0, scrubber()
         removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
-        for found in latest(self._tools, self._job, self._batches):
-            self._marks.update({Mark(code): n for code, n in Counter(found.marks).items()})
+        for found in latest(self._session, self._job, self._batches):
+            self._codes.update({OutcomeCode(code): n for code, n in Counter(found.codes).items()})
             write_answers(found, write)
             why = REMOVED if found.origin in removed else NO_RESULT if found.has_requests else NOT_KNOWN
             for failed in _unsuccessful(found, why, scrubbed):
                 self._note(failed)
                 yield failed
             done += found.count
-            self._tools.tell(Merging(done, self._job.count))
+            self._session.emit(Merging(done, self._job.count))
 
     def _note(self, failed: Unsuccessful) -> None:
         kind = (self._told_apart(failed.error_type), failed.failure_class)
@@ -90,11 +90,11 @@ class _Merge:
         if not samples or (failed.custom_id and len(samples) < SAMPLES):
             samples.append(failed)
 
-    def counts(self, tools: Equipment) -> Merged:
+    def counts(self, session: Session) -> Merged:
         fetched = sum(b.state is State.FETCHED for b in self._batches)
         failures = joined([_failures(kind[0], samples, self._failed[kind]) for kind, samples in self._failures.items()])
-        cost = total(tools, self._job, self._batches)
-        return Merged(at=tools.now(), batches=fetched, failures=failures, cost=cost, **counted(self._marks))
+        cost = total(session, self._job, self._batches)
+        return Merged(at=session.now(), batches=fetched, failures=failures, cost=cost, **counted(self._codes))
 
 
 def _failures(error_type: str, samples: Sequence[Unsuccessful], count: int) -> Failures:
@@ -118,14 +118,18 @@ def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
 
 
 def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> Iterator[Unsuccessful]:
-    for position in without_plain_success(found.marks):
-        mark = Mark(found.marks[position])
-        if mark.is_success:
+    for position in without_plain_success(found.codes):
+        code = OutcomeCode(found.codes[position])
+        if code.is_success:
             continue
-        if mark is Mark.IN_NO_BATCH:
+        if code is OutcomeCode.IN_NO_BATCH:
             yield _unanswered(found, position, IN_NO_BATCH, error_type="in_no_batch")
         else:
-            yield _unanswered(found, position, why) if mark is Mark.UNANSWERED else _failed(found, position, scrubbed)
+            yield (
+                _unanswered(found, position, why)
+                if code is OutcomeCode.UNANSWERED
+                else _failed(found, position, scrubbed)
+            )
 
 
 def _unanswered(found: Latest, position: int, why: str, *, error_type: str = "unanswered") -> Unsuccessful:
@@ -160,7 +164,7 @@ def _failed(found: Latest, position: int, scrubbed: Callable[[str], str]) -> Uns
         custom_id=custom_id.decode() or _custom_id(found, position),
         round=source.batch.batch.round,
         outcome=reading.outcome.value,
-        failure_class=CLASS_OF_MARK[reading.mark].value,
+        failure_class=CLASS_OF_CODE[reading.code].value,
         error_type=scrubbed(reading.error_type),
         message=scrubbed(reading.message),
     )

@@ -14,7 +14,7 @@ from batchctl.domain.events import ModelDeprecated
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.model import Settings
 from batchctl.domain.scan import Depth
-from batchctl.engine.session import AskingEquipment, LightEquipment
+from batchctl.engine.session import ApiSession, ReadSession
 from batchctl.store.model_catalog import read_catalog, write_catalog
 
 NOT_TOLD = (ApiFailure, AccountProblem, ServiceProblem)
@@ -26,12 +26,12 @@ MOST_ASKED = 20
 class Models:
     """What is known of the models, and the judge of requests. `why_not` says why one was not judged; empty for all."""
 
-    def __init__(self, tools: LightEquipment, settings: Settings, depth: Depth) -> None:
-        self._tools = tools
+    def __init__(self, session: ReadSession, settings: Settings, depth: Depth) -> None:
+        self._session = session
         self._betas = settings.betas
         # Whoever says that the API is newer than this program is believed.
         self._only_warns = depth is Depth.ENVELOPE
-        self._now = tools.now()
+        self._now = session.now()
         self._asked = 0
         self._told: set[str] = set()
         self.why_not = ""
@@ -42,32 +42,32 @@ class Models:
         """What was learned on the way, for who asks next. A disk that does not take it stops nothing."""
         if self._asked and self._catalog is not None:
             with contextlib.suppress(DiskProblem):
-                write_catalog(self._tools.workspace.models, self._catalog)
+                write_catalog(self._session.workspace.models, self._catalog)
 
     def _known(self) -> Catalog | None:
-        tools = self._tools
-        kept = read_catalog(tools.workspace.models)
-        if kept is not None and not kept.is_fresh(_api(tools.base_url), self._now):
+        session = self._session
+        kept = read_catalog(session.workspace.models)
+        if kept is not None and not kept.is_fresh(_api(session.base_url), self._now):
             kept = None
-        if not isinstance(tools, AskingEquipment):
+        if not isinstance(session, ApiSession):
             self.why_not = "" if kept else NO_LIST
             return kept
         try:
             if kept is not None:
                 # Of this URL; whether of this account, the first answer tells.
-                tools.server.meet()
-                if kept.is_fresh(_api(tools.base_url, tools.server.account.named), self._now):
+                session.server.meet()
+                if kept.is_fresh(_api(session.base_url, session.server.account.named), self._now):
                     return kept
-            return self._ask(tools)
+            return self._ask(session)
         except NOT_TOLD as problem:
             self.why_not = _said(problem)
             return None
 
-    def _ask(self, tools: AskingEquipment) -> Catalog:
-        found = tools.transport.models()
+    def _ask(self, session: ApiSession) -> Catalog:
+        found = session.transport.models()
         self._asked += 1
         return Catalog(
-            api=_api(tools.base_url, found.account),
+            api=_api(session.base_url, found.account),
             asked_at=self._now,
             models={model.id: model for model in found.models},
         )
@@ -88,14 +88,14 @@ class Models:
 
     def _by_alias(self, catalog: Catalog, name: str) -> Model | None:
         """A name that the list does not have is asked for by itself. None where it is unknown, or cannot be asked for."""
-        tools = self._tools
-        if not isinstance(tools, AskingEquipment) or self._asked > MOST_ASKED:
+        session = self._session
+        if not isinstance(session, ApiSession) or self._asked > MOST_ASKED:
             if name not in catalog.unknown:
                 self.why_not = f"{name} is not in the list, and was not asked for"
             return None
         self._asked += 1
         try:
-            model = tools.transport.model(name)
+            model = session.transport.model(name)
         except NOT_TOLD as problem:
             if isinstance(problem, ApiFailure) and problem.status == 404:
                 self._catalog = replace(catalog, unknown=catalog.unknown | {name})
@@ -108,7 +108,7 @@ class Models:
     def _tell_of_end(self, model: Model) -> None:
         if model.lifecycle == DEPRECATED and model.id not in self._told:
             self._told.add(model.id)
-            self._tools.tell(ModelDeprecated(model.id, model.retires_at))
+            self._session.emit(ModelDeprecated(model.id, model.retires_at))
 
 
 def _api(base_url: str, account: str = "") -> str:

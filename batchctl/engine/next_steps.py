@@ -18,9 +18,9 @@ PUT_BACK = timedelta(minutes=1)
 
 class Arrow(StrEnum):
     SEND = "a, b"
-    LOOK = "c"
+    POLL = "c"
     DOWNLOAD = "d"
-    SETTLE = "e"
+    RECONCILE = "e"
     CANCEL = "cancel"
 
 
@@ -34,7 +34,7 @@ class Snapshot:
     job: Job
     batches: tuple[Batch, ...]
     busy_counts: frozenset[int] = frozenset()
-    look_due: datetime | None = None
+    poll_due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class Reconcile:
     """Find out which of these doubts the API has."""
 
     batches: tuple[Batch, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Poll:
     batches: tuple[Batch, ...]
 
 
@@ -70,21 +70,21 @@ class WaitUntil:
     why: str
 
 
-Step = Send | Settle | Look | Download | Cancel | WaitUntil
+Step = Send | Reconcile | Poll | Download | Cancel | WaitUntil
 
 
 def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[Step, ...]:
     """The steps that can be taken now, all at once; a single `WaitUntil` when there is only waiting; empty when done."""
-    doubts = _doubts(snapshot, allowed)
-    settle = tuple(b for b in doubts if b.count not in _counts_being_sent(snapshot))
+    unconfirmed_batches = _unconfirmed_batches(snapshot, allowed)
+    settle = tuple(b for b in unconfirmed_batches if b.count not in _counts_being_sent(snapshot))
     if any(_is_due(b, now) for b in settle):
         # All of them together: one left out would leave its batch to be taken for a stranger's. And alone in its wave: a
         # create of ours in flight would look like a candidate.
-        return (Settle(settle),)
+        return (Reconcile(settle),)
     steps: list[Step] = [
         *(Send(b) for b in _sendable(snapshot, allowed, now)),
         *(Cancel(b) for b in _cancelable(snapshot, allowed) if _is_due(b, now)),
-        *_looks(snapshot, allowed, now),
+        *_polls(snapshot, allowed, now),
         *(Download(b) for b in _downloadable(snapshot, allowed) if _is_due(b, now)),
     ]
     return tuple(steps) or _waits(snapshot, allowed, now)
@@ -95,7 +95,7 @@ def is_all_else_done(job: Job, batches: Iterable[Batch], allowed: frozenset[Arro
     if not {Arrow.SEND, Arrow.CANCEL} & allowed:
         return False
     moving: set[State] = {State.PLANNED} if _may_send(job, allowed) else set()
-    moving |= {State.IN_PROGRESS, State.CANCELING} if Arrow.LOOK in allowed else set()
+    moving |= {State.IN_PROGRESS, State.CANCELING} if Arrow.POLL in allowed else set()
     moving |= {State.ENDED} if Arrow.DOWNLOAD in allowed else set()
     return not any(b.state in moving and not b.held and not b.is_removed and not b.is_lost(now) for b in batches)
 
@@ -114,8 +114,8 @@ def _is_due(batch: Batch, now: datetime) -> bool:
     return has_passed(batch.not_before, batch.put_off_at, now)
 
 
-def _doubts(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
-    if Arrow.SETTLE not in allowed:
+def _unconfirmed_batches(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
+    if Arrow.RECONCILE not in allowed:
         return []
     return [b for b in snapshot.batches if b.state is State.SUBMITTING and b.claim is None]
 
@@ -141,19 +141,19 @@ def _cancelable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
     if Arrow.CANCEL not in allowed or snapshot.job.canceled_at is None:
         return []
     # What may be somebody else's is not canceled: that cannot be taken back.
-    return [b for b in snapshot.batches if b.state is State.IN_PROGRESS and not b.is_guess]
+    return [b for b in snapshot.batches if b.state is State.IN_PROGRESS and not b.is_provisional]
 
 
-def _looks(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Look]:
+def _polls(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Poll]:
     running = tuple(b for b in snapshot.batches if b.is_running)
-    is_due = snapshot.look_due is None or snapshot.look_due <= now
-    return [Look(running)] if _may_look(snapshot, allowed) and running and is_due else []
+    is_due = snapshot.poll_due is None or snapshot.poll_due <= now
+    return [Poll(running)] if _may_poll(snapshot, allowed) and running and is_due else []
 
 
-def _may_look(snapshot: Snapshot, allowed: frozenset[Arrow]) -> bool:
+def _may_poll(snapshot: Snapshot, allowed: frozenset[Arrow]) -> bool:
     """Who sends into a full queue looks, too: as batches end there is room for the next."""
     is_queued = snapshot.job.window is not None and any(b.state is State.PLANNED for b in snapshot.batches)
-    return Arrow.LOOK in allowed or (_may_send(snapshot.job, allowed) and is_queued)
+    return Arrow.POLL in allowed or (_may_send(snapshot.job, allowed) and is_queued)
 
 
 def _downloadable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
@@ -173,7 +173,7 @@ def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) ->
     job = snapshot.job
     if not {Arrow.SEND, Arrow.CANCEL} & allowed:
         return
-    for batch in _doubts(snapshot, allowed):
+    for batch in _unconfirmed_batches(snapshot, allowed):
         yield WaitUntil(_later(batch.not_before, now), batch.note or "unconfirmed: looking whether the API has it")
     for batch in snapshot.batches:
         if batch.state is State.PLANNED and batch.claim is None and _may_send(job, allowed):
@@ -195,8 +195,8 @@ def _queue_is_full(job: Job) -> str:
 
 
 def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
-    if _may_look(snapshot, allowed) and any(b.is_running and not b.is_lost(now) for b in snapshot.batches):
-        yield WaitUntil(_later(snapshot.look_due, now), _why_looking(snapshot, allowed))
+    if _may_poll(snapshot, allowed) and any(b.is_running and not b.is_lost(now) for b in snapshot.batches):
+        yield WaitUntil(_later(snapshot.poll_due, now), _why_polling(snapshot, allowed))
     for batch in (b for b in _cancelable(snapshot, allowed) if not b.is_lost(now)):
         yield WaitUntil(_later(batch.not_before, now), batch.note)
     if Arrow.DOWNLOAD not in allowed:
@@ -208,10 +208,12 @@ def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -
             yield WaitUntil(_later(batch.not_before, now), batch.note)
 
 
-def _why_looking(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
-    if Arrow.LOOK not in allowed:
+def _why_polling(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
+    if Arrow.POLL not in allowed:
         return _queue_is_full(snapshot.job)
-    guess = next((b.message_batch_id for b in snapshot.batches if b.state is State.IN_PROGRESS and b.is_guess), None)
+    guess = next(
+        (b.message_batch_id for b in snapshot.batches if b.state is State.IN_PROGRESS and b.is_provisional), None
+    )
     if Arrow.CANCEL not in allowed or guess is None:
         return "batches are in progress"
     return (

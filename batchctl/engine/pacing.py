@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.model import Batch, Job, State
 
-FIRST_LOOK_SECONDS = 10.0
-LAST_LOOK_SECONDS = 60.0
+FIRST_POLL_SECONDS = 10.0
+LAST_POLL_SECONDS = 60.0
 LATE_AFTER_SECONDS = 3600.0
-LATE_LOOK_SECONDS = 180.0
+LATE_POLL_SECONDS = 180.0
 BACKOFF_SECONDS = 60.0
 # Growth ends long before: a power of a job that waits for days does not fit into a float.
 MOST_DOUBLINGS = 20
@@ -19,15 +19,15 @@ GIVE_UP_AFTER = 6
 READ_AGAIN = 2
 
 
-def look_pause(looks: int, watched: float, hint: float | None, draw: float) -> float:
+def poll_pause(looks: int, watched: float, hint: float | None, draw: float) -> float:
     """Seconds until the next look: the server's `retry-after` if it gave one, else 10 s growing to 60 s.
 
     `watched`: seconds since the first look. After the first hour none comes within three minutes, whatever was said: what
     takes long may take a day.
     """
-    base = hint or min(LAST_LOOK_SECONDS, FIRST_LOOK_SECONDS * 1.4 ** min(looks, MOST_DOUBLINGS))
+    base = hint or min(LAST_POLL_SECONDS, FIRST_POLL_SECONDS * 1.4 ** min(looks, MOST_DOUBLINGS))
     if watched >= LATE_AFTER_SECONDS:
-        base = max(base, LATE_LOOK_SECONDS)
+        base = max(base, LATE_POLL_SECONDS)
     return base * (1.0 + 0.1 * draw)
 
 

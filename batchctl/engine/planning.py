@@ -27,11 +27,11 @@ from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth, Problem, Scan
 from batchctl.engine.models import Models
 from batchctl.engine.reading import plain_file, progress
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import Original, lay_cached
 from batchctl.requests.check import Order, repeated_lines, scan
 from batchctl.requests.cuts import CleanCopy
-from batchctl.requests.group import tallied
+from batchctl.requests.group import group_requests
 from batchctl.requests.inputs import STDIN, absolute, input_name, keep, stat
 from batchctl.requests.problems import ProblemFile
 from batchctl.store.local import place, replacing, share
@@ -61,7 +61,7 @@ class Input:
 class Planner:
     def __init__(
         self,
-        tools: LightEquipment,
+        session: ReadSession,
         settings: Settings,
         *,
         skip_bad: bool | None,
@@ -69,7 +69,7 @@ class Planner:
         models: Models | None = None,
     ) -> None:
         """`skip_bad`: None where it cannot be asked for. `models`: what requests name is held against them; None: it is not."""
-        self._tools = tools
+        self._session = session
         self._settings = settings
         self._skip_bad = skip_bad
         self._depth = depth
@@ -81,9 +81,9 @@ class Planner:
         Raises InputProblem where the input has an error, after telling of all of them.
         """
         called = called or path
-        workspace = self._tools.workspace
+        workspace = self._session.workspace
         copied, cached = (workspace.temporary(f"{os.getpid()}.{what}") for what in ("input", "cached"))
-        plain = plain_file(self._tools, path, copied, stdin)
+        plain = plain_file(self._session, path, copied, stdin)
         found = stat(plain) if path == STDIN else stat(Path(path))
         # A list of our own: another process may check an input of the same name.
         problems = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
@@ -102,7 +102,7 @@ class Planner:
             listed.unlink(missing_ok=True)
             if problems.path.exists():
                 share(problems.path, listed)
-            self._tools.tell(Checked(called, seen, str(listed)))
+            self._session.emit(Checked(called, seen, str(listed)))
             self._refuse(called, seen, listed)
         except BaseException as stopped:
             problems.close()
@@ -136,12 +136,12 @@ class Planner:
         found = request_file.stat()
         first = Round(
             number=1,
-            request_file=self._tools.workspace.store(request_file),
+            request_file=self._session.workspace.store(request_file),
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
             count=given.scan.count,
-            created_at=self._tools.now(),
-            shape=shape_of(given.scan.tallies),
+            created_at=self._session.now(),
+            shape=shape_of(given.scan.request_groups),
             forecast=forecast,
         )
         job = Job(
@@ -154,12 +154,12 @@ class Planner:
             line_count=given.scan.lines,
             left_out=given.scan.left_out,
             settings=self._settings,
-            created_at=self._tools.now(),
+            created_at=self._session.now(),
             max_cost=max_cost,
             rounds=(first,),
         )
         recorded = ledger.record_job(job, cuts)
-        self._tools.tell(
+        self._session.emit(
             Planned(recorded, len(cuts), given.scan.count, sum(cut.body_bytes for cut in cuts), first.number)
         )
         return recorded
@@ -170,7 +170,7 @@ class Planner:
         if given.scan.is_clean:
             yield given.plain, given.scan.cuts
             return
-        target, lines = (self._tools.workspace.temporary(f"{os.getpid()}.{what}") for what in ("clean", "lines"))
+        target, lines = (self._session.workspace.temporary(f"{os.getpid()}.{what}") for what in ("clean", "lines"))
         try:
             yield target, self._clean(given, target, lines)
         finally:
@@ -190,20 +190,20 @@ class Planner:
         ttl = self._settings.cache_system
         if not ttl:
             return None
-        tell = progress(self._tools, "copying", stat(plain).st_size)
-        caching, original = lay_cached(plain, target, ttl, self._settings.max_bytes, tell)
+        emit = progress(self._session, "copying", stat(plain).st_size)
+        caching, original = lay_cached(plain, target, ttl, self._settings.max_bytes, emit)
         for fault in sharing_faults(caching):
             problems.add(Problem(caching.first_line, "", fault))
-        self._tools.tell(CacheControlAdded(path, caching))
+        self._session.emit(CacheControlAdded(path, caching))
         return caching, original
 
     def _order(self) -> Order:
-        order = Order(settings=self._settings, scratch=self._tools.workspace.root / "tmp", depth=self._depth)
+        order = Order(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
         return replace(order, judge=self._models.faults) if self._models else order
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
         order = self._order()
-        seen, hashes = scan(plain, order, problems, progress(self._tools, "checking", stat(plain).st_size))
+        seen, hashes = scan(plain, order, problems, progress(self._session, "checking", stat(plain).st_size))
         if self._models is not None:
             self._models.keep()
             seen = replace(seen, models_unchecked=self._models.why_not)
@@ -224,7 +224,7 @@ class Planner:
                 first_problems=tuple(sorted(problems.first, key=lambda problem: problem.line)),
                 is_clean=False,
                 # The first look took them for requests like all others.
-                tallies=tallied(plain, problems.error_lines()) if self._skip_bad else (),
+                request_groups=group_requests(plain, problems.error_lines()) if self._skip_bad else (),
             )
         return seen, frozenset(repeats)
 
@@ -241,7 +241,7 @@ class Planner:
 
     def _lay_down(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
         """The request file in the job's folder, and its cuts."""
-        workspace = self._tools.workspace
+        workspace = self._session.workspace
         target = workspace.requests(name, 1)
         for left in (workspace.lines(name), workspace.left_out(name)):
             left.unlink(missing_ok=True)
@@ -261,14 +261,14 @@ class Planner:
 
     def _clean(self, given: Input, target: Path, lines: Path) -> tuple[Cut, ...]:
         """The good lines alone, to `target`, and their line numbers to `lines`."""
-        workspace = self._tools.workspace
+        workspace = self._session.workspace
         again = ProblemFile(workspace.temporary(f"{os.getpid()}.cleaning"))
         try:
             with replacing(target) as requests, replacing(lines) as numbers:
                 copy = CleanCopy(requests=requests, numbers=numbers)
                 order = replace(self._order(), repeats=given.repeats, copy=copy)
-                tell = progress(self._tools, "cleaning", stat(given.plain).st_size)
-                cleaned, _ = scan(given.plain, order, again, tell)
+                emit = progress(self._session, "cleaning", stat(given.plain).st_size)
+                cleaned, _ = scan(given.plain, order, again, emit)
         finally:
             again.close()
             again.path.unlink(missing_ok=True)

@@ -9,12 +9,12 @@ from typing import TypeVar
 from batchctl.api.client import Page, Seen
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
-from batchctl.domain.events import FieldsUnread, Looked, LookFailed
+from batchctl.domain.events import FieldsUnread, Polled, PollFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
-from batchctl.engine.pacing import backoff, look_pause
+from batchctl.engine.pacing import backoff, poll_pause
 from batchctl.engine.reconcile import is_past
 from batchctl.engine.reports import report_of
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 
 # Up to this many are asked for one by one: that answer says when to ask again, the list does not.
 RETRIEVE_UP_TO = 2
@@ -23,32 +23,32 @@ MOST_COMPLETED = 20
 Told = TypeVar("Told")
 
 
-class Looker:
+class Poller:
     """Looks, and says how long to wait for the next one. A failed look is counted and shown, never a state."""
 
-    def __init__(self, tools: Equipment) -> None:
-        self._tools = tools
-        self._looks = self._failures = 0
-        self._begun = tools.clock.monotonic()
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._polls = self._failures = 0
+        self._begun = session.clock.monotonic()
 
     def look(self, job: Job, batches: Sequence[Batch]) -> float:
         """Seconds until the next look. Raises AccountProblem, and ServiceProblem where asking again cannot help."""
         try:
-            hint = look(self._tools, job, batches)
+            hint = look(self._session, job, batches)
         except ApiFailure as failure:
             return self.failed(failure)
-        self._looks, self._failures = self._looks + 1, 0
-        if self._tools.poll is not None:
-            return self._tools.poll
-        watched = self._tools.clock.monotonic() - self._begun
-        return look_pause(self._looks, watched, hint, self._tools.clock.draw())
+        self._polls, self._failures = self._polls + 1, 0
+        if self._session.poll_seconds is not None:
+            return self._session.poll_seconds
+        watched = self._session.clock.monotonic() - self._begun
+        return poll_pause(self._polls, watched, hint, self._session.clock.draw())
 
     def failed(self, failure: ApiFailure) -> float:
         """Seconds until the next try. Raises as `look` does."""
         raise_unless_passing(failure)
         self._failures += 1
-        pause = backoff(self._failures, failure.retry_after, self._tools.clock.draw())
-        self._tools.tell(LookFailed(str(failure), self._failures, pause))
+        pause = backoff(self._failures, failure.retry_after, self._session.clock.draw())
+        self._session.emit(PollFailed(str(failure), self._failures, pause))
         return pause
 
 
@@ -66,15 +66,15 @@ def raise_unless_passing(failure: ApiFailure) -> None:
             return
 
 
-def patiently(tools: Equipment, question: Callable[[], Told]) -> Told:
+def patiently(session: Session, question: Callable[[], Told]) -> Told:
     """Asks until an answer comes. Raises Stopped, AccountProblem, and ServiceProblem where asking again cannot help."""
-    looker = Looker(tools)
+    poller = Poller(session)
     while True:
         try:
             return question()
         except ApiFailure as failure:
-            pause = looker.failed(failure)
-        if tools.clock.wait_until(tools.now() + timedelta(seconds=pause), tools.stop):
+            pause = poller.failed(failure)
+        if session.clock.wait_until(session.now() + timedelta(seconds=pause), session.stop):
             raise Stopped
 
 
@@ -92,33 +92,33 @@ def unreachable(failure: ApiFailure, hint: str) -> ServiceProblem:
     return ServiceProblem(f"the API cannot be reached: {failure}", hint=hint)
 
 
-def look(tools: Equipment, job: Job, batches: Sequence[Batch]) -> float | None:
+def look(session: Session, job: Job, batches: Sequence[Batch]) -> float | None:
     """Asks and records; gives the API's hint when to ask again. Raises ApiFailure."""
     wanted = {b.message_batch_id: b for b in batches if b.message_batch_id}
     hint: float | None = None
     found: list[tuple[Batch, MessageBatch]] = []
     if len(wanted) > RETRIEVE_UP_TO:
-        found = [(wanted[seen.id], seen) for seen in _listed(tools, wanted)]
+        found = [(wanted[seen.id], seen) for seen in _listed(session, wanted)]
     for message_batch_id in wanted.keys() - {seen.id for _, seen in found}:
-        seen = _retrieved(tools, wanted[message_batch_id], message_batch_id)
+        seen = _retrieved(session, wanted[message_batch_id], message_batch_id)
         if seen is not None:
             found.append((wanted[message_batch_id], seen.batch))
             hint = seen.retry_after or hint
-    tools.ledger.record_seen(found, tools.now())
+    session.ledger.record_seen(found, session.now())
     for _, batch in found:
-        tell_unread(tools, batch)
-    tools.tell(Looked(report_of(tools, job)))
+        emit_unread_fields(session, batch)
+    session.emit(Polled(report_of(session, job)))
     return hint
 
 
-def tell_unread(tools: Equipment, seen: MessageBatch) -> None:
+def emit_unread_fields(session: Session, seen: MessageBatch) -> None:
     """Once for each set of fields: what could not be read is not known, and is asked for again with every look."""
-    tools.server.note(seen)
-    if tools.server.is_news(seen.unread):
-        tools.tell(FieldsUnread(seen.id, seen.unread))
+    session.server.note(seen)
+    if session.server.is_news(seen.unread):
+        session.emit(FieldsUnread(seen.id, seen.unread))
 
 
-def _listed(tools: Equipment, wanted: dict[str, Batch]) -> list[MessageBatch]:
+def _listed(session: Session, wanted: dict[str, Batch]) -> list[MessageBatch]:
     """Those of `wanted` that the list shows, read no further back than the oldest of them.
 
     An entry that does not say whether the batch has ended says nothing: that batch is asked for by its id.
@@ -126,14 +126,14 @@ def _listed(tools: Equipment, wanted: dict[str, Batch]) -> list[MessageBatch]:
     times = [b.created_at for b in wanted.values()]
     oldest = min((at for at in times if at is not None), default=None) if None not in times else None
     found: dict[str, MessageBatch] = {}
-    for page in pages(tools):
+    for page in pages(session):
         found.update((b.id, b) for b in page.batches if b.id in wanted and "processing_status" not in b.unread)
         if len(found) == len(wanted) or is_past(page.batches, oldest):
             break
     return list(found.values())
 
 
-def completed(tools: Equipment, listed: Sequence[MessageBatch], known: Collection[str]) -> list[MessageBatch]:
+def completed(session: Session, listed: Sequence[MessageBatch], known: Collection[str]) -> list[MessageBatch]:
     """Entries of the list, each asked for by its id where its size cannot be read; so many at most. Raises ApiFailure."""
     left = MOST_COMPLETED
     found = []
@@ -141,17 +141,17 @@ def completed(tools: Equipment, listed: Sequence[MessageBatch], known: Collectio
         if batch.size is None and batch.id not in known and left:
             left -= 1
             with contextlib.suppress(ApiFailure):
-                batch = tools.transport.retrieve(batch.id).batch  # noqa: PLW2901 - the same batch, better known
+                batch = session.transport.retrieve(batch.id).batch  # noqa: PLW2901 - the same batch, better known
         found.append(batch)
     return found
 
 
-def pages(tools: Equipment) -> Iterator[Page]:
+def pages(session: Session) -> Iterator[Page]:
     """The API's list, newest first, read as far as pages are asked for. Raises Stopped, and as `Server.page` does."""
     after = ""
     shown: set[str] = set()
-    while not tools.stop.is_set():
-        page = tools.server.page(after)
+    while not session.stop.is_set():
+        page = session.server.page(after)
         ids = {b.id for b in page.batches}
         # A list that does not move on has no end: nothing can be said to be missing from it.
         is_stuck = bool(page.after) and ids <= shown
@@ -163,12 +163,12 @@ def pages(tools: Equipment) -> Iterator[Page]:
     raise Stopped
 
 
-def _retrieved(tools: Equipment, batch: Batch, message_batch_id: str) -> Seen | None:
+def _retrieved(session: Session, batch: Batch, message_batch_id: str) -> Seen | None:
     try:
-        return tools.transport.retrieve(message_batch_id)
+        return session.transport.retrieve(message_batch_id)
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.GONE:
             raise
         # A fresh id may answer 404 for a while, and an old one now and then: it is noted, and believed only when it stays.
-        tools.ledger.record_missing(batch, tools.now())
+        session.ledger.record_missing(batch, session.now())
         return None

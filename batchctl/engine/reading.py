@@ -6,13 +6,13 @@ from typing import BinaryIO
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Reading
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.requests.inputs import STDIN, absolute, is_spooled, spool
 
 PROGRESS_BYTES = 8 << 20
 
 
-def plain_file(tools: LightEquipment, path: str, copied: Path, stdin: BinaryIO | None) -> Path:
+def plain_file(session: ReadSession, path: str, copied: Path, stdin: BinaryIO | None) -> Path:
     """The file of an input's bytes: its own, or `copied`, where it cannot be read by range. Raises InputProblem."""
     try:
         path.encode()
@@ -24,18 +24,18 @@ def plain_file(tools: LightEquipment, path: str, copied: Path, stdin: BinaryIO |
         raise InputProblem("stdin is closed: there is nothing to read from it")
     if not is_spooled(path):
         return Path(absolute(path))
-    spool(path, copied, stdin, progress(tools, "copying", 0))
+    spool(path, copied, stdin, progress(session, "copying", 0))
     return copied
 
 
-def progress(tools: LightEquipment, what: str, total: int) -> Callable[[int], None]:
+def progress(session: ReadSession, what: str, total: int) -> Callable[[int], None]:
     """Tells of the bytes done now and then. `total`: how many there are, 0 where nobody knows."""
     last = 0
 
-    def tell(done: int) -> None:
+    def emit(done: int) -> None:
         nonlocal last
         if done - last >= PROGRESS_BYTES:
             last = done
-            tools.tell(Reading(what, done, total))
+            session.emit(Reading(what, done, total))
 
-    return tell
+    return emit

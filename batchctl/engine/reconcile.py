@@ -16,7 +16,7 @@ from batchctl.domain.model import Batch, MessageBatch, Presumed, ProcessingStatu
 
 # The list may lag behind a create, and a retrieve may answer 404 for a while (seen by users of the SDK).
 GRACE = timedelta(seconds=60)
-MIN_LOOKS = 3
+MIN_LIST_READS = 3
 # A large body takes the API longer, and a create may be committed after its connection broke: so much more for so many bytes.
 GRACE_BYTES = 60_000_000
 # Creates of one cut whose outcome is not known, after which the next needs a person. Refusals that a proxy may have made up
@@ -134,7 +134,7 @@ def has_been_sought(unconfirmed: Batch) -> bool:
     The first refusal that did not come from the API takes that one list alone.
     """
     is_first_refusal = unconfirmed.unconfirmed is Unconfirmed.REFUSED and not unconfirmed.unproven_refusals
-    return is_first_refusal or unconfirmed.looks >= MIN_LOOKS
+    return is_first_refusal or unconfirmed.looks >= MIN_LIST_READS
 
 
 def needs_person(unconfirmed: Batch) -> bool:

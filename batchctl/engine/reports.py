@@ -8,23 +8,23 @@ from pathlib import Path
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.job_report import JobReport, report
 from batchctl.domain.model import Batch, Job
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.store.line_maps import runs
 
 
-def report_of(tools: LightEquipment, job: Job) -> JobReport:
+def report_of(session: ReadSession, job: Job) -> JobReport:
     """The job as the ledger has it now."""
-    current = tools.ledger.job(job.name)
-    batches = tools.ledger.batches(current)
-    failures = tools.ledger.failures(current)
-    return report(current, batches, failures, tools.now(), in_no_batch(tools, current, batches))
+    current = session.ledger.job(job.name)
+    batches = session.ledger.batches(current)
+    failures = session.ledger.failures(current)
+    return report(current, batches, failures, session.now(), in_no_batch(session, current, batches))
 
 
-def all_jobs(tools: LightEquipment) -> list[JobReport]:
-    return [report_of(tools, job) for job in tools.ledger.jobs()]
+def all_jobs(session: ReadSession) -> list[JobReport]:
+    return [report_of(session, job) for job in session.ledger.jobs()]
 
 
-def in_no_batch(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> int:
+def in_no_batch(session: ReadSession, job: Job, batches: Sequence[Batch]) -> int:
     """How many requests of an attached job are in none of its batches, nor in a later round.
 
     Which of them a round sent is in the numbers beside its file. Where these cannot be read it counts as none of them.
@@ -33,7 +33,7 @@ def in_no_batch(tools: LightEquipment, job: Job, batches: Sequence[Batch]) -> in
     if not rest:
         return 0
     first = first_unattached(rest)
-    later = [(tools.workspace.origins(tools.workspace.resolve(r.request_file)), r.count) for r in job.rounds[1:]]
+    later = [(session.workspace.origins(session.workspace.resolve(r.request_file)), r.count) for r in job.rounds[1:]]
     sent = heapq.merge(*(_origins(path, count, first) for path, count in later))
     return sum(b.count for b in rest) - sum(1 for _ in groupby(sent))
 

@@ -13,17 +13,17 @@ from datetime import datetime, timedelta
 
 from batchctl.api.client import Body, Seen
 from batchctl.domain.answers import AfterCreate, after_create, is_proven, why_paused
-from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, DoubtProblem, ServiceProblem
-from batchctl.domain.events import BatchInDoubt, BatchNotSent, BatchSent, SendingBegun
+from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, ServiceProblem, UnconfirmedProblem
+from batchctl.domain.events import BatchNotSent, BatchSent, BatchUnconfirmed, SendingBegun
 from batchctl.domain.headers import command_for_rest
 from batchctl.domain.model import Batch, Headers, IfAbsent, Job, Unconfirmed
 from batchctl.engine.pacing import backoff, is_queue_full, under_way
-from batchctl.engine.poll import tell_unread
-from batchctl.engine.session import Equipment
+from batchctl.engine.poll import emit_unread_fields
+from batchctl.engine.session import Session
 from batchctl.requests.request_file import body_pieces, halves, request_file
 from batchctl.store.line_maps import Numbers
 
-FIRST_DOUBT_LOOK = timedelta(seconds=1)
+FIRST_RECONCILE_PAUSE = timedelta(seconds=1)
 # How often an upload asks whether its step is still its own. Claims are renewed more often than they run out.
 HOLD_CHECK_SECONDS = 20.0
 
@@ -32,145 +32,145 @@ class StepLost(BatchctlError):
     """While this process stood still, another took its step over. Its upload was broken off: nothing was created."""
 
 
-def send(tools: Equipment, job: Job, planned: Batch) -> None:
+def send(session: Session, job: Job, planned: Batch) -> None:
     """Creates one planned batch. Raises what stops the whole job: account, changed input, refused, unreachable."""
-    path = request_file(tools.workspace, job, planned.round)
-    here = tools.server
+    path = request_file(session.workspace, job, planned.round)
+    here = session.server
     # 1. The intent, on the disk before a byte leaves: from here on the batch may exist.
-    batch = tools.ledger.claim_send(
-        planned, tools.owner, tools.now(), created_after=here.newest, api=here.account.stored()
+    batch = session.ledger.claim_send(
+        planned, session.owner, session.now(), created_after=here.newest, api=here.account.stored()
     )
     if batch is None:
         return
-    tools.tell(SendingBegun(*tools.place(batch)))
-    body = Body(_while_held(tools, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
+    session.emit(SendingBegun(*session.place(batch)))
+    body = Body(_while_held(session, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
     headers = _sent_headers(job, batch)
     try:
         # 2. The generation, in the state folder: a copy of this workspace that goes on elsewhere stops here.
-        tools.place_guard.advance()
+        session.place_guard.advance()
         # 3. One POST. The API takes no idempotency key, so whatever goes wrong, it is not simply tried again.
-        seen = tools.transport.create(body, api_version=headers.api_version, betas=headers.betas)
+        seen = session.transport.create(body, api_version=headers.api_version, betas=headers.betas)
     except ApiFailure as failure:
-        _not_answered(tools, job, batch, failure)
+        _not_answered(session, job, batch, failure)
     except StepLost as lost:
-        tools.tell(BatchNotSent(*tools.place(batch), lost.message, None))
+        session.emit(BatchNotSent(*session.place(batch), lost.message, None))
     except BatchctlError as problem:
         # The body was never completed, no key was found or no certificate was trusted: the API has seen no whole request.
-        tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=None, note=problem.message)
+        session.ledger.record_not_created(batch, session.owner, session.now(), not_before=None, note=problem.message)
         if isinstance(problem, AccountProblem):
-            tools.ledger.record_pause(job, why_stopped(problem))
+            session.ledger.record_pause(job, why_stopped(problem))
         raise
     else:
         # 4. The API's name for it.
-        _created(tools, batch, seen)
+        _created(session, batch, seen)
 
 
-def _while_held(tools: Equipment, batch: Batch, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _while_held(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The pieces, as long as the step is ours. Raises StepLost, at the latest before the last of them leaves.
 
     A process that was suspended for longer than its lease comes back in the middle of this.
     """
-    checked_at = tools.clock.monotonic()
+    checked_at = session.clock.monotonic()
     waiting = b""
     for piece in pieces:
         if waiting:
             yield waiting
         waiting = piece
-        if tools.clock.monotonic() - checked_at > HOLD_CHECK_SECONDS:
-            _raise_if_lost(tools, batch)
-            checked_at = tools.clock.monotonic()
-    _raise_if_lost(tools, batch)
+        if session.clock.monotonic() - checked_at > HOLD_CHECK_SECONDS:
+            _raise_if_lost(session, batch)
+            checked_at = session.clock.monotonic()
+    _raise_if_lost(session, batch)
     yield waiting
 
 
-def _raise_if_lost(tools: Equipment, batch: Batch) -> None:
-    if not tools.ledger.is_held(batch, tools.owner):
+def _raise_if_lost(session: Session, batch: Batch) -> None:
+    if not session.ledger.is_held(batch, session.owner):
         raise StepLost("another process took it over while this one stood still; this upload was broken off")
 
 
-def _created(tools: Equipment, batch: Batch, seen: Seen) -> None:
-    tell_unread(tools, seen.batch)
-    if not tools.ledger.record_created(batch, seen.batch, tools.now()):
-        job = tools.ledger.job_of(batch)
+def _created(session: Session, batch: Batch, seen: Seen) -> None:
+    emit_unread_fields(session, seen.batch)
+    if not session.ledger.record_created(batch, seen.batch, session.now()):
+        job = session.ledger.job_of(batch)
         if seen.batch.id not in job.surplus:
-            raise DoubtProblem(
+            raise UnconfirmedProblem(
                 f"the answer to a create names {seen.batch.id}, which is another batch of this workspace",
                 hint=f"a batch was made, and nobody knows which: batchctl resolve {job.name}",
             )
-        raise DoubtProblem(
+        raise UnconfirmedProblem(
             f"{seen.batch.id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
             hint=f"batchctl resolve {job.name} --cancel {seen.batch.id}",
         )
-    _widen(tools, batch)
-    tools.tell(BatchSent(*tools.place(batch), seen.batch.id))
+    _widen(session, batch)
+    session.emit(BatchSent(*session.place(batch), seen.batch.id))
 
 
-def _widen(tools: Equipment, sent: Batch) -> None:
+def _widen(session: Session, sent: Batch) -> None:
     """The queue took more than it was known to take: one more is tried, until it refuses again."""
-    job = tools.ledger.job_of(sent)
+    job = session.ledger.job_of(sent)
     if job.window is None:
         return
-    taken = under_way(tools.ledger.batches(job))
+    taken = under_way(session.ledger.batches(job))
     if taken > job.window:
-        tools.ledger.record_window(job, taken + sent.count, tools.now())
+        session.ledger.record_window(job, taken + sent.count, session.now())
 
 
-def _not_answered(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
+def _not_answered(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
     after = after_create(failure)
     match after:
-        case AfterCreate.DOUBT:
-            _unconfirmed(tools, batch, failure, Unconfirmed.UNKNOWN)
+        case AfterCreate.UNCONFIRMED:
+            _unconfirmed(session, batch, failure, Unconfirmed.UNKNOWN)
         case AfterCreate.ACCEPTED:
-            _unconfirmed(tools, batch, failure, Unconfirmed.ACCEPTED)
+            _unconfirmed(session, batch, failure, Unconfirmed.ACCEPTED)
         case _ if not is_proven(failure):
-            _refused_elsewhere(tools, job, batch, failure, after)
+            _refused_elsewhere(session, job, batch, failure, after)
         case AfterCreate.AGAIN:
-            _again(tools, job, batch, failure)
+            _again(session, job, batch, failure)
         case AfterCreate.PAUSE | AfterCreate.HEADER:
-            tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=None, note=str(failure))
-            raise _paused(tools, job, batch, failure)
+            session.ledger.record_not_created(batch, session.owner, session.now(), not_before=None, note=str(failure))
+            raise _paused(session, job, batch, failure)
         case AfterCreate.SPLIT:
-            _split(tools, job, batch, failure)
+            _split(session, job, batch, failure)
         case AfterCreate.REFUSE:
-            refuse(tools, job, batch, str(failure))
+            refuse(session, job, batch, str(failure))
 
 
-def _unconfirmed(tools: Equipment, batch: Batch, failure: ApiFailure, why: Unconfirmed) -> None:
-    now = tools.now()
-    tools.ledger.record_unconfirmed(
-        batch, tools.owner, now, not_before=now + FIRST_DOUBT_LOOK, note=str(failure), unconfirmed=why
+def _unconfirmed(session: Session, batch: Batch, failure: ApiFailure, why: Unconfirmed) -> None:
+    now = session.now()
+    session.ledger.record_unconfirmed(
+        batch, session.owner, now, not_before=now + FIRST_RECONCILE_PAUSE, note=str(failure), unconfirmed=why
     )
-    tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
+    session.emit(BatchUnconfirmed(*session.place(batch), str(failure)))
 
 
-def _refused_elsewhere(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure, after: AfterCreate) -> None:
+def _refused_elsewhere(session: Session, job: Job, batch: Batch, failure: ApiFailure, after: AfterCreate) -> None:
     """A no that did not come from the API: somebody between may have said it after the batch was made.
 
     What it asks for is done once the API's list shows no such batch.
     """
-    now, pause = tools.now(), FIRST_DOUBT_LOOK
+    now, pause = session.now(), FIRST_RECONCILE_PAUSE
     if after is AfterCreate.AGAIN:
-        pause = timedelta(seconds=_backoff(tools, batch, failure))
-        _hold(tools, job, batch, failure, now + pause)
+        pause = timedelta(seconds=_backoff(session, batch, failure))
+        _hold(session, job, batch, failure, now + pause)
     then = {AfterCreate.SPLIT: IfAbsent.SPLIT, AfterCreate.REFUSE: IfAbsent.REFUSE}.get(after, IfAbsent.PLAN)
     if then is IfAbsent.SPLIT and batch.count == 1:
         then = IfAbsent.REFUSE
-    tools.ledger.record_unconfirmed(
+    session.ledger.record_unconfirmed(
         batch,
-        tools.owner,
+        session.owner,
         now,
         not_before=now + pause,
         note=str(failure),
         unconfirmed=Unconfirmed.REFUSED,
         if_absent=then,
     )
-    tools.tell(BatchInDoubt(*tools.place(batch), str(failure)))
+    session.emit(BatchUnconfirmed(*session.place(batch), str(failure)))
     if after in {AfterCreate.PAUSE, AfterCreate.HEADER}:
-        raise _paused(tools, job, batch, failure)
+        raise _paused(session, job, batch, failure)
 
 
-def _paused(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> AccountProblem:
-    tools.ledger.record_pause(job, str(failure))
+def _paused(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> AccountProblem:
+    session.ledger.record_pause(job, str(failure))
     sent = _sent_headers(job, batch)
     cause, hint = why_paused(failure, sent)
     command = command_for_rest(job, failure.message, sent.betas)
@@ -187,67 +187,67 @@ def _sent_headers(job: Job, batch: Batch) -> Headers:
     return batch.headers or job.settings.headers
 
 
-def _again(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
-    until = tools.now() + timedelta(seconds=_backoff(tools, batch, failure))
-    tools.ledger.record_not_created(batch, tools.owner, tools.now(), not_before=until, note=str(failure))
-    _hold(tools, job, batch, failure, until)
-    tools.tell(BatchNotSent(*tools.place(batch), str(failure), until))
+def _again(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
+    until = session.now() + timedelta(seconds=_backoff(session, batch, failure))
+    session.ledger.record_not_created(batch, session.owner, session.now(), not_before=until, note=str(failure))
+    _hold(session, job, batch, failure, until)
+    session.emit(BatchNotSent(*session.place(batch), str(failure), until))
 
 
-def _backoff(tools: Equipment, batch: Batch, failure: ApiFailure) -> float:
+def _backoff(session: Session, batch: Batch, failure: ApiFailure) -> float:
     """Seconds until the next try."""
-    return backoff(batch.tries + 1, failure.retry_after, tools.clock.draw())
+    return backoff(batch.tries + 1, failure.retry_after, session.clock.draw())
 
 
-def _hold(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure, until: datetime) -> None:
+def _hold(session: Session, job: Job, batch: Batch, failure: ApiFailure, until: datetime) -> None:
     """What is no matter of this batch alone: a queue that is full, a limit of the account, a network that is not there."""
     if is_queue_full(failure, batch.tries):
-        others = [b for b in tools.ledger.batches(job) if b.id != batch.id]
-        tools.ledger.record_window(job, under_way(others), tools.now())
+        others = [b for b in session.ledger.batches(job) if b.id != batch.id]
+        session.ledger.record_window(job, under_way(others), session.now())
     if failure.status in {None, 429}:
         # None is uploaded only to be refused.
-        tools.ledger.record_hold(job, until, str(failure), tools.now())
+        session.ledger.record_hold(job, until, str(failure), session.now())
 
 
-def _split(tools: Equipment, job: Job, batch: Batch, failure: ApiFailure) -> None:
+def _split(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
     if batch.count == 1:
-        refuse(tools, job, batch, str(failure))
+        refuse(session, job, batch, str(failure))
         return
-    split(tools, job, batch)
+    split(session, job, batch)
 
 
-def split(tools: Equipment, job: Job, batch: Batch) -> None:
+def split(session: Session, job: Job, batch: Batch) -> None:
     """Too large for the API: its two halves are planned in its place."""
-    path = request_file(tools.workspace, job, batch.round)
+    path = request_file(session.workspace, job, batch.round)
     note = "too large for the API: cut in two"
-    if tools.ledger.record_split(batch, tools.owner, halves(path, batch), tools.now(), note):
-        tools.tell(BatchNotSent(*tools.place(batch), note, tools.now()))
+    if session.ledger.record_split(batch, session.owner, halves(path, batch), session.now(), note):
+        session.emit(BatchNotSent(*session.place(batch), note, session.now()))
 
 
-def refuse(tools: Equipment, job: Job, batch: Batch, said: str) -> None:
+def refuse(session: Session, job: Job, batch: Batch, said: str) -> None:
     """The API, or somebody before it, says no to what is in the batch. Raises ServiceProblem."""
-    if not tools.ledger.record_refused(batch, tools.owner, tools.now(), said):
+    if not session.ledger.record_refused(batch, session.owner, session.now(), said):
         return
-    _, number, total = tools.place(batch)
-    tools.tell(BatchNotSent(batch, number, total, said, None))
+    _, number, total = session.place(batch)
+    session.emit(BatchNotSent(batch, number, total, said, None))
     raise ServiceProblem(
-        f"the API refused batch {number} of {total}: {said}{_where(tools, job, batch, said)}",
-        hint=f"nothing was created for it; its requests stay unanswered: {_others_first(tools, job)}batchctl retry {job.name} --edit",
+        f"the API refused batch {number} of {total}: {said}{_where(session, job, batch, said)}",
+        hint=f"nothing was created for it; its requests stay unanswered: {_others_first(session, job)}batchctl retry {job.name} --edit",
     )
 
 
-def _others_first(tools: Equipment, job: Job) -> str:
+def _others_first(session: Session, job: Job) -> str:
     """A retry takes requests of all batches, and so waits until all of them are settled."""
-    is_open = any(not b.is_settled for b in tools.ledger.batches(job))
+    is_open = any(not b.is_settled for b in session.ledger.batches(job))
     return f"batchctl run {job.name} --max-rounds {len(job.rounds)}, then " if is_open else ""
 
 
-def _where(tools: Equipment, job: Job, batch: Batch, said: str) -> str:
+def _where(session: Session, job: Job, batch: Batch, said: str) -> str:
     """The API counts requests from the start of the batch; a person counts lines of the input."""
     found = re.search(r"requests\.(\d+)\.", said)
     if not found or int(found.group(1)) >= batch.count or batch.round != 1:
         return ""
-    numbers = Numbers(tools.workspace.lines(job.name), base=1)
+    numbers = Numbers(session.workspace.lines(job.name), base=1)
     try:
         return f" (line {numbers.run(batch.cut.first + int(found.group(1)), 1)[0]:,} of {job.input_path})"
     finally:

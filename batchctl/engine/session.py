@@ -4,23 +4,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from batchctl.clock import Clock, StopSign
+from batchctl.clock import Clock, StopSignal
 from batchctl.domain.model import Batch
 from batchctl.engine.reconcile import GRACE
 from batchctl.ledger.questions import Questions
-from batchctl.money.catalog import Book
+from batchctl.money.catalog import PriceCatalog
 from batchctl.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from batchctl.api.client import Transport
-    from batchctl.domain.events import Tell
+    from batchctl.domain.events import Emit
     from batchctl.engine.copies import PlaceGuard
     from batchctl.engine.server import Server
     from batchctl.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LightEquipment:
+class ReadSession:
     """All it takes to read and to show: the ledger is only asked, the API is not.
 
     `base_url`: where it would be, empty for the SDK's own.
@@ -29,9 +29,9 @@ class LightEquipment:
     workspace: Workspace
     ledger: Questions
     clock: Clock
-    tell: "Tell"
-    stop: StopSign = field(default_factory=StopSign)
-    book: Book = field(default_factory=Book)
+    emit: "Emit"
+    stop: StopSignal = field(default_factory=StopSignal)
+    price_catalog: PriceCatalog = field(default_factory=PriceCatalog)
     base_url: str = ""
 
     def now(self) -> datetime:
@@ -39,7 +39,7 @@ class LightEquipment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskingEquipment(LightEquipment):
+class ApiSession(ReadSession):
     """And the way to the API, to ask it what costs nothing."""
 
     transport: "Transport"
@@ -47,8 +47,8 @@ class AskingEquipment(LightEquipment):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Equipment(AskingEquipment):
-    """`owner`: this process, as claims name it. `poll`: fixed seconds between looks, None for the usual pace.
+class Session(ApiSession):
+    """`owner`: this process, as claims name it. `poll_seconds`: fixed seconds between looks, None for the usual pace.
 
     `grace`: how long a batch in doubt may be missing from the API's list before it counts as never created.
     """
@@ -57,7 +57,7 @@ class Equipment(AskingEquipment):
     owner: str
     place_guard: "PlaceGuard"
     parallel: int = 4
-    poll: float | None = None
+    poll_seconds: float | None = None
     grace: timedelta = GRACE
 
     def place(self, batch: Batch) -> tuple[Batch, int, int]:

@@ -13,10 +13,10 @@ from batchctl.domain.prices import dollars
 from batchctl.domain.states import OPEN
 from batchctl.engine.costs import cost
 from batchctl.engine.estimating import estimate
-from batchctl.engine.session import Equipment, LightEquipment
-from batchctl.money.budget import Standing, most_of_forecast, most_of_part, most_of_round, standing
+from batchctl.engine.session import ReadSession, Session
+from batchctl.money.budget import BudgetVerdict, budget_verdict, most_of_forecast, most_of_part, most_of_round
 from batchctl.money.estimate import NO_BOUND, Estimate
-from batchctl.requests.group import tallied_ranges
+from batchctl.requests.group import group_ranges
 from batchctl.requests.request_file import request_file
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Budget:
         """With the limit that was named for the job before, where none is named now."""
         return self if self.limit is not None else replace(self, limit=job.max_cost)
 
-    def record(self, tools: Equipment, job: Job) -> None:
+    def record(self, session: Session, job: Job) -> None:
         """The limit that is named now holds from here on, whoever goes on with the job, until another is named."""
         if self.limit is not None and self.limit != job.max_cost:
-            tools.ledger.record_limit(job, self.limit)
+            session.ledger.record_limit(job, self.limit)
 
     def hold(
         self,
@@ -61,49 +61,49 @@ class Budget:
         """Raises Refused where the most that each of the amounts comes to may be more than the limit in all."""
         if self.limit is None:
             return
-        found = standing(self.limit, *amounts)
-        if found is Standing.OVER:
+        found = budget_verdict(self.limit, *amounts)
+        if found is BudgetVerdict.OVER:
             most = sum((amount for amount in amounts if amount is not None), Decimal(0))
             raise Refused(
                 f"may cost up to {dollars(most)} in all, more than the limit of ${self.limit} (--max-cost); {so_far}",
                 hint=hint,
             )
-        if found is Standing.UNKNOWN and not self.yes:
+        if found is BudgetVerdict.UNKNOWN and not self.yes:
             raise Refused(
                 f"what it may cost is not known, so the limit of ${self.limit} (--max-cost) cannot hold; nothing was sent{why_unknown}",
                 hint=if_unknown,
             )
 
     def holds(self, amounts: Sequence[Decimal | None]) -> bool:
-        return self.limit is None or standing(self.limit, *amounts) is Standing.WITHIN
+        return self.limit is None or budget_verdict(self.limit, *amounts) is BudgetVerdict.WITHIN
 
-    def agreed(self, tools: Equipment, estimating: Estimating, job: Job | None = None) -> Estimate:
+    def agreed(self, session: Session, estimating: Estimating, job: Job | None = None) -> Estimate:
         """What a round may cost, on top of what `job` comes to before it. Raises as `hold` does.
 
         Prompts are measured only where that can change the answer: nobody reads it otherwise.
         """
-        before, found = self._before(tools, job), estimating(None)
+        before, found = self._before(session, job), estimating(None)
         if not self.holds([*before, *most_of_forecast(found.forecast)]):
             # A bound is lower by what is counted: of few requests, by each of them and by what they share.
             sample = 2 * found.requests if found.requests <= ALL_SAMPLED else DEFAULT_SAMPLE
-            found = estimating(tools.transport, sample=sample)
+            found = estimating(session.transport, sample=sample)
             self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job))
         return found
 
-    def rehearse(self, tools: LightEquipment, estimate: Estimate, job: Job | None = None) -> None:
+    def rehearse(self, session: ReadSession, estimate: Estimate, job: Job | None = None) -> None:
         """The same for an estimate from bytes alone: nothing is to be sent."""
-        amounts = [*self._before(tools, job), *most_of_forecast(estimate.forecast)]
+        amounts = [*self._before(session, job), *most_of_forecast(estimate.forecast)]
         counting = f"{BY_BYTES}, or has a bound; else {UNKNOWN}"
         self.hold(amounts, _why_unknown(estimate, job), hint=BY_BYTES, if_unknown=counting)
 
-    def hold_rest(self, tools: LightEquipment, job: Job) -> None:
+    def hold_rest(self, session: ReadSession, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
-        if any(b.state in OPEN for b in tools.ledger.batches(job)):
-            self.hold(self._before(tools, job), _why_unknown_before(job))
+        if any(b.state in OPEN for b in session.ledger.batches(job)):
+            self.hold(self._before(session, job), _why_unknown_before(job))
 
-    def _before(self, tools: LightEquipment, job: Job | None) -> list[Decimal | None]:
+    def _before(self, session: ReadSession, job: Job | None) -> list[Decimal | None]:
         """What a job comes to so far; not worked out where nothing is held against it."""
-        return [] if self.limit is None or job is None else most_of(tools, job)
+        return [] if self.limit is None or job is None else most_of(session, job)
 
 
 def _why_unknown(estimate: Estimate, job: Job | None) -> str:
@@ -129,7 +129,7 @@ LOST = "a create whose answer was lost may be paid for, too"
 DEARER_THAN_TOLD = "what came home was dearer than the estimate"
 
 
-def hold_again(tools: Equipment, job: Job, why: str) -> None:
+def hold_again(session: Session, job: Job, why: str) -> None:
     """In the middle of a round, once more is known of it than when it was agreed to: is it still within the job's limit?
 
     `why`: LOST before requests are sent again whose earlier create may have been paid for; DEARER_THAN_TOLD once results came
@@ -138,34 +138,34 @@ def hold_again(tools: Equipment, job: Job, why: str) -> None:
     if job.max_cost is None:
         return
     Budget(limit=job.max_cost, yes=True).hold(
-        [amount for amount in most_of(tools, job) if amount is not None],
+        [amount for amount in most_of(session, job) if amount is not None],
         hint=f"{why}; raise the limit: batchctl submit {job.name} --max-cost USD",
         so_far="nothing more was sent",
     )
 
 
-def most_of(tools: LightEquipment, job: Job) -> list[Decimal | None]:
+def most_of(session: ReadSession, job: Job) -> list[Decimal | None]:
     """The most that each round of a job comes to; None stands for what may come on top, and nobody knows how much.
 
     So for what was sent a second time: which requests those are is not known. A create that was presumed to have made nothing
     may be paid for, too, and so may a batch that the API did not know any more.
     """
-    found = cost(tools, job, is_for_limit=True)
+    found = cost(session, job, is_for_limit=True)
     rounds = [
         most_of_round([one.billed for one in found.batches if one.batch.round == r.number], r.forecast)
         for r in found.job.rounds
     ]
     twice = (*found.job.surplus, *found.job.paid_twice)
-    presumed = [_most_of_presumed(tools, found.job, one) for one in tools.ledger.given_up(found.job)]
+    presumed = [_most_of_presumed(session, found.job, one) for one in session.ledger.given_up(found.job)]
     return [*(amount for amounts in (*rounds, *presumed) for amount in amounts), *(None for _ in twice)]
 
 
-def _most_of_presumed(tools: LightEquipment, job: Job, one: Presumed) -> tuple[Decimal | None, ...]:
+def _most_of_presumed(session: ReadSession, job: Job, one: Presumed) -> tuple[Decimal | None, ...]:
     """From the bytes of its requests; as much as the whole round, where they are no longer there."""
     whole = next(r.forecast for r in job.rounds if r.number == one.round)
     try:
-        path = request_file(tools.workspace, job, one.round)
-        own = estimate(tools, tallied_ranges(path, [one]), path, job.settings).forecast
+        path = request_file(session.workspace, job, one.round)
+        own = estimate(session, group_ranges(path, [one]), path, job.settings).forecast
     except InputProblem:
         own = None
     return most_of_part(own, whole)

@@ -15,7 +15,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenDoubt:
+class UnconfirmedBatch:
     """A batch that waits for a decision: unconfirmed, or (`is_lost`) known once and not known to the API any more.
 
     One that is `held` has results which may be another job's: its candidate is the batch it goes by.
@@ -34,50 +34,54 @@ class OpenDoubt:
     candidates: tuple[Candidate, ...] = ()
 
 
-def adopting_problem(doubt: OpenDoubt, candidate: Candidate) -> str:
+def adopting_problem(unconfirmed_batch: UnconfirmedBatch, candidate: Candidate) -> str:
     """Why a batch of the API cannot be this one; empty where it can."""
     size = candidate.seen.size
-    if size not in {None, doubt.batch.count}:
-        return f"holds {size:,} requests, and batch {doubt.number} has {doubt.batch.count:,}"
+    if size not in {None, unconfirmed_batch.batch.count}:
+        return f"holds {size:,} requests, and batch {unconfirmed_batch.number} has {unconfirmed_batch.batch.count:,}"
     if candidate.share is not None and candidate.share < 1:
-        return f"holds other requests than batch {doubt.number}: its custom_ids say so"
+        return f"holds other requests than batch {unconfirmed_batch.number}: its custom_ids say so"
     return ""
 
 
-def resending_problem(doubt: OpenDoubt) -> str:
+def resending_problem(unconfirmed_batch: UnconfirmedBatch) -> str:
     """Why it must not be sent again, because it is there; empty where nobody knows that."""
-    if doubt.batch.held:
+    if unconfirmed_batch.batch.held:
         return ""
-    ours = next((c.seen.id for c in doubt.candidates if c.share == 1), None)
-    return f"{ours} is batch {doubt.number}: its custom_ids say so" if ours else ""
+    ours = next((c.seen.id for c in unconfirmed_batch.candidates if c.share == 1), None)
+    return f"{ours} is batch {unconfirmed_batch.number}: its custom_ids say so" if ours else ""
 
 
-def resending_risks(doubts: Sequence[OpenDoubt]) -> list[str]:
+def resending_risks(unconfirmed_batches: Sequence[UnconfirmedBatch]) -> list[str]:
     """How sending again could pay twice, for a person to weigh."""
     risks = []
-    for doubt in doubts:
-        names = ", ".join(c.seen.id for c in doubt.candidates if c.share is None)
-        if doubt.is_lost:
+    for unconfirmed_batch in unconfirmed_batches:
+        names = ", ".join(c.seen.id for c in unconfirmed_batch.candidates if c.share is None)
+        if unconfirmed_batch.is_lost:
             risks.append(
-                f"batch {doubt.number} was {doubt.batch.message_batch_id}, which this key does not see any more"
+                f"batch {unconfirmed_batch.number} was {unconfirmed_batch.batch.message_batch_id}, which this key does not see any more"
             )
-        elif doubt.batch.held:
-            risks.append(f"batch {doubt.number} may be there already: {doubt.batch.held}")
-        elif doubt.is_other_key:
-            risks.append(f"batch {doubt.number} was sent with another key, whose batches this one may not see")
-        elif doubt.batch.unconfirmed is Unconfirmed.ACCEPTED:
-            risks.append(f"the API took batch {doubt.number}, and did not say as which one")
-        elif doubt.batch.unknown_creates:
-            risks.append(f"a create of batch {doubt.number} was lost before, too, and may show up yet")
+        elif unconfirmed_batch.batch.held:
+            risks.append(f"batch {unconfirmed_batch.number} may be there already: {unconfirmed_batch.batch.held}")
+        elif unconfirmed_batch.is_other_key:
+            risks.append(
+                f"batch {unconfirmed_batch.number} was sent with another key, whose batches this one may not see"
+            )
+        elif unconfirmed_batch.batch.unconfirmed is Unconfirmed.ACCEPTED:
+            risks.append(f"the API took batch {unconfirmed_batch.number}, and did not say as which one")
+        elif unconfirmed_batch.batch.unknown_creates:
+            risks.append(f"a create of batch {unconfirmed_batch.number} was lost before, too, and may show up yet")
         elif names:
-            risks.append(f"batch {doubt.number} may be {names}")
-        elif not doubt.is_list_whole:
-            risks.append(f"the API's list could not be read whole: batch {doubt.number} may stand in what is missing")
-        elif doubt.is_early:
-            risks.append(f"the API's list may not show batch {doubt.number} yet")
+            risks.append(f"batch {unconfirmed_batch.number} may be {names}")
+        elif not unconfirmed_batch.is_list_whole:
+            risks.append(
+                f"the API's list could not be read whole: batch {unconfirmed_batch.number} may stand in what is missing"
+            )
+        elif unconfirmed_batch.is_early:
+            risks.append(f"the API's list may not show batch {unconfirmed_batch.number} yet")
     return risks
 
 
-def meant(doubts: Sequence[OpenDoubt], candidate: Candidate) -> list[OpenDoubt]:
+def meant(unconfirmed_batches: Sequence[UnconfirmedBatch], candidate: Candidate) -> list[UnconfirmedBatch]:
     """The doubts that a batch of the API can be."""
-    return [d for d in doubts if not d.is_lost and not adopting_problem(d, candidate)]
+    return [d for d in unconfirmed_batches if not d.is_lost and not adopting_problem(d, candidate)]

@@ -52,8 +52,11 @@ class Jobs(Store):
         """
         with self._write() as db:
             taken = set(db.scalars(sa.select(batch.c.message_batch_id)))
-            doubts = [batch_of(row) for row in db.exec_driver_sql(IN_DOUBT)]
-            if any(seen.id in taken or any(may_be(doubt, seen) for doubt in doubts) for _, seen in found):
+            unconfirmed_batches = [batch_of(row) for row in db.exec_driver_sql(IN_DOUBT)]
+            if any(
+                seen.id in taken or any(may_be(unconfirmed_batch, seen) for unconfirmed_batch in unconfirmed_batches)
+                for _, seen in found
+            ):
                 return False
             key = db.execute(sa.insert(job).values(_job_values(new))).inserted_primary_key
             assert key is not None

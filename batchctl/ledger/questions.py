@@ -10,7 +10,7 @@ from pathlib import Path
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Failures, Job, Presumed, Round, State
 from batchctl.domain.places import Place
-from batchctl.domain.prices import Spent
+from batchctl.domain.prices import UsageTotals
 from batchctl.ledger.opening import HEAD, TO_READ, connected, refuse_newer, set_up, stored_revision, translated
 from batchctl.ledger.rows import (
     BATCH,
@@ -26,7 +26,7 @@ from batchctl.ledger.rows import (
     job_of,
     presumed_of,
     round_of,
-    spent_of,
+    usage_totals_of,
 )
 from batchctl.ledger.structure import refuse_strange
 
@@ -149,15 +149,15 @@ class Questions:
         with self._read() as db:
             return [failures_of(row) for row in db.execute(f"{question} ORDER BY batch.round, batch.first", (of.id,))]
 
-    def spent(self, of: Job) -> dict[int, list[Spent]]:
+    def usage_totals(self, of: Job) -> dict[int, list[UsageTotals]]:
         """What the successes of each batch used, by its id; a batch that was not downloaded has none."""
         question = (
             f"{_USAGE} JOIN batch ON batch.id = usage.batch_id WHERE batch.job_id = ? ORDER BY model, prompt_over"
         )
-        found: dict[int, list[Spent]] = {}
+        found: dict[int, list[UsageTotals]] = {}
         with self._read() as db:
             for row in db.execute(question, (of.id,)):
-                found.setdefault(row[0], []).append(spent_of(row))
+                found.setdefault(row[0], []).append(usage_totals_of(row))
         return found
 
     def moves(self, of: Job) -> list[tuple[int, datetime, str, str, str]]:
@@ -171,11 +171,11 @@ class Questions:
 
     # ---------------------------------------------------------------- batches of all jobs
 
-    def doubts(self) -> list[Batch]:
+    def unconfirmed_batches(self) -> list[Batch]:
         """Batches of all jobs that were or are being sent, and have no name yet."""
         return self._batches(IN_DOUBT)
 
-    def guesses(self) -> list[Batch]:
+    def provisional_matches(self) -> list[Batch]:
         """Batches of all jobs that were adopted by size and time alone."""
         return self._batches(f"{_BATCHES} WHERE provisional AND NOT identified")
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Failures, MessageBatch, State, Verified
 from batchctl.domain.states import OF_STATUS, may_follow
-from batchctl.ledger.rows import COUNTERS, UNREAD, seen_values, spent_values
+from batchctl.ledger.rows import COUNTERS, UNREAD, seen_values, usage_totals_values
 from batchctl.ledger.schema import batch, failure, usage
 from batchctl.ledger.store import Store, advance, state_of, state_of_bound
 
@@ -132,9 +132,9 @@ def _insert_usage(
     db: sa.Connection, of: Batch, verified: Verified, prices: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
     """`prices`: those of its models that are recorded already, as they are stored."""
-    for spent in verified.spent:
-        values = spent_values(spent)
-        values["prices"] = prices.get(spent.model, values["prices"])
+    for usage_totals in verified.usage_totals:
+        values = usage_totals_values(usage_totals)
+        values["prices"] = prices.get(usage_totals.model, values["prices"])
         db.execute(sa.insert(usage).values(batch_id=of.id, **values))
 
 

@@ -28,7 +28,7 @@ from batchctl.domain.model import (
     State,
     Unconfirmed,
 )
-from batchctl.domain.prices import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage
+from batchctl.domain.prices import Cached, Forecast, ModelPrices, Prices, PriceTier, Total, Usage, UsageTotals
 
 Row = Sequence[Any]
 
@@ -139,40 +139,49 @@ def forecast_values(forecast: Forecast | None) -> dict[str, Any] | None:
     return {**asdict(forecast), **{name: str(getattr(forecast, name)) for name in _AMOUNTS}} if forecast else None
 
 
-def spent_of(row: Row) -> Spent:
+def usage_totals_of(row: Row) -> UsageTotals:
     of = dict(zip(USAGE, row, strict=True))
     used = {name: of.pop(column) for name, column in USED.items()}
     stored = of.pop("prices")
     del of["batch_id"]
-    return Spent(**of, usage=Usage(**used), sheet=_sheet_of(of["model"], stored))
+    return UsageTotals(**of, usage=Usage(**used), model_prices=_model_prices_of(of["model"], stored))
 
 
-def spent_values(spent: Spent) -> dict[str, Any]:
-    plain = {name: getattr(spent, name) for name in ("model", "prompt_over", "inference_geo", "requests")}
-    used = {column: getattr(spent.usage, name) for name, column in USED.items()}
-    return {**plain, **used, "prices": _sheet_values(spent.sheet)}
+def usage_totals_values(usage_totals: UsageTotals) -> dict[str, Any]:
+    plain = {name: getattr(usage_totals, name) for name in ("model", "prompt_over", "inference_geo", "requests")}
+    used = {column: getattr(usage_totals.usage, name) for name, column in USED.items()}
+    return {**plain, **used, "prices": _model_prices_values(usage_totals.model_prices)}
 
 
-def _sheet_of(model: str, stored: str | None) -> Sheet | None:
+def _model_prices_of(model: str, stored: str | None) -> ModelPrices | None:
     of = json.loads(stored) if stored is not None else None
     if not of:
         return None
     steps = tuple(
-        Step(over=one["over"], batch=_prices_of(one["batch"]), real_time=_prices_of(one["real_time"]))
+        PriceTier(over=one["over"], batch=_prices_of(one["batch"]), real_time=_prices_of(one["real_time"]))
         for one in of["steps"]
     )
-    return Sheet(model=model, day=date.fromisoformat(of["day"]), source=of["source"], note=of["note"], steps=steps)
+    return ModelPrices(
+        model=model, day=date.fromisoformat(of["day"]), source=of["source"], note=of["note"], steps=steps
+    )
 
 
 def _prices_of(stored: dict[str, str]) -> Prices:
     return Prices(**{name: Decimal(value) for name, value in stored.items()})
 
 
-def _sheet_values(sheet: Sheet | None) -> dict[str, Any] | None:
-    if sheet is None:
+def _model_prices_values(model_prices: ModelPrices | None) -> dict[str, Any] | None:
+    if model_prices is None:
         return None
-    steps = [{"over": s.over, "batch": _as_text(s.batch), "real_time": _as_text(s.real_time)} for s in sheet.steps]
-    return {"day": sheet.day.isoformat(), "source": sheet.source, "note": sheet.note, "steps": steps}
+    steps = [
+        {"over": s.over, "batch": _as_text(s.batch), "real_time": _as_text(s.real_time)} for s in model_prices.steps
+    ]
+    return {
+        "day": model_prices.day.isoformat(),
+        "source": model_prices.source,
+        "note": model_prices.note,
+        "steps": steps,
+    }
 
 
 def _as_text(prices: Prices) -> dict[str, str]:

@@ -23,7 +23,7 @@ from batchctl.domain.caching import (
     ttls_before,
     why_left,
 )
-from batchctl.domain.groups import Tally
+from batchctl.domain.groups import RequestGroup
 from batchctl.domain.prices import MILLION, Prices, dollars
 
 # What saves less than this share of the input's cost is not worth a line, and more lines than these nobody reads.
@@ -85,7 +85,7 @@ class Group:
     `prices`: of a batch. `answers`: how many earlier ones took `answer_tokens` together.
     """
 
-    tally: Tally
+    request_group: RequestGroup
     tokens: int
     prefix: tuple[int, int, int]
     prices: Prices | None
@@ -96,17 +96,17 @@ class Group:
     @property
     def least(self) -> int:
         """Tokens of the shortest prefix that its model caches, or any model where that is not documented."""
-        return least_tokens(self.tally.model) or LEAST_CACHED_TOKENS
+        return least_tokens(self.request_group.model) or LEAST_CACHED_TOKENS
 
     @property
     def is_marked(self) -> bool:
         """Whether a breakpoint stands behind what all of them begin with."""
-        return bool(self.look.before if self.look else self.tally.ttl and not self.tally.marks_messages)
+        return bool(self.look.before if self.look else self.request_group.ttl and not self.request_group.marks_messages)
 
 
 def advised(groups: Sequence[Group]) -> tuple[Advice, ...]:
     """A few lines at most, most money first; what changes no bill last."""
-    shared = [one for one in groups if one.tally.digest]
+    shared = [one for one in groups if one.request_group.digest]
     found = [*_not_cached(shared), *_too_brief(shared), *_repeated(shared), *_too_short(shared), *_long(groups)]
     input_cost = sum((one.tokens * one.prices.input for one in groups if one.prices), Decimal(0)) / MILLION
     worth = [one for one in found if one.saves is None or one.saves[1] >= input_cost * LEAST_SHARE]
@@ -183,11 +183,11 @@ class _Cacheable:
 
     @property
     def model(self) -> str:
-        return self.groups[0].tally.model
+        return self.groups[0].request_group.model
 
     @property
     def requests(self) -> int:
-        return sum(one.tally.requests for one in self.groups)
+        return sum(one.request_group.requests for one in self.groups)
 
     @property
     def best(self) -> Decimal:
@@ -198,7 +198,9 @@ class _Cacheable:
     def pays_from(self) -> Decimal:
         """The share of reads from which a cache for 1 hour costs less than none."""
         parts = zip(self.groups, self.tokens, strict=True)
-        return pays_from(LONG, [(one.tally.requests * tokens, one.prices) for one, tokens in parts if one.prices])
+        return pays_from(
+            LONG, [(one.request_group.requests * tokens, one.prices) for one, tokens in parts if one.prices]
+        )
 
     @property
     def range(self) -> tuple[Decimal, Decimal] | None:
@@ -217,14 +219,17 @@ class _Cacheable:
         """In US dollars."""
         parts = zip(self.groups, self.tokens, strict=True)
         return (
-            sum((one.tally.requests * tokens * each(one.prices) for one, tokens in parts if one.prices), Decimal(0))
+            sum(
+                (one.request_group.requests * tokens * each(one.prices) for one, tokens in parts if one.prices),
+                Decimal(0),
+            )
             / MILLION
         )
 
 
 def _not_cached(groups: Iterable[Group]) -> Iterator[Advice]:
     """A prompt that requests share, long enough to be cached, and not marked."""
-    open_ = [one for one in groups if one.tally.is_shared and not one.is_marked and one.prefix[1] >= one.least]
+    open_ = [one for one in groups if one.request_group.is_shared and not one.is_marked and one.prefix[1] >= one.least]
     for alike in _alike(open_, lambda one: one.look and one.look.left):
         of = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
         if of.range and of.range[1] <= 0:
@@ -299,14 +304,16 @@ def _too_brief(groups: Iterable[Group]) -> Iterator[Advice]:
 
 
 def _ttls(one: Group) -> Sequence[str]:
-    return one.look.before if one.look else (one.tally.ttl,)
+    return one.look.before if one.look else (one.request_group.ttl,)
 
 
 def _too_short(groups: Iterable[Group]) -> Iterator[Advice]:
     """What no cache will hold, marked or not."""
-    short = [one for one in groups if one.tally.prefix_bytes and one.prefix[1] < one.least]
-    marked = [one for one in short if one.is_marked and not one.tally.marks_messages]
-    asked = [one for one in short if one.tally.is_shared and not one.is_marked and one.prefix[1] >= LEAST_SAID_TOKENS]
+    short = [one for one in groups if one.request_group.prefix_bytes and one.prefix[1] < one.least]
+    marked = [one for one in short if one.is_marked and not one.request_group.marks_messages]
+    asked = [
+        one for one in short if one.request_group.is_shared and not one.is_marked and one.prefix[1] >= LEAST_SAID_TOKENS
+    ]
     for alike in (*_alike(marked, lambda _: "marked"), *_alike(asked)):
         of = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
         what = "have cache_control on" if alike[0].is_marked else "begin with the same"
@@ -328,7 +335,7 @@ def _too_short(groups: Iterable[Group]) -> Iterator[Advice]:
 
 def _repeated(groups: Iterable[Group]) -> Iterator[Advice]:
     """The first messages begin alike, as far as a few lines tell."""
-    found = [one for one in groups if one.tally.requests > 1 and _opening_tokens(one)]
+    found = [one for one in groups if one.request_group.requests > 1 and _opening_tokens(one)]
     for alike in _alike(found, lambda one: one.look and one.look.is_blocks):
         of = _Cacheable(groups=alike, tokens=[_opening_tokens(one) for one in alike])
         if of.range and of.range[1] <= 0:
@@ -348,9 +355,9 @@ def _repeated(groups: Iterable[Group]) -> Iterator[Advice]:
 def _opening_tokens(one: Group) -> int:
     """As dense as the whole lines; 0 for too few to be cached, or to be believed."""
     look = one.look
-    if look is None or look.lines < min(ENOUGH_LINES, one.tally.requests):
+    if look is None or look.lines < min(ENOUGH_LINES, one.request_group.requests):
         return 0
-    tokens = round(look.opening_bytes * one.tokens / one.tally.bytes)
+    tokens = round(look.opening_bytes * one.tokens / one.request_group.bytes)
     return tokens if tokens >= LEAST_SAID_TOKENS and one.prefix[1] + tokens >= one.least else 0
 
 
@@ -370,18 +377,22 @@ def _long(groups: Sequence[Group]) -> Iterator[Advice]:
     """It is a ceiling that nobody pays for, and what every bound of a cost rests on."""
     far = [one for one in groups if _is_far_above(one)]
     for alike in _alike(far):
-        requests = sum(one.tally.requests for one in alike)
+        requests = sum(one.request_group.requests for one in alike)
         answers, mean = alike[0].answers, alike[0].answer_tokens / alike[0].answers
         better = suggested(mean)
-        asked = sum(one.tally.max_tokens for one in alike)
+        asked = sum(one.request_group.max_tokens for one in alike)
         less = sum(
-            ((one.tally.max_tokens - better * one.tally.requests) * one.prices.output for one in alike if one.prices),
+            (
+                (one.request_group.max_tokens - better * one.request_group.requests) * one.prices.output
+                for one in alike
+                if one.prices
+            ),
             Decimal(0),
         )
         off = f" and takes {dollars(less / MILLION)} off it" if less else ""
         yield Advice(
             code=Code.MAX_TOKENS_HIGH,
-            model=alike[0].tally.model,
+            model=alike[0].request_group.model,
             requests=requests,
             text=(
                 f"max_tokens is {asked // requests:,}, and {answers:,} earlier answers took {mean:,.0f} on average: it"
@@ -392,7 +403,7 @@ def _long(groups: Sequence[Group]) -> Iterator[Advice]:
 
 
 def _is_far_above(one: Group) -> bool:
-    mean_limit = one.tally.max_tokens / one.tally.requests
+    mean_limit = one.request_group.max_tokens / one.request_group.requests
     return bool(one.answers) and mean_limit > max(LEAST_MAX_TOKENS, FAR_ABOVE * one.answer_tokens / one.answers)
 
 
@@ -410,7 +421,7 @@ def _alike(groups: Iterable[Group], what: Callable[[Group], Hashable] = lambda _
     """Those of one model of which the same is to be said."""
     found: dict[Hashable, list[Group]] = {}
     for one in groups:
-        found.setdefault((one.tally.model, what(one)), []).append(one)
+        found.setdefault((one.request_group.model, what(one)), []).append(one)
     return iter(found.values())
 
 

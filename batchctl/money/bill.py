@@ -6,13 +6,13 @@ from datetime import date
 from decimal import Decimal
 
 from batchctl.domain.model import Batch, Job, RequestCounts, State
-from batchctl.domain.prices import Cached, Forecast, Lane, Sheet, Spent, Total, Usage, cost_of
+from batchctl.domain.prices import Cached, Forecast, Lane, ModelPrices, Total, Usage, UsageTotals, cost_of
 
 # What is at the API, or was: it may be paid for, and its results are not here.
 UNDER_WAY = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
 
 # The prices of a part of the usage, on the day on which its batch was made; None where there are none.
-Pricing = Callable[[Spent, date], Sheet | None]
+Pricing = Callable[[UsageTotals, date], ModelPrices | None]
 NOTHING = Usage()
 # Of models without a price.
 NAMED = 5
@@ -58,10 +58,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one model cost. `sheets`: its prices, of each day and list."""
+    """What one model cost. `model_prices_list`: its prices, of each day and list."""
 
     cost: Cost
-    sheets: tuple[Sheet, ...]
+    model_prices_list: tuple[ModelPrices, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +120,11 @@ def price_day(job: Job, batch: Batch) -> date:
 def bill(
     job: Job,
     batches: Sequence[Batch],
-    spent: Mapping[int, Sequence[Spent]],
+    usage_totals: Mapping[int, Sequence[UsageTotals]],
     pricing: Pricing,
     forgotten: int = 0,
 ) -> Bill:
-    """`batches` in the order of rounds and lines; `spent` by their ids. Raises whatever `pricing` raises.
+    """`batches` in the order of rounds and lines; `usage_totals` by their ids. Raises whatever `pricing` raises.
 
     `forgotten`: batches that the API did not know any more, and whose requests were sent again.
     """
@@ -135,7 +135,7 @@ def bill(
     bills = []
     for batch in batches:
         numbers[batch.round] = numbers.get(batch.round, 0) + 1
-        models = _models(spent.get(batch.id, ()), days[batch.id], pricing)
+        models = _models(usage_totals.get(batch.id, ()), days[batch.id], pricing)
         bills.append(
             BatchBill(
                 batch=batch,
@@ -165,23 +165,25 @@ def joined(several: Iterable[Mapping[str, Part]]) -> dict[str, Part]:
     found: dict[str, Part] = {}
     for models in several:
         for model, part in models.items():
-            known = found.get(model, Part(cost=Cost(), sheets=()))
-            sheets = dict.fromkeys((*known.sheets, *part.sheets))
-            found[model] = Part(cost=known.cost + part.cost, sheets=tuple(sheets))
+            known = found.get(model, Part(cost=Cost(), model_prices_list=()))
+            model_prices_list = dict.fromkeys((*known.model_prices_list, *part.model_prices_list))
+            found[model] = Part(cost=known.cost + part.cost, model_prices_list=tuple(model_prices_list))
     return dict(sorted(found.items(), key=lambda of: (of[1].cost.is_known, -of[1].cost.real_time, of[0])))
 
 
-def _models(spent: Sequence[Spent], day: date, pricing: Pricing) -> dict[str, Part]:
-    return joined({one.model: _part(one, pricing(one, day))} for one in spent)
+def _models(usage_totals: Sequence[UsageTotals], day: date, pricing: Pricing) -> dict[str, Part]:
+    return joined({one.model: _part(one, pricing(one, day))} for one in usage_totals)
 
 
-def _part(spent: Spent, sheet: Sheet | None) -> Part:
-    cost = Cost(requests=spent.requests, usage=spent.usage)
-    if sheet is None:
-        return Part(cost=cost + Cost(unpriced=spent.requests), sheets=())
-    batch, real_time = (cost_of(spent, sheet, lane) for lane in (Lane.BATCH, Lane.REAL_TIME))
-    uncached = cost_of(replace(spent, usage=spent.usage.uncached), sheet, Lane.BATCH)
-    return Part(cost=cost + Cost(batch=batch, real_time=real_time, uncached=uncached), sheets=(sheet,))
+def _part(usage_totals: UsageTotals, model_prices: ModelPrices | None) -> Part:
+    cost = Cost(requests=usage_totals.requests, usage=usage_totals.usage)
+    if model_prices is None:
+        return Part(cost=cost + Cost(unpriced=usage_totals.requests), model_prices_list=())
+    batch, real_time = (cost_of(usage_totals, model_prices, lane) for lane in (Lane.BATCH, Lane.REAL_TIME))
+    uncached = cost_of(replace(usage_totals, usage=usage_totals.usage.uncached), model_prices, Lane.BATCH)
+    return Part(
+        cost=cost + Cost(batch=batch, real_time=real_time, uncached=uncached), model_prices_list=(model_prices,)
+    )
 
 
 def _round(job: Job, number: int, bills: Sequence[BatchBill]) -> RoundBill:
@@ -204,14 +206,14 @@ def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part], for
     if not any(one.unread is not None or one.batch.state is State.FETCHED for one in bills):
         return None
     cost = whole(models)
-    sheets = [sheet for part in models.values() for sheet in part.sheets]
+    model_prices_list = [model_prices for part in models.values() for model_prices in part.model_prices_list]
     return Total(
         batch=cost.batch,
         real_time=cost.real_time,
         unknown=tuple(_unknown(bills, models)),
         beyond=tuple(_beyond(job, bills, forgotten)),
-        sources=tuple(sorted({sheet.source for sheet in sheets})),
-        days=tuple(sorted({sheet.day for sheet in sheets})),
+        sources=tuple(sorted({model_prices.source for model_prices in model_prices_list})),
+        days=tuple(sorted({model_prices.day for model_prices in model_prices_list})),
         cache=cost.cache,
     )
 

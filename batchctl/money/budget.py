@@ -7,17 +7,17 @@ from enum import StrEnum
 from batchctl.domain.prices import Forecast
 
 
-class Standing(StrEnum):
+class BudgetVerdict(StrEnum):
     WITHIN = "within"
     OVER = "over"
     UNKNOWN = "unknown"
 
 
-def standing(limit: Decimal, *amounts: Decimal | None) -> Standing:
+def budget_verdict(limit: Decimal, *amounts: Decimal | None) -> BudgetVerdict:
     """Of a limit for all the amounts together. What is not known may be anything, unless the rest is over it already."""
     if sum(amount for amount in amounts if amount is not None) > limit:
-        return Standing.OVER
-    return Standing.UNKNOWN if None in amounts else Standing.WITHIN
+        return BudgetVerdict.OVER
+    return BudgetVerdict.UNKNOWN if None in amounts else BudgetVerdict.WITHIN
 
 
 def most_of_round(billed: Iterable[Decimal | None], forecast: Forecast | None) -> tuple[Decimal | None, ...]:

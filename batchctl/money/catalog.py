@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchctl.domain.prices import Sheet, Step, dearest
+from batchctl.domain.prices import ModelPrices, PriceTier, dearest
 
 if TYPE_CHECKING:
     from batchctl.money.listed import PriceList
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 NEAR = 0.9
 
 
-class Book:
+class PriceCatalog:
     """Reads nothing before the first question. Every method raises UsageProblem for a wrong file of private prices."""
 
     def __init__(
-        self, private: Path | None = None, lists: Iterable[Path] = (), relied_on: "Book | None" = None
+        self, private: Path | None = None, lists: Iterable[Path] = (), relied_on: "PriceCatalog | None" = None
     ) -> None:
         """`private`: a file of private prices. `lists`: where lists that were fetched may be.
 
@@ -31,20 +31,20 @@ class Book:
         self._lists = tuple(lists)
         self._relied_on = relied_on
 
-    def sheet(self, model: str, day: date) -> Sheet | None:
+    def model_prices(self, model: str, day: date) -> ModelPrices | None:
         """None where the model has no price here, or one that cannot be used on summed-up usage."""
         if (steps := self._private_steps(model)) is not None:
             assert self._path is not None
-            return Sheet(model=model, day=day, source=self._path.name, steps=steps)
-        sheet = self._listed.sheet(model, day)
-        return self._with_note_of_slip(sheet) if sheet and self._private else sheet
+            return ModelPrices(model=model, day=day, source=self._path.name, steps=steps)
+        model_prices = self._listed.model_prices(model, day)
+        return self._with_note_of_slip(model_prices) if model_prices and self._private else model_prices
 
-    def sheet_for_limit(self, model: str, day: date) -> Sheet | None:
+    def prices_for_limit(self, model: str, day: date) -> ModelPrices | None:
         """What a limit rests on: the dearer of these prices and those that are relied on; None where those have none."""
-        own = self.sheet(model, day)
+        own = self.model_prices(model, day)
         if self._relied_on is None or own is None:
             return own
-        relied_on = self._relied_on.sheet(model, day)
+        relied_on = self._relied_on.model_prices(model, day)
         return dearest(own, relied_on) if relied_on is not None else None
 
     @property
@@ -62,12 +62,12 @@ class Book:
         """Of all that is not a private price."""
         return self._listed.source
 
-    def reread(self) -> "Book":
+    def reread(self) -> "PriceCatalog":
         """The same, of the files as they are now."""
-        return Book(self._path, self._lists, self._relied_on and self._relied_on.reread())
+        return PriceCatalog(self._path, self._lists, self._relied_on and self._relied_on.reread())
 
     @cached_property
-    def _private(self) -> dict[str, tuple[Step, ...]]:
+    def _private(self) -> dict[str, tuple[PriceTier, ...]]:
         if self._path is None:
             return {}
         from batchctl.money.private import private_prices  # noqa: PLC0415 - every command has a book, few open it
@@ -80,19 +80,19 @@ class Book:
 
         return newest(self._lists)
 
-    def _with_note_of_slip(self, sheet: Sheet) -> Sheet:
+    def _with_note_of_slip(self, model_prices: ModelPrices) -> ModelPrices:
         """Private prices under a name that no list has, and nearly this one, were meant for it."""
         assert self._path is not None
         from batchctl.money.price_table import version  # noqa: PLC0415 - as above
 
         unlisted = set(self._private).difference(self._listed.ids)
-        others = [name for name in unlisted if version(name) == version(sheet.model)]
-        if not (near := get_close_matches(sheet.model, others, n=1, cutoff=NEAR)):
-            return sheet
+        others = [name for name in unlisted if version(name) == version(model_prices.model)]
+        if not (near := get_close_matches(model_prices.model, others, n=1, cutoff=NEAR)):
+            return model_prices
         slip = f"{self._path.name} has prices of {near[0]!r}, which is another name: these are the listed ones"
-        return replace(sheet, note=f"{sheet.note}; {slip}" if sheet.note else slip)
+        return replace(model_prices, note=f"{model_prices.note}; {slip}" if model_prices.note else slip)
 
-    def _private_steps(self, model: str) -> tuple[Step, ...] | None:
+    def _private_steps(self, model: str) -> tuple[PriceTier, ...] | None:
         from batchctl.money.price_table import is_form_of  # noqa: PLC0415 - as above
 
         named = (steps for name, steps in self._private.items() if is_form_of(model, name))

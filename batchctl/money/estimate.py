@@ -22,8 +22,19 @@ from batchctl.domain.caching import (
     least_tokens,
     pays_from,
 )
-from batchctl.domain.groups import Sampled, Stratum, Tally, least_of
-from batchctl.domain.prices import DEAREST_GEO, GLOBAL_GEO, OF_GEO, Forecast, Lane, Prices, Sheet, Usage, cost, step_of
+from batchctl.domain.groups import RequestGroup, Sampled, Stratum, least_of
+from batchctl.domain.prices import (
+    DEAREST_GEO,
+    GLOBAL_GEO,
+    OF_GEO,
+    Forecast,
+    Lane,
+    ModelPrices,
+    Prices,
+    Usage,
+    cost,
+    tier_of,
+)
 from batchctl.money.advice import Advice, Group, Look, advised
 from batchctl.money.price_table import is_form_of, version
 
@@ -76,13 +87,13 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class SampledGroup:
     """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them. `look`: None of none.
 
     `encoded`: the share of its bytes that are base64.
     """
 
-    tally: Tally
+    request_group: RequestGroup
     points: tuple[Counted, ...] = ()
     prefix_tokens: int | None = None
     look: Look | None = None
@@ -90,7 +101,7 @@ class Known:
 
     @property
     def is_all_counted(self) -> bool:
-        return len(self.points) >= self.tally.requests
+        return len(self.points) >= self.request_group.requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +124,7 @@ class ModelEstimate:
     output: Range[int]
     batch: Range[Decimal] | None
     real_time: Range[Decimal] | None
-    sheet: Sheet | None
+    model_prices: ModelPrices | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,27 +164,32 @@ class Estimate:
 
 
 def estimated(
-    groups: Sequence[Known],
-    sheets: Mapping[str, Sheet | None],
+    groups: Sequence[SampledGroup],
+    model_prices_list: Mapping[str, ModelPrices | None],
     answers: Sequence[Answered],
     *,
     day: date,
     why: str,
-    limits: Mapping[str, Sheet | None] | None = None,
+    limits: Mapping[str, ModelPrices | None] | None = None,
 ) -> Estimate:
     """`why`: what kept the API from counting, or from counting all that was wanted; empty for nothing.
 
     `limits`: the prices that a limit rests on, where they are others; None for a model: there are none to rest on.
     """
-    limits = sheets if limits is None else limits
-    weighed = [_weighed(one, _pooled(one, groups), _answers_of(one.tally.model, answers)) for one in groups]
+    limits = model_prices_list if limits is None else limits
+    weighed = [_weighed(one, _pooled(one, groups), _answers_of(one.request_group.model, answers)) for one in groups]
     models = tuple(
-        _of_model(model, [one for one in weighed if one.tally.model == model], sheets.get(model), limits.get(model))
-        for model in dict.fromkeys(one.tally.model for one in groups)
+        _of_model(
+            model,
+            [one for one in weighed if one.request_group.model == model],
+            model_prices_list.get(model),
+            limits.get(model),
+        )
+        for model in dict.fromkeys(one.request_group.model for one in groups)
     )
-    unpriced = tuple(one.model for one in models if one.sheet is None)
+    unpriced = tuple(one.model for one in models if one.model_prices is None)
     counted = sum(len(one.points) for one in groups)
-    unsure = [one.model for one in models if one.sheet is not None and limits.get(one.model) is None]
+    unsure = [one.model for one in models if one.model_prices is not None and limits.get(one.model) is None]
     how = (
         *_how(models, counted, why),
         *_how_limits(models, limits, unsure),
@@ -182,7 +198,7 @@ def estimated(
     )
     is_bound = not unsure and not any(map(_is_open_ended, groups))
     batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
-    sources = tuple(dict.fromkeys(one.sheet.source for one in models if one.sheet))
+    sources = tuple(dict.fromkeys(one.model_prices.source for one in models if one.model_prices))
     prices = f"{', '.join(sources)} of {day}"
     return Estimate(
         day=day,
@@ -192,22 +208,29 @@ def estimated(
         forecast=_forecast(batch, how, prices, is_bound=is_bound) if batch else None,
         real_time=real_time,
         unpriced=unpriced,
-        caches=_caches(weighed, sheets),
+        caches=_caches(weighed, model_prices_list),
         how=how,
         sources=sources,
-        advice=advised([_to_advise(one, known, sheets, answers) for one, known in zip(weighed, groups, strict=True)]),
+        advice=advised(
+            [_to_advise(one, known, model_prices_list, answers) for one, known in zip(weighed, groups, strict=True)]
+        ),
     )
 
 
-def _to_advise(of: "_Weighed", known: Known, sheets: Mapping[str, Sheet | None], answers: Sequence[Answered]) -> Group:
-    tally = of.tally
-    sheet, found = sheets.get(tally.model), _answers_of(tally.model, answers)
-    prices = _mean_prices(of, sheet) if sheet else None
+def _to_advise(
+    of: "_Weighed",
+    known: SampledGroup,
+    model_prices_list: Mapping[str, ModelPrices | None],
+    answers: Sequence[Answered],
+) -> Group:
+    request_group = of.request_group
+    model_prices, found = model_prices_list.get(request_group.model), _answers_of(request_group.model, answers)
+    prices = _mean_prices(of, model_prices) if model_prices else None
     return Group(
-        tally=tally,
+        request_group=request_group,
         tokens=of.input.expected,
         prefix=(of.prefix.low, of.prefix.expected, of.prefix.high),
-        prices=prices.at(OF_GEO.get(tally.inference_geo, Decimal(1))) if prices else None,
+        prices=prices.at(OF_GEO.get(request_group.inference_geo, Decimal(1))) if prices else None,
         look=known.look,
         answers=found.requests if found else 0,
         answer_tokens=found.output_tokens if found else 0,
@@ -219,19 +242,19 @@ def _forecast(of: Range[Decimal], how: Sequence[str], prices: str, *, is_bound: 
     return Forecast(low=of.low, expected=of.expected, high=of.high, how=said, prices=prices, is_bound=is_bound)
 
 
-def _is_open_ended(known: Known) -> bool:
+def _is_open_ended(known: SampledGroup) -> bool:
     """Whether what the API does or adds by itself, or what nobody counted of pictures and documents, may go beyond `high`."""
-    return known.tally.calls_servers or _hides(known) or _adds_uncounted(known)
+    return known.request_group.calls_servers or _hides(known) or _adds_uncounted(known)
 
 
-def _hides(known: Known) -> bool:
+def _hides(known: SampledGroup) -> bool:
     """Whether requests that nobody counted may weigh anything: their bytes do not tell."""
-    return known.tally.beyond_text and not known.is_all_counted
+    return known.request_group.beyond_text and not known.is_all_counted
 
 
-def _adds_uncounted(known: Known) -> bool:
+def _adds_uncounted(known: SampledGroup) -> bool:
     """Whether the API adds a prompt of its own whose length nobody knows. It is the same for a whole group: once is enough."""
-    return known.tally.adds_prompt and known.prefix_tokens is None and not known.is_all_counted
+    return known.request_group.adds_prompt and known.prefix_tokens is None and not known.is_all_counted
 
 
 def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
@@ -244,9 +267,11 @@ def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
 # ---------------------------------------------------------------- which lines to count
 
 
-def chosen(tallies: Sequence[Tally], calls: int) -> list[tuple[Sampled, ...]]:
+def chosen(request_groups: Sequence[RequestGroup], calls: int) -> list[tuple[Sampled, ...]]:
     """For each group the lines to count, so many in all: more of where more bytes are, spread over each length."""
-    places = [(group, stratum) for group, tally in enumerate(tallies) for stratum in tally.strata]
+    places = [
+        (group, stratum) for group, request_group in enumerate(request_groups) for stratum in request_group.strata
+    ]
     taken = [0] * len(places)
     for _ in range(calls):
         open_ = [n for n, (_, stratum) in enumerate(places) if taken[n] < len(stratum.sampled)]
@@ -254,21 +279,23 @@ def chosen(tallies: Sequence[Tally], calls: int) -> list[tuple[Sampled, ...]]:
             break
         # The divisors of Sainte-Lague: as near to the shares of bytes as whole numbers come.
         taken[max(open_, key=lambda n: places[n][1].bytes / (2 * taken[n] + 1))] += 1
-    found: list[list[Sampled]] = [[] for _ in tallies]
+    found: list[list[Sampled]] = [[] for _ in request_groups]
     for count, (group, stratum) in zip(taken, places, strict=True):
         found[group] += [stratum.sampled[n * len(stratum.sampled) // count] for n in range(count)]
     return [tuple(one) for one in found]
 
 
-def with_prefix_to_count(tallies: Sequence[Tally], calls: int) -> list[int]:
+def with_prefix_to_count(request_groups: Sequence[RequestGroup], calls: int) -> list[int]:
     """The groups whose shared beginning is worth two calls: those to which the API adds a prompt, then those that repeat most."""
 
     def weight(n: int) -> int:
-        return -tallies[n].prefix_bytes * tallies[n].requests
+        return -request_groups[n].prefix_bytes * request_groups[n].requests
 
-    shared = [n for n, tally in enumerate(tallies) if tally.digest and tally.requests > 1]
-    hidden = sorted((n for n in shared if tallies[n].adds_prompt), key=weight)[: calls // PREFIX_SHARE // 2]
-    worth = (n for n in shared if n not in hidden and tallies[n].prefix_bytes >= LEAST_PREFIX_BYTES)
+    shared = [
+        n for n, request_group in enumerate(request_groups) if request_group.digest and request_group.requests > 1
+    ]
+    hidden = sorted((n for n in shared if request_groups[n].adds_prompt), key=weight)[: calls // PREFIX_SHARE // 2]
+    worth = (n for n in shared if n not in hidden and request_groups[n].prefix_bytes >= LEAST_PREFIX_BYTES)
     return [*hidden, *sorted(worth, key=weight)[: max(0, calls // CACHED_PREFIX_SHARE // 2 - len(hidden))]]
 
 
@@ -288,7 +315,7 @@ class _Length:
 class _Weighed:
     """A group in tokens."""
 
-    tally: Tally
+    request_group: RequestGroup
     lengths: tuple[_Length, ...]
     prefix: Range[int]
     output: Range[int]
@@ -304,21 +331,26 @@ class _Weighed:
 
     @property
     def least(self) -> int:
-        return least_tokens(self.tally.model) or LEAST_CACHED_TOKENS
+        return least_tokens(self.request_group.model) or LEAST_CACHED_TOKENS
 
 
-def _weighed(known: Known, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
-    tally, by_bytes = known.tally, _by_bytes(known)
+def _weighed(known: SampledGroup, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
+    request_group, by_bytes = known.request_group, _by_bytes(known)
     met = _by_count(known) if known.points else _by_others(pooled) if pooled else by_bytes
     # Bytes tell nothing of what pictures weigh: as the worst that was counted, and no bound.
-    most = met if tally.beyond_text else by_bytes
-    lengths = tuple(_length(one, known, met, most) for one in tally.strata)
+    most = met if request_group.beyond_text else by_bytes
+    lengths = tuple(_length(one, known, met, most) for one in request_group.strata)
     whole: Range[int] = reduce(add, (one.tokens for one in lengths))
-    return _Weighed(tally=tally, lengths=lengths, prefix=_prefix(known, whole), output=_output(tally, answers))
+    return _Weighed(
+        request_group=request_group,
+        lengths=lengths,
+        prefix=_prefix(known, whole),
+        output=_output(request_group, answers),
+    )
 
 
 def _length(
-    of: Stratum, known: Known, met: Callable[[Stratum], Range[int]], most: Callable[[Stratum], Range[int]]
+    of: Stratum, known: SampledGroup, met: Callable[[Stratum], Range[int]], most: Callable[[Stratum], Range[int]]
 ) -> _Length:
     """What was counted as it was counted; of the rest low and expected as `met` says, and high as `most` does."""
     own = [point for point in known.points if least_of(point.size) == of.least]
@@ -331,7 +363,7 @@ def _length(
         )
         tokens, high = met(rest), most(rest).high
         found += Range(tokens.low, tokens.expected, max(tokens.expected, high))
-        alone = Stratum(least=of.least, requests=1, bytes=min(2 * of.least - 1, known.tally.longest))
+        alone = Stratum(least=of.least, requests=1, bytes=min(2 * of.least - 1, known.request_group.longest))
         longest = max(longest, most(alone).high)
     return _Length(requests=of.requests, tokens=found, longest=longest)
 
@@ -340,7 +372,7 @@ def _with_margin(tokens: int) -> int:
     return -int(-tokens * (1 + COUNT_MARGIN) // 1)
 
 
-def _by_count(known: Known) -> Callable[[Stratum], Range[int]]:
+def _by_count(known: SampledGroup) -> Callable[[Stratum], Range[int]]:
     """A line through what was counted; for low and high, every request as far off it as the worst of them."""
     points = known.points
     base, slope = _line(points)
@@ -378,16 +410,16 @@ def _by_others(points: Sequence[Counted]) -> Callable[[Stratum], Range[int]]:
     return lambda of: Range(int(of.bytes * least), round(of.bytes * expected), -int(-of.bytes * max(ratios) // 1))
 
 
-def _by_bytes(known: Known) -> Callable[[Stratum], Range[int]]:
-    tally, encoded = known.tally, known.encoded
-    usual = BYTES_PER_TOKEN if is_older(tally.model) else NEWER_BYTES_PER_TOKEN
+def _by_bytes(known: SampledGroup) -> Callable[[Stratum], Range[int]]:
+    request_group, encoded = known.request_group, known.encoded
+    usual = BYTES_PER_TOKEN if is_older(request_group.model) else NEWER_BYTES_PER_TOKEN
     least = (1 - encoded) / LOW_BYTES_PER_TOKEN
     expected = (1 - encoded) / usual + encoded / ENCODED_BYTES_PER_TOKEN
     if known.prefix_tokens is not None:
         # What stands before the messages is the same in each, with all that the API adds to it.
-        counted, shared = _with_margin(known.prefix_tokens), tally.prefix_bytes
+        counted, shared = _with_margin(known.prefix_tokens), request_group.prefix_bytes
     else:
-        counted, shared = MOST_TOOL_TOKENS if tally.adds_prompt else 0, 0
+        counted, shared = MOST_TOOL_TOKENS if request_group.adds_prompt else 0, 0
 
     def rate(of: Stratum) -> Range[int]:
         own = max(0, of.bytes - shared * of.requests)
@@ -402,21 +434,25 @@ def is_older(model: str) -> bool:
     return () < version(model) < NEWER_SINCE
 
 
-def _pooled(known: Known, groups: Sequence[Known]) -> list[Counted]:
-    return [point for one in groups if one.tally.model == known.tally.model for point in one.points]
+def _pooled(known: SampledGroup, groups: Sequence[SampledGroup]) -> list[Counted]:
+    return [point for one in groups if one.request_group.model == known.request_group.model for point in one.points]
 
 
-def _prefix(known: Known, whole: Range[int]) -> Range[int]:
+def _prefix(known: SampledGroup, whole: Range[int]) -> Range[int]:
     """Of one request: what stands before its messages."""
-    tally = known.tally
+    request_group = known.request_group
     if known.prefix_tokens is not None:
         tokens = known.prefix_tokens
         return Range(tokens, tokens, _with_margin(tokens))
-    share = tally.prefix_bytes * tally.requests / tally.bytes
-    each = Range(whole.low // tally.requests, whole.expected // tally.requests, -(-whole.high // tally.requests))
+    share = request_group.prefix_bytes * request_group.requests / request_group.bytes
+    each = Range(
+        whole.low // request_group.requests,
+        whole.expected // request_group.requests,
+        -(-whole.high // request_group.requests),
+    )
     # Escapes in the line, where its own JSON has none, make no share of more than all of it.
     most = min(1.0, share)
-    high = max(tally.prefix_bytes, -int(-each.high * most // 1))
+    high = max(request_group.prefix_bytes, -int(-each.high * most // 1))
     return Range(int(each.low * most), int(each.expected * most), high)
 
 
@@ -432,68 +468,75 @@ def _answers_of(model: str, answers: Sequence[Answered]) -> Answered | None:
     )
 
 
-def _output(tally: Tally, answers: Answered | None) -> Range[int]:
-    most = tally.max_tokens
+def _output(request_group: RequestGroup, answers: Answered | None) -> Range[int]:
+    most = request_group.max_tokens
     if answers is None:
-        low, expected = max(tally.requests, int(most * ASSUMED_LOW)), max(tally.requests, int(most * ASSUMED_EXPECTED))
+        low, expected = (
+            max(request_group.requests, int(most * ASSUMED_LOW)),
+            max(request_group.requests, int(most * ASSUMED_EXPECTED)),
+        )
         return Range(low, expected, most)
     mean = answers.output_tokens / answers.requests
     # Few answers tell little of the next ones.
-    expected = min(most, round(mean * tally.requests))
+    expected = min(most, round(mean * request_group.requests))
     return Range(int(expected * (1 - min(0.5, 0.1 + answers.requests**-0.5))), expected, most)
 
 
 # ---------------------------------------------------------------- money
 
 
-def _of_model(model: str, groups: Sequence[_Weighed], sheet: Sheet | None, limit: Sheet | None) -> ModelEstimate:
-    limit = limit or sheet
+def _of_model(
+    model: str, groups: Sequence[_Weighed], model_prices: ModelPrices | None, limit: ModelPrices | None
+) -> ModelEstimate:
+    limit = limit or model_prices
     return ModelEstimate(
         model=model,
-        requests=sum(one.tally.requests for one in groups),
+        requests=sum(one.request_group.requests for one in groups),
         groups=len(groups),
         input=reduce(add, (one.input for one in groups)),
         output=reduce(add, (one.output for one in groups)),
-        batch=reduce(add, (_costs(one, sheet, limit, Lane.BATCH) for one in groups)) if sheet and limit else None,
-        real_time=reduce(add, (_costs(one, sheet, limit, Lane.REAL_TIME) for one in groups))
-        if sheet and limit
+        batch=reduce(add, (_costs(one, model_prices, limit, Lane.BATCH) for one in groups))
+        if model_prices and limit
         else None,
-        sheet=sheet,
+        real_time=reduce(add, (_costs(one, model_prices, limit, Lane.REAL_TIME) for one in groups))
+        if model_prices and limit
+        else None,
+        model_prices=model_prices,
     )
 
 
-def _costs(of: _Weighed, sheet: Sheet, limit: Sheet, lane: Lane) -> Range[Decimal]:
+def _costs(of: _Weighed, model_prices: ModelPrices, limit: ModelPrices, lane: Lane) -> Range[Decimal]:
     """`limit`: the prices of high."""
-    cached = of.tally.ttl and (_may_cache_all(of) or of.prefix.high >= of.least)
+    cached = of.request_group.ttl and (_may_cache_all(of) or of.prefix.high >= of.least)
     # A list of private prices may have any of them dearer than the others.
     rates = (Decimal(0), Decimal(1)) if cached else ()
     low = [
-        _input_cost(of, sheet, lane, "low", None),
-        *(_input_cost(of, sheet, lane, "low", rate, is_all=_may_cache_all(of)) for rate in rates),
+        _input_cost(of, model_prices, lane, "low", None),
+        *(_input_cost(of, model_prices, lane, "low", rate, is_all=_may_cache_all(of)) for rate in rates),
     ]
-    expected = _input_cost(of, sheet, lane, "expected", EXPECTED_HIT_RATE if _is_cached(of) else None)
+    expected = _input_cost(of, model_prices, lane, "expected", EXPECTED_HIT_RATE if _is_cached(of) else None)
     return Range(
-        min(low) + _output_cost(of, sheet, lane, of.output.low, of.input.low),
-        expected + _output_cost(of, sheet, lane, of.output.expected, of.input.expected),
+        min(low) + _output_cost(of, model_prices, lane, of.output.low, of.input.low),
+        expected + _output_cost(of, model_prices, lane, of.output.expected, of.input.expected),
         _most(of, limit, lane),
     )
 
 
-def _most(of: _Weighed, sheet: Sheet, lane: Lane) -> Decimal:
+def _most(of: _Weighed, model_prices: ModelPrices, lane: Lane) -> Decimal:
     """Whatever each request comes to, none is dearer than at the dearest step that the longest of its length can reach.
 
     What may be cached is all written, all read, or none of it is in a cache, whichever is the dearest: nobody promises a share.
     """
-    tally, total, left = of.tally, Decimal(0), of.output.high
-    geo = "" if tally.inference_geo == GLOBAL_GEO else DEAREST_GEO
+    request_group, total, left = of.request_group, Decimal(0), of.output.high
+    geo = "" if request_group.inference_geo == GLOBAL_GEO else DEAREST_GEO
     # The longest answers may all be those to the prompts that make them dearest.
     for one in sorted(of.lengths, key=lambda length: -length.longest):
-        tokens, answers = one.tokens.high, min(left, one.requests * tally.most_max_tokens)
+        tokens, answers = one.tokens.high, min(left, one.requests * request_group.most_max_tokens)
         cached = tokens if _may_cache_all(of) else min(tokens, one.requests * of.prefix.high)
-        lives = (SHORT, LONG) if tally.ttl == LONG else (SHORT,) if tally.ttl else ()
+        lives = (SHORT, LONG) if request_group.ttl == LONG else (SHORT,) if request_group.ttl else ()
         ways = [_used(tokens, cached, ttl, Decimal(read)) for ttl in lives for read in (0, 1)]
         ways.append(Usage(input_tokens=tokens))
-        prices = [step.of(lane) for step in sheet.steps if step.over <= step_of(one.longest)]
+        prices = [step.of(lane) for step in model_prices.steps if step.over <= tier_of(one.longest)]
         total += max(cost(way, one, geo) for way in ways for one in prices)
         total += max(cost(Usage(output_tokens=answers), one, geo) for one in prices)
         left -= answers
@@ -502,31 +545,38 @@ def _most(of: _Weighed, sheet: Sheet, lane: Lane) -> Decimal:
 
 def _may_cache_all(of: _Weighed) -> bool:
     """Whether more than the shared beginning may be in a cache: of what is left over of a model, each has its own."""
-    return bool(of.tally.ttl) and (of.tally.marks_messages or not of.tally.digest)
+    return bool(of.request_group.ttl) and (of.request_group.marks_messages or not of.request_group.digest)
 
 
 def _is_cached(of: _Weighed) -> bool:
     """As far as is expected: what is too short for the model is not."""
-    return bool(of.tally.ttl) and (of.prefix.expected >= of.least or of.tally.marks_messages)
+    return bool(of.request_group.ttl) and (of.prefix.expected >= of.least or of.request_group.marks_messages)
 
 
 def _input_cost(
-    of: _Weighed, sheet: Sheet, lane: Lane, which: str, rate: Decimal | None, ttl: str = "", *, is_all: bool = False
+    of: _Weighed,
+    model_prices: ModelPrices,
+    lane: Lane,
+    which: str,
+    rate: Decimal | None,
+    ttl: str = "",
+    *,
+    is_all: bool = False,
 ) -> Decimal:
     """At the step of the mean request of each length. `rate`: of reads, None without a cache. `is_all`: of whole prompts."""
     total = Decimal(0)
     for one in of.lengths:
         size = getattr(one.tokens, which)
         shared = size if is_all else min(size, one.requests * getattr(of.prefix, which))
-        used = _used(size, 0 if rate is None else shared, ttl or of.tally.ttl, rate or Decimal(0))
-        prices = sheet.step(step_of(size // max(1, one.requests))).of(lane)
-        total += cost(used, prices, of.tally.inference_geo)
+        used = _used(size, 0 if rate is None else shared, ttl or of.request_group.ttl, rate or Decimal(0))
+        prices = model_prices.step(tier_of(size // max(1, one.requests))).of(lane)
+        total += cost(used, prices, of.request_group.inference_geo)
     return total
 
 
-def _output_cost(of: _Weighed, sheet: Sheet, lane: Lane, tokens: int, prompts: int) -> Decimal:
-    prices = sheet.step(step_of(prompts // of.tally.requests)).of(lane)
-    return cost(Usage(output_tokens=tokens), prices, of.tally.inference_geo)
+def _output_cost(of: _Weighed, model_prices: ModelPrices, lane: Lane, tokens: int, prompts: int) -> Decimal:
+    prices = model_prices.step(tier_of(prompts // of.request_group.requests)).of(lane)
+    return cost(Usage(output_tokens=tokens), prices, of.request_group.inference_geo)
 
 
 def _used(tokens: int, cached: int, ttl: str, hit_rate: Decimal) -> Usage:
@@ -543,46 +593,52 @@ def _used(tokens: int, cached: int, ttl: str, hit_rate: Decimal) -> Usage:
 # ---------------------------------------------------------------- what a cache would save
 
 
-def _caches(groups: Sequence[_Weighed], sheets: Mapping[str, Sheet | None]) -> tuple[CacheEstimate, ...]:
+def _caches(
+    groups: Sequence[_Weighed], model_prices_list: Mapping[str, ModelPrices | None]
+) -> tuple[CacheEstimate, ...]:
     """For both lives of a cache; none where requests share nothing that could be cached, or a price is not known."""
-    shared = [one for one in groups if one.tally.is_shared and one.is_long_enough]
-    priced = [(one, sheet) for one in groups if (sheet := sheets.get(one.tally.model)) is not None]
+    shared = [one for one in groups if one.request_group.is_shared and one.is_long_enough]
+    priced = [
+        (one, model_prices)
+        for one in groups
+        if (model_prices := model_prices_list.get(one.request_group.model)) is not None
+    ]
     if not shared or len(priced) < len(groups):
         return ()
     return tuple(_cache(ttl, shared, priced) for ttl in (LONG, SHORT))
 
 
-def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed, Sheet]]) -> CacheEstimate:
+def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed, ModelPrices]]) -> CacheEstimate:
     def whole(rate: Decimal | None) -> Decimal:
         return sum(
             (
-                _input_cost(one, sheet, Lane.BATCH, "expected", rate if one in shared else None, ttl)
-                for one, sheet in priced
+                _input_cost(one, model_prices, Lane.BATCH, "expected", rate if one in shared else None, ttl)
+                for one, model_prices in priced
             ),
             Decimal(0),
         )
 
     return CacheEstimate(
         ttl=ttl,
-        is_there=any(one.tally.ttl == ttl for one in shared),
-        requests=sum(one.tally.requests for one in shared),
-        prefix_tokens=sum(one.tally.requests * one.prefix.expected for one in shared),
+        is_there=any(one.request_group.ttl == ttl for one in shared),
+        requests=sum(one.request_group.requests for one in shared),
+        prefix_tokens=sum(one.request_group.requests * one.prefix.expected for one in shared),
         without=whole(None),
         rows=tuple((rate, whole(rate)) for rate in HIT_RATES),
         break_even=pays_from(
             ttl,
             [
-                (one.tally.requests * one.prefix.expected, _mean_prices(one, sheet))
-                for one, sheet in priced
+                (one.request_group.requests * one.prefix.expected, _mean_prices(one, model_prices))
+                for one, model_prices in priced
                 if one in shared
             ],
         ),
     )
 
 
-def _mean_prices(of: _Weighed, sheet: Sheet) -> Prices:
+def _mean_prices(of: _Weighed, model_prices: ModelPrices) -> Prices:
     """In a batch, at the step of the mean request."""
-    return sheet.step(step_of(of.input.expected // of.tally.requests)).batch
+    return model_prices.step(tier_of(of.input.expected // of.request_group.requests)).batch
 
 
 # ---------------------------------------------------------------- how it was got
@@ -597,7 +653,9 @@ def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[st
         yield "input: from bytes alone: 1 to 8 of them to a token"
     if why:
         yield f"not counted: {why}"
-    yield from dict.fromkeys(f"price: {one.sheet.note}" for one in models if one.sheet and one.sheet.note)
+    yield from dict.fromkeys(
+        f"price: {one.model_prices.note}" for one in models if one.model_prices and one.model_prices.note
+    )
 
 
 def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -> Iterable[str]:
@@ -614,10 +672,12 @@ def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -
 
 
 def _how_limits(
-    models: Sequence[ModelEstimate], limits: Mapping[str, Sheet | None], unsure: Sequence[str]
+    models: Sequence[ModelEstimate], limits: Mapping[str, ModelPrices | None], unsure: Sequence[str]
 ) -> Iterable[str]:
     dearer = [
-        one.model for one in models if (limit := limits.get(one.model)) and one.sheet and limit.steps != one.sheet.steps
+        one.model
+        for one in models
+        if (limit := limits.get(one.model)) and one.model_prices and limit.steps != one.model_prices.steps
     ]
     own = "the workspace has its own prices"
     if dearer:
@@ -626,10 +686,10 @@ def _how_limits(
         yield f"price: only {own} of {', '.join(unsure)}: {NO_BOUND}; --prices FILE relies on a file"
 
 
-def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[Known]) -> Iterable[str]:
+def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[SampledGroup]) -> Iterable[str]:
     if any(map(_is_cached, weighed)):
         yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
-    if any(one.tally.calls_servers for one in groups):
+    if any(one.request_group.calls_servers for one in groups):
         yield f"tools: what the API does by itself, searches, what it reads, compacting, is in no figure: {NO_BOUND}"
     if any(map(_hides, groups)):
         yield f"documents: pictures, documents and tool calls that were not counted may weigh more: {NO_BOUND}"

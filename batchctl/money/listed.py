@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from batchctl.domain.errors import ServiceProblem
-from batchctl.domain.prices import HALF, MOST_PRICE, PROMPT_STEPS, WEB_SEARCH, WRITE_1H, WRITE_5M, Prices, Sheet, Step
+from batchctl.domain.prices import (
+    HALF,
+    MOST_PRICE,
+    PROMPT_STEPS,
+    WEB_SEARCH,
+    WRITE_1H,
+    WRITE_5M,
+    ModelPrices,
+    Prices,
+    PriceTier,
+)
 from batchctl.money.price_table import is_form_of
 
 PROVIDER = "anthropic"
@@ -56,12 +66,12 @@ class PriceList:
         """Those with a batch price at some time: the list has none for models that were retired before it knew batches."""
         return tuple(str(model.id) for model in self.models if hasattr(model, "id") and _has_batch_price(model))
 
-    def sheet(self, model: str, day: date) -> Sheet | None:
+    def model_prices(self, model: str, day: date) -> ModelPrices | None:
         """None where the model has no price here, or one that cannot be used on summed-up usage."""
         try:
             # The list's own matching takes beginnings of names, and so another model for one that it does not know.
             found = next((one for one in self.models if is_form_of(model, one.id) and one.is_match(model)), None)
-            return _sheet(model, found, day, self) if found is not None else None
+            return _model_prices(model, found, day, self) if found is not None else None
         except NOT_UNDERSTOOD:
             return None
 
@@ -112,7 +122,7 @@ def checked(raw: bytes, now: datetime) -> bytes:
             _refuse("it is a page of HTML")
         said = " ".join(str(error).split())[:200]
         _refuse(f"it cannot be read as one ({type(error).__name__}{said and ': '}{said})")
-    if missing := [model for model in KNOWN if priced.sheet(model, now.date()) is None]:
+    if missing := [model for model in KNOWN if priced.model_prices(model, now.date()) is None]:
         _refuse(f"it has no price for {', '.join(missing)}")
     kept = {"at": now.isoformat(), "checked_by": genai_prices.__version__, "provider": provider}
     return json.dumps(kept, ensure_ascii=False).encode("utf-8", "backslashreplace")
@@ -197,16 +207,16 @@ def _has_batch_price(model: Any) -> bool:
         return False
 
 
-def _sheet(model: str, found: Any, day: date, listed_by: PriceList) -> Sheet | None:
+def _model_prices(model: str, found: Any, day: date, listed_by: PriceList) -> ModelPrices | None:
     at = datetime.combine(day, time(12), UTC)
     real_time, batch = found.get_prices(at), found.get_prices(at, BATCH)
     overs = sorted(_overs(real_time) | _overs(batch))
     if not set(overs) <= set(PROMPT_STEPS):
         return None
     prices = {over: _prices(real_time, over) for over in overs}
-    steps = tuple(Step(over=over, real_time=one, batch=one.at(HALF)) for over, one in prices.items())
+    steps = tuple(PriceTier(over=over, real_time=one, batch=one.at(HALF)) for over, one in prices.items())
     notes = (_of_batch(real_time, batch, overs), _of_inferred(real_time, overs), listed_by.warning)
-    return Sheet(model=model, day=day, source=listed_by.source, steps=steps, note="; ".join(filter(None, notes)))
+    return ModelPrices(model=model, day=day, source=listed_by.source, steps=steps, note="; ".join(filter(None, notes)))
 
 
 def _of_batch(real_time: Any, batch: Any, overs: Iterable[int]) -> str:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from batchctl.domain.prices import Sheet
+from batchctl.domain.prices import ModelPrices
 
 _DATE_OR_LATEST = re.compile(r"(-[0-9]{8}|-latest)?")
 _DATE = re.compile(r"-[0-9]{8}$")
@@ -25,7 +25,7 @@ class PriceTable:
     """`unpriced`: models that are listed without a price that can be used. `left_out`: how many are listed and not shown."""
 
     day: date
-    sheets: tuple[Sheet, ...]
+    model_prices_list: tuple[ModelPrices, ...]
     unpriced: tuple[str, ...] = ()
     left_out: int = 0
     refreshed: Refreshed | None = None
@@ -40,9 +40,15 @@ def is_form_of(model: str, listed: str) -> bool:
     return model == listed or (model.startswith(stem) and bool(_DATE_OR_LATEST.fullmatch(model, len(stem))))
 
 
-def newest_first(sheets: tuple[Sheet, ...]) -> tuple[Sheet, ...]:
+def newest_first(model_prices_list: tuple[ModelPrices, ...]) -> tuple[ModelPrices, ...]:
     """By the version that the id names; within one version the dearest first."""
-    return tuple(sorted(sheets, key=lambda sheet: (version(sheet.model), sheet.steps[0].real_time.input), reverse=True))
+    return tuple(
+        sorted(
+            model_prices_list,
+            key=lambda model_prices: (version(model_prices.model), model_prices.steps[0].real_time.input),
+            reverse=True,
+        )
+    )
 
 
 def version(model: str) -> tuple[int, ...]:

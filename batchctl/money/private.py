@@ -25,17 +25,17 @@ from pathlib import Path
 from typing import Any
 
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.prices import HALF, MOST_PRICE, PROMPT_STEPS, WEB_SEARCH, WRITE_1H, WRITE_5M, Prices, Step
+from batchctl.domain.prices import HALF, MOST_PRICE, PROMPT_STEPS, WEB_SEARCH, WRITE_1H, WRITE_5M, Prices, PriceTier
 
 READ = Decimal("0.1")
 OF_TOKENS = ("input", "output", "write_5m", "write_1h", "read")
 OF_MODEL = (*OF_TOKENS, "web_search", "batch", "steps")
-OF_STEP = ("over", *OF_TOKENS)
+OF_TIER = ("over", *OF_TOKENS)
 MOST_BYTES = 1_000_000
 MOST_PLACES = 12
 
 
-def private_prices(path: Path) -> dict[str, tuple[Step, ...]]:
+def private_prices(path: Path) -> dict[str, tuple[PriceTier, ...]]:
     """The steps of each model, as the file names it. Raises UsageProblem."""
     top = _Table(path, "the file", _toml(path), ("models",))
     models = top.given.get("models", {})
@@ -92,7 +92,7 @@ class _Table:
         return Decimal(value)
 
 
-def _steps(model: _Table) -> tuple[Step, ...]:
+def _steps(model: _Table) -> tuple[PriceTier, ...]:
     web_search = model.number("web_search", WEB_SEARCH)
     share = model.number("batch", HALF, Decimal(1))
     if not share:
@@ -102,9 +102,9 @@ def _steps(model: _Table) -> tuple[Step, ...]:
         raise model.problem(f"steps is no list of tables: like [{model.name.removesuffix(']')}.steps]]")
     prices = {0: _prices(model, web_search)}
     for number, given in enumerate(longer, 1):
-        table = _Table(model.path, f"[{model.name.removesuffix(']')}.steps]] {number}", given, OF_STEP)
+        table = _Table(model.path, f"[{model.name.removesuffix(']')}.steps]] {number}", given, OF_TIER)
         prices[_over(table, prices)] = _prices(table, web_search)
-    return tuple(Step(over=over, real_time=one, batch=one.at(share)) for over, one in sorted(prices.items()))
+    return tuple(PriceTier(over=over, real_time=one, batch=one.at(share)) for over, one in sorted(prices.items()))
 
 
 def _over(table: _Table, before: Mapping[int, Prices]) -> int:

@@ -120,6 +120,11 @@ def _fact_rows(bill: Bill) -> Iterable[tuple[str, str]]:
         yield "cache", cache(bill.cost.cache)
     if bill.total and bill.total.sources:
         yield "prices", ", ".join(prices(bill.total))
-    notes = {(sheet.model, sheet.note): None for part in bill.models.values() for sheet in part.sheets if sheet.note}
+    notes = {
+        (model_prices.model, model_prices.note): None
+        for part in bill.models.values()
+        for model_prices in part.model_prices_list
+        if model_prices.note
+    }
     for model, note in notes:
         yield "", f"{model}: {note}"

@@ -33,21 +33,21 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
         case (
             events.BatchSent()
             | events.BatchNotSent()
-            | events.BatchInDoubt()
+            | events.BatchUnconfirmed()
             | events.CancelAsked()
             | events.BatchDeleted()
         ):
             return _of_sending(event, now)
-        case events.DoubtSettled() | events.ForeignBatch() | events.DuplicateBatch():
+        case events.BatchReconciled() | events.ForeignBatch() | events.DuplicateBatch():
             return _of_reconciling(event)
-        case events.FieldsUnread() | events.PlaceChecked() | events.LookFailed() | events.Stopping():
+        case events.FieldsUnread() | events.PlaceChecked() | events.PollFailed() | events.Stopping():
             return _of_circumstances(event)
         case events.BatchFetched() | events.DownloadFailed() | events.ResultsRemoved():
             return _of_fetching(event, now)
         case events.Waiting(until, why):
             return Line(f"waiting    {duration(until - now)}: {clean(why)}", DIM)
         case (
-            events.Looked()
+            events.Polled()
             | events.Reading()
             | events.Merging()
             | events.Verifying()
@@ -58,7 +58,7 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
 
 
 def _of_circumstances(
-    event: events.FieldsUnread | events.PlaceChecked | events.LookFailed | events.Stopping,
+    event: events.FieldsUnread | events.PlaceChecked | events.PollFailed | events.Stopping,
 ) -> Line:
     match event:
         case events.FieldsUnread(message_batch_id, fields):
@@ -66,7 +66,7 @@ def _of_circumstances(
             return Line(f"unread     {clean(message_batch_id)}: {names} cannot be read, and is asked for again", WARN)
         case events.PlaceChecked(why):
             return Line(f"moved      {clean(why)}: the API's list is read before anything is sent", WARN)
-        case events.LookFailed(why, failures, again_in):
+        case events.PollFailed(why, failures, again_in):
             return Line(f"no answer  {clean(why)} ({plural(failures, 'time')}; again in {again_in:.0f} s)", WARN)
         case events.Stopping(in_flight):
             text = f"stopping   {plural(in_flight, 'upload')} in flight are let finish; Ctrl-C again stops at once"
@@ -187,7 +187,7 @@ def _again(until: datetime | None, now: datetime) -> str:
 
 
 def _of_sending(
-    event: events.BatchSent | events.BatchNotSent | events.BatchInDoubt | events.CancelAsked | events.BatchDeleted,
+    event: events.BatchSent | events.BatchNotSent | events.BatchUnconfirmed | events.CancelAsked | events.BatchDeleted,
     now: datetime,
 ) -> Line:
     place = _place(event.batch, event.number, event.total)
@@ -196,7 +196,7 @@ def _of_sending(
             return Line(f"sent       {place} as {clean(event.message_batch_id)}", GOOD)
         case events.BatchNotSent():
             return Line(f"not sent   {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
-        case events.BatchInDoubt():
+        case events.BatchUnconfirmed():
             return Line(f"unconfirmed  {place}: {clean(event.why)}; looking whether the API has it", WARN)
         case events.CancelAsked():
             return Line(f"canceling  {place} {clean(event.batch.message_batch_id or '')}", WARN)
@@ -204,7 +204,7 @@ def _of_sending(
             return Line(f"deleted    {place} {clean(event.batch.message_batch_id or '')}", WARN)
 
 
-def _of_reconciling(event: events.DoubtSettled | events.ForeignBatch | events.DuplicateBatch) -> Line:
+def _of_reconciling(event: events.BatchReconciled | events.ForeignBatch | events.DuplicateBatch) -> Line:
     place, name = _place(event.batch, event.number, event.total), clean(event.message_batch_id)
     match event:
         case events.ForeignBatch():
@@ -215,11 +215,11 @@ def _of_reconciling(event: events.DoubtSettled | events.ForeignBatch | events.Du
             return Line(
                 f"duplicate  {place}: {name} holds the same requests, and is paid for unless it is canceled", BAD
             )
-        case events.DoubtSettled() if not name:
+        case events.BatchReconciled() if not name:
             return Line(f"settled    {place}: the API does not have it; it is sent again", PLAIN)
-        case events.DoubtSettled(identified=True):
+        case events.BatchReconciled(identified=True):
             return Line(f"found      {place}: {name} holds its requests, as far as its custom_ids tell", GOOD)
-        case events.DoubtSettled():
+        case events.BatchReconciled():
             return Line(
                 f"matched    {place}: {name} has its size; once it has ended, its results tell whether it is ours"
             )

@@ -73,11 +73,11 @@ class Live:
         if self._watched is None:
             self._bar(what, done, total, detail)
         else:
-            self._watched.next_look, self._watched.activity = None, f"{what}: {detail}"
+            self._watched.next_poll, self._watched.activity = None, f"{what}: {detail}"
 
     def _wait(self, until: datetime, why: str) -> None:
         if self._watched is not None:
-            self._watched.next_look, self._watched.activity = until, why
+            self._watched.next_poll, self._watched.activity = until, why
         else:
             self._bar("waiting", 0, None, f"{duration(until - self._clock.now())}: {clean(why, 60)}")
 
@@ -133,17 +133,17 @@ class _Watched:
 
     def __init__(self, report: JobReport, clock: Clock) -> None:
         self.report = report
-        self.next_look: datetime | None = None
+        self.next_poll: datetime | None = None
         self.activity = ""
         self._clock = clock
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = self._clock.now()
         yield reports.job(replace(self.report, now=now, next_command=""))
-        if self.next_look is None:
+        if self.next_poll is None:
             yield Text(f"  {self.activity}" if self.activity else "", style="dim")
-        elif self.next_look - now >= timedelta(seconds=1):
+        elif self.next_poll - now >= timedelta(seconds=1):
             why = "" if self.activity == ROUTINE else f" ({clean(self.activity, 60)})"
             yield Text(
-                f"  next look in {duration(self.next_look - now)}{why}; Ctrl-C leaves, the job goes on", style="dim"
+                f"  next look in {duration(self.next_poll - now)}{why}; Ctrl-C leaves, the job goes on", style="dim"
             )

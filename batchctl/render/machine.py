@@ -18,10 +18,10 @@ from batchctl.render.text import is_harmless, is_utf8
 if TYPE_CHECKING:
     from batchctl.domain.caching import Caching
     from batchctl.domain.health import Checkup
-    from batchctl.domain.prices import Prices, Sheet
+    from batchctl.domain.prices import ModelPrices, Prices
     from batchctl.domain.scan import Problem, Scan
     from batchctl.engine.choosing import Chosen
-    from batchctl.engine.unconfirmed import OpenDoubt
+    from batchctl.engine.unconfirmed import UnconfirmedBatch
     from batchctl.money.advice import Advice
     from batchctl.money.bill import BatchBill, Bill, Cost, Part
     from batchctl.money.estimate import Estimate, Range
@@ -263,7 +263,7 @@ def _models_shape(models: "Mapping[str, Part]") -> list[dict[str, Any]]:
             **_cost_shape(part.cost),
             "prices": [
                 {"model": s.model, "day": s.day.isoformat(), "source": s.source, "note": s.note or None}
-                for s in part.sheets
+                for s in part.model_prices_list
             ],
         }
         for model, part in models.items()
@@ -356,7 +356,7 @@ def prices_shape(table: "PriceTable", next_command: str) -> dict[str, Any]:
     return {
         "type": "prices",
         "day": str(table.day),
-        "models": [sheet_shape(sheet) for sheet in table.sheets],
+        "models": [sheet_shape(model_prices) for model_prices in table.model_prices_list],
         "unpriced": list(table.unpriced),
         "left_out": table.left_out,
         "refreshed": asdict(refreshed) if refreshed else None,
@@ -364,14 +364,14 @@ def prices_shape(table: "PriceTable", next_command: str) -> dict[str, Any]:
     }
 
 
-def sheet_shape(sheet: "Sheet") -> dict[str, Any]:
+def sheet_shape(model_prices: "ModelPrices") -> dict[str, Any]:
     return {
-        "model": sheet.model,
-        "source": sheet.source,
-        "note": sheet.note or None,
+        "model": model_prices.model,
+        "source": model_prices.source,
+        "note": model_prices.note or None,
         "steps": [
             {"over": step.over, "real_time": _prices_shape(step.real_time), "batch": _prices_shape(step.batch)}
-            for step in sheet.steps
+            for step in model_prices.steps
         ],
     }
 
@@ -399,7 +399,7 @@ def chosen_shape(
 
 
 def doubts_shape(
-    job: str, opened: "Sequence[OpenDoubt]", surplus: Sequence[str], suspects: Sequence[MessageBatch]
+    job: str, opened: "Sequence[UnconfirmedBatch]", surplus: Sequence[str], suspects: Sequence[MessageBatch]
 ) -> dict[str, Any]:
     return {
         "type": "doubts",
@@ -451,8 +451,8 @@ def estimate_shape(of: "Estimate") -> dict[str, Any]:
         "models": [
             {
                 "model": one.model,
-                "priced_as": one.sheet.model if one.sheet else None,
-                "source": one.sheet.source if one.sheet else None,
+                "priced_as": one.model_prices.model if one.model_prices else None,
+                "source": one.model_prices.source if one.model_prices else None,
                 "requests": one.requests,
                 "groups": one.groups,
                 "input_tokens": _range_shape(one.input),

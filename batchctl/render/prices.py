@@ -6,7 +6,7 @@ from decimal import Decimal
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from batchctl.domain.prices import OF_GEO, Prices, Sheet, Step
+from batchctl.domain.prices import OF_GEO, ModelPrices, Prices, PriceTier
 from batchctl.money.price_table import PriceTable, Refreshed
 from batchctl.render.text import clean, number
 
@@ -20,9 +20,9 @@ Columns = Sequence[tuple[str, Sequence[Decimal]]]
 
 def models(table: PriceTable) -> RenderableType:
     """A line for each model and each of its further steps."""
-    rows = [(sheet, step) for sheet in table.sheets for step in sheet.steps]
+    rows = [(model_prices, step) for model_prices in table.model_prices_list for step in model_prices.steps]
 
-    def column(head: str, of: Callable[[Step], Decimal]) -> tuple[str, list[Decimal]]:
+    def column(head: str, of: Callable[[PriceTier], Decimal]) -> tuple[str, list[Decimal]]:
         return head, [of(step) for _, step in rows]
 
     groups: list[tuple[str, Columns]] = [
@@ -31,15 +31,15 @@ def models(table: PriceTable) -> RenderableType:
         ("batch write", [column("5 min", lambda s: s.batch.write_5m), column("1 h", lambda s: s.batch.write_1h)]),
         ("batch", [column("read", lambda s: s.batch.read)]),
     ]
-    labels = [_label(sheet, step) for sheet, step in rows]
+    labels = [_label(model_prices, step) for model_prices, step in rows]
     return Group(_unit(table), Text(""), *_grid("model", labels, groups), Text(""), *_said_of(table))
 
 
 def model(table: PriceTable) -> RenderableType:
     """One model: a line for each class of token, two columns for each step."""
-    (sheet,) = table.sheets
-    groups = [(_step(sheet, step), _lanes(step)) for step in sheet.steps]
-    title = Text.assemble((clean(sheet.model), "bold"), GAP, _unit(table))
+    (model_prices,) = table.model_prices_list
+    groups = [(_step(model_prices, step), _lanes(step)) for step in model_prices.steps]
+    title = Text.assemble((clean(model_prices.model), "bold"), GAP, _unit(table))
     return Group(title, Text(""), *_grid("", list(_CLASSES), groups), Text(""), *_said_of(table, has_searches=True))
 
 
@@ -60,23 +60,23 @@ _CLASSES: dict[str, Callable[[Prices], Decimal]] = {
 }
 
 
-def _lanes(step: Step) -> Columns:
+def _lanes(step: PriceTier) -> Columns:
     return [
         (head, [of(prices) for of in _CLASSES.values()])
         for head, prices in (("real time", step.real_time), ("batch", step.batch))
     ]
 
 
-def _step(sheet: Sheet, step: Step) -> str:
-    if len(sheet.steps) == 1:
+def _step(model_prices: ModelPrices, step: PriceTier) -> str:
+    if len(model_prices.steps) == 1:
         return ""
     if step.over:
         return f"prompt over {number(step.over)}"
-    return f"prompt to {number(sheet.steps[1].over)}"
+    return f"prompt to {number(model_prices.steps[1].over)}"
 
 
-def _label(sheet: Sheet, step: Step) -> str:
-    return f"  over {number(step.over)}" if step.over else clean(sheet.model)
+def _label(model_prices: ModelPrices, step: PriceTier) -> str:
+    return f"  over {number(step.over)}" if step.over else clean(model_prices.model)
 
 
 def _unit(table: PriceTable) -> Text:
@@ -124,11 +124,16 @@ def _amount(price: Decimal) -> str:
 def _said_of(table: PriceTable, *, has_searches: bool = False) -> list[Text]:
     geo = ", ".join(f"{name}: {times} times the price of tokens" for name, times in OF_GEO.items())
     said = [f"inference_geo {geo}"]
-    if table.sheets and not has_searches:
-        searches = _grouped((f"{_amount(s.steps[0].batch.web_search)} per 1,000", s.model) for s in table.sheets)
+    if table.model_prices_list and not has_searches:
+        searches = _grouped(
+            (f"{_amount(s.steps[0].batch.web_search)} per 1,000", s.model) for s in table.model_prices_list
+        )
         said = [f"web searches {'; '.join(searches)}, in a batch as well", *said]
-    said += [f"prices: {one}" for one in _grouped((sheet.source, sheet.model) for sheet in table.sheets)]
-    notes = _notes((sheet.note, sheet.model) for sheet in table.sheets)
+    said += [
+        f"prices: {one}"
+        for one in _grouped((model_prices.source, model_prices.model) for model_prices in table.model_prices_list)
+    ]
+    notes = _notes((model_prices.note, model_prices.model) for model_prices in table.model_prices_list)
     lines = [Text(clean(one, 1000), style="dim") for one in said]
     lines += [Text(f"! {clean(one, 1000)}", style="yellow") for one in notes]
     if table.unpriced:

@@ -16,7 +16,7 @@ from batchctl.render.text import clean, duration, moment, number, plural, size
 
 if TYPE_CHECKING:
     from batchctl.engine.choosing import Chosen
-    from batchctl.engine.unconfirmed import OpenDoubt
+    from batchctl.engine.unconfirmed import UnconfirmedBatch
     from batchctl.render.lines import Line
 
 TONES = {
@@ -232,9 +232,9 @@ def _batches(batches: Sequence[Batch], now: datetime) -> Table:
     return table
 
 
-def doubts(
+def unconfirmed_batches(
     job: str,
-    opened: "Sequence[OpenDoubt]",
+    opened: "Sequence[UnconfirmedBatch]",
     surplus: Sequence[str],
     suspects: Sequence[MessageBatch],
     now: datetime,
@@ -265,7 +265,7 @@ def _choice(command: str, meaning: str) -> Text:
     return Text.assemble(("  ", ""), (clean(command, 1000), "bold"), (f"   {meaning}", "dim"))
 
 
-def _doubt(one: "OpenDoubt", now: datetime) -> Text:
+def _doubt(one: "UnconfirmedBatch", now: datetime) -> Text:
     place = f"batch {one.number} of {one.total}, round {one.batch.round}: {plural(one.batch.count, 'request')}"
     if one.is_lost:
         since = duration(now - one.batch.missing_since) if one.batch.missing_since else "a while"
@@ -277,7 +277,7 @@ def _doubt(one: "OpenDoubt", now: datetime) -> Text:
     return Text.assemble(("unconfirmed  ", "bold yellow"), f"{place}{asked}{why}")
 
 
-def _candidates(one: "OpenDoubt", now: datetime) -> RenderableType:
+def _candidates(one: "UnconfirmedBatch", now: datetime) -> RenderableType:
     if one.is_lost:
         return Text("deleted there, or this key belongs to another API workspace", style="dim")
     if not one.candidates:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from batchctl.domain.health import Checkup
     from batchctl.domain.scan import Scan
     from batchctl.engine.choosing import Chosen
-    from batchctl.engine.unconfirmed import OpenDoubt
+    from batchctl.engine.unconfirmed import UnconfirmedBatch
     from batchctl.money.bill import Bill
     from batchctl.money.estimate import Estimate
     from batchctl.money.price_table import PriceTable
@@ -63,13 +63,13 @@ class Screen:
         """Whether somebody is there to answer a question; a program is asked none."""
         return not self._json and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
-    def tell(self, event: "Event") -> None:
+    def emit(self, event: "Event") -> None:
         """From any thread."""
-        self._telling().tell(event)
+        self._telling().emit(event)
 
-    def watch(self, report: JobReport, results: str = "", *, has_looked: bool = True) -> None:
+    def watch(self, report: JobReport, results: str = "", *, has_polled: bool = True) -> None:
         """As `Telling.watch`."""
-        self._telling().watch(self.given.report(report), results, has_looked=has_looked)
+        self._telling().watch(self.given.report(report), results, has_polled=has_polled)
 
     def _telling(self) -> "Telling":
         from batchctl.render.telling import Telling  # noqa: PLC0415 - a picture from the ledger tells of no event
@@ -203,8 +203,8 @@ class Screen:
         if is_last and chosen.requests:
             sys.stdout.write(f"{path}\n")
 
-    def doubts(
-        self, job: str, opened: "Sequence[OpenDoubt]", surplus: Sequence[str], suspects: Sequence[MessageBatch]
+    def unconfirmed_batches(
+        self, job: str, opened: "Sequence[UnconfirmedBatch]", surplus: Sequence[str], suspects: Sequence[MessageBatch]
     ) -> None:
         """What a person may decide, and how."""
         self._stop_live()
@@ -214,7 +214,7 @@ class Screen:
         if not opened and not surplus and not suspects:
             self._note(f"{job}: nothing is unconfirmed")
             return
-        self._print(reports.doubts(job, opened, surplus, suspects, self._clock.now(), self.given.in_full))
+        self._print(reports.unconfirmed_batches(job, opened, surplus, suspects, self._clock.now(), self.given.in_full))
 
     def deleted(self, job: str, batches: int, folder: Path, bytes_: int) -> None:
         if self._json:

@@ -38,11 +38,11 @@ class Telling:
         self._looks_to = sys.stdout
         self._waited_for = ""
 
-    def tell(self, event: events.Event) -> None:
+    def emit(self, event: events.Event) -> None:
         if isinstance(event, events.Waiting):
             event = replace(event, why=self._given.in_full(event.why))
-        if isinstance(event, events.Looked):
-            self._looked(self._given.report(event.report))
+        if isinstance(event, events.Polled):
+            self._polled(self._given.report(event.report))
         if self._quiet:
             return
         line = line_of(event, self._clock.now()) if self._is_news(event) else None
@@ -62,20 +62,20 @@ class Telling:
         before, self._waited_for = self._waited_for, event.why
         return event.why != before and not self._last_watched
 
-    def watch(self, report: JobReport, results: str = "", *, has_looked: bool = True) -> None:
+    def watch(self, report: JobReport, results: str = "", *, has_polled: bool = True) -> None:
         """From here on every look is shown: drawn anew on a terminal, a line per change elsewhere.
 
-        `results`: where the answers go; where that is stdout, nothing else does. `has_looked`: whether `report` is of a
+        `results`: where the answers go; where that is stdout, nothing else does. `has_polled`: whether `report` is of a
         look; what the ledger alone says is no line.
         """
         self._last_watched = "nothing yet"
         self._looks_to = sys.stderr if results == "-" else sys.stdout
         if self._live is not None:
             self._live.watch(report)
-        elif has_looked or self._json:
-            self._looked(report)
+        elif has_polled or self._json:
+            self._polled(report)
 
-    def _looked(self, report: JobReport) -> None:
+    def _polled(self, report: JobReport) -> None:
         if not self._last_watched:
             return
         if self._json:

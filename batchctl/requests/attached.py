@@ -79,7 +79,7 @@ WHERE NOT EXISTS (SELECT 1 FROM answered WHERE answered.custom_id = line.custom_
 """
 
 
-class Pairing:
+class LineMatching:
     """Fed with lines and ids, then asked. A context manager: at its end the scratch file at `path` is gone."""
 
     def __init__(self, path: Path) -> None:
@@ -183,13 +183,13 @@ class Given:
     mtime_ns: int
 
 
-def read(path: str, plain: Path, pairing: Pairing, tell: Callable[[int], None]) -> Given:
-    """Reads the whole input into `pairing`. Raises InputProblem with the first line that no batch can hold."""
+def read(path: str, plain: Path, matching: LineMatching, emit: Callable[[int], None]) -> Given:
+    """Reads the whole input into `matching`. Raises InputProblem with the first line that no batch can hold."""
     found = stat(plain)
     with opened(plain) as file:
         refuse_wrong_file(path, file)
-        reading = _Reading(path, file, tell)
-        pairing.add_lines(reading)
+        reading = _Reading(path, file, emit)
+        matching.add_lines(reading)
     return Given(
         path=path,
         plain=plain,
@@ -201,10 +201,10 @@ def read(path: str, plain: Path, pairing: Pairing, tell: Callable[[int], None]) 
 
 
 class _Reading:
-    def __init__(self, path: str, file: BinaryIO, tell: Callable[[int], None]) -> None:
+    def __init__(self, path: str, file: BinaryIO, emit: Callable[[int], None]) -> None:
         self._path = path
         self._file = file
-        self._tell = tell
+        self._emit = emit
         self.lines = 0
         self.sha256 = hashlib.sha256()
 
@@ -220,7 +220,7 @@ class _Reading:
                 self.lines += 1
                 yield Line(number, self._custom_id(line, number), at + mark, len(line))
             at += len(whole)
-            self._tell(at)
+            self._emit(at)
 
     def _custom_id(self, line: bytes, number: int) -> str:
         try:
@@ -252,12 +252,12 @@ class LaidDown:
 
 def lay_down(
     given: Given,
-    pairing: Pairing,
+    matching: LineMatching,
     places: Sequence[Cut],
     settings: Settings,
     requests: Path,
     numbers: Path,
-    tell: Callable[[int], None],
+    emit: Callable[[int], None],
 ) -> LaidDown:
     """The lines of each batch, one after the other, to `requests`, and their line numbers to `numbers`; then all others.
 
@@ -266,7 +266,7 @@ def lay_down(
     cuts, at, firsts = [], 0, []
     with opened(given.plain) as file, replacing(requests) as out, replacing(numbers) as side:
         for batch, place in enumerate(places):
-            lines = pairing.lines_of(batch)
+            lines = matching.lines_of(batch)
             digest = hashlib.sha256()
             start = at
             for position, line in enumerate(lines):
@@ -278,9 +278,9 @@ def lay_down(
             side.write(pack(array("Q", (line.number for line in lines))))
             cuts.append(replace(place, start=start, end=at - 1, sha256=digest.hexdigest()))
             firsts.append(lines[0].number)
-            tell(at)
+            emit(at)
         copied = Copied(settings, CleanCopy(requests=out, numbers=side), written=at)
-        _copy_rest(file, pairing, sorted(firsts), copied, lambda size: tell(at + size))
+        _copy_rest(file, matching, sorted(firsts), copied, lambda size: emit(at + size))
         rest = copied.close()
     found = stat(given.plain)
     if (found.st_size, found.st_mtime_ns) != (given.size, given.mtime_ns):
@@ -290,18 +290,18 @@ def lay_down(
 
 
 def _copy_rest(
-    file: BinaryIO, pairing: Pairing, firsts: Sequence[int], copied: Copied, tell: Callable[[int], None]
+    file: BinaryIO, matching: LineMatching, firsts: Sequence[int], copied: Copied, emit: Callable[[int], None]
 ) -> None:
     """The lines that are in no batch. `firsts`: the first line of each batch, in order.
 
     All is read in the order of first lines: where a batch begins between two of these, they are in two cuts.
     """
     place = size = 0
-    for line in pairing.left():
+    for line in matching.left():
         if place < len(firsts) and firsts[place] < line.number:
             copied.end_cut()
             place = bisect_left(firsts, line.number)
         file.seek(line.start)
         copied.add(file.read(line.size), 0, line.number)
         size += line.size + 1
-        tell(size)
+        emit(size)

@@ -40,7 +40,7 @@ def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | Non
     return None if params is None else (ids, params)
 
 
-class Alike(NamedTuple):
+class SharedPrefix(NamedTuple):
     """The custom_ids of whole lines, and the params of the first, which those of all lines say but for one text.
 
     Their keys are the same and so are their values, but for a list or an object of the same kind within which that text
@@ -53,7 +53,7 @@ class Alike(NamedTuple):
     is_plain: bool
 
 
-def read_alike(lines: Sequence[bytes]) -> Alike | None:
+def read_shared_prefix(lines: Sequence[bytes]) -> SharedPrefix | None:
     """None: they are not, or not to be told so, and `read_requests` has to be asked."""
     found = _divided(lines)
     if found is None:
@@ -68,7 +68,7 @@ def read_alike(lines: Sequence[bytes]) -> Alike | None:
     first = _values(_OPEN, ends[:1])
     if rests is None or first is None or set(map(len, rests)) != {1}:
         return None
-    return Alike(ids, first[0], is_own, says and _are_texts(rests))
+    return SharedPrefix(ids, first[0], is_own, says and _are_texts(rests))
 
 
 def _are_texts(values: Sequence[Any]) -> bool:

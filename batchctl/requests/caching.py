@@ -121,7 +121,7 @@ class Original:
 
 
 def lay_cached(
-    plain: Path, target: Path, ttl: str, longest: int, tell: Callable[[int], None]
+    plain: Path, target: Path, ttl: str, longest: int, emit: Callable[[int], None]
 ) -> tuple[Caching, Original]:
     """The input at `plain` to `target`, line by line. A line longer than `longest` is passed on; the check refuses it.
 
@@ -137,7 +137,7 @@ def lay_cached(
             digest.update(line)
             size += len(line)
             out.write(count.changed(line, number) if is_whole else line)
-            tell(size)
+            emit(size)
         now = plain.stat()
         if (now.st_size, now.st_mtime_ns) != (began.st_size, began.st_mtime_ns):
             raise InputProblem(f"{plain}: changed while it was read", hint="run it again once it is still")

@@ -16,10 +16,10 @@ from batchctl.domain.errors import InputProblem
 from batchctl.domain.faults import Fault, Severity, are_params_plainly_good, envelope_faults
 from batchctl.domain.model import Settings
 from batchctl.domain.scan import Depth, Problem, Scan, deep_checked
-from batchctl.requests.blocks import LONG_BYTES, read_alike, read_requests
+from batchctl.requests.blocks import LONG_BYTES, read_requests, read_shared_prefix
 from batchctl.requests.cuts import CleanCopy, Copied, Cuts, InPlace, RangeHashes
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
-from batchctl.requests.group import Run, Tallying
+from batchctl.requests.group import RequestGrouper, Run
 from batchctl.requests.inputs import PIECE_BYTES, opened, refuse_wrong_file
 from batchctl.requests.problems import ProblemFile
 from batchctl.requests.structure import are_structures_good, structure_faults
@@ -43,7 +43,7 @@ class Order:
     copy: CleanCopy | None = None
 
 
-def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], None]) -> tuple[Scan, set[int]]:
+def scan(path: Path, order: Order, problems: ProblemFile, emit: Callable[[int], None]) -> tuple[Scan, set[int]]:
     """Reads the input at `path` whole; gives what it found, and the hashes of ids that seem to repeat.
 
     Raises InputProblem where it is no JSONL of requests at all, or somebody writes to it meanwhile.
@@ -54,7 +54,7 @@ def scan(path: Path, order: Order, problems: ProblemFile, tell: Callable[[int], 
         for block in _blocks(file, order.settings.max_bytes, scanner.skip):
             scanner.take(block)
             hashes.go_on(scanner.size)
-            tell(scanner.size)
+            emit(scanner.size)
         found = scanner.finish()
         if hashes.has_changed():
             raise InputProblem(f"{path}: changed while it was read", hint="run it again once it is still")
@@ -119,7 +119,7 @@ class _Scanner:
         self._problems = problems
         self._seen = seen
         self._hashes = hashes
-        self._tallying = Tallying()
+        self._grouper = RequestGrouper()
         self._cuts: Cuts = Copied(order.settings, order.copy) if order.copy else InPlace(order.settings, hashes)
         self._number = self._blank = self._left_out = self._deep = 0
         self._is_clean = True
@@ -153,7 +153,7 @@ class _Scanner:
                 good[at] = request
             offset += len(line) + 1
         self._seen.add_all([request["custom_id"].encode() for request in good.values()])
-        self._tallying.add_each([one["params"] for one in good.values()], [*good], Run(lines, start, first))
+        self._grouper.add_each([one["params"] for one in good.values()], [*good], Run(lines, start, first))
 
     def _take_at_once(self, run: bytes, lines: list[bytes], offset: int) -> bool:
         """Where all of the lines are plainly good, as nearly all lines are. False: they have to be looked at one by one."""
@@ -174,26 +174,26 @@ class _Scanner:
 
     def _ids_of_good(self, lines: list[bytes], deep: list[int], offset: int) -> list[bytes] | None:
         """The custom_ids of lines that are all plainly good, those at `deep` in depth; None where one may not be."""
-        alike = read_alike(lines) if len(deep) < len(lines) else None
+        shared_prefix = read_shared_prefix(lines) if len(deep) < len(lines) else None
         # Where they differ in more than what they ask, each says for itself which group it is of.
-        if alike is not None and alike.is_own:
-            ids, params = alike.ids, [alike.params]
+        if shared_prefix is not None and shared_prefix.is_own:
+            ids, params = shared_prefix.ids, [shared_prefix.params]
             found = read_requests([lines[at] for at in deep]) if deep else ([], [])
         else:
-            alike = None
+            shared_prefix = None
             found = read_requests(lines)
             ids, params = found or ([], [])
         if found is None or not are_params_plainly_good(params, api_version=self._order.settings.api_version):
             return None
         if not self._are_models_good(params):
             return None
-        in_depth = found[1] if alike is not None else [params[at] for at in deep]
+        in_depth = found[1] if shared_prefix is not None else [params[at] for at in deep]
         if not are_structures_good(in_depth):
             return None
-        if alike is not None:
-            self._tallying.add_alike(alike, Run(lines, offset, self._number + 1))
+        if shared_prefix is not None:
+            self._grouper.add_shared_prefix(shared_prefix, Run(lines, offset, self._number + 1))
         else:
-            self._tallying.add_each(params, range(len(lines)), Run(lines, offset, self._number + 1))
+            self._grouper.add_each(params, range(len(lines)), Run(lines, offset, self._number + 1))
         return ids
 
     def _are_models_good(self, params: list[Any]) -> bool:
@@ -281,5 +281,5 @@ class _Scanner:
             warnings=self._problems.warnings,
             by_code=dict(Counter(self._problems.by_code)),
             first_problems=tuple(self._problems.first),
-            tallies=self._tallying.finish(),
+            request_groups=self._grouper.finish(),
         )

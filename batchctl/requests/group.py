@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
-from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, Sampled, Stratum, Tally, least_of
+from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, Sampled, Stratum, least_of
 from batchctl.domain.model import Batch, Presumed
-from batchctl.requests.blocks import Alike, read_alike, read_requests
+from batchctl.requests.blocks import SharedPrefix, read_requests, read_shared_prefix
 from batchctl.requests.decoding import BYTE_ORDER_MARK, decode_line
 from batchctl.requests.inputs import PIECE_BYTES, opened
 from batchctl.requests.request_file import blocks_of_range
@@ -62,7 +62,7 @@ class Run:
         return Sampled(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
 
 
-class Tallying:
+class RequestGrouper:
     """Fed with good lines in order, a block at a time."""
 
     def __init__(self) -> None:
@@ -72,14 +72,14 @@ class Tallying:
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
         self._requests = 0
 
-    def add_alike(self, alike: Alike, run: Run) -> None:
+    def add_shared_prefix(self, shared_prefix: SharedPrefix, run: Run) -> None:
         """All lines have the params of the first one, but for what stands in `messages` or `metadata`."""
-        limit, count = alike.params["max_tokens"], len(run.lines)
-        group = self._group_of(alike.params, run.first)
+        limit, count = shared_prefix.params["max_tokens"], len(run.lines)
+        group = self._group_of(shared_prefix.params, run.first)
         self._requests += count
         group.add(run, range(count), limit * count, limit, self._most_sampled)
-        if alike.is_plain:
-            group.look([alike.params])
+        if shared_prefix.is_plain:
+            group.look([shared_prefix.params])
         elif not group.has_seen(run.lines):
             group.look([orjson.loads(line)["params"] for line in run.lines])
 
@@ -102,10 +102,10 @@ class Tallying:
             places = [at[n] for n in sorted(chosen)]
             group.add(run, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
 
-    def finish(self) -> tuple[Tally, ...]:
+    def finish(self) -> tuple[RequestGroup, ...]:
         """In the order of their first lines, what is left over last."""
         most = self._most_sampled
-        return tuple(group.tally(most) for group in (*self._groups.values(), *self._others.values()))
+        return tuple(group.request_group(most) for group in (*self._groups.values(), *self._others.values()))
 
     @property
     def _most_sampled(self) -> int:
@@ -139,9 +139,9 @@ class Tallying:
         return self._others[named]
 
 
-def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
+def group_requests(path: Path, without: Collection[int] = ()) -> tuple[RequestGroup, ...]:
     """Of a file of requests that was checked before, but for the lines `without`, by their numbers."""
-    tallying = Tallying()
+    grouper = RequestGrouper()
     offset, first = 0, 1
     with opened(path) as file:
         while lines := file.readlines(PIECE_BYTES):
@@ -152,38 +152,38 @@ def tallied(path: Path, without: Collection[int] = ()) -> tuple[Tally, ...]:
             numbers = range(first, first + len(lines))
             left_out = {number - first for number in without if number in numbers} if without else set()
             lines = [line.removesuffix(b"\n") for line in lines]
-            _tally_block(tallying, lines, left_out, offset, first)
+            _group_block(grouper, lines, left_out, offset, first)
             offset, first = offset + size, numbers.stop
-    return tallying.finish()
+    return grouper.finish()
 
 
-def tallied_ranges(path: Path, batches: Sequence[Batch | Presumed]) -> tuple[Tally, ...]:
+def group_ranges(path: Path, batches: Sequence[Batch | Presumed]) -> tuple[RequestGroup, ...]:
     """Return the same of the requests of some batches. Raises InputProblem where they are not those that were planned."""
-    tallying = Tallying()
+    grouper = RequestGrouper()
     for batch in batches:
         offset, first = batch.cut.start, batch.cut.first + 1
         for lines in blocks_of_range(path, batch):
-            _tally_block(tallying, lines, (), offset, first)
+            _group_block(grouper, lines, (), offset, first)
             offset += sum(map(len, lines)) + len(lines)
             first += len(lines)
-    return tallying.finish()
+    return grouper.finish()
 
 
-def _tally_block(
-    tallying: Tallying, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
+def _group_block(
+    grouper: RequestGrouper, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
 ) -> None:
     run = Run(lines, offset, first)
-    alike = None if left_out else read_alike(lines)
-    if alike is not None and alike.is_own:
-        tallying.add_alike(alike, run)
+    shared_prefix = None if left_out else read_shared_prefix(lines)
+    if shared_prefix is not None and shared_prefix.is_own:
+        grouper.add_shared_prefix(shared_prefix, run)
         return
     found = None if left_out else read_requests(lines)
     if found is not None:
-        tallying.add_each(found[1], range(len(lines)), run)
+        grouper.add_each(found[1], range(len(lines)), run)
         return
     at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
     requests: list[Any] = [decode_line(lines[n]) for n in at]
-    tallying.add_each([request["params"] for request in requests], at, run)
+    grouper.add_each([request["params"] for request in requests], at, run)
 
 
 def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
@@ -295,10 +295,10 @@ class _Group:
                     self._beyond_text = True
                     self._calls_servers = self._calls_servers or _is_read_elsewhere(message.get("content"))
 
-    def tally(self, sampled: int) -> Tally:
+    def request_group(self, sampled: int) -> RequestGroup:
         self._fold()
         strata = tuple(self._strata[least].closed(sampled) for least in sorted(self._strata))
-        return Tally(
+        return RequestGroup(
             **self._said,
             requests=self._requests,
             bytes=sum(one.bytes for one in strata),

@@ -79,14 +79,14 @@ def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
         raise InputProblem(f"{path}: {fault.message}")
 
 
-def spool(path: str, target: Path, stdin: BinaryIO | None, tell: Callable[[int], None]) -> None:
+def spool(path: str, target: Path, stdin: BinaryIO | None, emit: Callable[[int], None]) -> None:
     """Copies stdin or a compressed input, decompressed, to `target`. Raises InputProblem or DiskProblem."""
     with replacing(target) as out, decompressed(path, stdin) as source:
         copied = 0
         for piece in _pieces(path, source):
             out.write(piece)
             copied += len(piece)
-            tell(copied)
+            emit(copied)
 
 
 @contextlib.contextmanager

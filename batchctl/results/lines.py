@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from batchctl.domain.faults import MAX_CUSTOM_ID_CHARACTERS
-from batchctl.domain.model import Mark, Outcome, RequestCounts
+from batchctl.domain.model import Outcome, OutcomeCode, RequestCounts
 from batchctl.domain.outcomes import UNREADABLE, Reading, read_result
 from batchctl.store.line_maps import pack, unpack
 
@@ -36,11 +36,11 @@ _HEAD_BYTES = len(_OPENING) + MAX_CUSTOM_ID_CHARACTERS + len(_SUCCEEDED_HEAD)
 _TAILS = (b"}}}", b"}}}\r")
 _STOP_REASON = b'"stop_reason"'
 _PLAIN_STOPS = (b'"stop_reason":"end_turn"', b'"stop_reason":"tool_use"', b'"stop_reason":"stop_sequence"')
-_SUCCEEDED = Reading(Mark.SUCCEEDED, Outcome.SUCCEEDED)
-_PLAIN = Mark.SUCCEEDED.value
+_SUCCEEDED = Reading(OutcomeCode.SUCCEEDED, Outcome.SUCCEEDED)
+_PLAIN = OutcomeCode.SUCCEEDED.value
 
 
-class NotWhole(Exception):
+class IncompleteResults(Exception):
     """The download does not hold what the batch should; asking again may help."""
 
 
@@ -65,7 +65,7 @@ class OrderOfArrival:
 
 
 def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
-    """The custom_ids of the first result lines, at least one. Raises NotWhole where a line is no result, or none comes."""
+    """The custom_ids of the first result lines, at least one. Raises IncompleteResults where a line is no result, or none comes."""
     found: list[bytes] = []
     held: list[bytes] = []
     size = 0
@@ -85,14 +85,14 @@ def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
     if rest.strip():
         found.append(_parsed(rest)[0])
     if not found:
-        raise NotWhole("no result came")
+        raise IncompleteResults("no result came")
     return found
 
 
 def _refuse_endless(size: int) -> None:
-    """Of the bytes since the last newline. Raises NotWhole."""
+    """Of the bytes since the last newline. Raises IncompleteResults."""
     if size > MOST_LINE_BYTES:
-        raise NotWhole(f"a line of more than {MOST_LINE_BYTES >> 20} MiB")
+        raise IncompleteResults(f"a line of more than {MOST_LINE_BYTES >> 20} MiB")
 
 
 class Lines:
@@ -105,7 +105,7 @@ class Lines:
         self.count = count
         self.offsets = array("Q", bytes(8 * count))
         self.sizes = array("I", bytes(4 * count))
-        self.marks = bytearray(count)
+        self.codes = bytearray(count)
         self.number = self.lines = self.foreign = self.repeated = self.twins = 0
         # Lines for requests that had one already, as position, offset, size and number, and whether their usage is summed up.
         self._again: list[tuple[int, int, int, int, bool]] = []
@@ -121,7 +121,7 @@ class Lines:
         self._rest_at = 0
 
     def take(self, piece: bytes) -> None:
-        """Raises NotWhole where a line is no result."""
+        """Raises IncompleteResults where a line is no result."""
         self._rest.append(piece)
         self._rest_size += len(piece)
         if self._rest_size > MOST_LINE_BYTES:
@@ -162,17 +162,17 @@ class Lines:
     def _place_nobodys(self) -> None:
         """Gives each request without a result one of the lines that cannot be read: any, because none of them is used.
 
-        Raises NotWhole where they are not as many, or the most: then it is no download with a bad line, but a bad download.
+        Raises IncompleteResults where they are not as many, or the most: then it is no download with a bad line, but a bad download.
         """
-        missing = [position for position in range(self.count) if not self.marks[position]] if self._nobodys else []
+        missing = [position for position in range(self.count) if not self.codes[position]] if self._nobodys else []
         if len(missing) != len(self._nobodys) or 2 * len(missing) > self.lines:
-            raise NotWhole(f"{len(self._nobodys):,} lines are no results")
+            raise IncompleteResults(f"{len(self._nobodys):,} lines are no results")
         for position, (offset, size) in zip(missing, self._nobodys, strict=True):
             self._place(position, offset, size, UNREADABLE)
             self._note("", UNREADABLE)
 
     def _place(self, position: int, offset: int, size: int, reading: Reading) -> None:
-        self.offsets[position], self.sizes[position], self.marks[position] = offset, size, reading.mark
+        self.offsets[position], self.sizes[position], self.codes[position] = offset, size, reading.code
 
     def _take_rest(self) -> None:
         """The whole lines of what is in hand."""
@@ -196,17 +196,17 @@ class Lines:
             if not _ends_plainly(block) or {line[-3:] for line in successes} != {b"}}}"}:
                 found = [at if _is_plain(line) else None for at, line in zip(found, lines, strict=True)]
             self._succeeded([line for line, at in zip(lines, found, strict=True) if at is not None])
-        marks, offsets, sizes, at = self.marks, self.offsets, self.sizes, self._rest_at
+        codes, offsets, sizes, at = self.codes, self.offsets, self.sizes, self._rest_at
         first, closely = self.number, 0
         for number, position, size in zip(range(len(lines)), found, map(len, lines), strict=True):
-            if position is None or marks[position]:
+            if position is None or codes[position]:
                 closely += 1
                 self.number = first + number
                 self._line(lines[number], at, is_summed_up=position is not None)
             else:
                 offsets[position] = at
                 sizes[position] = size
-                marks[position] = _PLAIN
+                codes[position] = _PLAIN
             at += size + 1
         self.number = first + len(lines)
         self.lines += len(lines) - closely
@@ -223,21 +223,21 @@ class Lines:
             self._nobodys.append((offset, len(line)))
         elif position is None:
             self.foreign += 1
-        elif self.marks[position] and len(self._again) < self.count:
+        elif self.codes[position] and len(self._again) < self.count:
             self._again.append((position, offset, len(line), self.number, is_summed_up))
-        elif self.marks[position]:
+        elif self.codes[position]:
             self.repeated += 1
         else:
             self._place(position, offset, len(line), reading)
-            if reading.mark.is_success:
+            if reading.code.is_success:
                 self._successes.append(line)
-            if reading.mark is not Mark.SUCCEEDED:
+            if reading.code is not OutcomeCode.SUCCEEDED:
                 self._note(custom_id.decode(), reading)
 
     def _read(self, line: bytes) -> tuple[bytes, Reading]:
         try:
             return read_line(line)
-        except NotWhole:
+        except IncompleteResults:
             if self._is_patient:
                 raise
             return id_in_head(line), UNREADABLE
@@ -261,7 +261,7 @@ class Lines:
 
     def index(self) -> bytes:
         """As it stands beside the raw file."""
-        return pack(self.offsets) + pack(self.sizes) + self.marks
+        return pack(self.offsets) + pack(self.sizes) + self.codes
 
     def differences(self, stored: bytes) -> list[int]:
         """The positions of results that an index of the right length has otherwise."""
@@ -277,17 +277,21 @@ class Lines:
 
     def disagreements(self, theirs: RequestCounts) -> list[str]:
         """Where the lines and the API's counters differ."""
-        return _disagreements(self.counts(), self._tally(Mark.UNKNOWN, Mark.UNREADABLE), theirs)
+        return _disagreements(self.counts(), self._request_group(OutcomeCode.UNKNOWN, OutcomeCode.UNREADABLE), theirs)
 
-    def _tally(self, *marks: Mark) -> int:
-        return sum(self.marks.count(mark) for mark in marks)
+    def _request_group(self, *codes: OutcomeCode) -> int:
+        return sum(self.codes.count(code) for code in codes)
 
     def counts(self) -> RequestCounts:
         return RequestCounts(
-            succeeded=self._tally(Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED),
-            errored=self._tally(Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT),
-            canceled=self._tally(Mark.CANCELED),
-            expired=self._tally(Mark.EXPIRED),
+            succeeded=self._request_group(
+                OutcomeCode.SUCCEEDED, OutcomeCode.TRUNCATED, OutcomeCode.REFUSAL, OutcomeCode.PAUSED
+            ),
+            errored=self._request_group(
+                OutcomeCode.ERRORED_RETRY, OutcomeCode.ERRORED_FIX, OutcomeCode.ERRORED_ACCOUNT
+            ),
+            canceled=self._request_group(OutcomeCode.CANCELED),
+            expired=self._request_group(OutcomeCode.EXPIRED),
         )
 
 
@@ -299,28 +303,28 @@ class Reread(Lines):
     ) -> None:
         """`note`: what is odd, the line of the raw file from 1, and its custom_id, empty where it has none."""
         super().__init__(positions, count, is_patient=is_patient)
-        self._tell = note
+        self._emit = note
 
     def end(self) -> None:
         try:
             super().end()
-        except NotWhole as odd:
-            self._tell(str(odd), self.number + 1, "")
+        except IncompleteResults as odd:
+            self._emit(str(odd), self.number + 1, "")
 
     def _line(self, line: bytes, offset: int, *, is_summed_up: bool = False) -> None:
         known = self.foreign, self.repeated
         try:
             super()._line(line, offset, is_summed_up=is_summed_up)
-        except NotWhole as odd:
-            self._tell(str(odd), self.number, "")
+        except IncompleteResults as odd:
+            self._emit(str(odd), self.number, "")
             return
         if (self.foreign, self.repeated) != known:
             what = "was not sent in this batch" if self.foreign > known[0] else "came twice"
-            self._tell(f"a result whose custom_id {what}", self.number, _named(line))
+            self._emit(f"a result whose custom_id {what}", self.number, _named(line))
 
     def _came_twice(self, line: bytes, number: int) -> None:
         super()._came_twice(line, number)
-        self._tell("a result whose custom_id came twice", number, _named(line))
+        self._emit("a result whose custom_id came twice", number, _named(line))
 
 
 def _disagreements(ours: RequestCounts, unknown: int, theirs: RequestCounts) -> list[str]:
@@ -348,7 +352,7 @@ def id_in_head(line: bytes) -> bytes:
 
 
 def custom_id_of_result(line: bytes) -> str:
-    """Raises NotWhole where it is no result."""
+    """Raises IncompleteResults where it is no result."""
     return read_line(line)[0].decode("utf-8", "replace")
 
 
@@ -356,7 +360,7 @@ def _named(line: bytes) -> str:
     """The custom_id to tell of, as far as it can be read."""
     try:
         return custom_id_of_result(line)
-    except NotWhole:
+    except IncompleteResults:
         return id_in_head(line).decode("utf-8", "replace")
 
 
@@ -408,7 +412,7 @@ def _parsed(line: bytes) -> tuple[bytes, Reading]:
         parsed = loaded(line)
         return _custom_id_of(parsed), read_result(parsed["result"])
     except (ValueError, KeyError, TypeError) as error:
-        raise NotWhole(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
+        raise IncompleteResults(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
 
 
 def _custom_id_of(parsed: Any) -> bytes:

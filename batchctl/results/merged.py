@@ -110,7 +110,7 @@ def in_line_order(*streams: Iterable[Unsuccessful]) -> Iterator[Unsuccessful]:
     return heapq.merge(*streams, key=lambda of: of.line)
 
 
-class Held:
+class OutputComparison:
     """A results file that is there, held against what would be written in its place; nothing is written."""
 
     def __init__(self, file: BinaryIO) -> None:

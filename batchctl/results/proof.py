@@ -36,7 +36,7 @@ class Verdict(StrEnum):
     NOT_TOLD = "not_told"
 
 
-class Mend(StrEnum):
+class Fix(StrEnum):
     """What brings a flaw right: a fetch, which sees it; a fetch that must be told; or a person with a copy."""
 
     FETCH = "fetch"
@@ -50,7 +50,7 @@ class Flaw:
 
     part: Part
     message: str
-    mend: Mend
+    fix: Fix
     path: str = ""
     round: int = 0
     batch: int = 0
@@ -190,18 +190,18 @@ def waiting(batches: Sequence[Batch]) -> int:
 
 def hint(flaw: Flaw, fetch: str) -> str:
     """What to type for one flaw; `fetch` is the command that writes the same output."""
-    match flaw.mend:
-        case Mend.FETCH:
+    match flaw.fix:
+        case Fix.FETCH:
             return fetch
-        case Mend.FETCH_ANEW:
+        case Fix.FETCH_ANEW:
             return f"rm {shlex.quote(flaw.index)} && {fetch}"
-        case Mend.PUT_BACK if flaw.part is Part.REQUESTS and flaw.round == 1:
+        case Fix.PUT_BACK if flaw.part is Part.REQUESTS and flaw.round == 1:
             return f"put the file back as it was, or where the input is elsewhere: {fetch} --input PATH"
-        case Mend.PUT_BACK:
+        case Fix.PUT_BACK:
             return "put back a copy of the file as it was"
 
 
-def next_command(mends: Mapping[Mend, int], anew: Sequence[str], fetch: str, otherwise: str) -> str:
+def next_command(fixes: Mapping[Fix, int], anew: Sequence[str], fetch: str, otherwise: str) -> str:
     """What mends the most at once, else what the job needs next; `anew`: the files that a fetch must miss.
 
     Only the index is taken away: the raw file stays until a whole download takes its place.
@@ -209,6 +209,6 @@ def next_command(mends: Mapping[Mend, int], anew: Sequence[str], fetch: str, oth
     if anew:
         paths = " ".join(shlex.quote(path) for path in anew[:PATHS_IN_A_COMMAND])
         return f"rm {paths} && {fetch}"
-    if mends.get(Mend.FETCH):
+    if fixes.get(Fix.FETCH):
         return fetch
-    return "" if mends.get(Mend.PUT_BACK) else otherwise
+    return "" if fixes.get(Fix.PUT_BACK) else otherwise

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.errors import DiskProblem
-from batchctl.domain.model import Batch, Failures, Mark, Outcome, Verified
-from batchctl.domain.outcomes import CLASS_OF_MARK, UNREADABLE, Reading, ToldApart
-from batchctl.results.lines import Lines, NotWhole, OrderOfArrival, Positions, id_in_head, read_line
+from batchctl.domain.model import Batch, Failures, Outcome, OutcomeCode, Verified
+from batchctl.domain.outcomes import CLASS_OF_CODE, UNREADABLE, Reading, ToldApart
+from batchctl.results.lines import IncompleteResults, Lines, OrderOfArrival, Positions, id_in_head, read_line
 from batchctl.results.usage import Meter
 from batchctl.store.line_maps import unpack
 from batchctl.store.local import disk, place, replacing
@@ -35,7 +35,7 @@ def receive(
 
     What came to its end is on the disk before anything is said of it. If it is not whole it is kept under another name,
     for a person: it was paid for. `is_patient`: a line that cannot be read is a reason to ask again; else it counts as the
-    result of its request. Raises NotWhole, NotOurs, DiskProblem, and whatever `pieces` raises.
+    result of its request. Raises IncompleteResults, NotOurs, DiskProblem, and whatever `pieces` raises.
     """
     check = _Check(positions, batch, is_patient=is_patient)
     faults: list[Exception] = []
@@ -80,7 +80,7 @@ def take_kept(
         for piece in pieces_of(kept):
             check.take(piece)
         check.finish(kept)
-    except (NotWhole, NotOurs):
+    except (IncompleteResults, NotOurs):
         return None
     return _placed(check, kept, raw, index, batch)
 
@@ -141,7 +141,7 @@ def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_Check":
         for piece in pieces_of(raw):
             check.take(piece)
         check.finish(raw)
-    except NotWhole as odd:
+    except IncompleteResults as odd:
         raise _damaged(raw, str(odd)) from odd
     if check.verified().sha256 != batch.results_sha256:
         raise _damaged(raw, "not the bytes that were verified when they came")
@@ -157,9 +157,9 @@ class _Check(Lines):
         self._hash = hashlib.sha256()
         self._size = 0
         self._told_apart = ToldApart()
-        self._kinds: dict[tuple[Outcome, str, Mark], list[str]] = {}
-        self._kind_counts: dict[tuple[Outcome, str, Mark], int] = {}
-        self._messages: dict[tuple[Outcome, str, Mark], str] = {}
+        self._kinds: dict[tuple[Outcome, str, OutcomeCode], list[str]] = {}
+        self._kind_counts: dict[tuple[Outcome, str, OutcomeCode], int] = {}
+        self._messages: dict[tuple[Outcome, str, OutcomeCode], str] = {}
         self._meter = Meter()
 
     def take(self, piece: bytes) -> None:
@@ -168,7 +168,7 @@ class _Check(Lines):
         super().take(piece)
 
     def _note(self, custom_id: str, reading: Reading) -> None:
-        kind = (reading.outcome, self._told_apart(reading.error_type), reading.mark)
+        kind = (reading.outcome, self._told_apart(reading.error_type), reading.code)
         self._kind_counts[kind] = self._kind_counts.get(kind, 0) + 1
         samples = self._kinds.setdefault(kind, [])
         if custom_id and len(samples) < SAMPLES:
@@ -176,7 +176,7 @@ class _Check(Lines):
         self._messages.setdefault(kind, reading.message)
 
     def _sum_up(self, lines: list[bytes]) -> bool:
-        return self._meter.take_alike(lines)
+        return self._meter.take_shared_prefix(lines)
 
     def _succeeded(self, lines: list[bytes]) -> None:
         self._meter.take(lines)
@@ -185,7 +185,7 @@ class _Check(Lines):
         self._meter.take_back(line)
 
     def finish(self, raw: Path) -> None:
-        """`raw`: where all that was taken lies. Raises NotOurs or NotWhole with what is missing."""
+        """`raw`: where all that was taken lies. Raises NotOurs or IncompleteResults with what is missing."""
         self.end()
         with lines_at(raw) as line_at:
             self.drop_twins(line_at)
@@ -194,7 +194,7 @@ class _Check(Lines):
         most = 0 if not self._batch.identified else self.lines / 2
         if self._batch.provisional and self.foreign > most:
             raise NotOurs(f"{self.foreign:,} of {self.lines:,} results answer other requests")
-        missing = self.marks.count(0)
+        missing = self.codes.count(0)
         faults = [
             (missing, f"{missing:,} of {self.count:,} requests have no result"),
             (self.foreign, f"{self.foreign:,} results have a custom_id that {self._why_foreign()}"),
@@ -204,7 +204,7 @@ class _Check(Lines):
         if not self._batch.counts_unread:
             found += self.disagreements(self._batch.counts)
         if found:
-            raise NotWhole("; ".join(found))
+            raise IncompleteResults("; ".join(found))
 
     def _why_foreign(self) -> str:
         return "was not sent" if self._batch.cut.has_requests else "is one more than the batch has requests"
@@ -214,32 +214,32 @@ class _Check(Lines):
             bytes=self._size,
             sha256=self._hash.hexdigest(),
             counts=self.counts(),
-            unknown=self._tally(Mark.UNKNOWN, Mark.UNREADABLE),
-            truncated=self._tally(Mark.TRUNCATED),
-            refusals=self._tally(Mark.REFUSAL),
-            paused_turns=self._tally(Mark.PAUSED),
+            unknown=self._request_group(OutcomeCode.UNKNOWN, OutcomeCode.UNREADABLE),
+            truncated=self._request_group(OutcomeCode.TRUNCATED),
+            refusals=self._request_group(OutcomeCode.REFUSAL),
+            paused_turns=self._request_group(OutcomeCode.PAUSED),
             failures=tuple(self._failures()),
-            spent=self._meter.spent,
+            usage_totals=self._meter.usage_totals,
             usage_unread=self._meter.unread,
             twins=self.twins,
         )
 
     def _failures(self) -> Iterator[Failures]:
         for kind, count in self._kind_counts.items():
-            outcome, error_type, mark = kind
-            if not mark.is_success:
+            outcome, error_type, code = kind
+            if not code.is_success:
                 yield Failures(
                     round=self._batch.round,
                     outcome=outcome,
                     error_type=error_type,
-                    failure_class=CLASS_OF_MARK[mark],
+                    failure_class=CLASS_OF_CODE[code],
                     count=count,
                     sample_ids=tuple(self._kinds[kind]),
                     sample_message=self._messages[kind],
                 )
 
 
-_MARKS = frozenset(Mark)
+_CODES = frozenset(OutcomeCode)
 # The hashes of raw files that this process downloaded, by what the disk said of them then.
 _JUST_VERIFIED: dict[tuple[int, ...], str] = {}
 # An offset, a size and a mark for every request.
@@ -288,9 +288,9 @@ class Answers:
         count = batch.count
         with disk(index):
             stored = index.read_bytes()
-        if len(stored) != INDEX_BYTES * count or not _MARKS.issuperset(stored[12 * count :]):
+        if len(stored) != INDEX_BYTES * count or not _CODES.issuperset(stored[12 * count :]):
             raise _damaged(index, f"not the index of a batch of {count:,} requests")
-        self.marks = stored[12 * count :]
+        self.codes = stored[12 * count :]
         self._offsets = unpack("Q", stored[: 8 * count])
         self._sizes = unpack("I", stored[8 * count : 12 * count])
         self._raw = raw
@@ -330,12 +330,12 @@ class Answers:
 
         Of a line that cannot be read the custom_id is empty where its beginning does not show it.
         """
-        if self.marks[position] == Mark.UNREADABLE:
+        if self.codes[position] == OutcomeCode.UNREADABLE:
             said = f"{UNREADABLE.message}, {self._raw} from byte {self._offsets[position]:,} on"
             return id_in_head(self.line(position)), replace(UNREADABLE, message=said)
         try:
             return read_line(self.line(position))
-        except NotWhole as odd:
+        except IncompleteResults as odd:
             raise _damaged(self._raw, str(odd)) from odd
 
     def close(self) -> None:

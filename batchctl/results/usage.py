@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from batchctl.domain.prices import OF_GEO, PROMPT_STEPS, Spent, Usage, step_of
+from batchctl.domain.prices import OF_GEO, PROMPT_STEPS, Usage, UsageTotals, tier_of
 from batchctl.results.lines import message_of
 
 # No answer uses that many tokens; and the sums of as many as a batch can hold are numbers that the ledger can keep.
@@ -139,8 +139,8 @@ class Meter:
         self._pause = self._left_out = 0
 
     @property
-    def spent(self) -> tuple[Spent, ...]:
-        return tuple(_spent(key, sums) for key, sums in self._sums.items() if sums[0])
+    def usage_totals(self) -> tuple[UsageTotals, ...]:
+        return tuple(_usage_totals(key, sums) for key, sums in self._sums.items() if sums[0])
 
     def take(self, lines: Sequence[bytes]) -> None:
         for message in map(message_of, lines):
@@ -157,10 +157,10 @@ class Meter:
             self.unread -= 1
             return
         model, inference_geo, classes = used
-        key = (model, step_of(sum(classes[_PROMPT])), inference_geo)
+        key = (model, tier_of(sum(classes[_PROMPT])), inference_geo)
         self._add(key, (-1, *(-number for number in classes)))
 
-    def take_alike(self, lines: Sequence[bytes]) -> bool:
+    def take_shared_prefix(self, lines: Sequence[bytes]) -> bool:
         """Takes many lines, in less time. False, and takes none, where not all are plain successes as the API writes them."""
         if len(lines) < LEAST_LINES:
             return False
@@ -191,7 +191,7 @@ class Meter:
         return True
 
     def _take_one(self, model: str, inference_geo: str, classes: Sequence[int]) -> None:
-        self._add((model, step_of(sum(classes[_PROMPT])), inference_geo), (1, *classes))
+        self._add((model, tier_of(sum(classes[_PROMPT])), inference_geo), (1, *classes))
 
     def _add(self, key: tuple[str, int, str], sums: tuple[int, ...]) -> None:
         known = self._sums.get(key)
@@ -201,11 +201,11 @@ class Meter:
         self._sums[key] = tuple(map(add, known, sums)) if known else sums
 
 
-def _spent(key: tuple[str, int, str], sums: Sequence[int]) -> Spent:
+def _usage_totals(key: tuple[str, int, str], sums: Sequence[int]) -> UsageTotals:
     model, prompt_over, geo = key
     requests, *classes = sums
     usage = Usage(**dict(zip(_CLASSES, classes, strict=True)))
-    return Spent(model=model, prompt_over=prompt_over, inference_geo=geo, requests=requests, usage=usage)
+    return UsageTotals(model=model, prompt_over=prompt_over, inference_geo=geo, requests=requests, usage=usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

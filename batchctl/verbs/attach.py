@@ -2,7 +2,7 @@
 
 1. ask      the API for every batch that was named
 2. record   job, round and batches, all or nothing; what their requests were is not known
-3. pair     with the input: which line went into which batch (`pairing`)
+3. pair     with the input: which line went into which batch (`matching`)
 A stop before 2 leaves nothing; one after it leaves a job without its input, and the same command goes on with 3. An input
 that is not the one of these batches takes 2 back.
 """
@@ -22,7 +22,7 @@ from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Se
 from batchctl.domain.names import beta_problem, job_name, name_problem
 from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
 from batchctl.engine.reports import report_of
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.requests.attached import Given
 from batchctl.requests.inputs import STDIN, input_name
 from batchctl.verbs.attach_input import detach, give_input, reading
@@ -43,35 +43,35 @@ class Attachment:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def attach(tools: Equipment, wanted: Attachment, stdin: BinaryIO | None) -> JobReport:
+def attach(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> JobReport:
     """Raises UsageProblem, Refused and InputProblem where it is refused; then nothing was recorded by it."""
     if problem := name_problem(wanted.name) or beta_problem(wanted.betas):
         raise UsageProblem(problem)
-    ids = _ids(tools, wanted, stdin)
-    job = _without_input(tools, wanted, ids)
+    ids = _ids(session, wanted, stdin)
+    job = _without_input(session, wanted, ids)
     if job is not None:
-        as_wanted = speak_as(tools, _as_wanted(job, wanted))
-        with reading(tools, wanted.path, stdin) as (given, pairing):
-            give_input(tools, as_wanted, given, pairing)
-        return report_of(tools, job)
-    found = in_order(_asked_for(tools, ids))
+        as_wanted = speak_as(session, _as_wanted(job, wanted))
+        with reading(session, wanted.path, stdin) as (given, matching):
+            give_input(session, as_wanted, given, matching)
+        return report_of(session, job)
+    found = in_order(_asked_for(session, ids))
     if not wanted.path:
-        return report_of(tools, _record(tools, wanted, found, None))
+        return report_of(session, _record(session, wanted, found, None))
     _refuse_running(found)
-    with reading(tools, wanted.path, stdin) as (given, pairing):
-        job = _record(tools, wanted, found, given)
+    with reading(session, wanted.path, stdin) as (given, matching):
+        job = _record(session, wanted, found, given)
         try:
-            give_input(tools, job, given, pairing)
+            give_input(session, job, given, matching)
         except (InputProblem, Refused):
-            detach(tools, job)
+            detach(session, job)
             raise
-    return report_of(tools, job)
+    return report_of(session, job)
 
 
 # ---------------------------------------------------------------- what was named
 
 
-def _ids(tools: Equipment, wanted: Attachment, stdin: BinaryIO | None) -> list[str]:
+def _ids(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> list[str]:
     """Raises UsageProblem where the words are not the ids of different batches, or not one job alone."""
     if STDIN in wanted.words and wanted.path == STDIN:
         raise UsageProblem("stdin holds either the ids or the input, not both", hint="--input FILE")
@@ -79,11 +79,11 @@ def _ids(tools: Equipment, wanted: Attachment, stdin: BinaryIO | None) -> list[s
     for word in wanted.words:
         ids += _from_stdin(stdin) if word == STDIN else [word]
     if len(ids) == 1 and not is_id(ids[0]):
-        named = next((job for job in tools.ledger.jobs() if job.name == ids[0]), None)
+        named = next((job for job in session.ledger.jobs() if job.name == ids[0]), None)
         if named is not None and named.has_requests:
             raise Refused(f"{named.name} has its input", hint=f"batchctl status {named.name}")
         if named is not None:
-            return [b.message_batch_id for b in tools.ledger.batches(named) if b.message_batch_id]
+            return [b.message_batch_id for b in session.ledger.batches(named) if b.message_batch_id]
     if problem := ids_problem(ids):
         raise UsageProblem(problem)
     return ids
@@ -97,17 +97,17 @@ def _from_stdin(stdin: BinaryIO | None) -> list[str]:
     return ids
 
 
-def _without_input(tools: Equipment, wanted: Attachment, ids: Sequence[str]) -> Job | None:
+def _without_input(session: Session, wanted: Attachment, ids: Sequence[str]) -> Job | None:
     """The job of exactly these batches that lacks its input, where one is given; None where none of them is in a job.
 
     Raises Refused for all that lies between.
     """
-    holders = tools.ledger.jobs_of_message_batches(set(ids))
+    holders = session.ledger.jobs_of_message_batches(set(ids))
     if not holders:
         return None
     name = holders[next(one for one in ids if one in holders)]
-    job = tools.ledger.job(name)
-    is_whole = set(holders.values()) == {name} and len(holders) == len(ids) == len(tools.ledger.batches(job))
+    job = session.ledger.job(name)
+    is_whole = set(holders.values()) == {name} and len(holders) == len(ids) == len(session.ledger.batches(job))
     if job.has_requests or not (wanted.path and is_whole):
         raise _taken(ids, holders, job)
     if wanted.name not in {"", name}:
@@ -137,19 +137,19 @@ def _as_wanted(job: Job, wanted: Attachment) -> Job:
 # ---------------------------------------------------------------- 1. ask
 
 
-def _asked_for(tools: Equipment, ids: Sequence[str]) -> list[MessageBatch]:
+def _asked_for(session: Session, ids: Sequence[str]) -> list[MessageBatch]:
     """The batches in the order in which they were named. Raises UsageProblem and Refused for those that make no job."""
     found: dict[str, MessageBatch] = {}
     if len(ids) > RETRIEVE_UP_TO:
-        found = _listed(tools, set(ids))
+        found = _listed(session, set(ids))
     for one in ids:
-        if one not in found and (seen := patiently(tools, partial(_retrieved, tools, one))):
+        if one not in found and (seen := patiently(session, partial(_retrieved, session, one))):
             found[one] = seen
     _refuse_unknown([one for one in ids if one not in found])
     _refuse_archived([seen for seen in found.values() if seen.archived_at is not None])
-    _refuse_doubted(tools, list(found.values()))
+    _refuse_doubted(session, list(found.values()))
     # To another key they will be unknown, which is what deleted ones are, too.
-    patiently(tools, tools.server.meet)
+    patiently(session, session.server.meet)
     empty = [seen.id for seen in found.values() if not seen.size]
     if empty:
         raise Refused(
@@ -158,12 +158,12 @@ def _asked_for(tools: Equipment, ids: Sequence[str]) -> list[MessageBatch]:
     return [found[one] for one in ids]
 
 
-def _listed(tools: Equipment, ids: Collection[str]) -> dict[str, MessageBatch]:
+def _listed(session: Session, ids: Collection[str]) -> dict[str, MessageBatch]:
     """Those that the newest pages of the list show. No more pages are read than it would take to ask for each that is missing."""
     found: dict[str, MessageBatch] = {}
     after, pages = "", 0
     while len(ids) - len(found) > max(RETRIEVE_UP_TO, pages):
-        page = patiently(tools, partial(tools.server.page, after))
+        page = patiently(session, partial(session.server.page, after))
         found.update((seen.id, seen) for seen in page.batches if seen.id in ids)
         after, pages = page.after, pages + 1
         if not after:
@@ -171,9 +171,9 @@ def _listed(tools: Equipment, ids: Collection[str]) -> dict[str, MessageBatch]:
     return found
 
 
-def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch | None:
+def _retrieved(session: Session, message_batch_id: str) -> MessageBatch | None:
     try:
-        return tools.transport.retrieve(message_batch_id).batch
+        return session.transport.retrieve(message_batch_id).batch
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             return None
@@ -197,11 +197,11 @@ def _refuse_archived(archived: Sequence[MessageBatch]) -> None:
         )
 
 
-def _refuse_doubted(tools: Equipment, found: Sequence[MessageBatch]) -> None:
+def _refuse_doubted(session: Session, found: Sequence[MessageBatch]) -> None:
     """A batch in doubt whose own Message Batch were taken by another job would be sent, and paid for, again."""
-    for doubt in tools.ledger.doubts():
-        if seen := next((seen for seen in found if may_be(doubt, seen)), None):
-            job = tools.ledger.job_of(doubt)
+    for unconfirmed_batch in session.ledger.unconfirmed_batches():
+        if seen := next((seen for seen in found if may_be(unconfirmed_batch, seen)), None):
+            job = session.ledger.job_of(unconfirmed_batch)
             raise Refused(
                 f"{seen.id} may be a batch that {job.name} is sending, or in doubt about",
                 hint=f"that is settled first: batchctl submit {job.name}",
@@ -221,31 +221,31 @@ def _refuse_running(found: Sequence[MessageBatch]) -> None:
 # ---------------------------------------------------------------- 2. record
 
 
-def _record(tools: Equipment, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
+def _record(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
     """One transaction. Raises Refused where another process was first with one of the batches."""
     places = places_of(found)
-    with tools.workspace.planning():
-        job = _job(tools, wanted, found, given)
-        tools.workspace.job_folder(job.name)
-        api = tools.server.account.stored()
-        if not tools.ledger.record_attached(job, list(zip(places, found, strict=True)), tools.now(), api=api):
-            _without_input(tools, Attachment(words=()), [seen.id for seen in found])
-            _refuse_doubted(tools, found)
+    with session.workspace.planning():
+        job = _job(session, wanted, found, given)
+        session.workspace.job_folder(job.name)
+        api = session.server.account.stored()
+        if not session.ledger.record_attached(job, list(zip(places, found, strict=True)), session.now(), api=api):
+            _without_input(session, Attachment(words=()), [seen.id for seen in found])
+            _refuse_doubted(session, found)
             raise Refused("another process took one of these batches", hint="run the same command again")
-    recorded = tools.ledger.job(job.name)
-    tools.tell(Attached(recorded, tools.ledger.batches(recorded)))
+    recorded = session.ledger.job(job.name)
+    session.emit(Attached(recorded, session.ledger.batches(recorded)))
     return recorded
 
 
-def _job(tools: Equipment, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
+def _job(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
     """As it stands without its input; of `given` it takes only the name. Raises UsageProblem where its name is taken."""
-    names = {job.name for job in tools.ledger.jobs()}
+    names = {job.name for job in session.ledger.jobs()}
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     stand_in = stand_in_sha256([seen.id for seen in found])
     name = job_name(input_name(wanted.path), given.sha256, names) if given else job_name(STEM, stand_in, names)
     count = sum(seen.size or 0 for seen in found)
-    began = min((seen.created_at for seen in found if seen.created_at), default=tools.now())
+    began = min((seen.created_at for seen in found if seen.created_at), default=session.now())
     return Job(
         id=0,
         name=wanted.name or name,

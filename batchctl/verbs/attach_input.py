@@ -25,52 +25,52 @@ from batchctl.domain.scan import Problem
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.reading import plain_file, progress
-from batchctl.engine.session import Equipment
-from batchctl.requests.attached import Given, LaidDown, Odd, Pairing, lay_down, read
+from batchctl.engine.session import Session
+from batchctl.requests.attached import Given, LaidDown, LineMatching, Odd, lay_down, read
 from batchctl.requests.inputs import STDIN, absolute, stat
 from batchctl.requests.problems import ProblemFile
 from batchctl.requests.request_file import ids_of_range
 from batchctl.results.receive import Answers, reindex
 from batchctl.store.local import place, remove_folder
-from batchctl.verbs.fetch import forget_what_is_gone, look_once
+from batchctl.verbs.fetch import forget_what_is_gone, poll_once
 
 
 @contextlib.contextmanager
-def reading(tools: Equipment, path: str, stdin: BinaryIO | None) -> Iterator[tuple[Given, Pairing]]:
+def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tuple[Given, LineMatching]]:
     """Step 1. The scratch files live as long as the block. Raises InputProblem."""
-    copied = tools.workspace.temporary(f"{tools.owner}.input")
+    copied = session.workspace.temporary(f"{session.owner}.input")
     try:
-        plain = plain_file(tools, path, copied, stdin)
-        with Pairing(tools.workspace.temporary(f"{tools.owner}.pairing")) as pairing:
-            yield read(path, plain, pairing, progress(tools, "checking", stat(plain).st_size)), pairing
+        plain = plain_file(session, path, copied, stdin)
+        with LineMatching(session.workspace.temporary(f"{session.owner}.pairing")) as matching:
+            yield read(path, plain, matching, progress(session, "checking", stat(plain).st_size)), matching
     finally:
         copied.unlink(missing_ok=True)
 
 
-def give_input(tools: Equipment, job: Job, given: Given, pairing: Pairing) -> None:
+def give_input(session: Session, job: Job, given: Given, matching: LineMatching) -> None:
     """Steps 2 to 6. Raises InputProblem and Refused where the input cannot be the one of these batches."""
-    _download(tools, job)
-    batches = tools.ledger.batches(job)
-    if not tools.ledger.claim_all(batches, tools.owner, tools.now()):
+    _download(session, job)
+    batches = session.ledger.batches(job)
+    if not session.ledger.claim_all(batches, session.owner, session.now()):
         raise _busy(job)
     try:
-        _pair(tools, job, batches, given, pairing)
-        known, laid = _laid_down(tools, job, given, pairing, [b.cut for b in batches])
-        _index(tools, job, batches, laid.batches)
-        if not tools.ledger.record_requests(known, tools.owner, laid.batches, laid.rest):
+        _pair(session, job, batches, given, matching)
+        known, laid = _laid_down(session, job, given, matching, [b.cut for b in batches])
+        _index(session, job, batches, laid.batches)
+        if not session.ledger.record_requests(known, session.owner, laid.batches, laid.rest):
             raise _busy(job)
     finally:
         for batch in batches:
-            tools.ledger.release(batch, tools.owner)
-    tools.tell(Paired(known, len(batches), sum(cut.count for cut in laid.rest)))
+            session.ledger.release(batch, session.owner)
+    session.emit(Paired(known, len(batches), sum(cut.count for cut in laid.rest)))
 
 
-def detach(tools: Equipment, job: Job) -> None:
+def detach(session: Session, job: Job) -> None:
     """Takes back a job that was attached a moment ago, unless somebody works on it by now."""
     # Nobody is to make a job of the same name between the two.
-    with tools.workspace.planning():
-        if tools.ledger.record_detached(job):
-            remove_folder(tools.workspace.job_folder(job.name))
+    with session.workspace.planning():
+        if session.ledger.record_detached(job):
+            remove_folder(session.workspace.job_folder(job.name))
 
 
 def _busy(job: Job) -> Refused:
@@ -80,36 +80,36 @@ def _busy(job: Job) -> Refused:
 # ---------------------------------------------------------------- 2. download
 
 
-def _download(tools: Equipment, job: Job) -> None:
+def _download(session: Session, job: Job) -> None:
     """Every batch to the disk. Raises Refused where one has not ended, and ServiceProblem where one cannot be had."""
-    forget_what_is_gone(tools, job)
+    forget_what_is_gone(session, job)
     # Where that got no answer, what the ledger says counts.
-    look_once(tools, job)
-    if running := [b for b in tools.ledger.batches(job) if b.is_running]:
+    poll_once(session, job)
+    if running := [b for b in session.ledger.batches(job) if b.is_running]:
         names = some_of([b.message_batch_id or "" for b in running])
         raise Refused(
             f"{len(running)} batches of {job.name} have not ended: {names}; which line went into which is read from results",
             hint=f"batchctl status {job.name} --watch, then the same command again",
         )
-    Loop(tools, job, Verb(arrows=frozenset({Arrow.DOWNLOAD}))).run()
+    Loop(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD}))).run()
 
 
 # ---------------------------------------------------------------- 3. pair
 
 
-def _pair(tools: Equipment, job: Job, batches: Sequence[Batch], given: Given, pairing: Pairing) -> None:
+def _pair(session: Session, job: Job, batches: Sequence[Batch], given: Given, matching: LineMatching) -> None:
     for number, batch in enumerate(batches):
-        with contextlib.closing(_answers(tools, job, batch)) as answers:
-            pairing.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
-    pairing.finish()
+        with contextlib.closing(_answers(session, job, batch)) as answers:
+            matching.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
+    matching.finish()
     names = [b.message_batch_id or "" for b in batches]
-    _refuse_held_twice(pairing.held_twice(), names)
-    _refuse_without_line(pairing.without_line(), names, given)
-    _refuse_on_two_lines(pairing.on_two_lines(), given)
+    _refuse_held_twice(matching.held_twice(), names)
+    _refuse_without_line(matching.without_line(), names, given)
+    _refuse_on_two_lines(matching.on_two_lines(), given)
 
 
-def _answers(tools: Equipment, job: Job, batch: Batch) -> Answers:
-    return Answers(tools.workspace.raw(job, batch), tools.workspace.index(job, batch), batch)
+def _answers(session: Session, job: Job, batch: Batch) -> Answers:
+    return Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
 
 
 def _refuse_held_twice(odd: Odd, names: Sequence[str]) -> None:
@@ -143,14 +143,14 @@ def _refuse_on_two_lines(odd: Odd, given: Given) -> None:
 
 
 def _laid_down(
-    tools: Equipment, job: Job, given: Given, pairing: Pairing, places: Sequence[Cut]
+    session: Session, job: Job, given: Given, matching: LineMatching, places: Sequence[Cut]
 ) -> tuple[Job, LaidDown]:
     """The job as it will be, and where its lines lie."""
-    workspace = tools.workspace
+    workspace = session.workspace
     target = workspace.requests(job.name, 1)
-    tell = progress(tools, "copying", given.size)
-    laid = lay_down(given, pairing, places, job.settings, target, workspace.lines(job.name), tell)
-    left_out = _left_out(tools, job, pairing)
+    emit = progress(session, "copying", given.size)
+    laid = lay_down(given, matching, places, job.settings, target, workspace.lines(job.name), emit)
+    left_out = _left_out(session, job, matching)
     found = target.stat()
     first = replace(
         job.rounds[0],
@@ -173,26 +173,26 @@ def _laid_down(
     return known, laid
 
 
-def _left_out(tools: Equipment, job: Job, pairing: Pairing) -> int:
+def _left_out(session: Session, job: Job, matching: LineMatching) -> int:
     """Writes down the lines that are in none of the batches and cannot be sent: they stay accounted for. How many."""
-    problems = ProblemFile(tools.workspace.temporary(f"{tools.owner}.left-out"))
-    tools.workspace.left_out(job.name).unlink(missing_ok=True)
+    problems = ProblemFile(session.workspace.temporary(f"{session.owner}.left-out"))
+    session.workspace.left_out(job.name).unlink(missing_ok=True)
     try:
-        for line, twin in pairing.left_with_twins():
+        for line, twin in matching.left_with_twins():
             said = f"it is in none of the batches that were attached, and line {twin:,} has its custom_id, too"
             problems.add(Problem(line.number, line.custom_id, Fault("custom_id_repeated", said)))
         problems.close()
         if problems.errors:
-            place(problems.path, tools.workspace.left_out(job.name))
+            place(problems.path, session.workspace.left_out(job.name))
     finally:
         problems.close()
         problems.path.unlink(missing_ok=True)
     return problems.errors
 
 
-def _index(tools: Equipment, job: Job, batches: Sequence[Batch], cuts: Sequence[Cut]) -> None:
-    path = tools.workspace.requests(job.name, 1)
+def _index(session: Session, job: Job, batches: Sequence[Batch], cuts: Sequence[Cut]) -> None:
+    path = session.workspace.requests(job.name, 1)
     for batch, cut in zip(batches, cuts, strict=True):
         positions = ids_of_range(path, replace(batch, cut=cut))
-        reindex(positions, batch, tools.workspace.raw(job, batch), tools.workspace.index(job, batch))
-        tools.ledger.renew(tools.owner, tools.now())
+        reindex(positions, batch, session.workspace.raw(job, batch), session.workspace.index(job, batch))
+        session.ledger.renew(session.owner, session.now())

@@ -11,23 +11,23 @@ from batchctl.domain.model import Job, State
 from batchctl.engine.loop import Verb
 from batchctl.engine.merge import Output
 from batchctl.engine.next_steps import Arrow
-from batchctl.engine.session import Equipment
-from batchctl.verbs.fetch import Fetched, brought_home, forget_what_is_gone, take_steps
+from batchctl.engine.session import Session
+from batchctl.verbs.fetch import Fetched, finish_fetch, forget_what_is_gone, take_steps
 
-ARROWS = frozenset({Arrow.SETTLE, Arrow.CANCEL, Arrow.LOOK, Arrow.DOWNLOAD})
+ARROWS = frozenset({Arrow.RECONCILE, Arrow.CANCEL, Arrow.POLL, Arrow.DOWNLOAD})
 OPEN = frozenset({State.PLANNED, State.SUBMITTING, State.IN_PROGRESS, State.CANCELING})
 
 
-def is_left(tools: Equipment, job: Job) -> bool:
+def is_left(session: Session, job: Job) -> bool:
     """Whether there is anything to cancel, or a cancel to be finished: to its last download."""
     unfinished = OPEN if job.canceled_at is None else OPEN | {State.ENDED}
-    return any(b.state in unfinished and not b.is_removed for b in tools.ledger.batches(job))
+    return any(b.state in unfinished and not b.is_removed for b in session.ledger.batches(job))
 
 
-def cancel(tools: Equipment, job: Job, output: Output, *, waits: bool) -> Fetched:
+def cancel(session: Session, job: Job, output: Output, *, waits: bool) -> Fetched:
     """Raises as `Loop.run` does."""
-    forget_what_is_gone(tools, job)
+    forget_what_is_gone(session, job)
     if job.canceled_at is None:
-        tools.ledger.record_canceled(job, tools.now())
-    problem = take_steps(tools, job, Verb(arrows=ARROWS, waits=waits))
-    return brought_home(tools, job, output, problem)
+        session.ledger.record_canceled(job, session.now())
+    problem = take_steps(session, job, Verb(arrows=ARROWS, waits=waits))
+    return finish_fetch(session, job, output, problem)

@@ -16,7 +16,7 @@ from batchctl.domain.events import BatchDeleted
 from batchctl.domain.model import Batch, Job, State
 from batchctl.engine.accounts import account_of, is_other, is_other_key, is_same
 from batchctl.engine.poll import patiently, reachable
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.verbs.verify import verify
 
 AT_THE_API = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
@@ -32,36 +32,36 @@ class Deleted:
     bytes: int
 
 
-def delete(tools: Equipment, job: Job, confirm: Callable[[str], None]) -> Deleted:
+def delete(session: Session, job: Job, confirm: Callable[[str], None]) -> Deleted:
     """Raises Refused where something is not proved, or was sent with another key; AccountProblem, ServiceProblem."""
-    _prove(tools, job)
-    fetched = [b for b in tools.ledger.batches(job) if b.state is State.FETCHED]
+    _prove(session, job)
+    fetched = [b for b in session.ledger.batches(job) if b.state is State.FETCHED]
     left = [b for b in fetched if b.deleted_at is None]
     if left:
-        _refuse_other_account(tools, left)
+        _refuse_other_account(session, left)
         requests = sum(b.count for b in left)
         confirm(f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?")
     for batch in left:
-        patiently(tools, partial(_delete, tools, batch))
-        tools.ledger.record_deleted(batch, tools.now())
-        tools.tell(BatchDeleted(*tools.place(batch)))
+        patiently(session, partial(_delete, session, batch))
+        session.ledger.record_deleted(batch, session.now())
+        session.emit(BatchDeleted(*session.place(batch)))
     return Deleted(
         job=job,
         batches=len(left),
-        folder=tools.workspace.job_folder(job.name),
+        folder=session.workspace.job_folder(job.name),
         bytes=sum(b.results_bytes or 0 for b in fetched),
     )
 
 
-def _prove(tools: Equipment, job: Job) -> None:
-    still = [b for b in tools.ledger.batches(job) if b.state in AT_THE_API and not b.is_removed]
+def _prove(session: Session, job: Job) -> None:
+    still = [b for b in session.ledger.batches(job) if b.state in AT_THE_API and not b.is_removed]
     if still:
         raise Refused(
             f"{len(still)} batches of {job.name} are not on the disk yet: nothing was deleted",
             hint=f"batchctl fetch {job.name}, or first batchctl cancel {job.name}",
         )
     # The merged file may have been moved or changed by a person: what was paid for lies in the workspace.
-    proof = verify(tools, job, tools.workspace.job_folder(job.name) / "no-output", is_named=False)
+    proof = verify(session, job, session.workspace.job_folder(job.name) / "no-output", is_named=False)
     if proof.flaws:
         raise Refused(
             f"the disk does not prove that {job.name} is whole: nothing was deleted",
@@ -69,11 +69,11 @@ def _prove(tools: Equipment, job: Job) -> None:
         )
 
 
-def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
+def _refuse_other_account(session: Session, batches: list[Batch]) -> None:
     """To another key they would be unknown, which is what deleted ones are, too."""
     with reachable("nothing was deleted"):
-        tools.server.meet()
-    here = tools.server.account
+        session.server.meet()
+    here = session.server.account
     # A key that was rotated deletes what it sees; what it does not see is judged there.
     elsewhere = next((b.api for b in batches if is_other(b.api, here) and not is_other_key(b.api, here)), "")
     if elsewhere:
@@ -83,15 +83,15 @@ def _refuse_other_account(tools: Equipment, batches: list[Batch]) -> None:
         )
 
 
-def _delete(tools: Equipment, batch: Batch) -> None:
+def _delete(session: Session, batch: Batch) -> None:
     """Where it is gone already, too. Raises ApiFailure, and Refused where it may be there, unseen by this key."""
     assert batch.message_batch_id is not None, "what was fetched has a name"
     try:
-        tools.transport.delete(batch.message_batch_id)
+        session.transport.delete(batch.message_batch_id)
     except ApiFailure as failure:
-        if after_read(failure) is not AfterRead.GONE or not _is_gone(tools, batch.message_batch_id):
+        if after_read(failure) is not AfterRead.GONE or not _is_gone(session, batch.message_batch_id):
             raise
-        if not is_same(batch.api, tools.server.account):
+        if not is_same(batch.api, session.server.account):
             raise Refused(
                 f"{batch.message_batch_id} is unknown to this key, and nothing says that it is of the account that made"
                 " the batch: it may still be there",
@@ -99,10 +99,10 @@ def _delete(tools: Equipment, batch: Batch) -> None:
             ) from None
 
 
-def _is_gone(tools: Equipment, message_batch_id: str) -> bool:
+def _is_gone(session: Session, message_batch_id: str) -> bool:
     """Whether a 404 was meant: one that passes would be taken for deleted for good. What cannot be asked counts as there."""
     try:
-        tools.transport.retrieve(message_batch_id)
+        session.transport.retrieve(message_batch_id)
     except ApiFailure as failure:
         return after_read(failure) is AfterRead.GONE
     return False

@@ -68,11 +68,11 @@ def doctor(patient: Patient) -> Checkup:
         ("open files", lambda: [of_open_files(probing.open_files())]),
         ("workspace", lambda: _workspace(patient)),
     ]
-    findings = tuple(without(found, hidden) for subject, look in looks for found in _looked(subject, look))
+    findings = tuple(without(found, hidden) for subject, look in looks for found in _polled(subject, look))
     return Checkup(findings=findings, next_command=next_command(findings))
 
 
-def _looked(subject: str, look: Look) -> Iterator[Finding]:
+def _polled(subject: str, look: Look) -> Iterator[Finding]:
     """What it found, and what stopped it, if anything did: of many findings those before the stop are kept."""
     try:
         yield from look()
@@ -127,7 +127,7 @@ def _api(patient: Patient) -> Iterator[Finding]:
         insecure_http=patient.insecure_http,
     )
     try:
-        yield from _looked("credential", lambda: [_credential(transport)])
+        yield from _polled("credential", lambda: [_credential(transport)])
         yield from _base_url(patient, transport)
         if patient.offline:
             yield ok("reach", "not asked (--offline)")
@@ -219,7 +219,7 @@ def _workspace(patient: Patient) -> Iterator[Finding]:
         ("ledger", lambda: _ledger(workspace)),
     ]
     for subject, look in looks:
-        yield from _looked(subject, look)
+        yield from _polled(subject, look)
 
 
 def _writes(workspace: Workspace) -> Iterator[Finding]:

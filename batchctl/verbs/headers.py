@@ -8,31 +8,33 @@ from batchctl.domain.errors import Refused
 from batchctl.domain.events import HeadersChanged
 from batchctl.domain.headers import NO_CHANGE, Change, turned
 from batchctl.domain.model import Headers, Job, State
-from batchctl.engine.session import AskingEquipment, Equipment, LightEquipment
+from batchctl.engine.session import ApiSession, ReadSession, Session
 
 
-def wanted_headers(tools: LightEquipment, job: Job, change: Change) -> Headers:
+def wanted_headers(session: ReadSession, job: Job, change: Change) -> Headers:
     """What the job is to have. Raises UsageProblem where that cannot be meant."""
     if change == NO_CHANGE:
         return job.settings.headers
-    return turned(job, change, [batch.headers for batch in tools.ledger.batches(job)])
+    return turned(job, change, [batch.headers for batch in session.ledger.batches(job)])
 
 
-def record_headers(tools: Equipment, job: Job, headers: Headers) -> None:
+def record_headers(session: Session, job: Job, headers: Headers) -> None:
     """From here on. `job`: as the person's words were held against it. Raises Refused where its headers have changed since."""
     if headers == job.settings.headers:
         return
-    if not tools.ledger.record_headers(job, headers):
+    if not session.ledger.record_headers(job, headers):
         raise Refused(
             f"the headers of {job.name} were changed by another process meanwhile; nothing was sent",
             hint=f"see them with batchctl status {job.name} --json, then run the same command again",
         )
-    changed = tools.ledger.job(job.name)
-    keep = sum(batch.state is not State.PLANNED and not batch.is_unattached for batch in tools.ledger.batches(changed))
-    tools.tell(HeadersChanged(changed, keep))
+    changed = session.ledger.job(job.name)
+    keep = sum(
+        batch.state is not State.PLANNED and not batch.is_unattached for batch in session.ledger.batches(changed)
+    )
+    session.emit(HeadersChanged(changed, keep))
 
 
-def speak_as(tools: AskingEquipment, job: Job) -> Job:
+def speak_as(session: ApiSession, job: Job) -> Job:
     """The job; from here on the API is asked in its version, whatever it is asked."""
-    tools.transport.api_version = job.settings.api_version
+    session.transport.api_version = job.settings.api_version
     return job

@@ -21,10 +21,10 @@ from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, St
 from batchctl.engine.poll import patiently
 from batchctl.engine.reconciler import SAMPLE_IDS, list_since
 from batchctl.engine.reports import first_unattached, in_no_batch
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.requests.inputs import input_name
 from batchctl.requests.request_file import custom_id_of, ids_of, lines_of_range, request_file, whole_lines
-from batchctl.results.lines import NotWhole, first_ids
+from batchctl.results.lines import IncompleteResults, first_ids
 from batchctl.store.line_maps import runs
 from batchctl.store.local import PRIVATE, disk
 from batchctl.verbs.edited import check_anew
@@ -42,9 +42,9 @@ class Unsent:
     A context manager: at its end the file is gone.
     """
 
-    def __init__(self, tools: Equipment) -> None:
-        self._tools = tools
-        self._path = tools.workspace.temporary(f"{tools.owner}.unsent")
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._path = session.workspace.temporary(f"{session.owner}.unsent")
         self._file: BinaryIO | None = None
         self._number = 0
         self.count = 0
@@ -79,16 +79,16 @@ class Unsent:
         with disk(self._path):
             self._file.flush()
 
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             if isinstance(event, Checked):
                 scan = event.scan
                 event = replace(event, scan=replace(scan, blank=0, size=scan.size - scan.blank))
-            self._tools.tell(event)
+            self._session.emit(event)
 
         try:
-            return check_anew(replace(self._tools, tell=tell), job, self._path, called=job.input_path)
+            return check_anew(replace(self._session, emit=emit), job, self._path, called=job.input_path)
         except InputProblem as problem:
-            listed = self._tools.workspace.problems(input_name(job.input_path))
+            listed = self._session.workspace.problems(input_name(job.input_path))
             raise InputProblem(
                 problem.message,
                 hint=f"batchctl retry {job.name} --edit writes them to a file: mend them there, or take them out; all that"
@@ -117,7 +117,7 @@ class Elsewhere:
         return "the API's list cannot be read whole: those that another batch holds would be paid for twice"
 
 
-def find_elsewhere(tools: Equipment, job: Job, path: Path, origins: Path, count: int) -> Elsewhere:
+def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count: int) -> Elsewhere:
     """Looks through the other jobs here, and the API's list, from before the oldest attached batch on.
 
     `path`, `origins`, `count`: of the round that would send them, the file of its requests, of their positions in round 1, and
@@ -125,12 +125,12 @@ def find_elsewhere(tools: Equipment, job: Job, path: Path, origins: Path, count:
 
     Raises Refused where some of the lines are elsewhere; AccountProblem, ServiceProblem where nobody can be asked.
     """
-    batches = tools.ledger.batches(job)
-    known, since, most = tools.ledger.message_batch_ids(), _since(batches), in_no_batch(tools, job, batches)
-    here = {name: ids for name, ids in _ids_of_other_jobs(tools, job, since) if ids}
-    listed, is_whole = patiently(tools, partial(list_since, tools, since, known))
+    batches = session.ledger.batches(job)
+    known, since, most = session.ledger.message_batch_ids(), _since(batches), in_no_batch(session, job, batches)
+    here = {name: ids for name, ids in _ids_of_other_jobs(session, job, since) if ids}
+    listed, is_whole = patiently(session, partial(list_since, session, since, known))
     seen = [one for one in listed if one.id not in known and _may_hold(one, since, most)]
-    there = {one.id: ids for one in seen[:MOST_SAMPLED] if (ids := _some_ids(tools, one))}
+    there = {one.id: ids for one in seen[:MOST_SAMPLED] if (ids := _some_ids(session, one))}
     wanted = frozenset(chain(*here.values(), *there.values()))
     held = _held(path, origins, count, first_unattached(batches), wanted) if wanted else set()
     for name, ids in (*here.items(), *there.items()):
@@ -153,23 +153,23 @@ def _way_out(job: Job, name: str, *, is_here: bool) -> str:
     )
 
 
-def _ids_of_other_jobs(tools: Equipment, job: Job, since: datetime | None) -> Iterator[tuple[str, list[bytes]]]:
+def _ids_of_other_jobs(session: Session, job: Job, since: datetime | None) -> Iterator[tuple[str, list[bytes]]]:
     """Each job here that has sent something since then, or will, with some of its custom_ids, spread over all of them.
 
     Where the requests of an attached job are not known, a person has said that it is another's.
     """
-    for other in tools.ledger.jobs():
+    for other in session.ledger.jobs():
         if other.id == job.id or not other.has_requests:
             continue
-        batches = [b for b in tools.ledger.batches(other) if not b.is_unattached and b.state is not State.REFUSED]
+        batches = [b for b in session.ledger.batches(other) if not b.is_unattached and b.state is not State.REFUSED]
         young = [b for b in batches if since is None or b.created_at is None or b.created_at >= since]
-        yield other.name, [custom_id for batch in young for custom_id in _ids_here(tools, other, batch)]
+        yield other.name, [custom_id for batch in young for custom_id in _ids_here(session, other, batch)]
 
 
-def _ids_here(tools: Equipment, job: Job, batch: Batch) -> list[bytes]:
+def _ids_here(session: Session, job: Job, batch: Batch) -> list[bytes]:
     """Some of its custom_ids; none where its requests are no longer those that were planned."""
     try:
-        lines = lines_of_range(request_file(tools.workspace, job, batch.round), batch)
+        lines = lines_of_range(request_file(session.workspace, job, batch.round), batch)
         return ids_of(list(islice(lines, 0, None, max(1, batch.count // SAMPLE_IDS))))
     except (InputProblem, DiskProblem):
         return []
@@ -193,14 +193,14 @@ def _may_hold(seen: MessageBatch, since: datetime | None, most: int) -> bool:
     return not is_free
 
 
-def _some_ids(tools: Equipment, seen: MessageBatch) -> list[bytes]:
+def _some_ids(session: Session, seen: MessageBatch) -> list[bytes]:
     """Some of its custom_ids; none where they cannot be read, or not yet."""
     if seen.processing_status is not ProcessingStatus.ENDED:
         return []
     try:
-        with tools.transport.results(seen.id) as pieces:
+        with session.transport.results(seen.id) as pieces:
             return first_ids(pieces, SAMPLE_IDS)
-    except (ApiFailure, NotWhole):
+    except (ApiFailure, IncompleteResults):
         return []
 
 

@@ -6,57 +6,59 @@ from dataclasses import dataclass, replace
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.attaching import ids_problem
 from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, UsageProblem
-from batchctl.domain.events import DoubtSettled
+from batchctl.domain.events import BatchReconciled
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
 from batchctl.engine.accounts import is_other_key
-from batchctl.engine.duplicates import notice_surplus
-from batchctl.engine.poll import reachable, tell_unread
+from batchctl.engine.duplicates import notice_duplicates
+from batchctl.engine.poll import emit_unread_fields, reachable
 from batchctl.engine.reconcile import candidates_of
-from batchctl.engine.reconciler import Settler, is_in_grace, listing_for, refuse_other_account, shares_of
-from batchctl.engine.session import Equipment
+from batchctl.engine.reconciler import Reconciler, is_in_grace, listing_for, refuse_other_account, shares_of
+from batchctl.engine.session import Session
 from batchctl.engine.unconfirmed import (
     Candidate,
-    OpenDoubt,
+    UnconfirmedBatch,
     adopting_problem,
     meant,
     resending_problem,
     resending_risks,
 )
-from batchctl.results.lines import NotWhole
+from batchctl.results.lines import IncompleteResults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubts:
+class UnconfirmedBatches:
     """What is open. `surplus`: batches of the API that hold requests twice; `suspects`: those that may."""
 
     job: Job
-    doubts: tuple[OpenDoubt, ...]
+    unconfirmed_batches: tuple[UnconfirmedBatch, ...]
     surplus: tuple[str, ...]
     suspects: tuple[MessageBatch, ...]
 
 
-def doubts_of(tools: Equipment, job: Job) -> Doubts:
+def unconfirmed_batches_of(session: Session, job: Job) -> UnconfirmedBatches:
     """After one more look, which settles what it can. Raises ServiceProblem where the API cannot be asked."""
     with reachable():
-        tools.server.meet()
-        tools.place_guard.is_passed(tools, job)
-        found = _in_doubt(tools, job)
+        session.server.meet()
+        session.place_guard.is_passed(session, job)
+        found = _in_doubt(session, job)
         # Where one was sent with another key, nobody but a person can say whether this one sees it.
-        if found and not any(_is_other_key(tools, b) for b in found):
-            Settler(tools).settle(job, found)
-        _seek_lost(tools, job)
-        suspects = notice_surplus(tools, job)
-        still = _in_doubt(tools, job)
-        opened = _opened(tools, job, still)
-    now = tools.now()
-    lost = [b for b in tools.ledger.batches(job) if b.is_lost(now)]
-    opened += [_open_doubt(tools, b, is_lost=True) for b in lost]
-    opened += [_held(tools, b) for b in tools.ledger.batches(job) if b.held and b not in lost]
-    fresh = tools.ledger.job(job.name)
-    return Doubts(job=fresh, doubts=tuple(opened), surplus=fresh.surplus, suspects=tuple(suspects))
+        if found and not any(_is_other_key(session, b) for b in found):
+            Reconciler(session).settle(job, found)
+        _seek_lost(session, job)
+        suspects = notice_duplicates(session, job)
+        still = _in_doubt(session, job)
+        opened = _opened(session, job, still)
+    now = session.now()
+    lost = [b for b in session.ledger.batches(job) if b.is_lost(now)]
+    opened += [_open_doubt(session, b, is_lost=True) for b in lost]
+    opened += [_held(session, b) for b in session.ledger.batches(job) if b.held and b not in lost]
+    fresh = session.ledger.job(job.name)
+    return UnconfirmedBatches(
+        job=fresh, unconfirmed_batches=tuple(opened), surplus=fresh.surplus, suspects=tuple(suspects)
+    )
 
 
-def _held(tools: Equipment, batch: Batch) -> OpenDoubt:
+def _held(session: Session, batch: Batch) -> UnconfirmedBatch:
     assert batch.message_batch_id is not None, "what was downloaded has a name"
     seen = MessageBatch(
         id=batch.message_batch_id,
@@ -64,76 +66,80 @@ def _held(tools: Equipment, batch: Batch) -> OpenDoubt:
         counts=batch.counts,
         created_at=batch.created_at,
     )
-    return _open_doubt(tools, batch, [Candidate(seen=seen, share=1.0)])
+    return _open_doubt(session, batch, [Candidate(seen=seen, share=1.0)])
 
 
-def _seek_lost(tools: Equipment, job: Job) -> None:
+def _seek_lost(session: Session, job: Job) -> None:
     """Whoever noted the 404 may have had another key, or a bad hour: what is there again needs no decision."""
-    lost = [b for b in tools.ledger.batches(job) if b.is_lost(tools.now())]
+    lost = [b for b in session.ledger.batches(job) if b.is_lost(session.now())]
     for batch in lost:
         try:
-            seen = _seen_whole(tools, batch)
+            seen = _seen_whole(session, batch)
         except ApiFailure as failure:
             if after_read(failure) is not AfterRead.GONE:
                 raise
-            tools.ledger.record_missing(batch, tools.now())
+            session.ledger.record_missing(batch, session.now())
         else:
-            tools.ledger.record_seen([(batch, seen)], tools.now())
+            session.ledger.record_seen([(batch, seen)], session.now())
 
 
-def _seen_whole(tools: Equipment, batch: Batch) -> MessageBatch:
+def _seen_whole(session: Session, batch: Batch) -> MessageBatch:
     """The batch, and for one that has ended its results, too. Raises ApiFailure."""
     assert batch.message_batch_id is not None, "what was lost had a name"
-    seen = tools.transport.retrieve(batch.message_batch_id).batch
+    seen = session.transport.retrieve(batch.message_batch_id).batch
     if batch.state is State.ENDED:
-        with tools.transport.results(batch.message_batch_id):
+        with session.transport.results(batch.message_batch_id):
             pass
     return seen
 
 
-def _in_doubt(tools: Equipment, job: Job) -> list[Batch]:
+def _in_doubt(session: Session, job: Job) -> list[Batch]:
     """Raises Refused while another process is sending one of them."""
-    tools.ledger.release_dead(tools.clock.monotonic())
-    sending = [b for b in tools.ledger.batches(job) if b.state is State.SUBMITTING]
+    session.ledger.release_dead(session.clock.monotonic())
+    sending = [b for b in session.ledger.batches(job) if b.state is State.SUBMITTING]
     if any(b.claim is not None for b in sending):
         raise Refused(f"another process is sending {job.name}", hint="run the same command again when it is done")
     return sending
 
 
-def _opened(tools: Equipment, job: Job, doubts: Sequence[Batch]) -> list[OpenDoubt]:
-    if not doubts:
+def _opened(session: Session, job: Job, unconfirmed_batches: Sequence[Batch]) -> list[UnconfirmedBatch]:
+    if not unconfirmed_batches:
         return []
-    listing = listing_for(tools, job, doubts, with_any_key=True)
+    listing = listing_for(session, job, unconfirmed_batches, with_any_key=True)
     return [
         replace(
-            _open_doubt(tools, doubt, [_candidate(tools, seen, doubt) for seen in candidates_of([doubt], listing)]),
+            _open_doubt(
+                session,
+                unconfirmed_batch,
+                [_candidate(session, seen, unconfirmed_batch) for seen in candidates_of([unconfirmed_batch], listing)],
+            ),
             is_list_whole=listing.is_whole,
-            is_other_key=_is_other_key(tools, doubt),
+            is_other_key=_is_other_key(session, unconfirmed_batch),
         )
-        for doubt in doubts
+        for unconfirmed_batch in unconfirmed_batches
     ]
 
 
-def _is_other_key(tools: Equipment, batch: Batch) -> bool:
-    return is_other_key(batch.api, tools.server.account)
+def _is_other_key(session: Session, batch: Batch) -> bool:
+    return is_other_key(batch.api, session.server.account)
 
 
 def _open_doubt(
-    tools: Equipment, batch: Batch, candidates: Sequence[Candidate] = (), *, is_lost: bool = False
-) -> OpenDoubt:
-    _, number, total = tools.place(batch)
+    session: Session, batch: Batch, candidates: Sequence[Candidate] = (), *, is_lost: bool = False
+) -> UnconfirmedBatch:
+    _, number, total = session.place(batch)
     is_early = not is_lost and not batch.held and is_in_grace([batch])
-    return OpenDoubt(
+    return UnconfirmedBatch(
         batch=batch, number=number, total=total, is_lost=is_lost, is_early=is_early, candidates=tuple(candidates)
     )
 
 
-def _candidate(tools: Equipment, seen: MessageBatch, doubt: Batch) -> Candidate:
+def _candidate(session: Session, seen: MessageBatch, unconfirmed_batch: Batch) -> Candidate:
     if seen.processing_status is not ProcessingStatus.ENDED:
         return Candidate(seen=seen, share=None)
     try:
-        ((_, share),) = shares_of(tools, seen, [doubt])
-    except NotWhole:
+        ((_, share),) = shares_of(session, seen, [unconfirmed_batch])
+    except IncompleteResults:
         return Candidate(seen=seen, share=None)
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.GONE:
@@ -142,80 +148,95 @@ def _candidate(tools: Equipment, seen: MessageBatch, doubt: Batch) -> Candidate:
     return Candidate(seen=seen, share=share)
 
 
-def chosen(found: Doubts, number: int | None) -> list[OpenDoubt]:
+def chosen(found: UnconfirmedBatches, number: int | None) -> list[UnconfirmedBatch]:
     """The doubts that a person means: all, or the one at a place of its round. Raises UsageProblem, Refused."""
-    if not found.doubts:
+    if not found.unconfirmed_batches:
         raise Refused(f"{found.job.name}: nothing is unconfirmed", hint=f"batchctl status {found.job.name}")
-    numbered = [d for d in found.doubts if number is None or d.number == number]
+    numbered = [d for d in found.unconfirmed_batches if number is None or d.number == number]
     if not numbered:
-        numbers = ", ".join(str(d.number) for d in found.doubts)
+        numbers = ", ".join(str(d.number) for d in found.unconfirmed_batches)
         raise UsageProblem(f"--batch {number}: unconfirmed are {numbers}")
     return numbered
 
 
-def adopt(tools: Equipment, found: Doubts, message_batch_id: str, number: int | None) -> None:
+def adopt(session: Session, found: UnconfirmedBatches, message_batch_id: str, number: int | None) -> None:
     """Binds a batch of the API to the doubt it can be. Raises UsageProblem and Refused where that is not one."""
-    seen = _retrieved(tools, message_batch_id)
+    seen = _retrieved(session, message_batch_id)
     mine = []
-    for doubt in chosen(found, number):
+    for unconfirmed_batch in chosen(found, number):
         with reachable():
-            candidate = _candidate(tools, seen, doubt.batch)
-        problem = adopting_problem(doubt, candidate)
+            candidate = _candidate(session, seen, unconfirmed_batch.batch)
+        problem = adopting_problem(unconfirmed_batch, candidate)
         if problem and number is not None:
             raise Refused(f"{seen.id} {problem}")
-        mine += [(d, candidate) for d in meant([doubt], candidate)]
+        mine += [(d, candidate) for d in meant([unconfirmed_batch], candidate)]
     if not mine:
         raise Refused(f"{seen.id} is none of the unconfirmed batches: its size or its custom_ids say so")
     if len(mine) > 1:
         numbers = " or ".join(str(d.number) for d, _ in mine)
         raise UsageProblem(f"{seen.id} may be batch {numbers}", hint=f"say which: --adopt {seen.id} --batch N")
-    ((doubt, candidate),) = mine
-    if doubt.batch.held:
-        _vouch(tools, doubt, seen)
+    ((unconfirmed_batch, candidate),) = mine
+    if unconfirmed_batch.batch.held:
+        _vouch(session, unconfirmed_batch, seen)
         return
-    _make_free(tools, doubt.batch, seen.id)
-    if not tools.ledger.record_adopted(doubt.batch, seen, tools.owner, tools.now(), identified=candidate.share == 1):
+    _make_free(session, unconfirmed_batch.batch, seen.id)
+    if not session.ledger.record_adopted(
+        unconfirmed_batch.batch, seen, session.owner, session.now(), identified=candidate.share == 1
+    ):
         raise Refused(f"{seen.id} was taken by another process meanwhile", hint=f"batchctl status {found.job.name}")
-    tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, seen.id, identified=candidate.share == 1))
+    session.emit(
+        BatchReconciled(
+            unconfirmed_batch.batch,
+            unconfirmed_batch.number,
+            unconfirmed_batch.total,
+            seen.id,
+            identified=candidate.share == 1,
+        )
+    )
 
 
-def _vouch(tools: Equipment, doubt: OpenDoubt, seen: MessageBatch) -> None:
+def _vouch(session: Session, unconfirmed_batch: UnconfirmedBatch, seen: MessageBatch) -> None:
     """A person says that results are ours which nothing could be held against."""
-    if seen.id != doubt.batch.message_batch_id or not tools.ledger.record_vouched(
-        doubt.batch, "size, ids and your word"
+    if seen.id != unconfirmed_batch.batch.message_batch_id or not session.ledger.record_vouched(
+        unconfirmed_batch.batch, "size, ids and your word"
     ):
         raise Refused(
-            f"batch {doubt.number} is {doubt.batch.message_batch_id}, or nothing", hint="--resend sends it again"
+            f"batch {unconfirmed_batch.number} is {unconfirmed_batch.batch.message_batch_id}, or nothing",
+            hint="--resend sends it again",
         )
-    tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, seen.id, identified=True))
+    session.emit(
+        BatchReconciled(
+            unconfirmed_batch.batch, unconfirmed_batch.number, unconfirmed_batch.total, seen.id, identified=True
+        )
+    )
 
 
-def _make_free(tools: Equipment, doubt: Batch, message_batch_id: str) -> None:
+def _make_free(session: Session, unconfirmed_batch: Batch, message_batch_id: str) -> None:
     """Whoever was given it as a guess gives it back. Raises Refused where it is surely another batch."""
-    held = tools.ledger.jobs_of_message_batches({message_batch_id})
+    held = session.ledger.jobs_of_message_batches({message_batch_id})
     if not held:
         return
-    holder = next((g for g in tools.ledger.guesses() if g.message_batch_id == message_batch_id), None)
-    if holder is None or holder.id == doubt.id:
+    holder = next((g for g in session.ledger.provisional_matches() if g.message_batch_id == message_batch_id), None)
+    if holder is None or holder.id == unconfirmed_batch.id:
         raise Refused(f"{message_batch_id} is another batch, of {held[message_batch_id]}")
-    tools.ledger.record_wrong_adoption(holder, tools.owner, tools.now())
+    session.ledger.record_wrong_adoption(holder, session.owner, session.now())
 
 
-def _retrieved(tools: Equipment, message_batch_id: str) -> MessageBatch:
+def _retrieved(session: Session, message_batch_id: str) -> MessageBatch:
     if problem := ids_problem([message_batch_id]):
         raise UsageProblem(problem)
     try:
-        seen = tools.transport.retrieve(message_batch_id).batch
+        seen = session.transport.retrieve(message_batch_id).batch
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
         with reachable():
             raise
-    tell_unread(tools, seen)
+    emit_unread_fields(session, seen)
     return seen
 
 
-def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callable[[str], None]) -> None:
+def resend(session: Session, found: UnconfirmedBatches, number: int | None, confirm: Callable[[str], None]) -> None:
     """Plans them again; `confirm` asks a person where that could pay twice. Raises Refused where it surely would."""
     wanted = chosen(found, number)
     if not found.job.has_requests:
@@ -223,40 +244,48 @@ def resend(tools: Equipment, found: Doubts, number: int | None, confirm: Callabl
             f"{found.job.name} was made elsewhere: its requests are not known here",
             hint=f"batchctl attach {found.job.name} --input FILE gives them to it",
         )
-    refuse_other_account(tools, [d.batch for d in wanted if not d.is_other_key])
-    for doubt in wanted:
-        if problem := resending_problem(doubt):
+    refuse_other_account(session, [d.batch for d in wanted if not d.is_other_key])
+    for unconfirmed_batch in wanted:
+        if problem := resending_problem(unconfirmed_batch):
             raise Refused(problem, hint=f"batchctl resolve {found.job.name} --adopt ID")
     risks = resending_risks(wanted)
     if risks:
         confirm(f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?")
-    for doubt in wanted:
+    for unconfirmed_batch in wanted:
         note = "sent again at a person's word"
-        if not tools.ledger.record_presumed(doubt.batch, tools.owner, tools.now(), note=note):
+        if not session.ledger.record_presumed(unconfirmed_batch.batch, session.owner, session.now(), note=note):
             raise Refused(
-                f"batch {doubt.number} of {found.job.name} has come on meanwhile: it is not sent again",
+                f"batch {unconfirmed_batch.number} of {found.job.name} has come on meanwhile: it is not sent again",
                 hint=f"batchctl resolve {found.job.name} shows what is left",
             )
-        tools.tell(DoubtSettled(doubt.batch, doubt.number, doubt.total, "", identified=False))
+        session.emit(
+            BatchReconciled(
+                unconfirmed_batch.batch, unconfirmed_batch.number, unconfirmed_batch.total, "", identified=False
+            )
+        )
 
 
-def cancel_surplus(tools: Equipment, found: Doubts, message_batch_id: str) -> None:
+def cancel_duplicate(session: Session, found: UnconfirmedBatches, message_batch_id: str) -> None:
     """Ends a batch that holds requests twice, or of a canceled job one that was found by size and time alone.
 
     What of it was done by then is paid for, and stays so. Raises Refused for any other.
     """
-    guesses = {g.message_batch_id for g in tools.ledger.guesses() if found.job.canceled_at and g.job_id == found.job.id}
-    if message_batch_id not in {*found.surplus, *(s.id for s in found.suspects), *guesses}:
+    provisional_matches = {
+        g.message_batch_id
+        for g in session.ledger.provisional_matches()
+        if found.job.canceled_at and g.job_id == found.job.id
+    }
+    if message_batch_id not in {*found.surplus, *(s.id for s in found.suspects), *provisional_matches}:
         raise Refused(f"{message_batch_id} is not known to hold requests of {found.job.name} twice: it is not canceled")
-    seen = _retrieved(tools, message_batch_id)
+    seen = _retrieved(session, message_batch_id)
     if seen.processing_status is ProcessingStatus.IN_PROGRESS:
         try:
-            tools.transport.cancel(message_batch_id)
+            session.transport.cancel(message_batch_id)
         except ApiFailure as failure:
             raise ServiceProblem(f"{message_batch_id} could not be canceled: {failure}", hint="try again") from failure
-    if message_batch_id in guesses:
+    if message_batch_id in provisional_matches:
         return
-    tools.ledger.record_stranger(found.job.id, message_batch_id, tools.now())
+    session.ledger.record_stranger(found.job.id, message_batch_id, session.now())
     counts = seen.counts
     is_free = seen.processing_status is ProcessingStatus.ENDED and counts is not None and not counts.succeeded
-    tools.ledger.record_surplus_settled(found.job.id, message_batch_id, tools.now(), is_free=is_free)
+    session.ledger.record_surplus_settled(found.job.id, message_batch_id, session.now(), is_free=is_free)

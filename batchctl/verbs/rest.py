@@ -9,9 +9,9 @@ from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.states import OPEN
 from batchctl.engine.estimating import estimate
 from batchctl.engine.reports import in_no_batch
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.money.estimate import Estimate
-from batchctl.requests.group import tallied_ranges
+from batchctl.requests.group import group_ranges
 from batchctl.requests.inputs import STDIN
 from batchctl.requests.request_file import check_range, request_file, single_request_body
 from batchctl.verbs.continuing import already_sent
@@ -37,33 +37,33 @@ def is_input(word: str) -> bool:
     return word == STDIN or (path.exists() and not path.is_dir())
 
 
-def named_job(tools: LightEquipment, word: str) -> Job | None:
+def named_job(session: ReadSession, word: str) -> Job | None:
     """The job of that whole name, or the last one, where no input is called so. None where there is none."""
-    return None if is_input(word) else find_whole(tools.ledger, word)
+    return None if is_input(word) else find_whole(session.ledger, word)
 
 
-def nothing_left(tools: LightEquipment, job: Job) -> Refused:
+def nothing_left(session: ReadSession, job: Job) -> Refused:
     """Return what is said of a job of which `submit` has nothing to send."""
-    return already_sent(job, in_no_batch(tools, job, tools.ledger.batches(job)))
+    return already_sent(job, in_no_batch(session, job, session.ledger.batches(job)))
 
 
-def rest_of(tools: LightEquipment, job: Job) -> Rest:
-    batches = [batch for batch in tools.ledger.batches(job) if batch.state in OPEN]
+def rest_of(session: ReadSession, job: Job) -> Rest:
+    batches = [batch for batch in session.ledger.batches(job) if batch.state in OPEN]
     planned = tuple(batch for batch in batches if batch.state is State.PLANNED)
     return Rest(job=job, planned=planned, unconfirmed=len(batches) - len(planned))
 
 
-def estimated_rest(tools: LightEquipment, rest: Rest, moved_to: str) -> Estimate:
+def estimated_rest(session: ReadSession, rest: Rest, moved_to: str) -> Estimate:
     """What sending it may cost, by its bytes alone. Raises InputProblem where the requests are no longer there."""
-    path, planned = _of_one_round(tools, rest, moved_to)
-    return estimate(tools, tallied_ranges(path, planned), path, rest.job.settings, job=rest.job)
+    path, planned = _of_one_round(session, rest, moved_to)
+    return estimate(session, group_ranges(path, planned), path, rest.job.settings, job=rest.job)
 
 
-def body_of_rest(tools: LightEquipment, rest: Rest, number: int, moved_to: str) -> bytes:
+def body_of_rest(session: ReadSession, rest: Rest, number: int, moved_to: str) -> bytes:
     """The body with only the request of this number in it, from 1, of those that are left. Raises UsageProblem."""
     if number > rest.requests:
         raise UsageProblem(f"--show {number:,}: {rest.requests:,} requests of {rest.job.name} are left to send")
-    path, planned = _of_one_round(tools, rest, moved_to)
+    path, planned = _of_one_round(session, rest, moved_to)
     before = 0
     for batch in planned:
         if number <= before + batch.count:
@@ -73,9 +73,9 @@ def body_of_rest(tools: LightEquipment, rest: Rest, number: int, moved_to: str) 
     raise AssertionError(number)
 
 
-def _of_one_round(tools: LightEquipment, rest: Rest, moved_to: str) -> tuple[Path, Sequence[Batch]]:
+def _of_one_round(session: ReadSession, rest: Rest, moved_to: str) -> tuple[Path, Sequence[Batch]]:
     """A round is planned once all that was planned before it is sent: what is left is of one."""
     number = rest.planned[0].round
     if moved_to and number == 1:
         return Path(moved_to), rest.planned
-    return request_file(tools.workspace, rest.job, number), rest.planned
+    return request_file(session.workspace, rest.job, number), rest.planned

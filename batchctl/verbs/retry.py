@@ -17,22 +17,22 @@ from batchctl.api.secrets import scrubber
 from batchctl.domain.errors import AccountProblem, InputProblem, Refused
 from batchctl.domain.events import Planned
 from batchctl.domain.faults import is_stricter
-from batchctl.domain.groups import Tally, shape_of
-from batchctl.domain.model import Cut, FailureClass, Job, Mark, Outcome, Round
+from batchctl.domain.groups import RequestGroup, shape_of
+from batchctl.domain.model import Cut, FailureClass, Job, Outcome, OutcomeCode, Round
 from batchctl.domain.names import request_file_name
-from batchctl.domain.outcomes import CLASS_OF_MARK, ToldApart
+from batchctl.domain.outcomes import CLASS_OF_CODE, ToldApart
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth
 from batchctl.domain.states import OPEN
 from batchctl.engine.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.engine.estimating import estimate
 from batchctl.engine.latest import Latest, Source, latest
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimating
 from batchctl.ledger.owners import is_alive
 from batchctl.money.estimate import Estimate
 from batchctl.requests.cuts import CleanCopy, Copied
-from batchctl.requests.group import tallied
+from batchctl.requests.group import group_requests
 from batchctl.requests.param_changes import ParamChange, shown, with_changes
 from batchctl.results.merging import without_plain_success
 from batchctl.results.outputs import Written, output_file
@@ -40,8 +40,8 @@ from batchctl.store.local import PRIVATE, replacing
 from batchctl.verbs.edited import check_anew, take_edited
 from batchctl.verbs.in_no_batch import Elsewhere, Unsent, find_elsewhere
 
-CUT = frozenset({Mark.TRUNCATED, Mark.PAUSED})
-ERRORED = frozenset({Mark.ERRORED_RETRY, Mark.ERRORED_FIX, Mark.ERRORED_ACCOUNT})
+CUT = frozenset({OutcomeCode.TRUNCATED, OutcomeCode.PAUSED})
+ERRORED = frozenset({OutcomeCode.ERRORED_RETRY, OutcomeCode.ERRORED_FIX, OutcomeCode.ERRORED_ACCOUNT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +63,14 @@ class Rebuilt:
     unsent: int = 0
 
 
-def open_round(tools: Equipment, job: Job) -> bool:
+def open_round(session: Session, job: Job) -> bool:
     """Whether the newest round still has batches to send. Raises Refused while results or requests are outstanding."""
     if not job.has_requests:
         raise Refused(
             f"{job.name} was attached without its input: what its requests were is not known",
             hint=f"batchctl attach {job.name} --input FILE",
         )
-    batches = [b for b in tools.ledger.batches(job) if not b.is_unattached]
+    batches = [b for b in session.ledger.batches(job) if not b.is_unattached]
     if any(b.state in OPEN for b in batches):
         return True
     waiting = [b for b in batches if not b.is_settled]
@@ -83,7 +83,7 @@ def open_round(tools: Equipment, job: Job) -> bool:
 
 
 def rebuild(
-    tools: Equipment,
+    session: Session,
     job: Job,
     choice: Choice,
     changes: Sequence[ParamChange] = (),
@@ -97,25 +97,25 @@ def rebuild(
     other headers; then no file is left. What is to be edited is checked once it was.
     """
     number = job.rounds[-1].number + 1
-    _clear_up_after_the_dead(tools, job, number)
-    path = target or tools.workspace.requests(job.name, number, tools.owner)
-    origins = tools.workspace.origins(tools.workspace.requests(job.name, number, tools.owner))
+    _clear_up_after_the_dead(session, job, number)
+    path = target or session.workspace.requests(job.name, number, session.owner)
+    origins = session.workspace.origins(session.workspace.requests(job.name, number, session.owner))
     chooser, cut = _Chooser(choice), 0
-    kept = output_file(path, Written(tools.workspace.outputs(job.name)), mode=PRIVATE) if target else replacing(path)
+    kept = output_file(path, Written(session.workspace.outputs(job.name)), mode=PRIVATE) if target else replacing(path)
     with (
-        Unsent(tools) as unsent,
+        Unsent(session) as unsent,
         kept as requests,
         replacing(origins) as numbers,
     ):
-        batches = tools.ledger.batches(job)
+        batches = session.ledger.batches(job)
         cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
-        for found in latest(tools, job, batches):
+        for found in latest(session, job, batches):
             for position in chooser.positions(found):
                 line = found.request_line(position)
                 other = with_changes(line, changes)
-                cut += other is line and found.sent_last(position).mark in CUT
+                cut += other is line and found.sent_last(position).code in CUT
                 cuts.add(other, 0, found.origin + position)
-                if found.marks[position] == Mark.IN_NO_BATCH:
+                if found.codes[position] == OutcomeCode.IN_NO_BATCH:
                     unsent.add(line, found.lines[position])
         done = cuts.close()
         chosen = replace(chooser.chosen(done), cut=cut)
@@ -133,9 +133,9 @@ def rebuild(
     if chosen.requests and (changes or is_other):
         depth = Depth.FULL if changes else Depth(job.settings.depth)
         try:
-            anew = check_anew(tools, job, path, request_file_name(job.name, number), depth)
+            anew = check_anew(session, job, path, request_file_name(job.name, number), depth)
         except BaseException as stopped:
-            discard(tools, job, rebuilt, keeps_file=False)
+            discard(session, job, rebuilt, keeps_file=False)
             if isinstance(stopped, InputProblem) and not changes:
                 way = f"{stopped.hint}; to mend them in a file: batchctl retry {job.name} --edit"
                 raise InputProblem(f"with the headers of the job, {stopped.message}", hint=way) from stopped
@@ -145,83 +145,83 @@ def rebuild(
     return replace(rebuilt, warnings=warnings)
 
 
-def _clear_up_after_the_dead(tools: Equipment, job: Job, number: int) -> None:
+def _clear_up_after_the_dead(session: Session, job: Job, number: int) -> None:
     """Whoever was stopped before the round was recorded has left files that nobody will ever name."""
-    for left, owner in tools.workspace.rebuilt(job.name, number):
-        if is_alive(tools.workspace.owners, owner) is False:
+    for left, owner in session.workspace.rebuilt(job.name, number):
+        if is_alive(session.workspace.owners, owner) is False:
             left.unlink(missing_ok=True)
 
 
-def discard(tools: Equipment, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -> None:
+def discard(session: Session, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -> None:
     """It is not sent from here: its files go, but for the one that a person wants to keep."""
-    own = tools.workspace.requests(job.name, rebuilt.number, tools.owner)
-    for left in (tools.workspace.origins(own), own, *([] if keeps_file else [rebuilt.path])):
+    own = session.workspace.requests(job.name, rebuilt.number, session.owner)
+    for left in (session.workspace.origins(own), own, *([] if keeps_file else [rebuilt.path])):
         left.unlink(missing_ok=True)
 
 
-def agreed(tools: Equipment, job: Job, rebuilt: Rebuilt, agree: Callable[[Estimating], Estimate]) -> Rebuilt:
+def agreed(session: Session, job: Job, rebuilt: Rebuilt, agree: Callable[[Estimating], Estimate]) -> Rebuilt:
     """With what it may cost, which `agree` holds against a limit or asks for. Raises Refused, and then the files are gone."""
     try:
-        tallies = tallied(rebuilt.path)
-        forecast = agree(_estimating(tools, job, rebuilt, tallies)).forecast
+        request_groups = group_requests(rebuilt.path)
+        forecast = agree(_estimating(session, job, rebuilt, request_groups)).forecast
     except BaseException:
-        discard(tools, job, rebuilt, keeps_file=False)
+        discard(session, job, rebuilt, keeps_file=False)
         raise
-    return replace(rebuilt, shape=shape_of(tallies), forecast=forecast)
+    return replace(rebuilt, shape=shape_of(request_groups), forecast=forecast)
 
 
-def look_elsewhere(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Elsewhere:
+def look_elsewhere(session: Session, job: Job, rebuilt: Rebuilt) -> Elsewhere:
     """Whether a batch that nobody named may hold lines which were never sent from here. Raises Refused where one does."""
     if not rebuilt.unsent:
         return Elsewhere()
     try:
-        own = tools.workspace.requests(job.name, rebuilt.number, tools.owner)
-        return find_elsewhere(tools, job, rebuilt.path, tools.workspace.origins(own), rebuilt.chosen.requests)
+        own = session.workspace.requests(job.name, rebuilt.number, session.owner)
+        return find_elsewhere(session, job, rebuilt.path, session.workspace.origins(own), rebuilt.chosen.requests)
     except BaseException:
-        discard(tools, job, rebuilt, keeps_file=False)
+        discard(session, job, rebuilt, keeps_file=False)
         raise
 
 
-def rehearsed(tools: Equipment, job: Job, rebuilt: Rebuilt, budget: Budget) -> tuple[Estimate, Refused | None]:
+def rehearsed(session: Session, job: Job, rebuilt: Rebuilt, budget: Budget) -> tuple[Estimate, Refused | None]:
     """What it may cost, by its bytes alone; and what a limit would say to sending it."""
-    found = _estimating(tools, job, rebuilt, tallied(rebuilt.path))(None)
+    found = _estimating(session, job, rebuilt, group_requests(rebuilt.path))(None)
     try:
-        budget.rehearse(tools, found, job)
+        budget.rehearse(session, found, job)
     except Refused as refused:
         return found, refused
     return found, None
 
 
-def _estimating(tools: Equipment, job: Job, rebuilt: Rebuilt, tallies: Sequence[Tally]) -> Estimating:
-    return partial(estimate, tools, tallies, rebuilt.path, job.settings, job=job)
+def _estimating(session: Session, job: Job, rebuilt: Rebuilt, request_groups: Sequence[RequestGroup]) -> Estimating:
+    return partial(estimate, session, request_groups, rebuilt.path, job.settings, job=job)
 
 
-def record(tools: Equipment, job: Job, rebuilt: Rebuilt) -> Job:
+def record(session: Session, job: Job, rebuilt: Rebuilt) -> Job:
     """Step 3. Raises Refused when another process was first: what it planned is not touched, and what was rebuilt here goes."""
     found = rebuilt.path.stat()
     new = Round(
         number=rebuilt.number,
-        request_file=tools.workspace.store(rebuilt.path),
+        request_file=session.workspace.store(rebuilt.path),
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
         count=rebuilt.chosen.requests,
-        created_at=tools.now(),
+        created_at=session.now(),
         shape=rebuilt.shape,
         forecast=rebuilt.forecast,
         changes=rebuilt.changes,
     )
-    if not tools.ledger.record_round(job, new, rebuilt.cuts):
-        discard(tools, job, rebuilt, keeps_file=False)
+    if not session.ledger.record_round(job, new, rebuilt.cuts):
+        discard(session, job, rebuilt, keeps_file=False)
         raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")
-    recorded = tools.ledger.job(job.name)
-    tools.tell(Planned(recorded, len(rebuilt.cuts), new.count, rebuilt.chosen.bytes, new.number))
+    recorded = session.ledger.job(job.name)
+    session.emit(Planned(recorded, len(rebuilt.cuts), new.count, rebuilt.chosen.bytes, new.number))
     return recorded
 
 
-def use_edited(tools: Equipment, job: Job, edited: Path) -> Rebuilt:
+def use_edited(session: Session, job: Job, edited: Path) -> Rebuilt:
     """Steps 1 and 2 for a file that a person edited: its ids must be those of requests without success."""
     number = job.rounds[-1].number + 1
-    path, cuts, warnings, unsent = take_edited(tools, job, edited, number)
+    path, cuts, warnings, unsent = take_edited(session, job, edited, number)
     count = sum(cut.count for cut in cuts)
     chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
     return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, warnings=warnings, unsent=unsent)
@@ -232,13 +232,13 @@ def account_is_cause(chosen: Chosen, choice: Choice) -> bool:
     return not choice.only and any(failure_class == FailureClass.ACCOUNT for _, failure_class, _ in chosen.left)
 
 
-def pause_for_account(tools: Equipment, job: Job, chosen: Chosen, choice: Choice) -> None:
+def pause_for_account(session: Session, job: Job, chosen: Chosen, choice: Choice) -> None:
     """Where the account failed requests, nothing goes again by itself: it would fail again. Raises AccountProblem."""
     if not account_is_cause(chosen, choice):
         return
     count = sum(n for (_, failure_class, _), n in chosen.left.items() if failure_class == FailureClass.ACCOUNT)
-    said = next((f.sample_message for f in tools.ledger.failures(job) if f.failure_class is FailureClass.ACCOUNT), "")
-    tools.ledger.record_pause(job, said)
+    said = next((f.sample_message for f in session.ledger.failures(job) if f.failure_class is FailureClass.ACCOUNT), "")
+    session.ledger.record_pause(job, said)
     raise AccountProblem(
         f"{count:,} requests of {job.name} failed because of the account: {said}",
         hint=f"mend it, then: batchctl retry {job.name} --only account --only retry",
@@ -254,24 +254,24 @@ class _Chooser:
         self._left: Counter[tuple[str, str, str]] = Counter()
 
     def positions(self, found: Latest) -> Iterator[int]:
-        for position in without_plain_success(found.marks):
-            mark = Mark(found.marks[position])
+        for position in without_plain_success(found.codes):
+            code = OutcomeCode(found.codes[position])
             source = found.answer(position)
             last = found.sent_last(position)
             # An answer that was cut, refused or paused stays the result where a person had it sent again and that failed. What
             # the person wanted is a better one: the failure is what a retry is for.
-            is_failed_attempt = mark.is_success and not last.mark.is_success
-            if is_failed_attempt and not is_chosen(mark, mark.name.lower(), self._choice):
-                mark, source = last.mark, last
+            is_failed_attempt = code.is_success and not last.code.is_success
+            if is_failed_attempt and not is_chosen(code, code.name.lower(), self._choice):
+                code, source = last.code, last
             # As the ledger has it.
-            error_type = self._scrubbed(_error_type(source, mark))
-            failure_class = CLASS_OF_MARK.get(mark)
+            error_type = self._scrubbed(_error_type(source, code))
+            failure_class = CLASS_OF_CODE.get(code)
             kind = (self._told_apart(error_type), failure_class.value if failure_class else "succeeded")
-            if is_chosen(mark, error_type, self._choice):
+            if is_chosen(code, error_type, self._choice):
                 self._sent[kind] += 1
                 yield position
-            elif not mark.is_success:
-                self._left[(*kind, why_left(mark))] += 1
+            elif not code.is_success:
+                self._left[(*kind, why_left(code))] += 1
 
     def chosen(self, cuts: tuple[Cut, ...]) -> Chosen:
         return Chosen(
@@ -282,9 +282,9 @@ class _Chooser:
         )
 
 
-def _error_type(source: Source, mark: Mark) -> str:
+def _error_type(source: Source, code: OutcomeCode) -> str:
     """The nested type of an errored line, else a word for what became of it."""
-    if mark in ERRORED:
+    if code in ERRORED:
         assert source.batch.answers is not None
         return source.batch.answers.read(source.position)[1].error_type
-    return Outcome.UNANSWERED.value if mark is Mark.UNANSWERED else mark.name.lower()
+    return Outcome.UNANSWERED.value if code is OutcomeCode.UNANSWERED else code.name.lower()

@@ -7,19 +7,19 @@ from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import unreachable
 from batchctl.engine.reports import report_of
-from batchctl.engine.session import Equipment
-from batchctl.verbs.fetch import look_once
+from batchctl.engine.session import Session
+from batchctl.verbs.fetch import poll_once
 
 BY_THEMSELVES = "the batches go on without us: run the same command again"
 
 
-def status(tools: Equipment, job: Job) -> tuple[JobReport, ServiceProblem | None]:
+def status(session: Session, job: Job) -> tuple[JobReport, ServiceProblem | None]:
     """The job, and why it may be older than now: a failed look is told, and is no state."""
-    failure = look_once(tools, job)
-    return report_of(tools, job), unreachable(failure, BY_THEMSELVES) if failure else None
+    failure = poll_once(session, job)
+    return report_of(session, job), unreachable(failure, BY_THEMSELVES) if failure else None
 
 
-def watch(tools: Equipment, job: Job) -> JobReport:
+def watch(session: Session, job: Job) -> JobReport:
     """Looks again and again, until every batch that was sent has ended."""
-    Loop(tools, job, Verb(arrows=frozenset({Arrow.LOOK}))).run()
-    return report_of(tools, job)
+    Loop(session, job, Verb(arrows=frozenset({Arrow.POLL}))).run()
+    return report_of(session, job)

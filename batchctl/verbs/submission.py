@@ -13,7 +13,7 @@ from batchctl.domain.scan import Depth
 from batchctl.engine.estimating import estimate
 from batchctl.engine.models import Models
 from batchctl.engine.planning import Input, Planner
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.engine.spending_limit import NO_LIMIT, Budget
 from batchctl.money.estimate import Estimate
 from batchctl.requests.cutting import limits_problem
@@ -45,15 +45,15 @@ class Submission:
     named: frozenset[str] = frozenset()
 
 
-def check(tools: LightEquipment, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
+def check(session: ReadSession, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
     """Everything up to the plan: nothing is recorded and nothing is sent. The API is asked for its models, if it can be."""
     settings = wanted.settings
     problem = limits_problem(settings.max_requests, settings.max_bytes) or name_problem(wanted.name)
     problem = problem or wanted.change.problem() or beta_problem(settings.betas)
     if problem:
         raise UsageProblem(problem)
-    models = Models(tools, settings, wanted.depth)
-    planner = Planner(tools, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
+    models = Models(session, settings, wanted.depth)
+    planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
     return planner, planner.read(wanted.path, stdin)
 
 
@@ -67,7 +67,7 @@ def refuse_contradiction(job: Job, wanted: Submission) -> None:
 
 
 def estimated(
-    tools: LightEquipment,
+    session: ReadSession,
     wanted: Submission,
     given: Input,
     transport: "Transport | None" = None,
@@ -75,4 +75,6 @@ def estimated(
     sample: int = DEFAULT_SAMPLE,
 ) -> Estimate:
     """What sending it may cost. `transport`, `sample`, and what it raises: as of `estimate`."""
-    return estimate(tools, given.scan.tallies, given.plain, wanted.settings, transport=transport, sample=sample)
+    return estimate(
+        session, given.scan.request_groups, given.plain, wanted.settings, transport=transport, sample=sample
+    )

@@ -18,19 +18,19 @@ from batchctl.api.secrets import scrubbed
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.events import Verifying
 from batchctl.domain.job_report import rests_on
-from batchctl.domain.model import Batch, Job, Mark, Merged, Round, State
+from batchctl.domain.model import Batch, Job, Merged, OutcomeCode, Round, State
 from batchctl.engine.latest import Latest, latest, reading_order
 from batchctl.engine.merge import write_answers
 from batchctl.engine.reports import report_of
-from batchctl.engine.session import LightEquipment
+from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import Planned, is_original, line_that_differs
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.lines import Lines, OrderOfArrival, Reread, custom_id_of_result
-from batchctl.results.merged import Held, left_out_lines
+from batchctl.results.merged import OutputComparison, left_out_lines
 from batchctl.results.merging import counted
 from batchctl.results.proof import (
+    Fix,
     Flaw,
-    Mend,
     OutputProof,
     Part,
     Proof,
@@ -50,9 +50,9 @@ from batchctl.store.local import disk
 SHOWN = 20
 
 
-def verify(tools: LightEquipment, job: Job, output: Path, *, is_named: bool) -> Proof:
+def verify(session: ReadSession, job: Job, output: Path, *, is_named: bool) -> Proof:
     """The proof, with all that speaks against it. `output`: the merged results; whether a person named them."""
-    return _Verification(tools, job, output, is_named=is_named).run()
+    return _Verification(session, job, output, is_named=is_named).run()
 
 
 def _fetch_command(job: Job, output: Path, *, is_other: bool) -> str:
@@ -67,13 +67,13 @@ class _Flaws:
 
     def __init__(self) -> None:
         self.by_part: Counter[Part] = Counter()
-        self.mends: Counter[Mend] = Counter()
+        self.fixes: Counter[Fix] = Counter()
         self.first: list[Flaw] = []
         self.anew: dict[str, None] = {}
 
     def add(self, flaw: Flaw) -> None:
         self.by_part[flaw.part] += 1
-        self.mends[flaw.mend] += 1
+        self.fixes[flaw.fix] += 1
         if flaw.index:
             self.anew[flaw.index] = None
         if len(self.first) < SHOWN:
@@ -85,12 +85,12 @@ class _Flaws:
 
 
 class _Verification:
-    def __init__(self, tools: LightEquipment, job: Job, output: Path, *, is_named: bool) -> None:
-        self._tools = tools
+    def __init__(self, session: ReadSession, job: Job, output: Path, *, is_named: bool) -> None:
+        self._session = session
         self._job = job
         self._output = output
         self._is_named = is_named
-        self._batches = tools.ledger.batches(job)
+        self._batches = session.ledger.batches(job)
         self._flaws = _Flaws()
         self._done = 0
         # As they are summed: a round whose origins are wrong is left out, a batch that is wrong counts as not fetched.
@@ -104,7 +104,7 @@ class _Verification:
         fetch = _fetch_command(
             self._job, self._output, is_other=bool(self._flaws.by_part[Part.OUTPUT] and output.is_there)
         )
-        otherwise = report_of(self._tools, self._job).next_command
+        otherwise = report_of(self._session, self._job).next_command
         flaws = self._flaws
         return Proof(
             job=self._job,
@@ -117,19 +117,19 @@ class _Verification:
             by_part=dict(flaws.by_part),
             first_flaws=tuple(flaws.first),
             fetch_command=fetch,
-            next_command=next_command(flaws.mends, list(flaws.anew), fetch, otherwise),
+            next_command=next_command(flaws.fixes, list(flaws.anew), fetch, otherwise),
         )
 
-    def _tell(self, requests: int) -> None:
+    def _emit(self, requests: int) -> None:
         self._done += requests
-        self._tools.tell(Verifying(self._done, sum(r.count for r in self._job.rounds) + self._job.count))
+        self._session.emit(Verifying(self._done, sum(r.count for r in self._job.rounds) + self._job.count))
 
     # ------------------------------------------------------------------ 1. requests
 
     def _round(self, of: Round) -> RoundProof:
         mine = [b for b in self._batches if b.round == of.number]
         for message in request_flaws(self._job, of.number, [b.cut for b in mine]):
-            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=message, mend=Mend.PUT_BACK))
+            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=message, fix=Fix.PUT_BACK))
         if self._are_origins_good(of):
             self._good_rounds.append(of)
         path = self._request_path(of)
@@ -141,7 +141,7 @@ class _Verification:
                 results += self._results(batch, place, positions)
             else:
                 self._good_batches.append(batch)
-            self._tell(batch.count)
+            self._emit(batch.count)
         return RoundProof(
             number=of.number,
             requests=of.count,
@@ -161,12 +161,12 @@ class _Verification:
             return None
         planned = Planned(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
         try:
-            line = line_that_differs(original, path, self._tools.workspace.lines(self._job.name), planned)
+            line = line_that_differs(original, path, self._session.workspace.lines(self._job.name), planned)
             said = f"not line {line:,} of the input with cache_control added" if line else ""
         except (InputProblem, DiskProblem) as problem:
             line, said = 0, problem.message
         if said:
-            flaw = Flaw(part=Part.REQUESTS, round=1, path=_shown(path), line=line, message=said, mend=Mend.PUT_BACK)
+            flaw = Flaw(part=Part.REQUESTS, round=1, path=_shown(path), line=line, message=said, fix=Fix.PUT_BACK)
             self._flaws.add(flaw)
         return not said
 
@@ -175,9 +175,9 @@ class _Verification:
         if not of.request_file:
             return None
         try:
-            return request_file(self._tools.workspace, self._job, of.number)
+            return request_file(self._session.workspace, self._job, of.number)
         except InputProblem as gone:
-            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=gone.message, mend=Mend.PUT_BACK))
+            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=gone.message, fix=Fix.PUT_BACK))
             return None
 
     def _positions(self, of: Round, path: Path | None, batch: Batch, place: int) -> dict[bytes, int] | None:
@@ -192,13 +192,13 @@ class _Verification:
         if not said:
             return positions
         self._flaws.add(
-            Flaw(part=Part.REQUESTS, round=of.number, batch=place, path=_shown(path), message=said, mend=Mend.PUT_BACK)
+            Flaw(part=Part.REQUESTS, round=of.number, batch=place, path=_shown(path), message=said, fix=Fix.PUT_BACK)
         )
         return None
 
     def _are_origins_good(self, of: Round) -> bool:
         """Round 1 has none. Where its numbers of lines stand in a file, that is read, too."""
-        workspace = self._tools.workspace
+        workspace = self._session.workspace
         if of.number > 1:
             path = workspace.origins(workspace.resolve(of.request_file))
             said = self._said_of(lambda: self._origins_flaw(path, of.count))
@@ -206,7 +206,7 @@ class _Verification:
             path = workspace.lines(self._job.name)
             said = self._said_of(lambda: self._lines_flaw(path, of)) if path.exists() else ""
         if said:
-            flaw = Flaw(part=Part.ORIGINS, round=of.number, message=said, path=_shown(path), mend=Mend.PUT_BACK)
+            flaw = Flaw(part=Part.ORIGINS, round=of.number, message=said, path=_shown(path), fix=Fix.PUT_BACK)
             self._flaws.add(flaw)
         return not said
 
@@ -217,7 +217,7 @@ class _Verification:
             return problem.message
 
     def _origins_flaw(self, path: Path, count: int) -> str:
-        with contextlib.closing(Numbers(self._tools.workspace.lines(self._job.name), base=1)) as lines:
+        with contextlib.closing(Numbers(self._session.workspace.lines(self._job.name), base=1)) as lines:
             places = reading_places([(b.cut.first, b.count) for b in reading_order(self._batches, lines)])
         after, said = -1, ""
         for origins in runs(path, count):
@@ -237,25 +237,25 @@ class _Verification:
             return next((said for numbers in of_batches if (said := rising_flaw(numbers, 0, most))), "")
 
     def _left_out(self) -> None:
-        path = self._tools.workspace.left_out(self._job.name)
+        path = self._session.workspace.left_out(self._job.name)
         try:
             told = sum(1 for _ in left_out_lines(path))
             said = "" if told == self._job.left_out else f"tells {told:,} lines, {self._job.left_out:,} were left out"
         except DiskProblem as problem:
             said = problem.message
         if said:
-            self._flaws.add(Flaw(part=Part.LEFT_OUT, message=said, path=_shown(path), mend=Mend.PUT_BACK))
+            self._flaws.add(Flaw(part=Part.LEFT_OUT, message=said, path=_shown(path), fix=Fix.PUT_BACK))
 
     # ------------------------------------------------------------------ 2. results
 
     def _results(self, batch: Batch, place: int, positions: dict[bytes, int] | None) -> int:
         """How many lines were read; the batch is good when nothing in them is odd."""
         before = self._flaws.by_part[Part.RESULTS]
-        raw, index = (one(self._job, batch) for one in (self._tools.workspace.raw, self._tools.workspace.index))
+        raw, index = (one(self._job, batch) for one in (self._session.workspace.raw, self._session.workspace.index))
         odd = _Odd(self._flaws, batch, place, _shown(raw))
         lines = 0
         if not is_on_disk(raw, index, batch):
-            odd.note("its results, or their index, are gone or of another length", mend=Mend.FETCH)
+            odd.note("its results, or their index, are gone or of another length", fix=Fix.FETCH)
         else:
             odd.index = _shown(index)
             try:
@@ -277,25 +277,25 @@ class _Verification:
             with _held(self._output) as held:
                 answers = self._walk(held)
         except (DiskProblem, InputProblem) as problem:
-            self._flaws.add(Flaw(part=Part.SUM, message=problem.message, mend=Mend.PUT_BACK))
+            self._flaws.add(Flaw(part=Part.SUM, message=problem.message, fix=Fix.PUT_BACK))
             return None, nothing
         if said := sum_flaw(self._job, answers):
-            self._flaws.add(Flaw(part=Part.SUM, message=said, mend=Mend.PUT_BACK))
+            self._flaws.add(Flaw(part=Part.SUM, message=said, fix=Fix.PUT_BACK))
         return answers, self._output_proof(held)
 
-    def _walk(self, held: Held | None) -> Merged:
-        marks: Counter[Mark] = Counter()
+    def _walk(self, held: OutputComparison | None) -> Merged:
+        codes: Counter[OutcomeCode] = Counter()
         job = replace(self._job, rounds=tuple(self._good_rounds))
-        for found in latest(self._tools, job, self._good_batches):
-            marks.update({Mark(code): n for code, n in Counter(found.marks).items()})
+        for found in latest(self._session, job, self._good_batches):
+            codes.update({OutcomeCode(code): n for code, n in Counter(found.codes).items()})
             self._places(found)
             if held is not None:
                 write_answers(found, held.take)
-            self._tell(found.count)
+            self._emit(found.count)
         if held is not None:
             held.end()
         fetched = sum(b.state is State.FETCHED for b in self._good_batches)
-        return Merged(at=self._tools.now(), batches=fetched, failures=(), cost=None, **counted(marks))
+        return Merged(at=self._session.now(), batches=fetched, failures=(), cost=None, **counted(codes))
 
     def _places(self, found: Latest) -> None:
         """Whether what later rounds answered lies where the origins say: under the custom_id that round 1 has there."""
@@ -313,7 +313,7 @@ class _Verification:
                         message=message,
                         line=line,
                         custom_id=custom_id.decode(),
-                        mend=Mend.PUT_BACK,
+                        fix=Fix.PUT_BACK,
                     )
                 )
 
@@ -324,15 +324,15 @@ class _Verification:
             return {}
         batch = next(b for b in self._batches if b.round == 1 and b.cut.first == found.origin)
         try:
-            return ids_of_range(self._tools.workspace.resolve(stored), batch)
+            return ids_of_range(self._session.workspace.resolve(stored), batch)
         except (InputProblem, DiskProblem):
             return {}
 
-    def _output_proof(self, held: Held | None) -> OutputProof:
+    def _output_proof(self, held: OutputComparison | None) -> OutputProof:
         path = str(self._output)
         if held is None:
             if self._is_named:
-                self._flaws.add(Flaw(part=Part.OUTPUT, message="no such file", path=path, mend=Mend.FETCH))
+                self._flaws.add(Flaw(part=Part.OUTPUT, message="no such file", path=path, fix=Fix.FETCH))
             return OutputProof(path=path, is_there=False)
         if any(self._flaws.by_part[part] for part in (Part.RESULTS, Part.ORIGINS)):
             return OutputProof(path=path, is_there=None)
@@ -341,14 +341,14 @@ class _Verification:
             custom_id = custom_id_of_result(held.expected) if held.expected else ""
             line = held.lines + 1
             self._flaws.add(
-                Flaw(part=Part.OUTPUT, message=said, path=path, line=line, custom_id=custom_id, mend=Mend.FETCH)
+                Flaw(part=Part.OUTPUT, message=said, path=path, line=line, custom_id=custom_id, fix=Fix.FETCH)
             )
             return OutputProof(path=path, is_there=True, lines=held.lines)
         return OutputProof(path=path, is_there=True, lines=held.lines, sha256=held.sha256)
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[Held | None]:
+def _held(path: Path) -> Iterator[OutputComparison | None]:
     """The merged results to hold against; None where they are not there."""
     if not path.is_file():
         yield None
@@ -356,7 +356,7 @@ def _held(path: Path) -> Iterator[Held | None]:
     with disk(path):
         file = path.open("rb")
     with file:
-        yield Held(file)
+        yield OutputComparison(file)
 
 
 def _shown(path: Path) -> str:
@@ -375,12 +375,12 @@ class _Odd:
         self._raw = raw
         self.index = ""
 
-    def note(self, message: str, line: int = 0, custom_id: str = "", *, mend: Mend = Mend.FETCH_ANEW) -> None:
+    def note(self, message: str, line: int = 0, custom_id: str = "", *, fix: Fix = Fix.FETCH_ANEW) -> None:
         self._flaws.add(
             Flaw(
                 part=Part.RESULTS,
                 message=scrubbed(message),
-                mend=mend,
+                fix=fix,
                 path=self._raw,
                 round=self._batch.round,
                 batch=self._place,
@@ -397,7 +397,7 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     # Made elsewhere, or sent from bytes that are gone: a batch of so many requests whose ids nobody can tell.
     places = OrderOfArrival(batch.count) if positions is None else positions
     # Only where some were taken for such when they came, a line that cannot be read is no flaw.
-    has_unreadable = Mark.UNREADABLE in index.read_bytes()[12 * batch.count :]
+    has_unreadable = OutcomeCode.UNREADABLE in index.read_bytes()[12 * batch.count :]
     found = Reread(places, batch.count, odd.note, is_patient=not has_unreadable)
     for piece in pieces_of(raw):
         digest.update(piece)
@@ -408,9 +408,9 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     if digest.hexdigest() != batch.results_sha256:
         odd.note("not the bytes that were verified when they came")
     for custom_id, position in (positions or {}).items():
-        if not found.marks[position]:
+        if not found.codes[position]:
             odd.note("this request has no result", custom_id=custom_id.decode("utf-8", "replace"))
-    if positions is None and (missing := found.marks.count(0)):
+    if positions is None and (missing := found.codes.count(0)):
         odd.note(f"{missing:,} of {batch.count:,} requests have no result")
     for said in found.disagreements(batch.counts):
         odd.note(said)

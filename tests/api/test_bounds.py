@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cases import few
 from loopback import Answer, Streamed, always, answering, as_json
-from program import Person, requests
+from program import Cli, requests
 
 from batchctl.api.bounds import MOST_BYTES
 from batchctl.api.client import Body, Transport
@@ -243,7 +243,7 @@ def test_an_answer_that_comes_byte_by_byte_ends_in_its_time(
     assert "the whole answer took more than 0.3 s" in failure.message
     assert after_read(failure) is AfterRead.AGAIN
     if what == "create":
-        assert after_create(failure) is (AfterCreate.ACCEPTED if status == 200 else AfterCreate.DOUBT)
+        assert after_create(failure) is (AfterCreate.ACCEPTED if status == 200 else AfterCreate.UNCONFIRMED)
 
 
 @pytest.mark.parametrize("what", few(CALLS, 0, 4))
@@ -316,17 +316,17 @@ def far_end(name: str, pieces: Callable[[], Iterator[bytes]]) -> Callable[[str, 
 def test_the_time_that_a_person_allows_holds_within_a_read(
     tmp_path: Path, emulator: Running, of: str, pieces: Callable[[], Iterator[bytes]]
 ) -> None:
-    person = Person(tmp_path, emulator.base_url)
-    person.submitted("in.jsonl", requests(2))
+    cli = Cli(tmp_path, emulator.base_url)
+    cli.submitted("in.jsonl", requests(2))
     (batch,) = emulator.batches()
     with answering(far_end(batch["id"] if of == "results" else "", pieces)) as server:
-        person.variables["ANTHROPIC_BASE_URL"] = server.url
+        cli.variables["ANTHROPIC_BASE_URL"] = server.url
         began = time.monotonic()
-        ran = person.run("fetch", "--timeout", "2s")
+        ran = cli.run("fetch", "--timeout", "2s")
         assert ran.status == 8, ran.err
         assert time.monotonic() - began < 6
-    person.variables["ANTHROPIC_BASE_URL"] = emulator.base_url
-    assert person.run("fetch").status == 0
+    cli.variables["ANTHROPIC_BASE_URL"] = emulator.base_url
+    assert cli.run("fetch").status == 0
 
 
 # ---------------------------------------------------------------- a public file

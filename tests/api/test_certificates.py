@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from loopback import always, answering, as_json
-from program import Person, requests
+from program import Cli, requests
 
 from batchctl.api.client import Body, Transport
 from batchctl.domain.errors import ApiFailure, CertificateProblem
@@ -129,18 +129,18 @@ def test_the_program_says_it_at_once_and_the_job_goes_on_once_it_is_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with secured("here") as url:
-        person = Person(tmp_path, url)
-        path = person.write("in.jsonl", requests(2))
+        cli = Cli(tmp_path, url)
+        path = cli.write("in.jsonl", requests(2))
         for words in (["submit", path], ["run", "@last"], ["doctor"]):
-            ran = person.run(*words)
+            ran = cli.run(*words)
             assert ran.status == 4, ran.err
             assert "the certificate of 127.0.0.1 is not to be trusted: self-signed certificate" in ran.err + ran.out
             assert "SSL_CERT_FILE" in ran.err + ran.out
-        shown = person.run("status", "@last", "--offline").out
+        shown = cli.run("status", "@last", "--offline").out
         assert "2 requests" in shown
         assert "paused: the certificate of 127.0.0.1 is not to be trusted: self-signed certificate" in " ".join(
             shown.split()
         )
         monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "here.pem"))
         # This server takes no batch: but it is asked now.
-        assert "certificate" not in person.run("submit", "@last", "--timeout", "1s").err
+        assert "certificate" not in cli.run("submit", "@last", "--timeout", "1s").err

@@ -15,9 +15,9 @@ from batchctl.domain.model import EXPIRY, ProcessingStatus, RequestCounts
 from batchctl.emulator.running import Running
 
 CREATES = "POST /v1/messages/batches"
-AGAIN, DOUBT, ACCEPTED, PAUSE, REFUSE, SPLIT = (
+AGAIN, UNCONFIRMED, ACCEPTED, PAUSE, REFUSE, SPLIT = (
     AfterCreate.AGAIN,
-    AfterCreate.DOUBT,
+    AfterCreate.UNCONFIRMED,
     AfterCreate.ACCEPTED,
     AfterCreate.PAUSE,
     AfterCreate.REFUSE,
@@ -120,20 +120,20 @@ def _answering_once(server: socket.socket, answer: bytes, length: int) -> Callab
 
 # the fault, what follows, and how many batches the API has then
 FAULTS: list[tuple[dict[str, Any], AfterCreate, int]] = [
-    ({"fault": "drop_after_accept"}, DOUBT, 1),
+    ({"fault": "drop_after_accept"}, UNCONFIRMED, 1),
     ({"fault": "garbage_answer"}, ACCEPTED, 1),
     ({"fault": "html_answer"}, ACCEPTED, 1),
-    ({"fault": "error_after_accept"}, DOUBT, 1),
-    ({"fault": "error_after_accept", "status": 502, "html": True}, DOUBT, 1),
-    ({"fault": "error_after_accept", "status": 504}, DOUBT, 1),
-    ({"fault": "error_after_accept", "status": 529}, DOUBT, 1),
-    ({"fault": "error_after_accept", "status": 408}, DOUBT, 1),
-    ({"fault": "error_after_accept", "status": 409}, DOUBT, 1),
-    ({"fault": "error_after_accept", "status": 400, "html": True}, DOUBT, 1),
-    ({"fault": "status", "status": 500}, DOUBT, 0),
-    ({"fault": "status", "status": 529}, DOUBT, 0),
-    ({"fault": "html_status"}, DOUBT, 0),
-    ({"fault": "html_status", "status": 502}, DOUBT, 0),
+    ({"fault": "error_after_accept"}, UNCONFIRMED, 1),
+    ({"fault": "error_after_accept", "status": 502, "html": True}, UNCONFIRMED, 1),
+    ({"fault": "error_after_accept", "status": 504}, UNCONFIRMED, 1),
+    ({"fault": "error_after_accept", "status": 529}, UNCONFIRMED, 1),
+    ({"fault": "error_after_accept", "status": 408}, UNCONFIRMED, 1),
+    ({"fault": "error_after_accept", "status": 409}, UNCONFIRMED, 1),
+    ({"fault": "error_after_accept", "status": 400, "html": True}, UNCONFIRMED, 1),
+    ({"fault": "status", "status": 500}, UNCONFIRMED, 0),
+    ({"fault": "status", "status": 529}, UNCONFIRMED, 0),
+    ({"fault": "html_status"}, UNCONFIRMED, 0),
+    ({"fault": "html_status", "status": 502}, UNCONFIRMED, 0),
     ({"fault": "html_status", "status": 403}, REFUSE, 0),
     ({"fault": "status", "status": 400}, PAUSE, 0),
     ({"fault": "status", "status": 404}, PAUSE, 0),
@@ -198,7 +198,7 @@ def test_a_refusal_proves_something_where_the_api_itself_said_it(
     emulator.add_fault({"on": "create", **fault})
     failure = failed(transport)
     assert (failure.is_from_api, is_proven(failure)) == (proven, proven)
-    assert after_create(failure) not in {DOUBT, ACCEPTED}
+    assert after_create(failure) not in {UNCONFIRMED, ACCEPTED}
 
 
 @pytest.mark.parametrize("size", [2, 20_000])
@@ -208,7 +208,7 @@ def test_a_connection_dropped_before_accept_is_sent_again_only_if_the_body_had_n
     emulator.add_fault({"on": "create", "fault": "drop_before_accept", "bytes": 100})
     failure = failed(transport, body_bytes(size, "x" * 500))
     assert failure.status is None
-    assert after_create(failure) is (AGAIN if size > 2 else DOUBT)
+    assert after_create(failure) is (AGAIN if size > 2 else UNCONFIRMED)
     assert (emulator.batches(), emulator.requests()) == ([], {CREATES: 1})
 
 
@@ -261,7 +261,7 @@ def test_a_body_that_fails_half_way_says_why_and_creates_nothing(
     assert created(transport).batch.id, "the way is still good"
 
 
-@pytest.mark.parametrize(("given", "follows"), [(b"all", DOUBT), (b"a", AGAIN)])
+@pytest.mark.parametrize(("given", "follows"), [(b"all", UNCONFIRMED), (b"a", AGAIN)])
 def test_an_error_of_the_sdk_after_the_upload_is_never_taken_for_a_missing_key(
     given: bytes, follows: AfterCreate
 ) -> None:

@@ -214,7 +214,7 @@ def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, s
     assert failure.status == status
     assert len(server.asked) == 1
     assert after_read(failure) is AfterRead.FAIL
-    assert after_create(failure) is AfterCreate.DOUBT
+    assert after_create(failure) is AfterCreate.UNCONFIRMED
 
 
 @pytest.mark.parametrize(

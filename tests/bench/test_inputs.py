@@ -3,7 +3,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from program import Person
+from program import Cli
 
 from benchmarks.inputs import Shape, Shelf, request_lines, result_lines
 
@@ -26,7 +26,7 @@ NOBODY = "http://127.0.0.1:9"
 def test_the_lines_are_the_same_each_time_and_pass_the_check(shape: Shape, tmp_path: Path) -> None:
     paths = [Shelf(tmp_path / name).requests(shape, 200) for name in ("one", "other")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    ran = Person(tmp_path, NOBODY).run("submit", paths[0], "--dry-run")
+    ran = Cli(tmp_path, NOBODY).run("submit", paths[0], "--dry-run")
     assert ran.status == 0, ran.err
     assert "200 requests" in ran.out + ran.err
     assert "warning" not in ran.err

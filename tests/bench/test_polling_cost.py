@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from program import Person
+from program import Cli
 
 from benchmarks.inputs import Shape, Shelf
 from benchmarks.sink import Sink
@@ -27,11 +27,11 @@ def sink() -> Iterator[Sink]:
 
 def test_a_look_at_a_thousand_batches_costs_two_requests_at_most(tmp_path: Path, sink: Sink) -> None:
     source = Shelf(tmp_path / "made").requests(Shape(kind="ids"), BATCHES * PER_BATCH)
-    person = Person(tmp_path, sink.base_url)
-    sent = person.run("submit", source, "--max-requests", str(PER_BATCH), "--name", "job")
+    cli = Cli(tmp_path, sink.base_url)
+    sent = cli.run("submit", source, "--max-requests", str(PER_BATCH), "--name", "job")
     assert sent.status == 0, sent.err
     assert sink.memory.requests["create"] == BATCHES
     sink.memory.requests.clear()
-    assert person.run("status", "job").status == 0
+    assert cli.run("status", "job").status == 0
     assert 1 <= sum(sink.memory.requests.values()) <= 2, sink.memory.requests
-    assert f"{BATCHES:,}" in person.run("status", "job", "--offline").out
+    assert f"{BATCHES:,}" in cli.run("status", "job", "--offline").out

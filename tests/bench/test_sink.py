@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from program import Person, ids
+from program import Cli, ids
 
 from benchmarks.inputs import Shape, Shelf
 from benchmarks.sink import Sink
@@ -33,19 +33,19 @@ def sink(shelf: Shelf) -> Iterator[Sink]:
 
 
 @pytest.fixture
-def person(tmp_path: Path, sink: Sink) -> Person:
+def cli(tmp_path: Path, sink: Sink) -> Cli:
     folder = tmp_path / "here"
     folder.mkdir()
-    return Person(folder, sink.base_url)
+    return Cli(folder, sink.base_url)
 
 
-def test_a_whole_job_ends_with_every_answer(person: Person, shelf: Shelf) -> None:
-    ran = person.run("run", shelf.requests(Shape(), COUNT), "--name", "job")
+def test_a_whole_job_ends_with_every_answer(cli: Cli, shelf: Shelf) -> None:
+    ran = cli.run("run", shelf.requests(Shape(), COUNT), "--name", "job")
     assert ran.status == 3, ran.err
-    assert ids(person.results("job")) == [Shape().custom_id(number) for number in range(COUNT)]
+    assert ids(cli.results("job")) == [Shape().custom_id(number) for number in range(COUNT)]
     # What failed for a passing reason succeeded when it was sent again.
-    assert {error["type"] for error in person.errors("job")} == {"invalid_request_error"}
-    verified = person.run("verify")
+    assert {error["type"] for error in cli.errors("job")} == {"invalid_request_error"}
+    verified = cli.run("verify")
     assert verified.status == 0, verified.out
 
 
@@ -54,9 +54,9 @@ def test_a_whole_job_ends_with_every_answer(person: Person, shelf: Shelf) -> Non
     [Shape(unordered=True), Shape(id_last=True, spaced=True, crlf=True), Shape(kind="document", id_last=True)],
     ids=lambda shape: shape.name,
 )
-def test_requests_it_has_no_results_for_all_succeed(person: Person, shelf: Shelf, sink: Sink, shape: Shape) -> None:
-    ran = person.run("run", shelf.requests(shape, COUNT), "--max-requests", "150", "--name", "job")
+def test_requests_it_has_no_results_for_all_succeed(cli: Cli, shelf: Shelf, sink: Sink, shape: Shape) -> None:
+    ran = cli.run("run", shelf.requests(shape, COUNT), "--max-requests", "150", "--name", "job")
     assert ran.status == 0, ran.err
-    assert ids(person.results("job")) == [shape.custom_id(number) for number in range(COUNT)]
+    assert ids(cli.results("job")) == [shape.custom_id(number) for number in range(COUNT)]
     assert sink.memory.requests["create"] == sink.memory.requests["results"] == 3
-    assert person.run("verify").status == 0
+    assert cli.run("verify").status == 0

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import typer
 from cases import few
-from program import Person, requests
+from program import Cli, requests
 
 from batchctl.cli.exit_status import MEANINGS, OF_PROBLEM, OF_STAGE
-from batchctl.cli.wiring import Common, run_with
-from batchctl.clock import Clock, StopSign
+from batchctl.cli.wiring import GlobalOptions, run_with
+from batchctl.clock import Clock, StopSignal
 from batchctl.domain import errors
 from batchctl.domain.job_report import Stage
 from batchctl.emulator.running import running
@@ -67,12 +67,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of somebody who has a job that is fetched, with a request without success, and one that is under way."""
     made = tmp_path_factory.mktemp("work")
     with running({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}}) as emulator:
-        person = Person(made, emulator.base_url)
-        person.submitted("one.jsonl", requests(20))
-        assert person.run("fetch").status == 3
+        cli = Cli(made, emulator.base_url)
+        cli.submitted("one.jsonl", requests(20))
+        assert cli.run("fetch").status == 3
         emulator.set_scenario({"batch_seconds": 600})
-        person.submitted("two.jsonl", requests(4), "--max-requests", "2")
-    person.write("three.jsonl", requests(3, "other"))
+        cli.submitted("two.jsonl", requests(4), "--max-requests", "2")
+    cli.write("three.jsonl", requests(3, "other"))
     return made
 
 
@@ -142,11 +142,11 @@ def test_a_stop_that_comes_while_a_command_is_opened_is_said_as_any_other(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager
-    def opening(_common: Common, _clock: Clock, _screen: Screen, _stop: StopSign) -> Iterator[Any]:
+    def opening(_global_options: GlobalOptions, _clock: Clock, _screen: Screen, _stop: StopSignal) -> Iterator[Any]:
         signal.raise_signal(number)
         yield pytest.fail("it was opened")
 
     with pytest.raises(typer.Exit) as leaving:
-        run_with(Common(workspace=None), lambda _tools, _screen: 0, opening)
+        run_with(GlobalOptions(workspace=None), lambda _tools, _screen: 0, opening)
     assert leaving.value.exit_code == 130
     assert "nothing was canceled" in capsys.readouterr().err

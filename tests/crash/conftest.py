@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from nursery import Nursery, nursery
+from fork_server import ForkServer, started
 from stops import hurried
 
 
@@ -12,9 +12,9 @@ def _hurried(clean_environment: None) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cradle() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """Where processes come from that can be killed for real."""
-    with nursery() as found:
+    with started() as found:
         if found.unable:
             pytest.skip(found.unable)
         yield found

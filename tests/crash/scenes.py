@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from program import Person, request, requests, wrong_request
+from program import Cli, request, requests, wrong_request
 
 Steps = tuple[tuple[str, ...], ...]
 
@@ -47,9 +47,9 @@ class Scene:
     def scenario(self) -> dict[str, Any]:
         return {"batch_seconds": 0, "outcomes": self.outcomes, "faults": list(self.faults), **self.more}
 
-    def lay_out(self, person: Person) -> None:
+    def lay_out(self, cli: Cli) -> None:
         if self.file:
-            (person.folder / self.file).write_bytes(self.packed(_text(self.lines)))
+            (cli.folder / self.file).write_bytes(self.packed(_text(self.lines)))
 
 
 def _text(lines: Sequence[bytes]) -> bytes:

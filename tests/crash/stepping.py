@@ -15,12 +15,12 @@ from typing import Any, cast
 
 from crash.far_end import Api, ModelTransport
 
-from batchctl.clock import Clock, StopSign
+from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import BatchctlError, Stopped
 from batchctl.domain.model import Job
 from batchctl.engine.copies import PlaceGuard
 from batchctl.engine.server import Server
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.owners import Owner
 from batchctl.store.workspace import Workspace
@@ -63,7 +63,7 @@ class Command:
     `at`: the call it is held before. `problem`: what it ended with, if not well.
     """
 
-    def __init__(self, scene: Scene, job: Job, verb: Callable[[Equipment, Job], object]) -> None:
+    def __init__(self, scene: Scene, job: Job, verb: Callable[[Session, Job], object]) -> None:
         self.job = job
         self.at = ""
         self.is_over = False
@@ -104,7 +104,7 @@ class Command:
         if self.bug is not None:
             raise self.bug
 
-    def _run(self, verb: Callable[[Equipment, Job], object]) -> None:
+    def _run(self, verb: Callable[[Session, Job], object]) -> None:
         try:
             self.hold("start")
             verb(self._tools, self.job)
@@ -131,16 +131,16 @@ class Command:
         if self._is_dead:
             raise Killed
 
-    def _equipment(self, scene: Scene) -> Equipment:
+    def _equipment(self, scene: Scene) -> Session:
         transport, clock = ModelTransport(scene.api, self.hold), _VirtualClock(scene, self)
-        return Equipment(
+        return Session(
             workspace=_SharedWorkspace(scene, self),
             ledger=cast(Ledger, _HeldBefore(scene.ledger, self)),
             transport=transport,
             server=Server(transport, clock),
             place_guard=PlaceGuard(scene.ledger),
             clock=clock,
-            tell=lambda _: None,
+            emit=lambda _: None,
             owner=self._owner.name,
             # Side by side would be by chance: what two uploads do to each other, two commands do as well.
             parallel=1,
@@ -179,7 +179,7 @@ class _VirtualClock(Clock):
     def draw(self) -> float:
         return 0.5
 
-    def wait_until(self, at: datetime, stop: StopSign) -> bool:
+    def wait_until(self, at: datetime, stop: StopSignal) -> bool:
         while not stop.is_set() and self._scene.now < at:
             self._command.wakes_at = at
             self._command.hold(WAIT, lambda: stop.is_set() or self._scene.now >= at)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from crash.scenes import Scene
-from nursery import KILLED, Nursery
-from program import Person, Ran
+from fork_server import KILLED, ForkServer
+from program import Cli, Ran
 from stops import Pulled, Stops
 
 from batchctl.emulator.running import Running, running
@@ -22,7 +22,7 @@ NOT_YET = frozenset({7, 8})
 TRIES = 3
 
 # A folder with everything that comes before the command, and the API that goes with it.
-Stage = Callable[[Path], contextlib.AbstractContextManager[tuple[Person, Running]]]
+Stage = Callable[[Path], contextlib.AbstractContextManager[tuple[Cli, Running]]]
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Ending:
 class _Way:
     """How a command is stopped, and run again."""
 
-    def assert_nothing_is_left(self, person: Person) -> None:
-        assert not list(person.folder.glob("*.part"))
-        workspace = person.folder / ".batchctl"
+    def assert_nothing_is_left(self, cli: Cli) -> None:
+        assert not list(cli.folder.glob("*.part"))
+        workspace = cli.folder / ".batchctl"
         assert (workspace / ".gitignore").read_text(), "prompts are not kept out of git"
         with contextlib.closing(sqlite3.connect(workspace / "ledger.db")) as ledger:
             assert ledger.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -53,14 +53,14 @@ class Pulls(_Way):
 
     name = "raised"
 
-    def stopped(self, scene: Scene, person: Person, at: int) -> str:
-        stops = Stops(person.folder, at)
+    def stopped(self, scene: Scene, cli: Cli, at: int) -> str:
+        stops = Stops(cli.folder, at)
         with contextlib.suppress(Pulled), stops.watching():
-            person.run(*scene.words, stdin=scene.stdin)
+            cli.run(*scene.words, stdin=scene.stdin)
         return stops.fired
 
-    def again(self, scene: Scene, person: Person) -> Ran:
-        return person.run(*scene.words, stdin=scene.stdin)
+    def again(self, scene: Scene, cli: Cli) -> Ran:
+        return cli.run(*scene.words, stdin=scene.stdin)
 
 
 class Kills(_Way):
@@ -68,25 +68,25 @@ class Kills(_Way):
 
     name = "killed"
 
-    def __init__(self, nursery: Nursery) -> None:
-        self._nursery = nursery
+    def __init__(self, fork_server: ForkServer) -> None:
+        self._fork_server = fork_server
 
-    def stopped(self, scene: Scene, person: Person, at: int) -> str:
-        child = self._nursery.start(person.folder, person.variables, scene.words, at=at, stdin=scene.stdin)
+    def stopped(self, scene: Scene, cli: Cli, at: int) -> str:
+        child = self._fork_server.start(cli.folder, cli.variables, scene.words, at=at, stdin=scene.stdin)
         ended = child.wait()
         assert "Traceback" not in ended.err, ended.err
         assert bool(ended.stopped) is (ended.status == KILLED), ended
         return ended.stopped
 
-    def again(self, scene: Scene, person: Person) -> Ran:
-        child = self._nursery.start(person.folder, person.variables, scene.words, stdin=scene.stdin)
+    def again(self, scene: Scene, cli: Cli) -> Ran:
+        child = self._fork_server.start(cli.folder, cli.variables, scene.words, stdin=scene.stdin)
         ended = child.wait()
         return Ran(ended.status, ended.out, ended.err)
 
-    def assert_nothing_is_left(self, person: Person) -> None:
-        super().assert_nothing_is_left(person)
+    def assert_nothing_is_left(self, cli: Cli) -> None:
+        super().assert_nothing_is_left(cli)
         # Of a process that lives on, as the other sweep's does, the lock is rightly there.
-        assert not list((person.folder / ".batchctl" / "owners").glob("*.lock")), "a dead owner's lock"
+        assert not list((cli.folder / ".batchctl" / "owners").glob("*.lock")), "a dead owner's lock"
 
 
 def sweep(scene: Scene, way: Pulls | Kills, folder: Path, *, first: int = 1, step: int = 1) -> list[str]:
@@ -96,30 +96,30 @@ def sweep(scene: Scene, way: Pulls | Kills, folder: Path, *, first: int = 1, ste
         expected = _undisturbed(scene, stage, folder / "undisturbed")
         for at in count(first, step):
             here = folder / str(at)
-            with stage(here) as (person, emulator):
-                where = way.stopped(scene, person, at)
+            with stage(here) as (cli, emulator):
+                where = way.stopped(scene, cli, at)
                 if not where:
                     return tried
                 tried.append(where)
-                _continued(scene, way, person)
-                ending = _ending(scene, person, emulator)
+                _continued(scene, way, cli)
+                ending = _ending(scene, cli, emulator)
                 assert ending == expected, f"{scene.name} {way.name} at stop point {at}, {where}"
-                way.assert_nothing_is_left(person)
+                way.assert_nothing_is_left(cli)
                 assert emulator.unfired() == []
             shutil.rmtree(here)
     raise AssertionError
 
 
 @contextlib.contextmanager
-def _stage(scene: Scene, folder: Path) -> Iterator[tuple[Person, Running]]:
+def _stage(scene: Scene, folder: Path) -> Iterator[tuple[Cli, Running]]:
     folder.mkdir(parents=True)
     with running(scene.scenario) as emulator:
-        person = Person(folder.resolve(), emulator.base_url)
-        scene.lay_out(person)
+        cli = Cli(folder.resolve(), emulator.base_url)
+        scene.lay_out(cli)
         for words in scene.before:
-            ran = person.run(*words)
+            ran = cli.run(*words)
             assert ran.status in {0, 3}, ran.err
-        yield person, emulator
+        yield cli, emulator
 
 
 @contextlib.contextmanager
@@ -128,49 +128,49 @@ def _copies(scene: Scene, folder: Path) -> Iterator[Stage]:
     with _stage(scene, folder / "original") as (original, emulator):
 
         @contextlib.contextmanager
-        def copied(here: Path) -> Iterator[tuple[Person, Running]]:
+        def copied(here: Path) -> Iterator[tuple[Cli, Running]]:
             shutil.copytree(original.folder, here)
-            yield Person(here.resolve(), emulator.base_url), emulator
+            yield Cli(here.resolve(), emulator.base_url), emulator
 
         yield copied
 
 
 def played(scene: Scene, folder: Path) -> list[str]:
     """The stop points of a command that nobody stops."""
-    with _stage(scene, folder) as (person, _):
-        stops = Stops(person.folder)
+    with _stage(scene, folder) as (cli, _):
+        stops = Stops(cli.folder)
         with stops.watching():
-            assert person.run(*scene.words, stdin=scene.stdin).status in scene.again
+            assert cli.run(*scene.words, stdin=scene.stdin).status in scene.again
         return stops.passed
 
 
 def _undisturbed(scene: Scene, stage: Stage, folder: Path) -> Ending:
     """What it must always come to."""
-    with stage(folder) as (person, emulator):
-        stops = Stops(person.folder)
+    with stage(folder) as (cli, emulator):
+        stops = Stops(cli.folder)
         with stops.watching():
-            ran = person.run(*scene.words, stdin=scene.stdin)
+            ran = cli.run(*scene.words, stdin=scene.stdin)
         assert ran.status in scene.again, ran.err
         assert len(stops.passed) >= scene.least, "too few stop points: the effects are not watched"
-        return _ending(scene, person, emulator)
+        return _ending(scene, cli, emulator)
 
 
-def _continued(scene: Scene, way: Pulls | Kills, person: Person) -> None:
+def _continued(scene: Scene, way: Pulls | Kills, cli: Cli) -> None:
     """The same command once more; oftener only where its answer says so."""
-    ran = way.again(scene, person)
+    ran = way.again(scene, cli)
     for _ in range(TRIES):
         if ran.status not in NOT_YET:
             break
-        ran = way.again(scene, person)
+        ran = way.again(scene, cli)
     assert "Traceback" not in ran.err, ran.err
     assert ran.status in scene.again, ran.err
 
 
-def _ending(scene: Scene, person: Person, emulator: Running) -> Ending:
-    ran = [person.run(*words) for words in scene.after]
+def _ending(scene: Scene, cli: Cli, emulator: Running) -> Ending:
+    ran = [cli.run(*words) for words in scene.after]
     assert all("Traceback" not in one.err for one in ran)
-    (job,) = person.run("status", "--json", "--offline").json["jobs"]
-    results, errors = (person.folder / f"{job['job']}.{what}.jsonl" for what in ("results", "errors"))
+    (job,) = cli.run("status", "--json", "--offline").json["jobs"]
+    results, errors = (cli.folder / f"{job['job']}.{what}.jsonl" for what in ("results", "errors"))
     return Ending(
         statuses=tuple(one.status for one in ran),
         batches=sorted((batch["body_sha256"], batch["deleted"]) for batch in emulator.batches()),

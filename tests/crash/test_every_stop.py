@@ -12,7 +12,7 @@ import pytest
 from cases import few
 from crash.scenes import FETCHED, SCENES, SUBMIT, Scene
 from crash.sweeping import Kills, Pulls, sweep
-from nursery import Nursery
+from fork_server import ForkServer
 
 # A sweep is long: each test has a part of it, so that they can run side by side.
 PARTS = 4
@@ -52,6 +52,6 @@ def test_a_command_that_raises_at_any_step_ends_as_if_nothing_had_been(
 @EVERY_SCENE
 @EVERY_PART
 def test_a_command_that_is_killed_at_any_step_ends_as_if_nothing_had_been(
-    scene: Scene, part: int, cradle: Nursery, tmp_path: Path, record_property: Recorder
+    scene: Scene, part: int, fork_server: ForkServer, tmp_path: Path, record_property: Recorder
 ) -> None:
-    _swept(scene, Kills(cradle), tmp_path, record_property, first=part, step=PARTS)
+    _swept(scene, Kills(fork_server), tmp_path, record_property, first=part, step=PARTS)

@@ -4,7 +4,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from program import Person, requests
+from program import Cli, requests
 from stops import Pulled, Stops
 
 from batchctl.emulator.running import Running, running
@@ -38,24 +38,24 @@ def test_a_stop_while_an_input_is_cleaned_leaves_no_file_open_and_no_second_list
 
 def _submitted(folder: Path, emulator: Running, at: int) -> list[str]:
     folder.mkdir()
-    person = Person(folder, emulator.base_url)
-    path = person.write("in.jsonl", [*requests(3), b"no request", *requests(3, "s")])
+    cli = Cli(folder, emulator.base_url)
+    path = cli.write("in.jsonl", [*requests(3), b"no request", *requests(3, "s")])
     stops = Stops(folder, at)
     with stops.watching():
-        assert person.run("submit", path, "--skip-bad").status == 0
+        assert cli.run("submit", path, "--skip-bad").status == 0
     return stops.passed
 
 
 def test_a_retry_that_was_stopped_before_its_round_was_recorded_leaves_no_files(tmp_path: Path) -> None:
     with running({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}}) as emulator:
-        person = Person(tmp_path, emulator.base_url)
-        job = person.submitted("in.jsonl", requests(9))
-        assert person.run("fetch").status == 3
+        cli = Cli(tmp_path, emulator.base_url)
+        job = cli.submitted("in.jsonl", requests(9))
+        assert cli.run("fetch").status == 3
         folder = tmp_path / ".batchctl" / "jobs" / job
         for at in count(1):
             with pytest.raises(Pulled), Stops(tmp_path, at).watching():
-                person.run("retry")
+                cli.run("retry")
             if list(folder.glob("round-2.*.requests.jsonl")):
                 break
-        assert person.run("retry").status == 0
+        assert cli.run("retry").status == 0
     assert len(list(folder.glob("round-2.*"))) == 2

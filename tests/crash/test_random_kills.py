@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nursery import KILLED, Child, Ended, Nursery
-from program import Person, Ran, requests, sent_lines, wrong_request
+from fork_server import KILLED, Child, Ended, ForkServer
+from program import Cli, Ran, requests, sent_lines, wrong_request
 from stops import GRACE_VARIABLE
 
 from batchctl.emulator.running import Running, running
@@ -41,8 +41,8 @@ class Left:
 class Crowd:
     """Some processes at once; each dies at a moment of its own, or comes to its end."""
 
-    def __init__(self, cradle: Nursery, person: Person, seed: int) -> None:
-        self._cradle, self._person = cradle, person
+    def __init__(self, fork_server: ForkServer, cli: Cli, seed: int) -> None:
+        self._cradle, self._cli = fork_server, cli
         self._chance = random.Random(seed)
         self.kills = 0
         self.answers: Counter[int] = Counter()
@@ -60,7 +60,7 @@ class Crowd:
         words = self._chance.choice(VERBS)
         # One in four is let live, so that the job comes on.
         life = 1000.0 if self._chance.random() < 0.25 else self._chance.uniform(0, LONGEST_LIFE)
-        child = self._cradle.start(self._person.folder, self._person.variables, words)
+        child = self._cradle.start(self._cli.folder, self._cli.variables, words)
         return child, time.monotonic() + life
 
     def _has_ended(self, child: Child, dies_at: float) -> bool:
@@ -80,14 +80,14 @@ class Crowd:
         assert ended.status in {*ANSWERS, KILLED}, ended
 
 
-def _finished(person: Person, emulator: Running) -> Left:
+def _finished(cli: Cli, emulator: Running) -> Left:
     """In peace: what is not sent, what is not fetched, what can be sent again, until nothing is left of any."""
     said: list[Ran] = []
     for _ in range(20):
-        said = [person.run(*words) for words in (SUBMIT, ("fetch",), ("retry",))]
+        said = [cli.run(*words) for words in (SUBMIT, ("fetch",), ("retry",))]
         assert all("Traceback" not in ran.err for ran in said)
         if [ran.status for ran in said] == [6, 3, 3]:
-            (results,), (errors,) = (list(person.folder.glob(f"*.{what}.jsonl")) for what in ("results", "errors"))
+            (results,), (errors,) = (list(cli.folder.glob(f"*.{what}.jsonl")) for what in ("results", "errors"))
             return Left(
                 bodies=Counter(batch["body_sha256"] for batch in emulator.batches()),
                 lines=Counter(line for batch in sent_lines(emulator) for line in batch),
@@ -98,18 +98,18 @@ def _finished(person: Person, emulator: Running) -> Left:
     raise AssertionError([(ran.status, ran.err) for ran in said])
 
 
-def _job(folder: Path, emulator: Running) -> Person:
+def _job(folder: Path, emulator: Running) -> Cli:
     folder.mkdir()
-    person = Person(folder, emulator.base_url)
+    cli = Cli(folder, emulator.base_url)
     # Five on two cores, beside other tests and their disk, may keep a create waiting that its sender did not live to see.
-    person.variables[GRACE_VARIABLE] = "3"
-    person.write("in.jsonl", [*requests(60), wrong_request("wrong")])
-    return person
+    cli.variables[GRACE_VARIABLE] = "3"
+    cli.write("in.jsonl", [*requests(60), wrong_request("wrong")])
+    return cli
 
 
 @pytest.mark.parametrize("size", [2, 5])
 def test_processes_that_are_killed_at_random_send_and_bring_home_every_request_once(
-    size: int, cradle: Nursery, tmp_path: Path, record_property: Callable[[str, object], None]
+    size: int, fork_server: ForkServer, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     with running(SCENARIO) as emulator:
         expected = _finished(_job(tmp_path / "undisturbed", emulator), emulator)
@@ -121,11 +121,11 @@ def test_processes_that_are_killed_at_random_send_and_bring_home_every_request_o
         if time.monotonic() > until:
             break
         with running(SCENARIO) as emulator:
-            person = _job(tmp_path / str(seed), emulator)
-            crowd = Crowd(cradle, person, seed)
+            cli = _job(tmp_path / str(seed), emulator)
+            crowd = Crowd(fork_server, cli, seed)
             try:
                 crowd.work(size, SECONDS_OF_A_JOB)
-                left = _finished(person, emulator)
+                left = _finished(cli, emulator)
                 assert left.lines == expected.lines
                 assert left == expected
             except BaseException:

@@ -35,13 +35,13 @@ from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.states import may_follow
 from batchctl.engine.merge import Output
 from batchctl.engine.reconcile import needs_person
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.receive import is_on_disk
 from batchctl.store.workspace import Workspace
 from batchctl.verbs import cancel, fetch, run
-from batchctl.verbs.resolve import doubts_of
+from batchctl.verbs.resolve import unconfirmed_batches_of
 from batchctl.verbs.status import watch
 from batchctl.verbs.submit import send_rest
 
@@ -67,19 +67,19 @@ JOBS: list[Jobs] = [
 COUNTED: Counter[str] = Counter()
 
 
-def _output(tools: Equipment, job: Job) -> Output:
-    folder = tools.workspace.root.parent
+def _output(session: Session, job: Job) -> Output:
+    folder = session.workspace.root.parent
     return Output(results=str(folder / f"{job.name}.results"), errors=folder / f"{job.name}.errors")
 
 
-VERBS: dict[str, Callable[[Equipment, Job], object]] = {
-    "submit": lambda tools, job: send_rest(tools, job, is_new=False, waits=True),
-    "submit --no-wait": lambda tools, job: send_rest(tools, job, is_new=False, waits=False),
-    "run": lambda tools, job: run.run(tools, job, _output(tools, job), max_rounds=2, yes=False),
-    "fetch": lambda tools, job: fetch.fetch(tools, job, _output(tools, job)),
+VERBS: dict[str, Callable[[Session, Job], object]] = {
+    "submit": lambda session, job: send_rest(session, job, is_new=False, waits=True),
+    "submit --no-wait": lambda session, job: send_rest(session, job, is_new=False, waits=False),
+    "run": lambda session, job: run.run(session, job, _output(session, job), max_rounds=2, yes=False),
+    "fetch": lambda session, job: fetch.fetch(session, job, _output(session, job)),
     "status --watch": watch,
-    "resolve": doubts_of,
-    "cancel": lambda tools, job: cancel.cancel(tools, job, _output(tools, job), waits=True),
+    "resolve": unconfirmed_batches_of,
+    "cancel": lambda session, job: cancel.cancel(session, job, _output(session, job), waits=True),
 }
 OFTEN = ["submit", "submit", "submit --no-wait", "run", "run", "fetch", "status --watch", "resolve"]
 ANY = st.integers(0, 5)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from nursery import KILLED, Nursery
-from program import Person, requests
+from fork_server import KILLED, ForkServer
+from program import Cli, requests
 from stops import Pulled, Stops
 
 from batchctl.emulator.running import running
@@ -57,11 +57,11 @@ def test_what_changes_nothing_or_lies_elsewhere_is_no_effect(tmp_path: Path) -> 
 
 def test_ledger_and_api_are_seen_and_what_is_only_asked_is_not(tmp_path: Path) -> None:
     with running({"batch_seconds": 0}) as emulator:
-        person = Person(tmp_path, emulator.base_url)
-        path = person.write("in.jsonl", requests(3))
+        cli = Cli(tmp_path, emulator.base_url)
+        path = cli.write("in.jsonl", requests(3))
         stops = Stops(tmp_path)
         with stops.watching():
-            assert person.run("submit", path).status == 0
+            assert cli.run("submit", path).status == 0
         assert "before a commit" in stops.passed
         sends = [point for point in stops.passed if "/v1/messages/batches" in point]
         assert sends[0] == "before POST /v1/messages/batches"
@@ -69,7 +69,7 @@ def test_ledger_and_api_are_seen_and_what_is_only_asked_is_not(tmp_path: Path) -
         assert any(point.startswith("within ") for point in sends)
         stops = Stops(tmp_path)
         with stops.watching():
-            assert person.run("status", "@last", "--offline").status == 0
+            assert cli.run("status", "@last", "--offline").status == 0
         assert stops.passed == []
 
 
@@ -90,17 +90,17 @@ def test_nothing_is_watched_any_more_afterwards(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_child_starts_with_nothing_open_and_dies_where_it_is_told(cradle: Nursery, tmp_path: Path) -> None:
-    inherited = cradle.inherited()
+def test_a_child_starts_with_nothing_open_and_dies_where_it_is_told(fork_server: ForkServer, tmp_path: Path) -> None:
+    inherited = fork_server.inherited()
     assert inherited["threads"] == 1
     assert inherited["things"] == 0
     assert not [name for name in inherited["files"] if "socket:" in name or name.endswith(".db")]
     with running({"batch_seconds": 0}) as emulator:
-        person = Person(tmp_path, emulator.base_url)
-        person.write("in.jsonl", requests(3))
-        ended = cradle.start(tmp_path, person.variables, ["submit", "in.jsonl"], at=3).wait()
+        cli = Cli(tmp_path, emulator.base_url)
+        cli.write("in.jsonl", requests(3))
+        ended = fork_server.start(tmp_path, cli.variables, ["submit", "in.jsonl"], at=3).wait()
         assert (ended.status, ended.stopped) == (KILLED, "before mkdir .batchctl/jobs")
-        ended = cradle.start(tmp_path, person.variables, ["submit", "in.jsonl"]).wait()
+        ended = fork_server.start(tmp_path, cli.variables, ["submit", "in.jsonl"]).wait()
         assert ended.status == 0, ended.err
         assert ended.passed > 40
         assert len(emulator.batches()) == 1

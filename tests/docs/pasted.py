@@ -22,7 +22,7 @@ from batchctl.cli.app import app
 from batchctl.cli.exit_status import MEANINGS
 from batchctl.domain.caching import HIT_RATES, LEAST_TOKENS, least_tokens
 from batchctl.domain.prices import Prices
-from batchctl.money.catalog import Book
+from batchctl.money.catalog import PriceCatalog
 
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = (
@@ -85,10 +85,10 @@ def _failures(source: str) -> str:
 def _break_evens() -> str:
     """By the price list of the package; models whose prices stand in the same ratios have one line."""
     found: dict[tuple[Decimal, ...], list[str]] = {}
-    book = Book()
-    for model in book.served:
-        if sheet := book.sheet(model, PRICE_DAY):
-            found.setdefault(_ratios(sheet.steps[0].batch), []).append(f"`{model}`")
+    price_catalog = PriceCatalog()
+    for model in price_catalog.served:
+        if model_prices := price_catalog.model_prices(model, PRICE_DAY):
+            found.setdefault(_ratios(model_prices.steps[0].batch), []).append(f"`{model}`")
     rates = "".join(f" | {_percent(rate)}" for rate in HIT_RATES)
     head = f"| a read costs, of input | models | 1 h pays from | 5 m pays from{rates} |\n|{'---|' * (4 + len(HIT_RATES))}\n"
     rows = (
@@ -113,7 +113,7 @@ def _minimums() -> str:
     found: dict[str, list[str]] = {}
     for model, least in sorted(LEAST_TOKENS.items(), key=lambda of: of[1]):
         found.setdefault(f"{least:,}", []).append(f"`{model}`")
-    found["not documented"] = [f"`{model}`" for model in Book().served if least_tokens(model) is None]
+    found["not documented"] = [f"`{model}`" for model in PriceCatalog().served if least_tokens(model) is None]
     rows = (f"| {least} | {', '.join(models)} |\n" for least, models in found.items())
     return "".join(("| tokens at least | models |\n", "|---|---|\n", *rows))
 

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from program import Person
+from program import Cli
 
 from batchctl.emulator.running import running
 
@@ -17,10 +17,10 @@ def test_what_an_input_will_cost_and_did_cost_is_what_the_readme_shows(tmp_path:
     shown = README.split("<!-- from: tests/docs/test_money.py -->")[1].split("```")[1].removeprefix("console\n")
     shutil.copy(PROJECT / "samples" / "banking77.jsonl", tmp_path)
     with running(CACHED_9_OF_10) as emulator:
-        person = Person(tmp_path, emulator.base_url, agrees=False)
+        cli = Cli(tmp_path, emulator.base_url, agrees=False)
         for part in re.split(r"^\$ batchctl ", shown, flags=re.MULTILINE)[1:]:
             typed, *lines = part.splitlines()
-            ran = person.run(*typed.split())
+            ran = cli.run(*typed.split())
             assert ran.status == 0, ran.err
             # In this order, whatever else is said between them.
             said = iter((ran.out + ran.err).splitlines())

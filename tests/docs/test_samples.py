@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 from cases import few
-from program import Person, ids
+from program import Cli, ids
 
 from batchctl.emulator.running import running
 
@@ -22,7 +22,7 @@ def test_the_committed_samples_are_what_build_writes(build: ModuleType, tmp_path
 
 @pytest.mark.parametrize(("name", "count"), [("banking77.jsonl", 500), ("gsm8k.jsonl", 200)])
 def test_a_good_sample_is_found_clean(name: str, count: int, tmp_path: Path) -> None:
-    ran = Person(tmp_path, NOWHERE).run("submit", SAMPLES / name, "--dry-run", "--check", "full", "--json")
+    ran = Cli(tmp_path, NOWHERE).run("submit", SAMPLES / name, "--dry-run", "--check", "full", "--json")
     assert ran.status == 0, ran.err
     checked = json.dumps(ran.json)
     assert f'"requests": {count}' in checked
@@ -30,7 +30,7 @@ def test_a_good_sample_is_found_clean(name: str, count: int, tmp_path: Path) -> 
 
 
 def test_every_planted_fault_is_named_and_nothing_else(build: ModuleType, tmp_path: Path) -> None:
-    ran = Person(tmp_path, NOWHERE).run("submit", SAMPLES / "planted-faults.jsonl", "--dry-run")
+    ran = Cli(tmp_path, NOWHERE).run("submit", SAMPLES / "planted-faults.jsonl", "--dry-run")
     assert ran.status == 5
     problems = tmp_path / ".batchctl" / "problems" / "planted-faults.jsonl"
     found = sorted(
@@ -44,9 +44,9 @@ def test_every_planted_fault_is_named_and_nothing_else(build: ModuleType, tmp_pa
 @pytest.mark.parametrize("name", few(["banking77.jsonl", "gsm8k.jsonl"], 1))
 def test_the_emulator_answers_every_request_of_a_good_sample(name: str, tmp_path: Path) -> None:
     with running({"batch_seconds": 0}) as emulator:
-        person = Person(tmp_path, emulator.base_url)
-        job = person.run("submit", SAMPLES / name, "--max-requests", "150").job
-        ran = person.run("fetch", "--output", "answers.jsonl")
+        cli = Cli(tmp_path, emulator.base_url)
+        job = cli.run("submit", SAMPLES / name, "--max-requests", "150").job
+        ran = cli.run("fetch", "--output", "answers.jsonl")
     assert (ran.status, ran.err.count("errored")) == (0, 0), ran.err
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_bytes().splitlines()]
     asked = [json.loads(line) for line in (SAMPLES / name).read_bytes().splitlines()]

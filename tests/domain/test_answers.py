@@ -21,46 +21,46 @@ SPEND_429 = "You have reached your API usage limits: you will regain access on 2
 CREDIT_400 = "Your credit balance is too low to access the Anthropic API."
 EARLY_END = "The request body is not valid JSON: unexpected end of data: line 1 column 84 (char 83)"
 
-AGAIN, PAUSE, HEADER, SPLIT, REFUSE, DOUBT, ACCEPTED = (
+AGAIN, PAUSE, HEADER, SPLIT, REFUSE, UNCONFIRMED, ACCEPTED = (
     AfterCreate.AGAIN,
     AfterCreate.PAUSE,
     AfterCreate.HEADER,
     AfterCreate.SPLIT,
     AfterCreate.REFUSE,
-    AfterCreate.DOUBT,
+    AfterCreate.UNCONFIRMED,
     AfterCreate.ACCEPTED,
 )
 
 # the status, what follows with the API's error body, and what without one (a page of a proxy or of the edge)
 CREATES = [
-    (199, DOUBT, DOUBT),
+    (199, UNCONFIRMED, UNCONFIRMED),
     (200, ACCEPTED, ACCEPTED),
     (201, ACCEPTED, ACCEPTED),
     (202, ACCEPTED, ACCEPTED),
     (204, ACCEPTED, ACCEPTED),
     (299, ACCEPTED, ACCEPTED),
-    (300, DOUBT, DOUBT),
-    (301, DOUBT, DOUBT),
-    (307, DOUBT, DOUBT),
-    (308, DOUBT, DOUBT),
-    (400, PAUSE, DOUBT),
+    (300, UNCONFIRMED, UNCONFIRMED),
+    (301, UNCONFIRMED, UNCONFIRMED),
+    (307, UNCONFIRMED, UNCONFIRMED),
+    (308, UNCONFIRMED, UNCONFIRMED),
+    (400, PAUSE, UNCONFIRMED),
     (401, PAUSE, PAUSE),
     (402, PAUSE, PAUSE),
     (403, PAUSE, REFUSE),
-    (404, PAUSE, DOUBT),
-    (407, PAUSE, DOUBT),
-    (408, DOUBT, DOUBT),
-    (409, DOUBT, DOUBT),
+    (404, PAUSE, UNCONFIRMED),
+    (407, PAUSE, UNCONFIRMED),
+    (408, UNCONFIRMED, UNCONFIRMED),
+    (409, UNCONFIRMED, UNCONFIRMED),
     (413, SPLIT, SPLIT),
-    (422, PAUSE, DOUBT),
+    (422, PAUSE, UNCONFIRMED),
     (429, AGAIN, AGAIN),
-    (499, DOUBT, DOUBT),
-    (500, DOUBT, DOUBT),
-    (502, DOUBT, DOUBT),
-    (503, DOUBT, DOUBT),
-    (504, DOUBT, DOUBT),
-    (520, DOUBT, DOUBT),
-    (529, DOUBT, DOUBT),
+    (499, UNCONFIRMED, UNCONFIRMED),
+    (500, UNCONFIRMED, UNCONFIRMED),
+    (502, UNCONFIRMED, UNCONFIRMED),
+    (503, UNCONFIRMED, UNCONFIRMED),
+    (504, UNCONFIRMED, UNCONFIRMED),
+    (520, UNCONFIRMED, UNCONFIRMED),
+    (529, UNCONFIRMED, UNCONFIRMED),
 ]
 
 
@@ -74,7 +74,7 @@ def test_a_create_is_judged_by_its_status_and_by_who_answered(
         assert after_create(failure) is expected
 
 
-@pytest.mark.parametrize(("sent_whole", "expected"), [(False, AGAIN), (True, DOUBT)])
+@pytest.mark.parametrize(("sent_whole", "expected"), [(False, AGAIN), (True, UNCONFIRMED)])
 def test_without_an_answer_all_depends_on_whether_the_whole_body_had_left(
     expected: AfterCreate, *, sent_whole: bool
 ) -> None:
@@ -168,7 +168,7 @@ def test_a_code_of_the_account_pauses_whatever_the_status(code: str, status: int
 
 def test_a_service_error_with_a_code_of_the_account_still_leaves_a_create_in_doubt() -> None:
     failure = ApiFailure("the key is disabled", status=503, has_envelope=True, error_code="cmek_key_disabled")
-    assert (after_create(failure), after_read(failure)) == (DOUBT, AfterRead.PAUSE)
+    assert (after_create(failure), after_read(failure)) == (UNCONFIRMED, AfterRead.PAUSE)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_refusal_is_proven_where_the_api_said_it_or_never_had_the_whole_body(
 def test_nothing_is_done_as_after_a_no_unless_it_may_be_proven(status: int | None, *, sent_whole: bool) -> None:
     """Only these two are kept apart from refusals by what follows from them: no word of a refusal makes them one."""
     failure = ApiFailure("said", status=status, has_envelope=True, is_from_api=True, sent_whole=sent_whole)
-    if after_create(failure) in {DOUBT, ACCEPTED}:
+    if after_create(failure) in {UNCONFIRMED, ACCEPTED}:
         assert status is None or status < 400 or status >= 500 or status in {408, 409, 499}
     else:
         assert is_proven(failure)

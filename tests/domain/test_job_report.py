@@ -24,7 +24,7 @@ from batchctl.domain.model import (
 from batchctl.domain.outcomes import MOST_TYPES, OTHER_TYPES
 
 S = State
-PLANNED, DOUBT = a_batch(S.PLANNED), a_batch(S.SUBMITTING)
+PLANNED, UNCONFIRMED = a_batch(S.PLANNED), a_batch(S.SUBMITTING)
 SENDING = a_batch(S.SUBMITTING, claim=Claim(owner="1-aa", until=NOW))
 RUNNING, CANCELING = a_batch(S.IN_PROGRESS), a_batch(S.CANCELING)
 ENDED, FETCHED, REFUSED = a_batch(S.ENDED), a_batch(S.FETCHED), a_batch(S.REFUSED, note="requests: too long")
@@ -52,9 +52,9 @@ def kind(failure_class: FailureClass, count: int = 1, error_type: str = "api_err
         ([SENDING], a_job(), Stage.SENDING),
         ([PLANNED, RUNNING, ENDED, FETCHED], a_job(), Stage.SENDING),
         ([PLANNED, RUNNING], a_job(paused="no credit"), Stage.PAUSED),
-        ([PLANNED, DOUBT], a_job(paused="no credit"), Stage.PAUSED),
+        ([PLANNED, UNCONFIRMED], a_job(paused="no credit"), Stage.PAUSED),
         ([RUNNING], a_job(paused="no credit"), Stage.RUNNING),
-        ([DOUBT, PLANNED, RUNNING], a_job(), Stage.IN_DOUBT),
+        ([UNCONFIRMED, PLANNED, RUNNING], a_job(), Stage.IN_DOUBT),
         ([RUNNING, ENDED, FETCHED], a_job(), Stage.RUNNING),
         ([CANCELING], a_job(), Stage.RUNNING),
         ([ENDED, FETCHED], a_job(), Stage.TO_FETCH),
@@ -169,9 +169,9 @@ def test_what_the_model_refused_does_not_go_again() -> None:
 @pytest.mark.parametrize(
     ("batches", "command"),
     [
-        ([DOUBT], "batchctl submit reviews-7f3a"),
+        ([UNCONFIRMED], "batchctl submit reviews-7f3a"),
         ([HELD], "batchctl resolve reviews-7f3a"),
-        ([HELD, DOUBT], "batchctl resolve reviews-7f3a"),
+        ([HELD, UNCONFIRMED], "batchctl resolve reviews-7f3a"),
         ([HELD, FETCHED], "batchctl resolve reviews-7f3a"),
         ([HELD, RUNNING], "batchctl status reviews-7f3a --watch"),
         ([HELD, PLANNED], "batchctl submit reviews-7f3a"),

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.answers import CREDIT_TEXT, SPEND_TEXT
-from batchctl.domain.model import FailureClass, Mark, Outcome
-from batchctl.domain.outcomes import CLASS_OF_MARK, FIX_TYPES, KNOWN_TYPES, RETRY_TYPES, failure_class, read_result
+from batchctl.domain.model import FailureClass, Outcome, OutcomeCode
+from batchctl.domain.outcomes import CLASS_OF_CODE, FIX_TYPES, KNOWN_TYPES, RETRY_TYPES, failure_class, read_result
 
 RETRY, FIX, ACCOUNT, POLICY = FailureClass.RETRY, FailureClass.FIX, FailureClass.ACCOUNT, FailureClass.POLICY
 
@@ -45,7 +45,7 @@ ERRORS = [
     ("brand_new_error", "", RETRY),
     ("unknown", "", RETRY),
 ]
-MARK_OF = {RETRY: Mark.ERRORED_RETRY, FIX: Mark.ERRORED_FIX, ACCOUNT: Mark.ERRORED_ACCOUNT}
+CODE_OF = {RETRY: OutcomeCode.ERRORED_RETRY, FIX: OutcomeCode.ERRORED_FIX, ACCOUNT: OutcomeCode.ERRORED_ACCOUNT}
 
 
 @pytest.mark.parametrize(("error_type", "message", "expected"), ERRORS)
@@ -54,23 +54,23 @@ def test_an_error_is_classed_by_its_nested_type_and_by_text_only_where_money_hid
 ) -> None:
     reading = read_result(errored(error_type, message))
     assert failure_class(error_type, message) is expected
-    assert (reading.mark, reading.outcome) == (MARK_OF[expected], Outcome.ERRORED)
+    assert (reading.code, reading.outcome) == (CODE_OF[expected], Outcome.ERRORED)
     assert (reading.error_type, reading.message) == (error_type, message)
 
 
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("workspace_human_review_disabled", Mark.ERRORED_ACCOUNT),
-        ("contract_spend_limit_reached", Mark.ERRORED_ACCOUNT),
-        ("image_dimensions_too_large", Mark.ERRORED_FIX),
-        ("brand_new_code", Mark.ERRORED_RETRY),
-        (5, Mark.ERRORED_RETRY),
+        ("workspace_human_review_disabled", OutcomeCode.ERRORED_ACCOUNT),
+        ("contract_spend_limit_reached", OutcomeCode.ERRORED_ACCOUNT),
+        ("image_dimensions_too_large", OutcomeCode.ERRORED_FIX),
+        ("brand_new_code", OutcomeCode.ERRORED_RETRY),
+        (5, OutcomeCode.ERRORED_RETRY),
     ],
 )
-def test_a_code_says_more_than_type_and_text(code: Any, expected: Mark) -> None:
+def test_a_code_says_more_than_type_and_text(code: Any, expected: OutcomeCode) -> None:
     error = {"type": "api_error", "message": "no", "details": {"error_code": code}}
-    assert read_result({"type": "errored", "error": {"type": "error", "error": error}}).mark is expected
+    assert read_result({"type": "errored", "error": {"type": "error", "error": error}}).code is expected
 
 
 def test_every_documented_type_is_in_the_table() -> None:
@@ -85,48 +85,52 @@ def test_the_older_shape_with_one_level_less_is_read_too() -> None:
 @pytest.mark.parametrize("error", [None, "text", 5, [], {}, {"error": None}, {"error": {}}, {"error": {"type": None}}])
 def test_an_error_of_no_known_shape_may_be_tried_again(error: Any) -> None:
     reading = read_result({"type": "errored", "error": error})
-    assert (reading.mark, reading.outcome, reading.error_type) == (Mark.ERRORED_RETRY, Outcome.ERRORED, "unknown")
+    assert (reading.code, reading.outcome, reading.error_type) == (
+        OutcomeCode.ERRORED_RETRY,
+        Outcome.ERRORED,
+        "unknown",
+    )
 
 
 @pytest.mark.parametrize(
-    ("stop_reason", "mark"),
+    ("stop_reason", "code"),
     [
-        ("end_turn", Mark.SUCCEEDED),
-        ("stop_sequence", Mark.SUCCEEDED),
-        ("tool_use", Mark.SUCCEEDED),
-        ("brand_new_reason", Mark.SUCCEEDED),
-        ("max_tokens", Mark.TRUNCATED),
-        ("model_context_window_exceeded", Mark.TRUNCATED),
-        ("refusal", Mark.REFUSAL),
-        ("pause_turn", Mark.PAUSED),
+        ("end_turn", OutcomeCode.SUCCEEDED),
+        ("stop_sequence", OutcomeCode.SUCCEEDED),
+        ("tool_use", OutcomeCode.SUCCEEDED),
+        ("brand_new_reason", OutcomeCode.SUCCEEDED),
+        ("max_tokens", OutcomeCode.TRUNCATED),
+        ("model_context_window_exceeded", OutcomeCode.TRUNCATED),
+        ("refusal", OutcomeCode.REFUSAL),
+        ("pause_turn", OutcomeCode.PAUSED),
     ],
 )
-def test_a_success_is_marked_by_its_stop_reason_and_stays_a_success(stop_reason: str, mark: Mark) -> None:
+def test_a_success_is_marked_by_its_stop_reason_and_stays_a_success(stop_reason: str, code: OutcomeCode) -> None:
     reading = read_result(succeeded(stop_reason))
-    assert (reading.mark, reading.outcome, reading.error_type) == (mark, Outcome.SUCCEEDED, "")
-    assert reading.mark.is_success
+    assert (reading.code, reading.outcome, reading.error_type) == (code, Outcome.SUCCEEDED, "")
+    assert reading.code.is_success
 
 
 @pytest.mark.parametrize("message", [None, [], "text", {}, {"stop_reason": None}, {"stop_reason": ["refusal"]}])
 def test_a_success_without_a_readable_message_is_a_success(message: Any) -> None:
-    assert read_result({"type": "succeeded", "message": message}).mark is Mark.SUCCEEDED
+    assert read_result({"type": "succeeded", "message": message}).code is OutcomeCode.SUCCEEDED
 
 
 @pytest.mark.parametrize(
-    ("result", "mark", "outcome"),
+    ("result", "code", "outcome"),
     [
-        (EXPIRED, Mark.EXPIRED, Outcome.EXPIRED),
-        (CANCELED, Mark.CANCELED, Outcome.CANCELED),
-        ({"type": "paused"}, Mark.UNKNOWN, Outcome.UNKNOWN),
-        ({}, Mark.UNKNOWN, Outcome.UNKNOWN),
-        ([], Mark.UNKNOWN, Outcome.UNKNOWN),
-        (None, Mark.UNKNOWN, Outcome.UNKNOWN),
-        ("succeeded", Mark.UNKNOWN, Outcome.UNKNOWN),
+        (EXPIRED, OutcomeCode.EXPIRED, Outcome.EXPIRED),
+        (CANCELED, OutcomeCode.CANCELED, Outcome.CANCELED),
+        ({"type": "paused"}, OutcomeCode.UNKNOWN, Outcome.UNKNOWN),
+        ({}, OutcomeCode.UNKNOWN, Outcome.UNKNOWN),
+        ([], OutcomeCode.UNKNOWN, Outcome.UNKNOWN),
+        (None, OutcomeCode.UNKNOWN, Outcome.UNKNOWN),
+        ("succeeded", OutcomeCode.UNKNOWN, Outcome.UNKNOWN),
     ],
 )
-def test_the_other_outcomes_and_the_ones_nobody_heard_of(result: Any, mark: Mark, outcome: Outcome) -> None:
+def test_the_other_outcomes_and_the_ones_nobody_heard_of(result: Any, code: OutcomeCode, outcome: Outcome) -> None:
     reading = read_result(result)
-    assert (reading.mark, reading.outcome) == (mark, outcome)
+    assert (reading.code, reading.outcome) == (code, outcome)
     assert reading.error_type
 
 
@@ -142,25 +146,27 @@ RESULTS = JSON | st.builds(lambda t, m, e: {"type": t, "message": m, "error": e}
 @given(RESULTS)
 def test_no_result_whatever_its_shape_raises(result: Any) -> None:
     reading = read_result(result)
-    assert reading.mark is not Mark.UNANSWERED
-    assert reading.mark.is_success == (reading.outcome is Outcome.SUCCEEDED)
-    assert reading.mark.is_success or reading.error_type
+    assert reading.code is not OutcomeCode.UNANSWERED
+    assert reading.code.is_success == (reading.outcome is Outcome.SUCCEEDED)
+    assert reading.code.is_success or reading.error_type
     assert len(reading.error_type) <= 80
 
 
 OUTCOME_OF = {
-    **dict.fromkeys([Mark.SUCCEEDED, Mark.TRUNCATED, Mark.REFUSAL, Mark.PAUSED], Outcome.SUCCEEDED),
-    **dict.fromkeys(MARK_OF.values(), Outcome.ERRORED),
-    Mark.EXPIRED: Outcome.EXPIRED,
-    Mark.CANCELED: Outcome.CANCELED,
-    Mark.UNKNOWN: Outcome.UNKNOWN,
+    **dict.fromkeys(
+        [OutcomeCode.SUCCEEDED, OutcomeCode.TRUNCATED, OutcomeCode.REFUSAL, OutcomeCode.PAUSED], Outcome.SUCCEEDED
+    ),
+    **dict.fromkeys(CODE_OF.values(), Outcome.ERRORED),
+    OutcomeCode.EXPIRED: Outcome.EXPIRED,
+    OutcomeCode.CANCELED: Outcome.CANCELED,
+    OutcomeCode.UNKNOWN: Outcome.UNKNOWN,
 }
 
 
 @given(RESULTS)
 def test_a_result_has_the_outcome_of_its_type_and_one_mark_of_that_outcome(result: Any) -> None:
     reading = read_result(result)
-    assert OUTCOME_OF[reading.mark] is reading.outcome
+    assert OUTCOME_OF[reading.code] is reading.outcome
     said = result.get("type") if isinstance(result, dict) else None
     known = [o for o in Outcome if o in OUTCOME_OF.values() and o is not Outcome.UNKNOWN]
     assert reading.outcome is (Outcome(said) if said in known else Outcome.UNKNOWN)
@@ -177,9 +183,9 @@ def test_a_text_about_money_is_about_the_account_where_the_request_is_blamed_and
 ) -> None:
     message = f"{before}{written(text)}{after}"
     for error_type in FIX_TYPES:
-        assert read_result(errored(error_type, message)).mark is Mark.ERRORED_ACCOUNT
+        assert read_result(errored(error_type, message)).code is OutcomeCode.ERRORED_ACCOUNT
     for error_type in RETRY_TYPES:
-        assert read_result(errored(error_type, message)).mark is Mark.ERRORED_RETRY
+        assert read_result(errored(error_type, message)).code is OutcomeCode.ERRORED_RETRY
 
 
 def test_two_long_types_cannot_be_two_rows_of_one_name() -> None:
@@ -188,6 +194,6 @@ def test_two_long_types_cannot_be_two_rows_of_one_name() -> None:
 
 
 def test_every_mark_without_plain_success_has_a_class() -> None:
-    without = {Mark.SUCCEEDED, Mark.TRUNCATED, Mark.PAUSED}
-    assert set(CLASS_OF_MARK) == set(Mark) - without
-    assert CLASS_OF_MARK[Mark.REFUSAL] is POLICY
+    without = {OutcomeCode.SUCCEEDED, OutcomeCode.TRUNCATED, OutcomeCode.PAUSED}
+    assert set(CLASS_OF_CODE) == set(OutcomeCode) - without
+    assert CLASS_OF_CODE[OutcomeCode.REFUSAL] is POLICY

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.model import Mark
+from batchctl.domain.model import OutcomeCode
 from batchctl.domain.names import NAME_PATTERN, job_name, name_problem
-from batchctl.domain.outcomes import CLASS_OF_MARK, KNOWN_TYPES
+from batchctl.domain.outcomes import CLASS_OF_CODE, KNOWN_TYPES
 from batchctl.domain.scan import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, deep_checked
-from batchctl.engine.choosing import CLASS_WORDS, MARK_WORDS, Choice, is_chosen, unknown_words, why_left
+from batchctl.engine.choosing import CLASS_WORDS, CODE_WORDS, Choice, is_chosen, unknown_words, why_left
 from batchctl.engine.pacing import (
     BACKOFF_SECONDS,
-    FIRST_LOOK_SECONDS,
-    LAST_LOOK_SECONDS,
+    FIRST_POLL_SECONDS,
+    LAST_POLL_SECONDS,
     backoff,
-    look_pause,
+    poll_pause,
 )
 from batchctl.results.merging import replaces
 
@@ -63,101 +63,101 @@ def test_small_inputs_are_checked_in_depth_whole_and_large_ones_by_sample(
 
 # ---------------------------------------------------------------- merging
 
-SUCCESSES = [mark for mark in Mark if mark.is_success]
-FAILURES = [mark for mark in Mark if not mark.is_success and mark is not Mark.UNANSWERED]
+SUCCESSES = [mark for mark in OutcomeCode if mark.is_success]
+FAILURES = [mark for mark in OutcomeCode if not mark.is_success and mark is not OutcomeCode.UNANSWERED]
 
 
-@pytest.mark.parametrize("older", list(Mark))
-def test_no_answer_takes_the_place_of_nothing(older: Mark) -> None:
-    assert not replaces(Mark.UNANSWERED, older)
+@pytest.mark.parametrize("older", list(OutcomeCode))
+def test_no_answer_takes_the_place_of_nothing(older: OutcomeCode) -> None:
+    assert not replaces(OutcomeCode.UNANSWERED, older)
 
 
 @pytest.mark.parametrize("older", SUCCESSES)
-def test_a_success_is_replaced_by_a_newer_success_only(older: Mark) -> None:
+def test_a_success_is_replaced_by_a_newer_success_only(older: OutcomeCode) -> None:
     assert all(replaces(newer, older) for newer in SUCCESSES)
     assert not any(replaces(newer, older) for newer in FAILURES)
 
 
-@pytest.mark.parametrize("older", [Mark.UNANSWERED, *FAILURES])
-def test_a_failure_is_replaced_by_any_newer_answer(older: Mark) -> None:
+@pytest.mark.parametrize("older", [OutcomeCode.UNANSWERED, *FAILURES])
+def test_a_failure_is_replaced_by_any_newer_answer(older: OutcomeCode) -> None:
     assert all(replaces(newer, older) for newer in (*SUCCESSES, *FAILURES))
 
 
 # ---------------------------------------------------------------- choosing
 
 TYPE_OF = {
-    Mark.ERRORED_RETRY: "overloaded_error",
-    Mark.ERRORED_FIX: "invalid_request_error",
-    Mark.ERRORED_ACCOUNT: "billing_error",
-    Mark.EXPIRED: "expired",
-    Mark.CANCELED: "canceled",
-    Mark.UNKNOWN: "paused",
-    Mark.UNANSWERED: "unanswered",
+    OutcomeCode.ERRORED_RETRY: "overloaded_error",
+    OutcomeCode.ERRORED_FIX: "invalid_request_error",
+    OutcomeCode.ERRORED_ACCOUNT: "billing_error",
+    OutcomeCode.EXPIRED: "expired",
+    OutcomeCode.CANCELED: "canceled",
+    OutcomeCode.UNKNOWN: "paused",
+    OutcomeCode.UNANSWERED: "unanswered",
 }
 
 
-def chosen(**choice: object) -> set[Mark]:
+def chosen(**choice: object) -> set[OutcomeCode]:
     given = Choice(**choice)  # type: ignore[arg-type]  # a table's words
-    return {mark for mark in Mark if is_chosen(mark, TYPE_OF.get(mark, ""), given)}
+    return {mark for mark in OutcomeCode if is_chosen(mark, TYPE_OF.get(mark, ""), given)}
 
 
 def test_without_a_word_what_may_pass_goes_again_and_what_was_answered_never() -> None:
-    assert chosen() == {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED, Mark.IN_NO_BATCH}
+    assert chosen() == {OutcomeCode.UNANSWERED, OutcomeCode.ERRORED_RETRY, OutcomeCode.EXPIRED, OutcomeCode.IN_NO_BATCH}
 
 
 def test_what_was_never_sent_does_not_go_where_nobody_agrees_to_its_price() -> None:
-    assert chosen(in_no_batch=False) == chosen() - {Mark.IN_NO_BATCH}
+    assert chosen(in_no_batch=False) == chosen() - {OutcomeCode.IN_NO_BATCH}
 
 
 @pytest.mark.parametrize(
     ("choice", "more"),
     [
-        ({"include_invalid": True}, {Mark.ERRORED_FIX}),
-        ({"include_canceled": True}, {Mark.CANCELED}),
-        ({"include_invalid": True, "include_canceled": True}, {Mark.ERRORED_FIX, Mark.CANCELED}),
+        ({"include_invalid": True}, {OutcomeCode.ERRORED_FIX}),
+        ({"include_canceled": True}, {OutcomeCode.CANCELED}),
+        ({"include_invalid": True, "include_canceled": True}, {OutcomeCode.ERRORED_FIX, OutcomeCode.CANCELED}),
     ],
 )
-def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set[Mark]) -> None:
+def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set[OutcomeCode]) -> None:
     assert chosen(**choice) == chosen() | more
 
 
 @pytest.mark.parametrize(
     ("word", "marks"),
     [
-        ("retry", {Mark.UNANSWERED, Mark.ERRORED_RETRY, Mark.EXPIRED, Mark.IN_NO_BATCH}),
-        ("in_no_batch", {Mark.IN_NO_BATCH}),
-        ("fix", {Mark.ERRORED_FIX}),
-        ("account", {Mark.ERRORED_ACCOUNT}),
-        ("policy", {Mark.REFUSAL}),
-        ("expired", {Mark.EXPIRED}),
-        ("canceled", {Mark.CANCELED}),
-        ("unknown", {Mark.UNKNOWN}),
-        ("truncated", {Mark.TRUNCATED}),
-        ("refusal", {Mark.REFUSAL}),
-        ("pause_turn", {Mark.PAUSED}),
-        ("overloaded_error", {Mark.ERRORED_RETRY}),
-        ("invalid_request_error", {Mark.ERRORED_FIX}),
+        ("retry", {OutcomeCode.UNANSWERED, OutcomeCode.ERRORED_RETRY, OutcomeCode.EXPIRED, OutcomeCode.IN_NO_BATCH}),
+        ("in_no_batch", {OutcomeCode.IN_NO_BATCH}),
+        ("fix", {OutcomeCode.ERRORED_FIX}),
+        ("account", {OutcomeCode.ERRORED_ACCOUNT}),
+        ("policy", {OutcomeCode.REFUSAL}),
+        ("expired", {OutcomeCode.EXPIRED}),
+        ("canceled", {OutcomeCode.CANCELED}),
+        ("unknown", {OutcomeCode.UNKNOWN}),
+        ("truncated", {OutcomeCode.TRUNCATED}),
+        ("refusal", {OutcomeCode.REFUSAL}),
+        ("pause_turn", {OutcomeCode.PAUSED}),
+        ("overloaded_error", {OutcomeCode.ERRORED_RETRY}),
+        ("invalid_request_error", {OutcomeCode.ERRORED_FIX}),
         ("api_error", set()),
     ],
 )
-def test_only_means_only(word: str, marks: set[Mark]) -> None:
+def test_only_means_only(word: str, marks: set[OutcomeCode]) -> None:
     assert chosen(only=frozenset({word})) == marks
 
 
 @pytest.mark.parametrize(
     ("mark", "own"),
     [
-        (Mark.CANCELED, [{"only": frozenset({"canceled"})}, {"include_canceled": True}]),
-        (Mark.UNKNOWN, [{"only": frozenset({"unknown"})}]),
+        (OutcomeCode.CANCELED, [{"only": frozenset({"canceled"})}, {"include_canceled": True}]),
+        (OutcomeCode.UNKNOWN, [{"only": frozenset({"unknown"})}]),
     ],
 )
 def test_what_was_canceled_or_is_of_an_unknown_kind_goes_again_by_its_own_word_alone(
-    mark: Mark, own: list[dict[str, object]]
+    mark: OutcomeCode, own: list[dict[str, object]]
 ) -> None:
     """A person took it back, or it may be a success of a kind yet to come: paid for, and nobody asked for it."""
     assert all(mark in chosen(**choice) for choice in own)
-    others = frozenset({*CLASS_WORDS, *MARK_WORDS, *KNOWN_TYPES}) - {TYPE_OF[mark], mark.name.lower()}
-    flags = {"include_invalid": True, "include_canceled": mark is not Mark.CANCELED}
+    others = frozenset({*CLASS_WORDS, *CODE_WORDS, *KNOWN_TYPES}) - {TYPE_OF[mark], mark.name.lower()}
+    flags = {"include_invalid": True, "include_canceled": mark is not OutcomeCode.CANCELED}
     assert mark not in chosen(only=others, **flags)
     assert mark not in chosen(**flags)
 
@@ -175,15 +175,15 @@ def test_no_word_sends_a_plain_success_again() -> None:
         "refusal",
         *KNOWN_TYPES,
     }
-    assert Mark.SUCCEEDED not in chosen(only=frozenset(words), include_invalid=True, include_canceled=True)
+    assert OutcomeCode.SUCCEEDED not in chosen(only=frozenset(words), include_invalid=True, include_canceled=True)
 
 
 def test_words_that_mean_nothing_are_named() -> None:
     assert unknown_words({"retry", "expired", "api_error", "expierd", "all"}, KNOWN_TYPES) == ["all", "expierd"]
 
 
-@pytest.mark.parametrize("mark", sorted(set(CLASS_OF_MARK) - {Mark.UNANSWERED}))
-def test_what_stays_says_why(mark: Mark) -> None:
+@pytest.mark.parametrize("mark", sorted(set(CLASS_OF_CODE) - {OutcomeCode.UNANSWERED}))
+def test_what_stays_says_why(mark: OutcomeCode) -> None:
     assert why_left(mark)
 
 
@@ -194,8 +194,8 @@ DRAWS = st.floats(0, 1)
 
 @given(st.integers(0, 10**6), DRAWS)
 def test_looks_start_at_ten_seconds_and_grow_to_a_minute_however_long_a_job_lasts(looks: int, draw: float) -> None:
-    assert FIRST_LOOK_SECONDS <= look_pause(looks, 0, None, draw) <= LAST_LOOK_SECONDS * 1.1
-    assert look_pause(looks, 0, None, draw) <= look_pause(looks + 1, 0, None, draw)
+    assert FIRST_POLL_SECONDS <= poll_pause(looks, 0, None, draw) <= LAST_POLL_SECONDS * 1.1
+    assert poll_pause(looks, 0, None, draw) <= poll_pause(looks + 1, 0, None, draw)
 
 
 # The API says 10 where a batch is asked for by itself, which is done for two of them at most; a list says nothing.
@@ -204,13 +204,13 @@ def test_a_watch_of_a_day_costs_fewer_than_two_thousand_requests(hint: float | N
     watched, looks = 0.0, 0
     while watched < 24 * 3600:
         looks += 1
-        watched += look_pause(looks, watched, hint, 0.0)
+        watched += poll_pause(looks, watched, hint, 0.0)
     assert looks * requests_a_look < 2_000
 
 
 @given(st.floats(0.1, 10_000), DRAWS)
 def test_a_servers_hint_is_never_shortened(hint: float, draw: float) -> None:
-    assert hint <= look_pause(3, 0, hint, draw) <= hint * 1.2
+    assert hint <= poll_pause(3, 0, hint, draw) <= hint * 1.2
     assert hint <= backoff(3, hint, draw) <= hint + 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cases import few
 from processes import Server, Shell
-from program import Person, requests
+from program import Cli, requests
 
 REQUESTS = 3_000
 
@@ -28,21 +28,21 @@ def _killed(shell: Shell, moment: float, *words: str) -> None:
         process.kill()
 
 
-def _person(shell: Shell) -> Person:
+def _cli(shell: Shell) -> Cli:
     """Whoever types what nobody stops: it need not be a process of its own."""
-    person = Person(shell.folder, shell.environment["ANTHROPIC_BASE_URL"])
-    person.variables |= {name: shell.environment[name] for name in ("ANTHROPIC_API_KEY", "BATCHCTL_DOUBT_GRACE")}
-    return person
+    cli = Cli(shell.folder, shell.environment["ANTHROPIC_BASE_URL"])
+    cli.variables |= {name: shell.environment[name] for name in ("ANTHROPIC_API_KEY", "BATCHCTL_DOUBT_GRACE")}
+    return cli
 
 
 def _until(shell: Shell, accepted: set[int], *words: str) -> None:
     """Runs a command again, as its last line says, until it ends well."""
-    person = _person(shell)
-    ran = person.run(*words)
+    cli = _cli(shell)
+    ran = cli.run(*words)
     for _ in range(5):
         if ran.status in accepted:
             return
-        ran = person.run(*words)
+        ran = cli.run(*words)
     assert ran.status in accepted, ran.err
 
 
@@ -70,7 +70,7 @@ def test_a_submit_killed_at_a_random_moment_is_continued_and_pays_once(server: S
 @pytest.mark.parametrize("seed", range(1, 10))
 def test_a_fetch_killed_at_a_random_moment_ends_in_the_same_files(server: Server, shell: Shell, seed: int) -> None:
     lines = _input(shell)
-    assert _person(shell).run("submit", "in.jsonl", "--max-requests", "100").status == 0
+    assert _cli(shell).run("submit", "in.jsonl", "--max-requests", "100").status == 0
     chance = random.Random(seed)
     for _ in range(2):
         _killed(shell, chance.uniform(0.4, 2.6), "fetch")
@@ -127,7 +127,7 @@ def test_two_processes_on_one_input_send_each_batch_once(server: Server, shell: 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_drama(server: Server, shell: Shell) -> None:
     _input(shell)
-    assert _person(shell).run("submit", "in.jsonl").status == 0
+    assert _cli(shell).run("submit", "in.jsonl").status == 0
     with shell.start("fetch", "-o", "-", "-q") as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -158,8 +158,8 @@ def test_one_input_submitted_twice_at_the_same_instant_is_one_job(server: Server
 def test_two_retries_at_the_same_instant_are_one_round(server: Server, shell: Shell) -> None:
     lines = _input(shell)
     server.post("scenario", {"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
-    assert _person(shell).run("submit", "in.jsonl").status == 0
-    assert _person(shell).run("fetch").status == 3
+    assert _cli(shell).run("submit", "in.jsonl").status == 0
+    assert _cli(shell).run("fetch").status == 3
     both = [shell.start("retry") for _ in range(2)]
     for process in both:
         with process:

@@ -15,9 +15,9 @@ from batchctl.engine.next_steps import (
     Arrow,
     Cancel,
     Download,
-    Look,
+    Poll,
+    Reconcile,
     Send,
-    Settle,
     Snapshot,
     Step,
     WaitUntil,
@@ -29,9 +29,9 @@ from batchctl.engine.next_steps import (
 from batchctl.engine.pacing import TRY_MORE_AFTER, under_way
 
 S = State
-SUBMIT = frozenset({Arrow.SEND, Arrow.SETTLE})
-STATUS = frozenset({Arrow.LOOK})
-FETCH = frozenset({Arrow.LOOK, Arrow.DOWNLOAD, Arrow.SETTLE})
+SUBMIT = frozenset({Arrow.SEND, Arrow.RECONCILE})
+STATUS = frozenset({Arrow.POLL})
+FETCH = frozenset({Arrow.POLL, Arrow.DOWNLOAD, Arrow.RECONCILE})
 RUN = frozenset(Arrow) - {Arrow.CANCEL}
 CANCEL = frozenset(Arrow) - {Arrow.SEND}
 VERBS = {"submit": SUBMIT, "status": STATUS, "fetch": FETCH, "run": RUN}
@@ -52,14 +52,14 @@ def in_words(found: list[Step]) -> list[str]:
         match step:
             case Send(batch) | Download(batch) | Cancel(batch):
                 words.append(f"{type(step).__name__} {batch.id}")
-            case Settle(batches) | Look(batches):
+            case Reconcile(batches) | Poll(batches):
                 words.append(f"{type(step).__name__} {' '.join(str(b.id) for b in batches)}")
             case WaitUntil(at, _):
                 words.append(f"wait {(at - NOW).total_seconds():g}")
     return words
 
 
-PLANNED, DOUBT = a_batch(S.PLANNED, id=1), a_batch(S.SUBMITTING, id=2)
+PLANNED, UNCONFIRMED = a_batch(S.PLANNED, id=1), a_batch(S.SUBMITTING, id=2)
 RUNNING, CANCELING = a_batch(S.IN_PROGRESS, id=3), a_batch(S.CANCELING, id=4)
 ENDED, FETCHED, REFUSED = a_batch(S.ENDED, id=5), a_batch(S.FETCHED, id=6), a_batch(S.REFUSED, id=7)
 
@@ -68,9 +68,9 @@ ENDED, FETCHED, REFUSED = a_batch(S.ENDED, id=5), a_batch(S.FETCHED, id=6), a_ba
     ("batch", "submit", "status", "fetch", "run"),
     [
         (PLANNED, ["Send 1"], [], [], ["Send 1"]),
-        (DOUBT, ["Settle 2"], [], ["Settle 2"], ["Settle 2"]),
-        (RUNNING, [], ["Look 3"], ["Look 3"], ["Look 3"]),
-        (CANCELING, [], ["Look 4"], ["Look 4"], ["Look 4"]),
+        (UNCONFIRMED, ["Reconcile 2"], [], ["Reconcile 2"], ["Reconcile 2"]),
+        (RUNNING, [], ["Poll 3"], ["Poll 3"], ["Poll 3"]),
+        (CANCELING, [], ["Poll 4"], ["Poll 4"], ["Poll 4"]),
         (ENDED, [], [], ["Download 5"], ["Download 5"]),
         (FETCHED, [], [], [], []),
         (REFUSED, [], [], [], []),
@@ -85,18 +85,18 @@ def test_a_verb_takes_its_arrows_and_no_others(
 
 def test_all_that_can_be_done_is_done_at_once_with_one_look_for_all() -> None:
     found = steps(PLANNED, a_batch(S.PLANNED, id=9), RUNNING, CANCELING, ENDED, FETCHED, REFUSED)
-    assert in_words(found) == ["Send 1", "Send 9", "Look 3 4", "Download 5"]
+    assert in_words(found) == ["Send 1", "Send 9", "Poll 3 4", "Download 5"]
 
 
 def test_doubts_are_settled_together_and_alone() -> None:
     other = a_batch(S.SUBMITTING, id=9, count=7)
-    assert in_words(steps(PLANNED, DOUBT, other, RUNNING, ENDED)) == ["Settle 2 9"]
+    assert in_words(steps(PLANNED, UNCONFIRMED, other, RUNNING, ENDED)) == ["Reconcile 2 9"]
 
 
 def test_one_doubt_that_is_due_takes_the_others_along() -> None:
     """One left out would leave its batch at the API to be taken for a stranger's."""
     resting = a_batch(S.SUBMITTING, id=9, not_before=LATER)
-    assert in_words(steps(DOUBT, resting)) == ["Settle 2 9"]
+    assert in_words(steps(UNCONFIRMED, resting)) == ["Reconcile 2 9"]
 
 
 def test_doubts_that_are_not_due_hold_nothing_up() -> None:
@@ -108,19 +108,19 @@ def test_doubts_that_are_not_due_hold_nothing_up() -> None:
 @pytest.mark.parametrize("is_here", [True, False])
 def test_no_doubt_is_settled_while_a_batch_of_its_size_is_being_sent(*, is_here: bool) -> None:
     sending = a_batch(S.SUBMITTING, id=9, claim=MINE)
-    found = steps(DOUBT, sending) if is_here else steps(DOUBT, busy_counts=frozenset({DOUBT.count}))
+    found = steps(UNCONFIRMED, sending) if is_here else steps(UNCONFIRMED, busy_counts=frozenset({UNCONFIRMED.count}))
     assert in_words(found) == ["wait 1"]
 
 
 @pytest.mark.parametrize("is_here", [True, False])
 def test_a_create_of_another_size_does_not_stand_in_the_way(*, is_here: bool) -> None:
     sending = a_batch(S.SUBMITTING, id=9, count=11, claim=MINE)
-    found = steps(DOUBT, sending) if is_here else steps(DOUBT, busy_counts=frozenset({11}))
-    assert in_words(found) == ["Settle 2"]
+    found = steps(UNCONFIRMED, sending) if is_here else steps(UNCONFIRMED, busy_counts=frozenset({11}))
+    assert in_words(found) == ["Reconcile 2"]
 
 
 def test_other_steps_go_on_while_a_doubt_waits_for_a_create() -> None:
-    assert in_words(steps(DOUBT, ENDED, busy_counts=frozenset({10}))) == ["Download 5"]
+    assert in_words(steps(UNCONFIRMED, ENDED, busy_counts=frozenset({10}))) == ["Download 5"]
 
 
 CLAIMED = {
@@ -170,8 +170,8 @@ def test_a_hold_that_is_over_holds_nothing() -> None:
 
 def test_a_hold_or_a_pause_stops_sending_and_nothing_else() -> None:
     for job in ({"hold_until": LATER}, {"paused": "no credit"}):
-        assert in_words(steps(PLANNED, RUNNING, ENDED, job=job)) == ["Look 3", "Download 5"]
-        assert in_words(steps(DOUBT, PLANNED, job=job)) == ["Settle 2"]
+        assert in_words(steps(PLANNED, RUNNING, ENDED, job=job)) == ["Poll 3", "Download 5"]
+        assert in_words(steps(UNCONFIRMED, PLANNED, job=job)) == ["Reconcile 2"]
 
 
 def test_a_paused_job_is_nothing_to_wait_for() -> None:
@@ -210,7 +210,7 @@ def test_a_pause_that_was_set_in_the_future_of_a_clock_that_was_put_back_is_over
     ("batch", "verb", "job", "expected"),
     [
         (a_batch(S.PLANNED, id=1), SUBMIT, {}, "Send 1"),
-        (a_batch(S.SUBMITTING, id=2), SUBMIT, {}, "Settle 2"),
+        (a_batch(S.SUBMITTING, id=2), SUBMIT, {}, "Reconcile 2"),
         (a_batch(S.ENDED, id=5), FETCH, {}, "Download 5"),
         (a_batch(S.IN_PROGRESS, id=3), CANCEL, {"canceled_at": NOW}, "Cancel 3"),
     ],
@@ -221,7 +221,7 @@ def test_a_clock_that_was_put_back_keeps_no_batch_from_its_step(
     far = NOW + 1000 * HOUR
     for put_off_at, is_due in ((far - MINUTE, True), (NOW - MINUTE, False), (None, False)):
         resting = replace(batch, not_before=far, put_off_at=put_off_at)
-        assert (expected in in_words(steps(resting, verb=verb, job=job, look_due=far))) is is_due
+        assert (expected in in_words(steps(resting, verb=verb, job=job, poll_due=far))) is is_due
 
 
 def test_a_hold_from_before_the_clock_was_put_back_holds_nothing() -> None:
@@ -238,13 +238,13 @@ def test_results_that_a_person_must_vouch_for_are_neither_downloaded_nor_waited_
     held = a_batch(S.ENDED, id=8, held="msgbatch_1: its model differs")
     assert in_words(steps(held)) == []
     assert in_words(steps(held, ENDED)) == ["Download 5"]
-    assert in_words(steps(held, RUNNING, look_due=LATER)) == ["wait 60"]
+    assert in_words(steps(held, RUNNING, poll_due=LATER)) == ["wait 60"]
     assert in_words(steps(replace(held, held=""))) == ["Download 8"]
 
 
 def test_looks_keep_their_distance() -> None:
-    assert in_words(steps(RUNNING, look_due=LATER)) == ["wait 60"]
-    assert in_words(steps(RUNNING, look_due=NOW)) == ["Look 3"]
+    assert in_words(steps(RUNNING, poll_due=LATER)) == ["wait 60"]
+    assert in_words(steps(RUNNING, poll_due=NOW)) == ["Poll 3"]
 
 
 def test_the_earliest_of_all_waits_is_the_one() -> None:
@@ -253,7 +253,7 @@ def test_the_earliest_of_all_waits_is_the_one() -> None:
         a_batch(S.ENDED, id=2, not_before=NOW + 2 * MINUTE),
         RUNNING,
     ]
-    assert in_words(steps(*resting, look_due=NOW + HOUR)) == ["wait 120"]
+    assert in_words(steps(*resting, poll_due=NOW + HOUR)) == ["wait 120"]
 
 
 @pytest.mark.parametrize(
@@ -290,23 +290,23 @@ def test_of_a_canceled_job_nothing_is_sent_and_what_runs_is_canceled() -> None:
     canceled = {"canceled_at": NOW}
     assert in_words(steps(PLANNED, RUNNING, CANCELING, ENDED, verb=CANCEL, job=canceled)) == [
         "Cancel 3",
-        "Look 3 4",
+        "Poll 3 4",
         "Download 5",
     ]
     assert in_words(steps(PLANNED, verb=SUBMIT, job=canceled)) == []
-    assert in_words(steps(RUNNING, verb=RUN, job=canceled)) == ["Look 3"]
+    assert in_words(steps(RUNNING, verb=RUN, job=canceled)) == ["Poll 3"]
 
 
 def test_a_cancel_waits_for_what_may_still_become_a_batch() -> None:
     canceled = {"canceled_at": NOW}
     assert in_words(steps(CLAIMED["submitting"], verb=CANCEL, job=canceled)) == ["wait 1"]
-    assert in_words(steps(DOUBT, verb=CANCEL, job=canceled)) == ["Settle 2"]
+    assert in_words(steps(UNCONFIRMED, verb=CANCEL, job=canceled)) == ["Reconcile 2"]
     assert in_words(steps(a_batch(S.SUBMITTING, not_before=LATER), verb=CANCEL, job=canceled)) == ["wait 60"]
 
 
 def test_a_cancel_that_failed_is_asked_again_after_its_time() -> None:
     resting = a_batch(S.IN_PROGRESS, id=3, not_before=LATER)
-    found = steps(resting, verb=CANCEL, job={"canceled_at": NOW}, look_due=NOW + HOUR)
+    found = steps(resting, verb=CANCEL, job={"canceled_at": NOW}, poll_due=NOW + HOUR)
     assert in_words(found) == ["wait 60"]
 
 
@@ -325,9 +325,9 @@ NEXT = a_batch(S.PLANNED, id=9)
     [
         ([PLANNED, NEXT], 10, ["Send 1"]),
         ([PLANNED, NEXT], 20, ["Send 1", "Send 9"]),
-        ([PLANNED, NEXT, RUNNING], 20, ["Send 1", "Look 3"]),
-        ([PLANNED, NEXT, RUNNING], 10, ["Look 3"]),
-        ([PLANNED, NEXT, RUNNING, ENDED, FETCHED], 10, ["Look 3"]),
+        ([PLANNED, NEXT, RUNNING], 20, ["Send 1", "Poll 3"]),
+        ([PLANNED, NEXT, RUNNING], 10, ["Poll 3"]),
+        ([PLANNED, NEXT, RUNNING, ENDED, FETCHED], 10, ["Poll 3"]),
         ([PLANNED, NEXT, ENDED, FETCHED], 10, ["Send 1"]),
         ([PLANNED, NEXT], 0, ["Send 1"]),
     ],
@@ -337,9 +337,9 @@ def test_a_full_queue_is_sent_into_as_batches_end(batches: list[Batch], window: 
 
 
 def test_what_the_queue_did_not_take_is_tried_now_and_then() -> None:
-    assert queued(PLANNED, NEXT, RUNNING, window=10, since=10 * MINUTE) == ["Send 1", "Look 3"]
-    assert queued(PLANNED, RUNNING, window=10, since=9 * MINUTE, look_due=NOW + HOUR) == ["wait 60"]
-    assert queued(PLANNED, RUNNING, window=10, look_due=LATER) == ["wait 60"]
+    assert queued(PLANNED, NEXT, RUNNING, window=10, since=10 * MINUTE) == ["Send 1", "Poll 3"]
+    assert queued(PLANNED, RUNNING, window=10, since=9 * MINUTE, poll_due=NOW + HOUR) == ["wait 60"]
+    assert queued(PLANNED, RUNNING, window=10, poll_due=LATER) == ["wait 60"]
 
 
 def test_who_has_nothing_to_send_does_not_look_for_room() -> None:
@@ -351,30 +351,30 @@ def test_who_has_nothing_to_send_does_not_look_for_room() -> None:
 
 def test_what_the_api_no_longer_knows_is_looked_at_and_never_waited_for() -> None:
     lost = a_batch(S.IN_PROGRESS, id=3, missing_since=NOW - HOUR)
-    assert in_words(steps(lost)) == ["Look 3"]
-    assert in_words(steps(lost, look_due=LATER)) == []
+    assert in_words(steps(lost)) == ["Poll 3"]
+    assert in_words(steps(lost, poll_due=LATER)) == []
     results = a_batch(S.ENDED, id=5, missing_since=NOW - HOUR, not_before=LATER)
     assert in_words(steps(results)) == []
     fresh = a_batch(S.IN_PROGRESS, id=3, missing_since=NOW - MINUTE)
-    assert in_words(steps(fresh, look_due=LATER)) == ["wait 60"]
+    assert in_words(steps(fresh, poll_due=LATER)) == ["wait 60"]
 
 
 @pytest.mark.parametrize(
     ("batches", "job", "verb", "is_done"),
     [
-        ([DOUBT], {}, "submit", True),
-        ([DOUBT], {}, "run", True),
-        ([DOUBT], {}, "fetch", False),
-        ([DOUBT, PLANNED], {}, "submit", False),
-        ([DOUBT, PLANNED], {"paused": "no credit"}, "submit", True),
-        ([DOUBT, PLANNED], {"canceled_at": NOW}, "run", True),
-        ([DOUBT, RUNNING], {}, "submit", True),
-        ([DOUBT, RUNNING], {}, "run", False),
-        ([DOUBT, ENDED], {}, "run", False),
-        ([DOUBT, a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR)], {}, "run", True),
-        ([DOUBT, FETCHED, REFUSED], {}, "run", True),
-        ([DOUBT, a_batch(S.ENDED, held="msgbatch_1: its model differs")], {}, "run", True),
-        ([DOUBT, a_batch(S.ENDED, held="msgbatch_1: its model differs"), ENDED], {}, "run", False),
+        ([UNCONFIRMED], {}, "submit", True),
+        ([UNCONFIRMED], {}, "run", True),
+        ([UNCONFIRMED], {}, "fetch", False),
+        ([UNCONFIRMED, PLANNED], {}, "submit", False),
+        ([UNCONFIRMED, PLANNED], {"paused": "no credit"}, "submit", True),
+        ([UNCONFIRMED, PLANNED], {"canceled_at": NOW}, "run", True),
+        ([UNCONFIRMED, RUNNING], {}, "submit", True),
+        ([UNCONFIRMED, RUNNING], {}, "run", False),
+        ([UNCONFIRMED, ENDED], {}, "run", False),
+        ([UNCONFIRMED, a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR)], {}, "run", True),
+        ([UNCONFIRMED, FETCHED, REFUSED], {}, "run", True),
+        ([UNCONFIRMED, a_batch(S.ENDED, held="msgbatch_1: its model differs")], {}, "run", True),
+        ([UNCONFIRMED, a_batch(S.ENDED, held="msgbatch_1: its model differs"), ENDED], {}, "run", False),
     ],
 )
 def test_a_doubt_is_a_persons_once_all_else_is_done(
@@ -414,7 +414,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         window_at=draw(st.sampled_from([NOW, NOW - TRY_MORE_AFTER])),
     )
     busy = draw(st.frozensets(st.integers(1, 3), max_size=2))
-    return Snapshot(job=job, batches=batches, busy_counts=busy, look_due=draw(WHENS))
+    return Snapshot(job=job, batches=batches, busy_counts=busy, poll_due=draw(WHENS))
 
 
 def of_kind(found: tuple[Step, ...], kind: type[Send | Download | Cancel]) -> list[Batch]:
@@ -426,12 +426,12 @@ def of_kind(found: tuple[Step, ...], kind: type[Send | Download | Cancel]) -> li
 def test_whatever_the_snapshot_no_batch_is_in_two_hands(snapshot: Snapshot, verb: frozenset[Arrow]) -> None:
     """A look at a batch is no hand on it."""
     found = next_steps(snapshot, verb, NOW)
-    settled = [b for step in found if isinstance(step, Settle) for b in step.batches]
+    settled = [b for step in found if isinstance(step, Reconcile) for b in step.batches]
     taken = [*of_kind(found, Send), *of_kind(found, Download), *of_kind(found, Cancel), *settled]
     assert len({b.id for b in taken}) == len(taken)
     assert not any(b.claim for b in (*of_kind(found, Send), *of_kind(found, Download), *settled))
-    assert sum(isinstance(step, Look) for step in found) <= 1
-    assert all(b.is_running for step in found if isinstance(step, Look) for b in step.batches)
+    assert sum(isinstance(step, Poll) for step in found) <= 1
+    assert all(b.is_running for step in found if isinstance(step, Poll) for b in step.batches)
     assert all(b.state is S.ENDED and not b.held for b in of_kind(found, Download))
     assert all(b.state is S.IN_PROGRESS and not b.provisional for b in of_kind(found, Cancel))
 
@@ -465,17 +465,17 @@ def test_whatever_the_snapshot_doubts_are_settled_alone_and_all_but_those_of_a_s
     snapshot: Snapshot, verb: frozenset[Arrow]
 ) -> None:
     found = next_steps(snapshot, verb, NOW)
-    doubts = {b for b in snapshot.batches if b.state is S.SUBMITTING and not b.claim}
+    unconfirmed_batches = {b for b in snapshot.batches if b.state is S.SUBMITTING and not b.claim}
     in_flight = {b.count for b in snapshot.batches if b.state is S.SUBMITTING and b.claim} | snapshot.busy_counts
-    can_be_told = {b for b in doubts if b.count not in in_flight}
+    can_be_told = {b for b in unconfirmed_batches if b.count not in in_flight}
     match found:
-        case (Settle(batches),):
-            assert Arrow.SETTLE in verb
+        case (Reconcile(batches),):
+            assert Arrow.RECONCILE in verb
             assert set(batches) == can_be_told
         case _:
-            assert not any(isinstance(step, Settle) for step in found)
+            assert not any(isinstance(step, Reconcile) for step in found)
             is_due = any(is_over(b.not_before, b.put_off_at) for b in can_be_told)
-            assert not (is_due and Arrow.SETTLE in verb)
+            assert not (is_due and Arrow.RECONCILE in verb)
 
 
 @pytest.mark.generated
@@ -506,9 +506,9 @@ def is_left(batch: Batch, job: Job, verb: frozenset[Arrow]) -> bool:
         case S.SUBMITTING if batch.claim:
             return bool({Arrow.SEND, Arrow.CANCEL} & verb) and not job.paused
         case S.SUBMITTING:
-            return Arrow.SETTLE in verb and bool({Arrow.SEND, Arrow.CANCEL} & verb)
+            return Arrow.RECONCILE in verb and bool({Arrow.SEND, Arrow.CANCEL} & verb)
         case S.IN_PROGRESS | S.CANCELING:
-            return Arrow.LOOK in verb and not batch.is_lost(NOW)
+            return Arrow.POLL in verb and not batch.is_lost(NOW)
         case S.ENDED:
             return Arrow.DOWNLOAD in verb and not batch.is_lost(NOW) and not batch.held
         case _:

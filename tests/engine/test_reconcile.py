@@ -15,7 +15,7 @@ from batchctl.domain.model import Batch, Cut, MessageBatch, Presumed, State, Unc
 from batchctl.engine.reconcile import (
     GRACE,
     GRACE_BYTES,
-    MIN_LOOKS,
+    MIN_LIST_READS,
     MOST_UNKNOWN,
     MOST_UNPROVEN,
     Listing,
@@ -35,7 +35,9 @@ SECOND = timedelta(seconds=1)
 U = Unconfirmed
 
 
-def unconfirmed(number: int = 1, at: datetime = NOW, count: int = 10, looks: int = MIN_LOOKS, **more: Any) -> Batch:
+def unconfirmed(
+    number: int = 1, at: datetime = NOW, count: int = 10, looks: int = MIN_LIST_READS, **more: Any
+) -> Batch:
     """It was looked for often enough, and nothing bounds what its create may have made."""
     return a_batch(State.SUBMITTING, count, id=number, first=number * 100, intent_at=at, looks=looks, **more)
 
@@ -81,7 +83,7 @@ def test_as_many_candidates_as_unconfirmed_batches_are_matched_in_the_order_they
     assert verdict == Verdict(adopt=verdict.adopt, candidates=tuple(candidates))
 
 
-@pytest.mark.parametrize("looks", [0, MIN_LOOKS, 99])
+@pytest.mark.parametrize("looks", [0, MIN_LIST_READS, 99])
 def test_fewer_or_more_candidates_than_unconfirmed_batches_wait_however_often_they_were_looked_for(looks: int) -> None:
     fewer = judged([unconfirmed(1, looks=looks), unconfirmed(2, looks=looks)], [theirs(1)])
     more = judged([unconfirmed(1, looks=looks)], [theirs(1), theirs(2)])
@@ -151,14 +153,14 @@ def test_without_unconfirmed_batches_there_is_nothing_to_judge() -> None:
 @pytest.mark.parametrize(
     ("looks", "more", "is_absent"),
     [
-        (MIN_LOOKS, {}, True),
-        (MIN_LOOKS + 1, {}, True),
-        (MIN_LOOKS - 1, {}, False),
+        (MIN_LIST_READS, {}, True),
+        (MIN_LIST_READS + 1, {}, True),
+        (MIN_LIST_READS - 1, {}, False),
         (0, {}, False),
-        (MIN_LOOKS, {"is_whole": False}, False),
+        (MIN_LIST_READS, {"is_whole": False}, False),
         (99, {"is_whole": False}, False),
-        (MIN_LOOKS, {"contested": {10}}, True),
-        (MIN_LOOKS, {"matched": {"msgbatch_9"}}, True),
+        (MIN_LIST_READS, {"contested": {10}}, True),
+        (MIN_LIST_READS, {"matched": {"msgbatch_9"}}, True),
     ],
 )
 def test_absence_takes_several_looks_and_a_list_that_could_be_read_whole(
@@ -170,7 +172,7 @@ def test_absence_takes_several_looks_and_a_list_that_could_be_read_whole(
 
 
 def test_one_that_was_not_looked_for_enough_keeps_the_others_of_its_size_waiting() -> None:
-    verdict = judged([unconfirmed(1), unconfirmed(2, looks=MIN_LOOKS - 1), unconfirmed(3, count=7)], [])
+    verdict = judged([unconfirmed(1), unconfirmed(2, looks=MIN_LIST_READS - 1), unconfirmed(3, count=7)], [])
     assert ids(verdict.wait) == [1, 2]
     assert ids(verdict.absent) == [3]
 
@@ -190,7 +192,8 @@ def test_a_candidate_that_was_matched_with_another_keeps_it_unconfirmed() -> Non
 
 
 @pytest.mark.parametrize(
-    ("looks", "is_sought"), [(0, False), (MIN_LOOKS - 1, False), (MIN_LOOKS, True), (MIN_LOOKS + 1, True)]
+    ("looks", "is_sought"),
+    [(0, False), (MIN_LIST_READS - 1, False), (MIN_LIST_READS, True), (MIN_LIST_READS + 1, True)],
 )
 @pytest.mark.parametrize("why", list(U))
 def test_a_refusal_takes_one_list_and_everything_else_several(why: Unconfirmed, looks: int, *, is_sought: bool) -> None:
@@ -237,7 +240,7 @@ def test_after_two_creates_of_unknown_outcome_a_third_needs_a_person() -> None:
 
 
 @pytest.mark.parametrize(("why", "unknown"), [(U.ACCEPTED, 0), (U.UNKNOWN, 1)])
-@pytest.mark.parametrize(("looks", "is_whole"), [(MIN_LOOKS - 1, True), (MIN_LOOKS, False)])
+@pytest.mark.parametrize(("looks", "is_whole"), [(MIN_LIST_READS - 1, True), (MIN_LIST_READS, False)])
 def test_a_persons_word_is_not_asked_for_before_the_looks_are_done(
     why: Unconfirmed, unknown: int, looks: int, *, is_whole: bool
 ) -> None:
@@ -415,7 +418,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Batch], Listing]:
             number,
             draw(TIMES),
             draw(COUNTS),
-            draw(st.sampled_from([0, MIN_LOOKS - 1, MIN_LOOKS, 9])),
+            draw(st.sampled_from([0, MIN_LIST_READS - 1, MIN_LIST_READS, 9])),
             unconfirmed=draw(st.sampled_from(U)),
             created_after=draw(st.none() | TIMES),
             unknown_creates=draw(st.integers(0, 2)),
@@ -477,7 +480,7 @@ def test_whatever_the_list_says_nothing_is_absent_while_something_fits_or_too_li
     verdict = reconcile(sought, shown)
     for one in (*verdict.absent, *verdict.decide):
         assert shown.is_whole
-        assert one.looks >= MIN_LOOKS or one.unconfirmed is U.REFUSED
+        assert one.looks >= MIN_LIST_READS or one.unconfirmed is U.REFUSED
         assert not [seen for seen in shown.batches if fits(seen, one, sought, shown)]
     assert all(needs_person(one) for one in verdict.decide)
     assert not any(needs_person(one) for one in verdict.absent)

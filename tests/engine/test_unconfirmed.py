@@ -9,7 +9,7 @@ from builders import a_batch, a_message_batch
 from batchctl.domain.model import State, Unconfirmed
 from batchctl.engine.unconfirmed import (
     Candidate,
-    OpenDoubt,
+    UnconfirmedBatch,
     adopting_problem,
     meant,
     resending_problem,
@@ -17,7 +17,7 @@ from batchctl.engine.unconfirmed import (
 )
 
 
-def a_doubt(
+def an_unconfirmed_batch(
     *candidates: Candidate,
     number: int = 2,
     count: int = 10,
@@ -26,11 +26,11 @@ def a_doubt(
     is_list_whole: bool = True,
     is_other_key: bool = False,
     **more: Any,
-) -> OpenDoubt:
+) -> UnconfirmedBatch:
     """`more` of its batch."""
     state = State.ENDED if "held" in more else State.IN_PROGRESS if is_lost else State.SUBMITTING
     batch = a_batch(state, count=count, **more)
-    return OpenDoubt(
+    return UnconfirmedBatch(
         batch=batch,
         number=number,
         total=3,
@@ -63,23 +63,25 @@ def a_candidate(share: float | None, count: int | None = 10, name: str = "msgbat
     ],
 )
 def test_only_what_can_be_it_is_adopted(candidate: Candidate, problem: str) -> None:
-    assert problem in adopting_problem(a_doubt(), candidate)
-    assert bool(adopting_problem(a_doubt(), candidate)) == bool(problem)
-    assert meant([a_doubt()], candidate) == ([] if problem else [a_doubt()])
+    assert problem in adopting_problem(an_unconfirmed_batch(), candidate)
+    assert bool(adopting_problem(an_unconfirmed_batch(), candidate)) == bool(problem)
+    assert meant([an_unconfirmed_batch()], candidate) == ([] if problem else [an_unconfirmed_batch()])
 
 
 def test_what_is_not_known_any_more_adopts_nothing() -> None:
-    assert meant([a_doubt(is_lost=True)], a_candidate(None)) == []
+    assert meant([an_unconfirmed_batch(is_lost=True)], a_candidate(None)) == []
 
 
 def test_what_is_surely_there_is_not_sent_again() -> None:
-    assert "msgbatch_1 is batch 2" in resending_problem(a_doubt(a_candidate(0.0, name="other"), a_candidate(1.0)))
-    assert resending_problem(a_doubt(a_candidate(None), a_candidate(0.0))) == ""
+    assert "msgbatch_1 is batch 2" in resending_problem(
+        an_unconfirmed_batch(a_candidate(0.0, name="other"), a_candidate(1.0))
+    )
+    assert resending_problem(an_unconfirmed_batch(a_candidate(None), a_candidate(0.0))) == ""
 
 
 def test_one_whose_results_may_be_another_jobs_may_be_sent_again_although_its_ids_are_ours() -> None:
     """Two jobs with the same ids: that is why a person is asked."""
-    held = a_doubt(a_candidate(1.0), held="msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed")
+    held = an_unconfirmed_batch(a_candidate(1.0), held="msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed")
     assert resending_problem(held) == ""
     assert resending_risks([held]) == [
         "batch 2 may be there already: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed"
@@ -87,27 +89,33 @@ def test_one_whose_results_may_be_another_jobs_may_be_sent_again_although_its_id
 
 
 @pytest.mark.parametrize(
-    ("doubt", "risk"),
+    ("unconfirmed_batch", "risk"),
     [
-        (a_doubt(), ""),
-        (a_doubt(a_candidate(0.0)), ""),
-        (a_doubt(a_candidate(None)), "batch 2 may be msgbatch_1"),
-        (a_doubt(is_early=True), "may not show batch 2 yet"),
-        (a_doubt(is_list_whole=False), "batch 2 may stand in what is missing"),
-        (a_doubt(a_candidate(0.0), is_list_whole=False), "batch 2 may stand in what is missing"),
-        (a_doubt(is_other_key=True), "sent with another key, whose batches this one may not see"),
-        (a_doubt(is_lost=True), "batch 2 was msgbatch_1, which this key does not see any more"),
-        (a_doubt(held="msgbatch_1: its model differs"), "batch 2 may be there already: msgbatch_1: its model differs"),
-        (a_doubt(unconfirmed=Unconfirmed.ACCEPTED), "the API took batch 2, and did not say as which one"),
-        (a_doubt(unknown_creates=1), "a create of batch 2 was lost before, too"),
-        (a_doubt(unconfirmed=Unconfirmed.REFUSED), ""),
-        (a_doubt(unconfirmed=Unconfirmed.COPIED), ""),
+        (an_unconfirmed_batch(), ""),
+        (an_unconfirmed_batch(a_candidate(0.0)), ""),
+        (an_unconfirmed_batch(a_candidate(None)), "batch 2 may be msgbatch_1"),
+        (an_unconfirmed_batch(is_early=True), "may not show batch 2 yet"),
+        (an_unconfirmed_batch(is_list_whole=False), "batch 2 may stand in what is missing"),
+        (an_unconfirmed_batch(a_candidate(0.0), is_list_whole=False), "batch 2 may stand in what is missing"),
+        (an_unconfirmed_batch(is_other_key=True), "sent with another key, whose batches this one may not see"),
+        (an_unconfirmed_batch(is_lost=True), "batch 2 was msgbatch_1, which this key does not see any more"),
+        (
+            an_unconfirmed_batch(held="msgbatch_1: its model differs"),
+            "batch 2 may be there already: msgbatch_1: its model differs",
+        ),
+        (an_unconfirmed_batch(unconfirmed=Unconfirmed.ACCEPTED), "the API took batch 2, and did not say as which one"),
+        (an_unconfirmed_batch(unknown_creates=1), "a create of batch 2 was lost before, too"),
+        (an_unconfirmed_batch(unconfirmed=Unconfirmed.REFUSED), ""),
+        (an_unconfirmed_batch(unconfirmed=Unconfirmed.COPIED), ""),
         # The gravest of several is told.
-        (a_doubt(a_candidate(None), is_early=True, unconfirmed=Unconfirmed.ACCEPTED), "the API took batch 2"),
-        (a_doubt(a_candidate(None), is_early=True, unknown_creates=2), "was lost before, too"),
-        (a_doubt(a_candidate(None), is_early=True), "batch 2 may be msgbatch_1"),
+        (
+            an_unconfirmed_batch(a_candidate(None), is_early=True, unconfirmed=Unconfirmed.ACCEPTED),
+            "the API took batch 2",
+        ),
+        (an_unconfirmed_batch(a_candidate(None), is_early=True, unknown_creates=2), "was lost before, too"),
+        (an_unconfirmed_batch(a_candidate(None), is_early=True), "batch 2 may be msgbatch_1"),
     ],
 )
-def test_a_person_is_told_how_sending_again_could_pay_twice(doubt: OpenDoubt, risk: str) -> None:
-    (*said,) = resending_risks([doubt])
+def test_a_person_is_told_how_sending_again_could_pay_twice(unconfirmed_batch: UnconfirmedBatch, risk: str) -> None:
+    (*said,) = resending_risks([unconfirmed_batch])
     assert [risk in one for one in said] == ([True] if risk else [])

@@ -19,7 +19,7 @@ EACH = "*"
 Place = tuple[str, ...]
 
 
-class Mark(Enum):
+class OutcomeCode(Enum):
     """What an operation leaves instead of a value."""
 
     DROPPED = "the field, the entry or the line is not there"
@@ -118,7 +118,7 @@ def _is_http_date(value: str) -> bool:
 
 OPERATIONS: tuple[Operation, ...] = (
     # Not there, or not what it was.
-    Operation("dropped", _is_anything, lambda _: Mark.DROPPED),
+    Operation("dropped", _is_anything, lambda _: OutcomeCode.DROPPED),
     Operation("null", lambda value: value is not None, lambda _: None),
     Operation("a number", _not(_is_number), lambda _: 7),
     Operation("true", lambda value: value is None or _is_number(value), lambda _: True),
@@ -153,7 +153,7 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 HEADER_OPERATIONS: tuple[Operation, ...] = (
-    Operation("dropped", _is_anything, lambda _: Mark.DROPPED),
+    Operation("dropped", _is_anything, lambda _: OutcomeCode.DROPPED),
     Operation("empty", _is_filled, lambda _: ""),
     Operation("odd text", _is_anything, lambda _: "odd; text=7, 8"),
     Operation("0", _is_anything, lambda _: "0"),
@@ -216,7 +216,7 @@ class Change:
             return headers
         value = self.operation.change(headers[name])
         rest = {other: said for other, said in headers.items() if other != name}
-        return rest if value is Mark.DROPPED else {**rest, name: value}
+        return rest if value is OutcomeCode.DROPPED else {**rest, name: value}
 
 
 def _changed(value: Any, place: Place, operation: Operation) -> Any:
@@ -226,14 +226,16 @@ def _changed(value: Any, place: Place, operation: Operation) -> Any:
     if step == EACH and isinstance(value, list):
         entries = [_changed(entry, rest, operation) for entry in value]
         is_same = all(entry is before for entry, before in zip(entries, value, strict=True))
-        return value if is_same else [entry for entry in entries if entry is not Mark.DROPPED]
+        return value if is_same else [entry for entry in entries if entry is not OutcomeCode.DROPPED]
     if not isinstance(value, dict) or step not in value:
         return value
     made = _changed(value[step], rest, operation)
     if made is value[step]:
         return value
     return {
-        key: made if key == step else said for key, said in value.items() if key != step or made is not Mark.DROPPED
+        key: made if key == step else said
+        for key, said in value.items()
+        if key != step or made is not OutcomeCode.DROPPED
     }
 
 
@@ -277,7 +279,7 @@ def changes_of_headers(kind: str, answers: Iterable[Mapping[str, str]]) -> Itera
 
 def encoded(answer: Any) -> bytes:
     """As JSON. What only an escape can spell, as half a character, is escaped; what was dropped is empty."""
-    if answer is Mark.DROPPED:
+    if answer is OutcomeCode.DROPPED:
         return b""
     text = json.dumps(answer, separators=(",", ":"))
     return text.replace(f'"{DEEP}"', "[" * DEPTH + "]" * DEPTH).encode()

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from faults.changes import CURSOR_IGNORED, EACH, Change, Mark, Part, Place, encoded
+from faults.changes import CURSOR_IGNORED, EACH, Change, OutcomeCode, Part, Place, encoded
 from starlette.datastructures import QueryParams
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -197,7 +197,7 @@ class ChangingApi:
         for line in answer.body.splitlines():
             parsed = json.loads(line)
             changed = change.of_body(parsed) if change and change.part is Part.BODY else parsed
-            if changed is not Mark.DROPPED:
+            if changed is not OutcomeCode.DROPPED:
                 self.lines.setdefault(parsed["custom_id"], set()).add(line if changed is parsed else encoded(changed))
 
 
@@ -250,7 +250,7 @@ def _made(change: Change, answer: Answer) -> Answer:
         return answer
     if not answer.is_lines:
         return replace(answer, body=encoded(after[0]))
-    lines = [encoded(one) + b"\n" for one in after if one is not Mark.DROPPED]
+    lines = [encoded(one) + b"\n" for one in after if one is not OutcomeCode.DROPPED]
     return replace(answer, body=b"".join(lines))
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.world import SLOWLY, World, world
+from faults.scenario import SLOWLY, Scenario, scenario
 
 
 @pytest.fixture
-def here(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+def here(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scenario]:
     """Processes of their own have clocks of their own: where a case has one, time goes as it goes."""
     folder = tmp_path / "here"
     folder.mkdir()
     case = getattr(request.node, "callspec", None) and request.node.callspec.params.get("case")
-    with world(folder, pace=1.0 if case and case.row.has_process else SLOWLY) as made:
+    with scenario(folder, pace=1.0 if case and case.row.has_process else SLOWLY) as made:
         yield made
 
 

@@ -27,7 +27,7 @@ CALLS_OF: dict[int, frozenset[str]] = {
 
 
 class PlayedDisk:
-    """Counts the calls that can fail; from the `at`-th on, `times` of them do (0: all, until `mend`)."""
+    """Counts the calls that can fail; from the `at`-th on, `times` of them do (0: all, until `fix`)."""
 
     def __init__(
         self, folder: Path, number: int, *, at: int = 1, times: int = 0, calls: frozenset[str] | None = None
@@ -44,7 +44,7 @@ class PlayedDisk:
     def count(self) -> int:
         return sum(self.met.values())
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         self._is_mended = True
 
     def meet(self, call: str, path: object) -> None:
@@ -122,7 +122,7 @@ def _met(disk: PlayedDisk, call: str, real: Callable[..., Any], *, at: int) -> C
 
 
 class PlayedLedger:
-    """Commits fail from the `at`-th on, `times` of them (0: all, until `mend`), with SQLite's own words."""
+    """Commits fail from the `at`-th on, `times` of them (0: all, until `fix`), with SQLite's own words."""
 
     def __init__(self, said: str, *, at: int = 1, times: int = 0) -> None:
         self._said = said
@@ -130,7 +130,7 @@ class PlayedLedger:
         self._is_mended = False
         self.count = self.struck = 0
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         self._is_mended = True
 
     def meet(self) -> None:

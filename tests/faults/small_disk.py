@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from faults.scenario import PER_BATCH, Scenario, scenario
 from faults.table import Row
-from faults.world import PER_BATCH, World, world
 from program import request
 
 ROOM = "64m"
@@ -30,24 +30,24 @@ def main(folder: Path, what: str, verb: str, steps: Sequence[int]) -> None:
     for step in steps:
         here = folder / "here"
         here.mkdir()
-        with world(here) as made:
+        with scenario(here) as made:
             print(json.dumps({"step": step, **_tried(made, folder, what, verb, step)}), flush=True)
         shutil.rmtree(here)
 
 
-def _tried(made: World, folder: Path, what: str, verb: str, step: int) -> dict[str, Any]:
+def _tried(made: Scenario, folder: Path, what: str, verb: str, step: int) -> dict[str, Any]:
     made.lines = [request(f"r-{n:05d}", f"{n} " + "x" * 400) for n in range(COUNT)]
     command = made.prepare(verb, ROW)
     used = os.statvfs(folder)
     kilobytes = (used.f_blocks - used.f_bfree) * used.f_frsize // 1024 + step
     _mount(folder, f"remount,size={kilobytes}k" if what == "full" else "remount,ro")
-    ran = made.person.run(*command)
-    reading = made.person.run("status", "--offline")
+    ran = made.cli.run(*command)
+    reading = made.cli.run("status", "--offline")
     _mount(folder, f"remount,rw,size={ROOM}")
     check = made.ledger_check()
-    again = made.person.run(*command)
+    again = made.cli.run(*command)
     finished = made.finish(verb, ROW)
-    answered = [result["custom_id"] for result in made.person.results(made.job())]
+    answered = [result["custom_id"] for result in made.cli.results(made.job())]
     return {
         "status": ran.status,
         "err": ran.err,

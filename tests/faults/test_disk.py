@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from faults.conftest import TRIED
 from faults.disk import PlayedDisk, PlayedLedger, played, played_ledger
+from faults.scenario import Scenario, scenario
 from faults.table import Row
-from faults.world import World, world
 from processes import Shell
 from program import Ran, requests
 
@@ -30,10 +30,10 @@ TIDYING = frozenset({"unlink"})
 
 
 @contextmanager
-def fresh(folder: Path, number: int) -> Iterator[World]:
+def fresh(folder: Path, number: int) -> Iterator[Scenario]:
     here = folder / str(number)
     here.mkdir(parents=True)
-    with world(here) as made:
+    with scenario(here) as made:
         yield made
 
 
@@ -41,25 +41,25 @@ def _row(verb: str) -> Row:
     return RUNNING if verb == "cancel" else ROW
 
 
-def _finished(made: World, verb: str, command: list[str], ran: Ran, row: Row | None = None) -> None:
+def _finished(made: Scenario, verb: str, command: list[str], ran: Ran, row: Row | None = None) -> None:
     """Whatever happened: a message, a whole ledger, and the same command goes on to the same end."""
     assert "Traceback" not in ran.err, ran.err
     assert made.ledger_check() == "ok"
-    again = made.person.run(*command)
+    again = made.cli.run(*command)
     # A command that had done all of it says so the second time.
     assert again.status in {0, 6}, again.err
     finished = made.finish(verb, row or _row(verb))
     assert finished.status == (3 if verb == "cancel" else 0), finished.err
     assert made.received() == Counter(dict.fromkeys(made.lines, 2 if verb == "retry" else 1))
-    assert len(made.person.results(made.job())) == len(made.lines)
+    assert len(made.cli.results(made.job())) == len(made.lines)
 
 
 def _calls(folder: Path, verb: str, number: int) -> int:
     """How many calls of an undisturbed command can fail that way."""
     with fresh(folder, 0) as made:
         command = made.prepare(verb, _row(verb))
-        with played(PlayedDisk(made.person.folder, number, at=NEVER)) as disk:
-            assert made.person.run(*command).status == 0
+        with played(PlayedDisk(made.cli.folder, number, at=NEVER)) as disk:
+            assert made.cli.run(*command).status == 0
         return disk.count
 
 
@@ -75,9 +75,9 @@ def test_every_call_that_meets_a_broken_disk_ends_with_a_message_and_is_made_up_
     for at in range(1 + is_once, calls + 1, 2):
         with fresh(tmp_path, at) as made:
             command = made.prepare(verb, _row(verb))
-            disk = PlayedDisk(made.person.folder, number, at=at, times=int(is_once))
+            disk = PlayedDisk(made.cli.folder, number, at=at, times=int(is_once))
             with played(disk):
-                ran = made.person.run(*command)
+                ran = made.cli.run(*command)
             record_property(TRIED, "calls of the disk")
             assert disk.struck, at
             # What can be done in another way is done: then nothing is to be said.
@@ -91,7 +91,7 @@ def _commits(folder: Path, verb: str) -> int:
     with fresh(folder, 0) as made:
         command = made.prepare(verb, _row(verb))
         with played_ledger(PlayedLedger("", at=NEVER)) as ledger:
-            assert made.person.run(*command).status == 0
+            assert made.cli.run(*command).status == 0
         return ledger.count
 
 
@@ -108,7 +108,7 @@ def test_every_commit_of_the_ledger_that_fails_ends_with_a_message_and_is_made_u
             command = made.prepare(verb, _row(verb))
             ledger = PlayedLedger(said, at=at, times=int(is_once))
             with played_ledger(ledger):
-                ran = made.person.run(*command)
+                ran = made.cli.run(*command)
             record_property(TRIED, "commits of the ledger")
             assert ledger.struck
             assert ran.status == 1, ran.err
@@ -177,11 +177,11 @@ def test_a_file_system_that_is_read_only_ends_with_a_message_and_can_still_be_lo
 
 
 @pytest.fixture
-def limited(here: World, tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def limited(here: Scenario, tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Runs the program as a process that the machine sets a limit."""
 
     def run(limit: int, most: int, *words: str) -> "subprocess.CompletedProcess[str]":
-        shell = Shell(here.person.folder, {**os.environ, **here.person.variables, "BATCHCTL_DOUBT_GRACE": "0.3"})
+        shell = Shell(here.cli.folder, {**os.environ, **here.cli.variables, "BATCHCTL_DOUBT_GRACE": "0.3"})
         hard = resource.getrlimit(limit)[1]
         with shell.start(*words, preexec_fn=lambda: resource.setrlimit(limit, (most, hard))) as process:
             out, err = process.communicate(timeout=100)
@@ -194,7 +194,11 @@ def limited(here: World, tmp_path: Path) -> Callable[..., "subprocess.CompletedP
 @pytest.mark.parametrize("kilobytes", [0, 4, 16, 64, 100])
 @pytest.mark.parametrize("verb", ["submit", "fetch"])
 def test_a_limit_on_the_size_of_files_ends_with_a_message_and_is_made_up_for(
-    here: World, limited: Callable[..., Any], verb: str, kilobytes: int, record_property: Callable[[str, object], None]
+    here: Scenario,
+    limited: Callable[..., Any],
+    verb: str,
+    kilobytes: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     here.lines = requests(600)
     row = Row(group="", happens="", verbs=(), troubles=(), does="", status=1, you="", per_batch=300, scene=ROW.scene)
@@ -210,7 +214,7 @@ def test_a_limit_on_the_size_of_files_ends_with_a_message_and_is_made_up_for(
 @pytest.mark.parametrize("files", [8, 10, 12, 14, 16, 20])
 @pytest.mark.parametrize("verb", ["submit", "fetch"])
 def test_a_limit_on_open_files_ends_with_a_message_and_is_made_up_for(
-    here: World, limited: Callable[..., Any], verb: str, files: int, record_property: Callable[[str, object], None]
+    here: Scenario, limited: Callable[..., Any], verb: str, files: int, record_property: Callable[[str, object], None]
 ) -> None:
     command = here.prepare(verb, ROW)
     ran = limited(resource.RLIMIT_NOFILE, files, *command)

@@ -22,7 +22,7 @@ from cases import few
 from faults.changes import ORDERS, Change, Part, changes_of_body, changes_of_headers
 from faults.changing import EVERY_BATCH, LONGEST_PAGE, ChangingApi, When, changing
 from faults.conftest import CHANGES
-from faults.world import INPUT, LOST, World, world
+from faults.scenario import INPUT, LOST, Scenario, scenario
 from program import KEY, Ran, request, requests, wrong_request
 
 from batchctl.cli.exit_status import MEANINGS
@@ -248,7 +248,7 @@ class Endless(Hung):
 class Trial:
     """One change in one job, and what did not hold."""
 
-    here: World
+    here: Scenario
     api: ChangingApi
     scene: Scene
     problems: list[str] = field(default_factory=list)
@@ -265,9 +265,9 @@ class Trial:
             self._somebody_else_sends(count=1)
             self.here.leap(timedelta(hours=1))
         self.here.scene(self.scene.scenario)
-        self.here.person.write(INPUT, self.here.lines)
+        self.here.cli.write(INPUT, self.here.lines)
         for words in self.scene.before:
-            ran = self.here.person.run(*words)
+            ran = self.here.cli.run(*words)
             assert ran.status == 0, ran.err
             self.here.leap(timedelta(seconds=10))
 
@@ -283,7 +283,7 @@ class Trial:
         """None where the program itself failed."""
         try:
             with _watched(self.api):
-                ran = self.here.person.run(*words)
+                ran = self.here.cli.run(*words)
         except Endless:
             self.problems.append(f"`{words[0]}` creates batches without an end")
             return None
@@ -365,7 +365,7 @@ class Trial:
         """One answer of the far end for each request, in input order, byte for byte."""
         if status not in {0, SOME_FAILED}:
             return
-        paths = list(self.here.person.folder.glob("*.results.jsonl"))
+        paths = list(self.here.cli.folder.glob("*.results.jsonl"))
         if len(paths) != 1:
             self._note(f"P3: ended with {status}, and there are {len(paths)} files of results")
             return
@@ -388,13 +388,13 @@ class Trial:
             self._note(f"P3: ended with {status}, and {', '.join(missing)} stand in neither file")
 
     def _unanswered(self) -> set[str]:
-        (path,) = self.here.person.folder.glob("*.errors.jsonl")
+        (path,) = self.here.cli.folder.glob("*.errors.jsonl")
         errors = [json.loads(line) for line in path.read_bytes().splitlines()]
         return {error["custom_id"] for error in errors if error["outcome"] == "unanswered"}
 
     def _last_line(self, text: str) -> str:
         line = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
-        return line.replace(str(self.here.person.folder), "...")[:200]
+        return line.replace(str(self.here.cli.folder), "...")[:200]
 
     def _note(self, problem: str) -> None:
         if problem not in self.problems:
@@ -448,7 +448,7 @@ def _watched(api: ChangingApi) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _trial(folder: Path, scene: Scene) -> Iterator[Trial]:
-    with changing(scene.page_size) as api, world(folder) as here:
+    with changing(scene.page_size) as api, scenario(folder) as here:
         trial = Trial(here, api, scene)
         trial.prepare()
         yield trial

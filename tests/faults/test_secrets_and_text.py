@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from cases import few
-from faults.world import World
+from faults.scenario import Scenario
 from loopback import Answer, always, answering, as_json
 from processes import Shell, at_a_terminal
 from program import KEY, Ran, ids, request, requests
@@ -40,36 +40,36 @@ def no_umask() -> Iterator[None]:
 
 
 @pytest.fixture
-def a_whole_job(no_umask: None, here: World) -> tuple[World, list[Ran]]:
+def a_whole_job(no_umask: None, here: Scenario) -> tuple[Scenario, list[Ran]]:
     """Everything that leaves something behind: bad lines left out, a download that was wrong, failures, an edit, a doubt,
     a retry, a cancel.
     """
-    person, emulator = here.person, here.emulator
+    cli, emulator = here.cli, here.emulator
     here.scene({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
     emulator.add_fault({"on": "results", "fault": "missing_line", "times": 6, "batch": 2})
-    person.write("in.jsonl", [*requests(12), b'{"custom_id": "no params"}'])
+    cli.write("in.jsonl", [*requests(12), b'{"custom_id": "no params"}'])
     said = [
-        person.run("submit", "in.jsonl", "--skip-bad", "--max-requests", "6", "--parallel", "1", "-v"),
-        person.run("fetch", "--parallel", "1", "-v"),
-        person.run("fetch", "--parallel", "1", "-v"),
-        person.run("retry", "--edit"),
-        person.run("status", "--watch", "--json"),
-        person.run("run", "in.jsonl", "--json"),
-        person.run("status", "@last", "--batches"),
+        cli.run("submit", "in.jsonl", "--skip-bad", "--max-requests", "6", "--parallel", "1", "-v"),
+        cli.run("fetch", "--parallel", "1", "-v"),
+        cli.run("fetch", "--parallel", "1", "-v"),
+        cli.run("retry", "--edit"),
+        cli.run("status", "--watch", "--json"),
+        cli.run("run", "in.jsonl", "--json"),
+        cli.run("status", "@last", "--batches"),
     ]
     here.scene({"batch_seconds": 600})
-    person.write("other.jsonl", requests(3, prefix="other"))
-    said += [person.run("submit", "other.jsonl", "-v"), person.run("cancel", "--yes", "-v"), person.run("resolve")]
+    cli.write("other.jsonl", requests(3, prefix="other"))
+    said += [cli.run("submit", "other.jsonl", "-v"), cli.run("cancel", "--yes", "-v"), cli.run("resolve")]
     assert [ran.status for ran in said] == [0, 1, 3, 0, 0, 3, 0, 0, 0, 0], [ran.err for ran in said]
     return here, said
 
 
 def test_after_a_whole_job_every_file_is_its_owners_alone_and_the_key_stands_nowhere(
-    a_whole_job: tuple[World, list[Ran]],
+    a_whole_job: tuple[Scenario, list[Ran]],
 ) -> None:
     here, said = a_whole_job
-    root = here.person.folder / ".batchctl"
+    root = here.cli.folder / ".batchctl"
     modes = {p: stat.S_IMODE(p.stat().st_mode) for p in (root, *root.rglob("*")) if p.name != ".gitignore"}
     assert len(modes) > 15
     assert {p: oct(mode) for p, mode in modes.items() if mode != (0o700 if p.is_dir() else 0o600)} == {}
@@ -78,10 +78,10 @@ def test_after_a_whole_job_every_file_is_its_owners_alone_and_the_key_stands_now
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_key_is_not_in_the_command_line_of_a_running_process_nor_of_its_children(here: World) -> None:
+def test_the_key_is_not_in_the_command_line_of_a_running_process_nor_of_its_children(here: Scenario) -> None:
     here.emulator.add_fault({"on": "create", "fault": "stall_after_accept", "seconds": 1.5})
-    here.person.write("in.jsonl", requests(2))
-    with Shell(here.person.folder, {**os.environ, **here.person.variables}).start("submit", "in.jsonl") as process:
+    here.cli.write("in.jsonl", requests(2))
+    with Shell(here.cli.folder, {**os.environ, **here.cli.variables}).start("submit", "in.jsonl") as process:
         here.wait_until_struck()
         found = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _is_of(process.pid, path.parent)]
         process.communicate(timeout=60)
@@ -102,20 +102,22 @@ def _is_of(pid: int, folder: Path) -> bool:
 # ---------------------------------------------------------------- where the key may go
 
 
-def test_results_that_lie_at_another_host_are_not_fetched_from_there(here: World) -> None:
+def test_results_that_lie_at_another_host_are_not_fetched_from_there(here: Scenario) -> None:
     with answering(always(as_json({}))) as elsewhere:
         # From here on every results_url that the API names leads to the other one.
         here.emulator._state.base_url = elsewhere.url
-        here.person.write("in.jsonl", requests(6))
-        ran = here.person.run("run", "in.jsonl", "--max-requests", "3")
+        here.cli.write("in.jsonl", requests(6))
+        ran = here.cli.run("run", "in.jsonl", "--max-requests", "3")
         assert elsewhere.asked == []
     assert ran.status == 0, ran.err
-    assert len(here.person.results(here.job())) == 6
+    assert len(here.cli.results(here.job())) == 6
 
 
 @pytest.mark.parametrize("status", few([301, 302, 307, 308], 1, 2))
 @pytest.mark.parametrize("only", ["POST", "GET"])
-def test_a_redirect_to_another_host_takes_neither_key_nor_requests_there(here: World, only: str, status: int) -> None:
+def test_a_redirect_to_another_host_takes_neither_key_nor_requests_there(
+    here: Scenario, only: str, status: int
+) -> None:
     with answering(always(as_json({}))) as elsewhere:
 
         def redirecting(method: str, path: str) -> Answer:
@@ -124,9 +126,9 @@ def test_a_redirect_to_another_host_takes_neither_key_nor_requests_there(here: W
             return as_json({"data": [], "has_more": False, "first_id": None, "last_id": None})
 
         with answering(redirecting) as server:
-            here.person.variables["ANTHROPIC_BASE_URL"] = server.url
-            here.person.write("in.jsonl", requests(2))
-            ran = here.person.run("submit", "in.jsonl", "--timeout", "5m")
+            here.cli.variables["ANTHROPIC_BASE_URL"] = server.url
+            here.cli.write("in.jsonl", requests(2))
+            ran = here.cli.run("submit", "in.jsonl", "--timeout", "5m")
         assert elsewhere.asked == []
     # A redirected create may have been carried out for all we know: after two, a person decides.
     assert ran.status == (7 if only == "POST" else 1), ran.err
@@ -138,23 +140,23 @@ def test_a_redirect_to_another_host_takes_neither_key_nor_requests_there(here: W
 @pytest.mark.parametrize("verb", [["submit", "in.jsonl"], ["run", "in.jsonl"], ["status", "@last"], ["fetch"]])
 @pytest.mark.parametrize("by", ["variable", "option"])
 def test_no_command_sends_a_key_over_plain_http_to_another_machine(
-    here: World, monkeypatch: pytest.MonkeyPatch, url: str, verb: list[str], by: str
+    here: Scenario, monkeypatch: pytest.MonkeyPatch, url: str, verb: list[str], by: str
 ) -> None:
     def connect(*_: object, **__: object) -> None:
         raise AssertionError("somebody was called")
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    here.person.write("in.jsonl", requests(2))
+    here.cli.write("in.jsonl", requests(2))
     if by == "variable":
-        here.person.variables["ANTHROPIC_BASE_URL"] = url
-    ran = here.person.run(*verb, *(["--base-url", url] if by == "option" else []))
+        here.cli.variables["ANTHROPIC_BASE_URL"] = url
+    ran = here.cli.run(*verb, *(["--base-url", url] if by == "option" else []))
     assert ran.status == 2, ran.err
     assert "not sent over plain http" in ran.err
     assert "secret-word" not in ran.err
-    assert not (here.person.folder / ".batchctl").exists()
+    assert not (here.cli.folder / ".batchctl").exists()
 
 
-def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: World) -> None:
+def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: Scenario) -> None:
     accounts = iter(["org_1"] * 2 + ["org_2"] * 50)
 
     def busy(method: str, path: str) -> Answer:
@@ -165,16 +167,16 @@ def test_a_password_within_the_url_is_neither_remembered_nor_shown(here: World) 
         status, headers, body = as_json({"data": [], "has_more": False, "first_id": None, "last_id": None})
         return status, {**headers, "anthropic-organization-id": next(accounts)}, body
 
-    here.person.write("in.jsonl", requests(2))
+    here.cli.write("in.jsonl", requests(2))
     with answering(busy) as server:
-        here.person.variables["ANTHROPIC_BASE_URL"] = server.url.replace("//", "//ann:secret-word@")
+        here.cli.variables["ANTHROPIC_BASE_URL"] = server.url.replace("//", "//ann:secret-word@")
         # In doubt, then asked for with another account: the message names where the batch was sent.
-        said = [here.person.run("submit", "in.jsonl", "--no-wait", "-v"), here.person.run("submit", "in.jsonl", "-v")]
-        said.append(here.person.run("submit", "in.jsonl", "-v"))
+        said = [here.cli.run("submit", "in.jsonl", "--no-wait", "-v"), here.cli.run("submit", "in.jsonl", "-v")]
+        said.append(here.cli.run("submit", "in.jsonl", "-v"))
     assert [ran.status for ran in said] == [8, 7, 7], [ran.err for ran in said]
     assert "unconfirmed at http://127.0.0.1" in said[-1].err
     assert not any("secret-word" in ran.err + ran.out for ran in said)
-    files = [p for p in here.person.folder.rglob("*") if p.is_file()]
+    files = [p for p in here.cli.folder.rglob("*") if p.is_file()]
     assert not [p for p in files if b"secret-word" in p.read_bytes()]
 
 
@@ -235,25 +237,25 @@ def _batch_of_two() -> dict[str, object]:
 
 @pytest.mark.parametrize("spelled", few(SPELLED.values(), 2), ids=SPELLED.keys())
 @pytest.mark.parametrize("at", few(["create", "list", "results", "a page", "within results"], 0, 3, 4))
-def test_a_key_that_a_server_echoes_is_neither_shown_nor_remembered(here: World, spelled: str, at: str) -> None:
-    here.person.variables |= {
+def test_a_key_that_a_server_echoes_is_neither_shown_nor_remembered(here: Scenario, spelled: str, at: str) -> None:
+    here.cli.variables |= {
         "ANTHROPIC_API_KEY": CORPORATE,
         "ANTHROPIC_CUSTOM_HEADERS": f"X-Gateway: {GATEWAY}\nX-Short: on",
     }
-    here.person.write("in.jsonl", requests(2))
+    here.cli.write("in.jsonl", requests(2))
     with answering(_echoing(spelled, at)) as server:
-        here.person.variables["ANTHROPIC_BASE_URL"] = server.url
+        here.cli.variables["ANTHROPIC_BASE_URL"] = server.url
         words = ("in.jsonl", "--timeout", "2m", "--max-rounds", "1", "-v")
-        said = [here.person.run("run", *words), here.person.run("run", *words, "--json")]
+        said = [here.cli.run("run", *words), here.cli.run("run", *words, "--json")]
         said += [
-            here.person.run("status", "@last", "--batches"),
-            here.person.run("cost", "@last"),
-            here.person.run("verify"),
+            here.cli.run("status", "@last", "--batches"),
+            here.cli.run("cost", "@last"),
+            here.cli.run("verify"),
         ]
         assert server.asked[0].headers["x-gateway"] == GATEWAY
     assert not [ran.err for ran in said if "Traceback" in ran.err]
     # The answers are the person's own, byte for byte; an error is told in our words around theirs.
-    files = [p for p in here.person.folder.rglob("*") if p.is_file() and "raw" not in p.parts]
+    files = [p for p in here.cli.folder.rglob("*") if p.is_file() and "raw" not in p.parts]
     texts = [text for ran in said for text in (ran.out, ran.err)]
     texts += [p.read_bytes().decode("latin-1") for p in files if not p.name.endswith(".results.jsonl")]
     for part in {spelled, json.dumps(spelled)[1:-1], CORPORATE, GATEWAY}:
@@ -279,24 +281,24 @@ def test_a_key_that_a_server_echoes_is_neither_shown_nor_remembered(here: World,
         4,
     ),
 )
-def test_what_the_api_says_stays_on_its_line(here: World, on: str, verb: list[str], status: int) -> None:
+def test_what_the_api_says_stays_on_its_line(here: Scenario, on: str, verb: list[str], status: int) -> None:
     here.scene({})
     here.emulator.add_fault({"on": on, "fault": "status", "status": 400, "message": EVIL, "times": 1})
-    here.person.write("in.jsonl", requests(2))
-    ran = here.person.run(*verb)
+    here.cli.write("in.jsonl", requests(2))
+    ran = here.cli.run(*verb)
     assert ran.status == status, ran.err
     assert _cannot_move(ran.err + ran.out) == []
     assert "[bold]loud[/bold]" in ran.err
     assert not any(line.startswith("error: forged") for line in ran.err.splitlines())
-    shown = here.person.run("status", "@last", "--offline", "--batches")
+    shown = here.cli.run("status", "@last", "--offline", "--batches")
     assert _cannot_move(shown.out + shown.err) == []
 
 
-def test_ids_and_types_in_results_that_nobody_sent_stay_on_their_line(here: World) -> None:
+def test_ids_and_types_in_results_that_nobody_sent_stay_on_their_line(here: Scenario) -> None:
     here.scene({"batch_seconds": 0})
     here.emulator.add_fault({"on": "results", "fault": "foreign_id", "custom_id": EVIL, "times": 0})
-    here.person.write("in.jsonl", requests(3))
-    ran = here.person.run("run", "in.jsonl", "-v")
+    here.cli.write("in.jsonl", requests(3))
+    ran = here.cli.run("run", "in.jsonl", "-v")
     # An id that can be none stands for the one request without a result.
     assert ran.status == 3, ran.err
     assert _cannot_move(ran.err + ran.out) == []
@@ -319,59 +321,59 @@ def test_ids_and_types_in_results_that_nobody_sent_stay_on_their_line(here: Worl
     ),
     ids=["custom_id", "path", "key", "model", "param", "not-json"],
 )
-def test_what_an_input_holds_stays_on_its_line_and_in_its_folder(here: World, line: bytes) -> None:
-    here.person.write("in.jsonl", [*requests(2), line])
+def test_what_an_input_holds_stays_on_its_line_and_in_its_folder(here: Scenario, line: bytes) -> None:
+    here.cli.write("in.jsonl", [*requests(2), line])
     said = [
-        here.person.run("submit", "in.jsonl", "--dry-run"),
-        here.person.run("submit", "in.jsonl", "--skip-bad", "-v"),
+        here.cli.run("submit", "in.jsonl", "--dry-run"),
+        here.cli.run("submit", "in.jsonl", "--skip-bad", "-v"),
     ]
-    said.append(here.person.run("run", "in.jsonl"))
+    said.append(here.cli.run("run", "in.jsonl"))
     for ran in said:
         assert _cannot_move(ran.err + ran.out) == []
         assert not any(told.startswith("error: forged") for told in ran.err.splitlines())
-    assert not list(here.person.folder.parent.rglob("escaped*"))
+    assert not list(here.cli.folder.parent.rglob("escaped*"))
 
 
 @pytest.mark.parametrize("name", [EVIL.replace("\x00", "").replace("/", "") + ".jsonl", "[bold]x[bold].jsonl"])
-def test_the_name_of_an_input_stays_on_its_line_and_makes_a_harmless_job(here: World, name: str) -> None:
+def test_the_name_of_an_input_stays_on_its_line_and_makes_a_harmless_job(here: Scenario, name: str) -> None:
     here.scene({"batch_seconds": 0})
-    here.person.write(name, requests(2))
-    ran = here.person.run("run", name)
+    here.cli.write(name, requests(2))
+    ran = here.cli.run("run", name)
     assert ran.status == 0, ran.err
-    shown = [here.person.run(*words) for words in (("status",), ("status", "@last"), ("status", "@last", "--json"))]
+    shown = [here.cli.run(*words) for words in (("status",), ("status", "@last"), ("status", "@last", "--json"))]
     for one in (ran, *shown):
         assert _cannot_move(one.err + one.out) == []
-    missing = here.person.run("submit", f"not-{name}")
+    missing = here.cli.run("submit", f"not-{name}")
     assert missing.status == 5
     assert _cannot_move(missing.err) == []
 
 
 @pytest.mark.parametrize("option", [["--name", EVIL[:-1]], ["--label", f"team={EVIL[:-1]}"], ["--beta", EVIL[:-1]]])
-def test_what_is_typed_with_codes_in_it_is_refused_or_shown_as_it_is(here: World, option: list[str]) -> None:
+def test_what_is_typed_with_codes_in_it_is_refused_or_shown_as_it_is(here: Scenario, option: list[str]) -> None:
     here.scene({"batch_seconds": 0})
-    here.person.write("in.jsonl", requests(2))
-    ran = here.person.run("submit", "in.jsonl", *option)
+    here.cli.write("in.jsonl", requests(2))
+    ran = here.cli.run("submit", "in.jsonl", *option)
     assert ran.status in {0, 2}, ran.err
-    shown = [here.person.run(*words) for words in (("status",), ("status", "@last"), ("status", "@last", "--json"))]
+    shown = [here.cli.run(*words) for words in (("status",), ("status", "@last"), ("status", "@last", "--json"))]
     for one in (ran, *shown):
         assert _cannot_move(one.err + one.out) == []
 
 
 @pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped", "..", ".hidden/../../escaped"])
-def test_a_name_that_looks_like_a_path_is_no_name(here: World, name: str) -> None:
-    here.person.write("in.jsonl", requests(2))
-    ran = here.person.run("submit", "in.jsonl", "--name", name)
+def test_a_name_that_looks_like_a_path_is_no_name(here: Scenario, name: str) -> None:
+    here.cli.write("in.jsonl", requests(2))
+    ran = here.cli.run("submit", "in.jsonl", "--name", name)
     assert ran.status == 2, ran.err
     assert here.held() == 0
-    assert not list(here.person.folder.parent.rglob("escaped*"))
+    assert not list(here.cli.folder.parent.rglob("escaped*"))
 
 
 @pytest.mark.slow
-def test_on_a_terminal_what_the_api_says_is_shown_and_not_obeyed(here: World) -> None:
+def test_on_a_terminal_what_the_api_says_is_shown_and_not_obeyed(here: Scenario) -> None:
     here.emulator.add_fault({"on": "create", "fault": "status", "status": 400, "message": EVIL})
-    here.person.write("in.jsonl", requests(2))
-    surroundings = {**os.environ, **here.person.variables, "TERM": "xterm-256color", "COLUMNS": "200"}
-    _, shown = at_a_terminal(here.person.folder, surroundings, "submit", "in.jsonl", "--yes")
+    here.cli.write("in.jsonl", requests(2))
+    surroundings = {**os.environ, **here.cli.variables, "TERM": "xterm-256color", "COLUMNS": "200"}
+    _, shown = at_a_terminal(here.cli.folder, surroundings, "submit", "in.jsonl", "--yes")
     assert "loud" in shown
     for sequence in ("\x1b[2J", "\x1b]0;", "\x9b", "\x07", "\u202e", "\u2028", "\x1b[31mred"):
         assert sequence not in shown, repr(shown)
@@ -405,16 +407,16 @@ def _api_with_odd_names(method: str, path: str) -> Answer:
     return as_json(shape)
 
 
-def test_an_id_of_the_api_that_looks_like_a_path_is_none(here: World) -> None:
-    here.person.write("in.jsonl", requests(2))
-    before = {p for p in here.person.folder.parent.rglob("*") if not p.is_relative_to(here.person.folder)}
+def test_an_id_of_the_api_that_looks_like_a_path_is_none(here: Scenario) -> None:
+    here.cli.write("in.jsonl", requests(2))
+    before = {p for p in here.cli.folder.parent.rglob("*") if not p.is_relative_to(here.cli.folder)}
     with answering(_api_with_odd_names) as server:
-        here.person.variables["ANTHROPIC_BASE_URL"] = server.url
-        ran = here.person.run("run", "in.jsonl")
+        here.cli.variables["ANTHROPIC_BASE_URL"] = server.url
+        ran = here.cli.run("run", "in.jsonl")
         paths = {path.split("?")[0] for _, path, _ in server.asked}
     assert ran.status == 0, ran.err
-    assert ids(here.person.results(here.job())) == ["r-00000", "r-00001"]
+    assert ids(here.cli.results(here.job())) == ["r-00000", "r-00001"]
     # It stays one part of a path, too, where the API is asked for it.
     assert paths == {"/v1/models", BATCHES, f"{BATCHES}/..%2F..%2F..%2Fescaped/results"}
-    assert {p for p in here.person.folder.parent.rglob("*") if not p.is_relative_to(here.person.folder)} == before
-    assert not [p for p in here.person.folder.rglob("*") if "escaped" in p.name]
+    assert {p for p in here.cli.folder.parent.rglob("*") if not p.is_relative_to(here.cli.folder)} == before
+    assert not [p for p in here.cli.folder.rglob("*") if "escaped" in p.name]

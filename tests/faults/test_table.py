@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from faults.conftest import TRIED
+from faults.scenario import DONE_ALREADY, Scenario
 from faults.table import REACHES, Case, Fault, cases
-from faults.world import DONE_ALREADY, World
 
 from batchctl.emulator.faults import KINDS
 
@@ -22,7 +22,7 @@ def _marked(case: Case) -> object:
 
 @pytest.mark.parametrize("case", [_marked(case) for case in cases()])
 def test_what_goes_wrong_ends_as_the_table_says_and_the_job_is_finished_all_the_same(
-    here: World, case: Case, record_property: Callable[[str, object], None]
+    here: Scenario, case: Case, record_property: Callable[[str, object], None]
 ) -> None:
     record_property(TRIED, f"cases of {case.row.group.lower()}")
     row, verb = case.row, case.verb
@@ -50,9 +50,9 @@ def test_what_goes_wrong_ends_as_the_table_says_and_the_job_is_finished_all_the_
     assert max((here.received() - sent_before).values(), default=0) <= 1
 
     # The cause is gone, and the same command is typed once more; then `run` until it is finished.
-    here.mend()
+    here.fix()
     here.leap(timedelta(hours=row.hours))
-    again = here.person.run(*_without_timeout(command))
+    again = here.cli.run(*_without_timeout(command))
     assert "Traceback" not in again.err
     usual = DONE_ALREADY.get(verb, 0) if row.status == 0 else 0
     assert again.status == _by_verb(row.again, verb, usual), again.err
@@ -61,7 +61,7 @@ def test_what_goes_wrong_ends_as_the_table_says_and_the_job_is_finished_all_the_
     assert finished.status in ({0, 3} if verb == "cancel" else {row.final}), finished.err
     assert here.received() == dict.fromkeys(here.lines, rounds)
     job = here.job()
-    results, errors = here.person.results(job), here.person.errors(job)
+    results, errors = here.cli.results(job), here.cli.errors(job)
     asked = [_asked(line) for line in here.lines]
     unreadable = {error["custom_id"] for error in errors if error["type"] == "unreadable"}
     assert len(unreadable) == row.unreadable
@@ -104,11 +104,11 @@ def _without_timeout(command: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_cancel_that_gets_no_answer_is_asked_for_less_and_less_often(here: World) -> None:
+def test_a_cancel_that_gets_no_answer_is_asked_for_less_and_less_often(here: Scenario) -> None:
     here.scene({"batch_seconds": 7200})
-    here.person.submitted("in.jsonl", here.lines)
+    here.cli.submitted("in.jsonl", here.lines)
     here.emulator.add_fault({"on": "cancel", "fault": "status", "status": 529, "times": 0})
-    ran = here.person.run("cancel", "--yes", "--poll", "1h", "--timeout", "1h")
+    ran = here.cli.run("cancel", "--yes", "--poll", "1h", "--timeout", "1h")
     assert ran.status == 8
     assert re.search(r"\(3 times; again in [345] s\)", ran.err)
     assert here.emulator.requests()["POST /v1/messages/batches/{id}/cancel"] < 150

@@ -54,7 +54,7 @@ def test_a_batch_is_in_one_job_only(ledger: Ledger) -> None:
 def test_a_batch_that_may_be_a_doubts_is_not_taken(ledger: Ledger) -> None:
     job = ledger.record_job(a_job(), [a_cut(10)])
     assert ledger.claim_send(ledger.batches(job)[0], "me", NOW, created_after=None, api=API)
-    assert [b.id for b in ledger.doubts()] == [ledger.batches(job)[0].id]
+    assert [b.id for b in ledger.unconfirmed_batches()] == [ledger.batches(job)[0].id]
     assert not ledger.record_attached(NEW, list(zip(places_of(FOUND), FOUND, strict=True)), NOW)
     attached(ledger, NEW, FOUND[1:])
 

@@ -337,9 +337,9 @@ def test_where_one_is_not_as_it_was_seen_none_is_claimed(
 ) -> None:
     for batch in batches:
         lost(ledger, batch)
-    doubts = ledger.batches(job)
-    ledger.record_unconfirmed(doubts[stale], "2-bb", NOW, not_before=NOW, note="", looks=1)
-    assert not ledger.claim_all(doubts, "1-aa", NOW)
+    unconfirmed_batches = ledger.batches(job)
+    ledger.record_unconfirmed(unconfirmed_batches[stale], "2-bb", NOW, not_before=NOW, note="", looks=1)
+    assert not ledger.claim_all(unconfirmed_batches, "1-aa", NOW)
     assert [b.claim for b in ledger.batches(job)] == [None] * 3
     assert ledger.claim_all(ledger.batches(job), "1-aa", NOW)
 

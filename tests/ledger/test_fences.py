@@ -15,7 +15,7 @@ from builders import API, HOUR, MINUTE, NOW, a_cut, a_message_batch
 from cases import few
 
 from batchctl.domain.model import Batch, Headers, Job, MessageBatch, RequestCounts, State, Unconfirmed, Verified
-from batchctl.domain.prices import Spent, Usage
+from batchctl.domain.prices import Usage, UsageTotals
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.results import Results
 from batchctl.ledger.sending import Sending
@@ -24,7 +24,7 @@ S = State
 ME, OTHER = "1-aa", "2-bb"
 LATER = NOW + MINUTE
 HALVES = (a_cut(5), a_cut(5, 5))
-SPENT = Spent(model="claude-haiku-4-5", prompt_over=0, inference_geo="", requests=9, usage=Usage(input_tokens=8))
+SPENT = UsageTotals(model="claude-haiku-4-5", prompt_over=0, inference_geo="", requests=9, usage=Usage(input_tokens=8))
 VERIFIED = Verified(
     bytes=9,
     sha256="a" * 64,
@@ -34,7 +34,7 @@ VERIFIED = Verified(
     refusals=0,
     paused_turns=0,
     failures=(),
-    spent=(SPENT,),
+    usage_totals=(SPENT,),
     usage_unread=0,
 )
 

@@ -125,7 +125,7 @@ def test_every_batch_is_what_it_was(migrated: Ledger) -> None:
     assert {number: (b.cut, b.note, b.tries, b.looks, b.api) for number, b in found.items()} == {
         number: (a_cut(10, 10 * number), f"note {number}", 2, 1, API) for number in range(1, 8)
     }
-    assert (found[6].message_batch_id, found[6].is_guess, found[6].created_at) == ("msgbatch_6", True, NOW)
+    assert (found[6].message_batch_id, found[6].is_provisional, found[6].created_at) == ("msgbatch_6", True, NOW)
     assert found[6].counts == RequestCounts(processing=10)
     assert (found[7].counts, found[7].results_bytes) == (RequestCounts(succeeded=9, errored=1), 5)
     assert found[3].claim is not None
@@ -140,7 +140,7 @@ def test_what_was_in_doubt_is_unconfirmed_and_nobody_knows_why(migrated: Ledger)
     unconfirmed = {number for number, one in found.items() if one.unconfirmed is Unconfirmed.UNKNOWN}
     assert unconfirmed == {2, 3, 5}
     assert {one.unconfirmed for number, one in found.items() if number not in unconfirmed} == {Unconfirmed.NOTHING}
-    assert {b.id for b in migrated.doubts()} == {2, 3, 5}
+    assert {b.id for b in migrated.unconfirmed_batches()} == {2, 3, 5}
     assert found[2].intent_at == NOW
 
 

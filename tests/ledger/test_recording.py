@@ -27,7 +27,7 @@ from batchctl.domain.model import (
     Unconfirmed,
     Verified,
 )
-from batchctl.domain.prices import Cached, Spent, Total, Usage
+from batchctl.domain.prices import Cached, Total, Usage, UsageTotals
 from batchctl.ledger.claims import LEASE
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.store import advance
@@ -413,7 +413,7 @@ def test_a_copy_may_have_sent_what_is_planned_here(ledger: Ledger, job: Job, bat
         assert (known.state, known.claim, known.unconfirmed) == (S.SUBMITTING, None, Unconfirmed.COPIED)
         assert (known.intent_at, known.created_after, known.api, known.attempt) == (NOW, None, "http://there org_2", 0)
     assert ledger.batches(job)[2] == batches[2]
-    assert [b.id for b in ledger.doubts()] == [b.id for b in batches[:2]]
+    assert [b.id for b in ledger.unconfirmed_batches()] == [b.id for b in batches[:2]]
 
 
 # ---------------------------------------------------------------- whose it is
@@ -445,9 +445,9 @@ def test_an_id_that_is_taken_is_not_adopted_by_another(
     ledger: Ledger, batches: tuple[Batch, ...], *, identified: bool
 ) -> None:
     running(ledger, batches[0])
-    doubt = sending(ledger, batches[1])
-    assert not ledger.record_adopted(doubt, named("msgbatch_1"), "1-aa", NOW, identified=identified)
-    assert now_of(ledger, batches[1]) == doubt
+    unconfirmed_batch = sending(ledger, batches[1])
+    assert not ledger.record_adopted(unconfirmed_batch, named("msgbatch_1"), "1-aa", NOW, identified=identified)
+    assert now_of(ledger, batches[1]) == unconfirmed_batch
 
 
 def test_a_doubt_that_is_gone_adopts_nothing(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
@@ -513,7 +513,7 @@ def test_a_wrong_guess_is_in_doubt_again_and_its_id_may_be_anothers(
     )
     assert (known.provisional, known.identified, known.claim) == (False, False, None)
     assert (known.intent_at, known.api) == (NOW, API)
-    assert ledger.guesses() == []
+    assert ledger.provisional_matches() == []
     assert "msgbatch_1" not in ledger.known_message_batches(job)
     assert known.unconfirmed is Unconfirmed.UNKNOWN
     assert ledger.record_adopted(other, named("msgbatch_1"), "1-aa", NOW, identified=True)
@@ -543,29 +543,29 @@ def test_a_guess_is_a_guess_until_some_of_its_ids_were_read(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     guess = adopted(ledger, batches[0])
-    assert ledger.guesses() == [guess]
+    assert ledger.provisional_matches() == [guess]
     assert "msgbatch_1" not in ledger.known_message_batches(job)
     ledger.record_identified(guess)
     known = now_of(ledger, guess)
     assert (known.provisional, known.identified) == (True, True)
-    assert ledger.guesses() == []
+    assert ledger.provisional_matches() == []
     assert "msgbatch_1" in ledger.known_message_batches(job)
 
 
 def test_what_was_adopted_by_its_ids_was_never_a_guess(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
     adopted(ledger, batches[0], identified=True)
-    assert ledger.guesses() == []
+    assert ledger.provisional_matches() == []
     assert ledger.known_message_batches(job) == {"msgbatch_1"}
 
 
 def test_a_guess_whose_results_were_verified_is_known(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
     guess = adopted(ledger, batches[0])
     ledger.record_seen([(guess, ended("msgbatch_1", RequestCounts(succeeded=10)))], NOW)
-    assert ledger.guesses() == [now_of(ledger, guess)]
+    assert ledger.provisional_matches() == [now_of(ledger, guess)]
     assert ledger.known_message_batches(job) == set()
     assert ledger.claim(now_of(ledger, guess), "1-aa", NOW)
     assert ledger.record_fetched(guess, "1-aa", VERIFIED, NOW)
-    assert ledger.guesses() == []
+    assert ledger.provisional_matches() == []
     assert ledger.known_message_batches(job) == {"msgbatch_1"}
 
 
@@ -574,9 +574,9 @@ def test_whose_a_found_batch_may_be_is_asked_of_every_job_by_size_and_in_the_ord
 ) -> None:
     """Doubts, batches being sent, and all that were found by looking; not those that have their name from the create."""
     other = ledger.record_job(a_job("other-1111"), [a_cut(10, 10 * n) for n in range(7)])
-    doubt, guess, by_ids, sent, named_by_create, refused, fetched = ledger.batches(other)
+    unconfirmed_batch, guess, by_ids, sent, named_by_create, refused, fetched = ledger.batches(other)
     mine, planned, small = ledger.batches(job)
-    lost(ledger, doubt, NOW + 4 * MINUTE)
+    lost(ledger, unconfirmed_batch, NOW + 4 * MINUTE)
     for of, at, name in ((guess, 3, "msgbatch_3"), (by_ids, 2, "msgbatch_4"), (fetched, 6, "msgbatch_5")):
         found = named(name) if of is not fetched else ended(name, RequestCounts(succeeded=10))
         doubtful = sending(ledger, of, NOW + at * MINUTE)
@@ -589,7 +589,7 @@ def test_whose_a_found_batch_may_be_is_asked_of_every_job_by_size_and_in_the_ord
     lost(ledger, mine, NOW + 5 * MINUTE)
     sending(ledger, small)
     assert now_of(ledger, planned).state is S.PLANNED
-    expected = [sent, by_ids, guess, doubt, mine]
+    expected = [sent, by_ids, guess, unconfirmed_batch, mine]
     assert ledger.contenders(10) == [now_of(ledger, b) for b in expected]
     assert [b.id for b in ledger.contenders(7)] == [small.id]
     assert ledger.contenders(11) == []
@@ -611,9 +611,9 @@ def test_ids_of_other_jobs_are_known_too(ledger: Ledger, job: Job) -> None:
 
 def test_sizes_being_sent_are_those_of_claimed_batches_of_other_jobs(ledger: Ledger, job: Job) -> None:
     other = ledger.record_job(a_job("other-1111"), [a_cut(4), a_cut(5, 4), a_cut(6, 9)])
-    sent, doubt, _ = ledger.batches(other)
+    sent, unconfirmed_batch, _ = ledger.batches(other)
     sending(ledger, sent)
-    lost(ledger, doubt)
+    lost(ledger, unconfirmed_batch)
     assert ledger.counts_being_sent(job) == {4}
     assert ledger.counts_being_sent(other) == set()
 
@@ -780,7 +780,7 @@ def test_a_download_whose_files_are_gone_is_had_once_more_and_counted_once(
     assert ledger.failures(job) == [VERIFIED.failures[0]]
 
 
-def spent(requests: int, model: str = "claude-haiku-4-5", over: int = 0, geo: str = "") -> Spent:
+def usage_totals(requests: int, model: str = "claude-haiku-4-5", over: int = 0, geo: str = "") -> UsageTotals:
     used = Usage(
         input_tokens=1,
         write_5m_tokens=2,
@@ -789,21 +789,26 @@ def spent(requests: int, model: str = "claude-haiku-4-5", over: int = 0, geo: st
         output_tokens=5,
         web_searches=6,
     )
-    return Spent(model=model, prompt_over=over, inference_geo=geo, requests=requests, usage=used)
+    return UsageTotals(model=model, prompt_over=over, inference_geo=geo, requests=requests, usage=used)
 
 
 def test_what_answers_used_is_kept_by_batch_and_price_and_replaced_by_the_next_download(
     ledger: Ledger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
-    several = (spent(1), spent(2, over=100_000), spent(3, geo="us"), spent(4, "claude-opus-5"))
+    several = (
+        usage_totals(1),
+        usage_totals(2, over=100_000),
+        usage_totals(3, geo="us"),
+        usage_totals(4, "claude-opus-5"),
+    )
     known = over(ledger, batches[0])
-    for used, unread in ((several, 3), ((spent(9),), 0)):
+    for used, unread in ((several, 3), ((usage_totals(9),), 0)):
         ledger.claim(known, "1-aa", NOW)
-        assert ledger.record_fetched(known, "1-aa", replace(VERIFIED, spent=used, usage_unread=unread), NOW)
-        assert set(ledger.spent(job)[known.id]) == set(used)
+        assert ledger.record_fetched(known, "1-aa", replace(VERIFIED, usage_totals=used, usage_unread=unread), NOW)
+        assert set(ledger.usage_totals(job)[known.id]) == set(used)
         assert now_of(ledger, known).usage_unread == unread
         ledger.record_gone(known, NOW)
-    assert set(ledger.spent(job)) == {known.id}
+    assert set(ledger.usage_totals(job)) == {known.id}
 
 
 def test_what_an_older_version_did_not_sum_up_is_recorded_once(
@@ -811,11 +816,11 @@ def test_what_an_older_version_did_not_sum_up_is_recorded_once(
 ) -> None:
     known = fetched_once(ledger, batches[0])
     assert known.usage_unread is None
-    ledger.record_usage(known, replace(VERIFIED, sha256="b" * 64, spent=(spent(7),), usage_unread=0))
-    assert ledger.spent(job) == {}, "they are other bytes by now"
-    ledger.record_usage(known, replace(VERIFIED, spent=(spent(1),), usage_unread=2))
-    ledger.record_usage(known, replace(VERIFIED, spent=(spent(5),), usage_unread=5))
-    assert (ledger.spent(job), now_of(ledger, known).usage_unread) == ({known.id: [spent(1)]}, 2)
+    ledger.record_usage(known, replace(VERIFIED, sha256="b" * 64, usage_totals=(usage_totals(7),), usage_unread=0))
+    assert ledger.usage_totals(job) == {}, "they are other bytes by now"
+    ledger.record_usage(known, replace(VERIFIED, usage_totals=(usage_totals(1),), usage_unread=2))
+    ledger.record_usage(known, replace(VERIFIED, usage_totals=(usage_totals(5),), usage_unread=5))
+    assert (ledger.usage_totals(job), now_of(ledger, known).usage_unread) == ({known.id: [usage_totals(1)]}, 2)
 
 
 def test_a_merge_of_an_older_version_has_no_cost(ledger: Ledger, job: Job) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchctl.domain.caching import Left
-from batchctl.domain.groups import Tally
+from batchctl.domain.groups import RequestGroup
 from batchctl.domain.prices import MILLION, Prices
 from batchctl.money.advice import Advice, Code, Group, Look, advised, looked, suggested
 
@@ -24,7 +24,7 @@ AS_READ = replace(DOLLAR, write_1h=MILLION)
 MODEL, LATE, NEWEST = "claude-haiku-5-5", "claude-haiku-4-5", "claude-opus-5-5"
 
 
-def tally(**more: Any) -> Tally:
+def request_group(**more: Any) -> RequestGroup:
     given: dict[str, Any] = {
         "digest": "d",
         "model": MODEL,
@@ -36,7 +36,7 @@ def tally(**more: Any) -> Tally:
         "most_max_tokens": 100,
         "prefix_bytes": 2400,
     }
-    return Tally(**{**given, **more})
+    return RequestGroup(**{**given, **more})
 
 
 def group(prefix: int | tuple[int, int, int] = 600, look: Look | None = None, **more: Any) -> Group:
@@ -45,7 +45,7 @@ def group(prefix: int | tuple[int, int, int] = 600, look: Look | None = None, **
         name: more.pop(name) for name in ("prices", "answers", "answer_tokens", "tokens") if name in more
     }
     low, expected, high = prefix if isinstance(prefix, tuple) else (prefix, prefix, prefix)
-    given: dict[str, Any] = {"tally": tally(**more), "tokens": 1_000_000, "prices": DOLLAR, **of}
+    given: dict[str, Any] = {"request_group": request_group(**more), "tokens": 1_000_000, "prices": DOLLAR, **of}
     return Group(**given, prefix=(low, expected, high), look=look or Look(lines=40))
 
 

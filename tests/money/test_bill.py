@@ -9,7 +9,7 @@ import pytest
 from builders import HOUR, NOW, a_batch, a_cut, a_job, a_round
 
 from batchctl.domain.model import Batch, RequestCounts, State
-from batchctl.domain.prices import Forecast, Prices, Sheet, Spent, Step, Usage
+from batchctl.domain.prices import Forecast, ModelPrices, Prices, PriceTier, Usage, UsageTotals
 from batchctl.money.bill import Bill, bill, price_day, whole
 
 DAY = NOW.date()
@@ -21,53 +21,53 @@ def prices(given: str, factor: int = 1) -> Prices:
     return Prices(input=base, write_5m=base * 2, write_1h=base * 3, read=base / 10, output=base * 5)
 
 
-def sheet(model: str, day: date) -> Sheet | None:
+def model_prices(model: str, day: date) -> ModelPrices | None:
     steps = {
-        HAIKU: [Step(over=0, batch=prices("0.5"), real_time=prices("0.5", 2))],
+        HAIKU: [PriceTier(over=0, batch=prices("0.5"), real_time=prices("0.5", 2))],
         OPUS: [
-            Step(over=0, batch=prices("3"), real_time=prices("3", 2)),
-            Step(over=100_000, batch=prices("6"), real_time=prices("6", 2)),
+            PriceTier(over=0, batch=prices("3"), real_time=prices("3", 2)),
+            PriceTier(over=100_000, batch=prices("6"), real_time=prices("6", 2)),
         ],
     }.get(model)
-    return None if steps is None else Sheet(model=model, day=day, source="a list 1.0", steps=tuple(steps))
+    return None if steps is None else ModelPrices(model=model, day=day, source="a list 1.0", steps=tuple(steps))
 
 
-def spent(model: str = HAIKU, requests: int = 1, over: int = 0, geo: str = "", **used: int) -> Spent:
+def usage_totals(model: str = HAIKU, requests: int = 1, over: int = 0, geo: str = "", **used: int) -> UsageTotals:
     usage = Usage(**{"input_tokens": 1_000_000, **used})
-    return Spent(model=model, prompt_over=over, inference_geo=geo, requests=requests, usage=usage)
+    return UsageTotals(model=model, prompt_over=over, inference_geo=geo, requests=requests, usage=usage)
 
 
 def fetched(number: int = 1, unread: int | None = 0, **more: Any) -> Batch:
     return a_batch(State.FETCHED, id=number, cut=a_cut(10, 10 * (number - 1)), usage_unread=unread, **more)
 
 
-def billed(*batches: Batch, used: dict[int, list[Spent]] | None = None, **of_job: Any) -> Bill:
+def billed(*batches: Batch, used: dict[int, list[UsageTotals]] | None = None, **of_job: Any) -> Bill:
     rounds = [a_round(n) for n in range(1, max(b.round for b in batches) + 1)]
     return bill(
         a_job(rounds=of_job.pop("rounds", rounds), **of_job),
         batches,
         used or {},
-        lambda one, day: sheet(one.model, day),
+        lambda one, day: model_prices(one.model, day),
     )
 
 
 @pytest.mark.parametrize(
     ("one", "batch", "real_time"),
     [
-        (spent(), "0.5", "1"),
-        (spent(OPUS), "3", "6"),
-        (spent(OPUS, over=100_000), "6", "12"),
-        (spent(HAIKU, over=100_000), "0.5", "1"),
-        (spent(geo="us"), "0.55", "1.1"),
-        (spent(web_searches=3), "0.53", "1.03"),
-        (spent(input_tokens=0, write_5m_tokens=1), "0.000001", "0.000002"),
-        (spent(input_tokens=0, write_1h_tokens=1), "0.0000015", "0.000003"),
-        (spent(input_tokens=0, read_tokens=1), "0.00000005", "0.0000001"),
-        (spent(input_tokens=0, output_tokens=1), "0.0000025", "0.000005"),
-        (spent(input_tokens=0), "0", "0"),
+        (usage_totals(), "0.5", "1"),
+        (usage_totals(OPUS), "3", "6"),
+        (usage_totals(OPUS, over=100_000), "6", "12"),
+        (usage_totals(HAIKU, over=100_000), "0.5", "1"),
+        (usage_totals(geo="us"), "0.55", "1.1"),
+        (usage_totals(web_searches=3), "0.53", "1.03"),
+        (usage_totals(input_tokens=0, write_5m_tokens=1), "0.000001", "0.000002"),
+        (usage_totals(input_tokens=0, write_1h_tokens=1), "0.0000015", "0.000003"),
+        (usage_totals(input_tokens=0, read_tokens=1), "0.00000005", "0.0000001"),
+        (usage_totals(input_tokens=0, output_tokens=1), "0.0000025", "0.000005"),
+        (usage_totals(input_tokens=0), "0", "0"),
     ],
 )
-def test_what_was_used_costs_what_it_says(one: Spent, batch: str, real_time: str) -> None:
+def test_what_was_used_costs_what_it_says(one: UsageTotals, batch: str, real_time: str) -> None:
     found = billed(fetched(), used={1: [one]})
     assert found.total is not None
     assert (found.total.batch, found.total.real_time) == (Decimal(batch), Decimal(real_time))
@@ -78,7 +78,11 @@ def test_what_was_used_costs_what_it_says(one: Spent, batch: str, real_time: str
 def test_sums_are_by_model_round_and_batch() -> None:
     batches = (fetched(1), fetched(2), fetched(3, round=2))
     forecast = Forecast(low=Decimal(1), expected=Decimal(2), high=Decimal(3), how="by heart")
-    used = {1: [spent(), spent(OPUS, 2)], 2: [spent(requests=5)], 3: [spent(OPUS, over=100_000)]}
+    used = {
+        1: [usage_totals(), usage_totals(OPUS, 2)],
+        2: [usage_totals(requests=5)],
+        3: [usage_totals(OPUS, over=100_000)],
+    }
     found = billed(*batches, used=used, rounds=[a_round(1, forecast=forecast), a_round(2)])
     assert {model: (part.cost.requests, part.cost.batch) for model, part in found.models.items()} == {
         OPUS: (3, Decimal(9)),
@@ -100,25 +104,25 @@ def test_sums_are_by_model_round_and_batch() -> None:
 @pytest.mark.parametrize(
     ("batch", "one", "amount"),
     [
-        (fetched(counts=RequestCounts(succeeded=10)), spent(), "0.5"),
+        (fetched(counts=RequestCounts(succeeded=10)), usage_totals(), "0.5"),
         (a_batch(State.REFUSED, id=1, cut=a_cut(10)), None, "0"),
-        (fetched(counts=RequestCounts(succeeded=10), unread=1), spent(), None),
+        (fetched(counts=RequestCounts(succeeded=10), unread=1), usage_totals(), None),
         (fetched(counts=RequestCounts(succeeded=10), unread=None), None, None),
-        (fetched(counts=RequestCounts(succeeded=10)), spent(NOBODY), None),
+        (fetched(counts=RequestCounts(succeeded=10)), usage_totals(NOBODY), None),
         # Three results of a type that is newer than batchctl: whether they are paid, nobody knows.
-        (fetched(counts=RequestCounts(succeeded=6, errored=1)), spent(), None),
+        (fetched(counts=RequestCounts(succeeded=6, errored=1)), usage_totals(), None),
         (a_batch(State.IN_PROGRESS, id=1, cut=a_cut(10)), None, None),
     ],
 )
 def test_what_a_batch_costs_in_all_is_known_where_all_of_its_results_say_it(
-    batch: Batch, one: Spent | None, amount: str | None
+    batch: Batch, one: UsageTotals | None, amount: str | None
 ) -> None:
     (found,) = billed(batch, used={1: [one]} if one else {}).batches
     assert found.billed == (None if amount is None else Decimal(amount))
 
 
 def test_a_model_without_a_price_makes_the_whole_unknown_and_the_rest_is_beside_it() -> None:
-    found = billed(fetched(), used={1: [spent(), spent(NOBODY, 7)]})
+    found = billed(fetched(), used={1: [usage_totals(), usage_totals(NOBODY, 7)]})
     assert found.total is not None
     assert found.total.unknown == ("no price is known of claude-nobody (7 requests)",)
     assert found.total.batch == Decimal("0.5")
@@ -153,13 +157,13 @@ def test_a_model_without_a_price_makes_the_whole_unknown_and_the_rest_is_beside_
 def test_what_is_not_in_a_total_is_said(
     batches: tuple[Batch, ...], unknown: tuple[str, ...], beyond: tuple[str, ...]
 ) -> None:
-    total = billed(*batches, used={1: [spent()]}).total
+    total = billed(*batches, used={1: [usage_totals()]}).total
     assert total is not None
     assert (total.unknown, total.beyond) == (unknown, beyond)
 
 
 def test_a_batch_that_holds_requests_a_second_time_is_not_in_it() -> None:
-    total = billed(fetched(), used={1: [spent()]}, surplus=("msgbatch_late",)).total
+    total = billed(fetched(), used={1: [usage_totals()]}, surplus=("msgbatch_late",)).total
     assert total is not None
     assert total.beyond == ("1 batch at the API with requests sent a second time",)
 
@@ -188,10 +192,10 @@ def test_prices_are_of_the_day_on_which_a_batch_was_created(change: dict[str, An
 
 def test_batches_of_different_days_have_the_prices_of_each() -> None:
     early = datetime(2026, 1, 1, tzinfo=UTC)
-    found = billed(fetched(), fetched(2, created_at=early), used={1: [spent()], 2: [spent()]})
+    found = billed(fetched(), fetched(2, created_at=early), used={1: [usage_totals()], 2: [usage_totals()]})
     assert found.total is not None
     assert found.total.days == (early.date(), DAY)
-    assert [one.day for one in found.models[HAIKU].sheets] == [DAY, early.date()]
+    assert [one.day for one in found.models[HAIKU].model_prices_list] == [DAY, early.date()]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +208,7 @@ def test_batches_of_different_days_have_the_prices_of_each() -> None:
     ],
 )
 def test_a_hit_rate_is_of_the_tokens_that_were_to_be_cached(used: dict[str, int], rate: Decimal | None) -> None:
-    cache = billed(fetched(), used={1: [replace(spent(), usage=Usage(**used))]}).cost.cache
+    cache = billed(fetched(), used={1: [replace(usage_totals(), usage=Usage(**used))]}).cost.cache
     assert (cache.hit_rate if cache else None) == rate
 
 
@@ -212,16 +216,16 @@ def test_a_hit_rate_is_of_the_tokens_that_were_to_be_cached(used: dict[str, int]
     ("used", "saved"),
     [
         # A million tokens cost half a dollar; to write them costs twice (5m) and three times as much (1h), to read a tenth.
-        ([spent(write_5m_tokens=1_000_000)], "-0.5"),
-        ([spent(write_1h_tokens=1_000_000)], "-1"),
-        ([spent(read_tokens=1_000_000)], "0.45"),
-        ([spent(write_1h_tokens=1_000_000, read_tokens=3_000_000)], "0.35"),
-        ([spent(read_tokens=1_000_000, geo="us", output_tokens=7, web_searches=2)], "0.495"),
-        ([spent(OPUS, over=100_000, read_tokens=1_000_000)], "5.4"),
-        ([spent(read_tokens=1_000_000), spent(OPUS, write_5m_tokens=1_000_000)], "-2.55"),
+        ([usage_totals(write_5m_tokens=1_000_000)], "-0.5"),
+        ([usage_totals(write_1h_tokens=1_000_000)], "-1"),
+        ([usage_totals(read_tokens=1_000_000)], "0.45"),
+        ([usage_totals(write_1h_tokens=1_000_000, read_tokens=3_000_000)], "0.35"),
+        ([usage_totals(read_tokens=1_000_000, geo="us", output_tokens=7, web_searches=2)], "0.495"),
+        ([usage_totals(OPUS, over=100_000, read_tokens=1_000_000)], "5.4"),
+        ([usage_totals(read_tokens=1_000_000), usage_totals(OPUS, write_5m_tokens=1_000_000)], "-2.55"),
     ],
 )
-def test_what_a_cache_saved_is_told_against_none_at_all(used: list[Spent], saved: str) -> None:
+def test_what_a_cache_saved_is_told_against_none_at_all(used: list[UsageTotals], saved: str) -> None:
     found = billed(fetched(), used={1: used})
     assert found.cost.cache is not None
     assert found.cost.cache.saved == Decimal(saved)
@@ -230,13 +234,13 @@ def test_what_a_cache_saved_is_told_against_none_at_all(used: list[Spent], saved
 
 
 def test_without_a_price_nobody_knows_what_a_cache_saved() -> None:
-    cache = billed(fetched(), used={1: [spent(), spent(NOBODY, read_tokens=5)]}).cost.cache
+    cache = billed(fetched(), used={1: [usage_totals(), usage_totals(NOBODY, read_tokens=5)]}).cost.cache
     assert cache is not None
     assert (cache.tokens, cache.read_tokens, cache.saved) == (5, 5, None)
 
 
 def test_of_many_models_without_a_price_some_are_named() -> None:
-    found = billed(fetched(), used={1: [spent(f"claude-{n}", 2) for n in range(9)]})
+    found = billed(fetched(), used={1: [usage_totals(f"claude-{n}", 2) for n in range(9)]})
     assert found.total is not None
     assert len(found.total.unknown) == 6
     assert found.total.unknown[-1] == "nor of 4 more models (8 requests)"

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from batchctl.domain.prices import Forecast
-from batchctl.money.budget import Standing, most_of_part, most_of_round, standing
+from batchctl.money.budget import BudgetVerdict, budget_verdict, most_of_part, most_of_round
 
 FORECAST = Forecast(low=Decimal(1), expected=Decimal(2), high=Decimal(4), how="assumed")
 NO_BOUND = replace(FORECAST, is_bound=False)
@@ -15,20 +15,22 @@ NO_BOUND = replace(FORECAST, is_bound=False)
 @pytest.mark.parametrize(
     ("limit", "amounts", "expected"),
     [
-        ("5", [], Standing.WITHIN),
-        ("5", ["5"], Standing.WITHIN),
-        ("5", ["5.000000001"], Standing.OVER),
-        ("5", ["2", "3"], Standing.WITHIN),
-        ("5", ["2", "3.01"], Standing.OVER),
-        ("0", ["0"], Standing.WITHIN),
-        ("0", ["0.0000001"], Standing.OVER),
-        ("5", [None], Standing.UNKNOWN),
-        ("5", ["2", None], Standing.UNKNOWN),
-        ("5", [None, "6"], Standing.OVER),
+        ("5", [], BudgetVerdict.WITHIN),
+        ("5", ["5"], BudgetVerdict.WITHIN),
+        ("5", ["5.000000001"], BudgetVerdict.OVER),
+        ("5", ["2", "3"], BudgetVerdict.WITHIN),
+        ("5", ["2", "3.01"], BudgetVerdict.OVER),
+        ("0", ["0"], BudgetVerdict.WITHIN),
+        ("0", ["0.0000001"], BudgetVerdict.OVER),
+        ("5", [None], BudgetVerdict.UNKNOWN),
+        ("5", ["2", None], BudgetVerdict.UNKNOWN),
+        ("5", [None, "6"], BudgetVerdict.OVER),
     ],
 )
-def test_a_limit_is_held_against_all_of_it_together(limit: str, amounts: list[str | None], expected: Standing) -> None:
-    assert standing(Decimal(limit), *_amounts(amounts)) is expected
+def test_a_limit_is_held_against_all_of_it_together(
+    limit: str, amounts: list[str | None], expected: BudgetVerdict
+) -> None:
+    assert budget_verdict(Decimal(limit), *_amounts(amounts)) is expected
 
 
 def _amounts(written: list[str | None]) -> list[Decimal | None]:

@@ -12,14 +12,14 @@ from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, Tier, Tiered
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.prices import Lane, Prices, Sheet, Spent, Usage, cost_of, step_of
+from batchctl.domain.prices import Lane, ModelPrices, Prices, Usage, UsageTotals, cost_of, tier_of
 from batchctl.money import listed
-from batchctl.money.catalog import Book
+from batchctl.money.catalog import PriceCatalog
 from batchctl.money.listed import NO_BATCH_PRICE, NOT_HALF, PriceList
 
 DAY = dt.date(2026, 11, 21)
 BEFORE_BATCH_PRICES = dt.date(2026, 10, 13)
-BOOK = Book()
+BOOK = PriceCatalog()
 
 
 def of_the_page(*numbers: str) -> dict[str, Decimal]:
@@ -61,16 +61,16 @@ RETIRED = [
 OUTPUT, SEARCHES, WRITTEN_5M, WRITTEN_1H, READ = 7_919, 13, 1_009, 2_003, 4_001
 
 
-def the_sheet(model: str, day: dt.date = DAY, book: Book = BOOK) -> Sheet:
-    sheet = book.sheet(model, day)
-    assert sheet is not None, model
-    return sheet
+def the_prices(model: str, day: dt.date = DAY, price_catalog: PriceCatalog = BOOK) -> ModelPrices:
+    model_prices = price_catalog.model_prices(model, day)
+    assert model_prices is not None, model
+    return model_prices
 
 
-def spent(model: str, usage: Usage, inference_geo: str = "") -> Spent:
+def usage_totals(model: str, usage: Usage, inference_geo: str = "") -> UsageTotals:
     """Of one request."""
-    over = step_of(usage.prompt_tokens)
-    return Spent(model=model, prompt_over=over, inference_geo=inference_geo, requests=1, usage=usage)
+    over = tier_of(usage.prompt_tokens)
+    return UsageTotals(model=model, prompt_over=over, inference_geo=inference_geo, requests=1, usage=usage)
 
 
 def a_usage(prompt: int, **more: int) -> Usage:
@@ -102,7 +102,7 @@ def test_a_cost_is_the_sum_that_a_hand_would_write(
         tokens /= 2
     if inference_geo:
         tokens = tokens * 11 / 10
-    assert cost_of(spent(model, usage, inference_geo), the_sheet(model), lane) == tokens + 13 * Decimal("0.01")
+    assert cost_of(usage_totals(model, usage, inference_geo), the_prices(model), lane) == tokens + 13 * Decimal("0.01")
 
 
 @pytest.mark.parametrize("lane", Lane)
@@ -120,13 +120,13 @@ def test_a_cost_is_the_sum_that_a_hand_would_write(
 def test_each_class_of_token_has_its_own_price(
     model: str, prompt: int, page: dict[str, Decimal], name: str, of_page: str, lane: Lane
 ) -> None:
-    one = Spent(model=model, prompt_over=step_of(prompt), requests=1, usage=Usage(**{name: 1_000_000}))
+    one = UsageTotals(model=model, prompt_over=tier_of(prompt), requests=1, usage=Usage(**{name: 1_000_000}))
     expected = page[of_page] / 2 if lane is Lane.BATCH else page[of_page]
-    assert cost_of(one, the_sheet(model), lane) == expected
+    assert cost_of(one, the_prices(model), lane) == expected
 
 
 def test_the_long_prompt_step_reprices_the_whole_request_and_begins_above_100_000() -> None:
-    sheet = the_sheet("claude-haiku-5-5")
+    model_prices = the_prices("claude-haiku-5-5")
     at, above = a_usage(100_000, read_tokens=90_000), a_usage(100_001, read_tokens=90_000)
     for usage, input_, write_5m, write_1h, read, output in (
         (at, "0.05", "0.0625", "0.10", "0.005", "0.25"),
@@ -139,25 +139,27 @@ def test_the_long_prompt_step_reprices_the_whole_request_and_begins_above_100_00
             + 90_000 * Decimal(read)
             + 7_919 * Decimal(output)
         ) / 1_000_000
-        assert cost_of(spent(sheet.model, usage), sheet, Lane.BATCH) == by_hand + Decimal("0.13")
+        assert cost_of(usage_totals(model_prices.model, usage), model_prices, Lane.BATCH) == by_hand + Decimal("0.13")
 
 
 def test_a_checked_value() -> None:
     usage = Usage(input_tokens=150_000, output_tokens=100, web_searches=2)
-    assert cost_of(spent("claude-haiku-5-5", usage), the_sheet("claude-haiku-5-5"), Lane.BATCH) == Decimal("0.057625")
+    assert cost_of(usage_totals("claude-haiku-5-5", usage), the_prices("claude-haiku-5-5"), Lane.BATCH) == Decimal(
+        "0.057625"
+    )
 
 
 def test_searches_cost_the_same_everywhere() -> None:
-    one = Spent(model="claude-opus-5-5", inference_geo="us", requests=3, usage=Usage(web_searches=7))
-    assert {cost_of(one, the_sheet("claude-opus-5-5"), lane) for lane in Lane} == {Decimal("0.07")}
+    one = UsageTotals(model="claude-opus-5-5", inference_geo="us", requests=3, usage=Usage(web_searches=7))
+    assert {cost_of(one, the_prices("claude-opus-5-5"), lane) for lane in Lane} == {Decimal("0.07")}
 
 
 def test_a_place_that_is_not_known_to_cost_more_does_not() -> None:
     usage = a_usage(50_000)
     for inference_geo in ("", "global", "not_available", "eu"):
-        one = spent("claude-opus-5-5", usage, inference_geo)
-        assert cost_of(one, the_sheet(one.model), Lane.BATCH) == cost_of(
-            spent("claude-opus-5-5", usage), the_sheet(one.model), Lane.BATCH
+        one = usage_totals("claude-opus-5-5", usage, inference_geo)
+        assert cost_of(one, the_prices(one.model), Lane.BATCH) == cost_of(
+            usage_totals("claude-opus-5-5", usage), the_prices(one.model), Lane.BATCH
         )
 
 
@@ -192,7 +194,7 @@ def test_the_lists_own_calculator_agrees(model: str, lane: Lane, usage: Usage) -
         genai_request_timestamp=dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC),
         price_context={"processing": "batch"} if lane is Lane.BATCH else None,
     )
-    assert cost_of(spent(model, usage), the_sheet(model), lane) == theirs.total_price
+    assert cost_of(usage_totals(model, usage), the_prices(model), lane) == theirs.total_price
 
 
 # ---------------------------------------------------------------- half, and what is said of it
@@ -201,23 +203,23 @@ def test_the_lists_own_calculator_agrees(model: str, lane: Lane, usage: Usage) -
 @pytest.mark.parametrize("model", BOOK.models)
 @pytest.mark.parametrize("day", [dt.date(2024, 1, 1), BEFORE_BATCH_PRICES, dt.date(2026, 10, 14), DAY])
 def test_a_batch_is_half_of_real_time_whatever_the_model_and_the_day(model: str, day: dt.date) -> None:
-    sheet = BOOK.sheet(model, day)
-    for step in sheet.steps if sheet is not None else ():
+    model_prices = BOOK.model_prices(model, day)
+    for step in model_prices.steps if model_prices is not None else ():
         assert step.batch == step.real_time.at(Decimal("0.5"))
         assert step.batch.web_search == step.real_time.web_search == 10
 
 
 @pytest.mark.parametrize(("model", "_prompt", "_page"), [row for row in PAGE if not row[0].endswith("5-2")])
 def test_before_batch_prices_are_listed_it_is_halved_and_said(model: str, _prompt: int, _page: Any) -> None:
-    assert the_sheet(model).note == ""
-    before = the_sheet(model, BEFORE_BATCH_PRICES)
-    assert before.steps == the_sheet(model).steps
+    assert the_prices(model).note == ""
+    before = the_prices(model, BEFORE_BATCH_PRICES)
+    assert before.steps == the_prices(model).steps
     assert before.note == NO_BATCH_PRICE
 
 
 @pytest.mark.parametrize(("model", "_prompt", "_page"), RETIRED)
 def test_a_retired_model_is_halved_and_said(model: str, _prompt: int, _page: Any) -> None:
-    assert the_sheet(model).note == NO_BATCH_PRICE
+    assert the_prices(model).note == NO_BATCH_PRICE
     assert model not in BOOK.served
 
 
@@ -241,7 +243,7 @@ def test_a_retired_model_is_halved_and_said(model: str, _prompt: int, _page: Any
     ],
 )
 def test_a_model_is_known_by_its_id_its_date_and_its_aliases(model: str) -> None:
-    assert the_sheet(model).model == model
+    assert the_prices(model).model == model
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_a_model_is_known_by_its_id_its_date_and_its_aliases(model: str) -> None
     ],
 )
 def test_a_name_that_may_be_another_model_has_no_price(model: str) -> None:
-    assert BOOK.sheet(model, DAY) is None
+    assert BOOK.model_prices(model, DAY) is None
 
 
 # ---------------------------------------------------------------- shapes
@@ -302,11 +304,11 @@ def tiered(base: str, *tiers: tuple[int, str]) -> TieredPrices:
 
 
 def test_what_is_listed_whole_needs_no_note() -> None:
-    sheet = a_list(some_prices(), some_prices("0.5")).sheet("claude-x-1", DAY)
-    assert sheet is not None
-    assert sheet.note == ""
-    assert sheet.source == "a list"
-    assert sheet.steps[0].real_time == Prices(
+    model_prices = a_list(some_prices(), some_prices("0.5")).model_prices("claude-x-1", DAY)
+    assert model_prices is not None
+    assert model_prices.note == ""
+    assert model_prices.source == "a list"
+    assert model_prices.steps[0].real_time == Prices(
         input=Decimal(4), write_5m=Decimal(5), write_1h=Decimal(8), read=Decimal("0.2"), output=Decimal(20)
     )
 
@@ -325,11 +327,11 @@ def test_what_is_listed_whole_needs_no_note() -> None:
     ],
 )
 def test_a_batch_price_that_is_not_half_is_not_believed(batch: ModelPrice | None, note: str) -> None:
-    sheet = a_list(some_prices(), batch).sheet("claude-x-1", DAY)
-    assert sheet is not None
-    assert sheet.note == note
-    assert all(step.batch == step.real_time.at(Decimal("0.5")) for step in sheet.steps)
-    assert sheet.steps[0].batch.web_search == 10
+    model_prices = a_list(some_prices(), batch).model_prices("claude-x-1", DAY)
+    assert model_prices is not None
+    assert model_prices.note == note
+    assert all(step.batch == step.real_time.at(Decimal("0.5")) for step in model_prices.steps)
+    assert model_prices.steps[0].batch.web_search == 10
 
 
 @pytest.mark.parametrize(
@@ -346,10 +348,10 @@ def test_a_batch_price_that_is_not_half_is_not_believed(batch: ModelPrice | None
 def test_what_a_rule_can_stand_in_for_is_inferred_and_said(
     name: str, said: str, of: str, amount: str, nothing: Decimal | None
 ) -> None:
-    sheet = a_list(some_prices(**{name: nothing})).sheet("claude-x-1", DAY)
-    assert sheet is not None
-    assert said in sheet.note
-    assert getattr(sheet.steps[0].real_time, of) == Decimal(amount)
+    model_prices = a_list(some_prices(**{name: nothing})).model_prices("claude-x-1", DAY)
+    assert model_prices is not None
+    assert said in model_prices.note
+    assert getattr(model_prices.steps[0].real_time, of) == Decimal(amount)
 
 
 @pytest.mark.parametrize(
@@ -357,20 +359,20 @@ def test_what_a_rule_can_stand_in_for_is_inferred_and_said(
 )
 @pytest.mark.parametrize("name", ["input_mtok", "output_mtok", "cache_read_mtok"])
 def test_what_no_rule_can_stand_in_for_is_unknown(name: str, nothing: Decimal | None) -> None:
-    assert a_list(some_prices(**{name: nothing})).sheet("claude-x-1", DAY) is None
+    assert a_list(some_prices(**{name: nothing})).model_prices("claude-x-1", DAY) is None
 
 
 def test_steps_are_those_that_usage_is_summed_by_or_none() -> None:
     steps = a_list(some_prices(input_mtok=tiered("4", (200_000, "8")), output_mtok=tiered("20", (100_000, "30"))))
-    sheet = steps.sheet("claude-x-1", DAY)
-    assert sheet is not None
-    assert [step.over for step in sheet.steps] == [0, 100_000, 200_000]
-    assert [(step.real_time.input, step.real_time.output) for step in sheet.steps] == [
+    model_prices = steps.model_prices("claude-x-1", DAY)
+    assert model_prices is not None
+    assert [step.over for step in model_prices.steps] == [0, 100_000, 200_000]
+    assert [(step.real_time.input, step.real_time.output) for step in model_prices.steps] == [
         (Decimal(4), Decimal(20)),
         (Decimal(4), Decimal(30)),
         (Decimal(8), Decimal(30)),
     ]
-    assert a_list(some_prices(input_mtok=tiered("4", (128_000, "8")))).sheet("claude-x-1", DAY) is None
+    assert a_list(some_prices(input_mtok=tiered("4", (128_000, "8")))).model_prices("claude-x-1", DAY) is None
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -401,18 +403,18 @@ def raising(error: Exception) -> Callable[..., Any]:
     ],
 )
 def test_a_shape_of_another_version_has_no_price(model: PriceList) -> None:
-    assert model.sheet("claude-x-1", DAY) is None
+    assert model.model_prices("claude-x-1", DAY) is None
     assert model.ids in {("claude-x-1",), ("3",), ()}
     assert model.served == ()
 
 
 def test_a_package_without_our_provider_has_no_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listed, "PROVIDER", "nobody")
-    assert Book().sheet("claude-opus-5-5", DAY) is None
-    assert Book().models == ()
+    assert PriceCatalog().model_prices("claude-opus-5-5", DAY) is None
+    assert PriceCatalog().models == ()
 
 
 def test_every_sheet_names_its_source_and_day() -> None:
-    sheet = the_sheet("claude-opus-5-5")
-    assert sheet.source == f"genai-prices {genai_prices.__version__}"
-    assert sheet.day == DAY
+    model_prices = the_prices("claude-opus-5-5")
+    assert model_prices.source == f"genai-prices {genai_prices.__version__}"
+    assert model_prices.day == DAY

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.errors import ServiceProblem
-from batchctl.money.catalog import Book
+from batchctl.money.catalog import PriceCatalog
 from batchctl.money.listed import KNOWN, checked, newest
 
 NOW = dt.datetime(2026, 11, 21, 8, tzinfo=dt.UTC)
@@ -53,11 +53,11 @@ def test_whatever_a_list_holds_it_is_refused_or_can_be_used(
         return
     path = tmp_path_factory.mktemp("list") / "prices.json"
     path.write_bytes(kept)
-    book = Book(None, [path])
-    assert book.source == "genai-prices list of 2026-11-21"
-    for name in book.models:
-        sheet = book.sheet(name, NOW.date())
-        assert sheet is None or sheet.steps[0].real_time.input > 0
+    price_catalog = PriceCatalog(None, [path])
+    assert price_catalog.source == "genai-prices list of 2026-11-21"
+    for name in price_catalog.models:
+        model_prices = price_catalog.model_prices(name, NOW.date())
+        assert model_prices is None or model_prices.steps[0].real_time.input > 0
 
 
 @given(kept=st.binary(max_size=40) | ANYTHING.map(lambda shape: json.dumps(shape).encode()))

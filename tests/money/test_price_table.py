@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from batchctl.domain.prices import Prices, Sheet, Step
+from batchctl.domain.prices import ModelPrices, Prices, PriceTier
 from batchctl.money.price_table import is_form_of, newest_first, version
 
 
@@ -58,17 +58,17 @@ def test_a_version_is_what_the_id_says_without_its_date(model: str, numbers: tup
 
 
 def test_newest_first_and_of_one_version_the_dearest() -> None:
-    def sheet(model: str, input_: int) -> Sheet:
+    def model_prices(model: str, input_: int) -> ModelPrices:
         price = Decimal(input_)
         prices = Prices(input=price, write_5m=price, write_1h=price, read=price, output=price)
-        steps = (Step(over=0, real_time=prices, batch=prices),)
-        return Sheet(model=model, day=dt.date(2026, 11, 21), source="a list", steps=steps)
+        steps = (PriceTier(over=0, real_time=prices, batch=prices),)
+        return ModelPrices(model=model, day=dt.date(2026, 11, 21), source="a list", steps=steps)
 
     given = (
-        sheet("a-opus-5", 5),
-        sheet("a-haiku-5-5", 1),
-        sheet("house", 9),
-        sheet("a-3-opus", 15),
-        sheet("a-opus-5-5", 4),
+        model_prices("a-opus-5", 5),
+        model_prices("a-haiku-5-5", 1),
+        model_prices("house", 9),
+        model_prices("a-3-opus", 15),
+        model_prices("a-opus-5-5", 4),
     )
     assert [one.model for one in newest_first(given)] == ["a-opus-5-5", "a-haiku-5-5", "a-opus-5", "a-3-opus", "house"]

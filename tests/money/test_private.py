@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.prices import Prices, Sheet
-from batchctl.money.catalog import Book
+from batchctl.domain.prices import ModelPrices, Prices
+from batchctl.money.catalog import PriceCatalog
 
 DAY = dt.date(2026, 11, 21)
 OF_MODEL = "its keys: input, output, write_5m, write_1h, read, web_search, batch, steps"
-OF_STEP = "its keys: over, input, output, write_5m, write_1h, read"
+OF_TIER = "its keys: over, input, output, write_5m, write_1h, read"
 SHORT = '[models."claude-opus-5-5"]\ninput = 3.60\noutput = 18\n'
 
 
@@ -21,9 +21,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "prices.toml"
 
 
-def read(path: Path, text: str, model: str = "claude-opus-5-5") -> Sheet | None:
+def read(path: Path, text: str, model: str = "claude-opus-5-5") -> ModelPrices | None:
     path.write_text(text, "utf-8")
-    return Book(path).sheet(model, DAY)
+    return PriceCatalog(path).model_prices(model, DAY)
 
 
 def numbers(prices: Prices) -> dict[str, str]:
@@ -31,10 +31,15 @@ def numbers(prices: Prices) -> dict[str, str]:
 
 
 def test_what_is_left_out_is_a_usual_multiple_of_input(path: Path) -> None:
-    sheet = read(path, SHORT)
-    assert sheet is not None
-    assert (sheet.model, sheet.day, sheet.source, sheet.note) == ("claude-opus-5-5", DAY, "prices.toml", "")
-    (step,) = sheet.steps
+    model_prices = read(path, SHORT)
+    assert model_prices is not None
+    assert (model_prices.model, model_prices.day, model_prices.source, model_prices.note) == (
+        "claude-opus-5-5",
+        DAY,
+        "prices.toml",
+        "",
+    )
+    (step,) = model_prices.steps
     assert step.real_time == Prices(
         input=Decimal("3.6"),
         write_5m=Decimal("4.5"),
@@ -47,7 +52,7 @@ def test_what_is_left_out_is_a_usual_multiple_of_input(path: Path) -> None:
 
 
 def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
-    sheet = read(
+    model_prices = read(
         path,
         """
         [models."house-model.v2"]
@@ -70,9 +75,9 @@ def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
         """,
         "house-model.v2",
     )
-    assert sheet is not None
-    assert [step.over for step in sheet.steps] == [0, 100_000, 200_000]
-    assert numbers(sheet.steps[0].real_time) == {
+    assert model_prices is not None
+    assert [step.over for step in model_prices.steps] == [0, 100_000, 200_000]
+    assert numbers(model_prices.steps[0].real_time) == {
         "input": "0.1",
         "output": "1000.30",
         "write_5m": "0.001",
@@ -80,7 +85,7 @@ def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
         "read": "0",
         "web_search": "7.25",
     }
-    assert numbers(sheet.steps[1].real_time) == {
+    assert numbers(model_prices.steps[1].real_time) == {
         "input": "0.3",
         "output": "2",
         "write_5m": "0.375",
@@ -88,16 +93,16 @@ def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
         "read": "0.01",
         "web_search": "7.25",
     }
-    assert sheet.steps[2].batch.input == Decimal("0.245")
-    assert sheet.steps[2].batch.web_search == Decimal("7.25")
+    assert model_prices.steps[2].batch.input == Decimal("0.245")
+    assert model_prices.steps[2].batch.web_search == Decimal("7.25")
 
 
 def test_a_private_price_goes_before_the_list_and_leaves_other_models_alone(path: Path) -> None:
     path.write_text(SHORT)
-    book = Book(path)
-    assert book.models[0] == book.served[0] == "claude-opus-5-5"
-    assert len(set(book.models)) == len(book.models)
-    sonnet = book.sheet("claude-sonnet-5-5", DAY)
+    price_catalog = PriceCatalog(path)
+    assert price_catalog.models[0] == price_catalog.served[0] == "claude-opus-5-5"
+    assert len(set(price_catalog.models)) == len(price_catalog.models)
+    sonnet = price_catalog.model_prices("claude-sonnet-5-5", DAY)
     assert sonnet is not None
     assert sonnet.source.startswith("genai-prices")
 
@@ -112,17 +117,17 @@ def test_it_is_for_the_dated_forms_of_a_model_as_well_and_for_no_other(path: Pat
         ("claude-haiku-4-5-20260101", "prices.toml", "3"),
         ("claude-haiku-5-5", "genai-prices 0.2.3", "0.1"),
     ):
-        sheet = read(path, text, model)
-        assert sheet is not None
-        assert sheet.source == source
-        assert sheet.steps[0].real_time.input == Decimal(input_)
+        model_prices = read(path, text, model)
+        assert model_prices is not None
+        assert model_prices.source == source
+        assert model_prices.steps[0].real_time.input == Decimal(input_)
     assert read(path, text, "claude-haiku-4-5-turbo") is None
 
 
 def test_a_model_that_no_list_has_gets_a_price(path: Path) -> None:
     assert read(path, "", "claude-mythos-5") is None
-    sheet = read(path, SHORT.replace("claude-opus-5-5", "claude-mythos-5"), "claude-mythos-5")
-    assert sheet is not None
+    model_prices = read(path, SHORT.replace("claude-opus-5-5", "claude-mythos-5"), "claude-mythos-5")
+    assert model_prices is not None
 
 
 @pytest.mark.parametrize(
@@ -138,22 +143,22 @@ def test_a_model_that_no_list_has_gets_a_price(path: Path) -> None:
 def test_a_name_that_is_nearly_a_listed_one_is_said_with_the_price_of_that_one(
     path: Path, name: str, *, is_slip: bool
 ) -> None:
-    sheet = read(path, SHORT.replace("claude-opus-5-5", name), "claude-opus-5-5")
-    assert sheet is not None
-    assert sheet.source.startswith("genai-prices")
-    assert (name in sheet.note) is is_slip
+    model_prices = read(path, SHORT.replace("claude-opus-5-5", name), "claude-opus-5-5")
+    assert model_prices is not None
+    assert model_prices.source.startswith("genai-prices")
+    assert (name in model_prices.note) is is_slip
 
 
 @pytest.mark.parametrize("text", ["", "[models]\n", "# nothing yet\n", "\ufeff"])
 def test_an_empty_file_changes_nothing(path: Path, text: str) -> None:
-    sheet = read(path, text)
-    assert sheet is not None
-    assert sheet.source.startswith("genai-prices")
+    model_prices = read(path, text)
+    assert model_prices is not None
+    assert model_prices.source.startswith("genai-prices")
 
 
 ON_OPUS = '[models."claude-opus-5-5"]: '
-ON_STEP = '[[models."claude-opus-5-5".steps]] 1: '
-A_STEP = '[[models."claude-opus-5-5".steps]]\nover = 100000\ninput = 1\noutput = 1\n'
+ON_TIER = '[[models."claude-opus-5-5".steps]] 1: '
+A_TIER = '[[models."claude-opus-5-5".steps]]\nover = 100000\ninput = 1\noutput = 1\n'
 
 
 @pytest.mark.parametrize(
@@ -182,14 +187,14 @@ A_STEP = '[[models."claude-opus-5-5".steps]]\nover = 100000\ninput = 1\noutput =
         (SHORT + "batch = 50", ON_OPUS + "batch = 50 is not from 0 to 1", OF_MODEL),
         (SHORT + "batch = 0", ON_OPUS + "batch = 0 would be for nothing: it is the share of the real-time price", OF_MODEL),
         (SHORT + "steps = 3", ON_OPUS + "steps is no list of tables: like [[models.", OF_MODEL),
-        (SHORT + "steps = [3]", ON_STEP + "is no table", OF_STEP),
-        (SHORT + A_STEP + "batch = 1", ON_STEP + "no such key: 'batch'", OF_STEP),
-        (SHORT + A_STEP.replace("over = 100000", ""), ON_STEP + "over is missing", OF_STEP),
-        (SHORT + A_STEP.replace("100000", "128000"), ON_STEP + "over = 128000 is none of 100000, 200000", OF_STEP),
-        (SHORT + A_STEP.replace("100000", "100000.5"), ON_STEP + "over = 100000.5 is none of 100000, 200000", OF_STEP),
-        (SHORT + A_STEP.replace("100000", "0"), ON_STEP + "over = 0 is none of 100000, 200000", OF_STEP),
-        (SHORT + A_STEP * 2, '[[models."claude-opus-5-5".steps]] 2: over = 100000 stands there twice', OF_STEP),
-        (SHORT + A_STEP.replace("output = 1", ""), ON_STEP + "output is missing", OF_STEP),
+        (SHORT + "steps = [3]", ON_TIER + "is no table", OF_TIER),
+        (SHORT + A_TIER + "batch = 1", ON_TIER + "no such key: 'batch'", OF_TIER),
+        (SHORT + A_TIER.replace("over = 100000", ""), ON_TIER + "over is missing", OF_TIER),
+        (SHORT + A_TIER.replace("100000", "128000"), ON_TIER + "over = 128000 is none of 100000, 200000", OF_TIER),
+        (SHORT + A_TIER.replace("100000", "100000.5"), ON_TIER + "over = 100000.5 is none of 100000, 200000", OF_TIER),
+        (SHORT + A_TIER.replace("100000", "0"), ON_TIER + "over = 0 is none of 100000, 200000", OF_TIER),
+        (SHORT + A_TIER * 2, '[[models."claude-opus-5-5".steps]] 2: over = 100000 stands there twice', OF_TIER),
+        (SHORT + A_TIER.replace("output = 1", ""), ON_TIER + "output is missing", OF_TIER),
         (SHORT + "read 1", "no TOML: Expected '=' after a key in a key/value pair (at line 4, column 6)", "begin with"),
         (SHORT + SHORT, "no TOML: Cannot declare ('models', 'claude-opus-5-5') twice (at line 4", "begin with"),
         ("input = 1e99999999999999999999", "no TOML: ", "begin with"),
@@ -213,10 +218,10 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
         ("binary.toml", "no TOML"),
     ):
         with pytest.raises(UsageProblem, match=said):
-            Book(tmp_path / name).sheet("claude-opus-5-5", DAY)
+            PriceCatalog(tmp_path / name).model_prices("claude-opus-5-5", DAY)
 
 
 def test_nothing_is_read_before_a_price_is_asked_for(path: Path) -> None:
-    book = Book(path)
+    price_catalog = PriceCatalog(path)
     path.write_text(SHORT)
-    assert book.sheet("claude-opus-5-5", DAY) is not None
+    assert price_catalog.model_prices("claude-opus-5-5", DAY) is not None

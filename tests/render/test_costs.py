@@ -13,7 +13,7 @@ from builders import NOW, a_batch, a_cut, a_job, a_round
 from rich.console import Console, RenderableType
 
 from batchctl.domain.model import RequestCounts, State
-from batchctl.domain.prices import Cached, Forecast, Prices, Sheet, Spent, Step, Total, Usage, dollars
+from batchctl.domain.prices import Cached, Forecast, ModelPrices, Prices, PriceTier, Total, Usage, UsageTotals, dollars
 from batchctl.money.bill import Bill, bill
 from batchctl.render import costs, machine, reports
 
@@ -21,13 +21,13 @@ EVIL = "[red]\u202e[/] [/nothing]"
 HALVED = "no batch price is listed for it: half of its real-time price"
 
 
-def sheet(model: str, day: date) -> Sheet | None:
+def model_prices(model: str, day: date) -> ModelPrices | None:
     if model == EVIL:
         return None
     batch, real_time = (Prices(**dict.fromkeys(Prices.__slots__, Decimal(n))) for n in (1, 2))
     note = HALVED if model == "claude-retired" else ""
-    steps = (Step(over=0, batch=batch, real_time=real_time),)
-    return Sheet(model=model, day=day, source="a list 1.0", steps=steps, note=note)
+    steps = (PriceTier(over=0, batch=batch, real_time=real_time),)
+    return ModelPrices(model=model, day=day, source="a list 1.0", steps=steps, note=note)
 
 
 def a_bill(models: Sequence[str] = ("claude-haiku-4-5-20251001",), unread: int = 0, **used: int) -> Bill:
@@ -37,12 +37,12 @@ def a_bill(models: Sequence[str] = ("claude-haiku-4-5-20251001",), unread: int =
         a_batch(State.FETCHED, id=n, cut=a_cut(10, 10 * n), round=n, usage_unread=unread, counts=counts) for n in (1, 2)
     ]
     usage = Usage(**{"input_tokens": 123_456_789, "output_tokens": 98_765_432, **used})
-    spent = [Spent(model=model, requests=7, usage=usage) for model in models]
+    usage_totals = [UsageTotals(model=model, requests=7, usage=usage) for model in models]
     return bill(
         a_job(rounds=[a_round(1, forecast=forecast), a_round(2)]),
         batches,
-        {1: spent, 2: spent},
-        lambda one, day: sheet(one.model, day),
+        {1: usage_totals, 2: usage_totals},
+        lambda one, day: model_prices(one.model, day),
     )
 
 

@@ -157,12 +157,12 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "not sent   batch 2 of 12 (10,000 requests): cut in two",
     ),
     (
-        events.BatchInDoubt(*PLACE, "the connection broke"),
+        events.BatchUnconfirmed(*PLACE, "the connection broke"),
         "warn",
         "unconfirmed  batch 2 of 12 (10,000 requests): the connection broke; looking whether the API has it",
     ),
     (
-        events.DoubtSettled(*PLACE, "msgbatch_1", identified=False),
+        events.BatchReconciled(*PLACE, "msgbatch_1", identified=False),
         "plain",
         (
             "matched    batch 2 of 12 (10,000 requests): msgbatch_1 has its size; once it has ended, its results tell"
@@ -170,12 +170,12 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         ),
     ),
     (
-        events.DoubtSettled(*PLACE, "msgbatch_1", identified=True),
+        events.BatchReconciled(*PLACE, "msgbatch_1", identified=True),
         "good",
         "found      batch 2 of 12 (10,000 requests): msgbatch_1 holds its requests, as far as its custom_ids tell",
     ),
     (
-        events.DoubtSettled(*PLACE, "", identified=False),
+        events.BatchReconciled(*PLACE, "", identified=False),
         "plain",
         "settled    batch 2 of 12 (10,000 requests): the API does not have it; it is sent again",
     ),
@@ -208,7 +208,7 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
     (events.CancelAsked(*PLACE), "warn", "canceling  batch 2 of 12 (10,000 requests) msgbatch_1"),
     (events.BatchDeleted(*PLACE), "warn", "deleted    batch 2 of 12 (10,000 requests) msgbatch_1"),
     (events.Waiting(SOON, "the queue is full"), "dim", "waiting    1 m 30 s: the queue is full"),
-    (events.LookFailed("HTTP 500", 1, 1.4), "warn", "no answer  HTTP 500 (1 time; again in 1 s)"),
+    (events.PollFailed("HTTP 500", 1, 1.4), "warn", "no answer  HTTP 500 (1 time; again in 1 s)"),
     (
         events.BatchFetched(*PLACE, RequestCounts(succeeded=9_990, errored=7, canceled=1, expired=2), 5_300_000),
         "good",
@@ -241,7 +241,7 @@ SILENT: list[events.Event] = [
     events.DownloadBegun(*PLACE),
     events.Merging(5, 10),
     events.Verifying(5, 10),
-    events.Looked(report(JOB, [BATCH], (), NOW)),
+    events.Polled(report(JOB, [BATCH], (), NOW)),
 ]
 
 
@@ -272,16 +272,16 @@ EVIL = "\x1b[2J\u202e[bold]gone[/bold]\nsecond line"
         events.ModelDeprecated(EVIL, None),
         events.BatchSent(*PLACE, EVIL),
         events.BatchNotSent(*PLACE, EVIL, None),
-        events.BatchInDoubt(*PLACE, EVIL),
-        events.DoubtSettled(*PLACE, EVIL, identified=True),
-        events.DoubtSettled(*PLACE, EVIL, identified=False),
+        events.BatchUnconfirmed(*PLACE, EVIL),
+        events.BatchReconciled(*PLACE, EVIL, identified=True),
+        events.BatchReconciled(*PLACE, EVIL, identified=False),
         events.ForeignBatch(*PLACE, EVIL, EVIL),
         events.DuplicateBatch(*PLACE, EVIL),
         events.FieldsUnread(EVIL, (EVIL,)),
         events.FieldsUnread("msgbatch_1", (EVIL,)),
         events.PlaceChecked(EVIL),
         events.Waiting(NOW + HOUR, EVIL),
-        events.LookFailed(EVIL, 2, 1.0),
+        events.PollFailed(EVIL, 2, 1.0),
         events.DownloadFailed(*PLACE, EVIL, None),
     ],
     ids=lambda event: type(event).__name__,

@@ -32,7 +32,7 @@ EVENTS: list[events.Event] = [
     events.SendingBegun(BATCH, 1, 3),
     events.BatchSent(BATCH, 1, 3, EVIL),
     events.Waiting(NOW + HOUR, EVIL),
-    events.BatchInDoubt(BATCH, 1, 3, EVIL),
+    events.BatchUnconfirmed(BATCH, 1, 3, EVIL),
     events.DownloadBegun(BATCH, 1, 3),
     events.BatchFetched(BATCH, 1, 3, RequestCounts(succeeded=10), 100),
     events.Merging(5, 10),
@@ -84,7 +84,7 @@ def test_a_watched_job_is_drawn_with_its_next_look(console: Console) -> None:
         (events.Waiting(NOW, "x"), False),
         (events.BatchSent(BATCH, 1, LINES_UP_TO_BATCHES, "m"), True),
         (events.BatchSent(BATCH, 1, LINES_UP_TO_BATCHES + 1, "m"), False),
-        (events.BatchInDoubt(BATCH, 1, 1000, "x"), True),
+        (events.BatchUnconfirmed(BATCH, 1, 1000, "x"), True),
         (events.DownloadFailed(BATCH, 1, 1000, "x", None), True),
     ],
 )

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from batchctl.domain.prices import Prices, Sheet, Step
+from batchctl.domain.prices import ModelPrices, Prices, PriceTier
 from batchctl.money.price_table import PriceTable
 from batchctl.render import machine, prices
 
@@ -13,11 +13,11 @@ DAY = dt.date(2026, 11, 21)
 EVIL = "\x1b[31mred\u202e"
 
 
-def a_sheet(model: str = "claude-x", price: str = "4", **more: str) -> Sheet:
+def some_prices(model: str = "claude-x", price: str = "4", **more: str) -> ModelPrices:
     amount = Decimal(price)
     of = Prices(input=amount, write_5m=amount, write_1h=amount, read=amount, output=amount)
-    steps = (Step(over=0, real_time=of, batch=of.at(Decimal("0.5"))),)
-    return Sheet(**{"model": model, "day": DAY, "source": "a list", "steps": steps, **more})  # type: ignore[arg-type]
+    steps = (PriceTier(over=0, real_time=of, batch=of.at(Decimal("0.5"))),)
+    return ModelPrices(**{"model": model, "day": DAY, "source": "a list", "steps": steps, **more})  # type: ignore[arg-type]
 
 
 def drawn(table: PriceTable, *, is_one: bool = False) -> str:
@@ -39,22 +39,26 @@ def drawn(table: PriceTable, *, is_one: bool = False) -> str:
     ],
 )
 def test_an_amount_has_cents_and_more_places_only_where_they_are_needed(price: str, said: str) -> None:
-    assert said in drawn(PriceTable(day=DAY, sheets=(a_sheet(price=price),)))
+    assert said in drawn(PriceTable(day=DAY, model_prices_list=(some_prices(price=price),)))
 
 
 def test_a_source_that_is_not_everybodys_names_its_models() -> None:
-    sheets = (a_sheet("one"), a_sheet("two"), a_sheet("three", source="prices.toml", note="by hand"))
-    out = drawn(PriceTable(day=DAY, sheets=sheets))
+    model_prices_list = (
+        some_prices("one"),
+        some_prices("two"),
+        some_prices("three", source="prices.toml", note="by hand"),
+    )
+    out = drawn(PriceTable(day=DAY, model_prices_list=model_prices_list))
     assert "prices: a list\nprices: prices.toml (three)\n! by hand (three)\n" in out
 
 
 def test_no_model_at_all_is_still_a_table() -> None:
-    out = drawn(PriceTable(day=DAY, sheets=(), unpriced=("one",)))
+    out = drawn(PriceTable(day=DAY, model_prices_list=(), unpriced=("one",)))
     assert "! no price that can be used: one" in out
 
 
 def test_text_from_outside_cannot_move_the_terminal() -> None:
-    table = PriceTable(day=DAY, sheets=(a_sheet(EVIL, source=EVIL, note=EVIL),), unpriced=(EVIL,))
+    table = PriceTable(day=DAY, model_prices_list=(some_prices(EVIL, source=EVIL, note=EVIL),), unpriced=(EVIL,))
     assert not set("\x1b\u202e") & set(drawn(table) + drawn(table, is_one=True))
     out = io.StringIO()
     machine.write(out, machine.prices_shape(table, "next"))

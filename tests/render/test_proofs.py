@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from batchctl.domain.health import Checkup, fail, ok, warn
 from batchctl.domain.model import Merged
 from batchctl.render import machine, proofs
-from batchctl.results.proof import Flaw, Mend, OutputProof, Part, Proof, RoundProof
+from batchctl.results.proof import Fix, Flaw, OutputProof, Part, Proof, RoundProof
 
 EVIL = "[red]\x1b[31m[/]\u202e [/nothing]"
 ROUNDS = (
@@ -21,7 +21,7 @@ ROUNDS = (
 FLAW = Flaw(
     part=Part.RESULTS,
     message="this request has no result",
-    mend=Mend.FETCH_ANEW,
+    fix=Fix.FETCH_ANEW,
     path="raw/round-1.000000000.jsonl",
     round=1,
     batch=2,
@@ -119,7 +119,7 @@ def test_a_proof_fits_a_terminal(proof: Proof) -> None:
 
 
 def test_text_from_outside_moves_nothing() -> None:
-    flaw = Flaw(part=Part.OUTPUT, message=EVIL, mend=Mend.FETCH, path=EVIL, line=1, custom_id=EVIL)
+    flaw = Flaw(part=Part.OUTPUT, message=EVIL, fix=Fix.FETCH, path=EVIL, line=1, custom_id=EVIL)
     text = "".join(drawn(proofs.proof(wrong(flaw)), 1000))
     assert text.isprintable()
     assert text.count("[/nothing]") == 2

@@ -29,7 +29,7 @@ from batchctl.domain.model import (
 )
 from batchctl.domain.scan import Problem, Scan
 from batchctl.engine.choosing import Chosen
-from batchctl.engine.unconfirmed import Candidate, OpenDoubt
+from batchctl.engine.unconfirmed import Candidate, UnconfirmedBatch
 from batchctl.money.estimate import estimated
 from batchctl.render import machine, reports
 from batchctl.render.text import is_harmless
@@ -208,8 +208,8 @@ def test_what_was_found_in_the_list_is_told_from_what_the_api_answered() -> None
     assert "matched" not in plain
 
 
-def an_open(batch: Batch, *candidates: Candidate, is_lost: bool = False, is_early: bool = False) -> OpenDoubt:
-    return OpenDoubt(batch=batch, number=2, total=3, is_lost=is_lost, is_early=is_early, candidates=candidates)
+def an_open(batch: Batch, *candidates: Candidate, is_lost: bool = False, is_early: bool = False) -> UnconfirmedBatch:
+    return UnconfirmedBatch(batch=batch, number=2, total=3, is_lost=is_lost, is_early=is_early, candidates=candidates)
 
 
 SEEN = a_message_batch("msgbatch_7", created_at=NOW)
@@ -223,7 +223,7 @@ OPENED = [
 
 
 def test_what_is_unconfirmed_is_drawn_with_what_is_known_of_it() -> None:
-    text = drawn(reports.doubts("reviews-7f3a", OPENED, (), (), NOW + HOUR), 200)
+    text = drawn(reports.unconfirmed_batches("reviews-7f3a", OPENED, (), (), NOW + HOUR), 200)
     rows = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     begun = "its create began at 2026-11-21 12:00:00 UTC"
     place = "batch 2 of 3, round 1: 10 requests"

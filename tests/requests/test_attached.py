@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.model import Cut, Settings
-from batchctl.requests.attached import Line, Odd, Pairing, lay_down, read
+from batchctl.requests.attached import Line, LineMatching, Odd, lay_down, read
 from batchctl.store.line_maps import Numbers
 
 
 @pytest.fixture
-def pairing(tmp_path: Path) -> Iterator[Pairing]:
-    with Pairing(tmp_path / "scratch") as pairing:
-        yield pairing
+def matching(tmp_path: Path) -> Iterator[LineMatching]:
+    with LineMatching(tmp_path / "scratch") as matching:
+        yield matching
     assert not (tmp_path / "scratch").exists()
 
 
@@ -29,52 +29,52 @@ def line(number: int, custom_id: str) -> Line:
 @given(st.lists(st.integers(0, 4), max_size=40), st.randoms())
 def test_every_line_is_in_its_batch_or_left(tmp_path_factory: pytest.TempPathFactory, dealt: list[int], chance) -> None:
     """Batch 4 is the one that was not attached."""
-    with Pairing(tmp_path_factory.mktemp("pairing") / "scratch") as pairing:
-        pairing.add_lines(line(number, request_id(number)) for number in range(1, len(dealt) + 1))
+    with LineMatching(tmp_path_factory.mktemp("pairing") / "scratch") as matching:
+        matching.add_lines(line(number, request_id(number)) for number in range(1, len(dealt) + 1))
         for batch in range(4):
             mine = [request_id(n) for n, dealt_to in enumerate(dealt, 1) if dealt_to == batch]
             chance.shuffle(mine)
-            pairing.add_batch(batch, mine)
-        pairing.finish()
-        assert not any(odd.count for odd in (pairing.held_twice(), pairing.without_line(), pairing.on_two_lines()))
+            matching.add_batch(batch, mine)
+        matching.finish()
+        assert not any(odd.count for odd in (matching.held_twice(), matching.without_line(), matching.on_two_lines()))
         for batch in range(4):
-            told = [one.number for one in pairing.lines_of(batch)]
+            told = [one.number for one in matching.lines_of(batch)]
             assert told == [n for n, dealt_to in enumerate(dealt, 1) if dealt_to == batch]
-        assert [one.number for one in pairing.left()] == [n for n, dealt_to in enumerate(dealt, 1) if dealt_to == 4]
+        assert [one.number for one in matching.left()] == [n for n, dealt_to in enumerate(dealt, 1) if dealt_to == 4]
 
 
-def test_what_does_not_fit_is_counted_and_a_few_are_named(pairing: Pairing) -> None:
-    pairing.add_lines([line(1, "a"), line(2, "b"), line(3, "a"), line(4, "c"), line(5, "c")])
-    pairing.add_batch(0, ["a", "b", "x1"])
-    pairing.add_batch(1, ["b", "x2", "x3", "x4"])
-    pairing.finish()
-    assert pairing.held_twice() == Odd(1, (("b", 0, 1),))
-    assert pairing.without_line() == Odd(4, (("x1", 0, 0), ("x2", 1, 0), ("x3", 1, 0)))
-    assert pairing.on_two_lines() == Odd(1, (("a", 1, 3),))
+def test_what_does_not_fit_is_counted_and_a_few_are_named(matching: LineMatching) -> None:
+    matching.add_lines([line(1, "a"), line(2, "b"), line(3, "a"), line(4, "c"), line(5, "c")])
+    matching.add_batch(0, ["a", "b", "x1"])
+    matching.add_batch(1, ["b", "x2", "x3", "x4"])
+    matching.finish()
+    assert matching.held_twice() == Odd(1, (("b", 0, 1),))
+    assert matching.without_line() == Odd(4, (("x1", 0, 0), ("x2", 1, 0), ("x3", 1, 0)))
+    assert matching.on_two_lines() == Odd(1, (("a", 1, 3),))
 
 
-def test_its_scratch_file_is_private(pairing: Pairing, tmp_path: Path) -> None:
+def test_its_scratch_file_is_private(matching: LineMatching, tmp_path: Path) -> None:
     assert not (tmp_path / "scratch").stat().st_mode & 0o077
 
 
-def test_a_disk_that_takes_no_more_is_a_problem_with_a_hint(pairing: Pairing, tmp_path: Path) -> None:
-    pairing.finish()
+def test_a_disk_that_takes_no_more_is_a_problem_with_a_hint(matching: LineMatching, tmp_path: Path) -> None:
+    matching.finish()
     with pytest.raises(DiskProblem) as raised:
-        pairing.finish()
+        matching.finish()
     assert str(tmp_path / "scratch") in raised.value.message
     assert "150 bytes" in raised.value.hint
 
 
-def test_lines_are_laid_down_by_batch_with_their_numbers_and_hashes(pairing: Pairing, tmp_path: Path) -> None:
+def test_lines_are_laid_down_by_batch_with_their_numbers_and_hashes(matching: LineMatching, tmp_path: Path) -> None:
     whole = [request_line(request_id(n), "x" * n) for n in range(6)]
     path = written(tmp_path / "in.jsonl", b"\xef\xbb\xbf" + b"\n\n".join(whole))
-    found = read("in.jsonl", path, pairing, lambda _: None)
+    found = read("in.jsonl", path, matching, lambda _: None)
     assert found.lines == 6
-    pairing.add_batch(0, [request_id(5), request_id(1)])
-    pairing.add_batch(1, [request_id(3), request_id(0), request_id(4)])
-    pairing.finish()
+    matching.add_batch(0, [request_id(5), request_id(1)])
+    matching.add_batch(1, [request_id(3), request_id(0), request_id(4)])
+    matching.finish()
     target, numbers = tmp_path / "requests.jsonl", tmp_path / "lines"
-    laid = lay_down(found, pairing, [a_cut(2), a_cut(3, 2)], Settings(), target, numbers, lambda _: None)
+    laid = lay_down(found, matching, [a_cut(2), a_cut(3, 2)], Settings(), target, numbers, lambda _: None)
     assert target.read_bytes().splitlines() == [whole[n] for n in (1, 5, 0, 3, 4, 2)]
     cuts = (*laid.batches, *laid.rest)
     assert [target.read_bytes()[c.start : c.end].splitlines() for c in cuts] == [
@@ -102,36 +102,36 @@ def test_lines_are_laid_down_by_batch_with_their_numbers_and_hashes(pairing: Pai
     ],
 )
 def test_lines_in_no_batch_are_cut_where_a_batch_is_read_between_them(
-    pairing: Pairing, tmp_path: Path, batches: list[tuple[int, ...]], most: int, rest: list[list[int]]
+    matching: LineMatching, tmp_path: Path, batches: list[tuple[int, ...]], most: int, rest: list[list[int]]
 ) -> None:
     whole = {n: request_line(request_id(n)) for n in range(1, 9)}
-    found = read("in.jsonl", written(tmp_path / "in.jsonl", b"\n".join(whole.values())), pairing, lambda _: None)
+    found = read("in.jsonl", written(tmp_path / "in.jsonl", b"\n".join(whole.values())), matching, lambda _: None)
     places: list[Cut] = []
     for place, numbers in enumerate(batches):
-        pairing.add_batch(place, [request_id(n) for n in numbers])
+        matching.add_batch(place, [request_id(n) for n in numbers])
         places.append(a_cut(len(numbers), sum(cut.count for cut in places)))
-    pairing.finish()
+    matching.finish()
     target = tmp_path / "requests.jsonl"
-    laid = lay_down(found, pairing, places, Settings(max_requests=most), target, tmp_path / "lines", lambda _: None)
+    laid = lay_down(found, matching, places, Settings(max_requests=most), target, tmp_path / "lines", lambda _: None)
     text = target.read_bytes()
     assert [text[c.start : c.end].split(b"\n") for c in laid.rest] == [[whole[n] for n in one] for one in rest]
 
 
-def test_an_id_on_two_lines_in_no_batch_is_named_with_the_other_line(pairing: Pairing) -> None:
-    pairing.add_lines([line(1, "a"), line(2, "b"), line(3, "c"), line(4, "b")])
-    pairing.add_batch(0, ["a"])
-    pairing.finish()
-    assert [one.number for one in pairing.left()] == [3]
-    assert [(one.number, twin) for one, twin in pairing.left_with_twins()] == [(2, 4), (4, 2)]
+def test_an_id_on_two_lines_in_no_batch_is_named_with_the_other_line(matching: LineMatching) -> None:
+    matching.add_lines([line(1, "a"), line(2, "b"), line(3, "c"), line(4, "b")])
+    matching.add_batch(0, ["a"])
+    matching.finish()
+    assert [one.number for one in matching.left()] == [3]
+    assert [(one.number, twin) for one, twin in matching.left_with_twins()] == [(2, 4), (4, 2)]
 
 
-def test_an_input_that_changes_while_it_is_read_is_refused(pairing: Pairing, tmp_path: Path) -> None:
+def test_an_input_that_changes_while_it_is_read_is_refused(matching: LineMatching, tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", lines(3))
-    found = read("in.jsonl", path, pairing, lambda _: None)
-    pairing.add_batch(0, [request_id(n) for n in range(3)])
-    pairing.finish()
+    found = read("in.jsonl", path, matching, lambda _: None)
+    matching.add_batch(0, [request_id(n) for n in range(3)])
+    matching.finish()
     path.write_bytes(lines(4))
     with pytest.raises(InputProblem, match="changed while it was read"):
         lay_down(
-            found, pairing, [a_cut(3)], Settings(), tmp_path / "requests.jsonl", tmp_path / "lines", lambda _: None
+            found, matching, [a_cut(3)], Settings(), tmp_path / "requests.jsonl", tmp_path / "lines", lambda _: None
         )

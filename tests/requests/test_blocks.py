@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scans import scanned
 
 from batchctl.domain.scan import Depth
-from batchctl.requests.blocks import read_alike, read_requests
+from batchctl.requests.blocks import read_requests, read_shared_prefix
 from batchctl.requests.decoding import LineFault, decode_line
 
 GOOD = [request_line(f"id-{n}", "a text") for n in range(3)]
@@ -138,16 +138,16 @@ differing = st.one_of(st.text(max_size=6).map(lambda text: json.dumps(text)[1:-1
 
 
 @st.composite
-def alike(draw: st.DrawFn) -> list[bytes]:
+def shared_prefix(draw: st.DrawFn) -> list[bytes]:
     before = draw(st.sampled_from(BEFORE))
     afters = draw(st.lists(st.sampled_from(AFTER), min_size=1, max_size=2))
     ends = draw(st.lists(st.tuples(differing, st.sampled_from(afters)), min_size=1, max_size=4))
     return [line(b"id-%d" % n, before + text + after) for n, (text, after) in enumerate(ends)]
 
 
-@given(alike())
+@given(shared_prefix())
 def test_what_lines_have_in_common_is_read_once_and_found_in_each(given_lines: list[bytes]) -> None:
-    found = read_alike(given_lines)
+    found = read_shared_prefix(given_lines)
     if found is None:
         return
     first, others = found.params, set()
@@ -184,7 +184,7 @@ def containers(value: Any) -> int:
     ],
 )
 def test_what_follows_the_text_is_plain_where_it_is_text_alone(before: bytes, after: bytes, *, is_plain: bool) -> None:
-    found = read_alike([line(b"id-%d" % n, before + b"text %d" % n + after) for n in range(20)])
+    found = read_shared_prefix([line(b"id-%d" % n, before + b"text %d" % n + after) for n in range(20)])
     assert found is not None
     assert found.is_plain is is_plain
 
@@ -192,7 +192,7 @@ def test_what_follows_the_text_is_plain_where_it_is_text_alone(before: bytes, af
 @pytest.mark.parametrize("after", [b'"}]}', b'"}],"max_tokens":2}'])
 def test_lines_that_differ_in_one_text_are_alike(after: bytes) -> None:
     given_lines = [line(b"id-%d" % n, BEFORE[0] + b"text %d" % n + after) for n in range(300)]
-    found = read_alike(given_lines)
+    found = read_shared_prefix(given_lines)
     if after == AFTER[0]:
         assert found is not None
         assert found.ids == [b"id-%d" % n for n in range(300)]
@@ -202,7 +202,7 @@ def test_lines_that_differ_in_one_text_are_alike(after: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", [Depth.FULL, Depth.ENVELOPE])
-@given(given_lines=st.one_of(lines, broken(), alike()))
+@given(given_lines=st.one_of(lines, broken(), shared_prefix()))
 def test_the_quick_look_and_the_close_look_tell_the_same(
     tmp_path_factory: pytest.TempPathFactory, depth: Depth, given_lines: list[bytes]
 ) -> None:

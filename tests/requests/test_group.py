@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scans import scanned
 
-from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, Tally, least_of, shape_of
+from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, least_of, shape_of
 from batchctl.domain.scan import Depth
-from batchctl.requests.group import APART, Run, Tallying, tallied
+from batchctl.requests.group import APART, RequestGrouper, Run, group_requests
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}
 SYSTEMS: list[Any] = ["a", "b", "a" * 300, [{"type": "text", "text": "a"}], [{"type": "text", "text": "b"}]]
@@ -49,10 +49,10 @@ def plain(lines: list[bytes]) -> list[Any]:
     return found
 
 
-def told(tallies: tuple[Tally, ...]) -> list[Any]:
+def told(request_groups: tuple[RequestGroup, ...]) -> list[Any]:
     return [
         (t.requests, t.bytes, t.longest, t.max_tokens, t.first_line, {s.least: (s.requests, s.bytes) for s in t.strata})
-        for t in tallies
+        for t in request_groups
     ]
 
 
@@ -79,11 +79,11 @@ def test_however_a_block_is_read_its_groups_are_what_each_line_says(
 ) -> None:
     lines = [line(n, **one) for n, one in enumerate(one for one, times in many for _ in range(times))]
     folder = tmp_path_factory.mktemp("tally")
-    found = scanned(folder, file_of(lines), depth=depth).scan.tallies
+    found = scanned(folder, file_of(lines), depth=depth).scan.request_groups
     assert told(found) == plain(lines)
-    assert tallied(folder / "in.jsonl") == found
-    for tally in found:
-        for stratum in tally.strata:
+    assert group_requests(folder / "in.jsonl") == found
+    for request_group in found:
+        for stratum in request_group.strata:
             for one in stratum.sampled:
                 assert lines[one.line - 1] == file_of(lines)[one.offset : one.offset + one.size]
                 assert least_of(one.size) == stratum.least
@@ -94,43 +94,46 @@ def test_what_differs_behind_the_messages_makes_groups_too(tmp_path: Path, where
     """As far as the text in which they differ, the lines are one: what it stands in decides."""
     values = [[{"type": "text", "name": "n", "text": f"{n % 2}"}] for n in range(40)]
     lines = [line(n, "hi", **{where: value}) for n, value in enumerate(values)]
-    found = scanned(tmp_path, file_of(lines), depth=Depth.ENVELOPE).scan.tallies
-    assert [tally.requests for tally in found] == [20, 20]
+    found = scanned(tmp_path, file_of(lines), depth=Depth.ENVELOPE).scan.request_groups
+    assert [request_group.requests for request_group in found] == [20, 20]
 
 
 def test_bad_lines_and_blank_ones_are_in_no_group(tmp_path: Path) -> None:
     lines = [line(0), b"", b"{", line(1), line(2, max_tokens=0), line(3)]
-    found = scanned(tmp_path, file_of(lines)).scan.tallies
-    assert [(tally.requests, tally.bytes) for tally in found] == [(3, 3 * len(lines[0]))]
+    found = scanned(tmp_path, file_of(lines)).scan.request_groups
+    assert [(request_group.requests, request_group.bytes) for request_group in found] == [(3, 3 * len(lines[0]))]
     assert [one.line for one in found[0].strata[0].sampled] == [1, 4, 6]
-    again = tallied(written(tmp_path / "b", b"\xef\xbb\xbf" + file_of(lines)), without={3, 5})
+    again = group_requests(written(tmp_path / "b", b"\xef\xbb\xbf" + file_of(lines)), without={3, 5})
     assert [one.offset - 3 for one in again[0].strata[0].sampled] == [one.offset for one in found[0].strata[0].sampled]
 
 
 def test_a_system_prompt_of_its_own_on_every_line_makes_a_few_groups_and_the_rest(tmp_path: Path) -> None:
     lines = [line(n, system=f"You are {n}.", model=f"claude-{'ab'[n % 2]}") for n in range(1000)]
-    found = scanned(tmp_path, file_of(lines)).scan.tallies
+    found = scanned(tmp_path, file_of(lines)).scan.request_groups
     assert len(found) == MOST_GROUPS + 2
-    assert sum(tally.requests for tally in found) == 1000
-    assert [(tally.model, tally.digest) for tally in found[-2:]] == [("claude-a", ""), ("claude-b", "")]
+    assert sum(request_group.requests for request_group in found) == 1000
+    assert [(request_group.model, request_group.digest) for request_group in found[-2:]] == [
+        ("claude-a", ""),
+        ("claude-b", ""),
+    ]
     assert not found[-1].is_shared
     models = [line(n, model=f"claude-{n}", inference_geo="us") for n in range(1000)]
-    found = scanned(tmp_path, file_of(models)).scan.tallies
+    found = scanned(tmp_path, file_of(models)).scan.request_groups
     assert len(found) == 2 * MOST_GROUPS + 1
     assert found[-1].model == "", "so many models are none"
 
 
 def test_the_sample_is_spread_over_the_whole_file_whatever_its_length(tmp_path: Path) -> None:
     lines = [line(n, "x" * (900 if n % 500 == 7 else 40 + n % 9)) for n in range(20_000)]
-    (tally,) = scanned(tmp_path, file_of(lines)).scan.tallies
-    assert tally.longest == len(lines[7])
-    for stratum in tally.strata:
+    (request_group,) = scanned(tmp_path, file_of(lines)).scan.request_groups
+    assert request_group.longest == len(lines[7])
+    for stratum in request_group.strata:
         numbers = [one.line for one in stratum.sampled]
         assert len(numbers) <= MOST_SAMPLED
         assert numbers == sorted(set(numbers))
-    rare = min(tally.strata, key=lambda stratum: stratum.requests)
+    rare = min(request_group.strata, key=lambda stratum: stratum.requests)
     assert (rare.requests, len(rare.sampled) >= 3) == (40, True)
-    common = [one.line for one in max(tally.strata, key=lambda stratum: stratum.requests).sampled]
+    common = [one.line for one in max(request_group.strata, key=lambda stratum: stratum.requests).sampled]
     assert len(common) >= MOST_SAMPLED // 3
     assert max(b - a for a, b in zip([0, *common], [*common, 20_000], strict=True)) <= 8 * 20_000 / len(common)
 
@@ -138,16 +141,20 @@ def test_the_sample_is_spread_over_the_whole_file_whatever_its_length(tmp_path: 
 @pytest.mark.parametrize(("count", "is_all"), [(ALL_SAMPLED, True), (ALL_SAMPLED + 1, False)])
 def test_all_lines_of_a_small_input_are_remembered(tmp_path: Path, count: int, *, is_all: bool) -> None:
     lines = [line(n, "x" * (40 + n % 9), system="ab"[n % 2]) for n in range(count)]
-    tallies = scanned(tmp_path, file_of(lines)).scan.tallies
-    found = sorted(one.line for tally in tallies for stratum in tally.strata for one in stratum.sampled)
+    request_groups = scanned(tmp_path, file_of(lines)).scan.request_groups
+    found = sorted(
+        one.line for request_group in request_groups for stratum in request_group.strata for one in stratum.sampled
+    )
     assert (found == list(range(1, count + 1))) is is_all
-    assert is_all or all(len(stratum.sampled) <= MOST_SAMPLED for tally in tallies for stratum in tally.strata)
+    assert is_all or all(
+        len(stratum.sampled) <= MOST_SAMPLED for request_group in request_groups for stratum in request_group.strata
+    )
 
 
 def test_a_rule_that_repeats_does_not_decide_what_is_sampled(tmp_path: Path) -> None:
     lines = [line(n, "x" * (900 if n % 2 else 40)) for n in range(600)]
-    (tally,) = scanned(tmp_path, file_of(lines)).scan.tallies
-    assert all(len(stratum.sampled) >= MOST_SAMPLED // 3 for stratum in tally.strata), tally.strata
+    (request_group,) = scanned(tmp_path, file_of(lines)).scan.request_groups
+    assert all(len(stratum.sampled) >= MOST_SAMPLED // 3 for stratum in request_group.strata), request_group.strata
 
 
 def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_path: Path) -> None:
@@ -157,9 +164,14 @@ def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_pa
     ]
     searching = {"type": "web_search_20250305", "name": "web_search"}
     lines = [line(n, system=system, tools=[TOOL, searching]) for n in range(2)]
-    (tally,) = scanned(tmp_path, file_of([*lines])).scan.tallies
-    assert (tally.breakpoints, tally.ttl, tally.calls_servers, tally.is_shared) == (2, "1h", True, True)
-    assert tally.prefix_bytes == len(json.dumps(system, separators=(",", ":"))) + len(
+    (request_group,) = scanned(tmp_path, file_of([*lines])).scan.request_groups
+    assert (request_group.breakpoints, request_group.ttl, request_group.calls_servers, request_group.is_shared) == (
+        2,
+        "1h",
+        True,
+        True,
+    )
+    assert request_group.prefix_bytes == len(json.dumps(system, separators=(",", ":"))) + len(
         json.dumps([TOOL, searching], separators=(",", ":"))
     )
 
@@ -178,10 +190,10 @@ def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_pa
     ],
 )
 def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], *, calls: bool) -> None:
-    tallying = Tallying()
+    grouper = RequestGrouper()
     many = [{"model": "m", "max_tokens": 1, "messages": [], **params}]
-    tallying.add_each(many, [0], Run([b"x" * 50], 0, 1))
-    assert [tally.calls_servers for tally in tallying.finish()] == [calls]
+    grouper.add_each(many, [0], Run([b"x" * 50], 0, 1))
+    assert [request_group.calls_servers for request_group in grouper.finish()] == [calls]
 
 
 PICTURE = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
@@ -217,7 +229,7 @@ def escaped(block: dict[str, Any]) -> str:
         (NESTED, True), (NEW, False),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("system", ["one for all", None], ids=["alike", "each its own"])
+@pytest.mark.parametrize("system", ["one for all", None], ids=["shared_prefix", "each its own"])
 @pytest.mark.parametrize("is_escaped", [True, False])
 def test_a_single_block_that_is_no_text_is_noticed_wherever_it_stands(
     tmp_path: Path, odd: dict[str, Any], system: str | None, *, is_read: bool, is_escaped: bool
@@ -230,11 +242,13 @@ def test_a_single_block_that_is_no_text_is_noticed_wherever_it_stands(
 
     many = lines([{"type": "text", "text": "see"}, "ODD"])
     many[77] = many[77].replace(b'"ODD"', (escaped(odd) if is_escaped else json.dumps(odd)).encode())
-    tallies = scanned(tmp_path, file_of(many), depth=Depth.ENVELOPE).scan.tallies
-    assert sum(tally.beyond_text for tally in tallies) == 1
-    assert sum(tally.calls_servers for tally in tallies) == is_read
-    plain = scanned(tmp_path, file_of(lines([{"type": "text", "text": "see"}])), depth=Depth.ENVELOPE).scan.tallies
-    assert not any(tally.beyond_text or tally.calls_servers for tally in plain)
+    request_groups = scanned(tmp_path, file_of(many), depth=Depth.ENVELOPE).scan.request_groups
+    assert sum(request_group.beyond_text for request_group in request_groups) == 1
+    assert sum(request_group.calls_servers for request_group in request_groups) == is_read
+    plain = scanned(
+        tmp_path, file_of(lines([{"type": "text", "text": "see"}])), depth=Depth.ENVELOPE
+    ).scan.request_groups
+    assert not any(request_group.beyond_text or request_group.calls_servers for request_group in plain)
 
 
 @pytest.mark.parametrize("key", ["type", "\\u0074ype"])
@@ -244,8 +258,8 @@ def test_a_kind_of_block_that_alone_differs_is_noticed(tmp_path: Path, key: str)
     lines = [
         line(n, "BLOCKS").replace(b'"BLOCKS"', f"[{blocks[n == 7]}]".replace("KEY", key).encode()) for n in range(20)
     ]
-    (tally,) = scanned(tmp_path, file_of(lines), depth=Depth.ENVELOPE).scan.tallies
-    assert tally.beyond_text
+    (request_group,) = scanned(tmp_path, file_of(lines), depth=Depth.ENVELOPE).scan.request_groups
+    assert request_group.beyond_text
 
 
 @pytest.mark.parametrize(
@@ -269,51 +283,53 @@ def test_a_kind_of_block_that_alone_differs_is_noticed(tmp_path: Path, key: str)
 def test_what_the_api_adds_or_may_do_is_told_by_params_and_what_is_not_known_is_not_for_nothing(
     params: dict[str, Any], *, adds: bool, calls: bool
 ) -> None:
-    tallying = Tallying()
-    tallying.add_each([{"model": "m", "max_tokens": 1, "messages": [], **params}], [0], Run([b"x" * 50], 0, 1))
-    assert [(tally.adds_prompt, tally.calls_servers) for tally in tallying.finish()] == [(adds, calls)]
+    grouper = RequestGrouper()
+    grouper.add_each([{"model": "m", "max_tokens": 1, "messages": [], **params}], [0], Run([b"x" * 50], 0, 1))
+    assert [(request_group.adds_prompt, request_group.calls_servers) for request_group in grouper.finish()] == [
+        (adds, calls)
+    ]
 
 
 def test_a_beginning_is_not_taken_for_longer_than_it_is_in_its_line(tmp_path: Path) -> None:
     """A float of four characters would be written anew with nineteen."""
     schema = {"type": "object", "properties": {"n": {"enum": ["FLOATS"]}}}
     one = line(0, tools=[{"name": "look", "input_schema": schema}]).replace(b'"FLOATS"', b",".join([b"1e15"] * 100))
-    (tally,) = scanned(tmp_path, file_of([one]), depth=Depth.ENVELOPE).scan.tallies
-    assert 100 < tally.prefix_bytes < len(one)
+    (request_group,) = scanned(tmp_path, file_of([one]), depth=Depth.ENVELOPE).scan.request_groups
+    assert 100 < request_group.prefix_bytes < len(one)
 
 
 @pytest.mark.parametrize("ttl", [{}, {"ttl": "1h"}])
 def test_marks_in_messages_are_noticed_though_the_first_has_none(tmp_path: Path, ttl: dict[str, str]) -> None:
     marked = [{"type": "text", "text": "long", "cache_control": {"type": "ephemeral", **ttl}}]
     lines = [line(n, marked if n > 5 else "hi") for n in range(10)]
-    (tally,) = scanned(tmp_path, file_of(lines)).scan.tallies
-    assert (tally.marks_messages, tally.ttl) == (True, ttl.get("ttl", "5m"))
-    (plain,) = scanned(tmp_path, file_of(lines[:5])).scan.tallies
+    (request_group,) = scanned(tmp_path, file_of(lines)).scan.request_groups
+    assert (request_group.marks_messages, request_group.ttl) == (True, ttl.get("ttl", "5m"))
+    (plain,) = scanned(tmp_path, file_of(lines[:5])).scan.request_groups
     assert (plain.marks_messages, plain.ttl) == (False, "")
 
 
 def test_marks_of_what_is_left_over_are_noticed_though_the_first_has_none(tmp_path: Path) -> None:
     marked = [{"type": "text", "text": "its own", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     lines = [line(n, system=marked if n == 90 else f"number {n}") for n in range(100)]
-    *groups, others = scanned(tmp_path, file_of(lines)).scan.tallies
+    *groups, others = scanned(tmp_path, file_of(lines)).scan.request_groups
     assert (others.digest, others.ttl) == ("", "1h")
-    assert {tally.ttl for tally in groups} == {""}
+    assert {request_group.ttl for request_group in groups} == {""}
 
 
 def test_tools_of_what_is_left_over_are_noticed_though_the_first_has_none(tmp_path: Path) -> None:
     search = [{"type": "web_search_20250305", "name": "web_search"}]
     lines = [line(n, system=f"number {n}", **({"tools": search} if n == 90 else {})) for n in range(100)]
-    *groups, others = scanned(tmp_path, file_of(lines)).scan.tallies
+    *groups, others = scanned(tmp_path, file_of(lines)).scan.request_groups
     assert len(groups) == MOST_GROUPS
     assert (others.digest, others.adds_prompt, others.calls_servers) == ("", True, True)
-    assert not any(tally.adds_prompt for tally in groups)
+    assert not any(request_group.adds_prompt for request_group in groups)
 
 
 def test_rounds_have_one_shape_where_they_ask_the_same_of_the_same_models(tmp_path: Path) -> None:
     one, two = line(0, system="a"), line(1, system="b")
 
     def shape(*lines: bytes) -> str:
-        return shape_of(scanned(tmp_path, file_of([*lines])).scan.tallies)
+        return shape_of(scanned(tmp_path, file_of([*lines])).scan.request_groups)
 
     assert shape(one, two) == shape(
         line(5, "other", system="b", max_tokens=99), line(6, system="a"), line(7, system="a")

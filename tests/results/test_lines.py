@@ -11,10 +11,10 @@ from cases import few
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.model import Mark
+from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
 from batchctl.results import lines as result_lines
-from batchctl.results.lines import Lines, NotWhole, Reread, first_ids, read_line
+from batchctl.results.lines import IncompleteResults, Lines, Reread, first_ids, read_line
 
 IDS = [b"id-%d" % n for n in range(6)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -125,17 +125,17 @@ def test_what_is_odd_is_told_with_its_line_however_many_stand_before_it() -> Non
 def test_a_line_that_is_cut_is_no_result_whatever_its_head_says(stop: str) -> None:
     line = result_line("id-1", succeeded(stop))
     found = Lines(POSITIONS, 6)
-    with pytest.raises(NotWhole):
+    with pytest.raises(IncompleteResults):
         found.take(line[:-40] + b"\n" + b" " * result_lines.BLOCK_BYTES + b"\n")
-    assert found.marks[1] == Mark.UNANSWERED
+    assert found.codes[1] == OutcomeCode.UNANSWERED
 
 
 def test_a_line_without_end_is_held_no_longer_than_a_line_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_lines, "MOST_LINE_BYTES", 1000)
     endless = itertools.repeat(b" " * 100)
-    with pytest.raises(NotWhole, match="a line of more than"):
+    with pytest.raises(IncompleteResults, match="a line of more than"):
         list(map(Lines(POSITIONS, len(POSITIONS)).take, endless))
-    with pytest.raises(NotWhole, match="a line of more than"):
+    with pytest.raises(IncompleteResults, match="a line of more than"):
         first_ids(endless, 1)
 
 

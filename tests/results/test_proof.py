@@ -9,8 +9,8 @@ from builders import NOW, a_batch, a_cut, a_job, a_round
 from batchctl.domain.model import Cut, Merged, State
 from batchctl.results.proof import (
     PATHS_IN_A_COMMAND,
+    Fix,
     Flaw,
-    Mend,
     OutputProof,
     Part,
     Proof,
@@ -165,33 +165,33 @@ def test_a_proof_is_complete_when_nothing_is_wrong_and_nothing_is_open(
 
 
 @pytest.mark.parametrize(
-    ("mends", "anew", "command"),
+    ("fixes", "anew", "command"),
     [
         ({}, [], "batchctl retry reviews-7f3a"),
-        ({Mend.FETCH: 1}, [], FETCH),
-        ({Mend.FETCH: 1, Mend.PUT_BACK: 1}, [], FETCH),
-        ({Mend.PUT_BACK: 1}, [], ""),
-        ({Mend.FETCH_ANEW: 2, Mend.FETCH: 1}, ["a.index", "b c.index"], f"rm a.index 'b c.index' && {FETCH}"),
+        ({Fix.FETCH: 1}, [], FETCH),
+        ({Fix.FETCH: 1, Fix.PUT_BACK: 1}, [], FETCH),
+        ({Fix.PUT_BACK: 1}, [], ""),
+        ({Fix.FETCH_ANEW: 2, Fix.FETCH: 1}, ["a.index", "b c.index"], f"rm a.index 'b c.index' && {FETCH}"),
     ],
 )
-def test_the_next_command_mends_the_most_at_once(mends: dict[Mend, int], anew: list[str], command: str) -> None:
-    assert next_command(mends, anew, FETCH, "batchctl retry reviews-7f3a") == command
+def test_the_next_command_mends_the_most_at_once(fixes: dict[Fix, int], anew: list[str], command: str) -> None:
+    assert next_command(fixes, anew, FETCH, "batchctl retry reviews-7f3a") == command
 
 
 def test_a_command_stays_readable_however_much_is_damaged() -> None:
     anew = [f"{n}.index" for n in range(1000)]
-    assert len(next_command({Mend.FETCH_ANEW: 1000}, anew, FETCH, "").split()) == PATHS_IN_A_COMMAND + 5
+    assert len(next_command({Fix.FETCH_ANEW: 1000}, anew, FETCH, "").split()) == PATHS_IN_A_COMMAND + 5
 
 
 @pytest.mark.parametrize(
     ("flaw", "said"),
     [
-        (Flaw(part=Part.RESULTS, message="", mend=Mend.FETCH), FETCH),
-        (Flaw(part=Part.RESULTS, message="", mend=Mend.FETCH_ANEW, index="it's"), f"""rm 'it'"'"'s' && {FETCH}"""),
-        (Flaw(part=Part.ORIGINS, message="", mend=Mend.PUT_BACK, round=2), "put back a copy of the file as it was"),
-        (Flaw(part=Part.REQUESTS, message="", mend=Mend.PUT_BACK, round=2), "put back a copy of the file as it was"),
+        (Flaw(part=Part.RESULTS, message="", fix=Fix.FETCH), FETCH),
+        (Flaw(part=Part.RESULTS, message="", fix=Fix.FETCH_ANEW, index="it's"), f"""rm 'it'"'"'s' && {FETCH}"""),
+        (Flaw(part=Part.ORIGINS, message="", fix=Fix.PUT_BACK, round=2), "put back a copy of the file as it was"),
+        (Flaw(part=Part.REQUESTS, message="", fix=Fix.PUT_BACK, round=2), "put back a copy of the file as it was"),
         (
-            Flaw(part=Part.REQUESTS, message="", mend=Mend.PUT_BACK, round=1),
+            Flaw(part=Part.REQUESTS, message="", fix=Fix.PUT_BACK, round=1),
             f"put the file back as it was, or where the input is elsewhere: {FETCH} --input PATH",
         ),
     ],

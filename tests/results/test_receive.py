@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchctl.domain.errors import ApiFailure, DiskProblem
-from batchctl.domain.model import Batch, Cut, FailureClass, Mark, Outcome, RequestCounts, State, Verified
+from batchctl.domain.model import Batch, Cut, FailureClass, Outcome, OutcomeCode, RequestCounts, State, Verified
 from batchctl.domain.outcomes import MOST_TYPES, OTHER_TYPES
 from batchctl.results import receive as results
-from batchctl.results.lines import NotWhole, OrderOfArrival, first_ids
+from batchctl.results.lines import IncompleteResults, OrderOfArrival, first_ids
 from batchctl.results.receive import (
     Answers,
     NotOurs,
@@ -62,16 +62,16 @@ def received(
     return verified, Answers(raw, index, fetched(verified, counts))
 
 
-def marks(answers: Answers) -> list[Mark]:
+def codes(answers: Answers) -> list[OutcomeCode]:
     answers.close()
-    return [Mark(mark) for mark in answers.marks]
+    return [OutcomeCode(code) for code in answers.codes]
 
 
 def refused(folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts = COUNTS, **more: Any) -> str:
     """Why; and nothing is left that could be taken for a result: what may be ours is kept under a name nobody reads."""
     for left in folder.iterdir():
         left.unlink()
-    with pytest.raises((NotWhole, NotOurs)) as raised:
+    with pytest.raises((IncompleteResults, NotOurs)) as raised:
         received(folder, data, counts, **more)
     whole = data if isinstance(data, bytes) else b"".join(data)
     kept = {} if raised.type is NotOurs else {KEPT: whole}
@@ -110,36 +110,36 @@ def test_lines_in_any_dress_are_taken_and_land_byte_for_byte(tmp_path: Path, dat
     lines = [answers.line(position) for position in range(8)]
     assert [json.loads(line)["custom_id"] for line in lines] == IDS
     assert all(line + b"\n" in data + b"\n" for line in lines)
-    assert marks(answers) == [Mark.SUCCEEDED] * 8
+    assert codes(answers) == [OutcomeCode.SUCCEEDED] * 8
     assert sorted(p.name for p in tmp_path.iterdir()) == ["raw.index", "raw.jsonl"]
     assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
 
 
-MIXED: list[tuple[Any, Mark]] = [
-    (succeeded(), Mark.SUCCEEDED),
-    (succeeded("max_tokens"), Mark.TRUNCATED),
-    (succeeded("model_context_window_exceeded"), Mark.TRUNCATED),
-    (succeeded("refusal"), Mark.REFUSAL),
-    (succeeded("pause_turn"), Mark.PAUSED),
-    (errored("overloaded_error"), Mark.ERRORED_RETRY),
-    (errored("api_error"), Mark.ERRORED_RETRY),
-    (errored("invalid_request_error", "model: no"), Mark.ERRORED_FIX),
-    (errored("invalid_request_error", "Your credit balance is too low"), Mark.ERRORED_ACCOUNT),
-    (EXPIRED, Mark.EXPIRED),
-    (CANCELED, Mark.CANCELED),
+MIXED: list[tuple[Any, OutcomeCode]] = [
+    (succeeded(), OutcomeCode.SUCCEEDED),
+    (succeeded("max_tokens"), OutcomeCode.TRUNCATED),
+    (succeeded("model_context_window_exceeded"), OutcomeCode.TRUNCATED),
+    (succeeded("refusal"), OutcomeCode.REFUSAL),
+    (succeeded("pause_turn"), OutcomeCode.PAUSED),
+    (errored("overloaded_error"), OutcomeCode.ERRORED_RETRY),
+    (errored("api_error"), OutcomeCode.ERRORED_RETRY),
+    (errored("invalid_request_error", "model: no"), OutcomeCode.ERRORED_FIX),
+    (errored("invalid_request_error", "Your credit balance is too low"), OutcomeCode.ERRORED_ACCOUNT),
+    (EXPIRED, OutcomeCode.EXPIRED),
+    (CANCELED, OutcomeCode.CANCELED),
 ]
 
 
 def test_every_outcome_is_counted_and_failures_keep_a_few_samples(tmp_path: Path) -> None:
-    shapes = MIXED + [(errored("overloaded_error"), Mark.ERRORED_RETRY)] * 5
+    shapes = MIXED + [(errored("overloaded_error"), OutcomeCode.ERRORED_RETRY)] * 5
     lines = [result_line(request_id(n), shape) for n, (shape, _) in enumerate(shapes)]
     random.Random(3).shuffle(lines)
     counts = RequestCounts(succeeded=5, errored=9, expired=1, canceled=1)
     verified, answers = received(tmp_path, joined(lines), counts)
     assert verified.counts == counts
     assert (verified.truncated, verified.refusals, verified.paused_turns, verified.unknown) == (2, 1, 1, 0)
-    assert [answers.read(n)[1].mark for n in range(len(shapes))] == [mark for _, mark in shapes]
-    assert marks(answers) == [mark for _, mark in shapes]
+    assert [answers.read(n)[1].code for n in range(len(shapes))] == [code for _, code in shapes]
+    assert codes(answers) == [code for _, code in shapes]
     kinds = {(f.outcome, f.error_type, f.failure_class): f for f in verified.failures}
     assert {kind: f.count for kind, f in kinds.items()} == {
         (Outcome.ERRORED, "overloaded_error", FailureClass.RETRY): 6,
@@ -160,7 +160,7 @@ def test_a_success_that_only_speaks_of_a_stop_reason_is_a_plain_success(tmp_path
     shape = succeeded("tool_use", content=[said, asked])
     assert f'"{word}"'.encode() in result_line("x", shape)
     _, answers = received(tmp_path, joined([result_line(IDS[0], shape)]), RequestCounts(succeeded=1))
-    assert marks(answers) == [Mark.SUCCEEDED]
+    assert codes(answers) == [OutcomeCode.SUCCEEDED]
 
 
 def test_a_line_of_ten_megabytes_is_one_line(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_what_is_not_whole_is_refused_and_kept_where_nobody_reads_it(tmp_path: P
 def test_a_download_that_ends_within_its_last_line_is_not_whole(tmp_path: Path, cut: int, end: bytes) -> None:
     """The head of the line is there, its id and its type are right: only the end shows that it was cut."""
     data = joined(GOOD[:-1]) + GOOD[-1][:-cut] + end
-    assert refused(tmp_path, data).startswith("NotWhole")
+    assert refused(tmp_path, data).startswith("IncompleteResults")
 
 
 @given(st.integers(0, len(joined(GOOD)) - 2))
@@ -217,13 +217,13 @@ def test_no_beginning_of_a_download_passes_for_the_whole(tmp_path_factory: pytes
 def test_a_wrong_guess_answers_other_requests(tmp_path: Path) -> None:
     others = joined(result_line(f"other-{n}", succeeded()) for n in range(8))
     assert refused(tmp_path, others, provisional=True).startswith("NotOurs: 8 of 8")
-    assert refused(tmp_path, others).startswith("NotWhole")
+    assert refused(tmp_path, others).startswith("IncompleteResults")
 
 
 def test_a_right_guess_with_one_odd_line_is_still_ours(tmp_path: Path) -> None:
     """It was paid for: were it taken for a stranger's, its requests would be sent and paid for again."""
     data = joined([result_line("foreign-id", succeeded()), *GOOD[1:]])
-    assert refused(tmp_path, data, provisional=True, identified=True).startswith("NotWhole")
+    assert refused(tmp_path, data, provisional=True, identified=True).startswith("IncompleteResults")
     # A guess by size alone is in doubt again at the first id that is not ours: then its ids are read.
     assert refused(tmp_path, data, provisional=True).startswith("NotOurs")
 
@@ -239,7 +239,7 @@ def test_counters_that_could_not_be_read_are_held_against_nothing(tmp_path: Path
 
 @pytest.mark.parametrize("data", [joined(GOOD[:-1]), joined([*GOOD[:-1], GOOD[0]]), joined(GOOD)[:-20]])
 def test_without_the_apis_counters_every_request_must_have_its_result_all_the_same(tmp_path: Path, data: bytes) -> None:
-    assert refused(tmp_path, data, counts_unread=True).startswith("NotWhole: ")
+    assert refused(tmp_path, data, counts_unread=True).startswith("IncompleteResults: ")
 
 
 def test_counts_of_a_type_nobody_heard_of_may_be_any_of_the_apis(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_counts_of_a_type_nobody_heard_of_may_be_any_of_the_apis(tmp_path: Path)
     assert [(f.outcome, f.error_type, f.failure_class) for f in verified.failures] == [
         (Outcome.UNKNOWN, "postponed", FailureClass.FIX)
     ]
-    assert marks(answers)[0] is Mark.UNKNOWN
+    assert codes(answers)[0] is OutcomeCode.UNKNOWN
 
 
 def test_a_type_nobody_heard_of_excuses_no_other_count(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_what_stops_the_stream_goes_through_and_leaves_nothing(tmp_path: Path, e
 def test_a_refused_download_leaves_the_one_that_was_whole(tmp_path: Path) -> None:
     received(tmp_path, joined(GOOD))[1].close()
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(NotWhole):
+    with pytest.raises(IncompleteResults):
         received(tmp_path, joined(GOOD[1:]))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {**before, KEPT: joined(GOOD[1:])}
     received(tmp_path, joined(GOOD))[1].close()
@@ -292,15 +292,15 @@ def deep(custom_id: str, levels: int, **more: Any) -> bytes:
 
 
 @pytest.mark.parametrize("levels", [90, 900, 3_000, 100_000])
-@pytest.mark.parametrize(("stop", "mark"), [("end_turn", Mark.SUCCEEDED), ("max_tokens", Mark.TRUNCATED)])
+@pytest.mark.parametrize(("stop", "code"), [("end_turn", OutcomeCode.SUCCEEDED), ("max_tokens", OutcomeCode.TRUNCATED)])
 def test_an_answer_nested_however_deep_is_the_answer_that_it_is(
-    tmp_path: Path, levels: int, stop: str, mark: Mark
+    tmp_path: Path, levels: int, stop: str, code: OutcomeCode
 ) -> None:
     line = deep(IDS[0], levels, stop_reason=stop)
     verified, answers = received(tmp_path, joined([*GOOD[:-1], line]))
-    assert (answers.line(0), answers.read(0)[1].mark) == (line, mark)
-    assert marks(answers) == [mark, *[Mark.SUCCEEDED] * 7]
-    assert (verified.usage_unread, sum(spent.requests for spent in verified.spent)) == (0, 8)
+    assert (answers.line(0), answers.read(0)[1].code) == (line, code)
+    assert codes(answers) == [code, *[OutcomeCode.SUCCEEDED] * 7]
+    assert (verified.usage_unread, sum(usage_totals.requests for usage_totals in verified.usage_totals)) == (0, 8)
 
 
 @pytest.mark.parametrize("end", [b"[" * 3_000, b"]" * 3_000, b"[" * 3_000 + b"," + b"]" * 3_000])
@@ -337,7 +337,7 @@ def test_a_line_that_stays_unreadable_is_an_unknown_result_and_costs_no_other(
     assert (custom_id, answers.line(0)) == (IDS[0].encode(), line)
     assert str(tmp_path / "raw.jsonl") in reading.message
     assert (tmp_path / "raw.jsonl").read_bytes() == data
-    assert marks(answers) == [Mark.UNREADABLE, *[Mark.SUCCEEDED] * 7]
+    assert codes(answers) == [OutcomeCode.UNREADABLE, *[OutcomeCode.SUCCEEDED] * 7]
 
 
 @pytest.mark.parametrize("line", [b"\xff\xfe\x00", b"<html>", b"{}", GOOD[-1].replace(IDS[0].encode(), b"r-0\xff000")])
@@ -346,7 +346,7 @@ def test_a_line_that_does_not_even_say_whose_it_is_belongs_to_the_request_withou
 ) -> None:
     verified, answers = received(tmp_path, joined([*GOOD[:3], line, *GOOD[3:-1]]), is_patient=False)
     assert (verified.unknown, answers.read(0)[0]) == (1, b"")
-    assert marks(answers)[0] is Mark.UNREADABLE
+    assert codes(answers)[0] is OutcomeCode.UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -361,14 +361,14 @@ def test_a_line_that_does_not_even_say_whose_it_is_belongs_to_the_request_withou
     ids=["a page", "a page of two lines", "fewer", "one more", "most of it"],
 )
 def test_a_bad_download_is_no_download_with_bad_lines(tmp_path: Path, lines: Lines, counts: RequestCounts) -> None:
-    assert refused(tmp_path, joined(lines), counts, is_patient=False).startswith("NotWhole")
+    assert refused(tmp_path, joined(lines), counts, is_patient=False).startswith("IncompleteResults")
 
 
 def test_text_that_is_not_ascii_is_a_plain_answer_wherever_its_pieces_end(tmp_path: Path) -> None:
     data = joined(GOOD).replace(b"Answer", "“日本語” 🎉".encode())
     for size in (1, 7, 64, len(data)):
         _, answers = received(tmp_path, [data[at : at + size] for at in range(0, len(data), size)])
-        assert marks(answers) == [Mark.SUCCEEDED] * 8
+        assert codes(answers) == [OutcomeCode.SUCCEEDED] * 8
 
 
 @pytest.mark.parametrize("byte", [b"", b"\xff", b"\0"])
@@ -376,7 +376,7 @@ def test_a_long_text_that_is_not_ascii_is_looked_through_in_pieces(tmp_path: Pat
     long = result_line(IDS[0], succeeded(text="@@")).replace(b"@@", "é🎉x".encode() * 300_000 + byte)
     verified, answers = received(tmp_path, joined([*GOOD[:-1], long]), is_patient=False)
     assert verified.unknown == len(byte)
-    assert marks(answers)[0] is (Mark.UNREADABLE if byte else Mark.SUCCEEDED)
+    assert codes(answers)[0] is (OutcomeCode.UNREADABLE if byte else OutcomeCode.SUCCEEDED)
 
 
 @pytest.mark.parametrize("last", [b"", b"\n"])
@@ -386,9 +386,9 @@ def test_a_line_that_comes_twice_the_same_counts_once(tmp_path: Path, again: lis
     answers.close()
     data = joined([*GOOD, *(GOOD[n] for n in again)])[:-1] + last
     twice, answers = received(tmp_path, data)
-    assert (twice.counts, twice.twins, twice.spent) == (once.counts, len(again), once.spent)
+    assert (twice.counts, twice.twins, twice.usage_totals) == (once.counts, len(again), once.usage_totals)
     assert twice.usage_unread == once.usage_unread
-    assert marks(answers) == [Mark.SUCCEEDED] * 8
+    assert codes(answers) == [OutcomeCode.SUCCEEDED] * 8
     assert (tmp_path / "raw.jsonl").read_bytes() == data
 
 
@@ -399,7 +399,7 @@ def test_what_twins_used_is_summed_up_once_in_blocks_of_many_lines_too(tmp_path:
     answers.close()
     twice, answers = received(tmp_path, joined([*lines[:1500], *lines[700:720], *lines[1500:], lines[0]]), counts)
     answers.close()
-    assert (twice.counts, twice.spent, twice.twins) == (once.counts, once.spent, 21)
+    assert (twice.counts, twice.usage_totals, twice.twins) == (once.counts, once.usage_totals, 21)
 
 
 class Bug(Exception):
@@ -455,10 +455,10 @@ def test_where_the_pieces_end_never_matters(tmp_path_factory: pytest.TempPathFac
     cuts = data.draw(st.sets(st.integers(0, len(whole)), max_size=12))
     folder = tmp_path_factory.mktemp("pieces")
     at_once, first = received(folder, whole, counts)
-    expected = [first.line(n) for n in range(len(lines))], marks(first)
+    expected = [first.line(n) for n in range(len(lines))], codes(first)
     in_parts, second = received(folder, in_pieces(whole, cuts), counts)
     assert in_parts == at_once
-    assert ([second.line(n) for n in range(len(lines))], marks(second)) == expected
+    assert ([second.line(n) for n in range(len(lines))], codes(second)) == expected
     assert expected[0] == lines or end == b"\r\n"
 
 
@@ -480,7 +480,7 @@ def test_large_files_are_read_by_position_as_small_ones_are(
     monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
     _, answers = received(tmp_path, joined(GOOD))
     assert [answers.line(n) for n in (5, 0, 7)] == [GOOD[2], GOOD[7], GOOD[0]]
-    assert answers.read(3)[1].mark is Mark.SUCCEEDED
+    assert answers.read(3)[1].code is OutcomeCode.SUCCEEDED
     answers.close()
 
 
@@ -620,7 +620,7 @@ def test_blank_lines_are_no_results_and_no_faults(data: bytes, most: int) -> Non
 
 @pytest.mark.parametrize("data", [[], [b""], [b"", b""], [b"\n"], [b"\n \r\n", b"\t\n", b"  "]])
 def test_where_no_result_comes_nobody_can_say_whose_it_is(data: list[bytes]) -> None:
-    with pytest.raises(NotWhole, match="no result came"):
+    with pytest.raises(IncompleteResults, match="no result came"):
         first_ids(data, 20)
 
 
@@ -639,14 +639,14 @@ def test_where_no_result_comes_nobody_can_say_whose_it_is(data: list[bytes]) -> 
 )
 @pytest.mark.parametrize("before", [0, 2])
 def test_what_is_no_result_is_no_sample_however_many_ids_came_before(odd: bytes, before: int) -> None:
-    with pytest.raises(NotWhole, match="a line is no result"):
+    with pytest.raises(IncompleteResults, match="a line is no result"):
         first_ids([joined(GOOD[:before]) + odd], 20)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40, len(GOOD[2]) - 1])
 def test_a_last_line_that_was_cut_off_is_no_sample(cut: int) -> None:
     """Its head may name an id: but what came is no whole result."""
-    with pytest.raises(NotWhole, match="a line is no result"):
+    with pytest.raises(IncompleteResults, match="a line is no result"):
         first_ids([joined(GOOD[:2]), GOOD[2][:-cut]], 20)
 
 
@@ -721,7 +721,7 @@ def test_without_requests_results_stand_in_the_order_of_arrival(tmp_path: Path) 
     ],
 )
 def test_without_requests_it_is_whole_or_refused_all_the_same(tmp_path: Path, data: bytes, said: str) -> None:
-    with pytest.raises(NotWhole, match=said):
+    with pytest.raises(IncompleteResults, match=said):
         arrived(tmp_path, data)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {KEPT: data}
 

@@ -9,9 +9,9 @@ from builders import result_line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.model import Mark
+from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
-from batchctl.domain.prices import Spent, Usage, step_of
+from batchctl.domain.prices import Usage, UsageTotals, tier_of
 from batchctl.results import lines as result_lines
 from batchctl.results import usage
 from batchctl.results.lines import Lines
@@ -56,7 +56,7 @@ def a_success(
     }
 
 
-def summed(results: list[Any]) -> tuple[set[Spent], int]:
+def summed(results: list[Any]) -> tuple[set[UsageTotals], int]:
     """By a full parse of each result."""
     sums: dict[tuple[str, int, str], list[Usage]] = defaultdict(list)
     unread = 0
@@ -74,12 +74,12 @@ def summed(results: list[Any]) -> tuple[set[Spent], int]:
                 output_tokens=output,
                 web_searches=searches,
             )
-            sums[model, step_of(one.prompt_tokens), geo].append(one)
-    spent = {
-        Spent(model=model, prompt_over=over, inference_geo=geo, requests=len(all_), usage=sum(all_, Usage()))
+            sums[model, tier_of(one.prompt_tokens), geo].append(one)
+    usage_totals = {
+        UsageTotals(model=model, prompt_over=over, inference_geo=geo, requests=len(all_), usage=sum(all_, Usage()))
         for (model, over, geo), all_ in sums.items()
     }
-    return spent, unread
+    return usage_totals, unread
 
 
 # ---------------------------------------------------------------- what there is to be fooled by
@@ -198,11 +198,11 @@ class Metered(Lines):
     def __init__(self, positions: Any, count: int) -> None:
         super().__init__(positions, count)
         self.meter = Meter()
-        self.alike = 0
+        self.shared_prefix = 0
 
     def _sum_up(self, lines: list[bytes]) -> bool:
-        is_taken = self.meter.take_alike(lines)
-        self.alike += is_taken * len(lines)
+        is_taken = self.meter.take_shared_prefix(lines)
+        self.shared_prefix += is_taken * len(lines)
         return is_taken
 
     def _succeeded(self, lines: list[bytes]) -> None:
@@ -235,8 +235,8 @@ def test_what_was_used_is_read_quickly_as_by_a_full_parse(data: st.DataObject, b
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(result_lines, "BLOCK_BYTES", block_bytes)
         found = metered(b"".join(line + b"\n" for line in lines), piece=97)
-    assert (set(found.meter.spent), found.meter.unread) == summed(said)
-    assert [Mark(mark) for mark in found.marks[: len(said)]] == [read_result(one).mark for one in said]
+    assert (set(found.meter.usage_totals), found.meter.unread) == summed(said)
+    assert [OutcomeCode(code) for code in found.codes[: len(said)]] == [read_result(one).code for one in said]
 
 
 TOKENS = st.sampled_from([0, 7, 300, 99_990, 100_001, 200_001])
@@ -245,7 +245,7 @@ SPLIT = {"ephemeral_5m_input_tokens": 0, LONG: 0}
 
 
 @st.composite
-def alike(draw: st.DrawFn) -> list[dict[str, Any]]:
+def shared_prefix(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Lines as one model's answers are: only their numbers differ, and what they say."""
     more: dict[str, Any] = draw(
         st.sampled_from([{}, {"inference_geo": "us"}, {"server_tool_use": {"web_search_requests": 2}}])
@@ -289,7 +289,7 @@ def torn(line: bytes, tear: str) -> bytes:
 
 @pytest.mark.generated
 @given(
-    alike(),
+    shared_prefix(),
     st.integers(0, len(IDS)),
     st.sampled_from(list(TEARS)),
     st.sampled_from(["", "1000000000000", "1099511627777", "9" * 19]),
@@ -305,7 +305,7 @@ def test_lines_that_are_alike_are_summed_up_as_each_by_itself(
             else torn(lines[at], tear)
         )
     found = metered(b"".join(line + b"\n" for line in lines))
-    assert (set(found.meter.spent), found.meter.unread) == summed([json.loads(line)["result"] for line in lines])
+    assert (set(found.meter.usage_totals), found.meter.unread) == summed([json.loads(line)["result"] for line in lines])
 
 
 @pytest.mark.parametrize("hours", [0, 5])
@@ -315,7 +315,7 @@ def test_tokens_of_a_time_that_nobody_heard_of_are_not_read_as_none(hours: int) 
     said = [a_success({"input_tokens": 1, "cache_creation": split, "output_tokens": 2}) for split in splits]
     found = metered(b"".join(result_line(i.decode(), one) + b"\n" for i, one in zip(IDS, said, strict=True)))
     assert found.meter.unread == (1 if hours else 0)
-    assert (set(found.meter.spent), found.meter.unread) == summed(said)
+    assert (set(found.meter.usage_totals), found.meter.unread) == summed(said)
 
 
 def test_numbers_and_models_that_differ_keep_nothing_from_being_read_quickly() -> None:
@@ -331,8 +331,8 @@ def test_numbers_and_models_that_differ_keep_nothing_from_being_read_quickly() -
             for n in range(len(IDS))
         ]
         found = metered(b"".join(result_line(i.decode(), one) + b"\n" for i, one in zip(IDS, said, strict=True)))
-        assert found.alike == len(IDS)
-        assert (set(found.meter.spent), found.meter.unread) == summed(said)
+        assert found.shared_prefix == len(IDS)
+        assert (set(found.meter.usage_totals), found.meter.unread) == summed(said)
 
 
 def test_of_more_models_than_any_account_has_the_rest_is_not_summed_up_apart() -> None:
@@ -340,7 +340,10 @@ def test_of_more_models_than_any_account_has_the_rest_is_not_summed_up_apart() -
     lines = [result_line(f"r-{n}", one) for n, one in enumerate(said)]
     meter = Meter()
     meter.take(lines)
-    assert ({one.model for one in meter.spent}, meter.unread) == ({f"claude-{n}" for n in range(MOST_SUMS)}, MOST_SUMS)
+    assert ({one.model for one in meter.usage_totals}, meter.unread) == (
+        {f"claude-{n}" for n in range(MOST_SUMS)},
+        MOST_SUMS,
+    )
     for line in lines:
         meter.take_back(line)
-    assert (meter.spent, meter.unread) == ((), 0)
+    assert (meter.usage_totals, meter.unread) == ((), 0)

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from program import Person
+from program import Cli
 
 from batchctl.emulator.running import Running, running
 
@@ -25,5 +25,5 @@ def emulator() -> Iterator[Running]:
 
 
 @pytest.fixture
-def person(emulator: Running, tmp_path: Path) -> Person:
-    return Person(tmp_path, emulator.base_url)
+def cli(emulator: Running, tmp_path: Path) -> Cli:
+    return Cli(tmp_path, emulator.base_url)

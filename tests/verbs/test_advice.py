@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from builders import request_id, request_line
 from cases import few
-from program import Person
+from program import Cli
 
 from batchctl.emulator.running import Running
 from batchctl.emulator.tokens import in_tokens
@@ -27,8 +27,8 @@ def bank() -> list[bytes]:
     return SAMPLE.read_bytes().splitlines()
 
 
-def told(person: Person, *words: str | Path) -> Any:
-    ran = person.run(*words, "--json")
+def told(cli: Cli, *words: str | Path) -> Any:
+    ran = cli.run(*words, "--json")
     assert ran.status == 0, ran.err
     return ran.json
 
@@ -40,8 +40,8 @@ def lines(count: int = 40, **params: Any) -> list[bytes]:
 # ---------------------------------------------------------------- before
 
 
-def test_the_bank_is_told_what_a_cache_may_save_and_lose(person: Person) -> None:
-    found = told(person, "estimate", person.write("in.jsonl", bank()))
+def test_the_bank_is_told_what_a_cache_may_save_and_lose(cli: Cli) -> None:
+    found = told(cli, "estimate", cli.write("in.jsonl", bank()))
     (one,) = found["advice"]
     # A token less than it has: of what is counted with it and without, the rest is rounded up.
     tokens = 500 * (in_tokens(len(json.loads(bank()[0])["params"]["system"])) - 1)
@@ -54,65 +54,65 @@ def test_the_bank_is_told_what_a_cache_may_save_and_lose(person: Person) -> None
     assert "--cache-system 1h costs $0.0069 more at 30% reads, saves $0.014 at 98%, and pays from 53%" in one["text"]
 
 
-def test_who_asked_for_a_cache_is_not_told_to(person: Person) -> None:
-    path = person.write("in.jsonl", bank())
-    found = told(person, "submit", path, "--dry-run", "--cache-system", "1h")
+def test_who_asked_for_a_cache_is_not_told_to(cli: Cli) -> None:
+    path = cli.write("in.jsonl", bank())
+    found = told(cli, "submit", path, "--dry-run", "--cache-system", "1h")
     assert found["estimate"]["advice"] == []
-    (brief,) = told(person, "submit", path, "--dry-run", "--cache-system", "5m")["estimate"]["advice"]
+    (brief,) = told(cli, "submit", path, "--dry-run", "--cache-system", "5m")["estimate"]["advice"]
     assert brief["code"] == "cache_too_brief"
 
 
-def test_a_letter_in_every_message_is_told_to_stand_in_system(person: Person) -> None:
-    (one,) = told(person, "estimate", person.write("in.jsonl", lines()), "--offline")["advice"]
+def test_a_letter_in_every_message_is_told_to_stand_in_system(cli: Cli) -> None:
+    (one,) = told(cli, "estimate", cli.write("in.jsonl", lines()), "--offline")["advice"]
     assert (one["code"], one["requests"]) == ("text_repeated", 40)
     assert re.search(r"in all \d\d sampled lines of 40 requests", one["text"])
     assert "moved into system, with --cache-system 1h, it saves $" in one["text"]
     moved = [request_line(request_id(n), f"letter {n}", model="claude-sonnet-5", system=LETTER) for n in range(40)]
-    (other,) = told(person, "estimate", person.write("moved.jsonl", moved), "--offline")["advice"]
+    (other,) = told(cli, "estimate", cli.write("moved.jsonl", moved), "--offline")["advice"]
     assert other["code"] == "prompt_not_cached"
 
 
 @pytest.mark.slow
-def test_a_letter_in_a_block_of_its_own_is_told_to_be_marked_there(person: Person) -> None:
+def test_a_letter_in_a_block_of_its_own_is_told_to_be_marked_there(cli: Cli) -> None:
     def asked(*blocks: dict[str, Any]) -> list[bytes]:
         said = [[{"type": "text", **one} for one in (*blocks, {"text": f"question {n}"})] for n in range(40)]
         messages = [[{"role": "user", "content": content}] for content in said]
         return [request_line(request_id(n), model="claude-sonnet-5", messages=one) for n, one in enumerate(messages)]
 
-    (one,) = told(person, "estimate", person.write("in.jsonl", asked({"text": LETTER})))["advice"]
+    (one,) = told(cli, "estimate", cli.write("in.jsonl", asked({"text": LETTER})))["advice"]
     assert "cache_control for 1h on the last block of it saves" in one["text"]
     mark = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
-    assert told(person, "estimate", person.write("in.jsonl", asked({"text": LETTER, **mark})))["advice"] == []
+    assert told(cli, "estimate", cli.write("in.jsonl", asked({"text": LETTER, **mark})))["advice"] == []
 
 
-def test_a_mark_on_tools_alone_is_told_by_hand(person: Person) -> None:
+def test_a_mark_on_tools_alone_is_told_by_hand(cli: Cli) -> None:
     tools = [{"name": "sort", "description": LETTER, "input_schema": {"type": "object"}}]
     asked = [request_line(request_id(n), f"letter {n}", model="claude-sonnet-5", tools=tools) for n in range(40)]
-    (one,) = told(person, "estimate", person.write("in.jsonl", asked))["advice"]
+    (one,) = told(cli, "estimate", cli.write("in.jsonl", asked))["advice"]
     assert "cache_control for 1h on the last tool, by hand, costs" in one["text"]
 
 
-def test_a_ceiling_far_above_earlier_answers_is_told(person: Person) -> None:
+def test_a_ceiling_far_above_earlier_answers_is_told(cli: Cli) -> None:
     def asked(kind: str) -> list[bytes]:
         return [request_line(f"{kind}-{n}", f"letter {n}", system="Sort.", max_tokens=9000) for n in range(20)]
 
-    person.submitted("old.jsonl", asked("old"))
-    assert person.run("fetch").status == 0
-    (one,) = told(person, "estimate", person.write("new.jsonl", asked("new")), "--offline")["advice"]
+    cli.submitted("old.jsonl", asked("old"))
+    assert cli.run("fetch").status == 0
+    (one,) = told(cli, "estimate", cli.write("new.jsonl", asked("new")), "--offline")["advice"]
     assert (one["code"], one["saves_usd"]) == ("max_tokens_far_above_use", None)
     assert "max_tokens is 9,000, and 20 earlier answers took " in one["text"]
 
 
-def test_it_stands_under_the_estimate_and_asks_for_no_yes(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stands_under_the_estimate_and_asks_for_no_yes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    path = person.write("in.jsonl", bank())
+    path = cli.write("in.jsonl", bank())
     for words in (("estimate", path), ("estimate", path, "--offline"), ("submit", path, "--dry-run")):
-        ran = person.run(*words)
+        ran = cli.run(*words)
         assert ran.status == 0
         assert "\n  to save  500 requests begin with the same" in ran.out
         assert max(map(len, ran.out.splitlines())) <= 80
-    assert told(person, "submit", path, "--dry-run")["warnings"] == 0
-    assert person.run("submit", path).status == 0
+    assert told(cli, "submit", path, "--dry-run")["warnings"] == 0
+    assert cli.run("submit", path).status == 0
 
 
 # ---------------------------------------------------------------- after
@@ -136,17 +136,17 @@ def by_hand(results: Sequence[Any]) -> tuple[Decimal, Decimal]:
     few([(0.9, (), ""), (0.3, ("--cache-system", "1h"), "lost"), (0.9, ("--cache-system", "1h"), "saved")], 2),
 )
 def test_the_bank_before_and_after(
-    person: Person, emulator: Running, hit_rate: float, options: tuple[str, ...], word: str
+    cli: Cli, emulator: Running, hit_rate: float, options: tuple[str, ...], word: str
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": hit_rate}})
-    path = person.write("in.jsonl", bank())
-    before = told(person, "submit", path, "--dry-run", *options)["estimate"]["batch_usd"]
-    job = person.submitted("in.jsonl", bank(), *options)
-    ran = person.run("fetch")
+    path = cli.write("in.jsonl", bank())
+    before = told(cli, "submit", path, "--dry-run", *options)["estimate"]["batch_usd"]
+    job = cli.submitted("in.jsonl", bank(), *options)
+    ran = cli.run("fetch")
     assert ran.status == 0, ran.err
-    cost, plain = by_hand(person.results(job))
+    cost, plain = by_hand(cli.results(job))
     assert Decimal(before["low"]) <= cost <= Decimal(before["high"])
-    found = told(person, "cost", job)["total"]
+    found = told(cli, "cost", job)["total"]
     assert Decimal(found["batch_usd"]) == cost
     assert Decimal(found["real_time_usd"]) == 2 * cost
     if not options:
@@ -158,6 +158,6 @@ def test_the_bank_before_and_after(
     assert (plain > cost) == (word == "saved")
     assert f" {word} against no cache" in next(line for line in ran.err.splitlines() if line.startswith("cache "))
     for verb in ("cost", "status"):
-        assert f" {word} against no cache" in " ".join(person.run(verb, job).out.split())
-    assert told(person, "fetch", job)["cost"]["cache_saved_usd"] == found["cache_saved_usd"]
-    assert told(person, "status", job, "--offline")["cost"]["cache_saved_usd"] == found["cache_saved_usd"]
+        assert f" {word} against no cache" in " ".join(cli.run(verb, job).out.split())
+    assert told(cli, "fetch", job)["cost"]["cache_saved_usd"] == found["cache_saved_usd"]
+    assert told(cli, "status", job, "--offline")["cost"]["cache_saved_usd"] == found["cache_saved_usd"]

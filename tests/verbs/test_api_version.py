@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from loopback import Forwarding, forwarding
-from program import Person, request, requests
+from program import Cli, request, requests
 
 from batchctl.emulator.running import Running
 
@@ -18,9 +18,9 @@ def gateway(emulator: Running) -> Iterator[Forwarding]:
 
 
 @pytest.fixture
-def person(person: Person, gateway: Forwarding) -> Person:
-    person.variables["ANTHROPIC_BASE_URL"] = gateway.url
-    return person
+def cli(cli: Cli, gateway: Forwarding) -> Cli:
+    cli.variables["ANTHROPIC_BASE_URL"] = gateway.url
+    return cli
 
 
 def asked(gateway: Forwarding) -> tuple[set[str], set[str]]:
@@ -34,17 +34,15 @@ def _plain(method: str, path: str) -> str:
     return " ".join((method, *("ID" if "msgbatch_" in part or part.startswith("claude-") else part for part in parts)))
 
 
-def test_every_call_of_every_verb_has_the_version_of_the_job(
-    person: Person, emulator: Running, gateway: Forwarding
-) -> None:
+def test_every_call_of_every_verb_has_the_version_of_the_job(cli: Cli, emulator: Running, gateway: Forwarding) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     # That only the older version has: a call in another would not even be sent.
     lines = [request(f"r-{n}", temperature=0.5) for n in range(20)]
-    path = person.write("in.jsonl", lines)
+    path = cli.write("in.jsonl", lines)
     every: set[str] = set()
 
     def seen(*words: str, status: int = 0) -> None:
-        ran = person.run(*words)
+        ran = cli.run(*words)
         assert ran.status == status, ran.err
         calls, versions = asked(gateway)
         assert versions == {OLD}, (words, calls)
@@ -62,9 +60,7 @@ def test_every_call_of_every_verb_has_the_version_of_the_job(
     emulator.set_scenario({"batch_seconds": 0})
     seen("run", "first", "--yes", status=3)
     seen("delete", "first", "--yes")
-    person.left_in_doubt(
-        person.write("two.jsonl", [request("d-1", temperature=0.5)]), *_lost(emulator), "--name", "two"
-    )
+    cli.left_in_doubt(cli.write("two.jsonl", [request("d-1", temperature=0.5)]), *_lost(emulator), "--name", "two")
     asked(gateway)
     seen("resolve", "two")
     assert every >= {
@@ -84,45 +80,45 @@ def _lost(emulator: Running) -> list[str]:
     return ["--api-version", OLD]
 
 
-def _submit(person: Person) -> None:
-    assert person.run("submit", "in.jsonl", "--api-version", OLD).status == 0
+def _submit(cli: Cli) -> None:
+    assert cli.run("submit", "in.jsonl", "--api-version", OLD).status == 0
 
 
-def _run(person: Person) -> None:
-    assert person.run("run", "first", "--api-version", OLD).status == 0
+def _run(cli: Cli) -> None:
+    assert cli.run("run", "first", "--api-version", OLD).status == 0
 
 
 @pytest.mark.parametrize("command", [_submit, _run])
 def test_a_version_that_is_named_for_a_job_is_that_of_all_calls_from_then_on(
-    person: Person, emulator: Running, gateway: Forwarding, command: Callable[[Person], None]
+    cli: Cli, emulator: Running, gateway: Forwarding, command: Callable[[Cli], None]
 ) -> None:
     emulator.add_fault({"on": "create", "fault": "status", "status": 401, "message": "no"})
-    assert person.run("submit", person.write("in.jsonl", requests(2)), "--name", "first").status == 4
+    assert cli.run("submit", cli.write("in.jsonl", requests(2)), "--name", "first").status == 4
     assert asked(gateway)[1] == {NEW}
-    command(person)
+    command(cli)
     assert asked(gateway)[1] == {OLD}
-    assert person.run("fetch", "first").status == 0
+    assert cli.run("fetch", "first").status == 0
     assert asked(gateway)[1] <= {OLD}
     assert [batch["api_version"] for batch in emulator.batches()] == [OLD]
 
 
-def test_what_was_sent_keeps_the_version_it_was_sent_with(person: Person, emulator: Running) -> None:
+def test_what_was_sent_keeps_the_version_it_was_sent_with(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
-    job = person.submitted("in.jsonl", requests(20))
-    person.run("fetch")
+    job = cli.submitted("in.jsonl", requests(20))
+    cli.run("fetch")
     emulator.set_scenario({"batch_seconds": 0})
-    assert person.run("retry", job, "--api-version", OLD).status == 0
-    rounds = person.run("status", job, "--json").json["rounds"]
+    assert cli.run("retry", job, "--api-version", OLD).status == 0
+    rounds = cli.run("status", job, "--json").json["rounds"]
     assert [[one["api_version"] for one in r["headers"]] for r in rounds] == [[NEW], [OLD]]
 
 
 def test_batches_made_elsewhere_are_asked_for_in_the_version_that_is_named(
-    person: Person, emulator: Running, gateway: Forwarding
+    cli: Cli, emulator: Running, gateway: Forwarding
 ) -> None:
-    person.submitted("in.jsonl", requests(2))
+    cli.submitted("in.jsonl", requests(2))
     (batch,) = emulator.batches()
     asked(gateway)
-    attached = person.run("attach", batch["id"], "--api-version", OLD, "--workspace", "other")
+    attached = cli.run("attach", batch["id"], "--api-version", OLD, "--workspace", "other")
     assert attached.status == 0, attached.err
     calls, versions = asked(gateway)
     assert (versions, "GET messages batches ID" in calls) == ({OLD}, True)

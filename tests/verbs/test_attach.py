@@ -12,7 +12,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from program import KEY, OF_WRONG, Person, ids, request, requests, sent_lines, wrong_request
+from program import KEY, OF_WRONG, Cli, ids, request, requests, sent_lines, wrong_request
 
 from batchctl.clock import Clock
 from batchctl.domain.errors import Stopped
@@ -37,8 +37,8 @@ def slices(lines: list[bytes], size: int) -> list[list[bytes]]:
     return [lines[at : at + size] for at in range(0, len(lines), size)]
 
 
-def attached(person: Person, *words: str | Path) -> str:
-    ran = person.run("attach", *words)
+def attached(cli: Cli, *words: str | Path) -> str:
+    ran = cli.run("attach", *words)
     assert ran.status == 0, ran.err
     return ran.job
 
@@ -47,9 +47,9 @@ def ids_of(lines: Iterable[bytes]) -> list[str]:
     return [json.loads(line)["custom_id"] for line in lines]
 
 
-def nothing_recorded(person: Person) -> bool:
+def nothing_recorded(cli: Cli) -> bool:
     """No job, no file of one, and nothing left of the attempt."""
-    root = person.folder / ".batchctl"
+    root = cli.folder / ".batchctl"
     left = [path for name in ("jobs", "tmp") for path in (root / name).rglob("*")]
     ledger = Ledger(root / "ledger.db")
     try:
@@ -58,66 +58,66 @@ def nothing_recorded(person: Person) -> bool:
         ledger.close()
 
 
-def test_no_network_is_waited_out_as_long_as_a_person_allows(person: Person, emulator: Running) -> None:
+def test_no_network_is_waited_out_as_long_as_a_person_allows(cli: Cli, emulator: Running) -> None:
     batches = made(emulator, requests(2))
-    there = person.variables["ANTHROPIC_BASE_URL"]
-    person.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
-    ran = person.run("attach", *batches, "--timeout", "300ms")
+    there = cli.variables["ANTHROPIC_BASE_URL"]
+    cli.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
+    ran = cli.run("attach", *batches, "--timeout", "300ms")
     assert ran.status == 8, ran.err
     assert "not finished within the --timeout" in ran.err
-    assert nothing_recorded(person)
-    person.variables["ANTHROPIC_BASE_URL"] = there
-    assert attached(person, *batches)
+    assert nothing_recorded(cli)
+    cli.variables["ANTHROPIC_BASE_URL"] = there
+    assert attached(cli, *batches)
 
 
 # ---------------------------------------------------------------- without the input
 
 
-def test_batches_of_a_script_become_a_job_that_can_be_fetched(person: Person, emulator: Running) -> None:
+def test_batches_of_a_script_become_a_job_that_can_be_fetched(cli: Cli, emulator: Running) -> None:
     lines = requests(25)
     named = made(emulator, *slices(lines, 10))
-    ran = person.run("attach", *reversed(named))
+    ran = cli.run("attach", *reversed(named))
     assert ran.status == 0, ran.err
     assert ran.job.startswith("attached-")
     assert ran.out.count("\n") == 1
     assert f"attached   {ran.job}: 25 requests in 3 batches, 3 ended" in ran.err
     assert f"next: batchctl fetch {ran.job}" in ran.err
-    assert person.run("fetch").status == 0
-    results = person.results(ran.job)
+    assert cli.run("fetch").status == 0
+    results = cli.results(ran.job)
     assert sorted(ids(results)) == ids_of(lines)
     assert [set(ids(one)) for one in (results[:10], results[10:20], results[20:])] == [
         set(ids_of(one)) for one in slices(lines, 10)
     ]
-    assert person.errors(ran.job) == []
+    assert cli.errors(ran.job) == []
     assert emulator.requests()[CREATE] == 3
 
 
-def test_its_results_are_the_apis_own_bytes_in_the_order_of_arrival(person: Person, emulator: Running) -> None:
-    job = attached(person, *made(emulator, requests(20)))
-    assert person.run("fetch").status == 0
-    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
-    assert (person.folder / f"{job}.results.jsonl").read_bytes() == raw.read_bytes()
+def test_its_results_are_the_apis_own_bytes_in_the_order_of_arrival(cli: Cli, emulator: Running) -> None:
+    job = attached(cli, *made(emulator, requests(20)))
+    assert cli.run("fetch").status == 0
+    raw = cli.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    assert (cli.folder / f"{job}.results.jsonl").read_bytes() == raw.read_bytes()
 
 
 @pytest.mark.slow
-def test_a_truncated_download_is_never_taken_for_whole(person: Person, emulator: Running) -> None:
-    job = attached(person, *made(emulator, requests(20)))
+def test_a_truncated_download_is_never_taken_for_whole(cli: Cli, emulator: Running) -> None:
+    job = attached(cli, *made(emulator, requests(20)))
     for fault in ("early_end_at_line", "early_end_mid_line", "changed_twin", "missing_line"):
         emulator.add_fault({"on": "results", "fault": fault})
-    ran = person.run("fetch")
+    ran = cli.run("fetch")
     assert ran.status == 0, ran.err
     assert ran.err.count("not whole") == 4
-    assert len(set(ids(person.results(job)))) == 20
+    assert len(set(ids(cli.results(job)))) == 20
 
 
-def test_what_is_unanswered_has_no_known_id(person: Person, emulator: Running) -> None:
+def test_what_is_unanswered_has_no_known_id(cli: Cli, emulator: Running) -> None:
     first = made(emulator, requests(3))
     emulator.set_scenario({"batch_seconds": 600})
-    job = attached(person, *first, *made(emulator, requests(2, "s")))
-    ran = person.run("fetch")
+    job = attached(cli, *first, *made(emulator, requests(2, "s")))
+    ran = cli.run("fetch")
     assert ran.status == 8, ran.err
-    assert len(person.results(job)) == 3
-    errors = person.errors(job)
+    assert len(cli.results(job)) == 3
+    errors = cli.errors(job)
     assert [(e["line"], e["custom_id"], e["type"]) for e in errors] == [
         (4, None, "unanswered"),
         (5, None, "unanswered"),
@@ -125,88 +125,88 @@ def test_what_is_unanswered_has_no_known_id(person: Person, emulator: Running) -
     assert "without its input" in errors[0]["message"]
 
 
-def test_a_job_without_its_input_says_so_wherever_it_is_shown(person: Person, emulator: Running) -> None:
+def test_a_job_without_its_input_says_so_wherever_it_is_shown(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
-    job = attached(person, *made(emulator, requests(4)), "--label", "team=evals")
-    told = person.run("status", job, "--batches")
+    job = attached(cli, *made(emulator, requests(4)), "--label", "team=evals")
+    told = cli.run("status", job, "--batches")
     assert "made elsewhere, attached without its input: 4 requests" in told.out
     assert "15 B" not in told.out
     assert "elapsed 0 s" in told.out
-    shape = person.run("status", job, "--json", "--batches").json
+    shape = cli.run("status", job, "--json", "--batches").json
     assert (shape["input"], shape["input_sha256"], shape["labels"]) == (None, None, {"team": "evals"})
     assert (shape["message_batches"][0]["bytes"], shape["message_batches"][0]["sha256"]) == (None, None)
-    assert person.run("fetch").status == 3
-    assert f"next: batchctl attach {job} --input FILE" in person.run("status", job).out
+    assert cli.run("fetch").status == 3
+    assert f"next: batchctl attach {job} --input FILE" in cli.run("status", job).out
 
 
-def test_verbs_that_need_requests_name_the_one_that_gives_them(person: Person, emulator: Running) -> None:
+def test_verbs_that_need_requests_name_the_one_that_gives_them(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
-    job = attached(person, *made(emulator, requests(4)))
-    assert person.run("fetch").status == 3
+    job = attached(cli, *made(emulator, requests(4)))
+    assert cli.run("fetch").status == 3
     for words in (["retry"], ["retry", "--dry-run"], ["retry", "--edit"]):
-        ran = person.run(*words)
+        ran = cli.run(*words)
         assert ran.status == 6
         assert f"batchctl attach {job} --input FILE" in ran.err
-    moved = person.run("fetch", "--input", person.write("in.jsonl", requests(4)))
+    moved = cli.run("fetch", "--input", cli.write("in.jsonl", requests(4)))
     assert moved.status == 2
     assert f"batchctl attach {job} --input" in moved.err
-    sent = person.run("submit", job)
+    sent = cli.run("submit", job)
     assert sent.status == 6
     assert "there is nothing to send" in sent.err
     assert emulator.requests()[CREATE] == 1
 
 
-def test_its_input_submitted_here_is_another_job(person: Person, emulator: Running) -> None:
-    attached(person, *made(emulator, requests(4)))
-    person.submitted("in.jsonl", requests(4))
+def test_its_input_submitted_here_is_another_job(cli: Cli, emulator: Running) -> None:
+    attached(cli, *made(emulator, requests(4)))
+    cli.submitted("in.jsonl", requests(4))
     assert emulator.requests()[CREATE] == 2
 
 
-def test_a_batch_that_has_not_ended_is_followed_to_its_end(person: Person, emulator: Running) -> None:
+def test_a_batch_that_has_not_ended_is_followed_to_its_end(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600})
-    ran = person.run("attach", *made(emulator, requests(2)))
+    ran = cli.run("attach", *made(emulator, requests(2)))
     assert "1 in progress" in ran.err
     assert f"next: batchctl status {ran.job} --watch" in ran.err
     emulator.set_scenario({"batch_seconds": 0.3})
-    job = attached(person, *made(emulator, requests(4), requests(4, "s")))
-    assert person.run("status", job, "--watch", "--poll", "200ms").status == 0
-    assert person.run("fetch", job).status == 0
-    assert len(person.results(job)) == 8
+    job = attached(cli, *made(emulator, requests(4), requests(4, "s")))
+    assert cli.run("status", job, "--watch", "--poll", "200ms").status == 0
+    assert cli.run("fetch", job).status == 0
+    assert len(cli.results(job)) == 8
 
 
 # ---------------------------------------------------------------- which batches
 
 
-def test_ids_come_from_stdin_one_on_each_line(person: Person, emulator: Running) -> None:
+def test_ids_come_from_stdin_one_on_each_line(cli: Cli, emulator: Running) -> None:
     named = made(emulator, requests(2), requests(3, "s"), requests(4, "t"))
-    ran = person.run("attach", "-", stdin="\n".join([named[0], "", f"  {named[2]}\r", named[1], ""]).encode())
+    ran = cli.run("attach", "-", stdin="\n".join([named[0], "", f"  {named[2]}\r", named[1], ""]).encode())
     assert ran.status == 0, ran.err
-    shape = person.run("status", ran.job, "--json", "--batches").json
+    shape = cli.run("status", ran.job, "--json", "--batches").json
     assert [b["id"] for b in shape["message_batches"]] == named
     assert [b["first"] for b in shape["message_batches"]] == [0, 2, 5]
 
 
-def test_many_batches_are_asked_for_with_one_list_page(person: Person, emulator: Running) -> None:
+def test_many_batches_are_asked_for_with_one_list_page(cli: Cli, emulator: Running) -> None:
     named = made(emulator, *([line] for line in requests(30)))
-    attached(person, *named[:20])
+    attached(cli, *named[:20])
     assert (emulator.requests()[LIST], emulator.requests().get(RETRIEVE, 0)) == (1, 0)
-    attached(person, *named[20:22])
+    attached(cli, *named[20:22])
     # Few are asked for by name; one small page tells whose key it is that sees them.
     assert (emulator.requests()[LIST], emulator.requests()[RETRIEVE]) == (2, 2)
 
 
-def test_a_batch_that_the_list_does_not_show_is_asked_for_by_name(person: Person, emulator: Running) -> None:
+def test_a_batch_that_the_list_does_not_show_is_asked_for_by_name(cli: Cli, emulator: Running) -> None:
     named = made(emulator, *([line] for line in requests(4)))
     emulator.add_fault({"on": "list", "fault": "hide_from_list"})
-    attached(person, *named)
+    attached(cli, *named)
     assert emulator.requests()[RETRIEVE] == 1
 
 
 @pytest.mark.slow
-def test_an_answer_that_does_not_come_is_asked_for_again(person: Person, emulator: Running) -> None:
+def test_an_answer_that_does_not_come_is_asked_for_again(cli: Cli, emulator: Running) -> None:
     named = made(emulator, requests(2))
     emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529, "type": "overloaded_error"})
-    ran = person.run("attach", *named)
+    ran = cli.run("attach", *named)
     assert ran.status == 0, ran.err
     assert "no answer" in ran.err
 
@@ -229,148 +229,148 @@ def test_an_answer_that_does_not_come_is_asked_for_again(person: Person, emulato
         (["msgbatch_1", "--api-version", "2020-01-01"], 2, "2026-10-21"),
     ],
 )
-def test_words_that_name_no_batch_are_refused(person: Person, words: list[str], status: int, said: str) -> None:
-    ran = person.run("attach", *words)
+def test_words_that_name_no_batch_are_refused(cli: Cli, words: list[str], status: int, said: str) -> None:
+    ran = cli.run("attach", *words)
     assert (ran.status, said in ran.err) == (status, True), ran.err
     assert "Traceback" not in ran.err
-    assert not (person.folder / ".batchctl").exists() or nothing_recorded(person)
+    assert not (cli.folder / ".batchctl").exists() or nothing_recorded(cli)
 
 
-def test_another_api_workspace_is_named_as_a_cause(person: Person, emulator: Running) -> None:
+def test_another_api_workspace_is_named_as_a_cause(cli: Cli, emulator: Running) -> None:
     named = made(emulator, requests(2))
-    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
-    ran = person.run("attach", *named)
+    cli.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
+    ran = cli.run("attach", *named)
     assert ran.status == 2
     assert "another API workspace" in ran.err
-    assert nothing_recorded(person)
+    assert nothing_recorded(cli)
 
 
-def test_an_archived_batch_is_refused_for_its_results_are_gone(person: Person, emulator: Running) -> None:
+def test_an_archived_batch_is_refused_for_its_results_are_gone(cli: Cli, emulator: Running) -> None:
     old = made(emulator, requests(2))
     emulator.advance(30 * 24 * 3600)
-    ran = person.run("attach", *old, *made(emulator, requests(2)))
+    ran = cli.run("attach", *old, *made(emulator, requests(2)))
     assert ran.status == 6
     assert f"archived {old[0]}" in ran.err
-    assert nothing_recorded(person)
+    assert nothing_recorded(cli)
 
 
-def test_a_batch_of_a_job_stays_with_it(person: Person, emulator: Running) -> None:
-    job = person.submitted("in.jsonl", requests(4), "--max-requests", "2")
+def test_a_batch_of_a_job_stays_with_it(cli: Cli, emulator: Running) -> None:
+    job = cli.submitted("in.jsonl", requests(4), "--max-requests", "2")
     mine = [b["id"] for b in emulator.batches()]
     other = made(emulator, requests(2, "s"))
-    ran = person.run("attach", *other, mine[1])
+    ran = cli.run("attach", *other, mine[1])
     assert ran.status == 6
     assert f"{mine[1]} in {job}" in ran.err
-    known = attached(person, *other)
+    known = attached(cli, *other)
     for words in (other, [known], [*other, "--input", "in.jsonl", "--name", "else"], [*other, mine[0]]):
-        ran = person.run("attach", *words)
+        ran = cli.run("attach", *words)
         assert ran.status in {2, 6}
         assert known in ran.err
-    assert person.run("attach", job).status == 6
-    assert len(person.run("status", "--json").json["jobs"]) == 2
+    assert cli.run("attach", job).status == 6
+    assert len(cli.run("status", "--json").json["jobs"]) == 2
 
 
 @pytest.mark.slow
 def test_a_batch_that_a_job_is_in_doubt_about_is_not_taken_from_it(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Taken, its own job would never find it, and pay for it again."""
     monkeypatch.setenv("BATCHCTL_DOUBT_GRACE", "1")
     emulator.set_scenario({"batch_seconds": 600})
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
     emulator.add_fault({"on": "list", "fault": "status", "status": 401, "type": "authentication_error", "nth": 2})
-    path = person.write("in.jsonl", requests(3))
-    assert person.run("submit", path).status != 0
+    path = cli.write("in.jsonl", requests(3))
+    assert cli.run("submit", path).status != 0
     lost = emulator.batches()[0]["id"]
-    ran = person.run("attach", lost)
+    ran = cli.run("attach", lost)
     assert ran.status == 6
     assert "in doubt about" in ran.err
-    assert person.run("submit", path).status == 0
+    assert cli.run("submit", path).status == 0
     assert emulator.requests()[CREATE] == 1
-    assert "in-" in person.run("attach", lost).err
+    assert "in-" in cli.run("attach", lost).err
 
 
 # ---------------------------------------------------------------- with the input
 
 
-def test_slices_give_exactly_the_order_of_the_input(person: Person, emulator: Running) -> None:
+def test_slices_give_exactly_the_order_of_the_input(cli: Cli, emulator: Running) -> None:
     lines = requests(25)
     named = made(emulator, *reversed(slices(lines, 10)))
-    path = person.write("reviews.jsonl", lines)
-    ran = person.run("attach", *named, "--input", path)
+    path = cli.write("reviews.jsonl", lines)
+    ran = cli.run("attach", *named, "--input", path)
     assert ran.status == 0, ran.err
     assert ran.job.startswith("reviews-")
     assert "25 lines of" in ran.err
     assert "went into 3 batches" in ran.err
-    assert person.run("fetch").status == 0
-    assert ids(person.results(ran.job)) == ids_of(lines)
-    assert person.errors(ran.job) == []
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(ran.job)) == ids_of(lines)
+    assert cli.errors(ran.job) == []
     assert emulator.requests()[RESULTS] == 3
-    shape = person.run("status", ran.job, "--json").json
+    shape = cli.run("status", ran.job, "--json").json
     assert (shape["input"], shape["requests"], shape["left_out"]) == (str(path), 25, 0)
 
 
-def test_what_failed_goes_again_with_the_original_bytes(person: Person, emulator: Running) -> None:
+def test_what_failed_goes_again_with_the_original_bytes(cli: Cli, emulator: Running) -> None:
     lines = [line.replace(b'": ', b'":  ') for line in requests(30)]
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
     named = made(emulator, lines[20:], lines[:20])
-    job = attached(person, *named, "--input", person.write("in.jsonl", lines), "--api-version", "2023-06-01")
-    assert person.run("fetch").status == 3
-    errors = person.errors(job)
+    job = attached(cli, *named, "--input", cli.write("in.jsonl", lines), "--api-version", "2023-06-01")
+    assert cli.run("fetch").status == 3
+    errors = cli.errors(job)
     assert errors
     assert [ids_of(lines)[e["line"] - 1] for e in errors] == [e["custom_id"] for e in errors]
     assert [e["line"] for e in errors] == sorted(e["line"] for e in errors)
-    (person.folder / "in.jsonl").unlink()
-    assert person.run("retry").status == 0
+    (cli.folder / "in.jsonl").unlink()
+    assert cli.run("retry").status == 0
     assert sent_lines(emulator)[-1] == [lines[e["line"] - 1] for e in errors]
     assert emulator.batches()[-1]["api_version"] == "2023-06-01"
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
 
 
 @pytest.mark.slow
-def test_an_edited_retry_finds_its_places_whatever_the_order_of_creation(person: Person, emulator: Running) -> None:
+def test_an_edited_retry_finds_its_places_whatever_the_order_of_creation(cli: Cli, emulator: Running) -> None:
     lines = requests(12)
     lines[2] = wrong_request("bad-1")
     lines[10] = wrong_request("bad-2")
     named = made(emulator, lines[8:], lines[:4], lines[4:8])
-    job = attached(person, *named, "--input", person.write("in.jsonl", lines))
-    assert person.run("fetch").status == 3
-    assert person.run("retry", "--include-invalid", "--edit").status == 0
-    path = person.folder / f"{job}.round-2.requests.jsonl"
+    job = attached(cli, *named, "--input", cli.write("in.jsonl", lines))
+    assert cli.run("fetch").status == 3
+    assert cli.run("retry", "--include-invalid", "--edit").status == 0
+    path = cli.folder / f"{job}.round-2.requests.jsonl"
     path.write_bytes(path.read_bytes().replace(OF_WRONG, b""))
-    assert person.run("retry", "--from", path).status == 0
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
+    assert cli.run("retry", "--from", path).status == 0
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
 
 
 @pytest.mark.slow
-def test_lines_dealt_out_in_turns_each_find_their_answer(person: Person, emulator: Running) -> None:
+def test_lines_dealt_out_in_turns_each_find_their_answer(cli: Cli, emulator: Running) -> None:
     lines = requests(30)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
-    job = attached(person, *made(emulator, lines[::3], lines[1::3], lines[2::3]), "--input", person.write("in", lines))
-    assert person.run("fetch").status == 3
-    assert ids(person.results(job)) == ids_of([*lines[::3], *lines[1::3], *lines[2::3]])
-    errors = person.errors(job)
+    job = attached(cli, *made(emulator, lines[::3], lines[1::3], lines[2::3]), "--input", cli.write("in", lines))
+    assert cli.run("fetch").status == 3
+    assert ids(cli.results(job)) == ids_of([*lines[::3], *lines[1::3], *lines[2::3]])
+    errors = cli.errors(job)
     assert all(e["custom_id"] == ids_of(lines)[e["line"] - 1] for e in errors)
-    assert person.run("retry").status == 0
+    assert cli.run("retry").status == 0
     assert sorted(sent_lines(emulator)[-1]) == sorted(lines[e["line"] - 1] for e in errors)
-    assert person.run("fetch").status == 0
+    assert cli.run("fetch").status == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["plain", "gzip", "stdin", "byte order mark", "blank lines", "crlf", "no final newline"]
 )
-def test_every_way_in_gives_the_same_requests(person: Person, emulator: Running, kind: str) -> None:
+def test_every_way_in_gives_the_same_requests(cli: Cli, emulator: Running, kind: str) -> None:
     lines = requests(6)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"expired": 1.0}})
     named = made(emulator, lines[:3], lines[3:])
     text = b"".join(line + b"\n" for line in lines)
-    path, stdin = person.folder / "in.jsonl", b""
+    path, stdin = cli.folder / "in.jsonl", b""
     match kind:
         case "gzip":
-            path = person.folder / "in.jsonl.gz"
+            path = cli.folder / "in.jsonl.gz"
             path.write_bytes(gzip.compress(text))
         case "stdin":
             path, stdin = Path("-"), text
@@ -384,44 +384,44 @@ def test_every_way_in_gives_the_same_requests(person: Person, emulator: Running,
             path.write_bytes(text[:-1])
         case _:
             path.write_bytes(text)
-    ran = person.run("attach", *named, "--input", path, stdin=stdin)
+    ran = cli.run("attach", *named, "--input", path, stdin=stdin)
     assert ran.status == 0, ran.err
-    assert person.run("fetch").status == 3
+    assert cli.run("fetch").status == 3
     if kind == "blank lines":
-        assert [e["line"] for e in person.errors(ran.job)] == [2, 4, 6, 8, 10, 12]
-    assert person.run("retry").status == 0
+        assert [e["line"] for e in cli.errors(ran.job)] == [2, 4, 6, 8, 10, 12]
+    assert cli.run("retry").status == 0
     assert [line.strip() for line in sent_lines(emulator)[-1]] == lines
 
 
-def test_what_the_check_would_refuse_was_sent_already(person: Person, emulator: Running) -> None:
+def test_what_the_check_would_refuse_was_sent_already(cli: Cli, emulator: Running) -> None:
     lines = [request("a", temperature=0.5), request("b", newer_parameter=1)]
-    job = attached(person, *made(emulator, lines), "--input", person.write("in.jsonl", lines))
-    assert person.run("fetch").status == 3
-    assert len(person.results(job)) == 2
+    job = attached(cli, *made(emulator, lines), "--input", cli.write("in.jsonl", lines))
+    assert cli.run("fetch").status == 3
+    assert len(cli.results(job)) == 2
 
 
-def test_the_input_is_known_again_and_not_paid_for_twice(person: Person, emulator: Running) -> None:
+def test_the_input_is_known_again_and_not_paid_for_twice(cli: Cli, emulator: Running) -> None:
     lines = requests(4)
-    path = person.write("in.jsonl", lines)
-    job = attached(person, *made(emulator, lines), "--input", path)
-    ran = person.run("submit", path)
+    path = cli.write("in.jsonl", lines)
+    job = attached(cli, *made(emulator, lines), "--input", path)
+    ran = cli.run("submit", path)
     assert ran.status == 6
     assert job in ran.err
-    assert person.run("fetch", "--output", path).status == 6
+    assert cli.run("fetch", "--output", path).status == 6
 
 
-def test_batches_that_have_not_ended_cannot_be_paired_yet(person: Person, emulator: Running) -> None:
+def test_batches_that_have_not_ended_cannot_be_paired_yet(cli: Cli, emulator: Running) -> None:
     ended = made(emulator, requests(2))
     emulator.set_scenario({"batch_seconds": 600})
     running = made(emulator, requests(2, "s"))
-    path = person.write("in.jsonl", [*requests(2), *requests(2, "s")])
-    ran = person.run("attach", *ended, *running, "--input", path)
+    path = cli.write("in.jsonl", [*requests(2), *requests(2, "s")])
+    ran = cli.run("attach", *ended, *running, "--input", path)
     assert ran.status == 6
     assert running[0] in ran.err
     assert "without --input" in ran.err
-    assert nothing_recorded(person)
-    job = attached(person, *ended, *running)
-    again = person.run("attach", job, "--input", path)
+    assert nothing_recorded(cli)
+    job = attached(cli, *ended, *running)
+    again = cli.run("attach", job, "--input", path)
     assert again.status == 6
     assert "--watch" in again.err
 
@@ -429,17 +429,17 @@ def test_batches_that_have_not_ended_cannot_be_paired_yet(person: Person, emulat
 # ---------------------------------------------------------------- lines that are in none of the batches
 
 
-def _with_rest(person: Person, emulator: Running, lines: list[bytes], *sent: list[bytes]) -> str:
+def _with_rest(cli: Cli, emulator: Running, lines: list[bytes], *sent: list[bytes]) -> str:
     """A job of a script that sent no more than these, and crashed."""
-    ran = person.run("attach", *made(emulator, *sent), "--input", person.write("in.jsonl", lines))
+    ran = cli.run("attach", *made(emulator, *sent), "--input", cli.write("in.jsonl", lines))
     assert ran.status == 3, ran.err
     return ran.job
 
 
-def test_what_a_crashed_script_did_not_send_is_the_next_round(person: Person, emulator: Running) -> None:
+def test_what_a_crashed_script_did_not_send_is_the_next_round(cli: Cli, emulator: Running) -> None:
     lines = requests(12)
     named = made(emulator, lines[4:8])
-    ran = person.run("attach", *named, "--input", person.write("in.jsonl", lines))
+    ran = cli.run("attach", *named, "--input", cli.write("in.jsonl", lines))
     job = ran.job
     assert ran.status == 3, ran.err
     assert "4 lines of" in ran.err
@@ -447,171 +447,171 @@ def test_what_a_crashed_script_did_not_send_is_the_next_round(person: Person, em
     assert "pays twice for those that a batch holds which was not named" in ran.err
     assert f"next: batchctl retry {job}" in ran.err
     # It is told wherever the job is shown, and nothing sends it by itself.
-    shape = person.run("status", job, "--json", "--batches").json
+    shape = cli.run("status", job, "--json", "--batches").json
     assert (shape["requests"], shape["left_out"], shape["in_no_batch"]) == (12, 0, 8)
     assert (shape["batches"]["total"], shape["batches"]["ended"], len(shape["message_batches"])) == (1, 1, 1)
     assert shape["rounds"][0]["states"] == {"fetched": 1}
     assert shape["next_command"] == f"batchctl retry {job}"
-    assert person.run("fetch").status == 3
-    assert ids(person.results(job)) == ids_of(lines[4:8])
-    errors = person.errors(job)
+    assert cli.run("fetch").status == 3
+    assert ids(cli.results(job)) == ids_of(lines[4:8])
+    errors = cli.errors(job)
     assert [(e["line"], e["custom_id"]) for e in errors] == [(n + 1, f"r-{n:05d}") for n in (0, 1, 2, 3, 8, 9, 10, 11)]
     assert {(e["outcome"], e["type"], e["class"], e["round"]) for e in errors} == {
         ("unanswered", "in_no_batch", "retry", 0)
     }
-    told = person.run("status", job).out
+    told = cli.run("status", job).out
     assert "8 never sent" in told
     assert (
         f"8 requests are in none of the attached batches and go out with the next round only: batchctl retry {job}"
         in told
     )
-    proof = person.run("verify", job, "--json").json
+    proof = cli.run("verify", job, "--json").json
     assert (proof["holds"], proof["complete"], proof["answers"]["in_no_batch"]) == (True, False, 8)
     assert proof["next_command"] == f"batchctl retry {job}"
-    assert person.run("cost", job).status == 0
+    assert cli.run("cost", job).status == 0
     assert emulator.requests()[CREATE] == 1
     # They go once, as they stand in the input, and every line has its one answer in its place.
-    retried = person.run("retry", job)
+    retried = cli.run("retry", job)
     assert retried.status == 0, retried.err
     assert sent_lines(emulator)[1:] == [[*lines[:4], *lines[8:]]]
-    assert person.run("status", job, "--json").json["in_no_batch"] == 0
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
-    assert person.errors(job) == []
-    shape = person.run("status", job, "--json").json
+    assert cli.run("status", job, "--json").json["in_no_batch"] == 0
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
+    assert cli.errors(job) == []
+    shape = cli.run("status", job, "--json").json
     assert (shape["stage"], shape["in_no_batch"], shape["next_command"]) == ("done", 0, None)
     assert (shape["batches"]["total"], shape["batches"]["fetched"]) == (2, 2)
-    assert person.run("verify", job).status == 0
-    assert person.run("retry", job).status == 0
-    assert person.run("delete", job, "--yes").status == 0
+    assert cli.run("verify", job).status == 0
+    assert cli.run("retry", job).status == 0
+    assert cli.run("delete", job, "--yes").status == 0
     assert emulator.requests()[CREATE] == 2
 
 
-def test_run_does_not_send_what_nobody_agreed_to(person: Person, emulator: Running) -> None:
+def test_run_does_not_send_what_nobody_agreed_to(cli: Cli, emulator: Running) -> None:
     lines = requests(6)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
-    job = _with_rest(person, emulator, lines, lines[:2])
+    job = _with_rest(cli, emulator, lines, lines[:2])
     emulator.set_scenario({"batch_seconds": 0})
     for limit in (["--yes"], ["--max-cost", "1000"]):
-        ran = person.run("run", job, "--poll", "50ms", *limit)
+        ran = cli.run("run", job, "--poll", "50ms", *limit)
         assert ran.status == 3, ran.err
         assert "4 never sent" in ran.err
         assert f"next: batchctl retry {job}" in ran.err
     # What had failed went again; the rest did not.
     assert sent_lines(emulator)[1:] == [lines[:2]]
     for words in (["submit", job], ["submit", "in.jsonl"]):
-        ran = person.run(*words)
+        ran = cli.run(*words)
         assert (ran.status, f"batchctl retry {job}" in ran.err) == (6, True), ran.err
-    assert person.run("status", job, "--watch", "--poll", "50ms", "--exit-status").status == 3
-    assert person.run("cancel", job, "--yes").status == 6
+    assert cli.run("status", job, "--watch", "--poll", "50ms", "--exit-status").status == 3
+    assert cli.run("cancel", job, "--yes").status == 6
     assert len(emulator.batches()) == 2
-    assert person.run("retry", job).status == 0
+    assert cli.run("retry", job).status == 0
     assert sent_lines(emulator)[2:] == [lines[2:]]
-    assert person.run("run", job, "--poll", "50ms").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
-    assert person.run("verify", job).status == 0
+    assert cli.run("run", job, "--poll", "50ms").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
+    assert cli.run("verify", job).status == 0
 
 
 @pytest.mark.slow
-def test_a_retry_of_something_else_leaves_them_and_says_why(person: Person, emulator: Running) -> None:
+def test_a_retry_of_something_else_leaves_them_and_says_why(cli: Cli, emulator: Running) -> None:
     lines = requests(6)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
-    job = _with_rest(person, emulator, lines, lines[:2])
+    job = _with_rest(cli, emulator, lines, lines[:2])
     emulator.set_scenario({"batch_seconds": 0})
-    ran = person.run("retry", job, "--only", "overloaded_error")
+    ran = cli.run("retry", job, "--only", "overloaded_error")
     assert ran.status == 0, ran.err
     assert "in none of the attached batches: not asked for" in ran.err
-    assert person.run("fetch").status == 3
-    assert person.run("retry", job, "--only", "in_no_batch", "--max-cost", "1000").status == 0
+    assert cli.run("fetch").status == 3
+    assert cli.run("retry", job, "--only", "in_no_batch", "--max-cost", "1000").status == 0
     assert sent_lines(emulator)[1:] == [lines[:2], lines[2:]]
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
 
 
-def test_they_go_out_at_a_price_that_was_agreed_to(person: Person, emulator: Running) -> None:
+def test_they_go_out_at_a_price_that_was_agreed_to(cli: Cli, emulator: Running) -> None:
     lines = requests(6)
-    job = _with_rest(person, emulator, lines, lines[:2])
-    person.agrees = False
-    refused = person.run("retry", job)
+    job = _with_rest(cli, emulator, lines, lines[:2])
+    cli.agrees = False
+    refused = cli.run("retry", job)
     assert refused.status == 6
     assert "send 4 requests for the first time" in refused.err
-    dear = person.run("retry", job, "--max-cost", "0.0000001")
+    dear = cli.run("retry", job, "--max-cost", "0.0000001")
     assert dear.status == 6
     assert "more than the limit" in dear.err
     assert emulator.requests()[CREATE] == 1
-    assert person.run("status", job, "--json").json["in_no_batch"] == 4
-    left = [path.name for path in (person.folder / ".batchctl" / "jobs" / job).glob("round-2*")]
+    assert cli.run("status", job, "--json").json["in_no_batch"] == 4
+    left = [path.name for path in (cli.folder / ".batchctl" / "jobs" / job).glob("round-2*")]
     assert left == []
-    assert person.run("retry", job, "--max-cost", "1").status == 0
+    assert cli.run("retry", job, "--max-cost", "1").status == 0
     assert sent_lines(emulator)[1:] == [lines[2:]]
 
 
-def test_a_fault_of_a_line_that_was_never_sent_is_told_by_its_line(person: Person, emulator: Running) -> None:
+def test_a_fault_of_a_line_that_was_never_sent_is_told_by_its_line(cli: Cli, emulator: Running) -> None:
     lines = [request("a", newer_parameter=1), *requests(3), request("no limit", max_tokens=0), *requests(2, "s")]
-    (person.folder / "in.jsonl").write_bytes(b"\n\n".join(lines))
-    job = person.run("attach", *made(emulator, lines[:2]), "--input", "in.jsonl").job
+    (cli.folder / "in.jsonl").write_bytes(b"\n\n".join(lines))
+    job = cli.run("attach", *made(emulator, lines[:2]), "--input", "in.jsonl").job
     for words in (["retry", job], ["retry", job, "--dry-run"]):
-        ran = person.run(*words)
+        ran = cli.run(*words)
         assert ran.status == 5, ran.err
         assert "line 9 (no limit)" in ran.err
         assert "line 1 " not in ran.err
         assert "blank" not in ran.err
         assert "1 of 5 lines cannot be sent; nothing was sent" in ran.err
         assert f"batchctl retry {job} --edit" in ran.err
-    assert list((person.folder / ".batchctl" / "tmp").iterdir()) == []
+    assert list((cli.folder / ".batchctl" / "tmp").iterdir()) == []
     assert emulator.requests()[CREATE] == 1
     # Taken out of the file, it stays what it is: never sent, and counted.
-    assert person.run("retry", job, "--edit").status == 0
-    path = person.folder / f"{job}.round-2.requests.jsonl"
+    assert cli.run("retry", job, "--edit").status == 0
+    path = cli.folder / f"{job}.round-2.requests.jsonl"
     path.write_bytes(b"".join(one for one in path.read_bytes().splitlines(keepends=True) if b"no limit" not in one))
-    ran = person.run("retry", "--from", path)
+    ran = cli.run("retry", "--from", path)
     assert ran.status == 0, ran.err
     assert sent_lines(emulator)[1:] == [[*lines[2:4], *lines[5:]]]
-    assert person.run("status", job, "--json").json["in_no_batch"] == 1
-    assert person.run("fetch").status == 3
-    assert ids(person.results(job)) == ids_of([*lines[:4], *lines[5:]])
-    assert [(e["line"], e["type"]) for e in person.errors(job)] == [(1, "invalid_request_error"), (9, "in_no_batch")]
-    assert "1 request is in none of the attached batches" in person.run("status", job).out
+    assert cli.run("status", job, "--json").json["in_no_batch"] == 1
+    assert cli.run("fetch").status == 3
+    assert ids(cli.results(job)) == ids_of([*lines[:4], *lines[5:]])
+    assert [(e["line"], e["type"]) for e in cli.errors(job)] == [(1, "invalid_request_error"), (9, "in_no_batch")]
+    assert "1 request is in none of the attached batches" in cli.run("status", job).out
 
 
 @pytest.mark.slow
-def test_a_rest_of_several_batches_keeps_the_order_of_the_input(person: Person, emulator: Running) -> None:
+def test_a_rest_of_several_batches_keeps_the_order_of_the_input(cli: Cli, emulator: Running) -> None:
     lines = requests(20)
-    job = attached(person, *made(emulator, lines[9:12], lines[2:4]))
-    with closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
+    job = attached(cli, *made(emulator, lines[9:12], lines[2:4]))
+    with closing(sqlite3.connect(cli.folder / ".batchctl" / "ledger.db")) as db, db:
         db.execute("update job set max_requests = 4")
-    ran = person.run("attach", job, "--input", person.write("in.jsonl", lines))
+    ran = cli.run("attach", job, "--input", cli.write("in.jsonl", lines))
     assert ran.status == 3, ran.err
     assert f"next: batchctl retry {job}" in ran.err
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.4}})
-    assert person.run("retry").status == 0
+    assert cli.run("retry").status == 0
     left = [*lines[:2], *lines[4:9], *lines[12:]]
     assert sorted(sent_lines(emulator)[2:]) == slices(left, 4)
     emulator.set_scenario({"batch_seconds": 0})
-    assert person.run("run", job, "--poll", "50ms").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
-    proved = person.run("verify", job)
+    assert cli.run("run", job, "--poll", "50ms").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
+    proved = cli.run("verify", job)
     assert proved.status == 0, proved.out
     assert "round 1: 20 requests in 2 batches" in proved.out
 
 
 @pytest.mark.slow
-def test_the_input_of_stdin_is_sent_on_from_the_copy(person: Person, emulator: Running) -> None:
+def test_the_input_of_stdin_is_sent_on_from_the_copy(cli: Cli, emulator: Running) -> None:
     lines = requests(5)
     text = b"".join(line + b"\n" for line in [*lines, request("bad", max_tokens=0)])
-    job = person.run("attach", *made(emulator, lines[:2]), "--input", "-", stdin=text).job
-    ran = person.run("retry", job)
+    job = cli.run("attach", *made(emulator, lines[:2]), "--input", "-", stdin=text).job
+    ran = cli.run("retry", job)
     assert (ran.status, "line 6 (bad)" in ran.err) == (5, True), ran.err
-    assert person.run("retry", job, "--set", "max_tokens=5").status == 0
+    assert cli.run("retry", job, "--set", "max_tokens=5").status == 0
     assert len(sent_lines(emulator)[1]) == 4
 
 
 @pytest.mark.slow
 def test_a_stop_before_the_round_is_recorded_sends_nothing(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = requests(6)
-    job = _with_rest(person, emulator, lines, lines[:2])
+    job = _with_rest(cli, emulator, lines, lines[:2])
     for at in (
         "batchctl.verbs.in_no_batch.check_anew",
         "batchctl.verbs.in_no_batch.list_since",
@@ -619,10 +619,10 @@ def test_a_stop_before_the_round_is_recorded_sends_nothing(
     ):
         with monkeypatch.context() as stop:
             stop.setattr(at, _stopping)
-            assert person.run("retry", job).status == 130, at
-        assert person.run("status", job, "--json").json["in_no_batch"] == 4
+            assert cli.run("retry", job).status == 130, at
+        assert cli.run("status", job, "--json").json["in_no_batch"] == 4
     assert emulator.requests()[CREATE] == 1
-    assert person.run("retry", job).status == 0
+    assert cli.run("retry", job).status == 0
     assert sent_lines(emulator)[1:] == [lines[2:]]
 
 
@@ -630,58 +630,58 @@ def test_a_stop_before_the_round_is_recorded_sends_nothing(
 
 
 def test_a_batch_that_answers_some_of_the_rest_is_found_before_it_is_paid_for_twice(
-    person: Person, emulator: Running
+    cli: Cli, emulator: Running
 ) -> None:
     lines = requests(6)
-    job = _with_rest(person, emulator, lines, lines[:2])
+    job = _with_rest(cli, emulator, lines, lines[:2])
     made(emulator, requests(3, "other"))
     (forgotten,) = made(emulator, lines[2:4])
-    ran = person.run("retry", job, "--yes")
+    ran = cli.run("retry", job, "--yes")
     assert ran.status == 6, ran.err
     assert f"{forgotten} holds r-00002" in ran.err
     assert f"batchctl attach {forgotten}" in ran.err
     assert len(emulator.batches()) == 3
-    assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*"))
+    assert not list((cli.folder / ".batchctl" / "jobs" / job).glob("round-2*"))
     # Both ways out that it names.
     both = [str(batch["id"]) for batch in emulator.batches()[::2]]
-    ran = person.run("attach", "--workspace", "elsewhere", *both, "--input", "in.jsonl")
+    ran = cli.run("attach", "--workspace", "elsewhere", *both, "--input", "in.jsonl")
     assert ran.status == 3, ran.err
     assert "2 lines are in none of these" in ran.err
-    assert person.run("attach", forgotten).status == 0
-    assert person.run("retry", job).status == 0
+    assert cli.run("attach", forgotten).status == 0
+    assert cli.run("retry", job).status == 0
 
 
 @pytest.mark.slow
-def test_what_another_job_sends_is_not_sent_as_the_rest_of_this_one(person: Person, emulator: Running) -> None:
+def test_what_another_job_sends_is_not_sent_as_the_rest_of_this_one(cli: Cli, emulator: Running) -> None:
     """As somebody did it who knew no better: a file of what was left, submitted."""
     lines = requests(6)
-    job = _with_rest(person, emulator, lines, lines[:2])
-    other = person.submitted("rest.jsonl", lines[3:])
-    ran = person.run("retry", job)
+    job = _with_rest(cli, emulator, lines, lines[:2])
+    other = cli.submitted("rest.jsonl", lines[3:])
+    ran = cli.run("retry", job)
     assert (ran.status, f"{other} holds r-00003" in ran.err) == (6, True), ran.err
-    assert person.run("retry", job, "--edit").status == 0
-    path = person.write(f"{job}.round-2.requests.jsonl", lines[2:3])
-    assert person.run("retry", "--from", path).status == 0
+    assert cli.run("retry", job, "--edit").status == 0
+    path = cli.write(f"{job}.round-2.requests.jsonl", lines[2:3])
+    assert cli.run("retry", "--from", path).status == 0
     assert sent_lines(emulator)[2:] == [lines[2:3]]
     # Two jobs of one input, each with another part of what a script sent.
     (second,) = made(emulator, lines[3:4])
-    assert person.run("attach", second, "--input", "in.jsonl").status == 3
-    ran = person.run("retry", "--yes", "@last")
+    assert cli.run("attach", second, "--input", "in.jsonl").status == 3
+    ran = cli.run("retry", "--yes", "@last")
     assert (ran.status, f"{job} holds r-00000" in ran.err) == (6, True), ran.err
 
 
-def test_a_batch_that_may_hold_some_of_the_rest_takes_a_yes(person: Person, emulator: Running) -> None:
+def test_a_batch_that_may_hold_some_of_the_rest_takes_a_yes(cli: Cli, emulator: Running) -> None:
     lines = requests(6)
-    job = _with_rest(person, emulator, lines, lines[:2])
+    job = _with_rest(cli, emulator, lines, lines[:2])
     emulator.set_scenario({"batch_seconds": 600})
     running, large = made(emulator, lines[2:4], requests(7, "x"))
-    ran = person.run("retry", job, "--max-cost", "1")
+    ran = cli.run("retry", job, "--max-cost", "1")
     assert ran.status == 6, ran.err
     assert f"those of them that are in {running}, which is in no job here, would be paid for twice" in ran.err
     assert large not in ran.err
     assert "--yes" in ran.err
     assert len(emulator.batches()) == 3
-    ran = person.run("retry", job, "--yes")
+    ran = cli.run("retry", job, "--yes")
     assert ran.status == 0, ran.err
     assert running in ran.err
 
@@ -689,53 +689,53 @@ def test_a_batch_that_may_hold_some_of_the_rest_takes_a_yes(person: Person, emul
 # ---------------------------------------------------------------- an input that does not fit
 
 
-def _refused(person: Person, named: list[str], lines: Iterable[bytes]) -> str:
-    ran = person.run("attach", *named, "--input", person.write("in.jsonl", lines))
+def _refused(cli: Cli, named: list[str], lines: Iterable[bytes]) -> str:
+    ran = cli.run("attach", *named, "--input", cli.write("in.jsonl", lines))
     assert ran.status in {5, 6}, ran.err
     assert "Traceback" not in ran.err
-    assert nothing_recorded(person)
+    assert nothing_recorded(cli)
     return ran.err
 
 
-def test_an_id_that_is_no_line_of_the_input_is_named_with_its_batch(person: Person, emulator: Running) -> None:
+def test_an_id_that_is_no_line_of_the_input_is_named_with_its_batch(cli: Cli, emulator: Running) -> None:
     named = made(emulator, requests(3), requests(3, "s"))
-    said = _refused(person, named, requests(3))
+    said = _refused(cli, named, requests(3))
     assert "3 results are of no line of it: s-00000 of " + named[1] in said
-    attached(person, *named)
+    attached(cli, *named)
 
 
-def test_an_id_that_two_batches_hold_is_named_with_both(person: Person, emulator: Running) -> None:
+def test_an_id_that_two_batches_hold_is_named_with_both(cli: Cli, emulator: Running) -> None:
     named = made(emulator, requests(3), requests(2))
-    said = _refused(person, named, requests(3))
+    said = _refused(cli, named, requests(3))
     assert f"2 custom_ids are in more than one of these batches: r-00000 in {named[0]} and {named[1]}" in said
-    attached(person, named[0], "--input", "in.jsonl")
+    attached(cli, named[0], "--input", "in.jsonl")
 
 
-def test_an_id_on_two_lines_is_named_with_both(person: Person, emulator: Running) -> None:
+def test_an_id_on_two_lines_is_named_with_both(cli: Cli, emulator: Running) -> None:
     lines = requests(3)
     named = made(emulator, lines)
-    said = _refused(person, named, [*lines, lines[1]])
+    said = _refused(cli, named, [*lines, lines[1]])
     assert "r-00001 on 2 and 4" in said
 
 
-def test_a_repeated_id_that_was_never_sent_hurts_nobody(person: Person, emulator: Running) -> None:
+def test_a_repeated_id_that_was_never_sent_hurts_nobody(cli: Cli, emulator: Running) -> None:
     lines = requests(3)
     job = attached(
-        person,
+        cli,
         *made(emulator, lines),
         "--input",
-        person.write("in.jsonl", [*lines, request("twice"), request("twice")]),
+        cli.write("in.jsonl", [*lines, request("twice"), request("twice")]),
     )
-    assert person.run("fetch").status == 3
-    errors = person.errors(job)
+    assert cli.run("fetch").status == 3
+    errors = cli.errors(job)
     assert [(e["line"], e["type"], e["class"]) for e in errors] == [
         (4, "custom_id_repeated", "fix"),
         (5, "custom_id_repeated", "fix"),
     ]
     assert "line 5 has its custom_id" in errors[0]["message"]
-    shape = person.run("status", job, "--json").json
+    shape = cli.run("status", job, "--json").json
     assert (shape["requests"], shape["left_out"], shape["in_no_batch"]) == (3, 2, 0)
-    assert person.run("retry", job).status == 3
+    assert cli.run("retry", job).status == 3
     assert emulator.requests()[CREATE] == 1
 
 
@@ -754,83 +754,83 @@ def test_a_repeated_id_that_was_never_sent_hurts_nobody(person: Person, emulator
         (b"PK\x03\x04", "zip"),
     ],
 )
-def test_a_file_of_no_requests_is_refused(person: Person, emulator: Running, text: bytes, said: str) -> None:
+def test_a_file_of_no_requests_is_refused(cli: Cli, emulator: Running, text: bytes, said: str) -> None:
     named = made(emulator, requests(2))
-    (person.folder / "in.jsonl").write_bytes(text)
-    ran = person.run("attach", *named, "--input", "in.jsonl")
+    (cli.folder / "in.jsonl").write_bytes(text)
+    ran = cli.run("attach", *named, "--input", "in.jsonl")
     assert ran.status == 5, ran.err
     assert said in ran.err
     assert "in.jsonl" in ran.err
-    assert nothing_recorded(person)
+    assert nothing_recorded(cli)
 
 
 @pytest.mark.parametrize("path", ["nowhere.jsonl", ".", "nowhere.gz"])
-def test_a_file_that_is_not_there_is_said(person: Person, emulator: Running, path: str) -> None:
-    ran = person.run("attach", *made(emulator, requests(2)), "--input", path)
+def test_a_file_that_is_not_there_is_said(cli: Cli, emulator: Running, path: str) -> None:
+    ran = cli.run("attach", *made(emulator, requests(2)), "--input", path)
     assert ran.status == 5, ran.err
-    assert nothing_recorded(person)
+    assert nothing_recorded(cli)
 
 
 # ---------------------------------------------------------------- the input later
 
 
-def test_a_job_is_given_its_input_later_and_keeps_what_was_fetched(person: Person, emulator: Running) -> None:
+def test_a_job_is_given_its_input_later_and_keeps_what_was_fetched(cli: Cli, emulator: Running) -> None:
     lines = requests(25)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
     named = made(emulator, *slices(lines, 10))
-    job = attached(person, *named, "--name", "mine")
-    assert person.run("fetch").status == 3
-    before = (person.folder / "mine.results.jsonl").read_bytes()
-    path = person.write("in.jsonl", [*lines, request("twice"), request("twice")])
-    ran = person.run("attach", *reversed(named), "--input", path)
+    job = attached(cli, *named, "--name", "mine")
+    assert cli.run("fetch").status == 3
+    before = (cli.folder / "mine.results.jsonl").read_bytes()
+    path = cli.write("in.jsonl", [*lines, request("twice"), request("twice")])
+    ran = cli.run("attach", *reversed(named), "--input", path)
     assert ran.status == 0, ran.err
     assert ran.job == job == "mine"
     assert f"next: batchctl fetch {job}" in ran.err
     assert emulator.requests()[RESULTS] == 3
-    assert person.run("fetch").status == 3
+    assert cli.run("fetch").status == 3
     assert emulator.requests()[RESULTS] == 3
-    after = (person.folder / "mine.results.jsonl").read_bytes()
+    after = (cli.folder / "mine.results.jsonl").read_bytes()
     assert sorted(after.splitlines()) == sorted(before.splitlines())
-    assert ids(person.results(job)) == ids_of(lines)
-    assert person.run("retry").status == 0
-    assert person.run("fetch").status == 3
-    assert [e["type"] for e in person.errors(job)] == ["custom_id_repeated"] * 2
-    assert person.run("attach", *named, "--input", path).status == 6
+    assert ids(cli.results(job)) == ids_of(lines)
+    assert cli.run("retry").status == 0
+    assert cli.run("fetch").status == 3
+    assert [e["type"] for e in cli.errors(job)] == ["custom_id_repeated"] * 2
+    assert cli.run("attach", *named, "--input", path).status == 6
 
 
-def test_its_name_stands_for_its_ids(person: Person, emulator: Running) -> None:
+def test_its_name_stands_for_its_ids(cli: Cli, emulator: Running) -> None:
     lines = requests(5)
-    job = attached(person, *made(emulator, lines))
-    assert attached(person, job, "--input", person.write("in.jsonl", lines), "--label", "a=b", "--beta", "b-1") == job
-    assert person.run("status", job, "--json").json["labels"] == {"a": "b"}
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
+    job = attached(cli, *made(emulator, lines))
+    assert attached(cli, job, "--input", cli.write("in.jsonl", lines), "--label", "a=b", "--beta", "b-1") == job
+    assert cli.run("status", job, "--json").json["labels"] == {"a": "b"}
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
 
 
-def test_a_wrong_input_leaves_a_job_that_was_there_before_as_it_was(person: Person, emulator: Running) -> None:
+def test_a_wrong_input_leaves_a_job_that_was_there_before_as_it_was(cli: Cli, emulator: Running) -> None:
     lines = requests(5)
-    job = attached(person, *made(emulator, lines))
-    assert person.run("fetch").status == 0
-    before = (person.folder / f"{job}.results.jsonl").read_bytes()
-    assert person.run("attach", job, "--input", person.write("in.jsonl", lines[:4])).status == 5
-    assert person.run("fetch").status == 0
-    assert (person.folder / f"{job}.results.jsonl").read_bytes() == before
-    assert person.run("attach", job, "--input", person.write("in.jsonl", lines)).status == 0
+    job = attached(cli, *made(emulator, lines))
+    assert cli.run("fetch").status == 0
+    before = (cli.folder / f"{job}.results.jsonl").read_bytes()
+    assert cli.run("attach", job, "--input", cli.write("in.jsonl", lines[:4])).status == 5
+    assert cli.run("fetch").status == 0
+    assert (cli.folder / f"{job}.results.jsonl").read_bytes() == before
+    assert cli.run("attach", job, "--input", cli.write("in.jsonl", lines)).status == 0
 
 
-def test_results_that_the_disk_changed_are_not_given_places(person: Person, emulator: Running) -> None:
+def test_results_that_the_disk_changed_are_not_given_places(cli: Cli, emulator: Running) -> None:
     lines = requests(5)
-    job = attached(person, *made(emulator, lines))
-    assert person.run("fetch").status == 0
-    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    job = attached(cli, *made(emulator, lines))
+    assert cli.run("fetch").status == 0
+    raw = cli.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
     raw.write_bytes(raw.read_bytes().replace(b"r-0", b"x-0"))
-    ran = person.run("attach", job, "--input", person.write("in.jsonl", lines))
+    ran = cli.run("attach", job, "--input", cli.write("in.jsonl", lines))
     assert ran.status == 1
     assert "delete it" in ran.err
     raw.unlink()
-    assert person.run("attach", job, "--input", "in.jsonl").status == 0
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
+    assert cli.run("attach", job, "--input", "in.jsonl").status == 0
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
 
 
 # ---------------------------------------------------------------- stops
@@ -842,19 +842,19 @@ def _stopping(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize("with_input", [False, True])
 def test_a_stop_before_the_record_leaves_nothing(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, *, with_input: bool
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, *, with_input: bool
 ) -> None:
     lines = requests(5)
-    words = [*made(emulator, lines), *(["--input", str(person.write("in.jsonl", lines))] if with_input else [])]
+    words = [*made(emulator, lines), *(["--input", str(cli.write("in.jsonl", lines))] if with_input else [])]
     with monkeypatch.context() as stop:
         stop.setattr("batchctl.ledger.jobs._insert_round", _stopping)
-        assert person.run("attach", *words).status == 130
-    ledger = Ledger(person.folder / ".batchctl" / "ledger.db")
+        assert cli.run("attach", *words).status == 130
+    ledger = Ledger(cli.folder / ".batchctl" / "ledger.db")
     assert ledger.jobs() == []
     ledger.close()
-    assert not list((person.folder / ".batchctl" / "tmp").iterdir())
-    assert person.run("attach", *words).status == 0
-    assert person.run("fetch").status == 0
+    assert not list((cli.folder / ".batchctl" / "tmp").iterdir())
+    assert cli.run("attach", *words).status == 0
+    assert cli.run("fetch").status == 0
 
 
 @pytest.mark.slow
@@ -870,11 +870,11 @@ def test_a_stop_before_the_record_leaves_nothing(
 )
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_stop_on_the_way_to_its_input_is_continued_by_the_same_command(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, at: str, after: int
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, at: str, after: int
 ) -> None:
     lines = requests(20)
     twice = [request("twice"), request("twice")]
-    path = person.write("in.jsonl", [*lines, *twice])
+    path = cli.write("in.jsonl", [*lines, *twice])
     words = [*made(emulator, lines[10:15], lines[:5]), "--input", str(path)]
     whole = _imported(at)
     calls = 0
@@ -888,45 +888,45 @@ def test_a_stop_on_the_way_to_its_input_is_continued_by_the_same_command(
 
     with monkeypatch.context() as stop:
         stop.setattr(at, stopping)
-        ran = person.run("attach", *words)
+        ran = cli.run("attach", *words)
     assert ran.status == (130 if calls > after else 3)
     if ran.status == 130:
         # What is there by then is whole, in some order.
-        found = person.run("fetch", "--output", "meanwhile.jsonl")
+        found = cli.run("fetch", "--output", "meanwhile.jsonl")
         assert found.status == 0, found.err
-        told = (person.folder / "meanwhile.jsonl").read_bytes().splitlines()
+        told = (cli.folder / "meanwhile.jsonl").read_bytes().splitlines()
         assert sorted(ids(map(json.loads, told))) == sorted(ids_of([*lines[10:15], *lines[:5]]))
-        again = person.run("attach", *words)
+        again = cli.run("attach", *words)
         assert again.status == 3, again.err
-    job = person.run("status", "@last", "--json").json["job"]
-    assert person.run("fetch").status == 3
-    assert ids(person.results(job)) == ids_of([*lines[:5], *lines[10:15]])
-    assert [e["line"] for e in person.errors(job)] == [*range(6, 11), *range(16, 23)]
-    assert person.run("retry").status == 0
+    job = cli.run("status", "@last", "--json").json["job"]
+    assert cli.run("fetch").status == 3
+    assert ids(cli.results(job)) == ids_of([*lines[:5], *lines[10:15]])
+    assert [e["line"] for e in cli.errors(job)] == [*range(6, 11), *range(16, 23)]
+    assert cli.run("retry").status == 0
     assert sent_lines(emulator)[2:] == [[*lines[5:10], *lines[15:]]]
-    assert person.run("fetch").status == 3
-    assert ids(person.results(job)) == ids_of(lines)
-    assert not list((person.folder / ".batchctl" / "tmp").iterdir())
+    assert cli.run("fetch").status == 3
+    assert ids(cli.results(job)) == ids_of(lines)
+    assert not list((cli.folder / ".batchctl" / "tmp").iterdir())
 
 
 @pytest.mark.slow
-def test_a_job_that_another_process_works_on_is_left_alone(person: Person, emulator: Running) -> None:
+def test_a_job_that_another_process_works_on_is_left_alone(cli: Cli, emulator: Running) -> None:
     lines = requests(5)
-    job = attached(person, *made(emulator, lines))
-    assert person.run("fetch").status == 0
-    root = person.folder / ".batchctl"
+    job = attached(cli, *made(emulator, lines))
+    assert cli.run("fetch").status == 0
+    root = cli.folder / ".batchctl"
     ledger = Ledger(root / "ledger.db")
     with Owner(root / "owners") as other:
         batch = ledger.batches(ledger.job(job))[0]
         assert ledger.claim(batch, other.name, Clock().now())
-        ran = person.run("attach", job, "--input", person.write("in.jsonl", lines))
+        ran = cli.run("attach", job, "--input", cli.write("in.jsonl", lines))
         assert (ran.status, "another process" in ran.err) == (6, True), ran.err
     ledger.close()
-    assert person.run("attach", job, "--input", "in.jsonl").status == 0
+    assert cli.run("attach", job, "--input", "in.jsonl").status == 0
 
 
 def test_a_batch_that_another_process_was_first_with_is_refused(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = made(emulator, requests(5))
     whole = Ledger.record_attached
@@ -936,7 +936,7 @@ def test_a_batch_that_another_process_was_first_with_is_refused(
         return whole(ledger, new, *rest, **more)
 
     monkeypatch.setattr(Ledger, "record_attached", late)
-    ran = person.run("attach", *named)
+    ran = cli.run("attach", *named)
     assert (ran.status, f"{named[0]} in first" in ran.err) == (6, True), ran.err
 
 
@@ -957,26 +957,24 @@ def _imported(dotted: str) -> Any:
 
 
 @pytest.mark.slow
-def test_slices_sent_in_another_order_and_retried_are_proved_and_deleted(person: Person, emulator: Running) -> None:
+def test_slices_sent_in_another_order_and_retried_are_proved_and_deleted(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     lines = requests(12)
     one, two, three = slices(lines, 4)
-    path = person.write("in.jsonl", lines)
-    job = attached(person, *made(emulator, three, one, two), "--input", path)
-    assert person.run("run", job, "--poll", "50ms").status == 0
-    assert ids(person.results(job)) == ids_of(lines)
-    proved = person.run("verify", job)
+    path = cli.write("in.jsonl", lines)
+    job = attached(cli, *made(emulator, three, one, two), "--input", path)
+    assert cli.run("run", job, "--poll", "50ms").status == 0
+    assert ids(cli.results(job)) == ids_of(lines)
+    proved = cli.run("verify", job)
     assert proved.status == 0, proved.out
-    assert person.run("delete", job, "--yes").status == 0
-    assert person.run("verify", job).status == 0
+    assert cli.run("delete", job, "--yes").status == 0
+    assert cli.run("verify", job).status == 0
 
 
-def test_without_the_input_a_job_is_proved_run_and_canceled_as_far_as_it_goes(
-    person: Person, emulator: Running
-) -> None:
+def test_without_the_input_a_job_is_proved_run_and_canceled_as_far_as_it_goes(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600, "cancel_seconds": 0.1})
-    job = attached(person, *made(emulator, requests(4)))
-    assert person.run("cancel", job, "--yes", "--poll", "50ms").status == 0
-    assert {r["result"]["type"] for r in person.results(job)} == {"canceled"}
-    assert person.run("run", job, "--poll", "50ms").status in {3, 6}
-    assert person.run("verify", job).status == 0
+    job = attached(cli, *made(emulator, requests(4)))
+    assert cli.run("cancel", job, "--yes", "--poll", "50ms").status == 0
+    assert {r["result"]["type"] for r in cli.results(job)} == {"canceled"}
+    assert cli.run("run", job, "--poll", "50ms").status in {3, 6}
+    assert cli.run("verify", job).status == 0

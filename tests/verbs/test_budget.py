@@ -17,7 +17,7 @@ from cases import few
 from faults.changes import Change, Operation
 from faults.changing import When, changing
 from processes import at_a_terminal
-from program import Person, requests
+from program import Cli, requests
 
 from batchctl.emulator.running import Running, running
 from batchctl.ledger.ledger import Ledger
@@ -29,9 +29,9 @@ INPUT, OUTPUT = Decimal("0.50") / 1_000_000, Decimal("2.50") / 1_000_000
 
 
 @pytest.fixture
-def shopper(emulator: Running, tmp_path: Path) -> Person:
+def shopper(emulator: Running, tmp_path: Path) -> Cli:
     """Somebody who wants to be asked."""
-    return Person(tmp_path, emulator.base_url, agrees=False)
+    return Cli(tmp_path, emulator.base_url, agrees=False)
 
 
 def _creates(emulator: Running) -> int:
@@ -42,7 +42,7 @@ def _creates(emulator: Running) -> int:
 
 
 def test_off_a_terminal_nothing_is_sent_before_somebody_has_agreed_to_the_price(
-    shopper: Person, emulator: Running
+    shopper: Cli, emulator: Running
 ) -> None:
     path = shopper.write("in.jsonl", requests(5))
     for verb in ("submit", "run"):
@@ -56,7 +56,7 @@ def test_off_a_terminal_nothing_is_sent_before_somebody_has_agreed_to_the_price(
     assert emulator.requests().get(COUNT, 0) == 0, "nobody reads what would be measured"
 
 
-def _planned(shopper: Person, count: int) -> Path:
+def _planned(shopper: Cli, count: int) -> Path:
     """The input of a job of which nothing is sent so far."""
     path = shopper.write("in.jsonl", requests(count))
     key = shopper.variables.pop("ANTHROPIC_API_KEY")
@@ -65,7 +65,7 @@ def _planned(shopper: Person, count: int) -> Path:
     return path
 
 
-def test_a_job_that_was_agreed_to_is_continued_without_asking_again(shopper: Person, emulator: Running) -> None:
+def test_a_job_that_was_agreed_to_is_continued_without_asking_again(shopper: Cli, emulator: Running) -> None:
     path = _planned(shopper, 8)
     assert _creates(emulator) == 0
     assert shopper.run("submit", path).status == 0
@@ -77,7 +77,7 @@ def test_a_job_that_was_agreed_to_is_continued_without_asking_again(shopper: Per
     few([("", 6, 0), ("n", 6, 0), ("y", 0, 1)], 0),
 )
 def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_presses_enter(
-    shopper: Person, emulator: Running, typed: str, status: int, creates: int
+    shopper: Cli, emulator: Running, typed: str, status: int, creates: int
 ) -> None:
     shopper.write("in.jsonl", requests(5))
     surroundings = {**os.environ, **shopper.variables, "TERM": "dumb", "COLUMNS": "100"}
@@ -91,7 +91,7 @@ def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_p
 # ---------------------------------------------------------------- with one
 
 
-def test_a_limit_stops_a_submit_before_anything_is_sent_or_planned(shopper: Person, emulator: Running) -> None:
+def test_a_limit_stops_a_submit_before_anything_is_sent_or_planned(shopper: Cli, emulator: Running) -> None:
     path = shopper.write("in.jsonl", requests(20))
     answers = 20 * 64 * OUTPUT
     ran = shopper.run("submit", path, "--max-cost", str(answers))
@@ -103,14 +103,14 @@ def test_a_limit_stops_a_submit_before_anything_is_sent_or_planned(shopper: Pers
     assert _creates(emulator) == 1
 
 
-def test_yes_does_not_lift_a_limit(shopper: Person, emulator: Running) -> None:
+def test_yes_does_not_lift_a_limit(shopper: Cli, emulator: Running) -> None:
     ran = shopper.run("submit", shopper.write("in.jsonl", requests(20)), "--max-cost", "0.0001", "--yes")
     assert ran.status == 6
     assert _creates(emulator) == 0
 
 
 def test_what_has_no_known_price_is_not_within_any_limit_until_somebody_says_yes(
-    shopper: Person, emulator: Running
+    shopper: Cli, emulator: Running
 ) -> None:
     path = shopper.write("in.jsonl", [request_line("a", model="claude-mythos-5")])
     ran = shopper.run("submit", path, "--max-cost", "1000")
@@ -136,7 +136,7 @@ def test_what_came_home_dearer_than_it_was_told_stops_what_is_not_sent_yet(tmp_p
     """A person said yes to what searches may cost, which nobody knew, and not to more than the limit."""
     with changing() as layer, running({"batch_seconds": 0.5, "limits": {"queue": 5}}) as emulator:
         layer.begin(Change("results", ("result", "message", "usage"), FIFTY_SEARCHES), When.ALWAYS)
-        shopper = Person(tmp_path, emulator.base_url, agrees=False)
+        shopper = Cli(tmp_path, emulator.base_url, agrees=False)
         shopper.write("in.jsonl", [request_line(f"r-{n}", **SEARCH) for n in range(20)])
         ran = shopper.run("run", "in.jsonl", "--max-cost", "1", "--yes", "--max-requests", "5")
         said = " ".join(ran.err.split())
@@ -151,7 +151,7 @@ def test_what_came_home_dearer_than_it_was_told_stops_what_is_not_sent_yet(tmp_p
 
 @pytest.mark.parametrize("params", few([SEARCH, {"messages": [{"role": "user", "content": [ELSEWHERE]}]}], 1))
 def test_what_nobody_can_see_the_size_of_is_within_no_limit_until_somebody_says_yes(
-    shopper: Person, emulator: Running, params: dict[str, Any]
+    shopper: Cli, emulator: Running, params: dict[str, Any]
 ) -> None:
     path = shopper.write("in.jsonl", [request_line(f"r-{n}", **params) for n in range(50)])
     ran = shopper.run("submit", path, "--max-cost", "1000")
@@ -162,7 +162,7 @@ def test_what_nobody_can_see_the_size_of_is_within_no_limit_until_somebody_says_
 
 
 @pytest.mark.slow
-def test_a_limit_takes_each_byte_that_was_not_counted_for_a_token(shopper: Person, emulator: Running) -> None:
+def test_a_limit_takes_each_byte_that_was_not_counted_for_a_token(shopper: Cli, emulator: Running) -> None:
     """Random ASCII has hardly more than one byte to a token; what is counted here is too little to tell."""
     letters = string.ascii_letters + string.digits + "+/"
     many = [request_line(f"r-{n}", "".join(random.Random(n).choices(letters, k=4_000))) for n in range(500)]
@@ -178,7 +178,7 @@ def test_a_limit_takes_each_byte_that_was_not_counted_for_a_token(shopper: Perso
 
 
 def test_of_few_requests_each_is_counted_for_a_limit_and_then_pictures_have_a_bound(
-    shopper: Person, emulator: Running
+    shopper: Cli, emulator: Running
 ) -> None:
     picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "a" * 20_000}}
     asked = [{"role": "user", "content": [picture]}]
@@ -191,11 +191,11 @@ def test_of_few_requests_each_is_counted_for_a_limit_and_then_pictures_have_a_bo
     assert _creates(emulator) == 1
 
 
-TOOLS: dict[str, Any] = {"tools": [{"name": "look", "description": "Look it up.", "input_schema": {"type": "object"}}]}
+TOOLS: dict[str, Any] = {"tools": [{"name": "look", "description": "Poll it up.", "input_schema": {"type": "object"}}]}
 
 
 def test_what_the_api_adds_to_tools_is_counted_for_a_limit_or_its_bound_is_not_known(
-    shopper: Person, emulator: Running
+    shopper: Cli, emulator: Running
 ) -> None:
     path = shopper.write("in.jsonl", [request_line(f"r-{n}", **TOOLS) for n in range(500)])
     rehearsed = shopper.run("submit", path, "--max-cost", "1000", "--dry-run")
@@ -209,7 +209,7 @@ def test_what_the_api_adds_to_tools_is_counted_for_a_limit_or_its_bound_is_not_k
     assert _creates(emulator) == 1
 
 
-def test_a_picture_is_one_however_its_keys_are_written(shopper: Person, emulator: Running) -> None:
+def test_a_picture_is_one_however_its_keys_are_written(shopper: Cli, emulator: Running) -> None:
     picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aaaa"}}
     line = request_line("r-N", messages=[{"role": "user", "content": [picture]}])
     for name in (b"type", b"image", b"source", b"base64"):
@@ -223,13 +223,13 @@ def test_a_picture_is_one_however_its_keys_are_written(shopper: Person, emulator
 
 
 @pytest.mark.parametrize("typed", ["much", "-1", "nan", "inf", ""])
-def test_a_limit_is_an_amount_of_dollars(shopper: Person, emulator: Running, typed: str) -> None:
+def test_a_limit_is_an_amount_of_dollars(shopper: Cli, emulator: Running, typed: str) -> None:
     ran = shopper.run("submit", shopper.write("in.jsonl", requests(1)), "--max-cost", typed)
     assert ran.status == 2, ran.err
     assert _creates(emulator) == 0
 
 
-def test_a_limit_holds_for_what_is_left_of_a_job(shopper: Person, emulator: Running) -> None:
+def test_a_limit_holds_for_what_is_left_of_a_job(shopper: Cli, emulator: Running) -> None:
     path = _planned(shopper, 20)
     for verb in ("submit", "run"):
         ran = shopper.run(verb, path, "--max-cost", "0.001")
@@ -240,7 +240,7 @@ def test_a_limit_holds_for_what_is_left_of_a_job(shopper: Person, emulator: Runn
     assert _creates(emulator) == 1
 
 
-def test_a_limit_holds_for_a_batch_in_doubt_which_may_have_to_be_sent_again(shopper: Person, emulator: Running) -> None:
+def test_a_limit_holds_for_a_batch_in_doubt_which_may_have_to_be_sent_again(shopper: Cli, emulator: Running) -> None:
     path = shopper.write("in.jsonl", requests(20))
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
     shopper.left_in_doubt(path, "--yes")
@@ -254,7 +254,7 @@ def test_a_limit_holds_for_a_batch_in_doubt_which_may_have_to_be_sent_again(shop
 # ---------------------------------------------------------------- a limit that was named before
 
 
-def test_a_limit_is_remembered_until_another_is_named(shopper: Person, emulator: Running) -> None:
+def test_a_limit_is_remembered_until_another_is_named(shopper: Cli, emulator: Running) -> None:
     path = _planned(shopper, 20)
     assert shopper.run("submit", path, "--max-cost", "0.001").status == 6
     job = shopper.run("status", "--json").json["jobs"][0]["job"]
@@ -279,7 +279,7 @@ def test_a_limit_is_remembered_until_another_is_named(shopper: Person, emulator:
 PRICES = '[models."claude-haiku-4-5"]\ninput = {0}\noutput = {0}\n'
 
 
-def test_a_limit_that_was_named_before_holds_for_what_is_left(shopper: Person, emulator: Running) -> None:
+def test_a_limit_that_was_named_before_holds_for_what_is_left(shopper: Cli, emulator: Running) -> None:
     """Half of a job is sent and on the disk; then the prices rise."""
     path = shopper.write("in.jsonl", requests(20))
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
@@ -298,7 +298,7 @@ def test_a_limit_that_was_named_before_holds_for_what_is_left(shopper: Person, e
     assert _creates(emulator) == creates + 1
 
 
-def test_what_is_refused_for_another_reason_changes_no_limit(shopper: Person, emulator: Running) -> None:
+def test_what_is_refused_for_another_reason_changes_no_limit(shopper: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
     path = shopper.write("in.jsonl", requests(20))
     assert shopper.run("submit", path, "--max-requests", "10", "--parallel", "1", "--no-wait", "--yes").status == 8
@@ -312,7 +312,7 @@ def test_what_is_refused_for_another_reason_changes_no_limit(shopper: Person, em
     assert any("canceled" in warning for warning in found["warnings"])
 
 
-def test_what_older_versions_did_not_sum_up_is_summed_up_for_a_limit(shopper: Person, emulator: Running) -> None:
+def test_what_older_versions_did_not_sum_up_is_summed_up_for_a_limit(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     with closing(sqlite3.connect(shopper.folder / ".batchctl" / "ledger.db")) as db, db:
         db.execute("DELETE FROM usage")
@@ -321,7 +321,7 @@ def test_what_older_versions_did_not_sum_up_is_summed_up_for_a_limit(shopper: Pe
     assert shopper.run("retry", job, "--max-cost", "1").status == 0
 
 
-def test_a_limit_is_not_held_against_what_is_still_to_be_edited(shopper: Person, emulator: Running) -> None:
+def test_a_limit_is_not_held_against_what_is_still_to_be_edited(shopper: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"invalid_request_error": 0.5}})
     job = shopper.submitted("in.jsonl", requests(40), "--max-cost", "0.02")
     assert shopper.run("fetch", job).status == 3
@@ -333,7 +333,7 @@ def test_a_limit_is_not_held_against_what_is_still_to_be_edited(shopper: Person,
 
 
 @pytest.mark.slow
-def test_the_question_says_where_no_bound_is_known(shopper: Person) -> None:
+def test_the_question_says_where_no_bound_is_known(shopper: Cli) -> None:
     shopper.write("in.jsonl", [request_line("a", **SEARCH)])
     surroundings = {**os.environ, **shopper.variables, "TERM": "dumb", "COLUMNS": "100"}
     ended, shown = at_a_terminal(shopper.folder, surroundings, "submit", "in.jsonl", typed="n")
@@ -341,12 +341,12 @@ def test_the_question_says_where_no_bound_is_known(shopper: Person) -> None:
     assert "or more, without a known bound?" in shown
 
 
-def test_a_new_job_is_planned_with_its_limit(shopper: Person) -> None:
+def test_a_new_job_is_planned_with_its_limit(shopper: Cli) -> None:
     job = shopper.submitted("in.jsonl", requests(5), "--max-cost", "2.50")
     assert shopper.run("status", job, "--json").json["max_cost_usd"] == "2.5"
 
 
-def test_a_yes_to_what_has_no_bound_is_not_given_for_ever(shopper: Person, emulator: Running) -> None:
+def test_a_yes_to_what_has_no_bound_is_not_given_for_ever(shopper: Cli, emulator: Running) -> None:
     path = shopper.write("in.jsonl", [request_line(f"r-{n}", **SEARCH) for n in range(4)])
     options = ("--max-requests", "2", "--max-cost", "1000")
     key = shopper.variables.pop("ANTHROPIC_API_KEY")
@@ -361,7 +361,7 @@ def test_a_yes_to_what_has_no_bound_is_not_given_for_ever(shopper: Person, emula
 
 @pytest.mark.slow
 def test_what_was_sent_a_second_time_is_within_no_limit_until_somebody_says_yes(
-    shopper: Person, emulator: Running
+    shopper: Cli, emulator: Running
 ) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     with closing(Ledger(shopper.folder / ".batchctl" / "ledger.db")) as ledger:
@@ -373,7 +373,7 @@ def test_what_was_sent_a_second_time_is_within_no_limit_until_somebody_says_yes(
     assert shopper.run("retry", job, "--max-cost", "1000", "--yes").status == 0
 
 
-def _with_a_round_to_send(shopper: Person, emulator: Running) -> str:
+def _with_a_round_to_send(shopper: Cli, emulator: Running) -> str:
     """A job whose first round is on the disk: half of it succeeded and was paid for, half of it can be sent again."""
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5, "recover_after": 1}})
     job = shopper.submitted("in.jsonl", requests(40), "--yes")
@@ -381,9 +381,7 @@ def _with_a_round_to_send(shopper: Person, emulator: Running) -> str:
     return job
 
 
-def test_off_a_terminal_a_retry_is_sent_once_somebody_has_agreed_to_its_price(
-    shopper: Person, emulator: Running
-) -> None:
+def test_off_a_terminal_a_retry_is_sent_once_somebody_has_agreed_to_its_price(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     edited = shopper.folder / "edited.jsonl"
     assert shopper.run("retry", job, "--dry-run", "-n").status == 0
@@ -400,7 +398,7 @@ def test_off_a_terminal_a_retry_is_sent_once_somebody_has_agreed_to_its_price(
     assert _creates(emulator) == 2
 
 
-def test_a_dry_run_of_a_retry_names_its_price(shopper: Person, emulator: Running) -> None:
+def test_a_dry_run_of_a_retry_names_its_price(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     ran = shopper.run("retry", job, "--dry-run")
     assert ran.status == 0, ran.err
@@ -411,14 +409,14 @@ def test_a_dry_run_of_a_retry_names_its_price(shopper: Person, emulator: Running
     assert found["estimate"]["requests"] == found["requests"]
 
 
-def test_a_limit_that_was_named_before_holds_for_a_retry_without_a_question(shopper: Person, emulator: Running) -> None:
+def test_a_limit_that_was_named_before_holds_for_a_retry_without_a_question(shopper: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5, "recover_after": 1}})
     job = shopper.submitted("in.jsonl", requests(40), "--max-cost", "1")
     assert shopper.run("fetch", job).status == 3
     assert shopper.run("retry", job).status == 0
 
 
-def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Person, emulator: Running) -> None:
+def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     ran = shopper.run("retry", job, "--max-cost", "0.001")
     assert ran.status == 6, ran.err
@@ -428,7 +426,7 @@ def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Perso
     assert _creates(emulator) == 2
 
 
-def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Person, emulator: Running) -> None:
+def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     key = shopper.variables.pop("ANTHROPIC_API_KEY")
     assert shopper.run("retry", job, "--yes").status == 4
@@ -441,7 +439,7 @@ def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Person, emulator: Ru
     assert _creates(emulator) == 2
 
 
-def test_a_rehearsal_is_held_to_the_limit_too_and_says_what_it_rests_on(shopper: Person, emulator: Running) -> None:
+def test_a_rehearsal_is_held_to_the_limit_too_and_says_what_it_rests_on(shopper: Cli, emulator: Running) -> None:
     path = shopper.write("in.jsonl", requests(20))
     ran = shopper.run("submit", path, "--dry-run", "--max-cost", "0.0001")
     assert (ran.status, "from bytes alone" in ran.err) == (6, True)
@@ -453,7 +451,7 @@ def test_a_rehearsal_is_held_to_the_limit_too_and_says_what_it_rests_on(shopper:
     assert shopper.run("status", job, "--json").json["max_cost_usd"] is None, "nothing was agreed to"
 
 
-def test_what_earlier_rounds_cost_counts_against_a_limit(shopper: Person, emulator: Running) -> None:
+def test_what_earlier_rounds_cost_counts_against_a_limit(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     paid = Decimal(shopper.run("cost", job, "--json").json["total"]["batch_usd"])
     assert paid > 0
@@ -465,7 +463,7 @@ def test_what_earlier_rounds_cost_counts_against_a_limit(shopper: Person, emulat
 
 
 def test_a_run_stops_at_the_limit_between_rounds_says_so_and_brings_home_what_it_has(
-    shopper: Person, emulator: Running
+    shopper: Cli, emulator: Running
 ) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     (shopper.folder / f"{job}.results.jsonl").unlink()

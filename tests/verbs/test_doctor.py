@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from cases import few
-from program import KEY, Person, requests
+from program import KEY, Cli, requests
 
 from batchctl.emulator.running import Running, running
 from batchctl.ledger.opening import HEAD
@@ -49,9 +49,9 @@ OF_A_WORKSPACE = [
 ]
 
 
-def examined(person: Person, *words: str, status: int) -> dict[str, Any]:
+def examined(cli: Cli, *words: str, status: int) -> dict[str, Any]:
     """The findings by subject."""
-    ran = person.run("doctor", *words, "--json")
+    ran = cli.run("doctor", *words, "--json")
     assert ran.status == status, ran.out + ran.err
     assert ran.err == ""
     shape = ran.json
@@ -64,34 +64,34 @@ def unwell(findings: dict[str, Any]) -> dict[str, str]:
     return {subject: one["health"] for subject, one in findings.items() if one["health"] != "ok"}
 
 
-def workspace_of(person: Person) -> Path:
-    return person.folder / ".batchctl"
+def workspace_of(cli: Cli) -> Path:
+    return cli.folder / ".batchctl"
 
 
 @pytest.fixture
-def job(person: Person) -> str:
-    name = person.submitted("in.jsonl", requests(6), "--max-requests", "2")
-    assert person.run("fetch").status == 0
+def job(cli: Cli) -> str:
+    name = cli.submitted("in.jsonl", requests(6), "--max-requests", "2")
+    assert cli.run("fetch").status == 0
     return name
 
 
 # ---------------------------------------------------------------- well
 
 
-def test_where_all_is_well_every_line_says_so(person: Person, emulator: Running, job: str) -> None:
-    findings = examined(person, status=0)
+def test_where_all_is_well_every_line_says_so(cli: Cli, emulator: Running, job: str) -> None:
+    findings = examined(cli, status=0)
     assert unwell(findings) == {}
     assert list(findings) == OF_A_WORKSPACE
     assert findings["credential"]["said"] == "ANTHROPIC_API_KEY"
     assert findings["base URL"]["said"] == f"{emulator.base_url} (ANTHROPIC_BASE_URL), without a proxy"
     assert "answered in" in findings["reach"]["said"]
-    assert findings["workspace"]["said"] == str(workspace_of(person))
+    assert findings["workspace"]["said"] == str(workspace_of(cli))
     assert findings["jobs"]["said"] == "1; batches: 3 fetched"
     assert findings["schema"]["said"] == HEAD
 
 
-def test_it_is_read_from_top_to_bottom(person: Person, job: str) -> None:
-    ran = person.run("doctor")
+def test_it_is_read_from_top_to_bottom(cli: Cli, job: str) -> None:
+    ran = cli.run("doctor")
     assert ran.status == 0
     assert [line.split()[0] for line in ran.out.splitlines()[:-1]] == ["ok"] * len(OF_A_WORKSPACE)
     assert f"batchctl {__import__('batchctl').__version__}, Python 3." in ran.out
@@ -99,30 +99,30 @@ def test_it_is_read_from_top_to_bottom(person: Person, job: str) -> None:
     assert ran.err == "next: batchctl status\n"
 
 
-def test_nothing_is_left_behind_and_one_small_page_is_asked_for(person: Person, emulator: Running, job: str) -> None:
-    before = sorted(person.folder.rglob("*"))
+def test_nothing_is_left_behind_and_one_small_page_is_asked_for(cli: Cli, emulator: Running, job: str) -> None:
+    before = sorted(cli.folder.rglob("*"))
     asked = emulator.requests()
-    examined(person, status=0)
-    assert sorted(person.folder.rglob("*")) == before
+    examined(cli, status=0)
+    assert sorted(cli.folder.rglob("*")) == before
     after = emulator.requests()
     assert after.pop("GET /v1/messages/batches") == asked.pop("GET /v1/messages/batches") + 1
     assert after == asked
 
 
-def test_offline_asks_nobody(person: Person, emulator: Running, job: str) -> None:
+def test_offline_asks_nobody(cli: Cli, emulator: Running, job: str) -> None:
     asked = emulator.requests()
-    findings = examined(person, "--offline", status=0)
+    findings = examined(cli, "--offline", status=0)
     assert findings["reach"]["said"] == "not asked (--offline)"
     assert "clock" not in findings
     assert emulator.requests() == asked
 
 
-def test_without_a_workspace_it_says_so_and_looks_at_the_rest(person: Person) -> None:
-    findings = examined(person, status=0)
+def test_without_a_workspace_it_says_so_and_looks_at_the_rest(cli: Cli) -> None:
+    findings = examined(cli, status=0)
     assert list(findings) == WITHOUT_A_WORKSPACE
     assert "`batchctl submit` makes" in findings["workspace"]["said"]
-    assert not workspace_of(person).exists()
-    assert person.run("doctor").err == "next: batchctl submit INPUT.jsonl\n"
+    assert not workspace_of(cli).exists()
+    assert cli.run("doctor").err == "next: batchctl submit INPUT.jsonl\n"
 
 
 # ---------------------------------------------------------------- the credential and the API
@@ -130,86 +130,86 @@ def test_without_a_workspace_it_says_so_and_looks_at_the_rest(person: Person) ->
 
 @pytest.mark.parametrize("is_folder_named", [True, False])
 def test_without_a_key_it_ends_with_4_and_looks_at_the_rest(
-    person: Person, job: str, monkeypatch: pytest.MonkeyPatch, *, is_folder_named: bool
+    cli: Cli, job: str, monkeypatch: pytest.MonkeyPatch, *, is_folder_named: bool
 ) -> None:
     """The SDK says it at once where a folder of profiles was named, else at the first request."""
     if not is_folder_named:
         monkeypatch.delenv("ANTHROPIC_CONFIG_DIR")
-    del person.variables["ANTHROPIC_API_KEY"]
-    findings = examined(person, status=4)
+    del cli.variables["ANTHROPIC_API_KEY"]
+    findings = examined(cli, status=4)
     assert unwell(findings) == {"credential": "fail", "reach": "warn"}
     assert "ANTHROPIC_API_KEY" in findings["credential"]["advice"]
     assert findings["ledger"]["health"] == "ok"
-    assert examined(person, "--offline", status=4)["credential"]["health"] == "fail"
+    assert examined(cli, "--offline", status=4)["credential"]["health"] == "fail"
 
 
-def test_a_key_that_is_refused_ends_with_4(person: Person, emulator: Running, job: str) -> None:
+def test_a_key_that_is_refused_ends_with_4(cli: Cli, emulator: Running, job: str) -> None:
     emulator.set_scenario({"keys": {"sk-ant-another": "wrkspc_1"}})
-    findings = examined(person, status=4)
+    findings = examined(cli, status=4)
     assert unwell(findings) == {"reach": "fail"}
     assert "HTTP 401 authentication_error" in findings["reach"]["said"]
 
 
-def test_a_key_with_a_newline_is_named_as_the_cause(person: Person) -> None:
-    person.variables["ANTHROPIC_API_KEY"] = f"{KEY}\n"
-    findings = examined(person, status=4)
+def test_a_key_with_a_newline_is_named_as_the_cause(cli: Cli) -> None:
+    cli.variables["ANTHROPIC_API_KEY"] = f"{KEY}\n"
+    findings = examined(cli, status=4)
     assert findings["credential"]["said"] == "ANTHROPIC_API_KEY begins or ends with white space"
 
 
 @pytest.mark.slow
-def test_a_broken_profile_is_a_line_of_the_report(person: Person, tmp_path: Path) -> None:
-    del person.variables["ANTHROPIC_API_KEY"]
-    person.variables |= {"ANTHROPIC_PROFILE": "work", "ANTHROPIC_CONFIG_DIR": str(tmp_path / "none")}
-    findings = examined(person, status=4)
+def test_a_broken_profile_is_a_line_of_the_report(cli: Cli, tmp_path: Path) -> None:
+    del cli.variables["ANTHROPIC_API_KEY"]
+    cli.variables |= {"ANTHROPIC_PROFILE": "work", "ANTHROPIC_CONFIG_DIR": str(tmp_path / "none")}
+    findings = examined(cli, status=4)
     assert findings["credential"]["health"] == "fail"
     assert "room" in findings
 
 
-def test_a_wrong_url_is_not_called_passing(person: Person, emulator: Running) -> None:
-    person.variables["ANTHROPIC_BASE_URL"] = f"{emulator.base_url}/elsewhere"
-    reach = examined(person, status=1)["reach"]
+def test_a_wrong_url_is_not_called_passing(cli: Cli, emulator: Running) -> None:
+    cli.variables["ANTHROPIC_BASE_URL"] = f"{emulator.base_url}/elsewhere"
+    reach = examined(cli, status=1)["reach"]
     assert "HTTP 404" in reach["said"]
     assert "passes" not in reach["advice"]
     assert "ANTHROPIC_BASE_URL" in reach["advice"]
 
 
-def test_an_api_that_cannot_be_reached_ends_with_1(person: Person, job: str) -> None:
+def test_an_api_that_cannot_be_reached_ends_with_1(cli: Cli, job: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        person.variables["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        findings = examined(person, status=1)
+        cli.variables["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        findings = examined(cli, status=1)
     assert unwell(findings) == {"reach": "fail"}
     assert "cannot connect" in findings["reach"]["said"]
     assert "jobs" in findings
 
 
 @pytest.mark.slow
-def test_trouble_of_the_api_ends_with_1(person: Person, emulator: Running) -> None:
+def test_trouble_of_the_api_ends_with_1(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "list", "fault": "status", "status": 529, "type": "overloaded_error", "message": "busy"})
-    assert "overloaded_error" in examined(person, status=1)["reach"]["said"]
+    assert "overloaded_error" in examined(cli, status=1)["reach"]["said"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("url", ["http://example.org", "nonsense", "http://me:hunter22@example.org"])
-def test_a_url_that_cannot_be_used_is_a_line_of_the_report(person: Person, url: str) -> None:
-    findings = examined(person, "--base-url", url, status=1)
+def test_a_url_that_cannot_be_used_is_a_line_of_the_report(cli: Cli, url: str) -> None:
+    findings = examined(cli, "--base-url", url, status=1)
     assert findings["api"]["health"] == "fail"
     assert "hunter22" not in str(findings)
     assert findings["room"]["health"] == "ok"
 
 
 @pytest.mark.parametrize(("ahead", "said"), [(300, "behind"), (-300, "ahead of")])
-def test_a_clock_that_is_off_is_a_warning(person: Person, emulator: Running, ahead: int, said: str) -> None:
+def test_a_clock_that_is_off_is_a_warning(cli: Cli, emulator: Running, ahead: int, said: str) -> None:
     emulator.set_scenario({"clock": {"skew_seconds": ahead}})
-    findings = examined(person, status=0)
+    findings = examined(cli, status=0)
     assert unwell(findings) == {"clock": "warn"}
     assert f" s {said} the server's" in findings["clock"]["said"]
     assert "kept in the server's time" in findings["clock"]["advice"]
 
 
-def test_proxies_are_told_without_their_passwords(person: Person) -> None:
-    person.variables |= {"https_proxy": "http://me:hunter22@proxy.example:8080/?x=hunter22"}
-    findings = examined(person, "--offline", status=0)
+def test_proxies_are_told_without_their_passwords(cli: Cli) -> None:
+    cli.variables |= {"https_proxy": "http://me:hunter22@proxy.example:8080/?x=hunter22"}
+    findings = examined(cli, "--offline", status=0)
     assert findings["proxies"]["said"].startswith("HTTPS_PROXY=http://proxy.example:8080")
     assert "hunter22" not in str(findings)
 
@@ -217,22 +217,22 @@ def test_proxies_are_told_without_their_passwords(person: Person) -> None:
 # ---------------------------------------------------------------- the workspace
 
 
-def test_permissions_that_are_too_wide_are_a_warning_with_the_command(person: Person, job: str) -> None:
-    ledger = workspace_of(person) / "ledger.db"
-    workspace_of(person).chmod(0o755)
+def test_permissions_that_are_too_wide_are_a_warning_with_the_command(cli: Cli, job: str) -> None:
+    ledger = workspace_of(cli) / "ledger.db"
+    workspace_of(cli).chmod(0o755)
     ledger.chmod(0o644)
-    findings = examined(person, status=0)
+    findings = examined(cli, status=0)
     assert unwell(findings) == {"permissions": "warn"}
     advice = findings["permissions"]["advice"]
-    assert advice == f"chmod 0700 {workspace_of(person)} && chmod 0600 {ledger}"
+    assert advice == f"chmod 0700 {workspace_of(cli)} && chmod 0600 {ledger}"
     subprocess.run(["sh", "-c", advice], check=True)
-    assert unwell(examined(person, status=0)) == {}
+    assert unwell(examined(cli, status=0)) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["no database", "cut", "page", "empty", "gone", "a folder"])
-def test_a_ledger_that_is_damaged_hides_nothing_else(person: Person, job: str, harm: str) -> None:
-    ledger = workspace_of(person) / "ledger.db"
+def test_a_ledger_that_is_damaged_hides_nothing_else(cli: Cli, job: str, harm: str) -> None:
+    ledger = workspace_of(cli) / "ledger.db"
     whole = ledger.read_bytes()
     ledger.unlink()
     match harm:
@@ -248,19 +248,19 @@ def test_a_ledger_that_is_damaged_hides_nothing_else(person: Person, job: str, h
             ledger.mkdir()
         case _:
             pass
-    findings = examined(person, status=0 if harm == "empty" else 1)
+    findings = examined(cli, status=0 if harm == "empty" else 1)
     assert unwell({k: v for k, v in findings.items() if k in {"ledger", "schema"}})
     assert {"reach", "writes", "locks", "room", "leftovers"} <= set(findings)
     assert findings["ledger" if harm != "empty" else "schema"]["advice"]
 
 
-def test_a_ledger_of_a_newer_batchctl_is_named_and_not_touched(person: Person, job: str) -> None:
-    ledger = workspace_of(person) / "ledger.db"
+def test_a_ledger_of_a_newer_batchctl_is_named_and_not_touched(cli: Cli, job: str) -> None:
+    ledger = workspace_of(cli) / "ledger.db"
     with contextlib.closing(sqlite3.connect(ledger)) as db, db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
     db.close()
     before = ledger.read_bytes()
-    findings = examined(person, status=1)
+    findings = examined(cli, status=1)
     assert unwell(findings) == {"schema": "fail"}
     assert findings["schema"]["advice"] == "upgrade batchctl"
     assert ledger.read_bytes() == before
@@ -268,12 +268,12 @@ def test_a_ledger_of_a_newer_batchctl_is_named_and_not_touched(person: Person, j
 
 @pytest.mark.slow
 def test_a_ledger_that_somebody_keeps_locked_is_a_line_of_the_report(
-    person: Person, job: str, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchctl.ledger.checkup.WAIT_SECONDS", 0.1)
-    other = sqlite3.connect(workspace_of(person) / "ledger.db", isolation_level=None)
+    other = sqlite3.connect(workspace_of(cli) / "ledger.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    findings = examined(person, status=1)
+    findings = examined(cli, status=1)
     other.execute("ROLLBACK")
     other.close()
     assert "locked" in findings["ledger"]["said"]
@@ -281,27 +281,27 @@ def test_a_ledger_that_somebody_keeps_locked_is_a_line_of_the_report(
 
 
 @pytest.mark.slow
-def test_the_living_and_the_dead_are_counted(person: Person, job: str) -> None:
-    owners = workspace_of(person) / "owners"
+def test_the_living_and_the_dead_are_counted(cli: Cli, job: str) -> None:
+    owners = workspace_of(cli) / "owners"
     with Owner(owners) as living:
         host = living.name.rsplit("-", 2)[0]
-        with contextlib.closing(sqlite3.connect(workspace_of(person) / "ledger.db")) as db, db:
+        with contextlib.closing(sqlite3.connect(workspace_of(cli) / "ledger.db")) as db, db:
             db.execute(f"UPDATE batch SET owner = '{host}-99999-dead' WHERE first = 0")
             db.execute("UPDATE batch SET owner = 'elsewhere-1-aa' WHERE first = 2")
         db.close()
-        said = examined(person, status=0)["owners"]["said"]
+        said = examined(cli, status=0)["owners"]["said"]
     assert said.startswith("1 running, 1 on another machine")
     assert "1 dead with claims" in said
 
 
-def test_what_a_stopped_run_left_is_a_warning_once_it_is_old(person: Person, job: str) -> None:
-    left = workspace_of(person) / "jobs" / job / "raw" / "round-1.000000000.jsonl.arriving.part"
+def test_what_a_stopped_run_left_is_a_warning_once_it_is_old(cli: Cli, job: str) -> None:
+    left = workspace_of(cli) / "jobs" / job / "raw" / "round-1.000000000.jsonl.arriving.part"
     left.write_bytes(b"x" * 1000)
-    assert examined(person, status=0)["leftovers"]["said"] == "none (1 in use right now)"
+    assert examined(cli, status=0)["leftovers"]["said"] == "none (1 in use right now)"
     os.utime(left, (1, 1))
-    findings = examined(person, status=0)
+    findings = examined(cli, status=0)
     assert unwell(findings) == {"leftovers": "warn"}
-    assert str(left.relative_to(workspace_of(person))) in findings["leftovers"]["said"]
+    assert str(left.relative_to(workspace_of(cli))) in findings["leftovers"]["said"]
 
 
 @contextmanager
@@ -315,18 +315,18 @@ def _few_files(most: int) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_few_open_files_are_a_warning(person: Person) -> None:
+def test_few_open_files_are_a_warning(cli: Cli) -> None:
     with _few_files(200):
-        findings = examined(person, "--offline", status=0)
+        findings = examined(cli, "--offline", status=0)
     assert findings["open files"]["advice"] == "raise it: ulimit -n 1024"
 
 
-def _in_a_shell(person: Person, script: str, *within: str) -> "subprocess.CompletedProcess[str]":
+def _in_a_shell(cli: Cli, script: str, *within: str) -> "subprocess.CompletedProcess[str]":
     """`within`: the command that runs the shell, if not the shell alone."""
-    environment = {**os.environ, **person.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, **cli.variables, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run(
         [*within, "sh", "-c", script],
-        cwd=person.folder,
+        cwd=cli.folder,
         env=environment,
         capture_output=True,
         text=True,
@@ -335,10 +335,10 @@ def _in_a_shell(person: Person, script: str, *within: str) -> "subprocess.Comple
     )
 
 
-def _on_a_disk(person: Person, script: str) -> "subprocess.CompletedProcess[str]":
+def _on_a_disk(cli: Cli, script: str) -> "subprocess.CompletedProcess[str]":
     """In a mount namespace of its own; the test is skipped where none can be had."""
     try:
-        ran = _in_a_shell(person, script, "unshare", "--mount", "--map-root-user")
+        ran = _in_a_shell(cli, script, "unshare", "--mount", "--map-root-user")
     except OSError:
         pytest.skip("no unshare here")
     if "unshare:" in ran.stderr or "mount:" in ran.stderr:
@@ -347,10 +347,10 @@ def _on_a_disk(person: Person, script: str) -> "subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-def test_a_workspace_that_cannot_be_written_is_a_line_of_the_report(person: Person, job: str) -> None:
-    folder = person.folder
+def test_a_workspace_that_cannot_be_written_is_a_line_of_the_report(cli: Cli, job: str) -> None:
+    folder = cli.folder
     mounted = f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && cd {folder}"
-    ran = _on_a_disk(person, f"{mounted} && {sys.executable} -m batchctl doctor")
+    ran = _on_a_disk(cli, f"{mounted} && {sys.executable} -m batchctl doctor")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     rows = [re.split(r"  +", line) for line in ran.stdout.splitlines()[:-1] if not line.startswith(" ")]
     health = {subject: verdict for verdict, subject, _ in rows}
@@ -359,9 +359,9 @@ def test_a_workspace_that_cannot_be_written_is_a_line_of_the_report(person: Pers
 
 
 @pytest.mark.slow
-def test_a_disk_without_room_is_a_line_of_the_report(person: Person) -> None:
+def test_a_disk_without_room_is_a_line_of_the_report(cli: Cli) -> None:
     ran = _on_a_disk(
-        person,
+        cli,
         f"mkdir small && mount -t tmpfs -o size=1m none small && {sys.executable} -m batchctl doctor --workspace small",
     )
     assert ran.returncode == 1, ran.stdout + ran.stderr
@@ -370,27 +370,27 @@ def test_a_disk_without_room_is_a_line_of_the_report(person: Person) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("named", ["~nosuchuser/x", "in.jsonl"])
-def test_a_workspace_that_cannot_be_one_is_a_line_of_the_report(person: Person, named: str) -> None:
-    person.write("in.jsonl", requests(1))
-    findings = examined(person, "--offline", "--workspace", named, status=1)
+def test_a_workspace_that_cannot_be_one_is_a_line_of_the_report(cli: Cli, named: str) -> None:
+    cli.write("in.jsonl", requests(1))
+    findings = examined(cli, "--offline", "--workspace", named, status=1)
     assert "fail" in {one["health"] for one in findings.values()}
     assert findings["credential"]["health"] == "ok"
 
 
 @pytest.mark.slow
-def test_a_folder_that_was_deleted_under_us_is_a_line_of_the_report(person: Person) -> None:
-    ran = _in_a_shell(person, f"mkdir d && cd d && rmdir ../d && {sys.executable} -m batchctl doctor --offline")
+def test_a_folder_that_was_deleted_under_us_is_a_line_of_the_report(cli: Cli) -> None:
+    ran = _in_a_shell(cli, f"mkdir d && cd d && rmdir ../d && {sys.executable} -m batchctl doctor --offline")
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert "No such file" in ran.stdout
 
 
-def test_a_bug_of_ours_is_a_line_of_the_report(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_of_ours_is_a_line_of_the_report(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> int:
         raise ZeroDivisionError(f"with {KEY}")
 
     monkeypatch.setattr("batchctl.store.probing.open_files", broken)
-    findings = examined(person, status=1)
+    findings = examined(cli, status=1)
     assert findings["open files"]["said"] == "ZeroDivisionError: with ..."
     assert findings["room"]["health"] == "ok"
 
@@ -443,18 +443,18 @@ def test_no_secret_is_ever_shown(tmp_path: Path, key: str, api: str) -> None:
         "quotes": {"faults": [_quoting(key)]},
     }
     with running(scenarios[api]) as emulator:
-        person = Person(tmp_path, emulator.base_url)
-        person.variables |= {**SECRETS, "ANTHROPIC_API_KEY": key}
+        cli = Cli(tmp_path, emulator.base_url)
+        cli.variables |= {**SECRETS, "ANTHROPIC_API_KEY": key}
         for words in ([], ["--json"], ["--offline"], ["--offline", "--json"]):
-            ran = person.run("doctor", *words)
+            ran = cli.run("doctor", *words)
             assert ran.status in {0, 1, 4}
             assert "quagga" not in ran.out + ran.err
             assert "zebra" not in ran.out + ran.err
 
 
 @pytest.mark.slow
-def test_a_stdout_that_is_full_is_one_message(person: Person) -> None:
-    ran = _in_a_shell(person, f"{sys.executable} -m batchctl doctor --offline >/dev/full")
+def test_a_stdout_that_is_full_is_one_message(cli: Cli) -> None:
+    ran = _in_a_shell(cli, f"{sys.executable} -m batchctl doctor --offline >/dev/full")
     assert ran.returncode == 1
     assert "No space left" in ran.stderr
     assert "Traceback" not in ran.stderr

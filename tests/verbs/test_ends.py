@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 from cases import few
-from program import Person, Ran, requests
+from program import Cli, Ran, requests
 
 from batchctl.cli.app import app
 from batchctl.emulator.running import Running
@@ -40,8 +40,8 @@ NEEDED = {"estimate": ["in.jsonl"], "run": ["in.jsonl"], "submit": ["in.jsonl"],
 
 
 @pytest.fixture
-def job(person: Person) -> str:
-    return person.submitted("in.jsonl", requests(3))
+def job(cli: Cli) -> str:
+    return cli.submitted("in.jsonl", requests(3))
 
 
 def shapes(ran: Ran, verb: str) -> list[dict[str, Any]]:
@@ -59,33 +59,33 @@ def shapes(ran: Ran, verb: str) -> list[dict[str, Any]]:
     [["--no-such-option"], ["--timeout", "soon"], ["--workspace"], ["too", "many", "words"]],
     ids=["unknown option", "bad value", "no value", "too many words"],
 )
-def test_a_command_line_that_is_wrong_is_an_error_object(person: Person, verb: str, words: list[str]) -> None:
+def test_a_command_line_that_is_wrong_is_an_error_object(cli: Cli, verb: str, words: list[str]) -> None:
     if verb == "attach" and words[0] == "too":
         pytest.skip("it takes as many ids as there are")
-    person.agrees = False
-    ran = person.run(verb, "--json", *words)
+    cli.agrees = False
+    ran = cli.run(verb, "--json", *words)
     (shape,) = shapes(ran, verb)
     assert (shape["type"], shape["code"], shape["exit_status"], ran.status) == ("error", "usage", 2, 2)
     assert shape["hint"] in {f"batchctl {verb} -h", "batchctl -h"}
     assert shape["message"]
 
 
-def test_a_verb_that_is_none_is_an_error_object(person: Person) -> None:
-    (shape,) = shapes(person.run("frobnicate", "--json"), "frobnicate")
+def test_a_verb_that_is_none_is_an_error_object(cli: Cli) -> None:
+    (shape,) = shapes(cli.run("frobnicate", "--json"), "frobnicate")
     assert shape["message"] == "No such command 'frobnicate'."
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_folder_without_a_job_is_told_in_objects(person: Person, verb: str) -> None:
-    ran = person.run(verb, *NEEDED.get(verb, []), "--json", *(["--offline"] if verb in {"status", "doctor"} else []))
+def test_a_folder_without_a_job_is_told_in_objects(cli: Cli, verb: str) -> None:
+    ran = cli.run(verb, *NEEDED.get(verb, []), "--json", *(["--offline"] if verb in {"status", "doctor"} else []))
     assert shapes(ran, verb), "something is always said"
     assert "Traceback" not in ran.err
 
 
 @pytest.mark.parametrize("verb", few(VERBS, 0, 3, 7))
-def test_a_job_is_told_in_objects(person: Person, job: str, verb: str) -> None:
+def test_a_job_is_told_in_objects(cli: Cli, job: str, verb: str) -> None:
     asked = {"prices": []}.get(verb, NEEDED.get(verb, [job]))
-    ran = person.run(verb, *asked, "--json")
+    ran = cli.run(verb, *asked, "--json")
     assert shapes(ran, verb)
     if verb not in {"doctor", "attach"}:
         assert ran.status in {0, 3, 6}, ran.err
@@ -93,56 +93,56 @@ def test_a_job_is_told_in_objects(person: Person, job: str, verb: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["submit", "run", "retry", "cancel", "delete", "resolve"])
-def test_a_program_is_asked_no_question(person: Person, emulator: Running, verb: str) -> None:
+def test_a_program_is_asked_no_question(cli: Cli, emulator: Running, verb: str) -> None:
     """At a terminal, too."""
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
-    path = person.write("in.jsonl", requests(3))
+    path = cli.write("in.jsonl", requests(3))
     if verb not in {"submit", "run"}:
-        person.run("submit", path, "--yes")
-        person.run("fetch")
+        cli.run("submit", path, "--yes")
+        cli.run("fetch")
     words = [verb, path.name] if verb in {"submit", "run"} else [verb]
-    environment = {**os.environ, **person.variables}
+    environment = {**os.environ, **cli.variables}
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "batchctl", *words, "--json"]
     ended = subprocess.run(
-        command, check=False, cwd=person.folder, env=environment, stdin=slave, capture_output=True, timeout=60
+        command, check=False, cwd=cli.folder, env=environment, stdin=slave, capture_output=True, timeout=60
     )
     os.close(master)
     os.close(slave)
     assert shapes(Ran(ended.returncode, ended.stdout.decode(), ended.stderr.decode()), verb)
 
 
-def _in_a_shell(person: Person, line: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, **person.variables, **variables}
+def _in_a_shell(cli: Cli, line: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, **cli.variables, **variables}
     shell = line.replace("batchctl", f"{sys.executable} -m batchctl")
     return subprocess.run(
-        ["sh", "-c", shell], check=False, cwd=person.folder, env=environment, capture_output=True, timeout=60
+        ["sh", "-c", shell], check=False, cwd=cli.folder, env=environment, capture_output=True, timeout=60
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", few(["ascii", "latin-1"], 0))
-def test_what_a_terminal_has_no_character_for_is_replaced(person: Person, encoding: str) -> None:
-    person.submitted("наборы.jsonl", requests(3), "--name", "a-job")
+def test_what_a_terminal_has_no_character_for_is_replaced(cli: Cli, encoding: str) -> None:
+    cli.submitted("наборы.jsonl", requests(3), "--name", "a-job")
     for words in ("status @last --offline --batches", "cost @last", "status --offline"):
-        ended = _in_a_shell(person, f"batchctl {words}", PYTHONIOENCODING=encoding)
+        ended = _in_a_shell(cli, f"batchctl {words}", PYTHONIOENCODING=encoding)
         assert (ended.returncode, ended.stderr.count(b"Error")) == (0, 0), ended.stderr
         assert b"a-job" in ended.stdout
-    ended = _in_a_shell(person, "batchctl status @last --offline --json", PYTHONIOENCODING=encoding)
+    ended = _in_a_shell(cli, "batchctl status @last --offline --json", PYTHONIOENCODING=encoding)
     assert json.loads(ended.stdout)["input"].endswith("наборы.jsonl"), "nothing is replaced where a program reads"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", few(["0", "1", "-5", "wide", "٣"], 0))
-def test_a_width_that_is_none_is_not_obeyed(person: Person, job: str, columns: str) -> None:
-    ended = _in_a_shell(person, "batchctl status @last --offline", COLUMNS=columns, LINES="0")
+def test_a_width_that_is_none_is_not_obeyed(cli: Cli, job: str, columns: str) -> None:
+    ended = _in_a_shell(cli, "batchctl status @last --offline", COLUMNS=columns, LINES="0")
     assert job.encode() in ended.stdout
     assert ended.returncode == 0
 
 
 @pytest.mark.parametrize("words", few(["--help", "--version", "submit --help", "status", "status --json"], 0, 1, 3))
-def test_a_stdout_that_is_full_is_one_line(person: Person, job: str, words: str) -> None:
-    ended = _in_a_shell(person, f"batchctl {words} >/dev/full")
+def test_a_stdout_that_is_full_is_one_line(cli: Cli, job: str, words: str) -> None:
+    ended = _in_a_shell(cli, f"batchctl {words} >/dev/full")
     assert ended.returncode == 1
     assert ended.stderr.count(b"\n") == 1
     assert b"No space left on device" in ended.stderr
@@ -151,19 +151,19 @@ def test_a_stdout_that_is_full_is_one_line(person: Person, job: str, words: str)
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true"])
 @pytest.mark.parametrize("words", ["run in.jsonl --yes -v", "run in.jsonl --yes --json"])
-def test_a_stderr_that_takes_nothing_ends_no_run(person: Person, emulator: Running, words: str, end: str) -> None:
-    person.write("in.jsonl", requests(3))
-    ended = _in_a_shell(person, f"batchctl {words} {end}")
+def test_a_stderr_that_takes_nothing_ends_no_run(cli: Cli, emulator: Running, words: str, end: str) -> None:
+    cli.write("in.jsonl", requests(3))
+    ended = _in_a_shell(cli, f"batchctl {words} {end}")
     assert ended.returncode == 0
     assert len(emulator.batches()) == 1
-    assert len(list(person.folder.glob("*.results.jsonl"))) == 1
+    assert len(list(cli.folder.glob("*.results.jsonl"))) == 1
 
 
 @pytest.mark.slow
-def test_a_stdout_that_is_full_ends_no_run(person: Person, emulator: Running) -> None:
-    person.write("in.jsonl", requests(3))
-    ended = _in_a_shell(person, "batchctl run in.jsonl --yes --json >/dev/full")
+def test_a_stdout_that_is_full_ends_no_run(cli: Cli, emulator: Running) -> None:
+    cli.write("in.jsonl", requests(3))
+    ended = _in_a_shell(cli, "batchctl run in.jsonl --yes --json >/dev/full")
     assert ended.returncode == 1
     assert json.loads(ended.stderr)["message"] == "No space left on device"
     assert len(emulator.batches()) == 1
-    assert len(list(person.folder.glob("*.results.jsonl"))) == 1
+    assert len(list(cli.folder.glob("*.results.jsonl"))) == 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cases import few
-from program import COMMAND, Person, Ran, request, requests, sent_lines, wrong_request
+from program import COMMAND, Cli, Ran, request, requests, sent_lines, wrong_request
 
 from batchctl.emulator.running import Running
 
@@ -23,16 +23,16 @@ PLANNED = ("--name", "first", "--label", "team=a", "--max-requests", "3", "--max
 class Here:
     """A job of eight requests, partly sent: the key was refused in between, and is good again. Or, for `retry`, with failures."""
 
-    def __init__(self, person: Person, emulator: Running) -> None:
-        self.person = person
+    def __init__(self, cli: Cli, emulator: Running) -> None:
+        self.cli = cli
         self.emulator = emulator
         self.lines = requests(8)
-        self.path = person.write("in.jsonl", self.lines)
+        self.path = cli.write("in.jsonl", self.lines)
 
     def partly_sent(self, *options: str) -> None:
         self.scenario()
         self.emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
-        ran = self.person.run("submit", self.path, *(options or PLANNED), "--parallel", "1", "--max-cost", "100")
+        ran = self.cli.run("submit", self.path, *(options or PLANNED), "--parallel", "1", "--max-cost", "100")
         assert ran.status == 4, ran.err
         assert self.emulator.unfired() == []
 
@@ -42,16 +42,16 @@ class Here:
     def failed(self) -> None:
         """Some overloaded, one wrong."""
         self.scenario(outcomes={"overloaded_error": 0.5})
-        self.path = self.person.write("in.jsonl", [*self.lines, wrong_request("w-1")])
-        self.person.submitted("in.jsonl", [*self.lines, wrong_request("w-1")], "--name", "first")
-        assert self.person.run("fetch").status == 3
+        self.path = self.cli.write("in.jsonl", [*self.lines, wrong_request("w-1")])
+        self.cli.submitted("in.jsonl", [*self.lines, wrong_request("w-1")], "--name", "first")
+        assert self.cli.run("fetch").status == 3
         self.scenario()
 
     def scenario(self, **more: Any) -> None:
         self.emulator.set_scenario({"batch_seconds": 0, "betas": [BETA], **more})
 
     def run(self, verb: str, *words: str | Path) -> Ran:
-        return self.person.run(verb, *words)
+        return self.cli.run(verb, *words)
 
     @property
     def newest(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Here:
 
     @property
     def shape(self) -> Any:
-        return self.person.run("status", "first", "--offline", "--json").json
+        return self.cli.run("status", "first", "--offline", "--json").json
 
     def sent(self) -> list[bytes]:
         return [line for batch in sent_lines(self.emulator) for line in batch]
@@ -71,8 +71,8 @@ class Here:
 
 
 @pytest.fixture
-def here(person: Person, emulator: Running) -> Iterator[Here]:
-    yield Here(person, emulator)
+def here(cli: Cli, emulator: Running) -> Iterator[Here]:
+    yield Here(cli, emulator)
     # A scene may leave without having met all of it.
     emulator.set_scenario({"batch_seconds": 0})
 
@@ -106,25 +106,25 @@ def at_once(here: Here) -> None:
 
 
 def moved(here: Here) -> None:
-    here.person.write("other.jsonl", requests(8, "x"))
+    here.cli.write("other.jsonl", requests(8, "x"))
 
 
 def canceled(here: Here) -> None:
-    assert here.person.run("cancel", "first", "--yes").status in {0, 3}
+    assert here.cli.run("cancel", "first", "--yes").status in {0, 3}
 
 
 def in_the_way(here: Here) -> None:
-    (here.person.folder / "first.results.jsonl").write_text("mine")
+    (here.cli.folder / "first.results.jsonl").write_text("mine")
 
 
 def paid_dearly(here: Here) -> None:
-    here.person.run("fetch", "first")
-    here.person.write("dear.toml", [b'[models."claude-haiku-4-5"]', b"input = 90000", b"output = 90000"])
+    here.cli.run("fetch", "first")
+    here.cli.write("dear.toml", [b'[models."claude-haiku-4-5"]', b"input = 90000", b"output = 90000"])
 
 
 def canceled_again(here: Here) -> None:
     here.scenario(batch_seconds=3600, cancel_seconds=0)
-    assert here.person.run("retry", "first").status == 0
+    assert here.cli.run("retry", "first").status == 0
     canceled(here)
     here.scenario()
 
@@ -202,11 +202,11 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         "--max-rounds": Effect(
             ("--max-rounds", "1"), lambda here, ran: ran.status == 3 and len(here.shape["rounds"]) == 1, to_retry
         ),
-        "--output": Effect(("--output", "there.jsonl"), lambda here, _: (here.person.folder / "there.jsonl").exists()),
+        "--output": Effect(("--output", "there.jsonl"), lambda here, _: (here.cli.folder / "there.jsonl").exists()),
         "--output-dir": Effect(
-            ("--output-dir", "."), lambda here, _: (here.person.folder / "first.results.jsonl").exists()
+            ("--output-dir", "."), lambda here, _: (here.cli.folder / "first.results.jsonl").exists()
         ),
-        "--force": Effect(("--force",), lambda here, ran: ran.status == 0 and here.person.results("first"), in_the_way),
+        "--force": Effect(("--force",), lambda here, ran: ran.status == 0 and here.cli.results("first"), in_the_way),
         # The second look would else come after 10 seconds.
         "--poll": Effect(
             ("--poll", "50ms", "--timeout", "8s"),
@@ -228,12 +228,12 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         "--set": Effect(
             ("--set", "max_tokens=77"), lambda here, _: here.shape["rounds"][1]["changes"] == ["max_tokens=77"]
         ),
-        "--edit": Effect(("--edit",), lambda here, _: (here.person.folder / ROUND_FILE).exists()),
+        "--edit": Effect(("--edit",), lambda here, _: (here.cli.folder / ROUND_FILE).exists()),
         "--dry-run": Effect(("--dry-run",), lambda here, _: not here.round_two()),
         "--from": Effect(
             ("--from", "mended.jsonl"),
             lambda here, _: here.round_two() == ["w-1"],
-            lambda here: here.person.write("mended.jsonl", [request("w-1")]),
+            lambda here: here.cli.write("mended.jsonl", [request("w-1")]),
         ),
         "--output-dir": Refusal(("--output-dir", "."), "--output-dir is where --dry-run and --edit", status=2),
     },

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from builders import request_line
 from cases import few
-from program import Person, requests
+from program import Cli, requests
 
 from batchctl.emulator.running import Running
 
@@ -17,24 +17,24 @@ CREATE = "POST /v1/messages/batches"
 
 
 @pytest.fixture
-def guest(emulator: Running, tmp_path: Path) -> Person:
+def guest(emulator: Running, tmp_path: Path) -> Cli:
     """Somebody in a folder of a repository that has a workspace with a job in it."""
-    owner = Person(tmp_path / "repository", emulator.base_url)
+    owner = Cli(tmp_path / "repository", emulator.base_url)
     owner.folder.mkdir()
     owner.submitted("in.jsonl", requests(3))
     assert owner.run("fetch").status == 0
-    person = Person(owner.folder / "inner", emulator.base_url)
-    person.folder.mkdir()
-    return person
+    cli = Cli(owner.folder / "inner", emulator.base_url)
+    cli.folder.mkdir()
+    return cli
 
 
-def _workspace(guest: Person) -> Path:
+def _workspace(guest: Cli) -> Path:
     return guest.folder.parent / ".batchctl"
 
 
 @pytest.mark.parametrize("part", ["jobs", "ledger.db"])
 def test_a_link_out_of_a_workspace_is_refused_by_every_verb(
-    guest: Person, emulator: Running, tmp_path: Path, part: str
+    guest: Cli, emulator: Running, tmp_path: Path, part: str
 ) -> None:
     path, elsewhere = _workspace(guest) / part, tmp_path / "elsewhere"
     path.rename(elsewhere)
@@ -51,13 +51,13 @@ def test_a_link_out_of_a_workspace_is_refused_by_every_verb(
     assert emulator.requests()[CREATE] == creates
 
 
-def test_a_workspace_that_was_moved_and_linked_as_a_whole_is_used(guest: Person, tmp_path: Path) -> None:
+def test_a_workspace_that_was_moved_and_linked_as_a_whole_is_used(guest: Cli, tmp_path: Path) -> None:
     _workspace(guest).rename(tmp_path / "large disk")
     _workspace(guest).symlink_to(tmp_path / "large disk")
     assert guest.run("status").status == 0
 
 
-def test_a_ledger_that_adds_batches_by_itself_is_refused_by_every_verb(guest: Person, emulator: Running) -> None:
+def test_a_ledger_that_adds_batches_by_itself_is_refused_by_every_verb(guest: Cli, emulator: Running) -> None:
     ledger = _workspace(guest) / "ledger.db"
     with closing(sqlite3.connect(ledger)) as db, db:
         db.execute("CREATE TRIGGER more AFTER UPDATE ON job BEGIN UPDATE batch SET state = 'planned'; END")
@@ -73,7 +73,7 @@ def test_a_ledger_that_adds_batches_by_itself_is_refused_by_every_verb(guest: Pe
 
 
 @pytest.mark.parametrize("name", few(["../../../elsewhere", "/tmp/elsewhere", "..", "", b"../elsewhere"], 0, 4))
-def test_a_job_whose_name_is_a_path_is_refused(guest: Person, tmp_path: Path, name: object) -> None:
+def test_a_job_whose_name_is_a_path_is_refused(guest: Cli, tmp_path: Path, name: object) -> None:
     with closing(sqlite3.connect(_workspace(guest) / "ledger.db")) as db, db:
         db.execute("UPDATE job SET name = ?", (name,))
     before = sorted(tmp_path.rglob("*"))
@@ -94,14 +94,14 @@ LIMIT = ("--max-cost", "0.005")
 
 
 @pytest.fixture
-def shopper(emulator: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
+def shopper(emulator: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Somebody with settings of their own, who has agreed to no price."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    person = Person(tmp_path / "here", emulator.base_url, agrees=False)
-    (person.folder / ".batchctl").mkdir(parents=True)
-    person.write("in.jsonl", requests(100))
-    return person
+    cli = Cli(tmp_path / "here", emulator.base_url, agrees=False)
+    (cli.folder / ".batchctl").mkdir(parents=True)
+    cli.write("in.jsonl", requests(100))
+    return cli
 
 
 def _prices(path: Path, text: str, model: str = MODEL) -> Path:
@@ -111,7 +111,7 @@ def _prices(path: Path, text: str, model: str = MODEL) -> Path:
 
 
 @pytest.mark.parametrize("verb", few(["submit", "run"], 0))
-def test_prices_of_a_workspace_let_nothing_pass_a_limit(shopper: Person, emulator: Running, verb: str) -> None:
+def test_prices_of_a_workspace_let_nothing_pass_a_limit(shopper: Cli, emulator: Running, verb: str) -> None:
     _prices(shopper.folder / ".batchctl" / "prices.toml", TINY)
     ran = shopper.run(verb, "in.jsonl", *LIMIT)
     assert ran.status == 6, ran.err
@@ -123,7 +123,7 @@ def test_prices_of_a_workspace_let_nothing_pass_a_limit(shopper: Person, emulato
 
 
 @pytest.mark.slow
-def test_they_make_a_limit_tighter(shopper: Person, emulator: Running) -> None:
+def test_they_make_a_limit_tighter(shopper: Cli, emulator: Running) -> None:
     _prices(shopper.folder / ".batchctl" / "prices.toml", DEAR)
     assert shopper.run("submit", "in.jsonl", "--max-cost", "1").status == 6
     (shopper.folder / ".batchctl" / "prices.toml").unlink()
@@ -133,7 +133,7 @@ def test_they_make_a_limit_tighter(shopper: Person, emulator: Running) -> None:
 
 @pytest.mark.parametrize("where", ["option", "variable", "own"])
 def test_prices_that_a_person_named_are_relied_on(
-    shopper: Person, emulator: Running, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+    shopper: Cli, emulator: Running, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = _prices(shopper.folder / ".batchctl" / "prices.toml", TINY)
     options: tuple[str | Path, ...] = ()
@@ -148,7 +148,7 @@ def test_prices_that_a_person_named_are_relied_on(
     assert emulator.requests()[CREATE] == 1
 
 
-def test_a_model_that_only_the_workspace_prices_has_no_price_to_rely_on(shopper: Person, emulator: Running) -> None:
+def test_a_model_that_only_the_workspace_prices_has_no_price_to_rely_on(shopper: Cli, emulator: Running) -> None:
     path = shopper.write("other.jsonl", [request_line("a", model="claude-mythos-5")])
     workspace = _prices(shopper.folder / ".batchctl" / "prices.toml", TINY, "claude-mythos-5")
     ran = shopper.run("submit", path, *LIMIT)
@@ -159,7 +159,7 @@ def test_a_model_that_only_the_workspace_prices_has_no_price_to_rely_on(shopper:
     assert shopper.run("submit", path, *LIMIT, "--prices", workspace).status == 0
 
 
-def test_a_price_list_in_a_workspace_lets_nothing_pass_either(shopper: Person, emulator: Running) -> None:
+def test_a_price_list_in_a_workspace_lets_nothing_pass_either(shopper: Cli, emulator: Running) -> None:
     tiny = {
         "id": MODEL,
         "match": {"starts_with": MODEL},
@@ -180,7 +180,7 @@ def test_a_price_list_in_a_workspace_lets_nothing_pass_either(shopper: Person, e
 
 
 @pytest.mark.slow
-def test_what_was_paid_counts_by_the_dearer_prices_too(shopper: Person, emulator: Running) -> None:
+def test_what_was_paid_counts_by_the_dearer_prices_too(shopper: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = shopper.submitted("in.jsonl", requests(100), "--yes")
     _prices(shopper.folder / ".batchctl" / "prices.toml", TINY)

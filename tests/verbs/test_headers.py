@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cases import few
-from program import Person, Ran, equipped, request, requests, sent_lines
+from program import Cli, Ran, request, requests, sent_lines, session_of
 
 from batchctl.domain.errors import Refused
 from batchctl.domain.model import Headers
@@ -30,45 +30,43 @@ def typed(told: str) -> list[str]:
     return shlex.split(told.rsplit("batchctl ", 1)[1].splitlines()[0])
 
 
-def status(person: Person, *more: str) -> Any:
-    return person.run("status", "@last", "--batches", "--json", *more).json
+def status(cli: Cli, *more: str) -> Any:
+    return cli.run("status", "@last", "--batches", "--json", *more).json
 
 
 @pytest.fixture
-def partly_sent(person: Person, emulator: Running) -> Ran:
+def partly_sent(cli: Cli, emulator: Running) -> Ran:
     """One of three batches is sent when the API retires a beta of the job."""
     knows(emulator, GONE, KEPT)
     emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 400, "message": REFUSAL})
-    path = person.write("in.jsonl", requests(6))
+    path = cli.write("in.jsonl", requests(6))
     cut = ("--max-requests", "2", "--equal-sizes", "--parallel", "1")
-    ran = person.run("submit", path, "--beta", GONE, "--beta", KEPT, *cut)
+    ran = cli.run("submit", path, "--beta", GONE, "--beta", KEPT, *cut)
     assert emulator.unfired() == []
     knows(emulator, KEPT)
     return ran
 
 
-def test_a_retired_beta_is_taken_off_by_the_command_that_is_told(
-    person: Person, emulator: Running, partly_sent: Ran
-) -> None:
+def test_a_retired_beta_is_taken_off_by_the_command_that_is_told(cli: Cli, emulator: Running, partly_sent: Ran) -> None:
     assert partly_sent.status == 4
     assert "the API refuses a header" in partly_sent.err
     (hint,) = [line for line in partly_sent.err.splitlines() if line.startswith("  try: ")]
-    assert typed(hint) == ["submit", status(person)["job"], "--no-beta", GONE]
+    assert typed(hint) == ["submit", status(cli)["job"], "--no-beta", GONE]
     assert "edit" not in hint
-    paused = status(person)
+    paused = status(cli)
     assert typed(paused["next_command"]) == typed(hint)
-    ran = person.run(*typed(hint))
+    ran = cli.run(*typed(hint))
     assert ran.status == 0, ran.err
     assert f"betas from here on: {KEPT}" in ran.err
     assert betas_of(emulator) == [[GONE, KEPT], [KEPT], [KEPT]]
     assert sorted(line for batch in sent_lines(emulator) for line in batch) == requests(6), "nothing was sent twice"
-    assert person.run("fetch").status == 0
+    assert cli.run("fetch").status == 0
 
 
-def test_a_round_tells_with_which_headers_its_batches_were_sent(person: Person, partly_sent: Ran) -> None:
+def test_a_round_tells_with_which_headers_its_batches_were_sent(cli: Cli, partly_sent: Ran) -> None:
     assert partly_sent.status == 4
-    person.run("submit", "in.jsonl", "--no-beta", GONE)
-    shape = status(person)
+    cli.run("submit", "in.jsonl", "--no-beta", GONE)
+    shape = status(cli)
     assert shape["betas"] == [KEPT]
     of_round = shape["rounds"][0]["headers"]
     assert [(one["betas"], one["batches"]) for one in of_round] == [([GONE, KEPT], 1), ([KEPT], 2)]
@@ -76,13 +74,13 @@ def test_a_round_tells_with_which_headers_its_batches_were_sent(person: Person, 
 
 
 @pytest.mark.parametrize("verb", few(["submit", "run"], 1))
-def test_a_beta_on_the_second_command_is_sent_with_the_rest(person: Person, emulator: Running, verb: str) -> None:
+def test_a_beta_on_the_second_command_is_sent_with_the_rest(cli: Cli, emulator: Running, verb: str) -> None:
     knows(emulator, KEPT)
     emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
-    path = person.write("in.jsonl", requests(6))
-    assert person.run("submit", path, "--max-requests", "2", "--parallel", "1").status == 4
-    job = status(person)["job"]
-    ran = person.run(verb, path if verb == "submit" else job, "--beta", KEPT)
+    path = cli.write("in.jsonl", requests(6))
+    assert cli.run("submit", path, "--max-requests", "2", "--parallel", "1").status == 4
+    job = status(cli)["job"]
+    ran = cli.run(verb, path if verb == "submit" else job, "--beta", KEPT)
     assert ran.status == 0, ran.err
     assert betas_of(emulator)[0] == []
     assert betas_of(emulator)[1:] == [[KEPT]] * (len(betas_of(emulator)) - 1)
@@ -91,39 +89,37 @@ def test_a_beta_on_the_second_command_is_sent_with_the_rest(person: Person, emul
     assert "1 batch keep" in ran.err
 
 
-def test_the_same_command_again_changes_nothing_and_tells_nothing(person: Person, emulator: Running) -> None:
+def test_the_same_command_again_changes_nothing_and_tells_nothing(cli: Cli, emulator: Running) -> None:
     knows(emulator, GONE, KEPT)
-    path = person.write("in.jsonl", requests(2))
+    path = cli.write("in.jsonl", requests(2))
     emulator.add_fault({"on": "create", "fault": "status", "status": 401, "message": "no"})
     words = ("submit", path, "--beta", KEPT, "--api-version", "2023-06-01")
-    assert person.run(*words).status == 4
-    again = person.run(*words)
+    assert cli.run(*words).status == 4
+    again = cli.run(*words)
     assert again.status == 0, again.err
     assert "from here on" not in again.err
     assert [(b["betas"], b["api_version"]) for b in emulator.batches()] == [([KEPT], "2023-06-01")]
 
 
-def test_a_beta_that_is_off_already_may_be_taken_off_again(person: Person, emulator: Running, partly_sent: Ran) -> None:
+def test_a_beta_that_is_off_already_may_be_taken_off_again(cli: Cli, emulator: Running, partly_sent: Ran) -> None:
     assert partly_sent.status == 4
     emulator.add_fault({"on": "create", "fault": "status", "status": 401, "message": "no"})
-    assert person.run("submit", "in.jsonl", "--no-beta", GONE).status == 4
-    assert person.run("submit", "in.jsonl", "--no-beta", GONE).status == 0
+    assert cli.run("submit", "in.jsonl", "--no-beta", GONE).status == 4
+    assert cli.run("submit", "in.jsonl", "--no-beta", GONE).status == 0
 
 
 @pytest.mark.parametrize("verb", few(["submit", "run", "retry"], 0, 2))
-def test_a_beta_that_the_job_never_had_is_refused_with_those_it_has(
-    person: Person, partly_sent: Ran, verb: str
-) -> None:
+def test_a_beta_that_the_job_never_had_is_refused_with_those_it_has(cli: Cli, partly_sent: Ran, verb: str) -> None:
     assert partly_sent.status == 4
-    ran = person.run(verb, status(person)["job"], "--no-beta", "never-1")
+    ran = cli.run(verb, status(cli)["job"], "--no-beta", "never-1")
     assert ran.status == 2
     assert "--no-beta never-1" in ran.err
     assert f"--beta {GONE}, {KEPT}" in ran.err
-    assert status(person)["betas"] == [GONE, KEPT]
+    assert status(cli)["betas"] == [GONE, KEPT]
 
 
-def test_a_new_job_has_none_to_take_off(person: Person, emulator: Running) -> None:
-    ran = person.run("submit", person.write("in.jsonl", requests(1)), "--no-beta", KEPT)
+def test_a_new_job_has_none_to_take_off(cli: Cli, emulator: Running) -> None:
+    ran = cli.run("submit", cli.write("in.jsonl", requests(1)), "--no-beta", KEPT)
     assert (ran.status, emulator.batches()) == (2, [])
     assert "this is a new job, which sends no --beta" in ran.err
 
@@ -132,11 +128,9 @@ def test_a_new_job_has_none_to_take_off(person: Person, emulator: Running) -> No
 @pytest.mark.parametrize(
     ("options", "said"), [(["--beta", "a-1", "--no-beta", "a-1"], "one of them"), (["--beta", "a b"], "letters")]
 )
-def test_what_cannot_be_meant_is_usage(
-    person: Person, partly_sent: Ran, verb: str, options: list[str], said: str
-) -> None:
+def test_what_cannot_be_meant_is_usage(cli: Cli, partly_sent: Ran, verb: str, options: list[str], said: str) -> None:
     assert partly_sent.status == 4
-    ran = person.run(verb, status(person)["job"], *options)
+    ran = cli.run(verb, status(cli)["job"], *options)
     assert ran.status == 2
     assert said in ran.err
 
@@ -145,62 +139,62 @@ def test_what_cannot_be_meant_is_usage(
 
 
 @pytest.fixture
-def to_retry(person: Person, emulator: Running) -> str:
+def to_retry(cli: Cli, emulator: Running) -> str:
     """A job of which a part can be sent again."""
     emulator.set_scenario({"batch_seconds": 0, "betas": [GONE], "outcomes": {"overloaded_error": 0.5}})
-    job = person.submitted("in.jsonl", requests(40), "--beta", GONE)
-    assert person.run("fetch").status == 3
+    job = cli.submitted("in.jsonl", requests(40), "--beta", GONE)
+    assert cli.run("fetch").status == 3
     knows(emulator, KEPT)
     return job
 
 
-def test_a_retry_sends_its_round_with_other_headers(person: Person, emulator: Running, to_retry: str) -> None:
-    ran = person.run("retry", to_retry, "--no-beta", GONE, "--beta", KEPT, "--api-version", "2023-06-01")
+def test_a_retry_sends_its_round_with_other_headers(cli: Cli, emulator: Running, to_retry: str) -> None:
+    ran = cli.run("retry", to_retry, "--no-beta", GONE, "--beta", KEPT, "--api-version", "2023-06-01")
     assert ran.status == 0, ran.err
     assert [(b["betas"], b["api_version"]) for b in emulator.batches()] == [
         ([GONE], "2026-10-21"),
         ([KEPT], "2023-06-01"),
     ]
-    rounds = status(person)["rounds"]
+    rounds = status(cli)["rounds"]
     assert [[one["betas"] for one in r["headers"]] for r in rounds] == [[[GONE]], [[KEPT]]]
-    assert person.run("fetch").status == 0
+    assert cli.run("fetch").status == 0
 
 
-def test_a_round_that_is_open_goes_on_with_other_headers(person: Person, emulator: Running, to_retry: str) -> None:
-    refused = person.run("retry", to_retry)
+def test_a_round_that_is_open_goes_on_with_other_headers(cli: Cli, emulator: Running, to_retry: str) -> None:
+    refused = cli.run("retry", to_retry)
     assert refused.status == 4
     assert typed(refused.err) == ["submit", to_retry, "--no-beta", GONE]
-    assert person.run("retry", to_retry, "--no-beta", GONE).status == 0
+    assert cli.run("retry", to_retry, "--no-beta", GONE).status == 0
     assert betas_of(emulator) == [[GONE], []]
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--edit"])
-def test_what_sends_nothing_changes_no_header(person: Person, to_retry: str, option: str) -> None:
-    ran = person.run("retry", to_retry, option, "--no-beta", GONE)
+def test_what_sends_nothing_changes_no_header(cli: Cli, to_retry: str, option: str) -> None:
+    ran = cli.run("retry", to_retry, option, "--no-beta", GONE)
     assert ran.status == 2
     assert f"--no-beta {GONE}" in ran.err
-    assert status(person)["betas"] == [GONE]
+    assert status(cli)["betas"] == [GONE]
 
 
-def test_a_price_that_nobody_agrees_to_leaves_the_headers(person: Person, to_retry: str) -> None:
-    assert person.run("retry", to_retry, "--no-beta", GONE, "--max-cost", "0").status == 6
-    assert status(person)["betas"] == [GONE]
+def test_a_price_that_nobody_agrees_to_leaves_the_headers(cli: Cli, to_retry: str) -> None:
+    assert cli.run("retry", to_retry, "--no-beta", GONE, "--max-cost", "0").status == 6
+    assert status(cli)["betas"] == [GONE]
 
 
-def test_where_nothing_is_left_to_send_later_rounds_have_the_new_ones(person: Person, emulator: Running) -> None:
+def test_where_nothing_is_left_to_send_later_rounds_have_the_new_ones(cli: Cli, emulator: Running) -> None:
     knows(emulator, GONE)
-    job = person.submitted("in.jsonl", requests(2), "--beta", GONE)
-    assert person.run("fetch").status == 0
-    ran = person.run("retry", job, "--no-beta", GONE)
-    assert (ran.status, status(person)["betas"]) == (0, [])
+    job = cli.submitted("in.jsonl", requests(2), "--beta", GONE)
+    assert cli.run("fetch").status == 0
+    ran = cli.run("retry", job, "--no-beta", GONE)
+    assert (ran.status, status(cli)["betas"]) == (0, [])
     assert "nothing to send again" in ran.err
 
 
-def test_a_run_sends_what_failed_with_the_headers_of_then(person: Person, emulator: Running) -> None:
+def test_a_run_sends_what_failed_with_the_headers_of_then(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "betas": [GONE], "outcomes": {"overloaded_error": 0.5}})
-    job = person.submitted("in.jsonl", requests(40), "--beta", GONE)
+    job = cli.submitted("in.jsonl", requests(40), "--beta", GONE)
     knows(emulator)
-    assert person.run("run", job, "--no-beta", GONE).status == 0
+    assert cli.run("run", job, "--no-beta", GONE).status == 0
     assert betas_of(emulator)[:2] == [[GONE], []]
 
 
@@ -209,46 +203,46 @@ def test_a_run_sends_what_failed_with_the_headers_of_then(person: Person, emulat
 
 @pytest.mark.parametrize("has_made", [True, False])
 def test_a_batch_in_doubt_keeps_its_headers_until_its_outcome_is_known(
-    person: Person, emulator: Running, *, has_made: bool
+    cli: Cli, emulator: Running, *, has_made: bool
 ) -> None:
     knows(emulator, GONE, KEPT)
     # Both after the whole body, so that nobody can know.
     fault = {"fault": "drop_after_accept"} if has_made else {"fault": "html_status", "status": 520}
     emulator.add_fault({"on": "create", **fault})
-    path = person.write("in.jsonl", requests(4))
-    person.left_in_doubt(path, "--beta", GONE)
-    person.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
-    (doubt,) = status(person, "--offline")["message_batches"]
-    assert (doubt["state"], doubt["betas"]) == ("submitting", [GONE])
-    ran = person.run("submit", path, "--no-beta", GONE, "--beta", KEPT)
+    path = cli.write("in.jsonl", requests(4))
+    cli.left_in_doubt(path, "--beta", GONE)
+    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    (unconfirmed_batch,) = status(cli, "--offline")["message_batches"]
+    assert (unconfirmed_batch["state"], unconfirmed_batch["betas"]) == ("submitting", [GONE])
+    ran = cli.run("submit", path, "--no-beta", GONE, "--beta", KEPT)
     assert ran.status == 0, ran.err
-    (batch,) = status(person)["message_batches"]
+    (batch,) = status(cli)["message_batches"]
     assert betas_of(emulator) == [[GONE] if has_made else [KEPT]]
     assert batch["betas"] == betas_of(emulator)[0]
 
 
 def test_headers_that_another_process_changed_meanwhile_are_not_written_over(
-    person: Person, emulator: Running, partly_sent: Ran
+    cli: Cli, emulator: Running, partly_sent: Ran
 ) -> None:
     assert partly_sent.status == 4
-    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
-        seen = tools.ledger.jobs()[-1]
-        assert tools.ledger.record_headers(seen, Headers(betas=("other-1",)))
+    with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
+        seen = session.ledger.jobs()[-1]
+        assert session.ledger.record_headers(seen, Headers(betas=("other-1",)))
         with pytest.raises(Refused, match="changed by another process"):
-            record_headers(tools, seen, Headers(betas=(KEPT,)))
-        assert tools.ledger.job(seen.name).settings.betas == ("other-1",)
+            record_headers(session, seen, Headers(betas=(KEPT,)))
+        assert session.ledger.job(seen.name).settings.betas == ("other-1",)
 
 
 def test_an_answer_is_one_to_the_headers_that_were_recorded_with_the_intent(
-    person: Person, emulator: Running, partly_sent: Ran
+    cli: Cli, emulator: Running, partly_sent: Ran
 ) -> None:
     """Another process changes them between the look at the job and the create: what is sent is what is recorded."""
     assert partly_sent.status == 4
-    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
-        seen = tools.ledger.jobs()[-1]
-        planned = next(b for b in tools.ledger.batches(seen) if b.state.value == "planned")
-        assert tools.ledger.record_headers(seen, Headers(betas=(KEPT,)))
-        claimed = tools.ledger.claim_send(planned, tools.owner, tools.now(), created_after=None, api="")
+    with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
+        seen = session.ledger.jobs()[-1]
+        planned = next(b for b in session.ledger.batches(seen) if b.state.value == "planned")
+        assert session.ledger.record_headers(seen, Headers(betas=(KEPT,)))
+        claimed = session.ledger.claim_send(planned, session.owner, session.now(), created_after=None, api="")
         assert claimed is not None
         assert claimed.headers == Headers(betas=(KEPT,))
 
@@ -271,73 +265,73 @@ STRICTER = [
 
 @pytest.mark.parametrize(("lines", "planned", "changed", "what"), few(STRICTER, 0))
 def test_what_is_left_is_checked_with_the_headers_it_is_sent_with(
-    person: Person, emulator: Running, lines: list[bytes], planned: tuple[str, ...], changed: tuple[str, ...], what: str
+    cli: Cli, emulator: Running, lines: list[bytes], planned: tuple[str, ...], changed: tuple[str, ...], what: str
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "betas": [LONG]})
     emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
-    path = person.write("in.jsonl", lines)
+    path = cli.write("in.jsonl", lines)
     cut = ("--max-requests", "2", "--equal-sizes", "--parallel", "1")
-    assert person.run("submit", path, *planned, *cut).status == 4
-    job = status(person)["job"]
-    before = status(person, "--offline")
+    assert cli.run("submit", path, *planned, *cut).status == 4
+    job = status(cli)["job"]
+    before = status(cli, "--offline")
     for verb in ("submit", "run", "retry"):
-        ran = person.run(verb, job, *changed)
+        ran = cli.run(verb, job, *changed)
         assert ran.status == 5, ran.err
         assert f"with these headers, {job}-rest: 4 of 4 lines cannot be sent" in ran.err
         assert what in ran.err
         assert "Traceback" not in ran.err
-    now = status(person, "--offline")
+    now = status(cli, "--offline")
     assert {**now, "elapsed_seconds": 0} == {**before, "elapsed_seconds": 0}, "nothing was changed"
     assert len(emulator.batches()) == 1
-    assert person.run("submit", job).status == 0
-    assert not list((person.folder / ".batchctl" / "tmp").iterdir())
+    assert cli.run("submit", job).status == 0
+    assert not list((cli.folder / ".batchctl" / "tmp").iterdir())
 
 
 @pytest.mark.parametrize(("lines", "planned", "changed", "what"), few(STRICTER, 1))
 def test_what_goes_again_is_checked_with_the_headers_it_is_sent_with(
-    person: Person, emulator: Running, lines: list[bytes], planned: tuple[str, ...], changed: tuple[str, ...], what: str
+    cli: Cli, emulator: Running, lines: list[bytes], planned: tuple[str, ...], changed: tuple[str, ...], what: str
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "betas": [LONG], "outcomes": {"overloaded_error": 1.0}})
-    job = person.submitted("in.jsonl", lines, *planned)
-    assert person.run("fetch", job).status == 3
+    job = cli.submitted("in.jsonl", lines, *planned)
+    assert cli.run("fetch", job).status == 3
     emulator.set_scenario({"batch_seconds": 0, "betas": [LONG]})
-    ran = person.run("retry", job, *changed)
+    ran = cli.run("retry", job, *changed)
     assert ran.status == 5, ran.err
     assert what in ran.err
     assert f"batchctl retry {job} --edit" in ran.err
     assert len(emulator.batches()) == 1
-    assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
-    assert person.run("retry", job).status == 0
+    assert not list((cli.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
+    assert cli.run("retry", job).status == 0
 
 
-def test_a_limit_of_a_model_that_is_only_warned_of_is_no_obstacle(person: Person, emulator: Running) -> None:
+def test_a_limit_of_a_model_that_is_only_warned_of_is_no_obstacle(cli: Cli, emulator: Running) -> None:
     lines, planned, changed, _ = STRICTER[1]
     emulator.set_scenario({"batch_seconds": 0, "betas": [LONG]})
     emulator.add_fault({"on": "create", "fault": "status", "status": 401, "message": "no"})
-    assert person.run("submit", person.write("in.jsonl", lines), *planned).status == 4
-    ran = person.run("submit", "in.jsonl", *changed, "--check", "envelope")
+    assert cli.run("submit", cli.write("in.jsonl", lines), *planned).status == 4
+    ran = cli.run("submit", "in.jsonl", *changed, "--check", "envelope")
     assert ran.status == 0, ran.err
     assert len(emulator.batches()) == 1
 
 
 @pytest.mark.slow
-def test_what_the_headers_of_a_job_take_no_more_can_be_edited(person: Person, emulator: Running) -> None:
+def test_what_the_headers_of_a_job_take_no_more_can_be_edited(cli: Cli, emulator: Running) -> None:
     """They became others when nothing that was left minded; what failed before does."""
     lines, older, newer, _ = STRICTER[0]
     plain = requests(2)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
     emulator.add_fault({"on": "create", "nth": 2, "fault": "status", "status": 401, "message": "no"})
-    path = person.write("in.jsonl", [*lines[:2], *(line.replace(b"r-0", b"s-0") for line in plain)])
-    assert person.run("submit", path, *older, "--max-requests", "2", "--equal-sizes", "--parallel", "1").status == 4
-    job = status(person)["job"]
-    assert person.run("submit", job, *newer).status == 0
+    path = cli.write("in.jsonl", [*lines[:2], *(line.replace(b"r-0", b"s-0") for line in plain)])
+    assert cli.run("submit", path, *older, "--max-requests", "2", "--equal-sizes", "--parallel", "1").status == 4
+    job = status(cli)["job"]
+    assert cli.run("submit", job, *newer).status == 0
     emulator.set_scenario({"batch_seconds": 0})
-    ran = person.run("run", job, "--poll", "50ms")
+    ran = cli.run("run", job, "--poll", "50ms")
     assert ran.status == 5, ran.err
-    assert len(person.errors(job)) == 4, "what is known is on the disk"
-    assert person.run("retry", job).status == 5
-    assert person.run("retry", job, "--edit").status == 0
-    edited = person.folder / f"{job}.round-2.requests.jsonl"
+    assert len(cli.errors(job)) == 4, "what is known is on the disk"
+    assert cli.run("retry", job).status == 5
+    assert cli.run("retry", job, "--edit").status == 0
+    edited = cli.folder / f"{job}.round-2.requests.jsonl"
     edited.write_bytes(edited.read_bytes().replace(b', "temperature": 0.5', b""))
-    assert person.run("retry", "--from", edited.name).status == 0
-    assert person.run("fetch", job).status == 0
+    assert cli.run("retry", "--from", edited.name).status == 0
+    assert cli.run("fetch", job).status == 0

@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from program import Person, requests
+from program import Cli, requests
 
 from batchctl.api.client import checked_base_url
 from batchctl.domain.errors import UsageProblem
@@ -18,32 +18,32 @@ def gateway(emulator: Running) -> str:
     return f"http://0.0.0.0:{emulator.base_url.rsplit(':', 1)[1]}"
 
 
-def test_a_gateway_is_asked_over_plain_http_where_that_is_said(person: Person, emulator: Running, gateway: str) -> None:
-    path = person.write("in.jsonl", requests(2))
-    refused = person.run("submit", path, "--base-url", gateway)
+def test_a_gateway_is_asked_over_plain_http_where_that_is_said(cli: Cli, emulator: Running, gateway: str) -> None:
+    path = cli.write("in.jsonl", requests(2))
+    refused = cli.run("submit", path, "--base-url", gateway)
     assert (refused.status, emulator.batches()) == (2, [])
     assert "--insecure-http" in refused.err
-    ran = person.run("submit", path, "--base-url", gateway, "--insecure-http")
+    ran = cli.run("submit", path, "--base-url", gateway, "--insecure-http")
     assert ran.status == 0, ran.err
     assert len(emulator.batches()) == 1
 
 
-def test_what_is_told_repeats_it(person: Person, gateway: str) -> None:
+def test_what_is_told_repeats_it(cli: Cli, gateway: str) -> None:
     """What is typed next works as it is printed."""
-    ran = person.run("submit", person.write("in.jsonl", requests(2)), "--base-url", gateway, "--insecure-http")
+    ran = cli.run("submit", cli.write("in.jsonl", requests(2)), "--base-url", gateway, "--insecure-http")
     (told,) = [line for line in ran.err.splitlines() if line.startswith("next: ")]
     words = shlex.split(told)
     assert "--insecure-http" in words
-    again = person.run(*words[2:])
+    again = cli.run(*words[2:])
     assert again.status == 0, again.err
-    assert "--insecure-http" not in person.run("verify", "--base-url", gateway).err
+    assert "--insecure-http" not in cli.run("verify", "--base-url", gateway).err
 
 
-def test_a_variable_says_it_for_every_command(person: Person, gateway: str) -> None:
-    person.variables |= {"ANTHROPIC_BASE_URL": gateway, VARIABLE: "1"}
-    assert person.run("submit", person.write("in.jsonl", requests(2))).status == 0
-    person.variables[VARIABLE] = "0"
-    assert person.run("fetch").status == 2
+def test_a_variable_says_it_for_every_command(cli: Cli, gateway: str) -> None:
+    cli.variables |= {"ANTHROPIC_BASE_URL": gateway, VARIABLE: "1"}
+    assert cli.run("submit", cli.write("in.jsonl", requests(2))).status == 0
+    cli.variables[VARIABLE] = "0"
+    assert cli.run("fetch").status == 2
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])
@@ -62,13 +62,13 @@ def test_a_variable_says_it_for_every_command(person: Person, gateway: str) -> N
         "\uff41pi.anthropic.com",
     ],
 )
-def test_the_api_itself_is_never_sent_a_key_that_can_be_read(person: Person, host: str, how: str) -> None:
+def test_the_api_itself_is_never_sent_a_key_that_can_be_read(cli: Cli, host: str, how: str) -> None:
     words = ["status", "--watch", "--base-url", f"http://{host}/v1"]
     if how == "option":
         words.append("--insecure-http")
     else:
-        person.variables[VARIABLE] = "1"
-    ran = person.run(*words)
+        cli.variables[VARIABLE] = "1"
+    ran = cli.run(*words)
     assert ran.status == 2
     assert "never sent to the API over plain http" in ran.err
     assert "secret" not in ran.err
@@ -83,7 +83,7 @@ def test_another_host_is_taken_only_where_that_is_said(host: str) -> None:
         checked_base_url(url)
 
 
-def test_doctor_warns_of_a_key_that_can_be_read(person: Person, gateway: str) -> None:
-    ran = person.run("doctor", "--base-url", gateway, "--insecure-http")
+def test_doctor_warns_of_a_key_that_can_be_read(cli: Cli, gateway: str) -> None:
+    ran = cli.run("doctor", "--base-url", gateway, "--insecure-http")
     assert "the key travels readable" in ran.out
-    assert "the key travels readable" not in person.run("doctor").out
+    assert "the key travels readable" not in cli.run("doctor").out

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cases import few
 from loopback import Loopback, always, answering, as_json
-from program import KEY, Person, equipped, request, requests
+from program import KEY, Cli, request, requests, session_of
 
 from batchctl.api.client import Transport
 from batchctl.domain.errors import AccountProblem, ApiFailure, InputProblem, Stopped
@@ -18,7 +18,7 @@ from batchctl.domain.model import Batch, Job
 from batchctl.emulator.running import Running
 from batchctl.engine.evidence import Evidence, Match
 from batchctl.engine.matching import hold_against_requests
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.receive import Answers, receive
 from batchctl.store.workspace import Workspace
@@ -28,43 +28,43 @@ SEARCH = [{"type": "web_search_20250305", "name": "web_search"}]
 
 
 @pytest.fixture
-def other(emulator: Running, tmp_path_factory: pytest.TempPathFactory) -> Person:
+def other(emulator: Running, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """A second workspace of the same key."""
-    return Person(tmp_path_factory.mktemp("other"), emulator.base_url)
+    return Cli(tmp_path_factory.mktemp("other"), emulator.base_url)
 
 
 @pytest.fixture
-def tools(person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Equipment]:
+def session(cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """Those of the person's workspace, connected before a run takes the key out of the environment again."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    root = person.folder / ".batchctl"
+    root = cli.folder / ".batchctl"
     Workspace(root).make()
-    with equipped(root, emulator.base_url) as tools:
-        tools.transport.credential()
-        yield tools
+    with session_of(root, emulator.base_url) as session:
+        session.transport.credential()
+        yield session
 
 
-def received(tools: Equipment, job: Job, batch: Batch, name: str) -> tuple[Batch, Answers]:
+def received(session: Session, job: Job, batch: Batch, name: str) -> tuple[Batch, Answers]:
     """Download the results of the Message Batch `name` as those of an adopted batch, as far as they are verified."""
-    counts = tools.transport.retrieve(name).batch.counts
+    counts = session.transport.retrieve(name).batch.counts
     assert counts is not None
     adopted = replace(batch, message_batch_id=name, counts=counts, provisional=True)
-    positions = ids_of_range(request_file(tools.workspace, job, batch.round), batch)
-    raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
-    with tools.transport.results(name) as pieces:
+    positions = ids_of_range(request_file(session.workspace, job, batch.round), batch)
+    raw, index = session.workspace.raw(job, batch), session.workspace.index(job, batch)
+    with session.transport.results(name) as pieces:
         verified = receive(pieces, positions, adopted, raw, index)
     return adopted, Answers(raw, index, replace(adopted, results_sha256=verified.sha256))
 
 
 def held(
-    tools: Equipment, name: str, message_batch: str = "", number: int = 0, asks: Equipment | None = None
+    session: Session, name: str, message_batch: str = "", number: int = 0, asks: Session | None = None
 ) -> Evidence:
     """Hold the results of `message_batch`, or of the batch's own, against the requests of a batch of a job."""
-    job = tools.ledger.job(name)
-    batch = tools.ledger.batches(job)[number]
-    adopted, answers = received(tools, job, batch, message_batch or str(batch.message_batch_id))
+    job = session.ledger.job(name)
+    batch = session.ledger.batches(job)[number]
+    adopted, answers = received(session, job, batch, message_batch or str(batch.message_batch_id))
     with closing(answers):
-        return hold_against_requests(asks or tools, job, adopted, answers)
+        return hold_against_requests(asks or session, job, adopted, answers)
 
 
 def rows(texts: Sequence[str], **params: Any) -> list[bytes]:
@@ -79,11 +79,11 @@ OURS = rows([f"What is {n} + 1?" for n in range(5)])
 
 @pytest.mark.parametrize(("count", "asked"), few([(1, 1), (5, 5), (20, 20), (300, 20)], 1, 3))
 def test_answers_to_our_requests_are_ours_by_twenty_counts_at_most(
-    person: Person, emulator: Running, tools: Equipment, count: int, asked: int
+    cli: Cli, emulator: Running, session: Session, count: int, asked: int
 ) -> None:
-    job = person.submitted("in.jsonl", requests(count))
+    job = cli.submitted("in.jsonl", requests(count))
     before = emulator.requests()
-    evidence = held(tools, job)
+    evidence = held(session, job)
     answers = f"{asked} answers" if asked > 1 else "1 answer"
     assert evidence == Evidence(match=Match.OURS, basis=f"size, ids, model and token counts of {answers}")
     assert emulator.requests()[COUNT] - before.get(COUNT, 0) == asked
@@ -92,43 +92,43 @@ def test_answers_to_our_requests_are_ours_by_twenty_counts_at_most(
 
 @pytest.mark.slow
 def test_every_batch_of_every_round_is_held_against_its_own_lines(
-    person: Person, emulator: Running, tools: Equipment
+    cli: Cli, emulator: Running, session: Session
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     texts = ["short", "a longer question " * 9, "Wörter, 日本語 " * 20]
     lines = [request(f"r-{n}", texts[n % 3] + "x" * n) for n in range(23)]
     lines[0] = b"\xef\xbb\xbf" + lines[0]
-    job = person.submitted("in.jsonl", lines, "--max-requests", "9")
-    assert person.run("fetch").status == 3
-    assert person.run("retry").status == 0
-    batches = tools.ledger.batches(tools.ledger.job(job))
+    job = cli.submitted("in.jsonl", lines, "--max-requests", "9")
+    assert cli.run("fetch").status == 3
+    assert cli.run("retry").status == 0
+    batches = session.ledger.batches(session.ledger.job(job))
     assert {batch.round for batch in batches} == {1, 2}
-    assert [held(tools, job, number=n).match for n in range(len(batches))] == [Match.OURS] * len(batches)
+    assert [held(session, job, number=n).match for n in range(len(batches))] == [Match.OURS] * len(batches)
 
 
-def test_what_was_written_to_a_cache_and_read_from_it_is_part_of_the_prompt(person: Person, tools: Equipment) -> None:
+def test_what_was_written_to_a_cache_and_read_from_it_is_part_of_the_prompt(cli: Cli, session: Session) -> None:
     system = [{"type": "text", "text": "Answer briefly. " * 400, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
-    job = person.submitted("in.jsonl", rows(["a", "b", "c", "d"], system=system, model="claude-haiku-5-5"))
-    evidence = held(tools, job)
+    job = cli.submitted("in.jsonl", rows(["a", "b", "c", "d"], system=system, model="claude-haiku-5-5"))
+    evidence = held(session, job)
     assert evidence.match is Match.OURS
-    raw = next((person.folder / ".batchctl/jobs" / job / "raw").glob("*.jsonl"))
+    raw = next((cli.folder / ".batchctl/jobs" / job / "raw").glob("*.jsonl"))
     usages = [json.loads(line)["result"]["message"]["usage"] for line in raw.read_bytes().splitlines()]
     assert all(usage["input_tokens"] < 100 for usage in usages), "most of it went through the cache"
 
 
 @pytest.mark.parametrize("kind", ["refusal", "max_tokens"])
 def test_an_answer_that_ended_early_was_billed_for_its_whole_prompt(
-    person: Person, emulator: Running, tools: Equipment, kind: str
+    cli: Cli, emulator: Running, session: Session, kind: str
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {kind: 1.0}})
-    assert held(tools, person.submitted("in.jsonl", OURS)).match is Match.OURS
+    assert held(session, cli.submitted("in.jsonl", OURS)).match is Match.OURS
 
 
-def test_where_no_request_succeeded_nothing_is_asked(person: Person, emulator: Running, tools: Equipment) -> None:
+def test_where_no_request_succeeded_nothing_is_asked(cli: Cli, emulator: Running, session: Session) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"invalid_request_error": 0.6, "expired": 0.4}})
-    job = person.submitted("in.jsonl", OURS)
+    job = cli.submitted("in.jsonl", OURS)
     before = emulator.requests().get(COUNT)
-    evidence = held(tools, job)
+    evidence = held(session, job)
     assert evidence.match is Match.OURS
     assert evidence.basis == "size and ids; no request succeeded, so there is nothing to compare"
     assert emulator.requests().get(COUNT) == before
@@ -138,23 +138,23 @@ def test_where_no_request_succeeded_nothing_is_asked(person: Person, emulator: R
 
 
 def test_another_job_with_our_ids_and_other_prompts_is_foreign(
-    person: Person, other: Person, emulator: Running, tools: Equipment
+    cli: Cli, other: Cli, emulator: Running, session: Session
 ) -> None:
-    job = person.submitted("in.jsonl", OURS)
+    job = cli.submitted("in.jsonl", OURS)
     other.submitted("in.jsonl", rows([f"Write {n} lines about the sea, and do not hurry." for n in range(5)]))
-    evidence = held(tools, job, emulator.batches()[1]["id"])
+    evidence = held(session, job, emulator.batches()[1]["id"])
     assert evidence.match is Match.FOREIGN
     assert evidence.basis == "size, ids, model and token counts of 5 answers"
     assert evidence.problem == "custom_id row-0: 11 tokens counted, 19 billed (5 of 5 answers differ)"
 
 
 def test_answers_of_another_model_are_foreign_and_a_name_is_asked_for_once(
-    person: Person, other: Person, emulator: Running, tools: Equipment
+    cli: Cli, other: Cli, emulator: Running, session: Session
 ) -> None:
-    job = person.submitted("in.jsonl", OURS)
+    job = cli.submitted("in.jsonl", OURS)
     other.submitted("in.jsonl", rows([f"What is {n} + 1?" for n in range(5)], model="claude-opus-5-5"))
     before = emulator.requests().get(MODEL, 0)
-    evidence = held(tools, job, emulator.batches()[1]["id"])
+    evidence = held(session, job, emulator.batches()[1]["id"])
     assert evidence.match is Match.FOREIGN
     said = "custom_id row-0: claude-haiku-4-5 requested, claude-opus-5-5 answered (5 of 5 answers differ)"
     assert evidence.problem == said
@@ -162,21 +162,19 @@ def test_answers_of_another_model_are_foreign_and_a_name_is_asked_for_once(
 
 
 def test_where_the_api_does_not_know_the_name_the_tokens_alone_are_compared(
-    person: Person, other: Person, emulator: Running, tools: Equipment
+    cli: Cli, other: Cli, emulator: Running, session: Session
 ) -> None:
-    job = person.submitted("in.jsonl", OURS)
+    job = cli.submitted("in.jsonl", OURS)
     other.submitted("in.jsonl", rows([f"What is {n} + 1?" for n in range(5)], model="claude-opus-5-5"))
     emulator.add_fault({"on": "models", "fault": "html_status", "status": 404})
-    evidence = held(tools, job, emulator.batches()[1]["id"])
+    evidence = held(session, job, emulator.batches()[1]["id"])
     assert evidence == Evidence(match=Match.OURS, basis="size, ids and token counts of 5 answers")
 
 
-def test_some_answers_that_differ_are_for_a_person(
-    person: Person, other: Person, emulator: Running, tools: Equipment
-) -> None:
-    job = person.submitted("in.jsonl", OURS)
+def test_some_answers_that_differ_are_for_a_person(cli: Cli, other: Cli, emulator: Running, session: Session) -> None:
+    job = cli.submitted("in.jsonl", OURS)
     other.submitted("in.jsonl", [*OURS[:3], *rows(["Write about the sea, and do not hurry."] * 5)[3:]])
-    evidence = held(tools, job, emulator.batches()[1]["id"])
+    evidence = held(session, job, emulator.batches()[1]["id"])
     assert evidence.match is Match.UNDECIDED
     assert evidence.problem.endswith("billed (2 of 5 answers differ)")
 
@@ -202,12 +200,12 @@ def test_some_answers_that_differ_are_for_a_person(
     ids=str,
 )
 def test_where_nothing_can_be_counted_a_person_decides(
-    person: Person, emulator: Running, tools: Equipment, fault: dict[str, Any], calls: int
+    cli: Cli, emulator: Running, session: Session, fault: dict[str, Any], calls: int
 ) -> None:
-    job = person.submitted("in.jsonl", requests(60))
+    job = cli.submitted("in.jsonl", requests(60))
     emulator.add_fault({"on": "count_tokens", "times": 0, **fault})
     before = emulator.requests().get(COUNT, 0)
-    evidence = held(tools, job)
+    evidence = held(session, job)
     assert (evidence.match, evidence.basis) == (Match.UNDECIDED, "size and ids")
     assert evidence.problem.startswith("no answer can be counted: ")
     assert ("this API has no count_tokens: HTTP" in evidence.problem) == (calls == 1)
@@ -215,37 +213,37 @@ def test_where_nothing_can_be_counted_a_person_decides(
 
 
 def test_requests_that_the_api_refuses_to_count_are_replaced_by_others(
-    person: Person, emulator: Running, tools: Equipment
+    cli: Cli, emulator: Running, session: Session
 ) -> None:
-    job = person.submitted("in.jsonl", requests(60))
+    job = cli.submitted("in.jsonl", requests(60))
     emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 400, "times": 3, "nth": 2})
     emulator.add_fault({"on": "count_tokens", "fault": "garbage_answer", "times": 2, "nth": 5})
     before = emulator.requests().get(COUNT, 0)
-    assert held(tools, job).basis == "size, ids, model and token counts of 20 answers"
+    assert held(session, job).basis == "size, ids, model and token counts of 20 answers"
     assert emulator.requests()[COUNT] - before == 25
 
 
 def test_requests_that_the_api_answers_with_tools_of_its_own_are_not_counted(
-    person: Person, emulator: Running, tools: Equipment
+    cli: Cli, emulator: Running, session: Session
 ) -> None:
-    job = person.submitted("in.jsonl", rows(["a", "b"], tools=SEARCH), "--yes")
+    job = cli.submitted("in.jsonl", rows(["a", "b"], tools=SEARCH), "--yes")
     before = emulator.requests().get(COUNT)
-    evidence = held(tools, job)
+    evidence = held(session, job)
     assert evidence.match is Match.UNDECIDED
     assert evidence.problem == "no answer can be counted: tools of the API (all)"
     assert emulator.requests().get(COUNT) == before
 
 
-def test_the_few_that_can_be_compared_are_found_among_many(person: Person, tools: Equipment) -> None:
+def test_the_few_that_can_be_compared_are_found_among_many(cli: Cli, session: Session) -> None:
     many = [request(f"r-{n}", "z" * n, **({} if n % 50 == 7 else {"tools": SEARCH})) for n in range(400)]
-    evidence = held(tools, person.submitted("in.jsonl", many, "--yes"))
+    evidence = held(session, cli.submitted("in.jsonl", many, "--yes"))
     assert evidence == Evidence(match=Match.OURS, basis="size, ids, model and token counts of 8 answers")
 
 
-def test_they_are_not_looked_for_without_end(person: Person, tools: Equipment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_not_looked_for_without_end(cli: Cli, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchctl.engine.matching.MOST_READ", 30)
-    job = person.submitted("in.jsonl", rows(["a"] * 40, tools=SEARCH), "--yes")
-    assert held(tools, job).problem == "no answer can be counted: tools of the API (30)"
+    job = cli.submitted("in.jsonl", rows(["a"] * 40, tools=SEARCH), "--yes")
+    assert held(session, job).problem == "no answer can be counted: tools of the API (30)"
 
 
 @pytest.mark.parametrize(
@@ -253,10 +251,10 @@ def test_they_are_not_looked_for_without_end(person: Person, tools: Equipment, m
     [("pause_turn", "a paused turn (all)"), ("unknown_type", "results of a type that is not known (all)")],
 )
 def test_answers_whose_bill_tells_nothing_are_for_a_person(
-    person: Person, emulator: Running, tools: Equipment, kind: str, said: str
+    cli: Cli, emulator: Running, session: Session, kind: str, said: str
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {kind: 1.0}})
-    evidence = held(tools, person.submitted("in.jsonl", OURS))
+    evidence = held(session, cli.submitted("in.jsonl", OURS))
     assert (evidence.match, evidence.problem) == (Match.UNDECIDED, f"no answer can be counted: {said}")
 
 
@@ -264,24 +262,24 @@ def test_answers_whose_bill_tells_nothing_are_for_a_person(
 
 
 @pytest.fixture
-def gateway(tools: Equipment) -> Iterator[tuple[Loopback, Equipment]]:
+def gateway(session: Session) -> Iterator[tuple[Loopback, Session]]:
     """A server that counts 11 tokens whatever it is asked, and the equipment to ask it."""
     with ExitStack() as stack:
         server = stack.enter_context(answering(always(as_json({"input_tokens": 11}))))
         transport = stack.enter_context(closing(Transport(server.url)))
         transport.credential()
-        yield server, replace(tools, transport=transport)
+        yield server, replace(session, transport=transport)
 
 
 def test_the_headers_of_the_job_govern_the_count(
-    person: Person, emulator: Running, tools: Equipment, gateway: tuple[Loopback, Equipment]
+    cli: Cli, emulator: Running, session: Session, gateway: tuple[Loopback, Session]
 ) -> None:
     server, asks = gateway
     emulator.set_scenario({"batch_seconds": 0, "betas": ["made-up-2026-01-01"]})
-    job = person.submitted(
+    job = cli.submitted(
         "in.jsonl", rows(["What is 0 + 1?"]), "--api-version", "2023-06-01", "--beta", "made-up-2026-01-01"
     )
-    assert held(tools, job, asks=asks).match is Match.OURS
+    assert held(session, job, asks=asks).match is Match.OURS
     (asked,) = server.asked
     assert (asked.method, asked.path) == ("POST", "/v1/messages/count_tokens")
     assert asked.headers["anthropic-version"] == "2023-06-01"
@@ -309,45 +307,45 @@ def test_the_headers_of_the_job_govern_the_count(
     ids=str,
 )
 def test_what_passes_or_is_about_the_account_is_left_to_the_caller(
-    person: Person,
-    other: Person,
+    cli: Cli,
+    other: Cli,
     emulator: Running,
-    tools: Equipment,
+    session: Session,
     on: str,
     fault: dict[str, Any],
     status: int | None,
 ) -> None:
-    job = person.submitted("in.jsonl", OURS)
+    job = cli.submitted("in.jsonl", OURS)
     other.submitted("in.jsonl", rows([f"What is {n} + 1?" for n in range(5)], model="claude-opus-5-5"))
     emulator.add_fault({"on": on, "nth": 1, **fault})
     with pytest.raises(ApiFailure) as raised:
-        held(tools, job, emulator.batches()[1]["id"])
+        held(session, job, emulator.batches()[1]["id"])
     assert raised.value.status == status
     assert raised.value.retry_after == fault.get("retry_after")
 
 
-def test_without_a_key_nothing_is_concluded(person: Person, emulator: Running, tools: Equipment) -> None:
-    job = person.submitted("in.jsonl", OURS)
+def test_without_a_key_nothing_is_concluded(cli: Cli, emulator: Running, session: Session) -> None:
+    job = cli.submitted("in.jsonl", OURS)
     with closing(Transport(emulator.base_url)) as transport, pytest.raises(AccountProblem):
-        held(tools, job, asks=replace(tools, transport=transport))
+        held(session, job, asks=replace(session, transport=transport))
 
 
-def test_requests_that_are_no_longer_those_that_were_sent_are_not_compared(person: Person, tools: Equipment) -> None:
-    name = person.submitted("in.jsonl", OURS)
-    job = tools.ledger.job(name)
-    batch = tools.ledger.batches(job)[0]
-    adopted, answers = received(tools, job, batch, str(batch.message_batch_id))
-    path: Path = request_file(tools.workspace, job, 1)
+def test_requests_that_are_no_longer_those_that_were_sent_are_not_compared(cli: Cli, session: Session) -> None:
+    name = cli.submitted("in.jsonl", OURS)
+    job = session.ledger.job(name)
+    batch = session.ledger.batches(job)[0]
+    adopted, answers = received(session, job, batch, str(batch.message_batch_id))
+    path: Path = request_file(session.workspace, job, 1)
     path.chmod(0o600)
     path.write_bytes(path.read_bytes().replace(b"What is 3", b"What is 4"))
     with closing(answers), pytest.raises(InputProblem, match="changed since it was planned"):
-        hold_against_requests(tools, job, adopted, answers)
+        hold_against_requests(session, job, adopted, answers)
 
 
-def test_a_stop_ends_it(person: Person, emulator: Running, tools: Equipment) -> None:
-    job = person.submitted("in.jsonl", OURS)
+def test_a_stop_ends_it(cli: Cli, emulator: Running, session: Session) -> None:
+    job = cli.submitted("in.jsonl", OURS)
     before = emulator.requests().get(COUNT)
-    tools.stop.set()
+    session.stop.set()
     with pytest.raises(Stopped):
-        held(tools, job)
+        held(session, job)
     assert emulator.requests().get(COUNT) == before

@@ -28,11 +28,11 @@ from builders import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from program import equipped
+from program import session_of
 
 from batchctl.domain.model import Batch, Job, Outcome, RequestCounts, Round
 from batchctl.engine.merge import Output, merge
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.receive import receive
 from batchctl.store.line_maps import pack
@@ -81,41 +81,41 @@ def jobs(draw: st.DrawFn) -> list[Sending]:
 
 
 @pytest.fixture
-def tools(memory: Path) -> Iterator[Equipment]:
+def session(memory: Path) -> Iterator[Session]:
     workspace = Workspace(memory / ".batchctl")
     workspace.make()
-    with equipped(workspace.root, "https://api.example") as tools:
-        yield tools
+    with session_of(workspace.root, "https://api.example") as session:
+        yield session
 
 
-def a_recorded(tools: Equipment, rounds: list[Sending]) -> Job:
+def a_recorded(session: Session, rounds: list[Sending]) -> Job:
     name = f"job-{next(NUMBERS)}"
     for number, sending in enumerate(rounds, 1):
         data = b"".join(request_line(request_id(origin)) + b"\n" for origin in sending.origins)
-        path = written(tools.workspace.requests(name, number), data)
-        planned = a_round(number, len(sending.origins), request_file=tools.workspace.store(path), size=len(data))
+        path = written(session.workspace.requests(name, number), data)
+        planned = a_round(number, len(sending.origins), request_file=session.workspace.store(path), size=len(data))
         cuts = cuts_of(data, sending.each)
         if number == 1:
-            tools.ledger.record_job(a_job(name, [planned], line_count=len(sending.origins)), cuts)
+            session.ledger.record_job(a_job(name, [planned], line_count=len(sending.origins)), cuts)
         else:
-            written(tools.workspace.origins(path), pack(array("Q", sending.origins)))
-            assert tools.ledger.record_round(tools.ledger.job(name), planned, cuts)
-        _fetch(tools, tools.ledger.job(name), planned, sending)
-    return tools.ledger.job(name)
+            written(session.workspace.origins(path), pack(array("Q", sending.origins)))
+            assert session.ledger.record_round(session.ledger.job(name), planned, cuts)
+        _fetch(session, session.ledger.job(name), planned, sending)
+    return session.ledger.job(name)
 
 
-def _fetch(tools: Equipment, job: Job, planned: Round, sending: Sending) -> None:
-    batches = [b for b in tools.ledger.batches(job) if b.round == planned.number]
+def _fetch(session: Session, job: Job, planned: Round, sending: Sending) -> None:
+    batches = [b for b in session.ledger.batches(job) if b.round == planned.number]
     for number in sending.fetched & set(range(len(batches))):
         batch = batches[number]
         results = sending.results[batch.cut.first : batch.cut.first + batch.count]
         seen = a_message_batch(f"msgbatch_{job.name}_{batch.id}", counts=_counts(results), ended_at=NOW)
-        sent = tools.ledger.claim_send(batch, tools.owner, NOW, created_after=None, api=API)
+        sent = session.ledger.claim_send(batch, session.owner, NOW, created_after=None, api=API)
         assert sent is not None
-        assert tools.ledger.record_created(sent, seen, NOW)
-        ended = next(b for b in tools.ledger.batches(job) if b.id == batch.id)
-        assert tools.ledger.claim(ended, tools.owner, NOW)
-        assert tools.ledger.record_fetched(ended, tools.owner, _received(tools, job, ended, results), NOW)
+        assert session.ledger.record_created(sent, seen, NOW)
+        ended = next(b for b in session.ledger.batches(job) if b.id == batch.id)
+        assert session.ledger.claim(ended, session.owner, NOW)
+        assert session.ledger.record_fetched(ended, session.owner, _received(session, job, ended, results), NOW)
 
 
 def _counts(results: list[dict[str, Any]]) -> RequestCounts:
@@ -124,10 +124,10 @@ def _counts(results: list[dict[str, Any]]) -> RequestCounts:
     return RequestCounts(**{kind: kinds.count(kind) for kind in ("succeeded", "errored", "canceled", "expired")})
 
 
-def _received(tools: Equipment, job: Job, batch: Batch, results: list[dict[str, Any]]) -> Any:
-    positions = ids_of_range(request_file(tools.workspace, job, batch.round), batch)
+def _received(session: Session, job: Job, batch: Batch, results: list[dict[str, Any]]) -> Any:
+    positions = ids_of_range(request_file(session.workspace, job, batch.round), batch)
     lines = [result_line(name.decode(), r) + b"\n" for name, r in zip(positions, results, strict=True)]
-    raw, index = tools.workspace.raw(job, batch), tools.workspace.index(job, batch)
+    raw, index = session.workspace.raw(job, batch), session.workspace.index(job, batch)
     return receive(reversed(lines), positions, batch, raw, index)
 
 
@@ -142,11 +142,11 @@ def the_answer(rounds: list[Sending], origin: int) -> dict[str, Any] | None:
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(jobs())
 def test_whatever_the_rounds_brought_each_request_has_its_newest_success_else_its_newest_outcome(
-    tools: Equipment, rounds: list[Sending]
+    session: Session, rounds: list[Sending]
 ) -> None:
-    job = a_recorded(tools, rounds)
-    folder = tools.workspace.root.parent
-    merged = merge(tools, job, Output(results=str(folder / "results"), errors=folder / "errors", force=True))
+    job = a_recorded(session, rounds)
+    folder = session.workspace.root.parent
+    merged = merge(session, job, Output(results=str(folder / "results"), errors=folder / "errors", force=True))
     answers = {request_id(origin): the_answer(rounds, origin) for origin in rounds[0].origins}
     lines = [result_line(name, answer) for name, answer in answers.items() if answer]
     assert (folder / "results").read_bytes().splitlines() == lines
@@ -159,7 +159,7 @@ def test_whatever_the_rounds_brought_each_request_has_its_newest_success_else_it
     assert counted == {**dict.fromkeys(counted, 0), **Counter(outcomes.values())}
     assert sum(counted.values()) == len(rounds[0].origins)
     assert sum(f.count for f in merged.failures) == len(failed)
-    assert merged == tools.ledger.job(job.name).merged
+    assert merged == session.ledger.job(job.name).merged
 
 
 def outcome_of(answer: dict[str, Any] | None) -> str:

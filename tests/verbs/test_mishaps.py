@@ -7,53 +7,53 @@ from pathlib import Path
 
 import pytest
 from cases import few
-from program import Person, ids, request, requests, wrong_request
+from program import Cli, ids, request, requests, wrong_request
 
 from batchctl.emulator.running import Running
 
 CREATE = "POST /v1/messages/batches"
 
 
-def _failed_job(person: Person, emulator: Running) -> str:
+def _failed_job(cli: Cli, emulator: Running) -> str:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
-    job = person.submitted("in.jsonl", requests(20))
-    assert person.run("fetch").status == 3
+    job = cli.submitted("in.jsonl", requests(20))
+    assert cli.run("fetch").status == 3
     return job
 
 
-def _shell(person: Person, line: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, **person.variables, "PYTHON": sys.executable}
+def _shell(cli: Cli, line: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, **cli.variables, "PYTHON": sys.executable}
     command = ["bash", "-c", line.replace("batchctl", "$PYTHON -m batchctl")]
     return subprocess.run(
-        command, cwd=person.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=cli.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
 
 
-def test_an_input_rewritten_in_place_changes_nothing_that_was_planned(person: Person, emulator: Running) -> None:
-    job = _failed_job(person, emulator)
-    person.write("in.jsonl", [line.replace(b"r-0", b"x-0") for line in requests(20)])
-    assert person.run("retry").status == 0
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(20)]
+def test_an_input_rewritten_in_place_changes_nothing_that_was_planned(cli: Cli, emulator: Running) -> None:
+    job = _failed_job(cli, emulator)
+    cli.write("in.jsonl", [line.replace(b"r-0", b"x-0") for line in requests(20)])
+    assert cli.run("retry").status == 0
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == [f"r-{n:05d}" for n in range(20)]
 
 
-def test_a_retry_never_sends_bytes_that_were_not_checked(person: Person, emulator: Running) -> None:
-    job = _failed_job(person, emulator)
-    kept = person.folder / ".batchctl" / "jobs" / job / "round-1.requests.jsonl"
+def test_a_retry_never_sends_bytes_that_were_not_checked(cli: Cli, emulator: Running) -> None:
+    job = _failed_job(cli, emulator)
+    kept = cli.folder / ".batchctl" / "jobs" / job / "round-1.requests.jsonl"
     kept.write_bytes(kept.read_bytes().replace(b"r-0", b"x-0"))
     creates = emulator.requests()[CREATE]
-    ran = person.run("retry")
+    ran = cli.run("retry")
     assert ran.status == 5
     assert "changed since it was planned" in ran.err
     assert emulator.requests()[CREATE] == creates
 
 
 @pytest.mark.parametrize("harm", few(["cut", "gone", "index gone"], 0, 2))
-def test_results_that_a_disk_lost_are_downloaded_again(person: Person, emulator: Running, harm: str) -> None:
-    job = person.submitted("in.jsonl", requests(6))
-    assert person.run("fetch").status == 0
-    before = (person.folder / f"{job}.results.jsonl").read_bytes()
-    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+def test_results_that_a_disk_lost_are_downloaded_again(cli: Cli, emulator: Running, harm: str) -> None:
+    job = cli.submitted("in.jsonl", requests(6))
+    assert cli.run("fetch").status == 0
+    before = (cli.folder / f"{job}.results.jsonl").read_bytes()
+    raw = cli.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
     match harm:
         case "cut":
             raw.write_bytes(raw.read_bytes()[:500])
@@ -61,22 +61,22 @@ def test_results_that_a_disk_lost_are_downloaded_again(person: Person, emulator:
             raw.unlink()
         case _:
             raw.with_suffix(".index").unlink()
-    assert person.run("fetch").status == 0
-    assert (person.folder / f"{job}.results.jsonl").read_bytes() == before
+    assert cli.run("fetch").status == 0
+    assert (cli.folder / f"{job}.results.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize("file", [".jsonl", ".index"])
-def test_results_that_a_disk_changed_are_never_merged(person: Person, file: str) -> None:
-    job = person.submitted("in.jsonl", requests(6))
-    assert person.run("fetch").status == 0
-    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+def test_results_that_a_disk_changed_are_never_merged(cli: Cli, file: str) -> None:
+    job = cli.submitted("in.jsonl", requests(6))
+    assert cli.run("fetch").status == 0
+    raw = cli.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
     harmed = raw.with_suffix(file)
     harmed.write_bytes(b"\xee" * harmed.stat().st_size)
-    ran = person.run("fetch")
+    ran = cli.run("fetch")
     assert ran.status == 1
     assert "delete it" in ran.err
     harmed.unlink()
-    assert person.run("fetch").status == 0
+    assert cli.run("fetch").status == 0
 
 
 def _flip_a_byte_of_a_head(raw: Path, head: bytes) -> None:
@@ -88,64 +88,64 @@ def _flip_a_byte_of_a_head(raw: Path, head: bytes) -> None:
 
 @pytest.mark.parametrize("verb", few(["fetch", "retry"], 0))
 def test_a_large_file_of_results_that_a_disk_changed_is_one_message(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, verb: str
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     monkeypatch.setattr("batchctl.results.receive.IN_MEMORY_BYTES", 100)
-    job = _failed_job(person, emulator)
-    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    job = _failed_job(cli, emulator)
+    raw = cli.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
     _flip_a_byte_of_a_head(raw, b'"result":{"type":"errored"')
-    ran = person.run(verb)
+    ran = cli.run(verb)
     assert ran.status == 1
     assert f"{raw}: not the bytes that were verified when they came" in ran.err
     assert "delete it" in ran.err
     assert "Traceback" not in ran.err
     raw.unlink()
-    assert person.run("fetch").status == 3
-    assert person.run("retry").status == 0
+    assert cli.run("fetch").status == 3
+    assert cli.run("retry").status == 0
 
 
 def test_an_input_is_not_paired_with_a_large_file_of_results_that_a_disk_changed(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchctl.results.receive.IN_MEMORY_BYTES", 100)
-    person.submitted("in.jsonl", requests(6), "--workspace", "elsewhere")
-    job = person.run("attach", emulator.batches()[0]["id"]).job
-    assert person.run("fetch").status == 0
-    raw = person.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
+    cli.submitted("in.jsonl", requests(6), "--workspace", "elsewhere")
+    job = cli.run("attach", emulator.batches()[0]["id"]).job
+    assert cli.run("fetch").status == 0
+    raw = cli.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
     _flip_a_byte_of_a_head(raw, b'"custom_id":"r-00003"')
-    ran = person.run("attach", job, "--input", "in.jsonl")
+    ran = cli.run("attach", job, "--input", "in.jsonl")
     assert ran.status == 1
     assert f"{raw}: not the bytes that were verified when they came" in ran.err
     assert "Traceback" not in ran.err
     raw.unlink()
-    assert person.run("attach", job, "--input", "in.jsonl").status == 0
-    assert person.run("fetch").status == 0
+    assert cli.run("attach", job, "--input", "in.jsonl").status == 0
+    assert cli.run("fetch").status == 0
 
 
-def test_a_key_with_a_newline_is_named_as_the_cause_and_never_shown(person: Person, emulator: Running) -> None:
-    person.variables["ANTHROPIC_API_KEY"] = "sk-ant-SECRET\n"
-    ran = person.run("submit", person.write("in.jsonl", requests(2)))
+def test_a_key_with_a_newline_is_named_as_the_cause_and_never_shown(cli: Cli, emulator: Running) -> None:
+    cli.variables["ANTHROPIC_API_KEY"] = "sk-ant-SECRET\n"
+    ran = cli.run("submit", cli.write("in.jsonl", requests(2)))
     assert ran.status == 4
     assert "newline" in ran.err
     assert "SECRET" not in ran.err
-    ledger = (person.folder / ".batchctl" / "ledger.db").read_bytes()
+    ledger = (cli.folder / ".batchctl" / "ledger.db").read_bytes()
     assert b"SECRET" not in ledger
     assert emulator.batches() == []
 
 
-def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(person: Person) -> None:
-    job = person.submitted("b.errors.jsonl", requests(2))
-    os.mkfifo(person.folder / "pipe")
+def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(cli: Cli) -> None:
+    job = cli.submitted("b.errors.jsonl", requests(2))
+    os.mkfifo(cli.folder / "pipe")
     for output in ("pipe", "/dev/null", "b.errors.jsonl", "b.jsonl"):
-        assert person.run("fetch", job, "-o", output).status == 6, output
-    assert (person.folder / "b.errors.jsonl").read_bytes().count(b"\n") == 2
-    (person.folder / "real.jsonl").write_text("old")
-    (person.folder / "link.jsonl").symlink_to("real.jsonl")
-    assert person.run("fetch", job, "-o", "link.jsonl").status == 6
-    assert (person.folder / "real.jsonl").read_text() == "old"
-    assert person.run("fetch", job, "-o", "link.jsonl", "--force").status == 0
-    assert (person.folder / "link.jsonl").is_symlink()
-    assert (person.folder / "real.jsonl").read_bytes().count(b"\n") == 2
+        assert cli.run("fetch", job, "-o", output).status == 6, output
+    assert (cli.folder / "b.errors.jsonl").read_bytes().count(b"\n") == 2
+    (cli.folder / "real.jsonl").write_text("old")
+    (cli.folder / "link.jsonl").symlink_to("real.jsonl")
+    assert cli.run("fetch", job, "-o", "link.jsonl").status == 6
+    assert (cli.folder / "real.jsonl").read_text() == "old"
+    assert cli.run("fetch", job, "-o", "link.jsonl", "--force").status == 0
+    assert (cli.folder / "link.jsonl").is_symlink()
+    assert (cli.folder / "real.jsonl").read_bytes().count(b"\n") == 2
 
 
 @pytest.mark.slow
@@ -173,32 +173,32 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(person: Pe
         ("batchctl submit in.jsonl --yes -q; batchctl verify -o $'\\xff'", 3, ""),
     ],
 )
-def test_an_odd_command_line_is_one_message_and_no_traceback(person: Person, line: str, status: int, said: str) -> None:
+def test_an_odd_command_line_is_one_message_and_no_traceback(cli: Cli, line: str, status: int, said: str) -> None:
     if "retry" in line or "fetch" in line or line == "batchctl status >/dev/full":
-        person.submitted("first.jsonl", requests(2, "f"))
-        person.run("fetch")
-    person.write("in.jsonl", requests(2))
-    (person.folder / os.fsdecode(b"\xff.jsonl")).write_bytes(requests(1)[0])
-    ran = _shell(person, line)
+        cli.submitted("first.jsonl", requests(2, "f"))
+        cli.run("fetch")
+    cli.write("in.jsonl", requests(2))
+    (cli.folder / os.fsdecode(b"\xff.jsonl")).write_bytes(requests(1)[0])
+    ran = _shell(cli, line)
     assert "Traceback" not in ran.stderr
     assert ran.returncode == status, ran.stderr
     assert said in ran.stderr
 
 
-def test_a_mistyped_file_is_not_taken_for_a_job(person: Person, emulator: Running) -> None:
+def test_a_mistyped_file_is_not_taken_for_a_job(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 30})
-    path = person.write("customers.jsonl", requests(20))
-    assert person.run("submit", path, "--max-requests", "10", "--parallel", "1", "--no-wait").status == 8
+    path = cli.write("customers.jsonl", requests(20))
+    assert cli.run("submit", path, "--max-requests", "10", "--parallel", "1", "--no-wait").status == 8
     creates = emulator.requests()[CREATE]
-    assert person.run("submit", "c").status == 5
+    assert cli.run("submit", "c").status == 5
     assert emulator.requests()[CREATE] == creates
 
 
-def test_a_retry_that_finds_nothing_to_send_still_says_that_some_failed(person: Person, emulator: Running) -> None:
-    job = person.submitted("in.jsonl", [wrong_request("bad"), request("good")])
-    assert person.run("fetch").status == 3
-    Path(person.folder / f"{job}.results.jsonl").unlink()
-    ran = person.run("retry")
+def test_a_retry_that_finds_nothing_to_send_still_says_that_some_failed(cli: Cli, emulator: Running) -> None:
+    job = cli.submitted("in.jsonl", [wrong_request("bad"), request("good")])
+    assert cli.run("fetch").status == 3
+    Path(cli.folder / f"{job}.results.jsonl").unlink()
+    ran = cli.run("retry")
     assert ran.status == 3
     assert "nothing to send again" in ran.err
 
@@ -207,27 +207,27 @@ def test_a_retry_that_finds_nothing_to_send_still_says_that_some_failed(person: 
     "options", few([["--dry-run"], ["--edit"], ["--only", "expired"], ["--from", "in.jsonl"]], 0, 3)
 )
 def test_an_unfinished_round_is_finished_before_another_is_made(
-    person: Person, emulator: Running, options: list[str]
+    cli: Cli, emulator: Running, options: list[str]
 ) -> None:
-    _failed_job(person, emulator)
+    _failed_job(cli, emulator)
     emulator.add_fault(
         {"on": "create", "fault": "status", "status": 401, "type": "authentication_error", "message": "no"}
     )
-    assert person.run("retry").status == 4
+    assert cli.run("retry").status == 4
     creates = emulator.requests()[CREATE]
-    ran = person.run("retry", *options)
+    ran = cli.run("retry", *options)
     assert ran.status == 6
     assert "still has batches to send" in ran.err
     assert emulator.requests()[CREATE] == creates
 
 
 @pytest.mark.slow
-def test_an_edited_file_can_be_rehearsed(person: Person, emulator: Running) -> None:
-    job = _failed_job(person, emulator)
-    assert person.run("retry", "--edit").status == 0
+def test_an_edited_file_can_be_rehearsed(cli: Cli, emulator: Running) -> None:
+    job = _failed_job(cli, emulator)
+    assert cli.run("retry", "--edit").status == 0
     creates = emulator.requests()[CREATE]
     path = f"{job}.round-2.requests.jsonl"
-    assert person.run("retry", "--from", path, "--dry-run").status == 0
+    assert cli.run("retry", "--from", path, "--dry-run").status == 0
     assert emulator.requests()[CREATE] == creates
-    assert person.run("retry", "--from", path).status == 0
-    assert person.run("fetch").status == 0
+    assert cli.run("retry", "--from", path).status == 0
+    assert cli.run("fetch").status == 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cases import few
 from gateway import gateway
-from program import Person, equipped, request, sent_lines
+from program import Cli, request, sent_lines, session_of
 
 from batchctl.clock import Clock
 from batchctl.emulator.running import Running
@@ -29,15 +29,15 @@ NEVER_MADE = {"on": "create", "fault": "status", "status": 529}
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BATCHCTL_DOUBT_GRACE", "0.3")
-    monkeypatch.setattr("batchctl.engine.send.FIRST_DOUBT_LOOK", timedelta(seconds=0.02))
+    monkeypatch.setattr("batchctl.engine.send.FIRST_RECONCILE_PAUSE", timedelta(seconds=0.02))
     monkeypatch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
     monkeypatch.setattr("batchctl.engine.next_steps.OTHERS_PAUSE", timedelta(seconds=0.1))
 
 
 @pytest.fixture
-def other(emulator: Running, tmp_path_factory: pytest.TempPathFactory) -> Person:
+def other(emulator: Running, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Somebody else with the same key, in a folder that is not within ours."""
-    return Person(tmp_path_factory.mktemp("other"), emulator.base_url)
+    return Cli(tmp_path_factory.mktemp("other"), emulator.base_url)
 
 
 def _echoing(emulator: Running, seconds: float = 0, **more: Any) -> None:
@@ -49,12 +49,12 @@ def _rows(count: int, text: str) -> list[bytes]:
     return [request(f"row-{n}", f"{text} {n}") for n in range(count)]
 
 
-def _texts(person: Person, job: str) -> list[str]:
-    return [r["result"]["message"]["content"][0]["text"] for r in person.results(job)]
+def _texts(cli: Cli, job: str) -> list[str]:
+    return [r["result"]["message"]["content"][0]["text"] for r in cli.results(job)]
 
 
-def _job(person: Person) -> str:
-    (job,) = person.run("status", "--json", "--offline").json["jobs"]
+def _job(cli: Cli) -> str:
+    (job,) = cli.run("status", "--json", "--offline").json["jobs"]
     return str(job["job"])
 
 
@@ -71,37 +71,35 @@ def _times_sent(emulator: Running, lines: Sequence[bytes]) -> set[int]:
 
 
 def _other_sends_while_ours_fails(
-    person: Person, other: Person, emulator: Running, ours: list[bytes], theirs: list[bytes]
+    cli: Cli, other: Cli, emulator: Running, ours: list[bytes], theirs: list[bytes]
 ) -> str:
     """Our create fails and makes nothing; their batch, of the same size and ids, is made in the same moment."""
     emulator.add_fault(NEVER_MADE)
-    person.left_in_doubt(person.write("in.jsonl", ours))
+    cli.left_in_doubt(cli.write("in.jsonl", ours))
     other.submitted("in.jsonl", theirs)
-    return _job(person)
+    return _job(cli)
 
 
 @pytest.mark.parametrize("seconds", few([0, 60], 0))
 def test_answers_to_other_prompts_under_our_ids_are_not_taken_for_ours(
-    person: Person, other: Person, emulator: Running, seconds: float
+    cli: Cli, other: Cli, emulator: Running, seconds: float
 ) -> None:
     _echoing(emulator, seconds)
     ours, theirs = _rows(5, "Which colour has"), _rows(5, "Please write a long story about the number")
-    job = _other_sends_while_ours_fails(person, other, emulator, ours, theirs)
-    person.run("submit", job)
+    job = _other_sends_while_ours_fails(cli, other, emulator, ours, theirs)
+    cli.run("submit", job)
     emulator.advance(100)
-    ran = (
-        person.run("run", job, "--poll", "0.1s", "--timeout", "20s") if not seconds else _run_on(person, emulator, job)
-    )
+    ran = cli.run("run", job, "--poll", "0.1s", "--timeout", "20s") if not seconds else _run_on(cli, emulator, job)
     assert ran.status == 0, ran.err
-    assert _texts(person, job) == _asked(ours)
+    assert _texts(cli, job) == _asked(ours)
     assert _times_sent(emulator, ours) == {1}
     assert len(emulator.batches()) == 2
 
 
-def _run_on(person: Person, emulator: Running, job: str) -> Any:
+def _run_on(cli: Cli, emulator: Running, job: str) -> Any:
     """Run again and again, an hour apart, until the job is done."""
     for _ in range(6):
-        ran = person.run("run", job, "--poll", "0.1s", "--timeout", "2s")
+        ran = cli.run("run", job, "--poll", "0.1s", "--timeout", "2s")
         if ran.status not in {7, 8}:
             return ran
         emulator.advance(3600)
@@ -109,51 +107,51 @@ def _run_on(person: Person, emulator: Running, job: str) -> Any:
 
 
 def test_their_batch_is_named_as_foreign_and_shown_as_provisional_before(
-    person: Person, other: Person, emulator: Running
+    cli: Cli, other: Cli, emulator: Running
 ) -> None:
     _echoing(emulator, 60)
     ours, theirs = _rows(5, "Which colour has"), _rows(5, "Please write a long story about the number")
-    job = _other_sends_while_ours_fails(person, other, emulator, ours, theirs)
-    matched = person.run("submit", job)
+    job = _other_sends_while_ours_fails(cli, other, emulator, ours, theirs)
+    matched = cli.run("submit", job)
     assert "its results tell whether it is ours" in matched.err
-    shape = person.run("status", job, "--json").json
+    shape = cli.run("status", job, "--json").json
     assert shape["batches"]["provisional"] == 1
     assert any("provisional" in warning for warning in shape["warnings"])
-    assert "1 matched provisionally" in person.run("status", job).out
+    assert "1 matched provisionally" in cli.run("status", job).out
     emulator.advance(100)
-    found = person.run("fetch", job)
+    found = cli.run("fetch", job)
     assert "is another job's" in found.err
     assert "tokens counted" in found.err
-    assert person.run("status", job, "--json", "--offline").json["batches"]["provisional"] == 0
+    assert cli.run("status", job, "--json", "--offline").json["batches"]["provisional"] == 0
 
 
-def test_another_model_under_our_ids_is_not_ours(person: Person, other: Person, emulator: Running) -> None:
+def test_another_model_under_our_ids_is_not_ours(cli: Cli, other: Cli, emulator: Running) -> None:
     _echoing(emulator)
     ours = _rows(5, "What is")
     theirs = [line.replace(b"claude-haiku-4-5", b"claude-sonnet-4-6") for line in ours]
-    job = _other_sends_while_ours_fails(person, other, emulator, ours, theirs)
-    assert person.run("run", job, "--poll", "0.1s").status == 0
-    assert {r["result"]["message"]["model"][:12] for r in person.results(job)} == {"claude-haiku"}
+    job = _other_sends_while_ours_fails(cli, other, emulator, ours, theirs)
+    assert cli.run("run", job, "--poll", "0.1s").status == 0
+    assert {r["result"]["message"]["model"][:12] for r in cli.results(job)} == {"claude-haiku"}
 
 
-def test_what_an_adopted_batch_rests_on_is_said_by_status_run_and_verify(person: Person, emulator: Running) -> None:
+def test_what_an_adopted_batch_rests_on_is_said_by_status_run_and_verify(cli: Cli, emulator: Running) -> None:
     _echoing(emulator)
     emulator.add_fault(LOST)
-    ran = person.run("run", person.write("in.jsonl", _rows(25, "What is")), "--poll", "0.1s")
+    ran = cli.run("run", cli.write("in.jsonl", _rows(25, "What is")), "--poll", "0.1s")
     assert ran.status == 0, ran.err
     said = "1 of 1 found in the API's list: ours by size, ids, model and token counts of 20 answers"
     assert said in ran.err
-    assert said in person.run("status", "@last").out.replace("\n", " ").replace("             ", "")
-    shape = person.run("verify", "--json").json
+    assert said in cli.run("status", "@last").out.replace("\n", " ").replace("             ", "")
+    shape = cli.run("verify", "--json").json
     assert shape["rests_on"].startswith(said)
     assert emulator.requests()[COUNT] == 20
     assert emulator.requests()[CREATE] == 1
 
 
-def test_a_batch_that_the_api_named_itself_is_held_against_nothing(person: Person, emulator: Running) -> None:
-    assert person.run("run", person.write("in.jsonl", _rows(25, "What is")), "--poll", "0.1s").status == 0
+def test_a_batch_that_the_api_named_itself_is_held_against_nothing(cli: Cli, emulator: Running) -> None:
+    assert cli.run("run", cli.write("in.jsonl", _rows(25, "What is")), "--poll", "0.1s").status == 0
     assert COUNT not in emulator.requests()
-    assert person.run("verify", "--json").json["rests_on"] is None
+    assert cli.run("verify", "--json").json["rests_on"] is None
 
 
 @pytest.fixture
@@ -164,58 +162,58 @@ def uncounted(emulator: Running) -> Iterator[str]:
 
 
 def test_where_nothing_can_be_counted_a_person_decides_and_nothing_is_sent_again(
-    person: Person, emulator: Running, uncounted: str
+    cli: Cli, emulator: Running, uncounted: str
 ) -> None:
     _echoing(emulator)
-    person.variables["ANTHROPIC_BASE_URL"] = uncounted
+    cli.variables["ANTHROPIC_BASE_URL"] = uncounted
     emulator.add_fault(LOST)
     lines = _rows(5, "What is")
-    ran = person.run("run", person.write("in.jsonl", lines), "--poll", "0.1s")
+    ran = cli.run("run", cli.write("in.jsonl", lines), "--poll", "0.1s")
     assert ran.status == 7, ran.err
-    job = _job(person)
+    job = _job(cli)
     assert f"batchctl resolve {job}" in ran.err
-    assert person.results(job) == []
-    shown = person.run("resolve", job)
+    assert cli.results(job) == []
+    shown = cli.run("resolve", job)
     assert shown.status == 7
     assert "no answer can be counted" in shown.out + shown.err
     (batch,) = emulator.batches()
-    assert person.run("resolve", job, "--adopt", batch["id"]).status == 0
-    assert person.run("fetch", job).status == 0
-    assert _texts(person, job) == _asked(lines)
+    assert cli.run("resolve", job, "--adopt", batch["id"]).status == 0
+    assert cli.run("fetch", job).status == 0
+    assert _texts(cli, job) == _asked(lines)
     assert emulator.requests()[CREATE] == 1
-    assert "your word" in person.run("verify", "--json").json["rests_on"]
+    assert "your word" in cli.run("verify", "--json").json["rests_on"]
 
 
 # ---------------------------------------------------------------- copies of a workspace
 
 
-def _copy(person: Person, folder: Path) -> Person:
-    shutil.copytree(person.folder, folder)
-    return Person(folder, person.variables["ANTHROPIC_BASE_URL"])
+def _copy(cli: Cli, folder: Path) -> Cli:
+    shutil.copytree(cli.folder, folder)
+    return Cli(folder, cli.variables["ANTHROPIC_BASE_URL"])
 
 
-def _half_sent(person: Person, emulator: Running, lines: Sequence[bytes]) -> str:
+def _half_sent(cli: Cli, emulator: Running, lines: Sequence[bytes]) -> str:
     """A job of which one batch is sent, and three wait for room in the API's queue."""
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "times": 1, "retry_after": 1})
-    path = person.write("in.jsonl", lines)
-    ran = person.run("submit", path, "--max-requests", "2", "--parallel", "1", "--no-wait")
+    path = cli.write("in.jsonl", lines)
+    ran = cli.run("submit", path, "--max-requests", "2", "--parallel", "1", "--no-wait")
     assert ran.status == 8, ran.err
-    with contextlib.closing(sqlite3.connect(person.folder / ".batchctl" / "ledger.db")) as db, db:
+    with contextlib.closing(sqlite3.connect(cli.folder / ".batchctl" / "ledger.db")) as db, db:
         db.execute("update job set hold_until = null, window = null, window_at = null")
         db.execute("update batch set not_before = null")
-    return _job(person)
+    return _job(cli)
 
 
 @pytest.mark.parametrize("first", few(["original", "copy"], 1))
 def test_a_copy_that_is_continued_in_both_places_sends_each_request_once(
-    person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory, first: str
+    cli: Cli, emulator: Running, tmp_path_factory: pytest.TempPathFactory, first: str
 ) -> None:
     _echoing(emulator)
     lines = _rows(8, "What is")
-    job = _half_sent(person, emulator, lines)
-    copy = _copy(person, tmp_path_factory.mktemp("copies") / "copy")
+    job = _half_sent(cli, emulator, lines)
+    copy = _copy(cli, tmp_path_factory.mktemp("copies") / "copy")
     said = ""
-    for one in (person, copy) if first == "original" else (copy, person):
+    for one in (cli, copy) if first == "original" else (copy, cli):
         ran = one.run("run", job, "--poll", "0.1s")
         assert ran.status == 0, ran.err
         assert _texts(one, job) == _asked(lines)
@@ -224,50 +222,50 @@ def test_a_copy_that_is_continued_in_both_places_sends_each_request_once(
     assert _times_sent(emulator, lines) == {1}
 
 
-def test_a_ledger_that_was_put_back_from_a_copy_sends_nothing_again(person: Person, emulator: Running) -> None:
+def test_a_ledger_that_was_put_back_from_a_copy_sends_nothing_again(cli: Cli, emulator: Running) -> None:
     _echoing(emulator)
     lines = _rows(8, "What is")
-    job = _half_sent(person, emulator, lines)
-    ledger = person.folder / ".batchctl" / "ledger.db"
+    job = _half_sent(cli, emulator, lines)
+    ledger = cli.folder / ".batchctl" / "ledger.db"
     kept = ledger.read_bytes()
-    assert person.run("submit", job).status == 0
+    assert cli.run("submit", job).status == 0
     # In place: the same file, on the same device, under the same path.
     ledger.write_bytes(kept)
-    ran = person.run("run", job, "--poll", "0.1s")
+    ran = cli.run("run", job, "--poll", "0.1s")
     assert ran.status == 0, ran.err
     assert "put back from a copy" in ran.err
     assert _times_sent(emulator, lines) == {1}
-    assert _texts(person, job) == _asked(lines)
+    assert _texts(cli, job) == _asked(lines)
 
 
 @pytest.mark.slow
 def test_a_later_round_that_a_copy_has_sent_is_not_sent_again(
-    person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory
+    cli: Cli, emulator: Running, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     _echoing(emulator, outcomes={"overloaded_error": 1.0, "recover_after": 1})
     lines = _rows(4, "What is")
-    path = person.write("in.jsonl", lines)
-    assert person.run("submit", path).status == 0
-    job = _job(person)
-    assert person.run("fetch", job).status == 3
-    copy = _copy(person, tmp_path_factory.mktemp("copies") / "copy")
-    assert person.run("run", job, "--poll", "0.1s").status == 0
+    path = cli.write("in.jsonl", lines)
+    assert cli.run("submit", path).status == 0
+    job = _job(cli)
+    assert cli.run("fetch", job).status == 3
+    copy = _copy(cli, tmp_path_factory.mktemp("copies") / "copy")
+    assert cli.run("run", job, "--poll", "0.1s").status == 0
     ran = copy.run("run", job, "--poll", "0.1s")
     assert ran.status == 0, ran.err
     assert _times_sent(emulator, lines) == {2}, "once in each round"
-    assert _texts(copy, job) == _texts(person, job)
+    assert _texts(copy, job) == _texts(cli, job)
 
 
 def test_a_moved_workspace_goes_on_without_a_question_or_a_wait(
-    person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory
+    cli: Cli, emulator: Running, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     lines = _rows(8, "What is")
-    job = _half_sent(person, emulator, lines)
+    job = _half_sent(cli, emulator, lines)
     moved = tmp_path_factory.mktemp("moved") / "there"
-    shutil.move(person.folder, moved)
-    person.folder.mkdir()
+    shutil.move(cli.folder, moved)
+    cli.folder.mkdir()
     before = emulator.requests()[LIST]
-    there = Person(moved, person.variables["ANTHROPIC_BASE_URL"])
+    there = Cli(moved, cli.variables["ANTHROPIC_BASE_URL"])
     ran = there.run("submit", job)
     assert ran.status == 0, ran.err
     assert "unconfirmed" not in ran.err
@@ -276,23 +274,23 @@ def test_a_moved_workspace_goes_on_without_a_question_or_a_wait(
 
 
 def test_a_process_stops_sending_when_a_copy_is_continued_meanwhile(
-    person: Person, emulator: Running, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _echoing(emulator)
     lines = _rows(8, "What is")
-    job = _half_sent(person, emulator, lines)
-    copy = _copy(person, tmp_path_factory.mktemp("copies") / "copy")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
-    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
-        assert tools.place_guard.is_passed(tools, tools.ledger.job(job))
+    job = _half_sent(cli, emulator, lines)
+    copy = _copy(cli, tmp_path_factory.mktemp("copies") / "copy")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
+    with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
+        assert session.place_guard.is_passed(session, session.ledger.job(job))
         assert copy.run("submit", job).status == 0
-        planned = next(b for b in tools.ledger.batches(tools.ledger.job(job)) if b.state == "planned")
-        from batchctl.domain.errors import DoubtProblem
+        planned = next(b for b in session.ledger.batches(session.ledger.job(job)) if b.state == "planned")
+        from batchctl.domain.errors import UnconfirmedProblem
         from batchctl.engine.send import send
 
-        with pytest.raises(DoubtProblem, match="a copy of this workspace has sent"):
-            send(tools, tools.ledger.job(job), planned)
-    assert person.run("run", job, "--poll", "0.1s").status == 0
+        with pytest.raises(UnconfirmedProblem, match="a copy of this workspace has sent"):
+            send(session, session.ledger.job(job), planned)
+    assert cli.run("run", job, "--poll", "0.1s").status == 0
     assert _times_sent(emulator, lines) == {1}
 
 
@@ -300,58 +298,54 @@ def test_a_process_stops_sending_when_a_copy_is_continued_meanwhile(
 
 
 @contextlib.contextmanager
-def _left_in_doubt_behind_a_gateway(person: Person, emulator: Running, lines: Sequence[bytes]) -> Iterator[Path]:
+def _left_in_doubt_behind_a_gateway(cli: Cli, emulator: Running, lines: Sequence[bytes]) -> Iterator[Path]:
     """An input whose create got no answer, while a gateway is there that names no account."""
     with gateway(emulator.base_url, drops=("anthropic-",)) as url:
-        person.variables["ANTHROPIC_BASE_URL"] = url
+        cli.variables["ANTHROPIC_BASE_URL"] = url
         emulator.add_fault(LOST)
-        path = person.write("in.jsonl", lines)
-        person.left_in_doubt(path)
+        path = cli.write("in.jsonl", lines)
+        cli.left_in_doubt(path)
         yield path
 
 
-def test_behind_a_gateway_another_key_does_not_settle_what_this_one_left_open(
-    person: Person, emulator: Running
-) -> None:
+def test_behind_a_gateway_another_key_does_not_settle_what_this_one_left_open(cli: Cli, emulator: Running) -> None:
     _echoing(emulator, keys={"sk-ant-tests": "one", "sk-ant-other": "two"})
-    with _left_in_doubt_behind_a_gateway(person, emulator, _rows(5, "What is")) as path:
-        mine = person.variables["ANTHROPIC_API_KEY"]
-        person.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
-        ran = person.run("submit", path)
+    with _left_in_doubt_behind_a_gateway(cli, emulator, _rows(5, "What is")) as path:
+        mine = cli.variables["ANTHROPIC_API_KEY"]
+        cli.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
+        ran = cli.run("submit", path)
         assert ran.status == 7, ran.err
         assert "with another key" in ran.err
-        person.variables["ANTHROPIC_API_KEY"] = mine
-        assert person.run("run", path, "--poll", "0.1s").status == 0
+        cli.variables["ANTHROPIC_API_KEY"] = mine
+        assert cli.run("run", path, "--poll", "0.1s").status == 0
     assert emulator.requests()[CREATE] == 1
-    stored = (person.folder / ".batchctl" / "ledger.db").read_bytes()
+    stored = (cli.folder / ".batchctl" / "ledger.db").read_bytes()
     assert b"sk-ant" not in stored
 
 
 @pytest.mark.parametrize("sees", few([True, False], 1), ids=["key of the same account", "key of another account"])
-def test_behind_a_gateway_a_person_decides_where_the_key_is_gone(
-    person: Person, emulator: Running, *, sees: bool
-) -> None:
+def test_behind_a_gateway_a_person_decides_where_the_key_is_gone(cli: Cli, emulator: Running, *, sees: bool) -> None:
     _echoing(emulator, keys={"sk-ant-tests": "one", "sk-ant-other": "one" if sees else "two"})
     lines = _rows(5, "What is")
-    with _left_in_doubt_behind_a_gateway(person, emulator, lines) as path:
-        job = _job(person)
-        person.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
-        assert "batchctl resolve" in person.run("submit", path).err
+    with _left_in_doubt_behind_a_gateway(cli, emulator, lines) as path:
+        job = _job(cli)
+        cli.variables["ANTHROPIC_API_KEY"] = "sk-ant-other"
+        assert "batchctl resolve" in cli.run("submit", path).err
         (made,) = emulator.batches()
-        shown = person.run("resolve", job)
+        shown = cli.run("resolve", job)
         assert shown.status == 7, shown.err
         assert "with another key" in shown.err + shown.out
         assert (made["id"] in shown.err + shown.out) == sees
         if sees:
-            assert person.run("resolve", job, "--adopt", made["id"]).status == 0
+            assert cli.run("resolve", job, "--adopt", made["id"]).status == 0
         else:
             # Without a yes nothing is sent again: it may well be there.
-            assert person.run("resolve", job, "--resend").status != 0
+            assert cli.run("resolve", job, "--resend").status != 0
             assert emulator.requests()[CREATE] == 1
-            assert person.run("resolve", job, "--resend", "--yes").status == 0
-        assert person.run("run", path, "--poll", "0.1s").status == 0
+            assert cli.run("resolve", job, "--resend", "--yes").status == 0
+        assert cli.run("run", path, "--poll", "0.1s").status == 0
     assert emulator.requests()[CREATE] == (1 if sees else 2)
-    assert _texts(person, job) == _asked(lines)
+    assert _texts(cli, job) == _asked(lines)
 
 
 # ---------------------------------------------------------------- clocks
@@ -361,7 +355,7 @@ def test_behind_a_gateway_a_person_decides_where_the_key_is_gone(
 @pytest.mark.parametrize("seconds", few([0, 60], 0))
 @pytest.mark.parametrize("fault", [LOST, NEVER_MADE], ids=lambda f: f["fault"])
 def test_a_clock_that_jumps_by_a_year_in_the_middle_of_a_command_makes_no_second_batch(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], seconds: float, days: int
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], seconds: float, days: int
 ) -> None:
     _echoing(emulator, seconds)
     emulator.add_fault(fault)
@@ -374,23 +368,23 @@ def test_a_clock_that_jumps_by_a_year_in_the_middle_of_a_command_makes_no_second
         return right(self) + timedelta(days=days) * (next(reads) // 7)
 
     lines = _rows(5, "What is")
-    path = person.write("in.jsonl", lines)
+    path = cli.write("in.jsonl", lines)
     with monkeypatch.context() as jumps:
         jumps.setattr(
             Clock, "now", jumping if days < 0 else lambda self: right(self) + timedelta(days=days) * (next(reads) % 2)
         )
-        person.run("submit", path, "--timeout", "5s")
+        cli.run("submit", path, "--timeout", "5s")
     emulator.advance(100)
-    ran = person.run("run", path, "--poll", "0.1s", "--timeout", "15s")
+    ran = cli.run("run", path, "--poll", "0.1s", "--timeout", "15s")
     assert ran.status == 0, ran.err
     assert len(emulator.batches()) == 1
-    assert _texts(person, _job(person)) == _asked(lines)
+    assert _texts(cli, _job(cli)) == _asked(lines)
 
 
 @pytest.mark.parametrize("skew", few([-8, 8, -4000, 4000], 0))
 @pytest.mark.parametrize("seconds", few([0, 60], 0))
 def test_no_skew_between_the_dates_of_answers_and_of_batches_hides_our_own(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, skew: float, seconds: float
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, skew: float, seconds: float
 ) -> None:
     """`Date` is of the edge, `created_at` of a database."""
     from batchctl.api import translate
@@ -399,10 +393,10 @@ def test_no_skew_between_the_dates_of_answers_and_of_batches_hides_our_own(
     monkeypatch.setattr(translate, "server_time", lambda r: (right(r) or NEVER) + timedelta(seconds=skew))
     _echoing(emulator, seconds)
     emulator.add_fault(LOST)
-    path = person.write("in.jsonl", _rows(5, "What is"))
-    assert person.run("submit", path).status == 0
+    path = cli.write("in.jsonl", _rows(5, "What is"))
+    assert cli.run("submit", path).status == 0
     emulator.advance(100)
-    assert person.run("fetch").status == 0
+    assert cli.run("fetch").status == 0
     assert emulator.requests()[CREATE] == 1
 
 
@@ -410,93 +404,91 @@ def test_no_skew_between_the_dates_of_answers_and_of_batches_hides_our_own(
 
 
 @pytest.mark.parametrize("verb", few(["submit", "run"], 1))
-def test_after_two_creates_of_unknown_outcome_a_third_takes_a_person(
-    person: Person, emulator: Running, verb: str
-) -> None:
+def test_after_two_creates_of_unknown_outcome_a_third_takes_a_person(cli: Cli, emulator: Running, verb: str) -> None:
     _echoing(emulator)
     emulator.add_fault({**NEVER_MADE, "times": 3})
     lines = _rows(5, "What is")
-    path = person.write("in.jsonl", lines)
-    ran = person.run(verb, path)
+    path = cli.write("in.jsonl", lines)
+    ran = cli.run(verb, path)
     assert ran.status == 7, ran.err
     assert emulator.requests()[CREATE] == 2
-    assert person.run(verb, path).status == 7
-    job = _job(person)
+    assert cli.run(verb, path).status == 7
+    job = _job(cli)
     assert emulator.requests()[CREATE] == 2
     # One word is one create: when that is lost, too, it takes another.
-    person.run("resolve", job, "--resend", "--yes")
-    assert person.run(verb, path).status == 7
+    cli.run("resolve", job, "--resend", "--yes")
+    assert cli.run(verb, path).status == 7
     assert emulator.requests()[CREATE] == 3
-    person.run("resolve", job, "--resend", "--yes")
-    assert person.run("run", path, "--poll", "0.1s").status == 0
+    cli.run("resolve", job, "--resend", "--yes")
+    assert cli.run("run", path, "--poll", "0.1s").status == 0
     assert len(emulator.batches()) == 1
 
 
-def test_definite_refusals_do_not_count(person: Person, emulator: Running) -> None:
+def test_definite_refusals_do_not_count(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "status", "status": 429, "retry_after": 0, "times": 4})
-    assert person.run("submit", person.write("in.jsonl", _rows(3, "What is"))).status == 0
+    assert cli.run("submit", cli.write("in.jsonl", _rows(3, "What is"))).status == 0
     assert emulator.requests()[CREATE] == 5
 
 
-def test_a_batch_without_an_id_is_never_sent_again_by_itself(person: Person, emulator: Running) -> None:
+def test_a_batch_without_an_id_is_never_sent_again_by_itself(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "html_answer"})
     emulator.add_fault({"on": "list", "fault": "hide_from_list", "nth": 2, "times": 0})
-    path = person.write("in.jsonl", _rows(3, "What is"))
+    path = cli.write("in.jsonl", _rows(3, "What is"))
     for _ in range(3):
-        assert person.run("submit", path).status == 7
+        assert cli.run("submit", path).status == 7
     assert emulator.requests()[CREATE] == 1
 
 
 @pytest.mark.parametrize("status", few([403, 413, 429], 0))
 def test_a_refusal_of_a_proxy_after_the_batch_was_made_is_not_believed(
-    person: Person, emulator: Running, status: int
+    cli: Cli, emulator: Running, status: int
 ) -> None:
     emulator.add_fault({"on": "create", "fault": "error_after_accept", "status": status, "html": True})
     lists = emulator.requests().get(LIST, 0)
-    ran = person.run("run", person.write("in.jsonl", _rows(5, "What is")), "--poll", "0.1s")
+    ran = cli.run("run", cli.write("in.jsonl", _rows(5, "What is")), "--poll", "0.1s")
     assert ran.status == 0, ran.err
     assert emulator.requests()[CREATE] == 1
     # The one before the first upload, and one for the create that needed a second look.
     assert emulator.requests()[LIST] - lists == 2
 
 
-def test_a_create_that_comes_late_is_noticed_named_and_offered_for_canceling(person: Person, emulator: Running) -> None:
+def test_a_create_that_comes_late_is_noticed_named_and_offered_for_canceling(cli: Cli, emulator: Running) -> None:
     _echoing(emulator)
     emulator.add_fault(LOST)
     emulator.add_fault({"on": "list", "fault": "hide_from_list", "nth": 2, "times": 5})
     lines = _rows(5, "What is")
-    ran = person.run("run", person.write("in.jsonl", lines), "--poll", "0.1s")
+    ran = cli.run("run", cli.write("in.jsonl", lines), "--poll", "0.1s")
     assert len(emulator.batches()) == 2
     assert "holds the same requests" in ran.err
-    job = _job(person)
+    job = _job(cli)
     late = emulator.batches()[0]["id"]
-    assert any(late in warning for warning in person.run("status", job, "--json").json["warnings"])
-    assert f"--cancel {late}" in person.run("resolve", job).out
+    assert any(late in warning for warning in cli.run("status", job, "--json").json["warnings"])
+    assert f"--cancel {late}" in cli.run("resolve", job).out
 
 
-def test_what_is_sent_once_more_is_held_against_the_limit_again(person: Person, emulator: Running) -> None:
+def test_what_is_sent_once_more_is_held_against_the_limit_again(cli: Cli, emulator: Running) -> None:
     emulator.add_fault(NEVER_MADE)
-    path = person.write("in.jsonl", _rows(5, "What is"))
-    most = person.run("estimate", path, "--json").json["batch_usd"]["high"]
-    ran = person.run("submit", path, "--max-cost", str(float(most) * 1.5))
+    path = cli.write("in.jsonl", _rows(5, "What is"))
+    most = cli.run("estimate", path, "--json").json["batch_usd"]["high"]
+    ran = cli.run("submit", path, "--max-cost", str(float(most) * 1.5))
     assert ran.status == 6, ran.err
     assert "raise the limit" in ran.err
     assert emulator.requests()[CREATE] == 1
-    assert person.run("submit", path, "--max-cost", str(float(most) * 3)).status == 0
+    assert cli.run("submit", path, "--max-cost", str(float(most) * 3)).status == 0
     assert len(emulator.batches()) == 1
 
 
 @pytest.mark.parametrize(("first", "share", "status"), [("long", 1.7, 6), ("short", 1.2, 0)])
 def test_what_a_lost_create_may_cost_is_what_its_own_requests_may(
-    person: Person, emulator: Running, first: str, share: float, status: int
+    cli: Cli, emulator: Running, first: str, share: float, status: int
 ) -> None:
     """Of two batches, one may cost nearly all of what both may: not one half each."""
     emulator.add_fault(NEVER_MADE)
     longest = {"long": (60_000, 1), "short": (1, 60_000)}[first]
     lines = [request(f"row-{n}", f"What is {n}", max_tokens=longest[n >= 4]) for n in range(8)]
-    path = person.write("in.jsonl", lines)
-    most = float(person.run("estimate", path, "--json").json["batch_usd"]["high"])
-    ran = person.run("submit", path, "--max-requests", "4", "--parallel", "1", "--max-cost", str(share * most))
+    path = cli.write("in.jsonl", lines)
+    most = float(cli.run("estimate", path, "--json").json["batch_usd"]["high"])
+    ran = cli.run("submit", path, "--max-requests", "4", "--parallel", "1", "--max-cost", str(share * most))
     assert ran.status == status, ran.err
     assert ("raise the limit" in ran.err) == (status == 6)
 
@@ -505,15 +497,15 @@ def test_what_a_lost_create_may_cost_is_what_its_own_requests_may(
 
 
 @pytest.mark.slow
-def test_batches_of_a_job_have_sizes_of_their_own(person: Person, emulator: Running) -> None:
-    path = person.write("in.jsonl", _rows(4_500, "x"))
-    assert person.run("submit", path, "--max-requests", "1000", "--check", "envelope").status == 0
+def test_batches_of_a_job_have_sizes_of_their_own(cli: Cli, emulator: Running) -> None:
+    path = cli.write("in.jsonl", _rows(4_500, "x"))
+    assert cli.run("submit", path, "--max-requests", "1000", "--check", "envelope").status == 0
     sizes = [len(batch) for batch in sent_lines(emulator)]
     assert sum(sizes) == 4_500
     assert len(set(sizes)) == len(sizes)
     assert max(sizes) <= 1000
-    again = person.write("again.jsonl", [*_rows(4_500, "y")])
-    assert person.run("submit", again, "--max-requests", "1000", "--equal-sizes", "--check", "envelope").status == 0
+    again = cli.write("again.jsonl", [*_rows(4_500, "y")])
+    assert cli.run("submit", again, "--max-requests", "1000", "--equal-sizes", "--check", "envelope").status == 0
     assert sorted(len(batch) for batch in sent_lines(emulator)[len(sizes) :]) == [500, *[1000] * 4]
 
 
@@ -522,7 +514,7 @@ def test_batches_of_a_job_have_sizes_of_their_own(person: Person, emulator: Runn
 
 @pytest.mark.slow
 def test_an_upload_whose_step_was_taken_over_is_broken_off(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that was suspended for longer than its lease comes back in the middle of its upload."""
     from batchctl.engine import send as sending
@@ -530,53 +522,53 @@ def test_an_upload_whose_step_was_taken_over_is_broken_off(
 
     _echoing(emulator)
     lines = _rows(6, "What is")
-    job = _half_sent(person, emulator, lines)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
-    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
-        tools.server.meet()
-        planned = next(b for b in tools.ledger.batches(tools.ledger.job(job)) if b.state == "planned")
+    job = _half_sent(cli, emulator, lines)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
+    with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
+        session.server.meet()
+        planned = next(b for b in session.ledger.batches(session.ledger.job(job)) if b.state == "planned")
 
         def suspended(*given: Any) -> Iterator[bytes]:
             yield from real(*given)
             # Everything but the last piece is gone: now another process of another host finds the lease run out.
-            tools.ledger.release(planned, tools.owner)
+            session.ledger.release(planned, session.owner)
             monkeypatch.setattr(sending, "body_pieces", real)
-            ran = person.run("run", job, "--poll", "0.1s", "--timeout", "20s")
+            ran = cli.run("run", job, "--poll", "0.1s", "--timeout", "20s")
             assert ran.status == 0, ran.err
 
         monkeypatch.setattr(sending, "body_pieces", suspended)
-        sending.send(tools, tools.ledger.job(job), planned)
+        sending.send(session, session.ledger.job(job), planned)
     assert _times_sent(emulator, lines) == {1}
 
 
 def test_a_late_answer_to_a_step_that_was_taken_over_is_a_duplicate_that_is_named(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from batchctl.domain.errors import DoubtProblem
+    from batchctl.domain.errors import UnconfirmedProblem
     from batchctl.engine.send import send
 
     _echoing(emulator)
-    job = _half_sent(person, emulator, _rows(4, "What is"))
-    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
-    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
-        tools.server.meet()
-        planned = next(b for b in tools.ledger.batches(tools.ledger.job(job)) if b.state == "planned")
-        real = tools.transport.create
+    job = _half_sent(cli, emulator, _rows(4, "What is"))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
+    with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
+        session.server.meet()
+        planned = next(b for b in session.ledger.batches(session.ledger.job(job)) if b.state == "planned")
+        real = session.transport.create
 
         def late(*given: Any, **more: Any) -> Any:
             answer = real(*given, **more)
-            (sent,) = [b for b in tools.ledger.batches(tools.ledger.job(job)) if b.id == planned.id]
-            tools.ledger.release(sent, tools.owner)
-            (free,) = [b for b in tools.ledger.batches(tools.ledger.job(job)) if b.id == planned.id]
-            assert tools.ledger.record_presumed(free, "another", tools.now(), note="by another process")
-            (again,) = [b for b in tools.ledger.batches(tools.ledger.job(job)) if b.id == planned.id]
-            assert tools.ledger.claim_send(again, "another", tools.now(), created_after=None, api="")
+            (sent,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
+            session.ledger.release(sent, session.owner)
+            (free,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
+            assert session.ledger.record_presumed(free, "another", session.now(), note="by another process")
+            (again,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
+            assert session.ledger.claim_send(again, "another", session.now(), created_after=None, api="")
             return answer
 
-        monkeypatch.setattr(tools.transport, "create", late)
-        with pytest.raises(DoubtProblem, match="it is a duplicate"):
-            send(tools, tools.ledger.job(job), planned)
-        assert tools.ledger.job(job).surplus == (emulator.batches()[-1]["id"],)
-        (sending,) = [b for b in tools.ledger.batches(tools.ledger.job(job)) if b.id == planned.id]
+        monkeypatch.setattr(session.transport, "create", late)
+        with pytest.raises(UnconfirmedProblem, match="it is a duplicate"):
+            send(session, session.ledger.job(job), planned)
+        assert session.ledger.job(job).surplus == (emulator.batches()[-1]["id"],)
+        (sending,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
         assert sending.claim is not None
         assert sending.claim.owner == "another"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from cases import few
-from program import Person, Ran, request, requests, wrong_request
+from program import Cli, Ran, request, requests, wrong_request
 
 from batchctl.emulator.running import Running
 
@@ -38,18 +38,18 @@ def commands(ran: Ran) -> list[list[str]]:
 class Elsewhere:
     """A person who names workspace and URL in one folder, and types what they are told in another, with neither at hand."""
 
-    def __init__(self, person: Person, tmp_path: Path, emulator: Running) -> None:
+    def __init__(self, cli: Cli, tmp_path: Path, emulator: Running) -> None:
         self.emulator = emulator
-        self.person = person
+        self.cli = cli
         self.workspace = tmp_path / "it's a place"
-        self.other = Person(tmp_path / "other", emulator.base_url)
+        self.other = Cli(tmp_path / "other", emulator.base_url)
         self.other.folder.mkdir()
         # Only what is printed can lead back.
-        self.other.variables = {**person.variables, "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
-        person.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
+        self.other.variables = {**cli.variables, "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}
+        cli.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
 
     def run(self, verb: str, *words: str | Path) -> Ran:
-        return self.person.run(verb, *words, "--workspace", self.workspace, "--base-url", self.emulator.base_url)
+        return self.cli.run(verb, *words, "--workspace", self.workspace, "--base-url", self.emulator.base_url)
 
     def follow(self, ran: Ran, *, most: int) -> list[str]:
         """Types what is told, and what that tells, so many times; gives the verbs."""
@@ -68,12 +68,12 @@ class Elsewhere:
 
 
 @pytest.fixture
-def elsewhere(person: Person, tmp_path: Path, emulator: Running) -> Elsewhere:
-    return Elsewhere(person, tmp_path, emulator)
+def elsewhere(cli: Cli, tmp_path: Path, emulator: Running) -> Elsewhere:
+    return Elsewhere(cli, tmp_path, emulator)
 
 
 def _sent(here: Elsewhere, lines: list[bytes], *options: str) -> Ran:
-    return here.run("submit", here.person.write("in put.jsonl", lines), *options)
+    return here.run("submit", here.cli.write("in put.jsonl", lines), *options)
 
 
 def _of_removed(here: Elsewhere) -> Ran:
@@ -189,7 +189,7 @@ def _of_a_stopped_retry(here: Elsewhere) -> Ran:
 def _of_a_stopped_second_run(here: Elsewhere) -> Ran:
     _sent(here, requests(2))
     here.emulator.add_fault({"on": "create", "fault": "queue_full", "retry_after": 600})
-    path = here.person.folder / "in put.jsonl"
+    path = here.cli.folder / "in put.jsonl"
     ran = _interrupted(here, lambda: here.run("run", path, "--again", "--poll", "50ms"))
     assert "the same command" not in ran.err
     _wait_no_longer(here)
@@ -229,7 +229,7 @@ def _of_what_runs(here: Elsewhere) -> Ran:
 
 
 def _of_an_estimate(here: Elsewhere) -> Ran:
-    return here.run("estimate", here.person.write("in put.jsonl", [request("r-1")]), "--offline")
+    return here.run("estimate", here.cli.write("in put.jsonl", [request("r-1")]), "--offline")
 
 
 SCENES: list[tuple[Callable[[Elsewhere], Ran], list[str]]] = [
@@ -275,8 +275,8 @@ def test_json_names_them_in_full_as_well(elsewhere: Elsewhere) -> None:
     assert elsewhere.other.run(*words[1:]).status == 0
 
 
-def test_without_options_none_are_repeated(person: Person, emulator: Running) -> None:
-    ran = person.run("submit", person.write("in.jsonl", requests(2)))
+def test_without_options_none_are_repeated(cli: Cli, emulator: Running) -> None:
+    ran = cli.run("submit", cli.write("in.jsonl", requests(2)))
     assert emulator.batches()
     assert "--workspace" not in ran.err
     assert "--base-url" not in ran.err

@@ -9,7 +9,7 @@ import genai_prices
 import pytest
 from builders import NOW
 from loopback import Answer, always, answering, as_json
-from program import Person, Ran
+from program import Cli, Ran
 
 from batchctl.clock import Clock
 from batchctl.money import listed
@@ -18,15 +18,15 @@ PACKAGE = f"genai-prices {genai_prices.__version__}"
 
 
 @pytest.fixture
-def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Somebody without a key, without an API, with a cache of their own, and on a day of which the prices are known."""
     real, began = Clock.now, Clock().now()
     monkeypatch.setattr(Clock, "now", lambda clock: NOW + (real(clock) - began))
     folder = tmp_path / "here"
     folder.mkdir()
-    person = Person(folder, "http://127.0.0.1:9")
-    person.variables = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    return person
+    cli = Cli(folder, "http://127.0.0.1:9")
+    cli.variables = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    return cli
 
 
 def shown(ran: Ran) -> list[str]:
@@ -34,15 +34,15 @@ def shown(ran: Ran) -> list[str]:
     return ran.out.splitlines()
 
 
-def of_model(person: Person, model: str = "claude-opus-5-5") -> dict[str, Any]:
-    (found,) = person.run("prices", model, "--json").json["models"]
+def of_model(cli: Cli, model: str = "claude-opus-5-5") -> dict[str, Any]:
+    (found,) = cli.run("prices", model, "--json").json["models"]
     return dict(found)
 
 
 # ---------------------------------------------------------------- the table
 
 
-def test_an_empty_folder_is_enough_and_stays_empty(reader: Person) -> None:
+def test_an_empty_folder_is_enough_and_stays_empty(reader: Cli) -> None:
     ran = reader.run("prices")
     assert ran.status == 0
     assert ran.err == "next: batchctl estimate INPUT.jsonl\n"
@@ -50,7 +50,7 @@ def test_an_empty_folder_is_enough_and_stays_empty(reader: Person) -> None:
     assert list(reader.folder.iterdir()) == []
 
 
-def test_real_time_stands_beside_batch_beside_cached(reader: Person) -> None:
+def test_real_time_stands_beside_batch_beside_cached(reader: Cli) -> None:
     lines = shown(reader.run("prices"))
     assert lines[2].split() == ["real", "time", "batch", "batch", "write", "batch"]
     assert lines[3].split() == ["model", "in", "out", "in", "out", "5", "min", "1", "h", "read"]
@@ -61,7 +61,7 @@ def test_real_time_stands_beside_batch_beside_cached(reader: Person) -> None:
     assert f"prices: {PACKAGE}" in lines
 
 
-def test_the_points_stand_under_each_other_in_80_columns(reader: Person) -> None:
+def test_the_points_stand_under_each_other_in_80_columns(reader: Cli) -> None:
     for words in (["prices"], ["prices", "--all"], ["prices", "claude-haiku-5-5"]):
         lines = shown(reader.run(*words))
         table = [line for line in lines[4:] if line.startswith(("claude", "  over", "cache"))]
@@ -69,7 +69,7 @@ def test_the_points_stand_under_each_other_in_80_columns(reader: Person) -> None
         assert max(map(len, table)) <= 80
 
 
-def test_the_newest_stand_first_and_the_retired_only_when_asked(reader: Person) -> None:
+def test_the_newest_stand_first_and_the_retired_only_when_asked(reader: Cli) -> None:
     def models(*words: str) -> list[str]:
         return [line.split()[0] for line in shown(reader.run("prices", *words)) if line.startswith("claude-")]
 
@@ -85,7 +85,7 @@ def test_the_newest_stand_first_and_the_retired_only_when_asked(reader: Person) 
     assert "11 models that are no longer served: batchctl prices --all" in reader.run("prices").out
 
 
-def test_one_model_is_shown_in_full(reader: Person) -> None:
+def test_one_model_is_shown_in_full(reader: Cli) -> None:
     lines = shown(reader.run("prices", "claude-haiku-4-5-20251001"))
     assert lines[0].startswith("claude-haiku-4-5-20251001  US$ per million tokens on 20")
     assert [line.rsplit(maxsplit=2) for line in lines[3:9]] == [
@@ -99,7 +99,7 @@ def test_one_model_is_shown_in_full(reader: Person) -> None:
     assert "inference_geo us: 1.1 times the price of tokens" in lines
 
 
-def test_a_program_reads_exact_numbers(reader: Person) -> None:
+def test_a_program_reads_exact_numbers(reader: Cli) -> None:
     shape = reader.run("prices", "claude-haiku-5-5", "--json").json
     assert shape["type"] == "prices"
     assert shape["schema_version"] == 1
@@ -125,7 +125,7 @@ def test_a_program_reads_exact_numbers(reader: Person) -> None:
         ("", "batchctl prices shows all models"),
     ],
 )
-def test_a_model_without_a_price_is_wrong_usage_with_names_that_are_near(reader: Person, model: str, hint: str) -> None:
+def test_a_model_without_a_price_is_wrong_usage_with_names_that_are_near(reader: Cli, model: str, hint: str) -> None:
     ran = reader.run("prices", model)
     assert ran.status == 2
     assert ran.out == ""
@@ -137,7 +137,7 @@ def test_a_model_without_a_price_is_wrong_usage_with_names_that_are_near(reader:
 # ---------------------------------------------------------------- private prices
 
 
-def test_private_prices_are_found_in_the_workspace_and_by_the_variable(reader: Person) -> None:
+def test_private_prices_are_found_in_the_workspace_and_by_the_variable(reader: Cli) -> None:
     workspace = reader.folder / ".batchctl"
     workspace.mkdir()
     (workspace / "prices.toml").write_text('[models."claude-opus-5-5"]\ninput = 3\noutput = 15\n')
@@ -156,7 +156,7 @@ def test_private_prices_are_found_in_the_workspace_and_by_the_variable(reader: P
 
 
 def test_private_prices_that_are_named_go_before_the_workspace_and_those_before_a_persons_own(
-    reader: Person, tmp_path: Path
+    reader: Cli, tmp_path: Path
 ) -> None:
     def prices(path: Path, amount: int) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def test_private_prices_that_are_named_go_before_the_workspace_and_those_before_
     assert (ran.status, "directory" in ran.err) == (2, True)
 
 
-def test_a_slip_in_private_prices_stops_the_command_that_would_use_them(reader: Person) -> None:
+def test_a_slip_in_private_prices_stops_the_command_that_would_use_them(reader: Cli) -> None:
     (reader.folder / "contract.toml").write_text("[models.house]\ninptu = 1\n")
     reader.variables["BATCHCTL_PRICES"] = "contract.toml"
     for words in (["prices"], ["prices", "house"], ["prices", "--refresh"]):
@@ -189,7 +189,7 @@ def test_a_slip_in_private_prices_stops_the_command_that_would_use_them(reader: 
         assert "its keys: input, output," in ran.err
 
 
-def test_a_prices_file_that_is_not_there_is_wrong_usage(reader: Person) -> None:
+def test_a_prices_file_that_is_not_there_is_wrong_usage(reader: Cli) -> None:
     reader.variables["BATCHCTL_PRICES"] = "nothing.toml"
     ran = reader.run("prices", "--json")
     assert ran.status == 2
@@ -220,7 +220,7 @@ def a_list(*more: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def refreshed(reader: Person) -> Callable[..., Ran]:
+def refreshed(reader: Cli) -> Callable[..., Ran]:
     """`prices --refresh`, with an answer to it."""
 
     def run(answer: Answer, *words: str) -> Ran:
@@ -231,11 +231,11 @@ def refreshed(reader: Person) -> Callable[..., Ran]:
     return run
 
 
-def kept(person: Person) -> Path:
-    return person.folder.parent / "cache" / "batchctl" / "prices.json"
+def kept(cli: Cli) -> Path:
+    return cli.folder.parent / "cache" / "batchctl" / "prices.json"
 
 
-def test_a_fetched_list_is_used_from_then_on(reader: Person, refreshed: Callable[..., Ran]) -> None:
+def test_a_fetched_list_is_used_from_then_on(reader: Cli, refreshed: Callable[..., Ran]) -> None:
     ran = refreshed(as_json(a_list(a_model("claude-opus-6", 5))))
     assert ran.status == 0, ran.err
     assert f"kept as {kept(reader)}; new: claude-opus-6; other prices: claude-" in ran.err
@@ -255,7 +255,7 @@ def test_a_fetched_list_is_used_from_then_on(reader: Person, refreshed: Callable
     assert "no longer served" not in reader.run("prices").out
 
 
-def test_the_same_list_again_changes_nothing(reader: Person, refreshed: Callable[..., Ran]) -> None:
+def test_the_same_list_again_changes_nothing(reader: Cli, refreshed: Callable[..., Ran]) -> None:
     assert refreshed(as_json(a_list())).status == 0
     ran = refreshed(as_json(a_list()), "--json")
     assert ran.json["refreshed"]["new"] == ran.json["refreshed"]["changed"] == []
@@ -263,7 +263,7 @@ def test_the_same_list_again_changes_nothing(reader: Person, refreshed: Callable
 
 
 def test_in_a_workspace_the_list_is_kept_with_the_person_all_the_same(
-    reader: Person, refreshed: Callable[..., Ran]
+    reader: Cli, refreshed: Callable[..., Ran]
 ) -> None:
     """So that a limit may rest on it."""
     (reader.folder / ".batchctl").mkdir()
@@ -272,7 +272,7 @@ def test_in_a_workspace_the_list_is_kept_with_the_person_all_the_same(
     assert list((reader.folder / ".batchctl").iterdir()) == []
 
 
-def test_the_newest_list_that_there_is_is_shown(reader: Person, refreshed: Callable[..., Ran]) -> None:
+def test_the_newest_list_that_there_is_is_shown(reader: Cli, refreshed: Callable[..., Ran]) -> None:
     workspace = reader.folder / ".batchctl"
     workspace.mkdir()
     assert refreshed(as_json(a_list(a_model("claude-opus-6", 7)))).status == 0
@@ -307,7 +307,7 @@ DEEP = b'[{"id":"anthropic","models":' + b"[" * 100_000
     ],
 )
 def test_what_is_no_list_leaves_the_old_one(
-    reader: Person, refreshed: Callable[..., Ran], answer: Answer, said: str
+    reader: Cli, refreshed: Callable[..., Ran], answer: Answer, said: str
 ) -> None:
     assert refreshed(as_json(a_list())).status == 0
     before = kept(reader).read_bytes()
@@ -320,7 +320,7 @@ def test_what_is_no_list_leaves_the_old_one(
     assert [path.name for path in kept(reader).parent.iterdir()] == ["prices.json"]
 
 
-def test_a_list_is_not_fetched_over_plain_http_from_elsewhere(reader: Person) -> None:
+def test_a_list_is_not_fetched_over_plain_http_from_elsewhere(reader: Cli) -> None:
     reader.variables["BATCHCTL_PRICES_URL"] = "http://example.com/prices.json"
     ran = reader.run("prices", "--refresh")
     assert ran.status == 2
@@ -329,7 +329,7 @@ def test_a_list_is_not_fetched_over_plain_http_from_elsewhere(reader: Person) ->
 
 @pytest.mark.parametrize("broken", [b"", b"{", b"[]", b"3", b'{"at": 3}', b'{"provider": {"models": []}}', b"\xff"])
 def test_a_kept_list_that_cannot_be_read_is_said_and_not_used(
-    reader: Person, refreshed: Callable[..., Ran], broken: bytes
+    reader: Cli, refreshed: Callable[..., Ran], broken: bytes
 ) -> None:
     refreshed(as_json(a_list()))
     kept(reader).write_bytes(broken)
@@ -342,7 +342,7 @@ def test_a_kept_list_that_cannot_be_read_is_said_and_not_used(
 
 @pytest.mark.parametrize(("name", "value"), [("at", "yesterday"), ("at", None), ("checked_by", 3), ("provider", {})])
 def test_a_kept_list_with_a_part_that_is_wrong_is_not_used(
-    reader: Person, refreshed: Callable[..., Ran], name: str, value: Any
+    reader: Cli, refreshed: Callable[..., Ran], name: str, value: Any
 ) -> None:
     refreshed(as_json(a_list()))
     shape = json.loads(kept(reader).read_bytes())
@@ -352,7 +352,7 @@ def test_a_kept_list_with_a_part_that_is_wrong_is_not_used(
 
 
 def test_a_newer_package_goes_before_a_list_that_an_older_one_has_checked(
-    reader: Person, refreshed: Callable[..., Ran]
+    reader: Cli, refreshed: Callable[..., Ran]
 ) -> None:
     refreshed(as_json(a_list()))
     shape = json.loads(kept(reader).read_bytes())
@@ -363,7 +363,7 @@ def test_a_newer_package_goes_before_a_list_that_an_older_one_has_checked(
 
 
 def test_without_a_home_there_is_nothing_to_keep_a_list_in(
-    reader: Person, monkeypatch: pytest.MonkeyPatch, refreshed: Callable[..., Ran]
+    reader: Cli, monkeypatch: pytest.MonkeyPatch, refreshed: Callable[..., Ran]
 ) -> None:
     monkeypatch.delenv("HOME")
     reader.variables["XDG_CACHE_HOME"] = "not/absolute"

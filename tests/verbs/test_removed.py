@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cases import few
-from program import Person, requests, sent_lines
+from program import Cli, requests, sent_lines
 
 from batchctl.emulator.running import Running
 
@@ -19,84 +19,84 @@ def _removed_on(emulator: Running, number: int = 0) -> str:
 
 
 @pytest.mark.parametrize("verb", few(["fetch", "run"], 0))
-def test_removed_results_are_told_at_once_with_their_day(person: Person, emulator: Running, verb: str) -> None:
-    job = person.submitted("in.jsonl", requests(6), "--max-requests", "3", "--equal-sizes")
+def test_removed_results_are_told_at_once_with_their_day(cli: Cli, emulator: Running, verb: str) -> None:
+    job = cli.submitted("in.jsonl", requests(6), "--max-requests", "3", "--equal-sizes")
     emulator.advance(30 * DAY)
-    ran = person.run(verb, job)
+    ran = cli.run(verb, job)
     assert ran.status == 3, ran.err
     assert f"were removed by the API on {_removed_on(emulator)}" in ran.err
     for said in ("again in", "not known to the API", "nothing is lost", "results.jsonl cannot"):
         assert said not in ran.err
     assert f"next: batchctl retry {job}" in ran.err
-    assert {e["message"] for e in person.errors(job)} == {"its result was removed by the API before it was downloaded"}
+    assert {e["message"] for e in cli.errors(job)} == {"its result was removed by the API before it was downloaded"}
     assert emulator.requests()[CREATE] == 2
     # The same again asks for nothing more, and says the same.
     asked = emulator.requests()["GET /v1/messages/batches/{id}/results"]
-    assert person.run("fetch", job).status == 3
+    assert cli.run("fetch", job).status == 3
     assert emulator.requests()["GET /v1/messages/batches/{id}/results"] == asked
-    status = person.run("status", job)
+    status = cli.run("status", job)
     assert "done, some without success" in status.out
     assert "2 removed by the API" in status.out
-    proof = person.run("verify", job)
+    proof = cli.run("verify", job)
     assert proof.status == 3
     assert f"next: batchctl retry {job}" in proof.out
 
 
 @pytest.mark.slow
-def test_other_batches_are_not_touched(person: Person, emulator: Running) -> None:
+def test_other_batches_are_not_touched(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0})
-    job = person.submitted("in.jsonl", requests(6), "--max-requests", "3", "--equal-sizes", "--parallel", "1")
+    job = cli.submitted("in.jsonl", requests(6), "--max-requests", "3", "--equal-sizes", "--parallel", "1")
     emulator.add_fault({"on": "results", "fault": "reset", "batch": 2, "times": 1})
     emulator.add_fault({"on": "results", "fault": "on_hold", "batch": 2, "nth": 2})
-    assert person.run("fetch", job, "--parallel", "1").status == 4
+    assert cli.run("fetch", job, "--parallel", "1").status == 4
     emulator.advance(30 * DAY)
-    ran = person.run("fetch", job)
+    ran = cli.run("fetch", job)
     assert ran.status == 3, ran.err
     assert "the results of 1 of 2 batches (3 requests) were removed by the API" in ran.err
-    assert len(person.results(job)) == 3
-    assert "1 batch whose results the API removed before they were fetched" in person.run("cost", job).out
+    assert len(cli.results(job)) == 3
+    assert "1 batch whose results the API removed before they were fetched" in cli.run("cost", job).out
     # A person's word sends the others again, and nothing that is on the disk.
-    assert person.run("run", job).status == 3
+    assert cli.run("run", job).status == 3
     assert len(emulator.batches()) == 2
-    again = person.run("retry", job)
+    again = cli.run("retry", job)
     assert again.status == 0, again.err
     assert [b["request_count"] for b in emulator.batches()] == [3, 3, 3]
-    assert person.run("fetch", job).status == 0
-    assert len(person.results(job)) == 6
+    assert cli.run("fetch", job).status == 0
+    assert len(cli.results(job)) == 6
 
 
-def test_a_run_pays_for_none_of_it_again_after_a_retry_of_something_else(person: Person, emulator: Running) -> None:
+def test_a_run_pays_for_none_of_it_again_after_a_retry_of_something_else(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     lines = requests(40)
-    job = person.submitted("in.jsonl", lines, "--max-requests", "20", "--equal-sizes", "--parallel", "1")
+    job = cli.submitted("in.jsonl", lines, "--max-requests", "20", "--equal-sizes", "--parallel", "1")
     emulator.add_fault({"on": "results", "fault": "on_hold", "batch": 2})
-    assert person.run("fetch", job, "--parallel", "1").status == 4
+    assert cli.run("fetch", job, "--parallel", "1").status == 4
     emulator.advance(30 * DAY)
-    assert person.run("fetch", job).status == 3
+    assert cli.run("fetch", job).status == 3
     removed = {json.loads(line)["custom_id"] for line in lines[20:]}
     # Of the first batch alone, and some of it fails once more.
-    assert person.run("retry", job, "--only", "overloaded_error").status == 0
-    assert person.run("run", job).status == 3
+    assert cli.run("retry", job, "--only", "overloaded_error").status == 0
+    assert cli.run("run", job).status == 3
     sent = [json.loads(line)["custom_id"] for batch in sent_lines(emulator)[2:] for line in batch]
     assert sent
     assert removed.isdisjoint(sent)
 
 
-def test_the_date_alone_removes_nothing(person: Person, emulator: Running) -> None:
+def test_the_date_alone_removes_nothing(cli: Cli, emulator: Running) -> None:
     """Whoever says that results are gone has to have asked for them."""
-    job = person.submitted("in.jsonl", requests(3))
+    job = cli.submitted("in.jsonl", requests(3))
     emulator.add_fault({"on": "results", "fault": "not_found"})
-    ran = person.run("fetch", job)
+    ran = cli.run("fetch", job)
     assert ran.status == 0, ran.err
     assert "removed" not in ran.err
-    assert len(person.results(job)) == 3
+    assert len(cli.results(job)) == 3
 
 
-def test_a_job_with_removed_results_is_shown_and_deleted_as_it_is(person: Person, emulator: Running) -> None:
-    job = person.submitted("in.jsonl", requests(3))
+def test_a_job_with_removed_results_is_shown_and_deleted_as_it_is(cli: Cli, emulator: Running) -> None:
+    job = cli.submitted("in.jsonl", requests(3))
     emulator.advance(30 * DAY)
-    assert person.run("fetch", job).status == 3
-    shown = json.loads(person.run("status", job, "--json").out)
+    assert cli.run("fetch", job).status == 3
+    shown = json.loads(cli.run("status", job, "--json").out)
     assert any("removed by the API" in warning for warning in shown["warnings"])
-    assert person.run("resolve", job).status in {0, 6}
-    assert person.run("delete", job, "--yes").status == 0
+    assert cli.run("resolve", job).status in {0, 6}
+    assert cli.run("delete", job, "--yes").status == 0

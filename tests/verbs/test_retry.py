@@ -5,23 +5,23 @@ from typing import Any
 
 import pytest
 from cases import few
-from program import OF_WRONG, Person, equipped, ids, request, requests, sent_lines, wrong_request
+from program import OF_WRONG, Cli, ids, request, requests, sent_lines, session_of, wrong_request
 
 from batchctl.cli.agreeing import agreed
 from batchctl.domain.errors import Refused
 from batchctl.emulator.running import Running
 from batchctl.engine.choosing import Choice
-from batchctl.engine.session import Equipment
+from batchctl.engine.session import Session
 from batchctl.verbs.retry import rebuild, record
 
 CREATE = "POST /v1/messages/batches"
 
 
-def _mixed(person: Person, emulator: Running, lines: list[bytes], **outcomes: Any) -> str:
+def _mixed(cli: Cli, emulator: Running, lines: list[bytes], **outcomes: Any) -> str:
     """A job whose first round is fetched."""
     emulator.set_scenario({"batch_seconds": 0, "outcomes": outcomes})
-    job = person.submitted("in.jsonl", lines, "--max-requests", "40")
-    assert person.run("fetch").status == 3
+    job = cli.submitted("in.jsonl", lines, "--max-requests", "40")
+    assert cli.run("fetch").status == 3
     return job
 
 
@@ -33,18 +33,18 @@ def _lines() -> list[bytes]:
     return [*good[:10], INVALID[0], *good[10:60], INVALID[1], *good[60:], INVALID[2]]
 
 
-def test_only_what_can_succeed_goes_again_from_the_original_bytes(person: Person, emulator: Running) -> None:
+def test_only_what_can_succeed_goes_again_from_the_original_bytes(cli: Cli, emulator: Running) -> None:
     lines = _lines()
-    job = _mixed(person, emulator, lines, overloaded_error=0.2, expired=0.1)
-    failed = [e["custom_id"] for e in person.errors(job) if e["class"] == "retry"]
-    ran = person.run("retry")
+    job = _mixed(cli, emulator, lines, overloaded_error=0.2, expired=0.1)
+    failed = [e["custom_id"] for e in cli.errors(job) if e["class"] == "retry"]
+    ran = cli.run("retry")
     assert ran.status == 0, ran.err
     assert "invalid_request_error" in ran.err
     by_id = {json.loads(line)["custom_id"]: line for line in lines}
     assert sent_lines(emulator)[-1] == [by_id[i] for i in failed]
-    assert person.run("fetch").status == 3
-    assert ids(person.results(job)) == [json.loads(line)["custom_id"] for line in lines]
-    assert [(e["line"], e["type"]) for e in person.errors(job)] == [
+    assert cli.run("fetch").status == 3
+    assert ids(cli.results(job)) == [json.loads(line)["custom_id"] for line in lines]
+    assert [(e["line"], e["type"]) for e in cli.errors(job)] == [
         (11, "invalid_request_error"),
         (62, "invalid_request_error"),
         (103, "invalid_request_error"),
@@ -52,12 +52,12 @@ def test_only_what_can_succeed_goes_again_from_the_original_bytes(person: Person
 
 
 @pytest.mark.slow
-def test_a_second_retry_finds_nothing_that_can_succeed(person: Person, emulator: Running) -> None:
-    _mixed(person, emulator, _lines(), overloaded_error=0.2)
-    assert person.run("retry").status == 0
-    assert person.run("fetch").status == 3
+def test_a_second_retry_finds_nothing_that_can_succeed(cli: Cli, emulator: Running) -> None:
+    _mixed(cli, emulator, _lines(), overloaded_error=0.2)
+    assert cli.run("retry").status == 0
+    assert cli.run("fetch").status == 3
     creates = emulator.requests()[CREATE]
-    ran = person.run("retry")
+    ran = cli.run("retry")
     assert ran.status == 3
     assert "nothing to send again" in ran.err
     assert "the request is wrong" in ran.err
@@ -79,79 +79,79 @@ def test_a_second_retry_finds_nothing_that_can_succeed(person: Person, emulator:
     ),
 )
 def test_a_person_may_choose_by_type_or_class(
-    person: Person, emulator: Running, options: list[str], chosen: set[str]
+    cli: Cli, emulator: Running, options: list[str], chosen: set[str]
 ) -> None:
-    job = _mixed(person, emulator, _lines(), overloaded_error=0.2, expired=0.1)
-    errors = person.errors(job)
-    shape = person.run("retry", *options, "--dry-run", "--json").json
+    job = _mixed(cli, emulator, _lines(), overloaded_error=0.2, expired=0.1)
+    errors = cli.errors(job)
+    shape = cli.run("retry", *options, "--dry-run", "--json").json
     assert {s["type"] for s in shape["sent"]} == chosen
     assert shape["requests"] == sum(e["type"] in chosen for e in errors)
 
 
-def test_an_unknown_word_for_only_is_usage(person: Person, emulator: Running) -> None:
-    _mixed(person, emulator, _lines())
-    ran = person.run("retry", "--only", "overloded_error")
+def test_an_unknown_word_for_only_is_usage(cli: Cli, emulator: Running) -> None:
+    _mixed(cli, emulator, _lines())
+    ran = cli.run("retry", "--only", "overloded_error")
     assert ran.status == 2
     assert "overloded_error" in ran.err
 
 
-def test_a_dry_run_writes_the_file_and_sends_nothing(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, _lines(), overloaded_error=0.2)
+def test_a_dry_run_writes_the_file_and_sends_nothing(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, _lines(), overloaded_error=0.2)
     creates = emulator.requests()[CREATE]
-    ran = person.run("retry", "--dry-run")
-    path = person.folder / f"{job}.round-2.requests.jsonl"
+    ran = cli.run("retry", "--dry-run")
+    path = cli.folder / f"{job}.round-2.requests.jsonl"
     assert ran.out.strip() == path.name
-    assert len(path.read_bytes().splitlines()) == sum(e["class"] == "retry" for e in person.errors(job))
+    assert len(path.read_bytes().splitlines()) == sum(e["class"] == "retry" for e in cli.errors(job))
     assert emulator.requests()[CREATE] == creates
-    assert "round 2" not in person.run("status", job, "--offline").out
+    assert "round 2" not in cli.run("status", job, "--offline").out
 
 
 @pytest.mark.slow
-def test_a_dry_run_replaces_its_own_file_and_no_edits(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, _lines(), overloaded_error=0.2)
-    path = person.folder / f"{job}.round-2.requests.jsonl"
-    assert person.run("retry", "--dry-run").status == 0
-    assert person.run("retry", "--dry-run").status == 0
+def test_a_dry_run_replaces_its_own_file_and_no_edits(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, _lines(), overloaded_error=0.2)
+    path = cli.folder / f"{job}.round-2.requests.jsonl"
+    assert cli.run("retry", "--dry-run").status == 0
+    assert cli.run("retry", "--dry-run").status == 0
     path.write_bytes(edits := path.read_bytes().replace(b"What", b"Say what"))
-    ran = person.run("retry", "--dry-run")
+    ran = cli.run("retry", "--dry-run")
     assert ran.status == 6
     assert "--output-dir" in ran.err
     assert "--force" not in ran.err
     assert path.read_bytes() == edits
-    assert person.run("retry", "--dry-run", "--output-dir", ".batchctl").status == 6
+    assert cli.run("retry", "--dry-run", "--output-dir", ".batchctl").status == 6
 
 
-def test_edited_requests_are_sent_and_their_answers_take_their_places(person: Person, emulator: Running) -> None:
+def test_edited_requests_are_sent_and_their_answers_take_their_places(cli: Cli, emulator: Running) -> None:
     lines = _lines()
-    job = _mixed(person, emulator, lines)
-    assert person.run("retry", "--include-invalid", "--edit").status == 0
-    path = person.folder / f"{job}.round-2.requests.jsonl"
+    job = _mixed(cli, emulator, lines)
+    assert cli.run("retry", "--include-invalid", "--edit").status == 0
+    path = cli.folder / f"{job}.round-2.requests.jsonl"
     edited = path.read_bytes().replace(OF_WRONG, b"")
     path.write_bytes(b"\n".join(reversed(edited.splitlines())) + b"\n")
-    assert person.run("retry", "--include-invalid", "--edit").status == 6
-    ran = person.run("retry", "--from", path)
+    assert cli.run("retry", "--include-invalid", "--edit").status == 6
+    ran = cli.run("retry", "--from", path)
     assert ran.status == 0, ran.err
     assert sent_lines(emulator)[-1] == edited.splitlines()
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == [json.loads(line)["custom_id"] for line in lines]
-    assert person.errors(job) == []
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == [json.loads(line)["custom_id"] for line in lines]
+    assert cli.errors(job) == []
 
 
-def test_an_edited_file_with_other_ids_or_faults_is_refused(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, _lines())
-    foreign = person.run("retry", job, "--from", person.write("foreign.jsonl", [request("r-00001")]))
+def test_an_edited_file_with_other_ids_or_faults_is_refused(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, _lines())
+    foreign = cli.run("retry", job, "--from", cli.write("foreign.jsonl", [request("r-00001")]))
     assert foreign.status == 5
     assert "'r-00001'" in foreign.err
-    broken = person.run("retry", job, "--from", person.write("broken.jsonl", [request("bad-1", stream=True)]))
+    broken = cli.run("retry", job, "--from", cli.write("broken.jsonl", [request("bad-1", stream=True)]))
     assert broken.status == 5
     assert "line 1 (bad-1)" in broken.err
 
 
-def test_what_was_edited_passes_the_check_of_any_input(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, _lines())
+def test_what_was_edited_passes_the_check_of_any_input(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, _lines())
     creates = emulator.requests()[CREATE]
-    unknown = person.write("unknown.jsonl", [request("bad-1", model="claude-no")])
-    ran = person.run("retry", job, "--from", unknown)
+    unknown = cli.write("unknown.jsonl", [request("bad-1", model="claude-no")])
+    ran = cli.run("retry", job, "--from", unknown)
     assert ran.status == 5, ran.err
     assert "claude-no" in ran.err
     assert "--skip-bad" not in ran.err, "retry has no such option"
@@ -163,88 +163,88 @@ def test_what_was_edited_passes_the_check_of_any_input(person: Person, emulator:
     few([("--only", "retry"), ("--include-invalid",), ("--include-canceled",), ("--edit",)], 0, 3),
     ids="".join,
 )
-def test_a_file_chooses_by_itself(person: Person, emulator: Running, option: tuple[str, ...]) -> None:
-    job = _mixed(person, emulator, _lines())
+def test_a_file_chooses_by_itself(cli: Cli, emulator: Running, option: tuple[str, ...]) -> None:
+    job = _mixed(cli, emulator, _lines())
     creates = emulator.requests()[CREATE]
-    ran = person.run("retry", job, "--from", person.write("edited.jsonl", [request("bad-1")]), *option)
+    ran = cli.run("retry", job, "--from", cli.write("edited.jsonl", [request("bad-1")]), *option)
     assert (ran.status, emulator.requests()[CREATE]) == (2, creates), ran.err
 
 
 @pytest.mark.slow
-def test_a_dry_run_of_an_edited_file_keeps_it_and_names_it(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, _lines())
+def test_a_dry_run_of_an_edited_file_keeps_it_and_names_it(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, _lines())
     creates = emulator.requests()[CREATE]
-    edited = person.write("edited.jsonl", [request("bad-1")])
-    ran = person.run("retry", job, "--from", edited, "--dry-run")
+    edited = cli.write("edited.jsonl", [request("bad-1")])
+    ran = cli.run("retry", job, "--from", edited, "--dry-run")
     assert ran.status == 0, ran.err
     assert ran.out.split() == [str(edited)]
     assert edited.exists()
     assert emulator.requests()[CREATE] == creates
-    assert [p.name for p in (person.folder / ".batchctl" / "jobs" / job).glob("*round-2*")] == []
+    assert [p.name for p in (cli.folder / ".batchctl" / "jobs" / job).glob("*round-2*")] == []
 
 
 @pytest.mark.slow
-def test_a_file_of_an_older_job_is_taken_for_that_job(person: Person, emulator: Running) -> None:
+def test_a_file_of_an_older_job_is_taken_for_that_job(cli: Cli, emulator: Running) -> None:
     lines = _lines()
-    job = _mixed(person, emulator, lines)
-    assert person.run("retry", job, "--include-invalid", "--edit").status == 0
+    job = _mixed(cli, emulator, lines)
+    assert cli.run("retry", job, "--include-invalid", "--edit").status == 0
     emulator.set_scenario({"batch_seconds": 0})
-    latest = person.submitted("other.jsonl", requests(3, "other"))
-    ran = person.run("retry", "--from", f"{job}.round-2.requests.jsonl", "--dry-run")
+    latest = cli.submitted("other.jsonl", requests(3, "other"))
+    ran = cli.run("retry", "--from", f"{job}.round-2.requests.jsonl", "--dry-run")
     assert ran.status == 0, ran.err
     assert latest not in ran.err + ran.out
-    missing = person.write("never-was.round-2.requests.jsonl", [request("bad-1")])
-    ran = person.run("retry", "--from", missing)
+    missing = cli.write("never-was.round-2.requests.jsonl", [request("bad-1")])
+    ran = cli.run("retry", "--from", missing)
     assert (ran.status, "never-was" in ran.err) == (2, True)
 
 
-def test_out_of_credit_pauses_instead_of_burning_rounds(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, requests(50), out_of_credit=0.3, overloaded_error=0.2, recover_after=0)
+def test_out_of_credit_pauses_instead_of_burning_rounds(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, requests(50), out_of_credit=0.3, overloaded_error=0.2, recover_after=0)
     creates = emulator.requests()[CREATE]
-    ran = person.run("retry")
+    ran = cli.run("retry")
     assert ran.status == 4
     assert "credit balance is too low" in ran.err
     assert "--only account" in ran.err
     assert emulator.requests()[CREATE] == creates
-    assert person.errors(job)[0]["class"] in {"account", "retry"}
-    assert person.run("retry", "--only", "account", "--only", "retry").status == 0
+    assert cli.errors(job)[0]["class"] in {"account", "retry"}
+    assert cli.run("retry", "--only", "account", "--only", "retry").status == 0
     assert emulator.requests()[CREATE] == creates + 1
 
 
-def test_retry_waits_for_the_results_of_the_round_before(person: Person, emulator: Running) -> None:
-    person.submitted("in.jsonl", requests(5))
-    ran = person.run("retry")
+def test_retry_waits_for_the_results_of_the_round_before(cli: Cli, emulator: Running) -> None:
+    cli.submitted("in.jsonl", requests(5))
+    ran = cli.run("retry")
     assert ran.status == 6
     assert "batchctl fetch" in ran.err
 
 
-def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, requests(60), overloaded_error=0.5)
+def test_a_retry_that_was_stopped_is_continued_not_chosen_anew(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, requests(60), overloaded_error=0.5)
     emulator.add_fault(
         {"on": "create", "fault": "status", "status": 401, "type": "authentication_error", "message": "no"}
     )
-    assert person.run("retry").status == 4
-    again = person.run("retry")
+    assert cli.run("retry").status == 4
+    again = cli.run("retry")
     assert again.status == 0, again.err
-    assert "round 3" not in person.run("status", job).out
-    assert person.run("fetch").status == 0
+    assert "round 3" not in cli.run("status", job).out
+    assert cli.run("fetch").status == 0
 
 
 @pytest.mark.slow
-def test_who_comes_second_with_a_round_leaves_nothing_behind(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, requests(60), overloaded_error=0.5)
-    with equipped(person.folder / ".batchctl", emulator.base_url) as tools:
-        found = tools.ledger.job(job)
-        rebuilt = rebuild(tools, found, Choice())
-        assert person.run("retry").status == 0
+def test_who_comes_second_with_a_round_leaves_nothing_behind(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, requests(60), overloaded_error=0.5)
+    with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
+        found = session.ledger.job(job)
+        rebuilt = rebuild(session, found, Choice())
+        assert cli.run("retry").status == 0
         with pytest.raises(Refused, match="planned by another process"):
-            record(tools, found, rebuilt)
-        assert len(list((person.folder / ".batchctl" / "jobs" / job).glob("round-2.*"))) == 2
-    assert person.run("fetch").status in {0, 3}
+            record(session, found, rebuilt)
+        assert len(list((cli.folder / ".batchctl" / "jobs" / job).glob("round-2.*"))) == 2
+    assert cli.run("fetch").status in {0, 3}
 
 
 @pytest.mark.slow
-def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emulator: Running) -> None:
+def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(cli: Cli, emulator: Running) -> None:
     emulator.add_fault(
         {
             "on": "create",
@@ -254,26 +254,26 @@ def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(person: Person, emul
             "message": "requests.0.custom_id: odd",
         }
     )
-    path = person.write("in.jsonl", requests(20))
-    assert person.run("submit", path, "--max-requests", "10", "--parallel", "1").status == 1
-    assert person.run("submit", path).status == 3
-    again = person.run("submit", path)
+    path = cli.write("in.jsonl", requests(20))
+    assert cli.run("submit", path, "--max-requests", "10", "--parallel", "1").status == 1
+    assert cli.run("submit", path).status == 3
+    again = cli.run("submit", path)
     assert again.status == 6
     assert "nothing of it is left to send" in again.err
-    assert person.run("fetch").status == 3
-    assert person.run("retry").status == 0
-    assert person.run("fetch").status == 0
+    assert cli.run("fetch").status == 3
+    assert cli.run("retry").status == 0
+    assert cli.run("fetch").status == 0
 
 
-def test_three_rounds_give_one_answer_each_in_order(person: Person, emulator: Running) -> None:
+def test_three_rounds_give_one_answer_each_in_order(cli: Cli, emulator: Running) -> None:
     lines = requests(120)
-    job = _mixed(person, emulator, lines, overloaded_error=0.6, recover_after=2)
-    assert person.run("retry").status == 0
-    assert person.run("fetch").status == 3
-    assert person.run("retry").status == 0
-    assert person.run("fetch").status == 0
-    assert ids(person.results(job)) == [f"r-{n:05d}" for n in range(120)]
-    assert len(person.run("status", job, "--json").json["rounds"]) == 3
+    job = _mixed(cli, emulator, lines, overloaded_error=0.6, recover_after=2)
+    assert cli.run("retry").status == 0
+    assert cli.run("fetch").status == 3
+    assert cli.run("retry").status == 0
+    assert cli.run("fetch").status == 0
+    assert ids(cli.results(job)) == [f"r-{n:05d}" for n in range(120)]
+    assert len(cli.run("status", job, "--json").json["rounds"]) == 3
 
 
 # ---------------------------------------------------------------- the same end again
@@ -281,33 +281,33 @@ def test_three_rounds_give_one_answer_each_in_order(person: Person, emulator: Ru
 
 @pytest.mark.parametrize(("kind", "word"), [("max_tokens", "truncated"), ("pause_turn", "pause_turn")])
 def test_the_same_bytes_after_an_answer_that_was_cut_need_a_yes(
-    person: Person, emulator: Running, kind: str, word: str
+    cli: Cli, emulator: Running, kind: str, word: str
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {kind: 1.0}})
-    job = person.submitted("in.jsonl", requests(3))
-    person.run("fetch")
-    person.agrees = False
+    job = cli.submitted("in.jsonl", requests(3))
+    cli.run("fetch")
+    cli.agrees = False
     words = ("retry", job, "--only", word)
     for options in ((), ("--max-cost", "100")):
-        ran = person.run(*words, *options)
+        ran = cli.run(*words, *options)
         assert ran.status == 6, ran.err
         assert "3 of them unchanged after an answer that was cut or paused" in ran.err
         assert len(emulator.batches()) == 1
-    assert person.run(*words, "--edit").status == 0, "what is edited are other bytes"
-    assert person.run(*words, "--max-cost", "100", "--yes").status == 0
+    assert cli.run(*words, "--edit").status == 0, "what is edited are other bytes"
+    assert cli.run(*words, "--max-cost", "100", "--yes").status == 0
     assert len(emulator.batches()) == 2
 
 
-def _cut_and_failed_again(person: Person, emulator: Running, outcome: str) -> str:
+def _cut_and_failed_again(cli: Cli, emulator: Running, outcome: str) -> str:
     """A job whose answers were all cut; sent again with more room, that failed."""
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})
-    job = person.submitted("in.jsonl", requests(3))
-    person.run("fetch")
+    job = cli.submitted("in.jsonl", requests(3))
+    cli.run("fetch")
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {outcome: 1.0}})
-    assert person.run("retry", job, "--only", "truncated", "--set", "max_tokens=4096").status == 0
-    ran = person.run("fetch", job)
+    assert cli.run("retry", job, "--only", "truncated", "--set", "max_tokens=4096").status == 0
+    ran = cli.run("fetch", job)
     assert ran.status == 0, ran.err
-    assert [one["result"]["message"]["stop_reason"] for one in person.results(job)] == ["max_tokens"] * 3
+    assert [one["result"]["message"]["stop_reason"] for one in cli.results(job)] == ["max_tokens"] * 3
     emulator.set_scenario({"batch_seconds": 0})
     return job
 
@@ -328,50 +328,50 @@ def _cut_and_failed_again(person: Person, emulator: Running, outcome: str) -> st
     ),
 )
 def test_a_better_answer_that_failed_is_tried_again_as_it_was_sent_last(
-    person: Person, emulator: Running, outcome: str, words: list[str]
+    cli: Cli, emulator: Running, outcome: str, words: list[str]
 ) -> None:
-    job = _cut_and_failed_again(person, emulator, outcome)
-    person.agrees = False
+    job = _cut_and_failed_again(cli, emulator, outcome)
+    cli.agrees = False
     verb, *options = words
     # The bytes are not those that were cut: a limit is yes enough.
-    ran = person.run(verb, job, *options, "--max-cost", "10")
+    ran = cli.run(verb, job, *options, "--max-cost", "10")
     assert ran.status == 0, ran.err
     assert [one["max_tokens"] for one in _params_of(emulator, 2)] == [4096] * 3
-    assert person.run("fetch", job).status == 0
-    assert [one["result"]["message"]["stop_reason"] for one in person.results(job)] == ["end_turn"] * 3
-    assert person.run("retry", job).status == 0
+    assert cli.run("fetch", job).status == 0
+    assert [one["result"]["message"]["stop_reason"] for one in cli.results(job)] == ["end_turn"] * 3
+    assert cli.run("retry", job).status == 0
     assert len(emulator.batches()) == 3, "nothing is left to send"
 
 
-def test_a_better_answer_that_cannot_be_had_is_told_and_not_tried_again(person: Person, emulator: Running) -> None:
-    job = _cut_and_failed_again(person, emulator, "invalid_request_error")
-    ran = person.run("retry", job)
+def test_a_better_answer_that_cannot_be_had_is_told_and_not_tried_again(cli: Cli, emulator: Running) -> None:
+    job = _cut_and_failed_again(cli, emulator, "invalid_request_error")
+    ran = cli.run("retry", job)
     assert ran.status == 3, ran.err
     assert "the request is wrong" in ran.err
     assert len(emulator.batches()) == 2
 
 
-def test_a_paused_turn_is_not_done_and_what_it_needs_is_said(person: Person, emulator: Running) -> None:
+def test_a_paused_turn_is_not_done_and_what_it_needs_is_said(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"pause_turn": 1.0}})
-    job = person.submitted("in.jsonl", requests(3))
-    ran = person.run("fetch")
+    job = cli.submitted("in.jsonl", requests(3))
+    ran = cli.run("fetch")
     assert ran.status == 3
     assert "3 answers stopped with pause_turn and are not whole" in ran.err
     assert ran.err.splitlines()[-1] == f"next: batchctl retry {job} --only pause_turn --edit"
-    shape = person.run("status", job, "--json").json
+    shape = cli.run("status", job, "--json").json
     assert (shape["stage"], shape["answers"]["paused_turns"]) == ("done, some without success", 3)
     # Continued as the API wants it: the answer so far, and the request goes on.
-    person.run("retry", job, "--only", "pause_turn", "--edit")
-    edited = person.folder / f"{job}.round-2.requests.jsonl"
+    cli.run("retry", job, "--only", "pause_turn", "--edit")
+    edited = cli.folder / f"{job}.round-2.requests.jsonl"
     lines = [json.loads(line) for line in edited.read_bytes().splitlines()]
     for line in lines:
         line["params"]["messages"].append({"role": "assistant", "content": "so far"})
     edited.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     emulator.set_scenario({"batch_seconds": 0})
-    assert person.run("run", job, "--max-rounds", "1").status == 3, "no round is planned by itself"
-    assert person.run("retry", "--from", edited.name).status == 0
-    assert person.run("fetch").status == 0
-    assert person.run("status", job, "--json").json["stage"] == "done"
+    assert cli.run("run", job, "--max-rounds", "1").status == 3, "no round is planned by itself"
+    assert cli.run("retry", "--from", edited.name).status == 0
+    assert cli.run("fetch").status == 0
+    assert cli.run("status", job, "--json").json["stage"] == "done"
 
 
 # ---------------------------------------------------------------- other params
@@ -381,42 +381,40 @@ def _params_of(emulator: Running, batch: int) -> list[dict[str, Any]]:
     return [json.loads(line)["params"] for line in sent_lines(emulator)[batch]]
 
 
-def test_what_was_cut_goes_again_with_more_room(person: Person, emulator: Running) -> None:
+def test_what_was_cut_goes_again_with_more_room(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})
-    job = person.submitted("in.jsonl", requests(3), "--yes")
-    person.run("fetch")
+    job = cli.submitted("in.jsonl", requests(3), "--yes")
+    cli.run("fetch")
     emulator.set_scenario({"batch_seconds": 0})
-    person.agrees = False
+    cli.agrees = False
     words = ("retry", job, "--only", "truncated", "--set", "max_tokens=4096", "--set", "metadata.user_id=again")
-    rehearsed = person.run(*words, "--dry-run", "--json")
+    rehearsed = cli.run(*words, "--dry-run", "--json")
     assert rehearsed.status == 0, rehearsed.err
-    before = person.run("retry", job, "--only", "truncated", "--dry-run", "--json").json["estimate"]["batch_usd"][
-        "high"
-    ]
+    before = cli.run("retry", job, "--only", "truncated", "--dry-run", "--json").json["estimate"]["batch_usd"]["high"]
     assert float(rehearsed.json["estimate"]["batch_usd"]["high"]) > float(before), "what it costs is of what is sent"
-    refused = person.run(*words)
+    refused = cli.run(*words)
     assert (refused.status, len(emulator.batches())) == (6, 1)
     assert "send 3 requests again with max_tokens=4096, metadata.user_id=(5 characters) for $" in refused.err
     # Other bytes than those that were cut: the price is all that needs a word.
-    ran = person.run(*words, "--max-cost", "10")
+    ran = cli.run(*words, "--max-cost", "10")
     assert ran.status == 0, ran.err
     assert f"checked    {job}.round-2.requests.jsonl: 3 requests" in ran.err
     assert " B, with max_tokens=4096, metadata.user_id=(5 characters)" in ran.err
     before, after = (_params_of(emulator, n) for n in (0, 1))
     assert after == [{**one, "max_tokens": 4096, "metadata": {"user_id": "again"}} for one in before]
-    shape = person.run("status", job, "--json").json
+    shape = cli.run("status", job, "--json").json
     assert [r["changes"] for r in shape["rounds"]] == [[], ["max_tokens=4096", "metadata.user_id=(5 characters)"]]
-    assert person.run("fetch").status == 0
-    assert person.run("verify", job).status == 0
-    assert [one["result"]["message"]["stop_reason"] for one in person.results(job)] == ["end_turn"] * 3
+    assert cli.run("fetch").status == 0
+    assert cli.run("verify", job).status == 0
+    assert [one["result"]["message"]["stop_reason"] for one in cli.results(job)] == ["end_turn"] * 3
 
 
-def test_what_was_set_holds_for_a_later_round_and_can_be_taken_back(person: Person, emulator: Running) -> None:
+def test_what_was_set_holds_for_a_later_round_and_can_be_taken_back(cli: Cli, emulator: Running) -> None:
     lines = [request(f"r-{n}", stop_sequences=["."]) for n in range(3)]
-    job = _mixed(person, emulator, lines, overloaded_error=1.0, recover_after=0)
-    assert person.run("retry", job, "--set", "max_tokens=99", "--set", "stop_sequences=").status == 0
-    assert person.run("fetch").status == 3
-    assert person.run("retry", job).status == 0
+    job = _mixed(cli, emulator, lines, overloaded_error=1.0, recover_after=0)
+    assert cli.run("retry", job, "--set", "max_tokens=99", "--set", "stop_sequences=").status == 0
+    assert cli.run("fetch").status == 3
+    assert cli.run("retry", job).status == 0
     assert [(one["max_tokens"], "stop_sequences" in one) for one in _params_of(emulator, 2)] == [(99, False)] * 3
 
 
@@ -436,81 +434,79 @@ def test_what_was_set_holds_for_a_later_round_and_can_be_taken_back(person: Pers
         4,
     ),
 )
-def test_what_is_set_passes_the_same_check(
-    person: Person, emulator: Running, text: str, status: int, said: str
-) -> None:
-    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
+def test_what_is_set_passes_the_same_check(cli: Cli, emulator: Running, text: str, status: int, said: str) -> None:
+    job = _mixed(cli, emulator, requests(3), overloaded_error=1.0)
     for more in ([], ["--dry-run"]):
-        ran = person.run("retry", job, "--set", text, *more)
+        ran = cli.run("retry", job, "--set", text, *more)
         assert ran.status == status, ran.err
         assert said in ran.err
         assert "Traceback" not in ran.err
     assert len(emulator.batches()) == 1
-    assert not list((person.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
-    assert person.run("retry", job, "--from", "x.jsonl", "--set", "max_tokens=1").status == 2
-    assert person.run("retry", job).status == 0
+    assert not list((cli.folder / ".batchctl" / "jobs" / job).glob("round-2*")), "nothing is left of it"
+    assert cli.run("retry", job, "--from", "x.jsonl", "--set", "max_tokens=1").status == 2
+    assert cli.run("retry", job).status == 0
 
 
-def test_what_is_set_to_what_it_was_needs_a_yes_as_the_same_bytes_do(person: Person, emulator: Running) -> None:
+def test_what_is_set_to_what_it_was_needs_a_yes_as_the_same_bytes_do(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})
-    job = person.submitted("in.jsonl", requests(3))
-    person.run("fetch")
-    person.agrees = False
-    ran = person.run("retry", job, "--only", "truncated", "--set", "max_tokens=64")
+    job = cli.submitted("in.jsonl", requests(3))
+    cli.run("fetch")
+    cli.agrees = False
+    ran = cli.run("retry", job, "--only", "truncated", "--set", "max_tokens=64")
     assert ran.status == 6, ran.err
     assert "3 of them unchanged" in ran.err
     assert len(emulator.batches()) == 1
 
 
-def test_a_limit_is_no_yes_to_the_warnings_of_what_is_set(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
-    person.agrees = False
+def test_a_limit_is_no_yes_to_the_warnings_of_what_is_set(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, requests(3), overloaded_error=1.0)
+    cli.agrees = False
     words = ("retry", job, "--set", "nonsense=1")
-    ran = person.run(*words, "--max-cost", "100")
+    ran = cli.run(*words, "--max-cost", "100")
     assert ran.status == 6, ran.err
     assert len(emulator.batches()) == 1
-    assert person.run(*words, "--max-cost", "100", "--yes").status == 0
+    assert cli.run(*words, "--max-cost", "100", "--yes").status == 0
 
 
-def test_no_text_that_is_set_is_shown_or_remembered(person: Person, emulator: Running) -> None:
-    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
-    ran = person.run("retry", job, "--set", "metadata.user_id=corporate-s3cret")
+def test_no_text_that_is_set_is_shown_or_remembered(cli: Cli, emulator: Running) -> None:
+    job = _mixed(cli, emulator, requests(3), overloaded_error=1.0)
+    ran = cli.run("retry", job, "--set", "metadata.user_id=corporate-s3cret")
     assert ran.status == 0, ran.err
-    assert "s3cret" not in ran.err + ran.out + person.run("status", job, "--json").out
-    assert b"s3cret" not in (person.folder / ".batchctl" / "ledger.db").read_bytes()
+    assert "s3cret" not in ran.err + ran.out + cli.run("status", job, "--json").out
+    assert b"s3cret" not in (cli.folder / ".batchctl" / "ledger.db").read_bytes()
 
 
 @pytest.mark.parametrize("what", few(["limit", "headers"], 0))
 def test_a_price_that_was_agreed_to_holds_for_what_it_was_agreed_of(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, what: str
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Another process lowers the limit, or names a beta, while a person reads the price."""
-    job = _mixed(person, emulator, requests(3), overloaded_error=1.0)
+    job = _mixed(cli, emulator, requests(3), overloaded_error=1.0)
 
-    def meanwhile(tools: Equipment, *rest: Any, **more: Any) -> Any:
-        found = agreed(tools, *rest, **more)
-        now = tools.ledger.job(job)
+    def meanwhile(session: Session, *rest: Any, **more: Any) -> Any:
+        found = agreed(session, *rest, **more)
+        now = session.ledger.job(job)
         if what == "limit":
-            tools.ledger.record_limit(now, Decimal("0.00001"))
+            session.ledger.record_limit(now, Decimal("0.00001"))
         else:
-            assert tools.ledger.record_headers(now, replace(now.settings.headers, betas=("b-1",)))
+            assert session.ledger.record_headers(now, replace(now.settings.headers, betas=("b-1",)))
         return found
 
     with monkeypatch.context() as other:
         other.setattr("batchctl.cli.retry.agreed", meanwhile)
-        ran = person.run("retry", job, "--max-cost", "1000")
+        ran = cli.run("retry", job, "--max-cost", "1000")
     assert ran.status == 6, ran.err
     assert "was changed by another process" in ran.err
     assert len(emulator.batches()) == 1
-    shape = person.run("status", job, "--json").json
+    shape = cli.run("status", job, "--json").json
     assert (len(shape["rounds"]), shape["max_cost_usd"] != "1000") == (1, True)
     emulator.set_scenario({"batch_seconds": 0, "betas": ["b-1"]})
-    assert person.run("retry", job, "--max-cost", "1000").status == 0
+    assert cli.run("retry", job, "--max-cost", "1000").status == 0
 
 
-def test_a_limit_that_is_named_where_nothing_goes_again_is_remembered(person: Person, emulator: Running) -> None:
+def test_a_limit_that_is_named_where_nothing_goes_again_is_remembered(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0})
-    job = person.submitted("in.jsonl", requests(3))
-    person.run("fetch")
-    assert person.run("retry", job, "--max-cost", "7").status == 0
-    assert person.run("status", job, "--json").json["max_cost_usd"] == "7"
+    job = cli.submitted("in.jsonl", requests(3))
+    cli.run("fetch")
+    assert cli.run("retry", job, "--max-cost", "7").status == 0
+    assert cli.run("status", job, "--json").json["max_cost_usd"] == "7"

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 from processes import Shell
-from program import Person, equipped, requests, sent_lines
+from program import Cli, requests, sent_lines, session_of
 
 from batchctl.api.client import Page
-from batchctl.domain.errors import DoubtProblem
+from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.emulator.running import Running
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.merge import Output
-from batchctl.engine.reconciler import Settler
-from batchctl.engine.session import Equipment
+from batchctl.engine.reconciler import Reconciler
+from batchctl.engine.session import Session
 from batchctl.store.local import place
 from batchctl.verbs.fetch import fetch
 from batchctl.verbs.submit import ARROWS
@@ -35,45 +35,45 @@ GRACE = timedelta(seconds=0.3)
 
 
 @pytest.fixture(autouse=True)
-def _soon(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    person.variables["BATCHCTL_DOUBT_GRACE"] = str(GRACE.total_seconds())
+def _soon(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.variables["BATCHCTL_DOUBT_GRACE"] = str(GRACE.total_seconds())
     monkeypatch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
     monkeypatch.setattr("batchctl.engine.next_steps.OTHERS_PAUSE", timedelta(seconds=0.1))
 
 
-def _in_doubt(person: Person, emulator: Running, faults: Sequence[dict[str, Any]]) -> tuple[Path, list[bytes]]:
+def _in_doubt(cli: Cli, emulator: Running, faults: Sequence[dict[str, Any]]) -> tuple[Path, list[bytes]]:
     """A batch of two requests for each fault, all in doubt; whoever sent them is gone."""
     for number, fault in enumerate(faults, 1):
         emulator.add_fault({**fault, "nth": number})
     lines = requests(2 * len(faults))
-    path = person.write("in.jsonl", lines)
-    person.left_in_doubt(path, "--max-requests", "2")
+    path = cli.write("in.jsonl", lines)
+    cli.left_in_doubt(path, "--max-requests", "2")
     return path, lines
 
 
-def _process(person: Person) -> contextlib.AbstractContextManager[Equipment]:
-    return equipped(person.folder / ".batchctl", person.variables["ANTHROPIC_BASE_URL"], GRACE)
+def _process(cli: Cli) -> contextlib.AbstractContextManager[Session]:
+    return session_of(cli.folder / ".batchctl", cli.variables["ANTHROPIC_BASE_URL"], GRACE)
 
 
-def _submits(tools: Equipment) -> None:
+def _submits(session: Session) -> None:
     # What still runs may be anybody's: then it says so and leaves.
-    with contextlib.suppress(DoubtProblem):
-        Loop(tools, tools.ledger.jobs()[0], Verb(arrows=ARROWS)).run()
+    with contextlib.suppress(UnconfirmedProblem):
+        Loop(session, session.ledger.jobs()[0], Verb(arrows=ARROWS)).run()
 
 
-def _fetches(tools: Equipment) -> None:
-    folder = tools.workspace.root.parent
-    fetch(tools, tools.ledger.jobs()[0], Output(results=str(folder / "out.jsonl"), errors=folder / "errors.jsonl"))
+def _fetches(session: Session) -> None:
+    folder = session.workspace.root.parent
+    fetch(session, session.ledger.jobs()[0], Output(results=str(folder / "out.jsonl"), errors=folder / "errors.jsonl"))
 
 
-def _at_once(person: Person, monkeypatch: pytest.MonkeyPatch, verbs: Sequence[Callable[[Equipment], None]]) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
+def _at_once(cli: Cli, monkeypatch: pytest.MonkeyPatch, verbs: Sequence[Callable[[Session], None]]) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
     problems: list[BaseException] = []
 
-    def run(verb: Callable[[Equipment], None]) -> None:
+    def run(verb: Callable[[Session], None]) -> None:
         try:
-            with _process(person) as tools:
-                verb(tools)
+            with _process(cli) as session:
+                verb(session)
         except BaseException as problem:  # noqa: BLE001 - raised below, in the thread of the test
             problems.append(problem)
 
@@ -86,14 +86,14 @@ def _at_once(person: Person, monkeypatch: pytest.MonkeyPatch, verbs: Sequence[Ca
         raise problems[0]
 
 
-def _finish(person: Person, emulator: Running, path: Path) -> None:
+def _finish(cli: Cli, emulator: Running, path: Path) -> None:
     for _ in range(6):
         emulator.advance(60)
-        if person.run("submit", path).status in {0, 6}:
+        if cli.run("submit", path).status in {0, 6}:
             emulator.advance(60)
-            if person.run("fetch").status == 0:
+            if cli.run("fetch").status == 0:
                 return
-    raise AssertionError(person.run("status").out)
+    raise AssertionError(cli.run("status").out)
 
 
 def _assert_each_sent_once(emulator: Running, lines: Sequence[bytes]) -> None:
@@ -113,126 +113,126 @@ WHEN = pytest.mark.parametrize("seconds", [pytest.param(0, id="ended"), pytest.p
 @WHEN
 @pytest.mark.parametrize("verbs", [[_submits, _submits], [_submits, _fetches]], ids=["two-submits", "and-a-fetch"])
 def test_two_that_look_at_the_same_instant_create_each_batch_once(
-    person: Person,
+    cli: Cli,
     emulator: Running,
     monkeypatch: pytest.MonkeyPatch,
     faults: list[dict[str, Any]],
     seconds: float,
-    verbs: list[Callable[[Equipment], None]],
+    verbs: list[Callable[[Session], None]],
 ) -> None:
     emulator.set_scenario({"batch_seconds": seconds})
-    path, lines = _in_doubt(person, emulator, faults)
+    path, lines = _in_doubt(cli, emulator, faults)
     meeting = threading.Barrier(2)
-    real, met = Settler.settle, threading.local()
+    real, met = Reconciler.settle, threading.local()
 
-    def settle(self: Settler, job: Job, doubts: Sequence[Batch]) -> bool:
+    def settle(self: Reconciler, job: Job, unconfirmed_batches: Sequence[Batch]) -> bool:
         # The first look of each is at one and the same snapshot.
         if not getattr(met, "is_over", False):
             met.is_over = True
             with contextlib.suppress(threading.BrokenBarrierError):
                 meeting.wait(1)
-        return real(self, job, doubts)
+        return real(self, job, unconfirmed_batches)
 
     with monkeypatch.context() as both:
-        both.setattr(Settler, "settle", settle)
-        _at_once(person, monkeypatch, verbs)
-    _finish(person, emulator, path)
+        both.setattr(Reconciler, "settle", settle)
+        _at_once(cli, monkeypatch, verbs)
+    _finish(cli, emulator, path)
     _assert_each_sent_once(emulator, lines)
 
 
 @FAULTS
 def test_one_that_comes_late_with_an_old_snapshot_changes_nothing(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch, faults: list[dict[str, Any]]
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, faults: list[dict[str, Any]]
 ) -> None:
-    path, lines = _in_doubt(person, emulator, faults)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
-    with _process(person) as late, _process(person) as other:
+    path, lines = _in_doubt(cli, emulator, faults)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
+    with _process(cli) as late, _process(cli) as other:
         (job,) = late.ledger.jobs()
         seen = [b for b in late.ledger.batches(job) if b.state is State.SUBMITTING]
         assert len(seen) == len(faults)
         _submits(other)
         before = other.ledger.batches(job)
-        assert Settler(late).settle(job, seen)
+        assert Reconciler(late).settle(job, seen)
         assert other.ledger.batches(job) == before
-    _finish(person, emulator, path)
+    _finish(cli, emulator, path)
     _assert_each_sent_once(emulator, lines)
 
 
 def test_one_that_comes_late_with_an_old_snapshot_of_a_second_doubt_changes_nothing(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, lines = _in_doubt(person, emulator, [NEVER_MADE, LOST])
-    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
+    path, lines = _in_doubt(cli, emulator, [NEVER_MADE, LOST])
+    monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
     # Sent again, its answer is lost again: the same batch in the same state, but another doubt.
     emulator.add_fault({**LOST, "nth": 1})
-    with _process(person) as late, _process(person) as other:
+    with _process(cli) as late, _process(cli) as other:
         (job,) = late.ledger.jobs()
         seen = [b for b in late.ledger.batches(job) if b.state is State.SUBMITTING]
         _submits(other)
-        assert Settler(late).settle(job, seen)
+        assert Reconciler(late).settle(job, seen)
         _submits(late)
-    _finish(person, emulator, path)
+    _finish(cli, emulator, path)
     _assert_each_sent_once(emulator, lines)
 
 
 @pytest.mark.slow
-def test_two_real_processes_continue_one_job_and_create_each_batch_once(person: Person, emulator: Running) -> None:
-    path, lines = _in_doubt(person, emulator, [LOST, NEVER_MADE, LOST])
-    shell = Shell(person.folder, {**os.environ, **person.variables})
+def test_two_real_processes_continue_one_job_and_create_each_batch_once(cli: Cli, emulator: Running) -> None:
+    path, lines = _in_doubt(cli, emulator, [LOST, NEVER_MADE, LOST])
+    shell = Shell(cli.folder, {**os.environ, **cli.variables})
     with shell.start("submit", path) as one, shell.start("submit", path) as two:
         said = [process.communicate(timeout=30)[1] for process in (one, two)]
     assert {one.returncode, two.returncode} <= {0, 6}, said
-    assert person.run("fetch").status == 0
+    assert cli.run("fetch").status == 0
     assert emulator.requests()[CREATE] == 4
     _assert_each_sent_once(emulator, lines)
 
 
 def test_two_inputs_of_one_name_keep_their_own_left_out_lines(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder in "ab":
-        (person.folder / folder).mkdir()
-    first = person.write("a/in.jsonl", [*requests(3, "a"), b"bad of a", *requests(2, "A")])
-    second = person.write("b/in.jsonl", [b"bad of b", *requests(3, "b"), b"bad of b"])
+        (cli.folder / folder).mkdir()
+    first = cli.write("a/in.jsonl", [*requests(3, "a"), b"bad of a", *requests(2, "A")])
+    second = cli.write("b/in.jsonl", [b"bad of b", *requests(3, "b"), b"bad of b"])
 
     def place_late(source: Path, target: Path) -> None:
         # The other comes by at the worst moment: checked, and not recorded yet.
         monkeypatch.setattr("batchctl.engine.planning.place", place)
-        shell = Shell(person.folder, {**os.environ, **person.variables})
+        shell = Shell(cli.folder, {**os.environ, **cli.variables})
         other = shell.run("submit", second, "--skip-bad", "--dry-run")
         assert other.returncode == 0, other.stderr
         place(source, target)
 
     monkeypatch.setattr("batchctl.engine.planning.place", place_late)
-    ran = person.run("submit", first, "--skip-bad")
+    ran = cli.run("submit", first, "--skip-bad")
     assert ran.status == 0, ran.err
-    assert person.run("fetch").status == 3
-    assert [e["line"] for e in person.errors(ran.job)] == [4]
-    assert not list((person.folder / ".batchctl" / "tmp").iterdir())
+    assert cli.run("fetch").status == 3
+    assert [e["line"] for e in cli.errors(ran.job)] == [4]
+    assert not list((cli.folder / ".batchctl" / "tmp").iterdir())
 
 
 def test_a_look_that_ends_after_a_person_decided_leaves_the_new_create_to_its_sender(
-    person: Person, emulator: Running, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _in_doubt(person, emulator, [NEVER_MADE])
-    monkeypatch.setenv("ANTHROPIC_API_KEY", person.variables["ANTHROPIC_API_KEY"])
-    with _process(person) as looks, _process(person) as sends:
+    _in_doubt(cli, emulator, [NEVER_MADE])
+    monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
+    with _process(cli) as looks, _process(cli) as sends:
         (job,) = looks.ledger.jobs()
-        (doubt,) = looks.ledger.batches(job)
+        (unconfirmed_batch,) = looks.ledger.batches(job)
         real = looks.transport.page
 
         def slow_page(*given: Any, **more: Any) -> Page:
             # While the list is on its way, the claim is lost, a person has it sent again, and another process begins to.
             now = sends.now()
-            assert not sends.ledger.record_presumed(doubt, sends.owner, now, note="a person's word")
-            looks.ledger.release(doubt, looks.owner)
-            assert sends.ledger.record_presumed(doubt, sends.owner, now, note="a person's word")
+            assert not sends.ledger.record_presumed(unconfirmed_batch, sends.owner, now, note="a person's word")
+            looks.ledger.release(unconfirmed_batch, looks.owner)
+            assert sends.ledger.record_presumed(unconfirmed_batch, sends.owner, now, note="a person's word")
             (planned,) = sends.ledger.batches(job)
             assert sends.ledger.claim_send(planned, sends.owner, now, created_after=None, api="here")
             return real(*given, **more)
 
         monkeypatch.setattr(looks.transport, "page", slow_page)
-        Settler(looks).settle(job, [doubt])
+        Reconciler(looks).settle(job, [unconfirmed_batch])
         (sending,) = sends.ledger.batches(job)
         assert sending.claim is not None
         assert sending.claim.owner == sends.owner

@@ -20,10 +20,10 @@ import pytest
 from faults.disk import PlayedDisk, PlayedLedger, played, played_ledger
 from faults.table import Case, Disk, Fault, Key, Ledger, Network, Row, Signal, Stranger
 from processes import Shell
-from program import KEY, Person, Ran, request, requests, sent_lines
+from program import KEY, Cli, Ran, request, requests, sent_lines
 
 from batchctl.api import client
-from batchctl.clock import Clock, StopSign
+from batchctl.clock import Clock, StopSignal
 from batchctl.emulator.running import Running, running
 
 # Batches take a minute of the clock that does not wait; answers repeat the question, so that a wrong one shows.
@@ -43,11 +43,11 @@ LOST = {"on": "create", "fault": "drop_after_accept"}
 DONE_ALREADY = {"submit": 6, "retry": 6, "cancel": 6}
 
 
-class World:
+class Scenario:
     """One person, one job of six requests in two batches, and everything around them."""
 
-    def __init__(self, person: Person, emulator: Running, system: pytest.MonkeyPatch, pace: float) -> None:
-        self.person, self.emulator, self._system = person, emulator, system
+    def __init__(self, cli: Cli, emulator: Running, system: pytest.MonkeyPatch, pace: float) -> None:
+        self.cli, self.emulator, self._system = cli, emulator, system
         self._pace = pace
         self.lines = requests(COUNT)
         self._ahead = timedelta()
@@ -69,7 +69,7 @@ class World:
         def passed(clock: Clock) -> float:
             return (monotonic(clock) - began_monotonic) * self._pace + self._ahead.total_seconds()
 
-        def wait_until(clock: Clock, at: datetime, stop: StopSign) -> bool:
+        def wait_until(clock: Clock, at: datetime, stop: StopSignal) -> bool:
             if not stop.is_set() and (left := at - clock.now()) > timedelta():
                 self.leap(left)
             return stop.is_set()
@@ -86,7 +86,7 @@ class World:
             self.lines = [request(f"r-{n:05d}", f"{n} {'x' * 1_500_000}") for n in range(COUNT)]
         per_batch = str(row.per_batch or PER_BATCH)
         cut = ["--max-requests", per_batch, "--parallel", "1"]
-        self.person.write(INPUT, self.lines)
+        self.cli.write(INPUT, self.lines)
         command: list[str]
         match verb:
             case "submit" | "run":
@@ -101,7 +101,7 @@ class World:
                 self.emulator.add_fault(LOST)
                 with pytest.MonkeyPatch.context() as later:
                     # Else a slow machine has looked for it already.
-                    later.setattr("batchctl.engine.send.FIRST_DOUBT_LOOK", timedelta(seconds=60))
+                    later.setattr("batchctl.engine.send.FIRST_RECONCILE_PAUSE", timedelta(seconds=60))
                     self._ran(8, "submit", INPUT, *cut, "--no-wait")
                 command = [verb]
             case _:
@@ -128,7 +128,7 @@ class World:
         self.emulator.set_scenario({**wanted, **real})
 
     def _ran(self, status: int, *words: str) -> Ran:
-        ran = self.person.run(*words)
+        ran = self.cli.run(*words)
         assert ran.status == status, ran.err
         return ran
 
@@ -146,15 +146,15 @@ class World:
                     self._system.setattr(socket, "create_connection", network.create_connection)
                     self._play(network)
                 case Disk(number, calls, at, times):
-                    disk = PlayedDisk(self.person.folder, number, at=at, times=times, calls=calls)
+                    disk = PlayedDisk(self.cli.folder, number, at=at, times=times, calls=calls)
                     self._play(self._stack.enter_context(played(disk)))
                 case Ledger(said, at, times):
                     ledger = PlayedLedger(said, at=at, times=times)
                     self._play(self._stack.enter_context(played_ledger(ledger)))
                 case Key(value):
-                    self.person.variables.pop("ANTHROPIC_API_KEY", None)
+                    self.cli.variables.pop("ANTHROPIC_API_KEY", None)
                     if value:
-                        self.person.variables["ANTHROPIC_API_KEY"] = value
+                        self.cli.variables["ANTHROPIC_API_KEY"] = value
                 case Signal(during, _):
                     fault = "stall_after_accept" if during == "create" else "stall"
                     self.emulator.add_fault({"on": during, "fault": fault, "seconds": 1.5})
@@ -165,9 +165,9 @@ class World:
         """The command; in a process of its own where it gets signals."""
         signals = [one for one in case.troubles if isinstance(one, Signal)]
         if not signals:
-            return self.person.run(*command)
+            return self.cli.run(*command)
         (signal_,) = signals
-        shell = Shell(self.person.folder, {**os.environ, **self.person.variables})
+        shell = Shell(self.cli.folder, {**os.environ, **self.cli.variables})
         before = len(self.emulator.batches())
         with shell.start(*command) as process:
             self.wait_until_struck()
@@ -198,9 +198,9 @@ class World:
         self._played.append(one)
 
     def _somebody_else_sends_as_many(self) -> None:
-        folder = self.person.folder.parent / f"{self.person.folder.name}-stranger"
+        folder = self.cli.folder.parent / f"{self.cli.folder.name}-stranger"
         folder.mkdir()
-        stranger = Person(folder, self.emulator.base_url)
+        stranger = Cli(folder, self.emulator.base_url)
         stranger.submitted("theirs.jsonl", requests(PER_BATCH, prefix="theirs"))
 
     def all_struck(self) -> bool:
@@ -210,12 +210,12 @@ class World:
     def mend_machine(self) -> None:
         """So that a test may read what is on the disk."""
         for one in self._played:
-            one.mend()
+            one.fix()
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         self.mend_machine()
         self._stack.close()
-        self.person.variables["ANTHROPIC_API_KEY"] = KEY
+        self.cli.variables["ANTHROPIC_API_KEY"] = KEY
         self.scene({})
 
     # ------------------------------------------------------------------ afterwards
@@ -232,37 +232,37 @@ class World:
         words = ["fetch"] if verb == "cancel" else ["run", INPUT, "--max-requests", str(row.per_batch or PER_BATCH)]
         if row.word:
             self._decide(row.word)
-        ran = self.person.run(*words)
+        ran = self.cli.run(*words)
         for _ in range(5):
             if ran.status not in {7, 8}:
                 break
             self.leap(timedelta(hours=1))
-            ran = self.person.run(*words)
+            ran = self.cli.run(*words)
         return ran
 
     def _decide(self, word: Sequence[str]) -> None:
         hidden = next((b["id"] for b in self.emulator.batches() if b["id"] not in self._listed()), "")
-        ran = self.person.run(*(hidden if part == "HIDDEN" else part for part in word))
+        ran = self.cli.run(*(hidden if part == "HIDDEN" else part for part in word))
         assert ran.status in {0, 7}, ran.err
 
     def _listed(self) -> set[str]:
         """The ids that the ledger knows."""
-        path = self.person.folder / ".batchctl" / "ledger.db"
+        path = self.cli.folder / ".batchctl" / "ledger.db"
         with contextlib.closing(sqlite3.connect(path)) as db:
             return {row[0] for row in db.execute("select message_batch_id from batch")}
 
     def job(self) -> str:
-        (job,) = self.person.run("status", "--json", "--offline").json["jobs"]
+        (job,) = self.cli.run("status", "--json", "--offline").json["jobs"]
         return str(job["job"])
 
     def shows_the_key(self, *texts: str) -> list[str]:
         """Where a key stands that must not."""
         found = [text for text in texts if re.search(rf"{KEY}|sk-ant-\w", text)]
-        files = [p for p in self.person.folder.rglob("*") if p.is_file()]
+        files = [p for p in self.cli.folder.rglob("*") if p.is_file()]
         return found + [str(p) for p in files if b"sk-ant-" in p.read_bytes()]
 
     def ledger_check(self) -> str:
-        path = self.person.folder / ".batchctl" / "ledger.db"
+        path = self.cli.folder / ".batchctl" / "ledger.db"
         if not path.exists() or not path.stat().st_size:
             return "ok"
         with contextlib.closing(sqlite3.connect(path)) as db:
@@ -278,7 +278,7 @@ NETWORK: Mapping[str, Callable[[], OSError]] = {
 
 
 class PlayedNetwork:
-    """Connections that are not made: the first `times` of them (0: all, until `mend`)."""
+    """Connections that are not made: the first `times` of them (0: all, until `fix`)."""
 
     def __init__(self, kind: str, times: int) -> None:
         self._error, self._times = NETWORK[kind], times
@@ -292,16 +292,16 @@ class PlayedNetwork:
             raise self._error()
         return self._connects(*given, **named)
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         self._is_mended = True
 
 
 @contextlib.contextmanager
-def world(folder: Path, *, pace: float = SLOWLY) -> Iterator[World]:
+def scenario(folder: Path, *, pace: float = SLOWLY) -> Iterator[Scenario]:
     """With an emulator of its own, whose clock goes as ours does."""
     with running(speed=pace) as emulator, pytest.MonkeyPatch.context() as system:
-        made = World(Person(folder, emulator.base_url), emulator, system, pace)
+        made = Scenario(Cli(folder, emulator.base_url), emulator, system, pace)
         try:
             yield made
         finally:
-            made.mend()
+            made.fix()

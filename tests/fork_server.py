@@ -44,15 +44,15 @@ class Ended:
 class Child:
     """One command under way."""
 
-    def __init__(self, nursery: "Nursery", pid: int) -> None:
-        self._nursery, self.pid = nursery, pid
+    def __init__(self, fork_server: "ForkServer", pid: int) -> None:
+        self._fork_server, self.pid = fork_server, pid
 
     def poll(self) -> Ended | None:
         """None while it runs. Once it has ended, ask no more."""
-        return self._nursery.ended(self.pid, hang=False)
+        return self._fork_server.ended(self.pid, hang=False)
 
     def wait(self) -> Ended:
-        ended = self._nursery.ended(self.pid, hang=True)
+        ended = self._fork_server.ended(self.pid, hang=True)
         assert ended is not None
         return ended
 
@@ -61,7 +61,7 @@ class Child:
         os.kill(self.pid, signal.SIGKILL)
 
 
-class Nursery:
+class ForkServer:
     def __init__(self, link: "subprocess.Popen[str]") -> None:
         self._link = link
         self.unable = str(self._answer()["unable"])
@@ -102,13 +102,13 @@ class Nursery:
 
 
 @contextlib.contextmanager
-def nursery() -> Iterator[Nursery]:
+def started() -> Iterator[ForkServer]:
     """One for as long as the block lasts. `unable` says why it cannot be had on this platform; empty where it can."""
     with subprocess.Popen(
         [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as link:
         try:
-            yield Nursery(link)
+            yield ForkServer(link)
         except BaseException:
             # It may be waiting for a child that hangs.
             link.terminate()
@@ -118,7 +118,7 @@ def nursery() -> Iterator[Nursery]:
 # ---------------------------------------------------------------- the nursery itself
 
 
-class _Cradle:
+class _Children:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._children = 0
@@ -155,13 +155,13 @@ class _Cradle:
     def inherited(self, _: dict[str, Any]) -> dict[str, Any]:
         reading, writing = os.pipe()
 
-        def tell() -> int:
+        def emit() -> int:
             os.write(writing, json.dumps(_belongings()).encode())
             return 0
 
         pid = os.fork()
         if not pid:
-            _leave_with(tell)
+            _leave_with(emit)
         os.close(writing)
         with os.fdopen(reading) as told:
             found: dict[str, Any] = json.load(told)
@@ -263,7 +263,7 @@ def _serve(questions: TextIO, answers: TextIO) -> None:
     _import_everything()
     print(json.dumps({"unable": _why_unable()}), file=answers, flush=True)
     with tempfile.TemporaryDirectory(prefix="batchctl-nursery-") as folder:
-        cradle = _Cradle(Path(folder))
+        cradle = _Children(Path(folder))
         for line in questions:
             asked = json.loads(line)
             print(json.dumps(getattr(cradle, asked.pop("verb"))(asked)), file=answers, flush=True)
