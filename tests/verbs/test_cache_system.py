@@ -22,7 +22,7 @@ def lines(count: int = 20, system: Any = SYSTEM) -> list[bytes]:
 
 def marked(line: bytes, mark: bytes = LONG) -> bytes:
     """As it is to be sent, of a line whose system prompt is the last text in it."""
-    text = json.dumps(SYSTEM).enmark()
+    text = json.dumps(SYSTEM).encode()
     assert line.count(text) == 1
     return line.replace(text, b'[{"type":"text","text":%b%b}]' % (text, mark))
 
