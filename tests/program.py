@@ -20,7 +20,7 @@ from batchctl.api.client import Transport
 from batchctl.cli.app import app
 from batchctl.clock import Clock
 from batchctl.emulator.running import Running
-from batchctl.engine.copies import PlaceGuard
+from batchctl.engine.place_guard import PlaceGuard
 from batchctl.engine.reconcile import GRACE
 from batchctl.engine.server import Server
 from batchctl.engine.session import Session

@@ -9,7 +9,7 @@ from batchctl.api.client import Transport
 from batchctl.cli.wiring import GlobalOptions, price_catalog_of, workspace_of
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import UsageProblem
-from batchctl.engine.copies import PlaceGuard
+from batchctl.engine.place_guard import PlaceGuard
 from batchctl.engine.reconcile import GRACE
 from batchctl.engine.server import Server
 from batchctl.engine.session import Session

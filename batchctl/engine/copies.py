@@ -1,93 +1,50 @@
-"""Copies of a workspace: before anything is sent from one, the API's list says whether another has sent it.
+"""Find out whether a copy of this workspace has sent what this one still plans.
 
-1. compare   where the ledger lies and its generation with what was stored, here and in the user's state folder
-2. note      where they differ: the ledger is at home here, and each of its jobs may have been continued by a copy
-3. read      for such a job, before a round of it is sent: the API's list, for batches that no job knows, of a planned size
-4. doubt     these planned batches are unconfirmed from here on: the ids in the results tell, or a person
-A stop before 2 compares again, a stop after it reads again. While a process sends, `advance` notices a copy that is
-continued elsewhere.
+`engine.place_guard` has noticed that the workspace was copied, moved or put back (steps 1 and 2). Then, for each such job and
+before a round of it is sent:
+
+3. read      the API's list, for batches that no job of this workspace knows and that have the size of a planned batch
+4. record    these planned batches are unconfirmed from now on: the ids in the results tell whose they are, or a person does
+
+A process that stops before step 4 reads the list again.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import timedelta
 
 from batchctl.domain.errors import UnconfirmedProblem
-from batchctl.domain.events import PlaceChecked
 from batchctl.domain.model import Batch, Job, MessageBatch, State
-from batchctl.domain.places import mismatch
 from batchctl.engine.accounts import is_other
 from batchctl.engine.reconciler import list_since
 from batchctl.engine.session import Session
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.places import Memory, state_folder
 
-# A job's time is ours and a batch's is the API's: where the two agree today, no batch of a job is older than it by so much.
+# A job has a time of our clock and a batch one of the API's. Where the two clocks agree today, no batch is older than its job
+# by more than this.
 BEFORE = timedelta(days=1)
 AGREES_WITHIN = timedelta(hours=1)
 NOTE = "unconfirmed: a copy of this workspace may have sent it"
 
 
-class PlaceGuard:
-    """Of the ledger of this process."""
+def may_send(session: Session, job: Job) -> bool:
+    """Return whether the planned batches of a job may be sent.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.workspace_id, self.salt, _, _ = ledger.stored_place()
-        self._memory = Memory(state_folder(os.environ), self.workspace_id)
-        self._has_compared = False
-        self._read: set[tuple[int, str]] = set()
-
-    def is_passed(self, session: Session, job: Job) -> bool:
-        """Whether planned batches of a job may be sent. False where some are unconfirmed now, and are looked for first.
-
-        Raises ApiFailure, and UnconfirmedProblem where the list cannot be read whole.
-        """
-        self.accept_place(session)
-        job = session.ledger.job(job.name)
-        planned = [b for b in session.ledger.batches(job) if b.state is State.PLANNED and b.claim is None]
-        # A cut in two is two others.
-        unread = [b for b in planned if (b.id, b.cut.sha256) not in self._read]
-        if not job.may_be_copied or not unread:
-            return True
-        unconfirmed = _doubt(session, job, unread)
-        self._read |= {(b.id, b.cut.sha256) for b in unread}
-        return not unconfirmed
-
-    def accept_place(self, session: Session) -> None:
-        """A plan is made: from here on, a copy of it is one."""
-        if not self._has_compared:
-            self._compare(session)
-            self._has_compared = True
-
-    def _compare(self, session: Session) -> None:
-        """Steps 1 and 2."""
-        _, _, stored, generation = self._ledger.stored_place()
-        here, remembered = self._ledger.here(), self._memory.generation()
-        why = mismatch(stored, here, generation, remembered) or self._memory.other_than(here)
-        if not why and stored == here:
-            return
-        newest = max(generation, remembered or 0) + bool(why)
-        self._ledger.record_place(here, newest, is_copy=bool(why))
-        self._memory.keep(newest, here)
-        if why:
-            session.emit(PlaceChecked(why))
-
-    def advance(self) -> None:
-        """After an intent, before its create. Raises UnconfirmedProblem where a copy of this workspace is continued elsewhere."""
-        here = self._ledger.here()
-        is_other = bool(self._memory.other_than(here))
-        _, _, _, generation = self._ledger.stored_place()
-        highest = self._memory.keep(generation, here)
-        if is_other or (highest > generation and highest > self._ledger.stored_place()[3]):
-            raise UnconfirmedProblem(
-                "a copy of this workspace has sent batches meanwhile; nothing more is sent from here",
-                hint="stop the other one, then the same command again: the API's list says what it has sent",
-            )
+    False where some of them are unconfirmed from now on, and are looked for first. Raises ApiFailure, and UnconfirmedProblem
+    where the list cannot be read whole.
+    """
+    guard = session.place_guard
+    guard.compare(session.emit)
+    job = session.ledger.job(job.name)
+    planned = [b for b in session.ledger.batches(job) if b.state is State.PLANNED and b.claim is None]
+    unchecked = [b for b in planned if (b.id, b.cut.sha256) not in guard.checked]
+    if not job.may_be_copied or not unchecked:
+        return True
+    count = _mark_unconfirmed(session, job, unchecked)
+    guard.checked |= {(b.id, b.cut.sha256) for b in unchecked}
+    return not count
 
 
-def _doubt(session: Session, job: Job, planned: Sequence[Batch]) -> int:
-    """Steps 3 and 4; how many. Raises as `PlaceGuard.is_passed` does."""
+def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> int:
+    """Take steps 3 and 4, and return how many batches are unconfirmed now. Raises as `may_send` does."""
     batches = session.ledger.batches(job)
     known = session.ledger.known_message_batches(job) | session.ledger.message_batch_ids()
     listed, is_whole = list_since(session, None, known)
@@ -101,14 +58,14 @@ def _doubt(session: Session, job: Job, planned: Sequence[Batch]) -> int:
         session.ledger.record_stranger(job.id, batch.id, session.now())
         fits.remove(batch)
     sizes = {b.size for b in fits}
-    # What was sent with another account is not in this list, whoever sent it.
-    elsewhere = next((b.api for b in batches if is_other(b.api, session.server.account)), "")
-    doubted = [one for one in planned if elsewhere or None in sizes or one.count in sizes]
-    session.ledger.record_copied(doubted, session.now(), NOTE, api=elsewhere)
-    return len(doubted)
+    # The list does not show what another account has sent.
+    other_api = next((b.api for b in batches if is_other(b.api, session.server.account)), "")
+    affected = [b for b in planned if other_api or None in sizes or b.count in sizes]
+    session.ledger.record_copied(affected, session.now(), NOTE, api=other_api)
+    return len(affected)
 
 
 def _is_older(session: Session, job: Job, batch: MessageBatch) -> bool:
-    # A job of the future was planned by a clock that was wrong.
+    # A job whose time is in the future was planned by a wrong clock: its time says nothing.
     is_comparable = session.server.is_clock_within(AGREES_WITHIN) and job.created_at <= session.now()
     return is_comparable and batch.created_at is not None and batch.created_at < job.created_at - BEFORE

@@ -1,16 +1,18 @@
-"""The one control loop: asks `domain.steps` what to do, does it with a few threads, asks again."""
+"""The control loop: ask `engine.next_steps` what to do, perform it, ask again.
 
-import concurrent.futures
-from collections.abc import Callable, Sequence
+There is one loop for all verbs. A verb is the set of arrows that it allows. A stop and a second run is no special case: the
+next run reads the ledger as it is.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
-from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, InputProblem, Stopped, UnconfirmedProblem
-from batchctl.domain.events import Stopping, Waiting
+from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, Stopped, UnconfirmedProblem
+from batchctl.domain.events import Waiting
 from batchctl.domain.model import Batch, Job, State
-from batchctl.engine.cancel import cancel
-from batchctl.engine.download import download
+from batchctl.engine.copies import may_send
+from batchctl.engine.executor import Executor, Task, ThreadExecutor
 from batchctl.engine.next_steps import (
     Arrow,
     Cancel,
@@ -22,43 +24,48 @@ from batchctl.engine.next_steps import (
     Step,
     WaitUntil,
     is_all_else_done,
-    is_on_hold,
     next_steps,
 )
 from batchctl.engine.poll import Poller
 from batchctl.engine.reconciler import Reconciler, refuse_other_account
-from batchctl.engine.send import send, why_stopped
+from batchctl.engine.send import why_stopped
 from batchctl.engine.session import Session
-from batchctl.engine.spending_limit import DEARER_THAN_TOLD, LOST, hold_again
-
-RENEW_SECONDS = 30.0
+from batchctl.engine.spending_limit import DEARER_THAN_TOLD, hold_again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
-    """What one run of the loop may do. `waits`: whether it sits out a queue that is full."""
+    """What one run of the loop may do.
+
+    `arrows` are the arrows of a batch's life that it may follow. `waits` says whether it waits for room in a full queue of the
+    API.
+    """
 
     arrows: frozenset[Arrow]
     waits: bool = True
 
 
 class Loop:
-    def __init__(self, session: Session, job: Job, verb: Verb) -> None:
+    """One run over the batches of a job, for one verb. Without an executor the steps are performed in threads."""
+
+    def __init__(self, session: Session, job: Job, verb: Verb, executor: Executor | None = None) -> None:
         self._session = session
         self._name = job.name
         self._verb = verb
+        self._executor = executor or ThreadExecutor(session)
         self._poller = Poller(session)
         self._reconciler = Reconciler(session)
-        # By the steady clock: a look is never put off by a clock that was set.
+        # By the steady clock: setting the wall clock does not put off a poll.
         self._poll_due: float | None = None
-        self._is_stuck = False
-        # Batches on the disk when the limit was held against them.
+        # Whether the unconfirmed batches wait for time or for a person, and for nothing that a further read may tell.
+        self._only_time_can_tell = False
+        # How many batches were fetched when the limit was last checked.
         self._fetched_count = 0
-        # Results that cannot be held against the requests keep no others from coming.
+        # Why results could not be verified, by the id of their batch. They do not stop the other batches.
         self._unverified: dict[int, BatchctlError] = {}
 
     def run(self) -> None:
-        """Until nothing is left that this verb may do. Raises Stopped, UnconfirmedProblem, and what a step raises."""
+        """Take steps until this verb has none left. Raises Stopped, UnconfirmedProblem, and what a step raises."""
         self._session.stop.is_gentle = True
         try:
             self._run()
@@ -77,8 +84,12 @@ class Loop:
                         raise problem
                     return
                 case (WaitUntil() as wait,):
-                    if not self._wait(wait):
+                    self._raise_if_only_time_can_tell()
+                    if not self._verb.waits:
                         return
+                    self._session.emit(Waiting(wait.at, wait.why))
+                    if self._session.clock.wait_until(wait.at, self._session.stop):
+                        raise Stopped
                 case _:
                     self._take(steps)
 
@@ -95,31 +106,76 @@ class Loop:
             poll_due=None if left is None else self._session.now() + left,
         )
 
-    def _wait(self, wait: WaitUntil) -> bool:
-        """False when this verb does not wait for that."""
-        self._raise_if_only_time_can_tell()
-        if not self._verb.waits:
+    def _take(self, steps: Sequence[Step]) -> None:
+        sends = any(isinstance(step, Send) for step in steps)
+        # A copy of the workspace is noticed before anything is sent, and before a batch that it sent could be taken for a
+        # foreign one.
+        if (sends or isinstance(steps[0], Reconcile)) and not self._is_ready(sends=sends):
+            return
+        job = self._session.ledger.job(self._name)
+        tasks: list[Task] = []
+        for step in steps:
+            match step:
+                case Reconcile(batches):
+                    self._only_time_can_tell = not self._reconciler.reconcile(job, batches)
+                case Poll(batches):
+                    self._poll_due = self._session.clock.monotonic() + self._poller.poll(job, batches)
+                case Cancel():
+                    tasks.append(Task(job.name, step))
+                    self._poll_due = None
+                case Send() | Download():
+                    tasks.append(Task(job.name, step))
+                case WaitUntil():
+                    pass
+        for performed in self._executor.run(tasks) if tasks else ():
+            if performed.unverified is not None:
+                self._unverified[performed.task.step.batch.id] = performed.unverified
+
+    def _is_ready(self, *, sends: bool) -> bool:
+        """Return whether steps may be taken that create batches, or that look for them.
+
+        Asks the API for the account, for its newest batch, and whether the key is good. False after a wait, or where batches
+        have become unconfirmed that are looked for first.
+        """
+        session = self._session
+        job = session.ledger.job(self._name)
+        try:
+            session.server.meet()
+            may_begin = may_send(session, job)
+        except ApiFailure as failure:
+            pause = self._poller.failed(failure)
+            session.clock.wait_until(session.now() + timedelta(seconds=pause), session.stop)
             return False
-        self._session.emit(Waiting(wait.at, wait.why))
-        if self._session.clock.wait_until(wait.at, self._session.stop):
-            raise Stopped
+        except AccountProblem as problem:
+            if sends:
+                session.ledger.record_pause(job, why_stopped(problem))
+            raise
+        if not may_begin:
+            return False
+        batches = session.ledger.batches(job)
+        fetched_count = sum(b.state is State.FETCHED for b in batches)
+        if sends and fetched_count != self._fetched_count:
+            hold_again(session, job, DEARER_THAN_TOLD)
+            self._fetched_count = fetched_count
+        refuse_other_account(session, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
 
     def _raise_if_only_time_can_tell(self) -> None:
-        if not self._is_stuck:
+        """Raise UnconfirmedProblem where only unconfirmed batches are left, and no further read tells more of them."""
+        if not self._only_time_can_tell:
             return
+        batches = self._sent_batches()
+        unconfirmed = [b for b in batches if b.state is State.SUBMITTING]
         job = self._session.ledger.job(self._name)
-        batches = [b for b in self._session.ledger.batches(job) if not b.is_unattached]
-        unconfirmed_batches = [b for b in batches if b.state is State.SUBMITTING]
-        if unconfirmed_batches and is_all_else_done(job, batches, self._verb.arrows, self._session.now()):
+        if unconfirmed and is_all_else_done(job, batches, self._verb.arrows, self._session.now()):
             raise UnconfirmedProblem(
-                f"{len(unconfirmed_batches)} of {len(batches)} batches are {unconfirmed_batches[0].note}",
+                f"{len(unconfirmed)} of {len(batches)} batches are {unconfirmed[0].note}",
                 hint=f"nothing is sent twice; what is known of them, and what you can decide: batchctl resolve {self._name}",
             )
 
     def _raise_if_held(self) -> None:
-        """Results that are on the disk and are not used: nobody but a person can say whether they are ours."""
-        batches = [b for b in self._session.ledger.batches(self._session.ledger.job(self._name)) if not b.is_unattached]
+        """Raise UnconfirmedProblem for results on the disk of which only a person can say whether they are ours."""
+        batches = self._sent_batches()
         held = [b for b in batches if b.held]
         if held and Arrow.DOWNLOAD in self._verb.arrows:
             raise UnconfirmedProblem(
@@ -127,120 +183,6 @@ class Loop:
                 hint=f"what is known of them, and what you can decide: batchctl resolve {self._name}",
             )
 
-    def _take(self, steps: Sequence[Step]) -> None:
-        # A copy is noticed before anything is sent, and before a batch that it sent could be taken for a foreign one.
-        sends = any(isinstance(step, Send) for step in steps)
-        if (sends or isinstance(steps[0], Reconcile)) and not self._is_met(sends=sends):
-            return
-        job = self._session.ledger.job(self._name)
-        actions: list[Callable[[], None]] = []
-        for step in steps:
-            match step:
-                case Reconcile(batches):
-                    self._is_stuck = not self._reconciler.settle(job, batches)
-                case Poll(batches):
-                    pause = self._poller.look(job, batches)
-                    self._poll_due = self._session.clock.monotonic() + pause
-                case Send(batch):
-                    actions.append(partial(self._send, job, batch))
-                case Download(batch):
-                    actions.append(partial(self._download, job, batch))
-                case Cancel(batch):
-                    actions.append(partial(cancel, self._session, batch))
-                    self._poll_due = None
-                case WaitUntil():
-                    pass
-        if actions:
-            StepPool(self._session).run(actions)
-
-    def _is_met(self, *, sends: bool) -> bool:
-        """Before uploads: the account, the newest batch of the API, whether the key is good. False after a wait, or after
-        unconfirmed batches have come up that are looked for first.
-        """
-        session = self._session
-        job = session.ledger.job(self._name)
-        try:
-            if not self._is_welcome(job):
-                return False
-        except AccountProblem as problem:
-            if sends:
-                session.ledger.record_pause(job, why_stopped(problem))
-            raise
-        batches = session.ledger.batches(job)
-        if sends and (fetched_count := sum(b.state is State.FETCHED for b in batches)) != self._fetched_count:
-            hold_again(session, job, DEARER_THAN_TOLD)
-            self._fetched_count = fetched_count
-        refuse_other_account(session, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
-        return True
-
-    def _is_welcome(self, job: Job) -> bool:
-        """False after a wait for the API, or where a copy of the workspace is to be looked after first."""
-        session = self._session
-        try:
-            session.server.meet()
-            return session.place_guard.is_passed(session, job)
-        except ApiFailure as failure:
-            pause = self._poller.failed(failure)
-            session.clock.wait_until(session.now() + timedelta(seconds=pause), session.stop)
-            return False
-
-    def _download(self, job: Job, batch: Batch) -> None:
-        try:
-            download(self._session, job, batch)
-        except InputProblem as problem:
-            self._unverified[batch.id] = problem
-
-    def _send(self, planned: Job, batch: Batch) -> None:
-        """Unless a limit, a pause or a cancel has come up since this wave began."""
-        job = self._session.ledger.job(planned.name)
-        if job.paused or is_on_hold(job, self._session.now()) or job.canceled_at is not None:
-            return
-        if batch.unknown_creates or batch.unproven_refusals:
-            # An earlier create of these requests may be paid for, too.
-            hold_again(self._session, job, LOST)
-        send(self._session, job, batch)
-
-
-class StepPool:
-    """Steps side by side. The first problem lets the steps in flight finish and takes no further one."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._problem: BaseException | None = None
-
-    def run(self, actions: Sequence[Callable[[], None]]) -> None:
-        with concurrent.futures.ThreadPoolExecutor(self._session.parallel) as pool:
-            futures = {pool.submit(self._step, action) for action in actions}
-            self._wait(futures)
-        if self._problem is not None:
-            raise self._problem
-        if self._session.stop.is_set():
-            raise Stopped
-
-    def _step(self, action: Callable[[], None]) -> None:
-        if self._problem is not None or self._session.stop.is_set():
-            return
-        try:
-            action()
-        except BaseException as problem:  # noqa: BLE001 - carried to the main thread, which raises it
-            self._problem = self._problem or problem
-
-    def _wait(self, futures: "set[concurrent.futures.Future[None]]") -> None:
-        renewed = self._session.clock.monotonic()
-        is_told = False
-        while futures:
-            _, futures = concurrent.futures.wait(futures, timeout=0.2)
-            if self._session.stop.is_set() and not is_told and futures:
-                is_told = True
-                self._session.emit(Stopping(sum(f.running() for f in futures)))
-            if self._session.clock.monotonic() - renewed > RENEW_SECONDS:
-                self._renew()
-                renewed = self._session.clock.monotonic()
-
-    def _renew(self) -> None:
-        try:
-            self._session.ledger.renew(self._session.owner, self._session.now())
-        except BaseException as problem:
-            # Said before it is raised: the pool would take every step that is left before it lets this out.
-            self._problem = self._problem or problem
-            raise
+    def _sent_batches(self) -> list[Batch]:
+        ledger = self._session.ledger
+        return [b for b in ledger.batches(ledger.job(self._name)) if not b.is_unattached]

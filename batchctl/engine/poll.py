@@ -31,10 +31,10 @@ class Poller:
         self._polls = self._failures = 0
         self._begun = session.clock.monotonic()
 
-    def look(self, job: Job, batches: Sequence[Batch]) -> float:
+    def poll(self, job: Job, batches: Sequence[Batch]) -> float:
         """Seconds until the next look. Raises AccountProblem, and ServiceProblem where asking again cannot help."""
         try:
-            hint = look(self._session, job, batches)
+            hint = poll(self._session, job, batches)
         except ApiFailure as failure:
             return self.failed(failure)
         self._polls, self._failures = self._polls + 1, 0
@@ -92,7 +92,7 @@ def unreachable(failure: ApiFailure, hint: str) -> ServiceProblem:
     return ServiceProblem(f"the API cannot be reached: {failure}", hint=hint)
 
 
-def look(session: Session, job: Job, batches: Sequence[Batch]) -> float | None:
+def poll(session: Session, job: Job, batches: Sequence[Batch]) -> float | None:
     """Asks and records; gives the API's hint when to ask again. Raises ApiFailure."""
     wanted = {b.message_batch_id: b for b in batches if b.message_batch_id}
     hint: float | None = None

@@ -44,7 +44,7 @@ class Reconciler:
         # When the last look for a batch was that counts, by a clock that nobody sets.
         self._counted_at: dict[int, float] = {}
 
-    def settle(self, job: Job, unconfirmed_batches: Sequence[Batch]) -> bool:
+    def reconcile(self, job: Job, unconfirmed_batches: Sequence[Batch]) -> bool:
         """Look once. True while something may come of waiting here; False when only ended batches or a person can tell more."""
         session = self._session
         # 1. One process reconciles, and all of a job's unconfirmed batches: who takes a part takes the rest for foreign ones.
@@ -60,7 +60,7 @@ class Reconciler:
             self._failed(unconfirmed_batches, failure)
             return True
         except BaseException:
-            self._look_again(unconfirmed_batches, "unconfirmed", 0.0)
+            self._put_off(unconfirmed_batches, "unconfirmed", 0.0)
             raise
         self._failures = 0
         return has_come_on or is_in_grace(verdict.wait)
@@ -68,7 +68,7 @@ class Reconciler:
     def _failed(self, unconfirmed_batches: Sequence[Batch], failure: ApiFailure) -> None:
         self._failures += 1
         pause = backoff(self._failures, failure.retry_after, self._session.clock.draw())
-        self._look_again(unconfirmed_batches, f"unconfirmed, and the API cannot be asked: {failure}", pause)
+        self._put_off(unconfirmed_batches, f"unconfirmed, and the API cannot be asked: {failure}", pause)
         raise_unless_passing(failure)
         self._session.emit(PollFailed(str(failure), self._failures, pause))
 
@@ -78,27 +78,27 @@ class Reconciler:
         for unconfirmed_batch, seen in verdict.adopt:
             self._adopt(unconfirmed_batch, seen, identified=False)
         for unconfirmed_batch in verdict.absent:
-            _settle_absent(session, unconfirmed_batch)
+            _carry_out_absence(session, unconfirmed_batch)
         for unconfirmed_batch in verdict.decide:
-            self._look_again([unconfirmed_batch], why_a_person(unconfirmed_batch), WAIT_FOR_END.total_seconds())
+            self._put_off([unconfirmed_batch], why_a_person(unconfirmed_batch), WAIT_FOR_END.total_seconds())
         found_out = [self._identify(candidate, verdict) for candidate in verdict.identify]
         has_come_on = bool(verdict.adopt or verdict.absent) or any(found_out)
         note = _why_open(verdict, listing)
         # What was adopted above is no longer unconfirmed: the ledger passes over it.
         pause = 0.0 if has_come_on else self._pause(verdict)
-        self._look_again(verdict.wait, note, pause, looked=not has_come_on)
+        self._put_off(verdict.wait, note, pause, looked=not has_come_on)
         return has_come_on
 
     def _pause(self, verdict: Verdict) -> float:
         """Seconds until the next look."""
         if verdict.candidates and not is_in_grace(verdict.wait):
             return WAIT_FOR_END.total_seconds()
-        return max((self._look_pause(d) for d in verdict.wait), default=0.0)
+        return max((self._poll_pause(d) for d in verdict.wait), default=0.0)
 
-    def _look_pause(self, unconfirmed_batch: Batch) -> float:
+    def _poll_pause(self, unconfirmed_batch: Batch) -> float:
         return grace_of(unconfirmed_batch, self._session.grace).total_seconds() / MIN_LIST_READS
 
-    def _look_again(
+    def _put_off(
         self, unconfirmed_batches: Sequence[Batch], note: str, seconds: float, *, looked: bool = False
     ) -> None:
         """`looked`: this look counts, where it came after its pause: looks in a row say nothing of a list that lags behind."""
@@ -121,7 +121,7 @@ class Reconciler:
         if last is None:
             counts = unconfirmed_batch.not_before is not None and unconfirmed_batch.not_before <= now
         else:
-            counts = steady - last >= self._look_pause(unconfirmed_batch)
+            counts = steady - last >= self._poll_pause(unconfirmed_batch)
         if counts or last is None:
             self._counted_at[unconfirmed_batch.id] = steady
         return counts
@@ -205,7 +205,7 @@ class Reconciler:
         if session.ledger.record_adopted(unconfirmed_batch, seen, session.owner, session.now(), identified=identified):
             session.emit(BatchReconciled(*session.place(unconfirmed_batch), seen.id, identified))
         else:
-            self._look_again([unconfirmed_batch], "unconfirmed: its candidate was another's", 1.0)
+            self._put_off([unconfirmed_batch], "unconfirmed: its candidate was another's", 1.0)
 
 
 def _why_open(verdict: Verdict, listing: Listing) -> str:
@@ -278,7 +278,7 @@ def refuse_other_account(session: Session, unconfirmed_batches: Sequence[Batch])
         )
 
 
-def _settle_absent(session: Session, unconfirmed_batch: Batch) -> None:
+def _carry_out_absence(session: Session, unconfirmed_batch: Batch) -> None:
     """Its create made nothing: what the answer to it asked for is done now."""
     match unconfirmed_batch.if_absent:
         case IfAbsent.REFUSE:

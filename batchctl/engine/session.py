@@ -14,7 +14,7 @@ from batchctl.store.workspace import Workspace
 if TYPE_CHECKING:
     from batchctl.api.client import Transport
     from batchctl.domain.events import Emit
-    from batchctl.engine.copies import PlaceGuard
+    from batchctl.engine.place_guard import PlaceGuard
     from batchctl.engine.server import Server
     from batchctl.ledger.ledger import Ledger
 

@@ -10,7 +10,7 @@ from batchctl.engine.duplicates import notice_duplicates
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.merge import Output, merge
 from batchctl.engine.next_steps import Arrow
-from batchctl.engine.poll import look, patiently, raise_unless_passing
+from batchctl.engine.poll import patiently, poll, raise_unless_passing
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.results.receive import is_on_disk
@@ -72,7 +72,7 @@ def poll_once(session: Session, job: Job) -> ApiFailure | None:
     if not running:
         return None
     try:
-        look(session, job, running)
+        poll(session, job, running)
     except ApiFailure as failure:
         raise_unless_passing(failure)
         return failure

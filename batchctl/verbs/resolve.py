@@ -9,6 +9,7 @@ from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, UsagePro
 from batchctl.domain.events import BatchReconciled
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
 from batchctl.engine.accounts import is_other_key
+from batchctl.engine.copies import may_send
 from batchctl.engine.duplicates import notice_duplicates
 from batchctl.engine.poll import emit_unread_fields, reachable
 from batchctl.engine.reconcile import candidates_of
@@ -39,11 +40,11 @@ def unconfirmed_batches_of(session: Session, job: Job) -> UnconfirmedBatches:
     """After one more look, which settles what it can. Raises ServiceProblem where the API cannot be asked."""
     with reachable():
         session.server.meet()
-        session.place_guard.is_passed(session, job)
+        may_send(session, job)
         found = _in_doubt(session, job)
         # Where one was sent with another key, nobody but a person can say whether this one sees it.
         if found and not any(_is_other_key(session, b) for b in found):
-            Reconciler(session).settle(job, found)
+            Reconciler(session).reconcile(job, found)
         _seek_lost(session, job)
         suspects = notice_duplicates(session, job)
         still = _in_doubt(session, job)

@@ -64,7 +64,7 @@ def record(session: Session, planner: Planner, wanted: Submission, given: Input,
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
     job = planner.record(session.ledger, name, given, forecast, wanted.budget.limit)
-    session.place_guard.accept_place(session)
+    session.place_guard.compare(session.emit)
     return session.ledger.job(job.name)
 
 

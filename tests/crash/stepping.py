@@ -18,7 +18,7 @@ from crash.far_end import Api, ModelTransport
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import BatchctlError, Stopped
 from batchctl.domain.model import Job
-from batchctl.engine.copies import PlaceGuard
+from batchctl.engine.place_guard import PlaceGuard
 from batchctl.engine.server import Server
 from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger

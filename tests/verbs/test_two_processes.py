@@ -123,9 +123,9 @@ def test_two_that_look_at_the_same_instant_create_each_batch_once(
     emulator.set_scenario({"batch_seconds": seconds})
     path, lines = _in_doubt(cli, emulator, faults)
     meeting = threading.Barrier(2)
-    real, met = Reconciler.settle, threading.local()
+    real, met = Reconciler.reconcile, threading.local()
 
-    def settle(self: Reconciler, job: Job, unconfirmed_batches: Sequence[Batch]) -> bool:
+    def reconcile(self: Reconciler, job: Job, unconfirmed_batches: Sequence[Batch]) -> bool:
         # The first look of each is at one and the same snapshot.
         if not getattr(met, "is_over", False):
             met.is_over = True
@@ -134,7 +134,7 @@ def test_two_that_look_at_the_same_instant_create_each_batch_once(
         return real(self, job, unconfirmed_batches)
 
     with monkeypatch.context() as both:
-        both.setattr(Reconciler, "settle", settle)
+        both.setattr(Reconciler, "reconcile", reconcile)
         _at_once(cli, monkeypatch, verbs)
     _finish(cli, emulator, path)
     _assert_each_sent_once(emulator, lines)
@@ -152,7 +152,7 @@ def test_one_that_comes_late_with_an_old_snapshot_changes_nothing(
         assert len(seen) == len(faults)
         _submits(other)
         before = other.ledger.batches(job)
-        assert Reconciler(late).settle(job, seen)
+        assert Reconciler(late).reconcile(job, seen)
         assert other.ledger.batches(job) == before
     _finish(cli, emulator, path)
     _assert_each_sent_once(emulator, lines)
@@ -169,7 +169,7 @@ def test_one_that_comes_late_with_an_old_snapshot_of_a_second_doubt_changes_noth
         (job,) = late.ledger.jobs()
         seen = [b for b in late.ledger.batches(job) if b.state is State.SUBMITTING]
         _submits(other)
-        assert Reconciler(late).settle(job, seen)
+        assert Reconciler(late).reconcile(job, seen)
         _submits(late)
     _finish(cli, emulator, path)
     _assert_each_sent_once(emulator, lines)
@@ -232,7 +232,7 @@ def test_a_look_that_ends_after_a_person_decided_leaves_the_new_create_to_its_se
             return real(*given, **more)
 
         monkeypatch.setattr(looks.transport, "page", slow_page)
-        Reconciler(looks).settle(job, [unconfirmed_batch])
+        Reconciler(looks).reconcile(job, [unconfirmed_batch])
         (sending,) = sends.ledger.batches(job)
         assert sending.claim is not None
         assert sending.claim.owner == sends.owner

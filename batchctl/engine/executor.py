@@ -1,0 +1,143 @@
+"""Perform steps side by side: the seam behind which threads work today, and other engines may work.
+
+A task is plain data and names its job. Whoever performs it opens a session from URLs and the environment, or shares one, and
+claims the step in the ledger first: an executor that performs a task twice, or loses it, costs time and no money.
+"""
+
+import concurrent.futures
+import contextlib
+import queue
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from batchctl.domain.errors import BatchctlError, InputProblem, Stopped
+from batchctl.domain.events import Stopping
+from batchctl.engine.cancel import cancel
+from batchctl.engine.download import download
+from batchctl.engine.next_steps import Cancel, Download, Send, is_on_hold
+from batchctl.engine.send import send
+from batchctl.engine.session import Session
+from batchctl.engine.spending_limit import LOST, hold_again
+
+# Claims are believed for longer than this without a sign of life (ledger): they are renewed well before.
+RENEW_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A step to perform on a batch of the job of this name."""
+
+    job: str
+    step: Send | Download | Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What became of a task. `unverified` is why its results could not be held against the requests, else None."""
+
+    task: Task
+    unverified: BatchctlError | None = None
+
+
+class Executor(Protocol):
+    """Perform tasks, each by a worker with a session of its own or a shared one."""
+
+    def run(self, tasks: Sequence[Task]) -> list[Performed]:
+        """Perform the tasks side by side, and return what became of those that were performed.
+
+        While tasks are performed, the claims of this process are renewed. The first problem lets the tasks in flight finish,
+        starts no further one, and is then raised. Raises Stopped where a person or a time limit stopped it.
+        """
+
+
+def perform(session: Session, task: Task) -> Performed:
+    """Perform one task. Raises what stops the whole job."""
+    job = session.ledger.job(task.job)
+    match task.step:
+        case Send(batch):
+            # A limit, a pause or a cancel may have come up since the step was planned.
+            if job.paused or is_on_hold(job, session.now()) or job.canceled_at is not None:
+                return Performed(task)
+            if batch.unknown_creates or batch.unproven_refusals:
+                # An earlier create of these requests may be paid for, too.
+                hold_again(session, job, LOST)
+            send(session, job, batch)
+        case Download(batch):
+            try:
+                download(session, job, batch)
+            except InputProblem as problem:
+                # Results that cannot be verified keep no others from coming.
+                return Performed(task, problem)
+        case Cancel(batch):
+            cancel(session, batch)
+    return Performed(task)
+
+
+class ThreadExecutor:
+    """Perform tasks in threads of this process.
+
+    `open_worker` opens the session of a worker, which is kept for further tasks until the executor is closed. Without it all
+    workers share the session of the coordinator, which is safe for threads.
+    """
+
+    def __init__(
+        self, session: Session, open_worker: Callable[[], contextlib.AbstractContextManager[Session]] | None = None
+    ) -> None:
+        self._session = session
+        self._open_worker = open_worker or (lambda: contextlib.nullcontext(session))
+        self._idle: queue.SimpleQueue[Session] = queue.SimpleQueue()
+        self._opened = contextlib.ExitStack()
+        self._problem: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def run(self, tasks: Sequence[Task]) -> list[Performed]:
+        """Perform the tasks as `Executor.run` says."""
+        self._problem = None
+        performed: list[Performed] = []
+        with concurrent.futures.ThreadPoolExecutor(self._session.parallel) as pool:
+            self._wait({pool.submit(self._perform, task, performed) for task in tasks})
+        if self._problem is not None:
+            raise self._problem
+        if self._session.stop.is_set():
+            raise Stopped
+        return performed
+
+    def _perform(self, task: Task, performed: list[Performed]) -> None:
+        if self._problem is not None or self._session.stop.is_set():
+            return
+        try:
+            try:
+                worker = self._idle.get_nowait()
+            except queue.Empty:
+                worker = self._opened.enter_context(self._open_worker())
+            performed.append(perform(worker, task))
+            self._idle.put(worker)
+        except BaseException as problem:  # noqa: BLE001 - carried to the main thread, which raises it
+            self._problem = self._problem or problem
+
+    def _wait(self, futures: "set[concurrent.futures.Future[None]]") -> None:
+        session = self._session
+        renewed_at = session.clock.monotonic()
+        has_emitted = False
+        while futures:
+            _, futures = concurrent.futures.wait(futures, timeout=0.2)
+            if session.stop.is_set() and not has_emitted and futures:
+                has_emitted = True
+                session.emit(Stopping(sum(f.running() for f in futures)))
+            if session.clock.monotonic() - renewed_at > RENEW_SECONDS:
+                try:
+                    session.ledger.renew(session.owner, session.now())
+                except BaseException as problem:
+                    # Noted before it is raised: the pool would otherwise take every task that is left before it ends.
+                    self._problem = self._problem or problem
+                    raise
+                renewed_at = session.clock.monotonic()
