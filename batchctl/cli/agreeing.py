@@ -6,12 +6,12 @@ from batchctl.domain.prices import Forecast, dollars
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimating
 from batchctl.money.estimate import Estimate
-from batchctl.render.screen import Screen
+from batchctl.render.writer import ReportWriter
 
 
 def agreed(
     session: Session,
-    screen: Screen,
+    writer: ReportWriter,
     budget: Budget,
     estimating: Estimating,
     wanted: str,
@@ -27,12 +27,12 @@ def agreed(
     if budget.limit is not None or budget.yes:
         found = budget.agreed(session, estimating, job)
         if needs_yes and not budget.yes:
-            ask(screen, f"{wanted}?", "--yes")
+            ask(writer, f"{wanted}?", "--yes")
         return found
-    found = estimating(session.transport if screen.is_read_by_a_person else None)
-    if screen.is_read_by_a_person:
-        screen.to_agree(found)
-    ask(screen, f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")
+    found = estimating(session.transport if writer.is_read_by_a_person else None)
+    if writer.is_read_by_a_person:
+        writer.show_price(found)
+    ask(writer, f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")
     return found
 
 

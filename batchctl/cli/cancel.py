@@ -11,7 +11,7 @@ from batchctl.domain.errors import Refused
 from batchctl.domain.job_report import Stage
 from batchctl.domain.model import Job, State
 from batchctl.engine.session import Session
-from batchctl.render.screen import Screen
+from batchctl.render.writer import ReportWriter
 from batchctl.verbs import cancel as canceling
 from batchctl.verbs.finding import find_job
 from batchctl.verbs.headers import speak_as
@@ -21,15 +21,15 @@ OPEN = frozenset({Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH})
 
 
 def cancel(global_options: GlobalOptions, word: str | None, *, files: Named, waits: bool, yes: bool) -> NoReturn:
-    def command(session: Session, screen: Screen) -> int:
+    def command(session: Session, writer: ReportWriter) -> int:
         job = speak_as(session, find_job(session.ledger, word))
         if not canceling.is_left(session, job):
             raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
         output = held_output(session, job, files)
         if not yes and job.canceled_at is None:
-            ask(screen, _question(session, job), "--yes")
+            ask(writer, _question(session, job), "--yes")
         fetched = canceling.cancel(session, job, output, waits=waits)
-        status = shown(fetched, screen)
+        status = shown(fetched, writer)
         if fetched.report.stage in OPEN:
             return NOT_FINISHED
         return DONE if fetched.report.stage in {Stage.DONE, Stage.INCOMPLETE, Stage.CANCELED} else status

@@ -8,11 +8,11 @@ import typer
 
 from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import DONE, INTERRUPTED, OF_PROBLEM
-from batchctl.cli.wiring import given
+from batchctl.cli.wiring import repeated_options
 from batchctl.clock import Clock
 from batchctl.domain.errors import AccountProblem, DiskProblem
 from batchctl.domain.health import Checkup, Health
-from batchctl.render.screen import Screen
+from batchctl.render.writer import ReportWriter
 from batchctl.verbs.doctor import Patient
 from batchctl.verbs.doctor import doctor as look
 
@@ -21,7 +21,9 @@ def doctor(
     workspace: Path | None, base_url: str | None, *, insecure_http: bool, offline: bool, as_json: bool, quiet: bool
 ) -> NoReturn:
     clock = Clock()
-    screen = Screen(clock, as_json=as_json, quiet=quiet, given=given(workspace, base_url, insecure_http=insecure_http))
+    writer = ReportWriter(
+        clock, as_json=as_json, quiet=quiet, options=repeated_options(workspace, base_url, insecure_http=insecure_http)
+    )
     try:
         found = look(
             Patient(
@@ -33,16 +35,16 @@ def doctor(
                 offline=offline,
             )
         )
-        screen.checkup(found)
+        writer.write_checkup(found)
         status = _status(found)
     except KeyboardInterrupt:
         status = INTERRUPTED
-        screen.note("stopped")
+        writer.note("stopped")
     except BrokenPipeError:
         leave_quietly()
     except OSError as error:
         status = OF_PROBLEM[DiskProblem]
-        screen.problem(DiskProblem(f"stdout: {error.strerror or error}"), status)
+        writer.write_error(DiskProblem(f"stdout: {error.strerror or error}"), status)
     raise typer.Exit(status)
 
 

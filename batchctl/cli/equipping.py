@@ -15,13 +15,13 @@ from batchctl.engine.server import Server
 from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger
 from batchctl.ledger.owners import Owner
-from batchctl.render.screen import Screen
+from batchctl.render.writer import ReportWriter
 
 GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
 
 
 @contextlib.contextmanager
-def opened(global_options: GlobalOptions, clock: Clock, screen: Screen, stop: StopSignal) -> Iterator[Session]:
+def opened(global_options: GlobalOptions, clock: Clock, writer: ReportWriter, stop: StopSignal) -> Iterator[Session]:
     transport = Transport(
         global_options.base_url,
         is_stopped=stop.is_set,
@@ -44,7 +44,7 @@ def opened(global_options: GlobalOptions, clock: Clock, screen: Screen, stop: St
             server=Server(transport, clock, guard.salt),
             place_guard=guard,
             clock=clock,
-            emit=screen.emit,
+            emit=writer.emit,
             owner=owner,
             stop=stop,
             price_catalog=price_catalog_of(workspace, global_options.prices),

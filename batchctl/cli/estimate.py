@@ -12,19 +12,19 @@ from batchctl.clock import Clock, StopSignal
 from batchctl.engine.server import Server
 from batchctl.engine.session import ApiSession, ReadSession
 from batchctl.ledger.questions import Questions
-from batchctl.render.screen import Screen
+from batchctl.render.writer import ReportWriter
 from batchctl.verbs.submission import Submission, check, estimated
 
 
 def estimate(global_options: GlobalOptions, wanted: Submission, *, sample: int, offline: bool) -> NoReturn:
-    def command(session: ReadSession, screen: Screen) -> int:
+    def command(session: ReadSession, writer: ReportWriter) -> int:
         transport = session.transport if isinstance(session, ApiSession) else None
         planner, given = check(session, wanted, stdin())
         try:
             found = estimated(session, wanted, given, transport, sample=sample)
         finally:
             planner.discard(given)
-        screen.estimated(found, wanted.path)
+        writer.write_estimate(found, wanted.path)
         return DONE
 
     if offline:
@@ -34,7 +34,9 @@ def estimate(global_options: GlobalOptions, wanted: Submission, *, sample: int, 
 
 
 @contextlib.contextmanager
-def _opened(global_options: GlobalOptions, clock: Clock, screen: Screen, stop: StopSignal) -> Iterator[ApiSession]:
+def _opened(
+    global_options: GlobalOptions, clock: Clock, writer: ReportWriter, stop: StopSignal
+) -> Iterator[ApiSession]:
     # A URL that cannot be used is said before a large input is read.
     transport = Transport(
         global_options.base_url,
@@ -42,6 +44,6 @@ def _opened(global_options: GlobalOptions, clock: Clock, screen: Screen, stop: S
         api_version=global_options.api_version,
         insecure_http=global_options.insecure_http,
     )
-    with contextlib.closing(transport), opened_light(Questions, global_options, clock, screen, stop) as light:
+    with contextlib.closing(transport), opened_light(Questions, global_options, clock, writer, stop) as light:
         plain = {one.name: getattr(light, one.name) for one in fields(light)}
         yield ApiSession(**plain, transport=transport, server=Server(transport, clock))

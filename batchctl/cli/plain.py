@@ -37,11 +37,12 @@ class Group(TyperGroup):
 
 def _say(wrong: ClickException) -> None:
     from batchctl.domain.errors import UsageProblem  # noqa: PLC0415 - keeps --help quick
-    from batchctl.render import machine  # noqa: PLC0415
+    from batchctl.render import error  # noqa: PLC0415
+    from batchctl.render.json_output import write  # noqa: PLC0415
 
     context = getattr(wrong, "ctx", None)
     hint = f"{context.command_path if context else 'batchctl'} -h"
-    machine.write(sys.stderr, machine.problem_shape(UsageProblem(wrong.format_message(), hint=hint), wrong.exit_code))
+    write(sys.stderr, error.to_json(UsageProblem(wrong.format_message(), hint=hint), wrong.exit_code))
 
 
 class _Option(TyperOption):

@@ -7,7 +7,7 @@ from batchctl.cli.exit_status import DONE, OF_PROBLEM
 from batchctl.cli.wiring import GlobalOptions, ask, run
 from batchctl.domain.errors import UnconfirmedProblem, UsageProblem
 from batchctl.engine.session import Session
-from batchctl.render.screen import Screen
+from batchctl.render.writer import ReportWriter
 from batchctl.verbs import resolve as resolving
 from batchctl.verbs.finding import find_job
 from batchctl.verbs.headers import speak_as
@@ -26,29 +26,29 @@ class Decision:
 
 
 def resolve(global_options: GlobalOptions, word: str | None, decision: Decision) -> NoReturn:
-    def command(session: Session, screen: Screen) -> int:
+    def command(session: Session, writer: ReportWriter) -> int:
         if bool(decision.adopt) + decision.resend + bool(decision.cancel) > 1:
             raise UsageProblem("--adopt, --resend and --cancel are three decisions: one at a time")
         job = speak_as(session, find_job(session.ledger, word))
         found = resolving.unconfirmed_batches_of(session, job)
         if decision.adopt or decision.resend or decision.cancel:
-            _carry_out(session, screen, found, decision)
+            _carry_out(session, writer, found, decision)
             found = resolving.unconfirmed_batches_of(session, job)
-        screen.unconfirmed_batches(found.job.name, found.unconfirmed_batches, found.surplus, found.suspects)
+        writer.write_unconfirmed(found.job.name, found.unconfirmed_batches, found.surplus, found.suspects)
         return OF_PROBLEM[UnconfirmedProblem] if found.unconfirmed_batches or found.surplus else DONE
 
     run(global_options, command)
 
 
-def _carry_out(session: Session, screen: Screen, found: UnconfirmedBatches, decision: Decision) -> None:
+def _carry_out(session: Session, writer: ReportWriter, found: UnconfirmedBatches, decision: Decision) -> None:
     if decision.adopt:
         resolving.adopt(session, found, decision.adopt, decision.number)
     elif decision.resend:
-        resolving.resend(session, found, decision.number, lambda question: _confirm(screen, question, decision))
+        resolving.resend(session, found, decision.number, lambda question: _confirm(writer, question, decision))
     else:
         resolving.cancel_duplicate(session, found, decision.cancel)
 
 
-def _confirm(screen: Screen, question: str, decision: Decision) -> None:
+def _confirm(writer: ReportWriter, question: str, decision: Decision) -> None:
     if not decision.yes:
-        ask(screen, question, "--yes")
+        ask(writer, question, "--yes")

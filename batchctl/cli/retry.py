@@ -15,8 +15,8 @@ from batchctl.domain.outcomes import KNOWN_TYPES, OTHER_TYPES
 from batchctl.engine.choosing import Choice, unknown_words
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget
-from batchctl.render.screen import Screen
 from batchctl.render.text import clean
+from batchctl.render.writer import ReportWriter
 from batchctl.requests.param_changes import ParamChange
 from batchctl.results.outputs import Written, refuse_to_replace
 from batchctl.verbs import retry as retrying
@@ -49,7 +49,7 @@ class Retry:
 
 
 def retry(global_options: GlobalOptions, word: str | None, wanted: Retry) -> NoReturn:
-    def command(session: Session, screen: Screen) -> int:
+    def command(session: Session, writer: ReportWriter) -> int:
         odd = unknown_words(wanted.choice.only, KNOWN_TYPES)
         if wanted.edited and (wanted.is_for_editing or wanted.param_changes or wanted.choice != Choice()):
             raise UsageProblem(
@@ -66,20 +66,20 @@ def retry(global_options: GlobalOptions, word: str | None, wanted: Retry) -> NoR
             seen = session.ledger.job(job.name)
             # From here on all is checked, estimated and asked with the headers that it is to be sent with.
             job = speak_as(session, _with_headers(session, seen, wanted))
-            rebuilt = None if _goes_on(session, seen, job, wanted) else _rebuilt(session, screen, job, wanted)
+            rebuilt = None if _goes_on(session, seen, job, wanted) else _rebuilt(session, writer, job, wanted)
         if rebuilt is not None:
-            if (status := _shown(session, screen, job, rebuilt, wanted)) is not None:
+            if (status := _shown(session, writer, job, rebuilt, wanted)) is not None:
                 if not wanted.keeps_file:
                     # Nothing is left to send now; of a later round it holds all the same.
                     record_headers(session, seen, job.settings.headers)
                     wanted.budget.record(session, job)
                 return status
-            agreed_to = _agreed(session, screen, job, rebuilt, wanted)
+            agreed_to = _agreed(session, writer, job, rebuilt, wanted)
             _record(session, seen, job, agreed_to, wanted)
         # What makes a round is not repeated: the same words would ask for another one.
         with continued_by(_going_on(job, wanted)):
             report = send_rest(session, session.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
-        screen.submitted(report)
+        writer.write_submitted(report)
         return status_of_sending(report)
 
     run(global_options, command)
@@ -132,16 +132,16 @@ def _goes_on(session: Session, seen: Job, job: Job, wanted: Retry) -> bool:
     return True
 
 
-def _rebuilt(session: Session, screen: Screen, job: Job, wanted: Retry) -> Rebuilt:
+def _rebuilt(session: Session, writer: ReportWriter, job: Job, wanted: Retry) -> Rebuilt:
     if wanted.edited:
         return retrying.use_edited(session, job, wanted.edited)
-    path = _path_to_keep(session, screen, job, wanted)
+    path = _path_to_keep(session, writer, job, wanted)
     return retrying.rebuild(
         session, job, wanted.choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing
     )
 
 
-def _shown(session: Session, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
+def _shown(session: Session, writer: ReportWriter, job: Job, rebuilt: Rebuilt, wanted: Retry) -> int | None:
     """The choice, and what it would cost where that is all. The status to leave with; None where it is to be sent."""
     chosen = rebuilt.chosen
     is_last = wanted.keeps_file or not chosen.requests
@@ -149,32 +149,32 @@ def _shown(session: Session, screen: Screen, job: Job, rebuilt: Rebuilt, wanted:
     is_rehearsal = wanted.keeps_file and bool(chosen.requests)
     price, refusal = retrying.rehearsed(session, job, rebuilt, wanted.budget.of(job)) if is_rehearsal else (None, None)
     path = wanted.edited or rebuilt.path
-    screen.chosen(job.name, rebuilt.number, chosen, path, is_last=is_last, estimate=price)
+    writer.write_retry(job.name, rebuilt.number, chosen, path, is_last=is_last, price=price)
     if is_last or retrying.account_is_cause(chosen, wanted.choice):
         retrying.discard(session, job, rebuilt, keeps_file=is_rehearsal and wanted.edited is None)
     retrying.pause_for_account(session, job, chosen, wanted.choice)
     if not is_last:
         return None
     if not chosen.requests:
-        screen.note(f"{job.name}: nothing to send again")
+        writer.note(f"{job.name}: nothing to send again")
         return SOME_FAILED if chosen.left or job.left_out else DONE
-    screen.note("nothing was sent")
-    screen.come_back(f"batchctl retry {job.name} --from {screen.given.path(path)}")
+    writer.note("nothing was sent")
+    writer.write_next_command(f"batchctl retry {job.name} --from {writer.options.path(path)}")
     if refusal is not None and not wanted.is_for_editing:
         raise refusal
     return DONE
 
 
-def _agreed(session: Session, screen: Screen, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
+def _agreed(session: Session, writer: ReportWriter, job: Job, rebuilt: Rebuilt, wanted: Retry) -> Rebuilt:
     """At its price, and as they are. Nobody else waits for a person's answer: who plans the same round meanwhile is first."""
     danger = retrying.look_elsewhere(session, job, rebuilt).danger
     budget, what = wanted.budget.of(job), _what(rebuilt, danger)
     if danger and budget.yes:
         # Who said yes beforehand reads it all the same.
-        screen.note(f"! {what}")
+        writer.note(f"! {what}")
     needs_yes = bool(rebuilt.chosen.cut or rebuilt.warnings or danger)
     return retrying.agreed(
-        session, job, rebuilt, lambda of: agreed(session, screen, budget, of, what, job, needs_yes=needs_yes)
+        session, job, rebuilt, lambda of: agreed(session, writer, budget, of, what, job, needs_yes=needs_yes)
     )
 
 
@@ -227,7 +227,7 @@ def _agreed_to(job: Job) -> tuple[object, ...]:
     return job.rounds[-1].number, job.settings.headers, job.max_cost
 
 
-def _path_to_keep(session: Session, screen: Screen, job: Job, wanted: Retry) -> Path | None:
+def _path_to_keep(session: Session, writer: ReportWriter, job: Job, wanted: Retry) -> Path | None:
     """Where a person wants the rebuilt file. Raises Refused where it would take the place of their edits, or of another file."""
     if not wanted.keeps_file:
         return None
@@ -235,7 +235,7 @@ def _path_to_keep(session: Session, screen: Screen, job: Job, wanted: Retry) -> 
     if wanted.is_for_editing and path.exists():
         raise Refused(
             f"{path} is there already: it may hold your edits",
-            hint=f"batchctl retry {job.name} --from {screen.given.path(path)}",
+            hint=f"batchctl retry {job.name} --from {writer.options.path(path)}",
         )
     written = Written(session.workspace.outputs(job.name))
     refuse_to_replace(path, written, elsewhere="name another folder with --output-dir", forcing="")

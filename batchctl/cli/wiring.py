@@ -23,8 +23,8 @@ from batchctl.domain.limits import API_VERSION
 from batchctl.engine.session import ReadSession, Session
 from batchctl.ledger.questions import Questions, for_reading
 from batchctl.money.catalog import PriceCatalog
-from batchctl.render.screen import Screen
-from batchctl.render.typed import Given
+from batchctl.render.repeated_options import RepeatedOptions
+from batchctl.render.writer import ReportWriter
 from batchctl.store.workspace import Workspace, cached_price_list, find_workspace, user_prices
 
 LEFTOVERS_AFTER = timedelta(days=2)
@@ -67,7 +67,7 @@ class GlobalOptions:
         return "what was canceled so far stays canceled" if self.cancels else "nothing was canceled"
 
 
-def run(global_options: GlobalOptions, command: Callable[[Session, Screen], int]) -> NoReturn:
+def run(global_options: GlobalOptions, command: Callable[[Session, ReportWriter], int]) -> NoReturn:
     """Runs a command and leaves with its status."""
     # Before the time of a --timeout begins; and whoever only reads does without all that this imports.
     from batchctl.cli.equipping import opened  # noqa: PLC0415
@@ -77,7 +77,7 @@ def run(global_options: GlobalOptions, command: Callable[[Session, Screen], int]
 
 def run_light(
     global_options: GlobalOptions,
-    command: Callable[[ReadSession, Screen], int],
+    command: Callable[[ReadSession, ReportWriter], int],
     ledger: Callable[[Path], Questions] = for_reading,
 ) -> NoReturn:
     """The same for a command that only reads. `ledger` opens it."""
@@ -86,50 +86,52 @@ def run_light(
 
 def run_with(
     global_options: GlobalOptions,
-    command: Callable[[AnySession, Screen], int],
-    opens: Callable[[GlobalOptions, Clock, Screen, StopSignal], contextlib.AbstractContextManager[AnySession]],
+    command: Callable[[AnySession, ReportWriter], int],
+    opens: Callable[[GlobalOptions, Clock, ReportWriter, StopSignal], contextlib.AbstractContextManager[AnySession]],
 ) -> NoReturn:
     """The same for a command with tools of its own."""
     clock = Clock()
-    screen = Screen(
+    writer = ReportWriter(
         clock,
         as_json=global_options.as_json,
         quiet=global_options.quiet,
         verbose=global_options.verbose,
-        given=given(global_options.workspace, global_options.base_url, insecure_http=global_options.insecure_http),
+        options=repeated_options(
+            global_options.workspace, global_options.base_url, insecure_http=global_options.insecure_http
+        ),
     )
     until = None if global_options.timeout is None else clock.monotonic() + global_options.timeout
     stop = StopSignal(clock, until)
     try:
-        with stopping(stop), opens(global_options, clock, screen, stop) as session:
-            status = _in_time(global_options, command, session, screen)
+        with stopping(stop), opens(global_options, clock, writer, stop) as session:
+            status = _in_time(global_options, command, session, writer)
     except BatchctlError as problem:
         status = OF_PROBLEM[type(problem)]
-        screen.problem(problem, status)
+        writer.write_error(problem, status)
     except (Stopped, KeyboardInterrupt) as stopped:
         status = INTERRUPTED
         continuing = stopped.command if isinstance(stopped, Stopped) else ""
-        screen.note(f"stopped; {global_options.standing}{'' if continuing else f': {SAME_CONTINUES}'}")
+        writer.note(f"stopped; {global_options.standing}{'' if continuing else f': {SAME_CONTINUES}'}")
         if continuing:
-            screen.come_back(continuing)
+            writer.write_next_command(continuing)
     except BrokenPipeError:
         leave_quietly()
     except OSError as error:
         # Whatever of the disk, the terminal or the folder we stand in was not met where it belongs.
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         status = OF_PROBLEM[DiskProblem]
-        screen.problem(DiskProblem(f"{where}{error.strerror or error}"), status)
+        writer.write_error(DiskProblem(f"{where}{error.strerror or error}"), status)
     finally:
-        screen.close()
+        writer.close()
     raise typer.Exit(status)
 
 
-def given(workspace: Path | None, base_url: str | None, *, insecure_http: bool) -> Given:
+def repeated_options(workspace: Path | None, base_url: str | None, *, insecure_http: bool) -> RepeatedOptions:
     """The options that every command which is named to a person must repeat.
 
     A password in the URL is not among them, nor a URL that holds a secret elsewhere: cut short, it would lead elsewhere.
     """
-    return Given(
+    return RepeatedOptions(
         workspace="" if workspace is None else str(workspace.absolute()),
         base_url=shown_url(base_url) if base_url and not holds_secret(base_url) else "",
         insecure_http=insecure_http,
@@ -137,11 +139,14 @@ def given(workspace: Path | None, base_url: str | None, *, insecure_http: bool) 
 
 
 def _in_time(
-    global_options: GlobalOptions, command: Callable[[AnySession, Screen], int], session: AnySession, screen: Screen
+    global_options: GlobalOptions,
+    command: Callable[[AnySession, ReportWriter], int],
+    session: AnySession,
+    writer: ReportWriter,
 ) -> int:
     """Raises TimedOut where it was the time that stopped it, and not a person."""
     try:
-        return command(session, screen)
+        return command(session, writer)
     except Stopped as stopped:
         if not session.stop.is_timed_out():
             raise
@@ -165,7 +170,11 @@ def continued_by(command: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened_light(
-    ledger: Callable[[Path], Questions], global_options: GlobalOptions, clock: Clock, screen: Screen, stop: StopSignal
+    ledger: Callable[[Path], Questions],
+    global_options: GlobalOptions,
+    clock: Clock,
+    writer: ReportWriter,
+    stop: StopSignal,
 ) -> Iterator[ReadSession]:
     workspace = workspace_of(global_options, clock)
     with contextlib.closing(ledger(workspace.ledger)) as questions:
@@ -173,7 +182,7 @@ def opened_light(
             workspace=workspace,
             ledger=questions,
             clock=clock,
-            emit=screen.emit,
+            emit=writer.emit,
             stop=stop,
             price_catalog=price_catalog_of(workspace, global_options.prices),
             base_url=global_options.base_url or os.environ.get("ANTHROPIC_BASE_URL") or "",
@@ -232,9 +241,9 @@ def stdin() -> BinaryIO | None:
     return sys.stdin.buffer if sys.stdin is not None else None
 
 
-def ask(screen: Screen, question: str, flag: str) -> None:
+def ask(writer: ReportWriter, question: str, flag: str) -> None:
     """A yes, from a person at a terminal; elsewhere the flag says it. Raises Refused."""
-    if not screen.is_read_by_a_person:
+    if not writer.is_read_by_a_person:
         raise Refused(f"{question} Nobody is there to say yes", hint=f"{flag} says it")
     if not typer.confirm(question, default=False, err=True):
         raise Refused("nothing was sent", hint=f"{flag} answers yes without asking")

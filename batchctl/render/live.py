@@ -1,18 +1,18 @@
-"""A terminal that moves: one bar for what is going on, or the whole job while it is watched."""
+"""The view that moves on a terminal: one bar for what is going on, or the whole job while it is watched."""
 
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.live import Live as RichLive
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain import events
 from batchctl.domain.job_report import JobReport
-from batchctl.render import reports
+from batchctl.render import job_report
 from batchctl.render.text import clean, duration, number, size
 
 LINES_UP_TO_BATCHES = 12
@@ -21,30 +21,34 @@ ROUTINE = "batches are in progress"
 REFRESHES_PER_SECOND = 8
 
 
-class Live:
+class LiveView:
+    """A bar or a watched job on a terminal, with lines printed above it. It is called from any thread."""
+
     def __init__(self, console: Console, clock: Clock) -> None:
         self._console = console
         self._clock = clock
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._what = ""
-        self._view: RichLive | None = None
+        self._view: Live | None = None
         self._watched: _Watched | None = None
         # Events come from several threads.
         self._lock = threading.RLock()
 
     def is_worth_a_line(self, event: events.Event) -> bool:
-        """Of many batches only trouble is told line by line; the bar tells the rest."""
+        """Return whether an event has a line beside the bar: of many batches only trouble has one."""
         if isinstance(event, events.Waiting):
             return False
         if isinstance(event, events.BatchSent | events.BatchFetched):
             return event.total <= LINES_UP_TO_BATCHES
         return True
 
-    def say(self, what: RenderableType) -> None:
-        self._console.print(what)
+    def print(self, content: RenderableType) -> None:
+        """Print above what moves."""
+        self._console.print(content)
 
     def move(self, event: events.Event) -> None:
+        """Move the bar, or the line under the watched job, on to an event."""
         with self._lock:
             match event:
                 case events.Reading(what, done, total):
@@ -69,7 +73,6 @@ class Live:
                     pass
 
     def _move_on(self, what: str, done: float, total: float | None, detail: str) -> None:
-        """While the job is watched, what goes on is a line under it."""
         if self._watched is None:
             self._bar(what, done, total, detail)
         else:
@@ -82,11 +85,12 @@ class Live:
             self._bar("waiting", 0, None, f"{duration(until - self._clock.now())}: {clean(why, 60)}")
 
     def watch(self, report: JobReport) -> None:
+        """Show the whole job from here on, as this report has it."""
         with self._lock:
             self._stop_bar()
             if self._watched is None:
                 self._watched = _Watched(report, self._clock)
-                self._view = RichLive(
+                self._view = Live(
                     self._watched,
                     console=self._console,
                     refresh_per_second=REFRESHES_PER_SECOND,
@@ -121,6 +125,7 @@ class Live:
             self._task = None
 
     def stop(self) -> None:
+        """Leave the terminal as it was."""
         with self._lock:
             self._stop_bar()
             if self._view is not None:
@@ -129,7 +134,7 @@ class Live:
 
 
 class _Watched:
-    """The job as it was last seen, with clocks that go on between the looks."""
+    """The job as it was last seen, with clocks that go on between the polls."""
 
     def __init__(self, report: JobReport, clock: Clock) -> None:
         self.report = report
@@ -139,11 +144,11 @@ class _Watched:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = self._clock.now()
-        yield reports.job(replace(self.report, now=now, next_command=""))
+        yield job_report.draw(replace(self.report, now=now, next_command=""))
         if self.next_poll is None:
             yield Text(f"  {self.activity}" if self.activity else "", style="dim")
         elif self.next_poll - now >= timedelta(seconds=1):
             why = "" if self.activity == ROUTINE else f" ({clean(self.activity, 60)})"
             yield Text(
-                f"  next look in {duration(self.next_poll - now)}{why}; Ctrl-C leaves, the job goes on", style="dim"
+                f"  next poll in {duration(self.next_poll - now)}{why}; Ctrl-C leaves, the job goes on", style="dim"
             )

@@ -1,13 +1,16 @@
-"""Prices, drawn: columns by their decimal points, real time beside batch beside cached."""
+"""`prices`: columns by their decimal points, real time beside batch beside cached."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from decimal import Decimal
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from batchctl.domain.prices import OF_GEO, ModelPrices, Prices, PriceTier
 from batchctl.money.price_table import PriceTable, Refreshed
+from batchctl.render.json_output import usd
 from batchctl.render.text import clean, number
 
 NEXT = "batchctl estimate INPUT.jsonl"
@@ -18,12 +21,12 @@ GROUP_GAP = "   "
 Columns = Sequence[tuple[str, Sequence[Decimal]]]
 
 
-def models(table: PriceTable) -> RenderableType:
-    """A line for each model and each of its further steps."""
+def draw_all(table: PriceTable) -> RenderableType:
+    """Return a line for each model and each of its further price steps."""
     rows = [(model_prices, step) for model_prices in table.model_prices_list for step in model_prices.steps]
 
-    def column(head: str, of: Callable[[PriceTier], Decimal]) -> tuple[str, list[Decimal]]:
-        return head, [of(step) for _, step in rows]
+    def column(head: str, price_of: Callable[[PriceTier], Decimal]) -> tuple[str, list[Decimal]]:
+        return head, [price_of(step) for _, step in rows]
 
     groups: list[tuple[str, Columns]] = [
         ("real time", [column("in", lambda s: s.real_time.input), column("out", lambda s: s.real_time.output)]),
@@ -31,22 +34,23 @@ def models(table: PriceTable) -> RenderableType:
         ("batch write", [column("5 min", lambda s: s.batch.write_5m), column("1 h", lambda s: s.batch.write_1h)]),
         ("batch", [column("read", lambda s: s.batch.read)]),
     ]
-    labels = [_label(model_prices, step) for model_prices, step in rows]
-    return Group(_unit(table), Text(""), *_grid("model", labels, groups), Text(""), *_said_of(table))
+    labels = [f"  over {number(step.over)}" if step.over else clean(model_prices.model) for model_prices, step in rows]
+    return Group(_unit(table), Text(""), *_grid("model", labels, groups), Text(""), *_notes_below(table))
 
 
-def model(table: PriceTable) -> RenderableType:
-    """One model: a line for each class of token, two columns for each step."""
+def draw(table: PriceTable) -> RenderableType:
+    """Return one model: a line for each class of token, two columns for each price step."""
     (model_prices,) = table.model_prices_list
-    groups = [(_step(model_prices, step), _lanes(step)) for step in model_prices.steps]
+    groups = [(_step_title(model_prices, step), _lanes(step)) for step in model_prices.steps]
     title = Text.assemble((clean(model_prices.model), "bold"), GAP, _unit(table))
-    return Group(title, Text(""), *_grid("", list(_CLASSES), groups), Text(""), *_said_of(table, has_searches=True))
+    return Group(title, Text(""), *_grid("", list(_CLASSES), groups), Text(""), *_notes_below(table, has_searches=True))
 
 
-def refreshed(of: Refreshed) -> str:
-    parts = [f"{of.source}, kept as {of.path}"]
-    parts += [f"new: {', '.join(of.new)}"] if of.new else []
-    parts += [f"other prices: {', '.join(of.changed)}"] if of.changed else []
+def draw_refreshed(refreshed: Refreshed) -> str:
+    """Return where a list was fetched from, and which prices are new."""
+    parts = [f"{refreshed.source}, kept as {refreshed.path}"]
+    parts += [f"new: {', '.join(refreshed.new)}"] if refreshed.new else []
+    parts += [f"other prices: {', '.join(refreshed.changed)}"] if refreshed.changed else []
     return "; ".join(parts) if len(parts) > 1 else f"{parts[0]}; no price has changed"
 
 
@@ -62,21 +66,15 @@ _CLASSES: dict[str, Callable[[Prices], Decimal]] = {
 
 def _lanes(step: PriceTier) -> Columns:
     return [
-        (head, [of(prices) for of in _CLASSES.values()])
+        (head, [price_of(prices) for price_of in _CLASSES.values()])
         for head, prices in (("real time", step.real_time), ("batch", step.batch))
     ]
 
 
-def _step(model_prices: ModelPrices, step: PriceTier) -> str:
+def _step_title(model_prices: ModelPrices, step: PriceTier) -> str:
     if len(model_prices.steps) == 1:
         return ""
-    if step.over:
-        return f"prompt over {number(step.over)}"
-    return f"prompt to {number(model_prices.steps[1].over)}"
-
-
-def _label(model_prices: ModelPrices, step: PriceTier) -> str:
-    return f"  over {number(step.over)}" if step.over else clean(model_prices.model)
+    return f"prompt over {number(step.over)}" if step.over else f"prompt to {number(model_prices.steps[1].over)}"
 
 
 def _unit(table: PriceTable) -> Text:
@@ -87,7 +85,7 @@ def _unit(table: PriceTable) -> Text:
 
 
 def _grid(first: str, labels: Sequence[str], groups: Sequence[tuple[str, Columns]]) -> list[Text]:
-    """Titles where there are some, heads, and a line for each label."""
+    """Return the titles where there are some, the heads, and a line for each label."""
     drawn = [(title, [_column(head, prices) for head, prices in columns]) for title, columns in groups]
     width = max(map(len, (first, *labels)), default=0)
     titles = GROUP_GAP.join(title.center(len(_line(columns, 0))) for title, columns in drawn)
@@ -103,39 +101,42 @@ def _line(columns: Sequence[Sequence[str]], at: int) -> str:
 
 
 def _column(head: str, prices: Sequence[Decimal]) -> list[str]:
-    """Of one width, head first."""
-    said = [_amount(price).partition(".") for price in prices]
-    places = max((len(after) for _, _, after in said), default=0)
-    cells = [f"{before}.{after:{places}}" for before, _, after in said]
+    """Return the head and the amounts below it, all of one width."""
+    halves = [_amount(price).partition(".") for price in prices]
+    places = max((len(after) for _, _, after in halves), default=0)
+    cells = [f"{before}.{after:{places}}" for before, _, after in halves]
     width = max(map(len, (head, *cells)))
-    return [one.rjust(width) for one in (head, *cells)]
+    return [cell.rjust(width) for cell in (head, *cells)]
 
 
 def _amount(price: Decimal) -> str:
-    """Cents, and further places only where they are needed."""
+    """Return an amount in cents, with further places only where they are needed."""
     plain = f"{price.normalize():f}"
     places = len(plain.partition(".")[2])
     return plain if places >= 2 else f"{price:.2f}"
 
 
-# ---------------------------------------------------------------- what is said below
+# ---------------------------------------------------------------- what stands below it
 
 
-def _said_of(table: PriceTable, *, has_searches: bool = False) -> list[Text]:
+def _notes_below(table: PriceTable, *, has_searches: bool = False) -> list[Text]:
     geo = ", ".join(f"{name}: {times} times the price of tokens" for name, times in OF_GEO.items())
-    said = [f"inference_geo {geo}"]
+    below = [f"inference_geo {geo}"]
     if table.model_prices_list and not has_searches:
         searches = _grouped(
             (f"{_amount(s.steps[0].batch.web_search)} per 1,000", s.model) for s in table.model_prices_list
         )
-        said = [f"web searches {'; '.join(searches)}, in a batch as well", *said]
-    said += [
-        f"prices: {one}"
-        for one in _grouped((model_prices.source, model_prices.model) for model_prices in table.model_prices_list)
+        below = [f"web searches {'; '.join(searches)}, in a batch as well", *below]
+    below += [
+        f"prices: {source}"
+        for source in _grouped((model_prices.source, model_prices.model) for model_prices in table.model_prices_list)
     ]
-    notes = _notes((model_prices.note, model_prices.model) for model_prices in table.model_prices_list)
-    lines = [Text(clean(one, 1000), style="dim") for one in said]
-    lines += [Text(f"! {clean(one, 1000)}", style="yellow") for one in notes]
+    notes = _by_count((model_prices.note, model_prices.model) for model_prices in table.model_prices_list)
+    lines = [Text(clean(text, 1000), style="dim") for text in below]
+    for note, models in notes:
+        # Of all models it is said once.
+        text = f"{note} ({', '.join(models)})" if len(notes) > 1 else note
+        lines += [Text(f"! {clean(text, 1000)}", style="yellow")] if note else []
     if table.unpriced:
         lines.append(Text(clean(f"! no price that can be used: {', '.join(table.unpriced)}", 1000), style="yellow"))
     if table.left_out:
@@ -144,19 +145,49 @@ def _said_of(table: PriceTable, *, has_searches: bool = False) -> list[Text]:
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """What is said, the most common first; of which models is told for all but that one."""
+    """Return what is said of models, the most common first; all others name their models."""
     (most, _), *others = _by_count(pairs) or [("", [])]
-    return [most, *(f"{said} ({', '.join(of)})" for said, of in others)] if most else []
-
-
-def _notes(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Of which models it is said, unless of all of them."""
-    found = _by_count(pairs)
-    return [f"{said} ({', '.join(of)})" if len(found) > 1 else said for said, of in found if said]
+    return [most, *(f"{text} ({', '.join(models)})" for text, models in others)] if most else []
 
 
 def _by_count(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
     models: dict[str, list[str]] = {}
-    for said, model_ in pairs:
-        models.setdefault(said, []).append(model_)
+    for text, model in pairs:
+        models.setdefault(text, []).append(model)
     return sorted(models.items(), key=lambda pair: -len(pair[1]))
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def to_json(table: PriceTable, next_command: str) -> dict[str, Any]:
+    """Return US$ per million tokens and, of web searches, per thousand; as text, for a number would be rounded."""
+    refreshed = table.refreshed
+    return {
+        "type": "prices",
+        "day": str(table.day),
+        "models": [
+            {
+                "model": model_prices.model,
+                "source": model_prices.source,
+                "note": model_prices.note or None,
+                "steps": [
+                    {
+                        "over": step.over,
+                        "real_time": _prices_to_json(step.real_time),
+                        "batch": _prices_to_json(step.batch),
+                    }
+                    for step in model_prices.steps
+                ],
+            }
+            for model_prices in table.model_prices_list
+        ],
+        "unpriced": list(table.unpriced),
+        "left_out": table.left_out,
+        "refreshed": asdict(refreshed) if refreshed else None,
+        "next_command": next_command,
+    }
+
+
+def _prices_to_json(prices: Prices) -> dict[str, str]:
+    return {name: usd(price) for name, price in asdict(prices).items()}

@@ -20,7 +20,7 @@ from batchctl.clock import Clock, StopSignal
 from batchctl.domain import errors
 from batchctl.domain.job_report import Stage
 from batchctl.emulator.running import running
-from batchctl.render.screen import Screen
+from batchctl.render.writer import ReportWriter
 
 # What takes long to import, and what of our own leads to it.
 HEAVY = (
@@ -142,11 +142,13 @@ def test_a_stop_that_comes_while_a_command_is_opened_is_said_as_any_other(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager
-    def opening(_global_options: GlobalOptions, _clock: Clock, _screen: Screen, _stop: StopSignal) -> Iterator[Any]:
+    def opening(
+        _global_options: GlobalOptions, _clock: Clock, _writer: ReportWriter, _stop: StopSignal
+    ) -> Iterator[Any]:
         signal.raise_signal(number)
         yield pytest.fail("it was opened")
 
     with pytest.raises(typer.Exit) as leaving:
-        run_with(GlobalOptions(workspace=None), lambda _tools, _screen: 0, opening)
+        run_with(GlobalOptions(workspace=None), lambda _tools, _writer: 0, opening)
     assert leaving.value.exit_code == 130
     assert "nothing was canceled" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from batchctl.clock import Clock
 from batchctl.domain import events
 from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, State
-from batchctl.render.live import LINES_UP_TO_BATCHES, Live
+from batchctl.render.live import LINES_UP_TO_BATCHES, LiveView
 
 EVIL = "[/red] [bold]x[/bold] {0} {task.id}"
 BATCH = a_batch(State.ENDED)
@@ -42,14 +42,14 @@ EVENTS: list[events.Event] = [
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_every_movement_can_be_drawn(console: Console, event: events.Event) -> None:
-    live = Live(console, Clock())
+    live = LiveView(console, Clock())
     live.move(event)
     live.stop()
     assert "MarkupError" not in shown(console)
 
 
 def test_a_reason_from_outside_stands_on_the_bar_as_it_is(console: Console) -> None:
-    live = Live(console, Clock())
+    live = LiveView(console, Clock())
     live.move(events.Waiting(NOW + HOUR, EVIL))
     assert live._progress is not None
     live._progress.refresh()
@@ -58,7 +58,7 @@ def test_a_reason_from_outside_stands_on_the_bar_as_it_is(console: Console) -> N
 
 
 def test_one_bar_after_another_and_nothing_left(console: Console) -> None:
-    live = Live(console, Clock())
+    live = LiveView(console, Clock())
     for event in EVENTS:
         live.move(event)
     live.stop()
@@ -67,15 +67,15 @@ def test_one_bar_after_another_and_nothing_left(console: Console) -> None:
     assert live._progress is None
 
 
-def test_a_watched_job_is_drawn_with_its_next_look(console: Console) -> None:
-    live = Live(console, Clock())
+def test_a_watched_job_is_drawn_with_its_next_poll(console: Console) -> None:
+    live = LiveView(console, Clock())
     live.watch(report(a_job(), [a_batch(State.IN_PROGRESS)], (), NOW))
     live.move(events.Waiting(Clock().now() + MINUTE, "batches are in progress"))
     assert live._view is not None
     live._view.refresh()
     live.stop()
     assert "reviews-7f3a" in shown(console)
-    assert "next look in" in shown(console)
+    assert "next poll in" in shown(console)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_a_watched_job_is_drawn_with_its_next_look(console: Console) -> None:
     ],
 )
 def test_of_many_batches_only_trouble_is_a_line(console: Console, event: events.Event, *, expected: bool) -> None:
-    assert Live(console, Clock()).is_worth_a_line(event) is expected
+    assert LiveView(console, Clock()).is_worth_a_line(event) is expected

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from batchctl.domain.prices import ModelPrices, Prices, PriceTier
 from batchctl.money.price_table import PriceTable
-from batchctl.render import machine, prices
+from batchctl.render import json_output, prices
 
 DAY = dt.date(2026, 11, 21)
 EVIL = "\x1b[31mred\u202e"
@@ -23,7 +23,7 @@ def some_prices(model: str = "claude-x", price: str = "4", **more: str) -> Model
 def drawn(table: PriceTable, *, is_one: bool = False) -> str:
     out = io.StringIO()
     console = Console(file=out, width=80, markup=False, highlight=False)
-    console.print(prices.model(table) if is_one else prices.models(table))
+    console.print(prices.draw(table) if is_one else prices.draw_all(table))
     return out.getvalue()
 
 
@@ -61,5 +61,5 @@ def test_text_from_outside_cannot_move_the_terminal() -> None:
     table = PriceTable(day=DAY, model_prices_list=(some_prices(EVIL, source=EVIL, note=EVIL),), unpriced=(EVIL,))
     assert not set("\x1b\u202e") & set(drawn(table) + drawn(table, is_one=True))
     out = io.StringIO()
-    machine.write(out, machine.prices_shape(table, "next"))
+    json_output.write(out, prices.to_json(table, "next"))
     assert not set("\x1b\u202e") & set(out.getvalue())

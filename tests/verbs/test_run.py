@@ -37,7 +37,7 @@ def test_one_command_ends_with_every_answer(cli: Cli, emulator: Running) -> None
     assert re.search(r"round 2: \d+ requests in 2 batches", ran.err)
     assert len(emulator.batches()) == 5
     # Nothing is said to have been looked at before there was something to look at.
-    assert 0 < ran.err.index("sent  ") < ran.err.index("looked  ")
+    assert 0 < ran.err.index("sent  ") < ran.err.index("polled  ")
 
 
 def test_what_the_request_itself_spoils_is_not_sent_twice(cli: Cli, emulator: Running) -> None:

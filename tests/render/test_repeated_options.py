@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from program import COMMAND
 
-from batchctl.render.typed import ASKING, READING, Given
+from batchctl.render.repeated_options import ASKING, READING, RepeatedOptions
 
 W, U = "/w/it's here", "http://127.0.0.1:8000"
-GIVEN = Given(workspace=W, base_url=U)
+REPEATED = RepeatedOptions(workspace=W, base_url=U)
 OPTIONS = f"--workspace {shlex.quote(W)} --base-url {U}"
 
 
@@ -17,7 +17,7 @@ OPTIONS = f"--workspace {shlex.quote(W)} --base-url {U}"
     ("text", "expected"),
     [
         ("batchctl fetch in-1", f"batchctl fetch {OPTIONS} in-1"),
-        ("mend it, then: batchctl retry in-1 --edit", f"mend it, then: batchctl retry {OPTIONS} in-1 --edit"),
+        ("fix it, then: batchctl retry in-1 --edit", f"fix it, then: batchctl retry {OPTIONS} in-1 --edit"),
         ("batchctl verify in-1", f"batchctl verify --workspace {shlex.quote(W)} in-1"),
         (
             "batchctl status a --watch, then batchctl fetch a",
@@ -32,21 +32,21 @@ OPTIONS = f"--workspace {shlex.quote(W)} --base-url {U}"
     ],
 )
 def test_every_command_in_a_text_gets_the_options_it_takes(text: str, expected: str) -> None:
-    assert GIVEN.in_full(text) == expected
-    assert GIVEN.in_full(expected) == expected
-    assert Given().in_full(text) == text
+    assert REPEATED.in_full(text) == expected
+    assert REPEATED.in_full(expected) == expected
+    assert RepeatedOptions().in_full(text) == text
 
 
 def test_a_shell_reads_the_options_as_they_were_given() -> None:
-    assert shlex.split(GIVEN.in_full("batchctl fetch in-1")) == [
+    assert shlex.split(REPEATED.in_full("batchctl fetch in-1")) == [
         "batchctl", "fetch", "--workspace", W, "--base-url", U, "in-1"
     ]  # fmt: skip
 
 
 def test_a_file_keeps_its_folder_where_the_workspace_is_named() -> None:
-    assert Given().path("in put.jsonl") == "'in put.jsonl'"
-    assert GIVEN.path("in.jsonl") == str(Path("in.jsonl").absolute())
-    assert GIVEN.path("-") == "-"
+    assert RepeatedOptions().path("in put.jsonl") == "'in put.jsonl'"
+    assert REPEATED.path("in.jsonl") == str(Path("in.jsonl").absolute())
+    assert REPEATED.path("-") == "-"
 
 
 def test_the_verbs_are_those_of_the_program() -> None:
@@ -59,23 +59,23 @@ def test_the_verbs_are_those_of_the_program() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "text", "expected"),
+    ("options", "text", "expected"),
     [
         (
-            Given(base_url="http://gateway", insecure_http=True),
+            RepeatedOptions(base_url="http://gateway", insecure_http=True),
             "batchctl fetch a",
             "batchctl fetch --base-url http://gateway --insecure-http a",
         ),
         # The URL comes from the environment, and the word from the command line.
-        (Given(insecure_http=True), "batchctl fetch a", "batchctl fetch --insecure-http a"),
-        (Given(insecure_http=True), "batchctl verify a", "batchctl verify a"),
+        (RepeatedOptions(insecure_http=True), "batchctl fetch a", "batchctl fetch --insecure-http a"),
+        (RepeatedOptions(insecure_http=True), "batchctl verify a", "batchctl verify a"),
         (
-            Given(base_url="http://gateway", insecure_http=True),
+            RepeatedOptions(base_url="http://gateway", insecure_http=True),
             "batchctl submit a --no-beta b-1",
             "batchctl submit --base-url http://gateway --insecure-http a --no-beta b-1",
         ),
     ],
 )
-def test_plain_http_is_said_again_to_every_verb_that_asks(given: Given, text: str, expected: str) -> None:
-    assert given.in_full(text) == expected
-    assert given.in_full(expected) == expected
+def test_plain_http_is_said_again_to_every_verb_that_asks(options: RepeatedOptions, text: str, expected: str) -> None:
+    assert options.in_full(text) == expected
+    assert options.in_full(expected) == expected

@@ -1,16 +1,13 @@
-"""A proof and a check-up as they are drawn, and as a program reads them."""
+"""A proof as it is drawn, and as a program reads it."""
 
-import io
-import json
 from typing import Any
 
 import pytest
 from builders import NOW, a_job, a_round
-from rich.console import Console, RenderableType
+from render.drawing import drawn, written
 
-from batchctl.domain.health import Checkup, fail, ok, warn
 from batchctl.domain.model import Merged
-from batchctl.render import machine, proofs
+from batchctl.render import proof as form
 from batchctl.results.proof import Fix, Flaw, OutputProof, Part, Proof, RoundProof
 
 EVIL = "[red]\x1b[31m[/]\u202e [/nothing]"
@@ -53,15 +50,12 @@ def wrong(flaw: Flaw = FLAW) -> Proof:
     )
 
 
-def drawn(what: RenderableType, width: int = 200) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False, color_system=None)
-    with console.capture() as capture:
-        console.print(what)
-    return [line.rstrip() for line in capture.get().splitlines()]
+def rows(proof: Proof, width: int = 200) -> list[str]:
+    return [line.rstrip() for line in drawn(form.draw(proof), width).splitlines()]
 
 
 def test_a_proof_that_holds_is_drawn_like_this() -> None:
-    assert drawn(proofs.proof(a_proof())) == [
+    assert rows(a_proof()) == [
         "reviews-7f3a  every line of the input has its one answer on the disk",
         "  ok  requests  round 1: 10 requests in 2 batches; round 2: 3 requests in 1 batch",
         "  ok  origins   round 2: rising, within round 1",
@@ -76,7 +70,7 @@ def test_a_proof_that_holds_is_drawn_like_this() -> None:
 
 
 def test_a_proof_that_does_not_hold_says_where_and_what_to_type() -> None:
-    assert drawn(proofs.proof(wrong())) == [
+    assert rows(wrong()) == [
         "reviews-7f3a  the proof does not hold: 30 flaws",
         "  ok        requests  round 1: 10 requests in 2 batches; round 2: 3 requests in 1 batch",
         "  ok        origins   round 2: rising, within round 1",
@@ -110,25 +104,23 @@ def test_a_proof_that_does_not_hold_says_where_and_what_to_type() -> None:
     ],
 )
 def test_what_is_not_there_is_said(more: dict[str, Any], said: str) -> None:
-    assert any(said in line for line in drawn(proofs.proof(a_proof(**more))))
+    assert any(said in line for line in rows(a_proof(**more)))
 
 
 @pytest.mark.parametrize("proof", [a_proof(), wrong()], ids=["holds", "wrong"])
 def test_a_proof_fits_a_terminal(proof: Proof) -> None:
-    assert max(map(len, drawn(proofs.proof(proof), 80))) <= 80
+    assert max(map(len, rows(proof, 80))) <= 80
 
 
 def test_text_from_outside_moves_nothing() -> None:
     flaw = Flaw(part=Part.OUTPUT, message=EVIL, fix=Fix.FETCH, path=EVIL, line=1, custom_id=EVIL)
-    text = "".join(drawn(proofs.proof(wrong(flaw)), 1000))
+    text = "".join(rows(wrong(flaw), 1000))
     assert text.isprintable()
     assert text.count("[/nothing]") == 2
 
 
 def test_a_proof_is_json_with_every_key() -> None:
-    stream = io.StringIO()
-    machine.write(stream, machine.proof_shape(wrong()))
-    found = json.loads(stream.getvalue())
+    found = written(form.to_json(wrong()))
     assert list(found) == [
         "schema_version",
         "type",
@@ -163,39 +155,6 @@ def test_a_proof_is_json_with_every_key() -> None:
             "hint": "rm raw/round-1.000000000.index && batchctl fetch reviews-7f3a",
         }
     ]
-    assert machine.proof_shape(a_proof(answers=None))["answers"] is None
+    assert form.to_json(a_proof(answers=None))["answers"] is None
     assert found["rests_on"] is None
-    assert machine.proof_shape(a_proof(rests_on="1 of 3"))["rests_on"] == "1 of 3"
-
-
-CHECKUP = Checkup(
-    findings=(
-        ok("clock", "within 5 s of the server's"),
-        warn("room", "60 MB free", "make room"),
-        fail("api", EVIL, EVIL),
-    ),
-    next_command="batchctl doctor",
-)
-
-
-def test_a_checkup_is_a_line_for_each_finding_and_what_to_try() -> None:
-    lines = drawn(proofs.checkup(CHECKUP))
-    assert lines[:3] == [
-        "ok    clock  within 5 s of the server's",
-        "warn  room   60 MB free",
-        "             try: make room",
-    ]
-    assert lines[-1] == "1 ok, 1 warn, 1 fail"
-    assert "".join(lines).isprintable()
-
-
-def test_a_checkup_is_json_with_every_key() -> None:
-    stream = io.StringIO()
-    machine.write(stream, machine.checkup_shape(CHECKUP))
-    found = json.loads(stream.getvalue())
-    assert list(found) == ["schema_version", "type", "ok", "warn", "fail", "findings", "next_command"]
-    assert found["findings"][:2] == [
-        {"subject": "clock", "health": "ok", "said": "within 5 s of the server's", "advice": None},
-        {"subject": "room", "health": "warn", "said": "60 MB free", "advice": "make room"},
-    ]
-    assert found["findings"][2]["said"] == EVIL
+    assert form.to_json(a_proof(rests_on="1 of 3"))["rests_on"] == "1 of 3"

@@ -12,7 +12,7 @@ from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, Settings, State
 from batchctl.domain.scan import Problem, Scan
-from batchctl.render.lines import line_of, problem
+from batchctl.render.events import line_of, problem_line
 
 SOON = NOW + timedelta(seconds=90)
 BATCH = a_batch(State.ENDED, 10_000)
@@ -305,5 +305,5 @@ def test_no_text_from_outside_leaves_its_line(event: events.Event) -> None:
     ],
 )
 def test_a_problem_says_where_it_is(given: Problem, text: str) -> None:
-    line = problem(given)
+    line = problem_line(given)
     assert (line.text, line.tone) == (text, given.fault.severity.value)

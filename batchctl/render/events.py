@@ -1,33 +1,60 @@
-"""Every event as one plain line; the same words on a terminal and in a log."""
+"""An event as a line: the same words on a terminal and in a log. Programs get the report of a poll, and no line."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.model import Batch, Job
-from batchctl.domain.prices import Forecast, dollars
+from batchctl.domain.prices import dollars
 from batchctl.domain.scan import Problem, Scan
 from batchctl.render.text import clean, duration, number, plural, size
 
 GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", "dim", "warn", "bad"
+STYLES = {GOOD: "green", PLAIN: "", DIM: "dim", WARN: "yellow", BAD: "red", "error": "red", "warning": "yellow"}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """A line of text whose first word, up to two spaces, has a colour by its tone."""
+
     text: str
     tone: str = PLAIN
 
+    def draw(self) -> Text:
+        """Return the line for a log."""
+        word, rest = self._halves()
+        return Text.assemble((word, STYLES[self.tone]), rest)
+
+    def draw_hanging(self) -> RenderableType:
+        """Return the line for a terminal: what does not fit goes on under the text, not under the first word."""
+        word, rest = self._halves()
+        if not rest:
+            return self.draw()
+        table = Table.grid()
+        table.add_column(no_wrap=True, width=len(word) + len(rest) - len(rest.lstrip()))
+        table.add_column(overflow="fold")
+        table.add_row(Text(word, style=STYLES[self.tone]), rest.strip())
+        return table
+
+    def _halves(self) -> tuple[str, str]:
+        word, gap, rest = self.text.partition("  ")
+        return (word, gap + rest) if gap and word.strip() else (self.text, "")
+
 
 def line_of(event: events.Event, now: datetime) -> Line | None:
-    """None where an event is only movement."""
+    """Return the line of an event; None where it is only movement."""
     match event:
         case events.Checked() | events.CacheControlAdded() | events.ModelDeprecated():
             return _of_checking(event)
         case events.Planned():
-            return planned(event)
+            return _planned(event)
         case events.Attached() | events.Paired() | events.Continued() | events.HeadersChanged():
             return _of_a_job(event)
         case (
@@ -76,29 +103,28 @@ def _of_circumstances(
 def _of_checking(event: events.Checked | events.CacheControlAdded | events.ModelDeprecated) -> Line:
     match event:
         case events.CacheControlAdded(_, caching):
-            return cached(caching)
+            return _cached(caching)
         case events.Checked():
-            return checked(event)
+            return _checked(event)
         case events.ModelDeprecated(model, retires_at):
             when = f"retires on {retires_at:%Y-%m-%d}" if retires_at else "no day is set for its end"
             return Line(f"deprecated {clean(model, 64)}: {when}", WARN)
 
 
-def cached(of: Caching) -> Line:
-    """What was changed, what was left and why, and what the API will not cache."""
-    parts = [f"cache_control for {of.ttl} added to {plural(of.requests, 'system prompt')}"]
-    parts += [f"{plural(n, 'request')} left {why}" for why, n in of.left.items()]
+def _cached(caching: Caching) -> Line:
+    parts = [f"cache_control for {caching.ttl} added to {plural(caching.requests, 'system prompt')}"]
+    parts += [f"{plural(n, 'request')} left {why}" for why, n in caching.left.items()]
     parts += [
-        f"{plural(one.requests, 'prompt')} too short to be cached: {clean(model, 64)} caches {number(one.least)} tokens or more,"
-        f" the longest has about {number(one.tokens)} (at {BYTES_PER_TOKEN} bytes a token)"
-        for model, one in of.short.items()
+        f"{plural(short.requests, 'prompt')} too short to be cached: {clean(model, 64)} caches {number(short.least)} tokens or"
+        f" more, the longest has about {number(short.tokens)} (at {BYTES_PER_TOKEN} bytes a token)"
+        for model, short in caching.short.items()
     ]
-    return Line(f"cached     {'; '.join(parts)}", WARN if of.short or not of.requests else GOOD)
+    return Line(f"cached     {'; '.join(parts)}", WARN if caching.short or not caching.requests else GOOD)
 
 
-def checked(event: events.Checked) -> Line:
+def _checked(event: events.Checked) -> Line:
     scan = event.scan
-    parts = [plural(scan.count, "request"), size(scan.size), depth(scan)]
+    parts = [plural(scan.count, "request"), size(scan.size), _depth(scan)]
     if scan.blank:
         parts.append(f"{plural(scan.blank, 'blank line')} skipped")
     if scan.has_bom:
@@ -113,7 +139,7 @@ def checked(event: events.Checked) -> Line:
     return Line(f"checked    {clean(event.input)}: {', '.join(parts)}", tone)
 
 
-def depth(scan: Scan) -> str:
+def _depth(scan: Scan) -> str:
     if not scan.deep_checked:
         return "none in depth"
     if scan.deep_checked >= scan.lines - scan.left_out:
@@ -121,33 +147,47 @@ def depth(scan: Scan) -> str:
     return f"{number(scan.deep_checked)} in depth (--check full does all)"
 
 
-def problem(of: Problem) -> Line:
-    """`line 12 (row-12) params.messages.0.role: ...`"""
-    who = f" ({clean(of.custom_id, 64)})" if of.custom_id else ""
-    where = f" {clean(of.fault.path, 120)}:" if of.fault.path else ":"
-    return Line(f"line {number(of.line)}{who}{where} {clean(of.fault.message)}", of.fault.severity.value)
+def problem_line(problem: Problem) -> Line:
+    """Return where a fault is and what it is: `line 12 (row-12) params.messages.0.role: ...`."""
+    who = f" ({clean(problem.custom_id, 64)})" if problem.custom_id else ""
+    where = f" {clean(problem.fault.path, 120)}:" if problem.fault.path else ":"
+    text = f"line {number(problem.line)}{who}{where} {clean(problem.fault.message)}"
+    return Line(text, problem.fault.severity.value)
 
 
-def planned(event: events.Planned) -> Line:
-    what = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
-    parts = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
+def draw_problems(lines: Iterable[Line]) -> Table:
+    """Return the lines of `problem_line` for a terminal: the line numbers stand out, the rest is for reading."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in lines:
+        _, place, rest = line.text.split(" ", 2)
+        table.add_row(Text(f"  line {place.rstrip(':')}", style=STYLES[line.tone]), rest)
+    return table
+
+
+def _planned(event: events.Planned) -> Line:
+    name = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
+    text = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
     planned = next((r for r in event.job.rounds if r.number == event.round), None)
-    forecast, changes = (planned.forecast, planned.changes) if planned else (None, ())
-    said = f", with {clean(', '.join(changes), 200)}" if changes else ""
-    return Line(f"planned    {what}: {parts}{said}{_forecast(forecast) if forecast else ''}", GOOD)
-
-
-def _forecast(of: Forecast) -> str:
-    most = f"at most {dollars(of.high)}" if of.is_bound else "no bound is known"
-    return f", about {dollars(of.expected)}, {most}" + (f" ({clean(of.prices, 120)})" if of.prices else "")
+    if planned and planned.changes:
+        text += f", with {clean(', '.join(planned.changes), 200)}"
+    if planned and (forecast := planned.forecast):
+        most = f"at most {dollars(forecast.high)}" if forecast.is_bound else "no bound is known"
+        text += f", about {dollars(forecast.expected)}, {most}"
+        text += f" ({clean(forecast.prices, 120)})" if forecast.prices else ""
+    return Line(f"planned    {name}: {text}", GOOD)
 
 
 def _of_a_job(event: events.Attached | events.Paired | events.Continued | events.HeadersChanged) -> Line:
     match event:
         case events.Attached(job, batches):
-            return attached(job, batches)
+            states = Counter(batch.state.value.replace("_", " ") for batch in batches)
+            counts = ", ".join(f"{number(n)} {state}" for state, n in states.items())
+            text = f"{plural(job.count, 'request')} in {plural(len(batches), 'batch')}, {counts}"
+            return Line(f"attached   {job.name}: {text}", GOOD)
         case events.Paired(job, batches, rest):
-            return paired(job, batches, rest)
+            return _paired(job, batches, rest)
         case events.Continued(job, left):
             return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
         case events.HeadersChanged(job, keep):
@@ -157,25 +197,17 @@ def _of_a_job(event: events.Attached | events.Paired | events.Continued | events
             return Line(f"headers    {job.name}: betas from here on: {betas}; API version {settings.api_version}{kept}")
 
 
-def attached(job: Job, batches: Sequence[Batch]) -> Line:
-    states = Counter(one.state.value.replace("_", " ") for one in batches)
-    told = ", ".join(f"{number(n)} {state}" for state, n in states.items())
-    return Line(
-        f"attached   {job.name}: {plural(job.count, 'request')} in {plural(len(batches), 'batch')}, {told}", GOOD
-    )
-
-
-def paired(job: Job, batches: int, rest: int) -> Line:
-    """`rest`: requests in none of the batches that the next round sends."""
-    said = f"{plural(job.count - rest, 'line')} of {clean(job.input_path)} went into {plural(batches, 'batch')}"
+def _paired(job: Job, batches: int, rest: int) -> Line:
+    text = f"{plural(job.count - rest, 'line')} of {clean(job.input_path)} went into {plural(batches, 'batch')}"
     if rest:
-        said += (
+        text += (
             f"; {plural(rest, 'line')} {'is' if rest == 1 else 'are'} in none of these and left to the next round, which pays"
             " twice for those that a batch holds which was not named"
         )
     if job.left_out:
-        said += f"; {plural(job.left_out, 'line')} {'is' if job.left_out == 1 else 'are'} in none, and cannot be sent: their custom_ids repeat"
-    return Line(f"paired     {job.name}: {said}", WARN if rest or job.left_out else GOOD)
+        are = "is" if job.left_out == 1 else "are"
+        text += f"; {plural(job.left_out, 'line')} {are} in none, and cannot be sent: their custom_ids repeat"
+    return Line(f"paired     {job.name}: {text}", WARN if rest or job.left_out else GOOD)
 
 
 def _place(batch: Batch, number_: int, total: int) -> str:
@@ -234,6 +266,5 @@ def _of_fetching(event: events.BatchFetched | events.DownloadFailed | events.Res
     counts = event.counts
     named = (("succeeded", counts.succeeded), ("errored", counts.errored), ("canceled", counts.canceled))
     more = (("expired", counts.expired), ("unknown", event.unknown), ("came twice, the same: left out", event.twins))
-    said = [f"{n:,} {name}" for name, n in (*named, *more) if n]
-    parts = ", ".join((*said, size(event.bytes)))
+    parts = ", ".join((*(f"{n:,} {name}" for name, n in (*named, *more) if n), size(event.bytes)))
     return Line(f"fetched    batch {event.number} of {event.total}: {parts}", GOOD)

@@ -1,18 +1,12 @@
 """A job as it is drawn, and as a program reads it."""
 
 import io
-import json
-from dataclasses import replace
-from datetime import date
-from pathlib import Path
-from typing import Any
 
 import pytest
-from builders import HOUR, NOW, a_batch, a_cut, a_job, a_message_batch, a_round
-from rich.console import Console, RenderableType
+from builders import HOUR, NOW, a_batch, a_cut, a_job, a_round
+from render.drawing import drawn, written
+from rich.console import Console
 
-from batchctl.domain.errors import UsageProblem
-from batchctl.domain.faults import Fault
 from batchctl.domain.job_report import JobReport, Stage, report
 from batchctl.domain.model import (
     Batch,
@@ -27,12 +21,8 @@ from batchctl.domain.model import (
     Settings,
     State,
 )
-from batchctl.domain.scan import Problem, Scan
 from batchctl.engine.choosing import Chosen
-from batchctl.engine.unconfirmed import Candidate, UnconfirmedBatch
-from batchctl.money.estimate import estimated
-from batchctl.render import machine, reports
-from batchctl.render.text import is_harmless
+from batchctl.render import job_report, retry
 
 S = State
 EVIL = "[red]\x1b[31m[/]\u202e [link=file:///etc/passwd]x[/link] :boom: [/nothing]"
@@ -60,7 +50,10 @@ STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
         a_job(hold_until=NOW + HOUR, hold_reason="the queue is full"),
         [a_batch(S.PLANNED), a_batch(S.SUBMITTING, claim=CLAIM)],
     ),
-    Stage.IN_DOUBT: (a_job(), [a_batch(S.SUBMITTING, note="in doubt: the connection broke"), a_batch(S.IN_PROGRESS)]),
+    Stage.IN_DOUBT: (
+        a_job(),
+        [a_batch(S.SUBMITTING, note="unconfirmed: the connection broke"), a_batch(S.IN_PROGRESS)],
+    ),
     Stage.LOST: (a_job(), [a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR), a_batch(S.FETCHED)]),
     Stage.PAUSED: (a_job(paused="HTTP 400 Your credit balance is too low"), [a_batch(S.PLANNED), a_batch(S.FETCHED)]),
     Stage.RUNNING: (a_job(), [a_batch(S.IN_PROGRESS), a_batch(S.ENDED), a_batch(S.CANCELING)]),
@@ -72,6 +65,8 @@ STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
     ),
     Stage.CANCELED: (a_job(canceled_at=NOW, merged=BAD_MERGE), [a_batch(S.FETCHED), a_batch(S.PLANNED)]),
 }
+# A stage that `--json` names with another word.
+WORDS = {Stage.IN_DOUBT: "unconfirmed"}
 
 
 def seen(stage: Stage) -> JobReport:
@@ -81,28 +76,20 @@ def seen(stage: Stage) -> JobReport:
     return found
 
 
-def drawn(what: RenderableType, width: int = 80) -> str:
-    """As on a terminal of this width, without colours."""
-    console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False, color_system=None)
-    with console.capture() as capture:
-        console.print(what)
-    return capture.get()
-
-
 # ---------------------------------------------------------------- drawn
 
 
 @pytest.mark.parametrize("wide", [True, False])
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_job_at_every_stage_fits_a_terminal(stage: Stage, *, wide: bool) -> None:
-    text = drawn(reports.job(seen(stage), wide=wide))
+    text = drawn(job_report.draw(seen(stage), wide=wide))
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert stage.value in text.splitlines()[0]
+    assert WORDS.get(stage, stage.value) in text.splitlines()[0]
     assert "reviews-7f3a" in text.splitlines()[0]
 
 
 def test_a_job_that_is_done_is_drawn_like_this() -> None:
-    text = drawn(reports.job(seen(Stage.INCOMPLETE)), 100)
+    text = drawn(job_report.draw(seen(Stage.INCOMPLETE)), 100)
     assert [line.rstrip() for line in text.splitlines()] == [
         "reviews-7f3a  done, some without success",
         "  input    /data/reviews.jsonl: 10 requests, 2 lines left out",
@@ -114,7 +101,7 @@ def test_a_job_that_is_done_is_drawn_like_this() -> None:
         "",
         "  answers  4 succeeded, 3 errored, 1 expired, 1 canceled, 1 unanswered, 2 left out",
         "",
-        "  without success   class  requests  for example",
+        "  type              class  requests  for example",
         "  overloaded_error  retry         3  r-00001, r-00002, r-00003",
         "                                     Overloaded",
         "  ! 1 refused by the API: no",
@@ -131,15 +118,15 @@ def test_no_count_is_cut_however_large(requests: int) -> None:
     counts = RequestCounts(succeeded=requests - requests // 50, errored=requests // 60, expired=7)
     name = "msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d"
     found = report(job, [a_batch(S.FETCHED, cut=a_cut(100_000), counts=counts, message_batch_id=name)], (), NOW + HOUR)
-    for what in (reports.job(found, wide=True), reports.jobs([found, seen(Stage.DONE)])):
+    for what in (job_report.draw(found, wide=True), job_report.draw_all([found, seen(Stage.DONE)])):
         text = drawn(what)
         words = text.split()
         assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
         assert f"{requests:,}" in words
         assert not [word for word in words if word.endswith("…")]
         assert "reviews-7f3a" in words
-    assert name in drawn(reports.job(found, wide=True)).split()
-    counted = drawn(reports.job(found)).split()
+    assert name in drawn(job_report.draw(found, wide=True)).split()
+    counted = drawn(job_report.draw(found)).split()
     for number in (requests, counts.succeeded, counts.errored):
         assert f"{number:,}" in counted
 
@@ -153,7 +140,7 @@ def test_markup_and_codes_from_outside_are_shown_and_not_obeyed(*, wide: bool) -
         merged=Merged(at=NOW, batches=1, errored=3, failures=failures(EVIL)),
     )
     batches = [a_batch(S.FETCHED, message_batch_id=EVIL), a_batch(S.PLANNED, note=EVIL), a_batch(S.REFUSED, note=EVIL)]
-    text = drawn(reports.job(report(job, batches, (), NOW), wide=wide), 1000)
+    text = drawn(job_report.draw(report(job, batches, (), NOW), wide=wide), 1000)
     assert text.replace("\n", "").isprintable()
     assert text.count("[red]") == text.count("[/nothing]")
     assert text.count("[red]") == (8 if wide else 5)
@@ -174,24 +161,11 @@ def test_text_from_outside_is_literal_on_any_console(*, console_reads_markup: bo
     batch = a_batch(S.IN_PROGRESS, message_batch_id="[/msgbatch]")
     console = Console(file=io.StringIO(), width=200, color_system=None, markup=console_reads_markup)
     with console.capture() as capture:
-        console.print(reports.failures([odd]))
-        console.print(reports.chosen(found))
-        console.print(reports.job(report(a_job(), [batch], (), NOW), wide=True))
+        console.print(job_report.failures([odd]))
+        console.print(retry.draw(found))
+        console.print(job_report.draw(report(a_job(), [batch], (), NOW), wide=True))
     for text in ("[/odd]", "[i]", "[/]", "[/even]", "[why]", "[/msgbatch]"):
         assert text in capture.get()
-
-
-def test_a_retry_shows_what_goes_again_and_why_the_rest_stays() -> None:
-    found = Chosen(
-        sent={("overloaded_error", "retry"): 1_234},
-        left={("invalid_request_error", "fix", "the request is wrong"): 5},
-        requests=1_234,
-        bytes=9,
-    )
-    assert [line.split() for line in drawn(reports.chosen(found)).splitlines()] == [
-        ["again", "overloaded_error", "retry", "1,234"],
-        ["left", "invalid_request_error", "fix", "5", "the", "request", "is", "wrong"],
-    ]
 
 
 BASIS = "size, ids, model and token counts of 20 answers"
@@ -200,66 +174,22 @@ FOUND = [a_batch(S.FETCHED, evidence=BASIS), a_batch(S.IN_PROGRESS, provisional=
 
 
 def test_what_was_found_in_the_list_is_told_from_what_the_api_answered() -> None:
-    rows = [line.strip() for line in drawn(reports.job(report(a_job(), FOUND, (), NOW)), 160).splitlines()]
+    rows = [line.strip() for line in drawn(job_report.draw(report(a_job(), FOUND, (), NOW)), 160).splitlines()]
     assert f"found    {RESTS_ON}" in rows
     assert any(row.endswith("2 of 3 ended, 2 fetched, 1 matched provisionally") for row in rows)
-    plain = drawn(reports.job(report(a_job(), [a_batch(S.FETCHED)] * 3, (), NOW)), 160)
+    plain = drawn(job_report.draw(report(a_job(), [a_batch(S.FETCHED)] * 3, (), NOW)), 160)
     assert "found" not in plain
     assert "matched" not in plain
 
 
-def an_open(batch: Batch, *candidates: Candidate, is_lost: bool = False, is_early: bool = False) -> UnconfirmedBatch:
-    return UnconfirmedBatch(batch=batch, number=2, total=3, is_lost=is_lost, is_early=is_early, candidates=candidates)
-
-
-SEEN = a_message_batch("msgbatch_7", created_at=NOW)
-OPENED = [
-    an_open(a_batch(S.SUBMITTING, note="HTTP 504 gateway\ntimeout"), Candidate(seen=SEEN, share=None)),
-    an_open(a_batch(S.SUBMITTING), Candidate(seen=replace(SEEN, counts=None, created_at=None), share=1.0)),
-    an_open(a_batch(S.ENDED, held="msgbatch_1: its model differs"), Candidate(seen=SEEN, share=0.5)),
-    an_open(a_batch(S.SUBMITTING), is_early=True),
-    an_open(a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR), is_lost=True),
-]
-
-
-def test_what_is_unconfirmed_is_drawn_with_what_is_known_of_it() -> None:
-    text = drawn(reports.unconfirmed_batches("reviews-7f3a", OPENED, (), (), NOW + HOUR), 200)
-    rows = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    begun = "its create began at 2026-11-21 12:00:00 UTC"
-    place = "batch 2 of 3, round 1: 10 requests"
-    assert [row for row in rows if row.startswith(("unconfirmed", "not known"))] == [
-        rf"unconfirmed {place}; {begun}; HTTP 504 gateway\ntimeout",
-        f"unconfirmed {place}; {begun}",
-        f"unconfirmed {place}; msgbatch_1: its model differs",
-        f"unconfirmed {place}; {begun}",
-        f"not known {place}; the API answers 404 for msgbatch_1 since 2 h 0 m",
-    ]
-    assert [row for row in rows if row.startswith("msgbatch_7")] == [
-        "msgbatch_7 in_progress 10 1 h 0 m ago not known before it has ended",
-        "msgbatch_7 in_progress unknown unknown are this batch's",
-        "msgbatch_7 in_progress 10 1 h 0 m ago are partly others'",
-    ]
-
-
 def test_all_jobs_stand_in_one_table() -> None:
-    text = drawn(reports.jobs([seen(stage) for stage in Stage]), 120)
+    text = drawn(job_report.draw_all([seen(stage) for stage in Stage]), 120)
     assert len(text.splitlines()) == 1 + len(Stage)
     for stage in Stage:
-        assert stage.value in text
+        assert WORDS.get(stage, stage.value) in text
 
 
 # ---------------------------------------------------------------- for programs
-
-
-def written(shape: dict[str, Any]) -> Any:
-    stream = io.StringIO()
-    machine.write(stream, shape)
-    text = stream.getvalue()
-    assert text.endswith("\n")
-    assert text.count("\n") == 1
-    found = json.loads(text)
-    assert found["schema_version"] == machine.SCHEMA_VERSION
-    return found
 
 
 JOB_KEYS = [
@@ -294,7 +224,7 @@ JOB_KEYS = [
 
 @pytest.mark.parametrize("stage", list(Stage))
 def test_a_job_is_json_with_every_key_at_every_stage(stage: Stage) -> None:
-    found = written(machine.job_shape(seen(stage), with_batches=True))
+    found = written(job_report.to_json(seen(stage), with_batches=True))
     assert list(found) == ["schema_version", *JOB_KEYS, "message_batches"]
     assert (found["type"], found["stage"]) == ("job", stage.value)
     assert found["created_at"] == "2026-11-21T12:00:00+00:00"
@@ -303,7 +233,7 @@ def test_a_job_is_json_with_every_key_at_every_stage(stage: Stage) -> None:
 
 
 def test_what_rests_on_evidence_is_told_to_programs() -> None:
-    found = written(machine.job_shape(report(a_job(), FOUND, (), NOW), with_batches=True))
+    found = written(job_report.to_json(report(a_job(), FOUND, (), NOW), with_batches=True))
     assert found["batches"] == {"total": 3, "ended": 2, "fetched": 2, "provisional": 1}
     assert found["rests_on"] == RESTS_ON
     keys = ("provisional", "evidence", "held")
@@ -312,7 +242,11 @@ def test_what_rests_on_evidence_is_told_to_programs() -> None:
         [True, None, None],
         [False, None, None],
     ]
-    held = written(machine.job_shape(report(a_job(), [OPENED[2].batch], (), NOW), with_batches=True))
+    held = written(
+        job_report.to_json(
+            report(a_job(), [a_batch(S.ENDED, held="msgbatch_1: its model differs")], (), NOW), with_batches=True
+        )
+    )
     assert (held["stage"], held["next_command"]) == ("in doubt", "batchctl resolve reviews-7f3a")
     assert held["message_batches"][0]["held"] == "msgbatch_1: its model differs"
     assert (held["rests_on"], held["batches"]["provisional"]) == (None, 0)
@@ -330,7 +264,7 @@ def test_a_round_names_the_headers_of_its_batches_and_how_many_have_each() -> No
         a_batch(State.PLANNED, headers=old),
         a_batch(State.PLANNED),
     ]
-    found = written(machine.job_shape(report(job, batches, (), NOW), with_batches=True))
+    found = written(job_report.to_json(report(job, batches, (), NOW), with_batches=True))
     assert (found["api_version"], found["betas"]) == ("2023-06-01", ["kept-1"])
     assert found["rounds"][0]["headers"] == [
         {"api_version": old.api_version, "betas": ["gone-1", "kept-1"], "batches": 2},
@@ -340,29 +274,13 @@ def test_a_round_names_the_headers_of_its_batches_and_how_many_have_each() -> No
     assert [one["betas"] for one in found["message_batches"]] == [[*old.betas], [*old.betas], None, *[["kept-1"]] * 2]
 
 
-def test_a_candidate_that_cannot_be_read_is_null_and_never_zero() -> None:
-    found = written(machine.doubts_shape("reviews-7f3a", OPENED[:2], (), ()))
-    assert [one["candidates"] for one in found["doubts"]] == [
-        [
-            {
-                "id": "msgbatch_7",
-                "processing_status": "in_progress",
-                "requests": requests,
-                "created_at": created_at,
-                "share_of_ids": share,
-            }
-        ]
-        for requests, created_at, share in ((10, "2026-11-21T12:00:00+00:00", None), (None, None, 1.0))
-    ]
-
-
 def test_an_unknown_number_is_null_and_never_zero() -> None:
-    found = written(machine.job_shape(seen(Stage.SENDING)))
+    found = written(job_report.to_json(seen(Stage.SENDING)))
     assert (found["answers"], found["eta"], found["expires_at"]) == (None, None, None)
 
 
 def test_a_job_in_numbers_is_what_the_report_says() -> None:
-    found = written(machine.job_shape(seen(Stage.INCOMPLETE)))
+    found = written(job_report.to_json(seen(Stage.INCOMPLETE)))
     assert found["answers"] == {
         "succeeded": 4,
         "errored": 3,
@@ -390,61 +308,8 @@ def test_a_job_in_numbers_is_what_the_report_says() -> None:
 
 def test_text_from_outside_is_data_in_json() -> None:
     job = a_job(input_path=EVIL, paused=EVIL)
-    found = written(machine.job_shape(report(job, [a_batch(S.PLANNED)], failures(EVIL), NOW)))
+    found = written(job_report.to_json(report(job, [a_batch(S.PLANNED)], failures(EVIL), NOW)))
     assert (found["input"], found["failures"][0]["sample_message"]) == (EVIL, EVIL)
-
-
-@pytest.mark.parametrize("text", ["\x9b31m", "\x7f", "\u202egnp", "a\u2028b", "\U000e0041", "half \ud800", "日本 é 😀"])
-def test_json_on_a_terminal_moves_nothing_and_says_the_same(text: str) -> None:
-    stream = io.StringIO()
-    machine.write(stream, {"type": "error", "message": text})
-    said = stream.getvalue().rstrip("\n")
-    assert all(is_harmless(c) for c in said)
-    assert json.loads(said)["message"] == text
-
-
-def test_the_other_shapes_are_json_too(tmp_path: Path) -> None:
-    fetched = written(machine.fetched_shape(seen(Stage.DONE), MERGED, "-", tmp_path / "errors.jsonl"))
-    assert (fetched["type"], fetched["results_file"], fetched["answers"]["succeeded"]) == ("fetch", "-", 10)
-    chosen = Chosen(sent={("api_error", "retry"): 3}, left={("x", "fix", "why"): 2}, requests=3, bytes=300)
-    retry = written(machine.chosen_shape("j", 2, chosen, Path("r.jsonl")))
-    assert retry["sent"] == [{"type": "api_error", "class": "retry", "requests": 3}]
-    assert retry["left"] == [{"type": "x", "class": "fix", "why": "why", "requests": 2}]
-    scan = Scan(
-        cuts=(a_cut(),),
-        count=10,
-        lines=11,
-        blank=0,
-        left_out=1,
-        size=1000,
-        sha256="0",
-        deep_checked=10,
-        is_clean=False,
-        has_bom=False,
-        errors=1,
-        warnings=0,
-        by_code={"not_json": 1},
-    )
-    estimate = estimated((), {}, (), day=date(2026, 11, 21), why="")
-    check = written(machine.check_shape(scan, [Problem(3, "", Fault("not_json", "no"))], None, estimate))
-    assert (check["estimate"]["batch_usd"], check["estimate"]["requests"]) == (None, 0)
-    assert check["first_problems"][0] == {
-        "line": 3,
-        "custom_id": None,
-        "severity": "error",
-        "code": "not_json",
-        "path": None,
-        "message": "no",
-    }
-    problem = written(machine.problem_shape(UsageProblem("no such job"), 2))
-    assert problem == {
-        "schema_version": 1,
-        "type": "error",
-        "code": "usage",
-        "message": "no such job",
-        "hint": None,
-        "exit_status": 2,
-    }
 
 
 def test_of_many_types_of_failures_some_are_shown_and_the_rest_is_counted() -> None:
@@ -460,6 +325,12 @@ def test_of_many_types_of_failures_some_are_shown_and_the_rest_is_counted() -> N
         )
         for n in range(1, 52)
     ]
-    text = " ".join(drawn(reports.failures(many), 80).split())
+    text = " ".join(drawn(job_report.failures(many), 80).split())
     assert f"39 more {sum(range(13, 52)):,} --json shows all of them" in text
     assert "strange_13" not in text
+
+
+def test_what_was_fetched_is_json_with_its_files() -> None:
+    fetched = written(job_report.fetched_to_json(seen(Stage.DONE), MERGED, "-", "errors.jsonl"))
+    assert (fetched["type"], fetched["results_file"], fetched["answers"]["succeeded"]) == ("fetch", "-", 10)
+    assert fetched["errors_file"] == "errors.jsonl"

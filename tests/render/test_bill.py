@@ -1,6 +1,5 @@
 """Costs as they are drawn, and as a program reads them."""
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,12 +9,13 @@ from typing import Any
 
 import pytest
 from builders import NOW, a_batch, a_cut, a_job, a_round
-from rich.console import Console, RenderableType
+from render.drawing import drawn
 
 from batchctl.domain.model import RequestCounts, State
 from batchctl.domain.prices import Cached, Forecast, ModelPrices, Prices, PriceTier, Total, Usage, UsageTotals, dollars
-from batchctl.money.bill import Bill, bill
-from batchctl.render import costs, machine, reports
+from batchctl.money import bill as spending
+from batchctl.money.bill import Bill
+from batchctl.render import bill, total
 
 EVIL = "[red]\u202e[/] [/nothing]"
 HALVED = "no batch price is listed for it: half of its real-time price"
@@ -38,7 +38,7 @@ def a_bill(models: Sequence[str] = ("claude-haiku-4-5-20251001",), unread: int =
     ]
     usage = Usage(**{"input_tokens": 123_456_789, "output_tokens": 98_765_432, **used})
     usage_totals = [UsageTotals(model=model, requests=7, usage=usage) for model in models]
-    return bill(
+    return spending.bill(
         a_job(rounds=[a_round(1, forecast=forecast), a_round(2)]),
         batches,
         {1: usage_totals, 2: usage_totals},
@@ -46,14 +46,8 @@ def a_bill(models: Sequence[str] = ("claude-haiku-4-5-20251001",), unread: int =
     )
 
 
-def drawn(what: RenderableType, width: int = 80) -> str:
-    out = io.StringIO()
-    Console(file=out, width=width, highlight=False, markup=False, emoji=False).print(what)
-    return out.getvalue()
-
-
 def test_a_bill_fits_eighty_columns_and_no_number_is_cut() -> None:
-    shown = drawn(costs.cost(a_bill(read_tokens=10**12, write_1h_tokens=10**11), "batchctl retry x", wide=True))
+    shown = drawn(bill.draw(a_bill(read_tokens=10**12, write_1h_tokens=10**11), "batchctl retry x", wide=True))
     assert max(map(len, shown.splitlines())) <= 80
     for said in (
         "2,000,000,000,000",
@@ -71,7 +65,7 @@ def test_a_bill_fits_eighty_columns_and_no_number_is_cut() -> None:
 
 
 def test_classes_that_nothing_was_used_of_are_not_shown() -> None:
-    shown = drawn(costs.cost(a_bill(), "", wide=False))
+    shown = drawn(bill.draw(a_bill(), "", wide=False))
     assert "cache" not in shown
     assert "web searches" not in shown
     assert "msgbatch_1" not in shown
@@ -79,7 +73,7 @@ def test_classes_that_nothing_was_used_of_are_not_shown() -> None:
 
 
 def test_what_is_unknown_is_no_number_and_foreign_text_moves_no_terminal() -> None:
-    shown = drawn(costs.cost(a_bill((EVIL, "claude-retired"), unread=3), "", wide=True))
+    shown = drawn(bill.draw(a_bill((EVIL, "claude-retired"), unread=3), "", wide=True))
     assert "unknown; what has a price is at least $" in shown
     assert "\u202e" not in shown
     assert r"! no price is known of [red]\u202e[/] [/nothing] (14 requests)" in shown
@@ -117,7 +111,7 @@ TOTAL = Total(batch=Decimal("1.234"), real_time=Decimal("2.468"), sources=("gena
 )
 def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
     given = {name: getattr(TOTAL, name) for name in Total.__slots__} | change
-    assert reports.cost(Total(**given)).plain == f"cost     {said}"
+    assert total.draw(Total(**given)).plain == f"cost     {said}"
 
 
 @pytest.mark.parametrize(
@@ -130,12 +124,11 @@ def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
     ],
 )
 def test_what_a_cache_did_is_a_line_of_its_own(saved: Decimal | None, said: str) -> None:
-    total = replace(TOTAL, cache=Cached(tokens=3000, read_tokens=1000, saved=saved))
-    line = reports.cost(total).plain.splitlines()[1]
+    with_cache = replace(TOTAL, cache=Cached(tokens=3000, read_tokens=1000, saved=saved))
+    line = total.draw(with_cache).plain.splitlines()[1]
     read = "1,000 of 3,000 tokens that were to be cached were read from the cache"
     assert line == f"cache    33.3 % hit: {read}; {said}"
-    shape = machine.total_shape(total)
-    assert shape is not None
+    shape = total.to_json(with_cache)
     assert shape["cache_hit_rate"] == 0.333333
     assert shape["cache_saved_usd"] == {"0.0065": "0.0065", "-1234.5": "-1234.5", "0": "0", "None": None}[str(saved)]
 
@@ -157,7 +150,7 @@ def test_dollars_have_the_digits_that_say_something(value: str, shown: str) -> N
 
 
 def test_programs_get_every_digit_and_null_for_what_is_unknown() -> None:
-    found = json.loads(json.dumps(machine.cost_shape(a_bill(output_tokens=1), "", with_batches=True)))
+    found = json.loads(json.dumps(bill.to_json(a_bill(output_tokens=1), "", with_batches=True)))
     assert found["total"]["batch_usd"] == "246.91358"
     assert found["rounds"][0]["forecast"] == {
         "low_usd": "12.3",
@@ -168,12 +161,12 @@ def test_programs_get_every_digit_and_null_for_what_is_unknown() -> None:
         "prices": "",
     }
     assert [one["price_day"] for one in found["message_batches"]] == ["2026-11-21"] * 2
-    unknown = machine.cost_shape(a_bill((EVIL,)), "", with_batches=False)
+    unknown = bill.to_json(a_bill((EVIL,)), "", with_batches=False)
     assert (unknown["total"]["batch_usd"], unknown["total"]["known_batch_usd"]) == (None, None)
     assert "message_batches" not in unknown
 
 
 def test_of_many_models_some_are_shown_and_the_rest_is_counted() -> None:
-    shown = " ".join(drawn(costs.cost(a_bill([f"model-{n}" for n in range(100)]), "", wide=False)).split())
+    shown = " ".join(drawn(bill.draw(a_bill([f"model-{n}" for n in range(100)]), "", wide=False)).split())
     assert "80 more 1,120" in shown
     assert shown.count("model-") == 20

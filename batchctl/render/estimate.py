@@ -1,0 +1,158 @@
+"""What an input will cost: tokens and money as low, expected and high, what a cache would do, and how to pay less."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from batchctl.domain.prices import Forecast, dollars
+from batchctl.money.advice import Advice
+from batchctl.money.estimate import CacheEstimate, Estimate, Range
+from batchctl.render.json_output import usd
+from batchctl.render.layout import UNKNOWN, indent, warning
+from batchctl.render.text import clean, number, plural
+
+LIVES = {"1h": "for 1 h", "5m": "for 5 min"}
+
+
+def draw(estimate: Estimate) -> RenderableType:
+    """Return an estimate, with what it rests on."""
+    parts: list[RenderableType] = [indent(_amounts(estimate)), Text("")]
+    if estimate.caches:
+        first = estimate.caches[0]
+        shared = f"the {number(round(first.prefix_tokens / first.requests))} tokens that {plural(first.requests, 'request')} share"
+        parts.append(Text(f"  the input in batches, with {shared} cached", style="dim"))
+        parts += [indent(_caches(estimate.caches)), Text("")]
+    parts.append(indent(_basis(estimate)))
+    if estimate.advice:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, style="cyan")
+        table.add_column(overflow="fold")
+        for advice in estimate.advice:
+            table.add_row("to save" if advice.saves else "to know", clean(advice.text, 1000))
+        parts += [Text(""), indent(table)]
+    if estimate.unpriced:
+        names = ", ".join(estimate.unpriced)
+        text = f"no price is known for {names}: what this costs is unknown; batchctl prices shows what is"
+        parts.append(indent(warning(text)))
+    return Group(*parts)
+
+
+def _amounts(estimate: Estimate) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold", min_width=18)
+    for _ in range(3):
+        table.add_column(justify="right", no_wrap=True, min_width=12)
+    table.add_row("", *(Text(head, style="dim") for head in ("low", "expected", "high")))
+    for model in estimate.models:
+        table.add_row(Text(clean(model.model, 60) or "other models", style="bold"))
+        table.add_row("  requests", "", number(model.requests))
+        table.add_row("  input tokens", *_cells(model.input, number))
+        table.add_row("  output tokens", *_cells(model.output, number))
+        _add_money(table, model.batch, model.real_time)
+    if len(estimate.models) > 1:
+        table.add_row(Text("all together", style="bold"))
+        _add_money(table, estimate.forecast, estimate.real_time)
+    return table
+
+
+def _add_money(table: Table, batch: Range[Decimal] | Forecast | None, real_time: Range[Decimal] | None) -> None:
+    table.add_row("  in batches", *(Text(cell, style="bold") for cell in _cells(batch, dollars)))
+    table.add_row("  in real time", *(Text(cell, style="dim") for cell in _cells(real_time, dollars)))
+
+
+def _cells(amounts: Range[Any] | Forecast | None, shown: Callable[[Any], str]) -> Iterable[str]:
+    return [shown(value) for value in (amounts.low, amounts.expected, amounts.high)] if amounts else [UNKNOWN] * 3
+
+
+def _caches(caches: Sequence[CacheEstimate]) -> Table:
+    """Return a row for each share of reads; what costs more than no cache stands out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, min_width=18)
+    for _ in caches:
+        table.add_column(justify="right", no_wrap=True, min_width=12)
+    table.add_row("", *(Text(f"{LIVES[one.ttl]}{', as it is' if one.is_there else ''}", style="dim") for one in caches))
+    table.add_row("  no cache", *(dollars(one.without) for one in caches))
+    for at, (rate, _) in enumerate(caches[0].rows):
+        amounts = [(one.rows[at][1], one.without) for one in caches]
+        cells = [Text(dollars(cost), style="green" if cost < without else "yellow") for cost, without in amounts]
+        table.add_row(f"  {rate:.0%} read from it", *cells)
+    table.add_row("  pays from", *(Text(f"{one.break_even:.0%}", style="bold") for one in caches))
+    return table
+
+
+def _basis(estimate: Estimate) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold", style="dim")
+    for text in estimate.how:
+        what, _, rest = text.partition(": ")
+        table.add_row(clean(what), clean(rest))
+    if estimate.sources:
+        table.add_row("prices", clean(f"{', '.join(estimate.sources)}, on {estimate.day}"))
+    return table
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def to_json(estimate: Estimate) -> dict[str, Any]:
+    """Return amounts in US dollars as exact decimals in text; null where a model has no price."""
+    forecast = estimate.forecast
+    return {
+        "type": "estimate",
+        "day": estimate.day,
+        "sources": list(estimate.sources),
+        "requests": estimate.requests,
+        "requests_counted": estimate.counted,
+        "batch_usd": _range_to_json(forecast),
+        "high_is_bound": forecast.is_bound if forecast else None,
+        "real_time_usd": _range_to_json(estimate.real_time),
+        "unpriced": list(estimate.unpriced),
+        "models": [
+            {
+                "model": model.model,
+                "priced_as": model.model_prices.model if model.model_prices else None,
+                "source": model.model_prices.source if model.model_prices else None,
+                "requests": model.requests,
+                "groups": model.groups,
+                "input_tokens": _range_to_json(model.input),
+                "output_tokens": _range_to_json(model.output),
+                "batch_usd": _range_to_json(model.batch),
+                "real_time_usd": _range_to_json(model.real_time),
+            }
+            for model in estimate.models
+        ],
+        "caches": [
+            {
+                "ttl": cache.ttl,
+                "is_in_the_input": cache.is_there,
+                "requests": cache.requests,
+                "prefix_tokens": cache.prefix_tokens,
+                "input_without_cache_usd": cache.without,
+                "input_usd_by_hit_rate": {str(rate): amount for rate, amount in cache.rows},
+                "break_even_hit_rate": round(cache.break_even, 4),
+            }
+            for cache in estimate.caches
+        ],
+        "how": list(estimate.how),
+        "advice": [_advice_to_json(advice) for advice in estimate.advice],
+    }
+
+
+def _advice_to_json(advice: Advice) -> dict[str, Any]:
+    """Return `saves_usd` at worst and at best, below 0 where it costs more; null where no bill changes or no price is known."""
+    return {
+        "code": advice.code.value,
+        "model": advice.model,
+        "requests": advice.requests,
+        "text": advice.text,
+        "saves_usd": dict(zip(("low", "high"), map(usd, advice.saves), strict=True)) if advice.saves else None,
+    }
+
+
+def _range_to_json(amounts: Range[Any] | Forecast | None) -> dict[str, Any] | None:
+    return {"low": amounts.low, "expected": amounts.expected, "high": amounts.high} if amounts else None
