@@ -216,13 +216,13 @@ def _belongings() -> dict[str, Any]:
     from sqlalchemy.engine import Engine
 
     from batchctl.api.client import Transport
-    from batchctl.ledger.questions import Questions
+    from batchctl.ledger.reading import SqlReadLedger
 
     files = []
     for opened in list(Path("/proc/self/fd").iterdir()):
         with contextlib.suppress(OSError):
             files.append(str(opened.readlink()))
-    things = sum(isinstance(each, Questions | Transport | Engine) for each in gc.get_objects())
+    things = sum(isinstance(each, SqlReadLedger | Transport | Engine) for each in gc.get_objects())
     return {"files": files, "things": things, "threads": threading.active_count()}
 
 

@@ -24,8 +24,8 @@ from batchctl.engine.place_guard import PlaceGuard
 from batchctl.engine.reconcile import GRACE
 from batchctl.engine.server import Server
 from batchctl.engine.session import Session
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.owners import Owner
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.liveness import Owner
 from batchctl.store.workspace import Workspace
 
 KEY = "sk-ant-tests"
@@ -111,7 +111,7 @@ class Cli:
 def session_of(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Session]:
     """What a process of its own would open at a workspace that is there: a ledger, a lock and a connection."""
     workspace, transport, clock = Workspace(root), Transport(base_url), Clock()
-    with closing(Ledger(workspace.ledger)) as ledger, closing(transport), Owner(workspace.owners) as owner:
+    with closing(SqlLedger(workspace.ledger)) as ledger, closing(transport), Owner(workspace.owners) as owner:
         guard = PlaceGuard(ledger)
         yield Session(
             workspace=workspace,

@@ -7,7 +7,8 @@ from batchctl.cli.wiring import GlobalOptions, run_light, stdin
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
 from batchctl.engine.session import ReadSession
-from batchctl.ledger.questions import Questions, for_reading
+from batchctl.ledger.opening import for_reading
+from batchctl.ledger.reading import SqlReadLedger
 from batchctl.render.writer import ReportWriter
 from batchctl.requests.request_file import single_request_body
 from batchctl.verbs.headers import wanted_headers
@@ -36,7 +37,7 @@ def dry_run(global_options: GlobalOptions, wanted: Submission, *, show: int | No
 
     # Of an input nothing is asked of the ledger, so that a new one need not be made; one of a newer program is refused all the
     # same.
-    run_light(global_options, command, Questions if is_input(wanted.path) else for_reading)
+    run_light(global_options, command, SqlReadLedger if is_input(wanted.path) else for_reading)
 
 
 def _dry_run_of_rest(session: ReadSession, writer: ReportWriter, job: Job, wanted: Submission, show: int | None) -> int:

@@ -13,8 +13,8 @@ from batchctl.engine.place_guard import PlaceGuard
 from batchctl.engine.reconcile import GRACE
 from batchctl.engine.server import Server
 from batchctl.engine.session import Session
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.owners import Owner
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.liveness import Owner
 from batchctl.render.writer import ReportWriter
 
 GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
@@ -30,7 +30,7 @@ def opened(global_options: GlobalOptions, clock: Clock, writer: ReportWriter, st
     )
     workspace = workspace_of(global_options, clock)
     with contextlib.ExitStack() as stack:
-        ledger = Ledger(workspace.ledger)
+        ledger = SqlLedger(workspace.ledger)
         stack.callback(ledger.close)
         # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
         owner = stack.enter_context(Owner(workspace.owners)).name if global_options.takes_steps else ""

@@ -11,7 +11,7 @@ from batchctl.cli.wiring import GlobalOptions, opened_light, run_light, run_with
 from batchctl.clock import Clock, StopSignal
 from batchctl.engine.server import Server
 from batchctl.engine.session import ApiSession, ReadSession
-from batchctl.ledger.questions import Questions
+from batchctl.ledger.reading import SqlReadLedger
 from batchctl.render.writer import ReportWriter
 from batchctl.verbs.submission import Submission, check, estimated
 
@@ -29,7 +29,7 @@ def estimate(global_options: GlobalOptions, wanted: Submission, *, sample: int, 
 
     if offline:
         # As a dry run: the ledger of a new folder need not be made.
-        run_light(global_options, command, Questions)
+        run_light(global_options, command, SqlReadLedger)
     run_with(global_options, command, _opened)
 
 
@@ -44,6 +44,6 @@ def _opened(
         api_version=global_options.api_version,
         insecure_http=global_options.insecure_http,
     )
-    with contextlib.closing(transport), opened_light(Questions, global_options, clock, writer, stop) as light:
+    with contextlib.closing(transport), opened_light(SqlReadLedger, global_options, clock, writer, stop) as light:
         plain = {one.name: getattr(light, one.name) for one in fields(light)}
         yield ApiSession(**plain, transport=transport, server=Server(transport, clock))

@@ -21,7 +21,8 @@ from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import BatchctlError, DiskProblem, Refused, Stopped, TimedOut
 from batchctl.domain.limits import API_VERSION
 from batchctl.engine.session import ReadSession, Session
-from batchctl.ledger.questions import Questions, for_reading
+from batchctl.ledger.opening import for_reading
+from batchctl.ledger.reading import SqlReadLedger
 from batchctl.money.catalog import PriceCatalog
 from batchctl.render.repeated_options import RepeatedOptions
 from batchctl.render.writer import ReportWriter
@@ -78,7 +79,7 @@ def run(global_options: GlobalOptions, command: Callable[[Session, ReportWriter]
 def run_light(
     global_options: GlobalOptions,
     command: Callable[[ReadSession, ReportWriter], int],
-    ledger: Callable[[Path], Questions] = for_reading,
+    ledger: Callable[[Path], SqlReadLedger] = for_reading,
 ) -> NoReturn:
     """The same for a command that only reads. `ledger` opens it."""
     run_with(global_options, command, partial(opened_light, ledger))
@@ -170,7 +171,7 @@ def continued_by(command: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened_light(
-    ledger: Callable[[Path], Questions],
+    ledger: Callable[[Path], SqlReadLedger],
     global_options: GlobalOptions,
     clock: Clock,
     writer: ReportWriter,

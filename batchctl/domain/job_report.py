@@ -85,7 +85,7 @@ class JobReport:
     @property
     def matched(self) -> int:
         """Batches that are ours as far as their size tells: provisional matches, whose ids were not read yet."""
-        return sum(b.is_provisional for b in self.batches)
+        return sum(b.is_provisional_match for b in self.batches)
 
     @property
     def elapsed(self) -> timedelta:
@@ -342,10 +342,10 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
         found.append(
             f"{len(missing)} of the job's batches are not known to the API: deleted there, or this key belongs to another API workspace"
         )
-    if job.surplus:
+    if job.duplicate_batches:
         found.append(
-            f"{', '.join(job.surplus)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
-            f" batchctl resolve {job.name} --cancel {job.surplus[0]}"
+            f"{', '.join(job.duplicate_batches)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
+            f" batchctl resolve {job.name} --cancel {job.duplicate_batches[0]}"
         )
     found += _warnings_of_matches(job, batches)
     found += _warnings_of_cancel(job, batches)
@@ -402,7 +402,7 @@ def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
 def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
     """Of batches that were found in the API's list, or of which it does not say all."""
     found = []
-    matched = [b for b in batches if b.is_provisional]
+    matched = [b for b in batches if b.is_provisional_match]
     if matched:
         found.append(
             f"{len(matched)} of {len(batches)} batches are provisional matches by their size: whether they are this job's, their"

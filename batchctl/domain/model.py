@@ -221,7 +221,7 @@ class Batch:
     identified: bool = False
     claim: Claim | None = None
     tries: int = 0
-    looks: int = 0
+    list_reads: int = 0
     intent_at: datetime | None = None
     attempt: int = 0
     created_after: datetime | None = None
@@ -238,7 +238,7 @@ class Batch:
     created_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
-    looked_at: datetime | None = None
+    polled_at: datetime | None = None
     counts: RequestCounts = RequestCounts()
     counts_unread: bool = False
     evidence: str = ""
@@ -262,7 +262,7 @@ class Batch:
         return self.state in {State.IN_PROGRESS, State.CANCELING}
 
     @property
-    def is_provisional(self) -> bool:
+    def is_provisional_match(self) -> bool:
         """Found by its size and time alone: it may be somebody else's."""
         return self.provisional and not self.identified
 
@@ -282,12 +282,12 @@ class Batch:
         From the first such answer to the last: while nobody could ask, nothing was said.
         """
         is_wanted = self.is_running or self.state is State.ENDED
-        last = self.looked_at or now
+        last = self.polled_at or now
         return is_wanted and self.missing_since is not None and last - self.missing_since >= LOST_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Presumed:
+class PresumedNotCreated:
     """A create that was presumed to have made nothing, and was followed by another of the same requests.
 
     It is looked for until the job's last fetch: what the API shows of it later is a duplicate.
@@ -391,8 +391,8 @@ class Job:
 
     `hold_at`: when `hold_until` was set, by the same clock. `canceled_at`: since when nothing more of it is sent, because a
     person said so. `may_be_copied`: a copy of the workspace may have continued it. `window`: requests that the API's queue
-    took at once when it last refused more, learned at `window_at`; None while it never refused. `surplus`: batches of the
-    API that hold requests which another batch of the job holds, too; `paid_twice`: such that are over, and were not for nothing
+    took at once when it last refused more, learned at `window_at`; None while it never refused. `duplicate_batches`: batches of
+    the API that hold requests which another batch of the job holds, too; `paid_twice`: such that are over, and were not for nothing
     as far as is known. `max_cost`: US dollars for all rounds together, the limit that a person named last, if anybody did.
     """
 
@@ -417,7 +417,7 @@ class Job:
     window_at: datetime | None = None
     max_cost: Decimal | None = None
     merged: Merged | None = None
-    surplus: tuple[str, ...] = ()
+    duplicate_batches: tuple[str, ...] = ()
     paid_twice: tuple[str, ...] = ()
 
     @property

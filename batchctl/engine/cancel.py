@@ -24,7 +24,7 @@ def cancel(session: Session, batch: Batch) -> None:
             session.ledger.record_missing(batch, session.now())
         _again(session, batch, failure)
         return
-    session.ledger.record_seen([(batch, seen)], session.now())
+    session.ledger.record_polled([(batch, seen)], session.now())
     if seen.processing_status is ProcessingStatus.IN_PROGRESS:
         # Taken, and not to be seen yet: without a pause it would be asked for as fast as answers come.
         _rest(session, batch, "the API does not show the cancel yet", None)
@@ -55,5 +55,7 @@ def _again(session: Session, batch: Batch, failure: ApiFailure) -> None:
 def _rest(session: Session, batch: Batch, note: str, retry_after: float | None) -> float:
     """Seconds until it is asked again."""
     pause = backoff(batch.tries + 1, retry_after, session.clock.draw())
-    session.ledger.record_rest(batch, session.now(), not_before=session.now() + timedelta(seconds=pause), note=note)
+    session.ledger.record_postponed(
+        batch, session.now(), not_before=session.now() + timedelta(seconds=pause), note=note
+    )
     return pause

@@ -55,7 +55,7 @@ def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> i
         )
     fits = [b for b in listed if b.id not in known and any(b.size in {None, one.count} for one in planned)]
     for batch in [b for b in fits if _is_older(session, job, b)]:
-        session.ledger.record_stranger(job.id, batch.id, session.now())
+        session.ledger.record_foreign_batch(job.id, batch.id, session.now())
         fits.remove(batch)
     sizes = {b.size for b in fits}
     # The list does not show what another account has sent.

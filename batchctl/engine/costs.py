@@ -82,7 +82,7 @@ def _for_limit(session: ReadSession) -> Pricing:
 
 def _forgotten(session: ReadSession, job: Job) -> int:
     """Batches that had a name when they were given up: they were made, and are paid for as far as they ran."""
-    return len(session.ledger.given_up(job)) - len(session.ledger.presumed(job))
+    return len(session.ledger.possibly_paid_creates(job)) - len(session.ledger.presumed_not_created(job))
 
 
 def _as_it_is_now(session: ReadSession, job: Job) -> Job:
@@ -112,9 +112,9 @@ def _summed_up(session: ReadSession, job: Job, batches: Sequence[Batch]) -> dict
 
 
 def _record(session: ReadSession, summed_up: Sequence[tuple[Batch, Verified]]) -> None:
-    from batchctl.ledger.ledger import Ledger  # noqa: PLC0415 - half a second of import, for what is done once
+    from batchctl.ledger.ledger import SqlLedger  # noqa: PLC0415 - records, for what is done once
 
     # Where the ledger may not be written, they are read again the next time.
-    with contextlib.suppress(LedgerProblem), contextlib.closing(Ledger(session.workspace.ledger)) as ledger:
+    with contextlib.suppress(LedgerProblem), contextlib.closing(SqlLedger(session.workspace.ledger)) as ledger:
         for batch, verified in summed_up:
             ledger.record_usage(batch, verified)

@@ -88,11 +88,11 @@ def _not_ours(session: Session, job: Job, batch: Batch, why: str, *, is_sure: bo
     if is_sure and not batch.tries:
         # Once more before it is disowned for good: one odd answer must not make ours a foreign one.
         now = session.now()
-        session.ledger.record_try(batch, session.owner, now, not_before=now, note=why)
+        session.ledger.record_download_failed(batch, session.owner, now, not_before=now, note=why)
         return
     session.ledger.record_wrong_adoption(batch, session.owner, session.now())
     if is_sure:
-        session.ledger.record_stranger(job.id, batch.message_batch_id, session.now())
+        session.ledger.record_foreign_batch(job.id, batch.message_batch_id, session.now())
     session.emit(ForeignBatch(*session.place(batch), batch.message_batch_id, why))
 
 
@@ -103,7 +103,9 @@ def _evidence(session: Session, job: Job, batch: Batch) -> Evidence:
     if batch.evidence:
         return Evidence(match=Match.OURS, basis=batch.evidence)
     # The same ids in another round may have been sent with other params, of which no count of tokens tells.
-    earlier = [p for p in session.ledger.presumed(job) if p.round != batch.round and p.cut.count == batch.count]
+    earlier = [
+        p for p in session.ledger.presumed_not_created(job) if p.round != batch.round and p.cut.count == batch.count
+    ]
     if earlier:
         said = f"a create of round {earlier[0].round} that was given up sent as many requests"
         return Evidence(match=Match.UNDECIDED, basis="", problem=f"{said}, and it may be that one")
@@ -116,7 +118,7 @@ def _asked_again(session: Session, batch: Batch) -> Batch:
     """The batch with the API's counters, if it says them now. Raises ApiFailure."""
     assert batch.message_batch_id is not None
     seen = session.transport.retrieve(batch.message_batch_id).batch
-    session.ledger.record_seen([(batch, seen)], session.now())
+    session.ledger.record_polled([(batch, seen)], session.now())
     emit_unread_fields(session, seen)
     return batch if seen.counts is None else replace(batch, counts=seen.counts, counts_unread=False)
 
@@ -157,13 +159,13 @@ def _again(session: Session, job: Job, batch: Batch, failure: ApiFailure | Incom
     is_gone = isinstance(failure, ApiFailure) and after_read(failure) is AfterRead.GONE
     if is_gone and (removed_at := _removed_at(session, batch)) is not None:
         note = f"its results were removed by the API on {removed_at:%Y-%m-%d}"
-        session.ledger.record_removed(batch, session.owner, removed_at, note)
+        session.ledger.record_results_removed(batch, session.owner, removed_at, note)
         session.emit(ResultsRemoved(*session.place(batch), removed_at))
         return
     failures, said = batch.tries + 1, scrubbed(str(failure))
     retry_after = failure.retry_after if isinstance(failure, ApiFailure) else None
     until = session.now() + timedelta(seconds=backoff(failures, retry_after, session.clock.draw()))
-    session.ledger.record_try(batch, session.owner, session.now(), not_before=until, note=said)
+    session.ledger.record_download_failed(batch, session.owner, session.now(), not_before=until, note=said)
     if isinstance(failure, ApiFailure):
         if is_gone:
             session.ledger.record_missing(batch, session.now())
@@ -197,4 +199,4 @@ def _look_again(session: Session, batch: Batch) -> None:
     """The counters that the lines were held against may have been what was wrong."""
     assert batch.message_batch_id is not None
     with contextlib.suppress(ApiFailure):
-        session.ledger.record_seen([(batch, session.transport.retrieve(batch.message_batch_id).batch)], session.now())
+        session.ledger.record_polled([(batch, session.transport.retrieve(batch.message_batch_id).batch)], session.now())

@@ -8,7 +8,7 @@ import contextlib
 
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, UnconfirmedProblem
 from batchctl.domain.events import DuplicateBatch
-from batchctl.domain.model import Job, MessageBatch, Presumed, ProcessingStatus
+from batchctl.domain.model import Job, MessageBatch, PresumedNotCreated, ProcessingStatus
 from batchctl.engine.reconcile import earliest, may_be_duplicate
 from batchctl.engine.reconciler import bound_of, list_since, shares_of
 from batchctl.engine.session import Session
@@ -20,7 +20,7 @@ def notice_duplicates(session: Session, job: Job) -> list[MessageBatch]:
 
     Asks nothing where nothing was presumed; what cannot be asked now is asked the next time.
     """
-    presumed = session.ledger.presumed(job)
+    presumed = session.ledger.presumed_not_created(job)
     if not presumed:
         return []
     with contextlib.suppress(ApiFailure, AccountProblem, ServiceProblem, UnconfirmedProblem):
@@ -35,7 +35,7 @@ def notice_duplicates(session: Session, job: Job) -> list[MessageBatch]:
     return []
 
 
-def _is_settled(session: Session, job: Job, seen: MessageBatch, presumed: list[Presumed]) -> bool:
+def _is_settled(session: Session, job: Job, seen: MessageBatch, presumed: list[PresumedNotCreated]) -> bool:
     if seen.processing_status is not ProcessingStatus.ENDED:
         return False
     try:
@@ -45,8 +45,8 @@ def _is_settled(session: Session, job: Job, seen: MessageBatch, presumed: list[P
     ours = next((p for p, share in shares if share == 1), None)
     if ours is not None:
         batch = next(b for b in session.ledger.batches(job) if b.id == ours.batch_id)
-        session.ledger.record_surplus(job.id, seen.id, session.now())
+        session.ledger.record_duplicate_batch(job.id, seen.id, session.now())
         session.emit(DuplicateBatch(*session.place(batch), seen.id))
     elif not any(share for _, share in shares):
-        session.ledger.record_stranger(job.id, seen.id, session.now())
+        session.ledger.record_foreign_batch(job.id, seen.id, session.now())
     return True

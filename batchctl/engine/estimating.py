@@ -17,7 +17,7 @@ from batchctl.domain.groups import RequestGroup, Sampled, shape_of
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
 from batchctl.engine.session import ReadSession
-from batchctl.ledger.opening import HEAD
+from batchctl.ledger.schema import HEAD
 from batchctl.money.advice import looked
 from batchctl.money.estimate import Answered, Counted, Estimate, SampledGroup, chosen, estimated, with_prefix_to_count
 from batchctl.requests.sampling import Read, prefix_bodies, read_sampled

@@ -141,7 +141,7 @@ def _cancelable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
     if Arrow.CANCEL not in allowed or snapshot.job.canceled_at is None:
         return []
     # What may be somebody else's is not canceled: that cannot be taken back.
-    return [b for b in snapshot.batches if b.state is State.IN_PROGRESS and not b.is_provisional]
+    return [b for b in snapshot.batches if b.state is State.IN_PROGRESS and not b.is_provisional_match]
 
 
 def _polls(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Poll]:
@@ -212,7 +212,7 @@ def _why_polling(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
     if Arrow.POLL not in allowed:
         return _queue_is_full(snapshot.job)
     guess = next(
-        (b.message_batch_id for b in snapshot.batches if b.state is State.IN_PROGRESS and b.is_provisional), None
+        (b.message_batch_id for b in snapshot.batches if b.state is State.IN_PROGRESS and b.is_provisional_match), None
     )
     if Arrow.CANCEL not in allowed or guess is None:
         return "batches are in progress"

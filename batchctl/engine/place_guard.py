@@ -11,7 +11,7 @@ import os
 from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.domain.events import Emit, PlaceChecked
 from batchctl.domain.places import mismatch
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.places import Memory, state_folder
 
 
@@ -22,7 +22,7 @@ class PlaceGuard:
     a batch that was split are other batches.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: SqlLedger) -> None:
         self._ledger = ledger
         self.workspace_id, self.salt, _, _ = ledger.stored_place()
         self._memory = Memory(state_folder(os.environ), self.workspace_id)

@@ -37,7 +37,7 @@ from batchctl.requests.problems import ProblemFile
 from batchctl.store.local import place, replacing, share
 
 if TYPE_CHECKING:
-    from batchctl.ledger.ledger import Ledger
+    from batchctl.ledger.ledger import SqlLedger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class Planner:
 
     def record(
         self,
-        ledger: "Ledger",
+        ledger: "SqlLedger",
         name: str,
         given: Input,
         forecast: Forecast | None = None,

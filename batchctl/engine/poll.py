@@ -104,7 +104,7 @@ def poll(session: Session, job: Job, batches: Sequence[Batch]) -> float | None:
         if seen is not None:
             found.append((wanted[message_batch_id], seen.batch))
             hint = seen.retry_after or hint
-    session.ledger.record_seen(found, session.now())
+    session.ledger.record_polled(found, session.now())
     for _, batch in found:
         emit_unread_fields(session, batch)
     session.emit(Polled(report_of(session, job)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from batchctl.domain.limits import API_CLOCK_SLACK
-from batchctl.domain.model import Batch, MessageBatch, Presumed, ProcessingStatus, Unconfirmed
+from batchctl.domain.model import Batch, MessageBatch, PresumedNotCreated, ProcessingStatus, Unconfirmed
 
 # The list may lag behind a create, and a retrieve may answer 404 for a while (seen by users of the SDK).
 GRACE = timedelta(seconds=60)
@@ -103,7 +103,7 @@ def candidates_of(unconfirmed: Sequence[Batch], listing: Listing) -> list[Messag
     return sorted(found, key=lambda b: (b.created_at is not None, b.created_at))
 
 
-def earliest(unconfirmed: Sequence[Batch | Presumed], listed: Sequence[MessageBatch]) -> datetime | None:
+def earliest(unconfirmed: Sequence[Batch | PresumedNotCreated], listed: Sequence[MessageBatch]) -> datetime | None:
     """The `created_at` before which no batch is theirs, by the API's own clock; None where nothing bounds them.
 
     The newest batch that the API had shown before the first create: it bounds them only while the API says the same of it.
@@ -134,7 +134,7 @@ def has_been_sought(unconfirmed: Batch) -> bool:
     The first refusal that did not come from the API takes that one list alone.
     """
     is_first_refusal = unconfirmed.unconfirmed is Unconfirmed.REFUSED and not unconfirmed.unproven_refusals
-    return is_first_refusal or unconfirmed.looks >= MIN_LIST_READS
+    return is_first_refusal or unconfirmed.list_reads >= MIN_LIST_READS
 
 
 def needs_person(unconfirmed: Batch) -> bool:
@@ -165,7 +165,9 @@ def grace_of(unconfirmed: Batch, grace: timedelta) -> timedelta:
     return grace * (1 + unconfirmed.cut.body_bytes / GRACE_BYTES)
 
 
-def may_be_duplicate(presumed: Presumed, seen: MessageBatch, known: Collection[str], since: datetime | None) -> bool:
+def may_be_duplicate(
+    presumed: PresumedNotCreated, seen: MessageBatch, known: Collection[str], since: datetime | None
+) -> bool:
     """Whether a batch of the API may be what was presumed to have made nothing, and was sent again since."""
     return seen.id not in known and seen.size in {None, presumed.cut.count} and not _is_older(seen, since)
 

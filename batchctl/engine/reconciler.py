@@ -10,7 +10,7 @@ from typing import TypeVar
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, UnconfirmedProblem
 from batchctl.domain.events import BatchReconciled, DuplicateBatch, PollFailed
-from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, Presumed, State
+from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, PresumedNotCreated, State
 from batchctl.engine.accounts import account_of, is_other, is_other_key
 from batchctl.engine.pacing import backoff
 from batchctl.engine.poll import completed, pages, raise_unless_passing
@@ -32,7 +32,7 @@ from batchctl.results.lines import IncompleteResults, first_ids
 WAIT_FOR_END = timedelta(seconds=60)
 # Enough to tell one input from another, few enough to read from any batch.
 SAMPLE_IDS = 20
-Sought = TypeVar("Sought", Batch, Presumed)
+Sought = TypeVar("Sought", Batch, PresumedNotCreated)
 
 
 class Reconciler:
@@ -106,9 +106,9 @@ class Reconciler:
         now = session.now()
         until = now + timedelta(seconds=seconds)
         for unconfirmed_batch in unconfirmed_batches:
-            looks = unconfirmed_batch.looks + (looked and self._counts(unconfirmed_batch, now))
+            looks = unconfirmed_batch.list_reads + (looked and self._counts(unconfirmed_batch, now))
             session.ledger.record_unconfirmed(
-                unconfirmed_batch, session.owner, now, not_before=until, note=note, looks=looks
+                unconfirmed_batch, session.owner, now, not_before=until, note=note, list_reads=looks
             )
 
     def _counts(self, unconfirmed_batch: Batch, now: datetime) -> bool:
@@ -163,7 +163,7 @@ class Reconciler:
         if holder is not None:
             session.ledger.record_wrong_adoption(holder, session.owner, session.now())
         if not self._is_duplicate(candidate, unconfirmed_batches[0]):
-            session.ledger.record_stranger(unconfirmed_batches[0].job_id, candidate.id, session.now())
+            session.ledger.record_foreign_batch(unconfirmed_batches[0].job_id, candidate.id, session.now())
         return True
 
     def _is_of_planned(self, candidate: MessageBatch, unconfirmed_batch: Batch) -> bool:
@@ -177,14 +177,14 @@ class Reconciler:
         """Whether it is a create that was presumed to have made nothing: then it is remembered as one."""
         session = self._session
         job = session.ledger.job_of(unconfirmed_batch)
-        presumed = [p for p in session.ledger.presumed(job) if candidate.size in {None, p.cut.count}]
+        presumed = [p for p in session.ledger.presumed_not_created(job) if candidate.size in {None, p.cut.count}]
         if not presumed:
             return False
         ours = next((p for p, share in shares_of(session, candidate, presumed) if share == 1), None)
         if ours is None:
             return False
         batch = next(b for b in session.ledger.batches(job) if b.id == ours.batch_id)
-        session.ledger.record_surplus(job.id, candidate.id, session.now())
+        session.ledger.record_duplicate_batch(job.id, candidate.id, session.now())
         session.emit(DuplicateBatch(*session.place(batch), candidate.id))
         return True
 
@@ -239,7 +239,7 @@ def listing_for(
     )
 
 
-def bound_of(sought: Sequence[Batch | Presumed]) -> datetime | None:
+def bound_of(sought: Sequence[Batch | PresumedNotCreated]) -> datetime | None:
     """How far back the list is read for them; None for all of it."""
     bounds = [b.created_after for b in sought]
     return min((b for b in bounds if b is not None), default=None) if None not in bounds else None
@@ -286,7 +286,7 @@ def _carry_out_absence(session: Session, unconfirmed_batch: Batch) -> None:
         case IfAbsent.SPLIT:
             split(session, session.ledger.job_of(unconfirmed_batch), unconfirmed_batch)
         case IfAbsent.PLAN:
-            if session.ledger.record_presumed(
+            if session.ledger.record_presumed_not_created(
                 unconfirmed_batch, session.owner, session.now(), note="the API does not have it"
             ):
                 session.emit(BatchReconciled(*session.place(unconfirmed_batch), "", identified=False))
@@ -307,7 +307,7 @@ def _sample(session: Session, candidate: MessageBatch) -> list[bytes]:
         return first_ids(pieces, SAMPLE_IDS)
 
 
-def _ids(session: Session, batch: Batch | Presumed) -> dict[bytes, int]:
+def _ids(session: Session, batch: Batch | PresumedNotCreated) -> dict[bytes, int]:
     return ids_of_range(request_file(session.workspace, session.ledger.job_of(batch), batch.round), batch)
 
 

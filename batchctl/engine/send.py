@@ -92,7 +92,7 @@ def _created(session: Session, batch: Batch, seen: Seen) -> None:
     emit_unread_fields(session, seen.batch)
     if not session.ledger.record_created(batch, seen.batch, session.now()):
         job = session.ledger.job_of(batch)
-        if seen.batch.id not in job.surplus:
+        if seen.batch.id not in job.duplicate_batches:
             raise UnconfirmedProblem(
                 f"the answer to a create names {seen.batch.id}, which is another batch of this workspace",
                 hint=f"a batch was made, and nobody knows which: batchctl resolve {job.name}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.model import Batch
 from batchctl.engine.reconcile import GRACE
-from batchctl.ledger.questions import Questions
+from batchctl.ledger.reading import SqlReadLedger
 from batchctl.money.catalog import PriceCatalog
 from batchctl.store.workspace import Workspace
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from batchctl.domain.events import Emit
     from batchctl.engine.place_guard import PlaceGuard
     from batchctl.engine.server import Server
-    from batchctl.ledger.ledger import Ledger
+    from batchctl.ledger.ledger import SqlLedger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ReadSession:
     """
 
     workspace: Workspace
-    ledger: Questions
+    ledger: SqlReadLedger
     clock: Clock
     emit: "Emit"
     stop: StopSignal = field(default_factory=StopSignal)
@@ -53,7 +53,7 @@ class Session(ApiSession):
     `grace`: how long a batch in doubt may be missing from the API's list before it counts as never created.
     """
 
-    ledger: "Ledger"
+    ledger: "SqlLedger"
     owner: str
     place_guard: "PlaceGuard"
     parallel: int = 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from batchctl.domain.errors import InputProblem, Refused
 from batchctl.domain.groups import ALL_SAMPLED
 from batchctl.domain.limits import DEFAULT_SAMPLE
-from batchctl.domain.model import Job, Presumed
+from batchctl.domain.model import Job, PresumedNotCreated
 from batchctl.domain.prices import dollars
 from batchctl.domain.states import OPEN
 from batchctl.engine.costs import cost
@@ -117,7 +117,7 @@ def _why_unknown(estimate: Estimate, job: Job | None) -> str:
 def _why_unknown_before(job: Job | None) -> str:
     if job is None:
         return ""
-    if twice := (*job.surplus, *job.paid_twice):
+    if twice := (*job.duplicate_batches, *job.paid_twice):
         return f": {', '.join(twice)} may be paid for, too, with requests that were sent a second time"
     return f": what {job.name} comes to so far has no bound"
 
@@ -155,12 +155,12 @@ def most_of(session: ReadSession, job: Job) -> list[Decimal | None]:
         most_of_round([one.billed for one in found.batches if one.batch.round == r.number], r.forecast)
         for r in found.job.rounds
     ]
-    twice = (*found.job.surplus, *found.job.paid_twice)
-    presumed = [_most_of_presumed(session, found.job, one) for one in session.ledger.given_up(found.job)]
+    twice = (*found.job.duplicate_batches, *found.job.paid_twice)
+    presumed = [_most_of_presumed(session, found.job, one) for one in session.ledger.possibly_paid_creates(found.job)]
     return [*(amount for amounts in (*rounds, *presumed) for amount in amounts), *(None for _ in twice)]
 
 
-def _most_of_presumed(session: ReadSession, job: Job, one: Presumed) -> tuple[Decimal | None, ...]:
+def _most_of_presumed(session: ReadSession, job: Job, one: PresumedNotCreated) -> tuple[Decimal | None, ...]:
     """From the bytes of its requests; as much as the whole round, where they are no longer there."""
     whole = next(r.forecast for r in job.rounds if r.number == one.round)
     try:

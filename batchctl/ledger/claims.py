@@ -1,31 +1,38 @@
-"""Who is taking a step: two processes may ask for it at the same instant, one of them gets it."""
+"""Claims: two processes may ask for a step at the same instant, and one of them gets it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, IfAbsent, State, Unconfirmed
-from batchctl.ledger import owners
+from batchctl.ledger.liveness import LEASE, FileLockLiveness, LeaseLiveness
 from batchctl.ledger.rows import headers_values
-from batchctl.ledger.schema import batch, job, place
-from batchctl.ledger.store import Store, advance, headers_from_here
-
-LEASE = timedelta(minutes=2)
+from batchctl.ledger.schema import batch_table, job_table, place_table
+from batchctl.ledger.writing import Writer, advance, headers_from_here
 
 
-class Claims(Store):
+class Claims(Writer):
+    """The claims of `Ledger`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at `path`; the locks of its owners lie in the folder `owners` beside it."""
+        super().__init__(path)
+        self._locks = FileLockLiveness(path.parent / "owners")
+        self._leases = LeaseLiveness(self)
+
     def claim(self, wanted: Batch, owner: str, now: datetime) -> bool:
-        """Takes the next step on a batch for `owner`, if it is still in this state and nobody has it."""
+        """See `Ledger.claim`."""
         with self._write() as db:
             return _claim(db, wanted, owner, now)
 
     def claim_all(self, wanted: Sequence[Batch], owner: str, now: datetime) -> bool:
-        """All of them or none: who settles a part of the doubts takes the batches of the rest for a stranger's."""
+        """See `Ledger.claim_all`."""
         with self._write() as db:
-            if all(_claim(db, one, owner, now) for one in wanted):
+            if all(_claim(db, batch, owner, now) for batch in wanted):
                 return True
             db.rollback()
             return False
@@ -33,12 +40,7 @@ class Claims(Store):
     def claim_send(
         self, wanted: Batch, owner: str, now: datetime, *, created_after: datetime | None, api: str
     ) -> Batch | None:
-        """The claim that is also the intent: from here until an answer is recorded, the batch may exist.
-
-        Return the batch with its new attempt; None where another was first, or the job was canceled meanwhile.
-        `created_after`: the newest `created_at` that the API has shown so far; `api` says where the create goes. It is to be
-        sent with the headers that it has then: those of the job at this instant, whoever changed them since it was planned.
-        """
+        """See `Ledger.claim_send`."""
         fresh: dict[str, Any] = {
             "attempt": wanted.attempt + 1,
             "intent_at": now,
@@ -46,19 +48,20 @@ class Claims(Store):
             "unconfirmed": Unconfirmed.UNKNOWN.value,
             "if_absent": IfAbsent.PLAN.value,
             "api": api,
-            "looks": 0,
+            "list_reads": 0,
             "not_before": None,
             "put_off_at": None,
         }
         with self._write() as db:
             if wanted.state is not State.PLANNED or not _claim(db, wanted, owner, now):
                 return None
-            if db.scalar(sa.select(job.c.canceled_at).where(job.c.id == wanted.job_id)) is not None:
+            canceled = sa.select(job_table.c.canceled_at).where(job_table.c.id == wanted.job_id)
+            if db.scalar(canceled) is not None:
                 db.rollback()
                 return None
             headers = headers_from_here(db, wanted.job_id)
             advance(db, wanted.id, State.SUBMITTING, now, "", headers=headers_values(headers), **fresh)
-            db.execute(sa.update(place).values(generation=place.c.generation + 1))
+            db.execute(sa.update(place_table).values(generation=place_table.c.generation + 1))
         return replace(
             wanted,
             state=State.SUBMITTING,
@@ -69,63 +72,50 @@ class Claims(Store):
             if_absent=IfAbsent.PLAN,
             api=api,
             headers=headers,
-            looks=0,
+            list_reads=0,
             not_before=None,
         )
 
-    def is_held(self, sent: Batch, owner: str) -> bool:
-        """Whether the create under way is still this owner's, in this attempt."""
-        return self.holder_of(sent) == (owner, sent.attempt)
-
     def release(self, owned: Batch, owner: str, *, not_before: datetime | None = None, note: str = "") -> None:
-        """Gives the step back; the state stays."""
+        """See `Ledger.release`."""
         with self._write() as db:
             db.execute(
-                sa.update(batch)
-                .where(batch.c.id == owned.id, batch.c.owner == owner)
+                sa.update(batch_table)
+                .where(batch_table.c.id == owned.id, batch_table.c.owner == owner)
                 .values(owner=None, lease_until=None, not_before=not_before, put_off_at=None, note=note)
             )
 
     def renew(self, owner: str, now: datetime) -> None:
-        """A sign of life for all claims of `owner`."""
+        """See `Ledger.renew`."""
         with self._write() as db:
-            db.execute(sa.update(batch).where(batch.c.owner == owner).values(lease_until=now + LEASE))
+            db.execute(sa.update(batch_table).where(batch_table.c.owner == owner).values(lease_until=now + LEASE))
 
     def release_dead(self, elapsed: float) -> int:
-        """Take the claims of owners that no longer run; their half-sent batches become unconfirmed. How many.
-
-        `elapsed`: seconds of a clock that does not stop in a sleep. An owner that cannot be asked, as one on another host,
-        is dead when its lease has not been renewed for LEASE of them: its own clock says nothing here.
-        """
-        held = self.holders()
-        dead = [owner for owner, until in held.items() if not self._lives(owner, until, elapsed)]
-        self._seen_leases = {owner: seen for owner, seen in self._seen_leases.items() if owner in held}
+        """See `Ledger.release_dead`."""
+        holders = self.holders()
+        dead = [owner for owner in holders if self._is_dead(owner, elapsed)]
+        self._leases.forget_all_but(holders)
         if not dead:
             return 0
         with self._write() as db:
-            freed = sa.update(batch).where(batch.c.owner.in_(dead)).values(owner=None, lease_until=None)
+            freed = sa.update(batch_table).where(batch_table.c.owner.in_(dead)).values(owner=None, lease_until=None)
             return int(db.execute(freed).rowcount)
 
-    def _lives(self, owner: str, until: datetime, elapsed: float) -> bool:
-        alive = owners.is_alive(self._owners, owner)
-        if alive is not None:
-            return alive
-        seen = self._seen_leases.get(owner)
-        if seen is None or seen[0] != until:
-            self._seen_leases[owner] = seen = until, elapsed
-        return elapsed - seen[1] < LEASE.total_seconds()
+    def _is_dead(self, owner: str, elapsed: float) -> bool:
+        is_alive = self._locks.is_alive(owner)
+        return (self._leases.is_alive(owner, elapsed) if is_alive is None else is_alive) is False
 
 
 def _claim(db: sa.Connection, wanted: Batch, owner: str, now: datetime) -> bool:
-    free = sa.update(batch).where(
-        batch.c.id == wanted.id,
-        batch.c.state == wanted.state.value,
-        batch.c.owner.is_(None),
+    free = sa.update(batch_table).where(
+        batch_table.c.id == wanted.id,
+        batch_table.c.state == wanted.state.value,
+        batch_table.c.owner.is_(None),
         # As it was seen: it may have been cut in two, or sent and lost once more, since.
-        batch.c["count"] == wanted.count,
-        batch.c.sha256 == wanted.cut.sha256,
-        batch.c.looks == wanted.looks,
-        batch.c.attempt == wanted.attempt,
-        batch.c.intent_at.is_not_distinct_from(wanted.intent_at),
+        batch_table.c["count"] == wanted.count,
+        batch_table.c.sha256 == wanted.cut.sha256,
+        batch_table.c.list_reads == wanted.list_reads,
+        batch_table.c.attempt == wanted.attempt,
+        batch_table.c.intent_at.is_not_distinct_from(wanted.intent_at),
     )
     return db.execute(free.values(owner=owner, lease_until=now + LEASE)).rowcount == 1

@@ -1,8 +1,4 @@
-"""The ledger: what is true of every job. A write that returned is on the disk.
-
-`record_...` says what has happened; the other methods answer questions (`questions`). Methods that take a step return whether it was
-there to be taken.
-"""
+"""The ledger in an SQL database. `protocol` documents its methods; a write that returned is on the disk."""
 
 from batchctl.ledger.claims import Claims
 from batchctl.ledger.jobs import Jobs
@@ -11,5 +7,5 @@ from batchctl.ledger.results import Results
 from batchctl.ledger.sending import Sending
 
 
-class Ledger(Jobs, Claims, Sending, Results, Places):
-    """All that is remembered, as one thing."""
+class SqlLedger(Jobs, Claims, Sending, Results, Places):
+    """The `Ledger` of `ledger.protocol` in an SQL database."""

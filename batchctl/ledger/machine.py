@@ -1,4 +1,4 @@
-"""Which machine this is, and since when it runs: as short digests, for nothing else than to be compared."""
+"""Digests of this machine and of its last start, for nothing but comparisons."""
 
 import contextlib
 import hashlib
@@ -13,16 +13,19 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @cache
 def machine() -> str:
-    """The same after every start of this machine. With its name: machines made from one image share what else is stored."""
-    stored = next((said for said in map(_read, _MACHINE) if said), "") or f"{uuid.getnode():x}"
+    """Return a digest that stays the same after every start of this machine.
+
+    Its host name is part of it: machines made from one image share what else is stored.
+    """
+    stored = next((text for text in map(_read, _MACHINE) if text), "") or f"{uuid.getnode():x}"
     return _digest(f"{stored} {socket.gethostname()}")
 
 
 @cache
 def boot() -> str:
-    """Another after every start; empty where the system does not say."""
-    said = _read(_BOOT)
-    return _digest(said) if said else ""
+    """Return a digest that changes with every start of this machine; empty where the system does not say."""
+    text = _read(_BOOT)
+    return _digest(text) if text else ""
 
 
 def _read(path: Path) -> str:

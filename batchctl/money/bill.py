@@ -242,7 +242,7 @@ def _beyond(job: Job, bills: Sequence[BatchBill], forgotten: int) -> Iterable[st
         yield f"{_several(left, 'batch', 'batches')} not fetched yet"
     if forgotten:
         yield f"{_several(forgotten, 'batch', 'batches')} that the API did not know any more, sent again as others"
-    if twice := len(job.surplus) + len(job.paid_twice):
+    if twice := len(job.duplicate_batches) + len(job.paid_twice):
         yield f"{_several(twice, 'batch', 'batches')} at the API with requests sent a second time"
 
 

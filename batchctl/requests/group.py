@@ -13,7 +13,7 @@ import orjson
 
 from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
 from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, Sampled, Stratum, least_of
-from batchctl.domain.model import Batch, Presumed
+from batchctl.domain.model import Batch, PresumedNotCreated
 from batchctl.requests.blocks import SharedPrefix, read_requests, read_shared_prefix
 from batchctl.requests.decoding import BYTE_ORDER_MARK, decode_line
 from batchctl.requests.inputs import PIECE_BYTES, opened
@@ -157,7 +157,7 @@ def group_requests(path: Path, without: Collection[int] = ()) -> tuple[RequestGr
     return grouper.finish()
 
 
-def group_ranges(path: Path, batches: Sequence[Batch | Presumed]) -> tuple[RequestGroup, ...]:
+def group_ranges(path: Path, batches: Sequence[Batch | PresumedNotCreated]) -> tuple[RequestGroup, ...]:
     """Return the same of the requests of some batches. Raises InputProblem where they are not those that were planned."""
     grouper = RequestGrouper()
     for batch in batches:

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.model import ENVELOPE_CLOSE, ENVELOPE_OPEN, Batch, Cut, Job, Presumed
+from batchctl.domain.model import ENVELOPE_CLOSE, ENVELOPE_OPEN, Batch, Cut, Job, PresumedNotCreated
 from batchctl.requests.blocks import read_ids
 from batchctl.requests.decoding import BYTE_ORDER_MARK
 from batchctl.requests.inputs import opened
@@ -82,7 +82,7 @@ def changed(path: Path, cut: Cut) -> InputProblem:
     )
 
 
-def ids_of_range(path: Path, batch: Batch | Presumed) -> dict[bytes, int]:
+def ids_of_range(path: Path, batch: Batch | PresumedNotCreated) -> dict[bytes, int]:
     """The custom_ids of a batch with their positions in it, read from its range of the request file."""
     ids: list[bytes] = []
     for lines in blocks_of_range(path, batch):
@@ -96,7 +96,7 @@ def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
         yield from lines
 
 
-def blocks_of_range(path: Path, batch: Batch | Presumed) -> Iterator[list[bytes]]:
+def blocks_of_range(path: Path, batch: Batch | PresumedNotCreated) -> Iterator[list[bytes]]:
     """The request lines of a batch, without their newlines, some at a time.
 
     Raises InputProblem, before the last of them, where they are not the bytes that were planned.
@@ -122,7 +122,7 @@ def check_range(path: Path, batch: Batch) -> None:
         pass
 
 
-def _checked_pieces(path: Path, batch: Batch | Presumed) -> Iterator[bytes]:
+def _checked_pieces(path: Path, batch: Batch | PresumedNotCreated) -> Iterator[bytes]:
     """Raises InputProblem, after the last, where they are not the bytes that were planned."""
     digest = hashlib.sha256()
     for piece in range_pieces(path, batch.cut.start, batch.cut.end):

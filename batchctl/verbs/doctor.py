@@ -33,7 +33,8 @@ from batchctl.domain.health import (
     without,
 )
 from batchctl.ledger import checkup as ledger_checkup
-from batchctl.ledger.opening import REVISIONS, WAL_IS_SAFE_SINCE, journal_mode
+from batchctl.ledger.engine import WAL_IS_SAFE_SINCE, journal_mode
+from batchctl.ledger.schema import REVISIONS
 from batchctl.store import probing
 from batchctl.store.workspace import Workspace, find_workspace
 
@@ -231,4 +232,4 @@ def _ledger(workspace: Workspace) -> Iterable[Finding]:
     if not workspace.exists():
         advice = "put back a copy of it; or, where there never was a job, delete the folder"
         return [fail("ledger", f"{workspace.ledger} is not there", advice)]
-    return of_ledger(ledger_checkup.look(workspace.ledger, workspace.owners), REVISIONS, journal_mode())
+    return of_ledger(ledger_checkup.examine(workspace.ledger, workspace.owners), REVISIONS, journal_mode())

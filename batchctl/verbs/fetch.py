@@ -47,7 +47,7 @@ def forget_what_is_gone(session: Session, job: Job) -> None:
     for batch in session.ledger.batches(job):
         raw, index = session.workspace.raw(job, batch), session.workspace.index(job, batch)
         if batch.state is State.FETCHED and not is_on_disk(raw, index, batch):
-            session.ledger.record_gone(batch, session.now())
+            session.ledger.record_files_missing(batch, session.now())
 
 
 def take_steps(session: Session, job: Job, verb: Verb) -> BatchctlError | None:

@@ -3,12 +3,12 @@
 from batchctl.domain.attaching import is_id
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
-from batchctl.ledger.questions import Questions
+from batchctl.ledger.reading import SqlReadLedger
 
 LAST = "@last"
 
 
-def find_job(ledger: Questions, word: str | None, *, may_be_file: bool = False) -> Job:
+def find_job(ledger: SqlReadLedger, word: str | None, *, may_be_file: bool = False) -> Job:
     """By name, unique prefix of one, `@last` or nothing for the latest, or the id of one of its batches.
 
     `may_be_file`: the word may as well be a file that is not there.
@@ -36,7 +36,7 @@ def find_job(ledger: Questions, word: str | None, *, may_be_file: bool = False) 
     return by_batch
 
 
-def find_whole(ledger: Questions, word: str) -> Job | None:
+def find_whole(ledger: SqlReadLedger, word: str) -> Job | None:
     """By its whole name, or `@last`, for what sends: a mistyped file is no job. None where no job is called so."""
     if word == LAST:
         return find_job(ledger, word)

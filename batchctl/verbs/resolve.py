@@ -55,7 +55,7 @@ def unconfirmed_batches_of(session: Session, job: Job) -> UnconfirmedBatches:
     opened += [_held(session, b) for b in session.ledger.batches(job) if b.held and b not in lost]
     fresh = session.ledger.job(job.name)
     return UnconfirmedBatches(
-        job=fresh, unconfirmed_batches=tuple(opened), surplus=fresh.surplus, suspects=tuple(suspects)
+        job=fresh, unconfirmed_batches=tuple(opened), surplus=fresh.duplicate_batches, suspects=tuple(suspects)
     )
 
 
@@ -81,7 +81,7 @@ def _seek_lost(session: Session, job: Job) -> None:
                 raise
             session.ledger.record_missing(batch, session.now())
         else:
-            session.ledger.record_seen([(batch, seen)], session.now())
+            session.ledger.record_polled([(batch, seen)], session.now())
 
 
 def _seen_whole(session: Session, batch: Batch) -> MessageBatch:
@@ -254,7 +254,9 @@ def resend(session: Session, found: UnconfirmedBatches, number: int | None, conf
         confirm(f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?")
     for unconfirmed_batch in wanted:
         note = "sent again at a person's word"
-        if not session.ledger.record_presumed(unconfirmed_batch.batch, session.owner, session.now(), note=note):
+        if not session.ledger.record_presumed_not_created(
+            unconfirmed_batch.batch, session.owner, session.now(), note=note
+        ):
             raise Refused(
                 f"batch {unconfirmed_batch.number} of {found.job.name} has come on meanwhile: it is not sent again",
                 hint=f"batchctl resolve {found.job.name} shows what is left",
@@ -286,7 +288,7 @@ def cancel_duplicate(session: Session, found: UnconfirmedBatches, message_batch_
             raise ServiceProblem(f"{message_batch_id} could not be canceled: {failure}", hint="try again") from failure
     if message_batch_id in provisional_matches:
         return
-    session.ledger.record_stranger(found.job.id, message_batch_id, session.now())
+    session.ledger.record_foreign_batch(found.job.id, message_batch_id, session.now())
     counts = seen.counts
     is_free = seen.processing_status is ProcessingStatus.ENDED and counts is not None and not counts.succeeded
-    session.ledger.record_surplus_settled(found.job.id, message_batch_id, session.now(), is_free=is_free)
+    session.ledger.record_duplicate_ended(found.job.id, message_batch_id, session.now(), is_free=is_free)

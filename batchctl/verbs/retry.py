@@ -29,7 +29,7 @@ from batchctl.engine.estimating import estimate
 from batchctl.engine.latest import Latest, Source, latest
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimating
-from batchctl.ledger.owners import is_alive
+from batchctl.ledger.liveness import FileLockLiveness
 from batchctl.money.estimate import Estimate
 from batchctl.requests.cuts import CleanCopy, Copied
 from batchctl.requests.group import group_requests
@@ -148,7 +148,7 @@ def rebuild(
 def _clear_up_after_the_dead(session: Session, job: Job, number: int) -> None:
     """Whoever was stopped before the round was recorded has left files that nobody will ever name."""
     for left, owner in session.workspace.rebuilt(job.name, number):
-        if is_alive(session.workspace.owners, owner) is False:
+        if FileLockLiveness(session.workspace.owners).is_alive(owner) is False:
             left.unlink(missing_ok=True)
 
 

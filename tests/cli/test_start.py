@@ -28,7 +28,7 @@ HEAVY = (
     "pydantic", "rich", "rich.live", "rich.progress", "batchctl.emulator", "batchctl.api.client", "batchctl.ledger.ledger",
     "batchctl.engine.loop", "batchctl.domain.model", "batchctl.domain.events", "genai_prices", "genai_prices.data",
 )  # fmt: skip
-LEDGER = {"sqlite3", "batchctl.domain.model"}
+LEDGER = {"sqlalchemy", "sqlite3", "batchctl.domain.model"}
 PICTURE = {*LEDGER, "rich"}
 # genai_prices brings pydantic, and an HTTP client for a refresh of its own.
 PRICES = {*PICTURE, "genai_prices", "genai_prices.data", "pydantic", "httpx2"}
@@ -116,7 +116,7 @@ def test_a_dry_run_in_a_new_folder_makes_no_ledger_to_ask_nothing_of_it(tmp_path
     (tmp_path / "in.jsonl").write_bytes(b"\n".join(requests(3)))
     assert _loaded("submit", "in.jsonl", "--dry-run", folder=tmp_path) == REHEARSAL
     assert (tmp_path / ".batchctl" / "ledger.db").stat().st_size == 0
-    assert "sqlalchemy" in _loaded("status", folder=tmp_path), "whoever asks it has it made"
+    assert "batchctl.ledger.ledger" in _loaded("status", folder=tmp_path), "whoever asks it has it made"
 
 
 def test_every_kind_of_problem_has_its_number() -> None:

@@ -21,8 +21,8 @@ from batchctl.domain.model import Job
 from batchctl.engine.place_guard import PlaceGuard
 from batchctl.engine.server import Server
 from batchctl.engine.session import Session
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.owners import Owner
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.liveness import Owner
 from batchctl.store.workspace import Workspace
 
 HANGS_AFTER = 60.0
@@ -43,10 +43,10 @@ class Scene:
     api: Api
     ahead: timedelta = timedelta()
     is_planning: bool = False
-    ledger: Ledger = field(init=False)
+    ledger: SqlLedger = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.workspace.ledger)
+        self.ledger = SqlLedger(self.workspace.ledger)
 
     @property
     def workspace(self) -> Workspace:
@@ -135,7 +135,7 @@ class Command:
         transport, clock = ModelTransport(scene.api, self.hold), _VirtualClock(scene, self)
         return Session(
             workspace=_SharedWorkspace(scene, self),
-            ledger=cast(Ledger, _HeldBefore(scene.ledger, self)),
+            ledger=cast(SqlLedger, _HeldBefore(scene.ledger, self)),
             transport=transport,
             server=Server(transport, clock),
             place_guard=PlaceGuard(scene.ledger),
@@ -150,7 +150,7 @@ class Command:
 class _HeldBefore:
     """The real ledger, each of its methods with a stop before it."""
 
-    def __init__(self, ledger: Ledger, command: Command) -> None:
+    def __init__(self, ledger: SqlLedger, command: Command) -> None:
         self._ledger = ledger
         self._command = command
 

@@ -36,7 +36,7 @@ from batchctl.domain.states import may_follow
 from batchctl.engine.merge import Output
 from batchctl.engine.reconcile import needs_person
 from batchctl.engine.session import Session
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.receive import is_on_disk
 from batchctl.store.workspace import Workspace
@@ -103,10 +103,16 @@ CALLED: dict[int | str, tuple[str, ...]] = {
     "list": (LIST,),
     "results": (RESULTS, PIECE),
     "claim": ("claim", "claim_all", "claim_send"),
-    "settle": ("record_adopted", "record_presumed", "record_wrong_adoption", "record_stranger", "record_identified"),
+    "settle": (
+        "record_adopted",
+        "record_presumed_not_created",
+        "record_wrong_adoption",
+        "record_foreign_batch",
+        "record_identified",
+    ),
     "result of a create": ("record_created", "record_doubt", "record_not_created", "record_split"),
-    "look": ("record_seen", "record_missing"),
-    "download": ("record_fetched", "record_try"),
+    "look": ("record_polled", "record_missing"),
+    "download": ("record_fetched", "record_download_failed"),
     "merge": ("record_round", "record_merged"),
 }
 Stop = int | str
@@ -364,7 +370,7 @@ class Machine(RuleBasedStateMachine):
             names = set(self._ids_of(row))
             is_there = any(set(held.custom_ids) == names for held in self._api.ours)
             if row.state is State.SUBMITTING and row.claim is None and needs_person(row) and not is_there:
-                self._scene.ledger.record_presumed(row, "a person", self._scene.now, note="a person's word")
+                self._scene.ledger.record_presumed_not_created(row, "a person", self._scene.now, note="a person's word")
 
     def _sleep(self) -> None:
         """Until the first of them wakes."""
@@ -407,7 +413,7 @@ class Machine(RuleBasedStateMachine):
         assert not unanswered or job.canceled_at
         assert job.merged is not None
         assert job.merged.unanswered == len(unanswered)
-        assert not job.surplus
+        assert not job.duplicate_batches
 
 
 def _objects(path: Path) -> list[dict[str, Any]]:
@@ -420,13 +426,13 @@ def _template(base: Path, jobs: Jobs) -> Path:
     if not folder.exists():
         workspace = Workspace(folder)
         workspace.make()
-        with contextlib.closing(Ledger(workspace.ledger)) as ledger:
+        with contextlib.closing(SqlLedger(workspace.ledger)) as ledger:
             for name, count, each in jobs:
                 _plan(workspace, ledger, name, count, each)
     return folder
 
 
-def _plan(workspace: Workspace, ledger: Ledger, name: str, count: int, each: int) -> None:
+def _plan(workspace: Workspace, ledger: SqlLedger, name: str, count: int, each: int) -> None:
     path = workspace.requests(name, 1)
     lines = b"".join(request_line(f"{name}-{n}") + b"\n" for n in range(count))
     path.write_bytes(lines)

@@ -34,7 +34,7 @@ HELD = a_batch(S.ENDED, held="msgbatch_1: custom_id r-1: 41 tokens counted, 12 b
 LOST = a_batch(S.IN_PROGRESS, missing_since=NOW - 5 * MINUTE)
 REMOVED = a_batch(S.ENDED, deleted_at=NOW - HOUR)
 LOST_RESULTS = a_batch(S.ENDED, missing_since=NOW - HOUR)
-ASKED_ONCE = a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR, looked_at=NOW - HOUR)
+ASKED_ONCE = a_batch(S.IN_PROGRESS, missing_since=NOW - HOUR, polled_at=NOW - HOUR)
 
 ALL_GOOD = Merged(at=NOW, batches=1, succeeded=10)
 SOME_BAD = Merged(at=NOW, batches=1, succeeded=9, errored=1)

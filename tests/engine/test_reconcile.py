@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.limits import API_CLOCK_SLACK
-from batchctl.domain.model import Batch, Cut, MessageBatch, Presumed, State, Unconfirmed
+from batchctl.domain.model import Batch, Cut, MessageBatch, PresumedNotCreated, State, Unconfirmed
 from batchctl.engine.reconcile import (
     GRACE,
     GRACE_BYTES,
@@ -39,7 +39,7 @@ def unconfirmed(
     number: int = 1, at: datetime = NOW, count: int = 10, looks: int = MIN_LIST_READS, **more: Any
 ) -> Batch:
     """It was looked for often enough, and nothing bounds what its create may have made."""
-    return a_batch(State.SUBMITTING, count, id=number, first=number * 100, intent_at=at, looks=looks, **more)
+    return a_batch(State.SUBMITTING, count, id=number, first=number * 100, intent_at=at, list_reads=looks, **more)
 
 
 def theirs(
@@ -379,8 +379,8 @@ def test_a_large_body_is_looked_for_longer(size: int, times: float) -> None:
     assert grace_of(one, timedelta()) == timedelta()
 
 
-def a_presumed(count: int = 10, created_after: datetime | None = None) -> Presumed:
-    return Presumed(batch_id=1, job_id=1, round=1, cut=a_cut(count), created_after=created_after)
+def a_presumed(count: int = 10, created_after: datetime | None = None) -> PresumedNotCreated:
+    return PresumedNotCreated(batch_id=1, job_id=1, round=1, cut=a_cut(count), created_after=created_after)
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_whatever_the_list_says_nothing_is_absent_while_something_fits_or_too_li
     verdict = reconcile(sought, shown)
     for one in (*verdict.absent, *verdict.decide):
         assert shown.is_whole
-        assert one.looks >= MIN_LIST_READS or one.unconfirmed is U.REFUSED
+        assert one.list_reads >= MIN_LIST_READS or one.unconfirmed is U.REFUSED
         assert not [seen for seen in shown.batches if fits(seen, one, sought, shown)]
     assert all(needs_person(one) for one in verdict.decide)
     assert not any(needs_person(one) for one in verdict.absent)

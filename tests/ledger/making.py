@@ -9,36 +9,45 @@ from alembic import command
 from alembic.config import Config
 
 from batchctl.ledger import engine
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
 
 
 def made_at_once(path: Path) -> None:
-    Ledger(path).close()
+    SqlLedger(path).close()
 
 
 def made_by_migrations(path: Path) -> None:
-    at = engine.open_engine(path)
-    with at.connect().execution_options(write=True) as db, db.begin():
-        engine._migrate(db)
-    at.dispose()
+    with closing(engine.SqliteDatabase(path)) as database:
+        database.open(writes=True)
+        with database.write() as db:
+            engine._migrate(db)
 
 
-def made_at_once_before(path: Path) -> None:
-    """By a version that made its tables at once, and today's, which added columns at their ends."""
+def made_at_0004(path: Path) -> None:
+    """Tables that an older version made at once, and that migrations added columns to."""
+    _made_from("made_at_0004.sql", path)
+
+
+def made_at_0007(path: Path) -> None:
+    """Tables that the last version before the renamed tables made at once."""
+    _made_from("made_at_0007.sql", path)
+
+
+def _made_from(script: str, path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
-        db.executescript((Path(__file__).parent / "made_at_0004.sql").read_text(encoding="utf-8"))
-    Ledger(path).close()
+        db.executescript((Path(__file__).parent / script).read_text(encoding="utf-8"))
+    SqlLedger(path).close()
 
 
 def upgraded(path: Path, revision: str) -> None:
     """Bring the ledger at `path` to an older revision."""
     settings = Config()
     settings.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
-    made = engine.open_engine(path)
-    with made.connect().execution_options(write=True) as connection, connection.begin():
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, revision)
-    made.dispose()
+    with closing(engine.SqliteDatabase(path)) as database:
+        database.open(writes=True)
+        with database.write() as connection:
+            settings.attributes["connection"] = connection
+            command.upgrade(settings, revision)
 
 
-WAYS: tuple[Callable[[Path], None], ...] = (made_at_once, made_by_migrations, made_at_once_before)
+WAYS: tuple[Callable[[Path], None], ...] = (made_at_once, made_by_migrations, made_at_0004, made_at_0007)

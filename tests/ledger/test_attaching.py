@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
 
 from batchctl.domain.attaching import places_of
 from batchctl.domain.model import Cut, Job, Merged, MessageBatch, RequestCounts, State, Verified
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger import schema
+from batchctl.ledger.ledger import SqlLedger
 
 FOUND = [
     a_message_batch("msgbatch_a", 10, ended_at=NOW + HOUR, created_at=NOW),
@@ -21,19 +23,19 @@ VERIFIED = Verified(
 )
 
 
-def attached(ledger: Ledger, new: Job = NEW, found: list[MessageBatch] = FOUND) -> Job:
+def attached(ledger: SqlLedger, new: Job = NEW, found: list[MessageBatch] = FOUND) -> Job:
     assert ledger.record_attached(new, list(zip(places_of(found), found, strict=True)), NOW)
     return ledger.job(new.name)
 
 
-def fetched(ledger: Ledger, job: Job) -> None:
-    ledger.record_seen([(b, replace(FOUND[0], id=b.message_batch_id or "")) for b in ledger.batches(job)], NOW)
+def fetched(ledger: SqlLedger, job: Job) -> None:
+    ledger.record_polled([(b, replace(FOUND[0], id=b.message_batch_id or "")) for b in ledger.batches(job)], NOW)
     for batch in ledger.batches(job):
         assert ledger.claim(batch, "me", NOW)
         assert ledger.record_fetched(batch, "me", VERIFIED, NOW)
 
 
-def test_batches_are_bound_and_stand_where_the_api_has_them(ledger: Ledger) -> None:
+def test_batches_are_bound_and_stand_where_the_api_has_them(ledger: SqlLedger) -> None:
     job = attached(ledger)
     assert not job.has_requests
     one, other = ledger.batches(job)
@@ -44,14 +46,14 @@ def test_batches_are_bound_and_stand_where_the_api_has_them(ledger: Ledger) -> N
     assert ledger.jobs_of_message_batches({"msgbatch_b", "msgbatch_z"}) == {"msgbatch_b": job.name}
 
 
-def test_a_batch_is_in_one_job_only(ledger: Ledger) -> None:
+def test_a_batch_is_in_one_job_only(ledger: SqlLedger) -> None:
     attached(ledger)
     other = replace(NEW, name="other")
     assert not ledger.record_attached(other, list(zip(places_of(FOUND), FOUND, strict=True)), NOW)
     assert [job.name for job in ledger.jobs()] == [NEW.name]
 
 
-def test_a_batch_that_may_be_a_doubts_is_not_taken(ledger: Ledger) -> None:
+def test_a_batch_that_may_be_a_doubts_is_not_taken(ledger: SqlLedger) -> None:
     job = ledger.record_job(a_job(), [a_cut(10)])
     assert ledger.claim_send(ledger.batches(job)[0], "me", NOW, created_after=None, api=API)
     assert [b.id for b in ledger.unconfirmed_batches()] == [ledger.batches(job)[0].id]
@@ -65,7 +67,7 @@ CUTS = [
 ]
 
 
-def test_requests_become_known_at_once_and_what_was_merged_is_merged_anew(ledger: Ledger) -> None:
+def test_requests_become_known_at_once_and_what_was_merged_is_merged_anew(ledger: SqlLedger) -> None:
     job = attached(ledger)
     fetched(ledger, job)
     ledger.record_merged(job, Merged(at=NOW, batches=2, succeeded=17))
@@ -85,7 +87,7 @@ def test_requests_become_known_at_once_and_what_was_merged_is_merged_anew(ledger
     assert [(b.state, b.claim, b.results_sha256) for b in batches] == [(State.FETCHED, None, "a" * 64)] * 2
 
 
-def test_lines_in_no_batch_have_their_place_and_are_no_batch(ledger: Ledger) -> None:
+def test_lines_in_no_batch_have_their_place_and_are_no_batch(ledger: SqlLedger) -> None:
     job = attached(ledger)
     fetched(ledger, job)
     assert ledger.claim_all(ledger.batches(job), "me", NOW)
@@ -106,7 +108,7 @@ def test_lines_in_no_batch_have_their_place_and_are_no_batch(ledger: Ledger) -> 
 
 
 @pytest.mark.parametrize("why", ["not downloaded", "not held", "one is another's"])
-def test_requests_are_not_given_to_batches_that_are_not_in_hand(ledger: Ledger, why: str) -> None:
+def test_requests_are_not_given_to_batches_that_are_not_in_hand(ledger: SqlLedger, why: str) -> None:
     job = attached(ledger)
     if why != "not downloaded":
         fetched(ledger, job)
@@ -118,7 +120,7 @@ def test_requests_are_not_given_to_batches_that_are_not_in_hand(ledger: Ledger, 
     assert ledger.job(job.name) == job
 
 
-def test_a_job_that_was_attached_for_nothing_leaves_no_trace(ledger: Ledger) -> None:
+def test_a_job_that_was_attached_for_nothing_leaves_no_trace(ledger: SqlLedger) -> None:
     before = _rows(ledger)
     job = attached(ledger)
     fetched(ledger, job)
@@ -127,14 +129,13 @@ def test_a_job_that_was_attached_for_nothing_leaves_no_trace(ledger: Ledger) -> 
     attached(ledger)
 
 
-def _rows(ledger: Ledger) -> Any:
-    with ledger._read() as db:
-        tables = ("job", "round", "batch", "failure", "move", "stranger")
-        return [db.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+def _rows(ledger: SqlLedger) -> Any:
+    with ledger._database.read() as db:
+        return [db.execute(sa.select(table)).all() for table in schema.metadata.sorted_tables]
 
 
 @pytest.mark.parametrize("why", ["held", "known by now"])
-def test_a_job_that_is_somebodys_work_is_not_forgotten(ledger: Ledger, why: str) -> None:
+def test_a_job_that_is_somebodys_work_is_not_forgotten(ledger: SqlLedger, why: str) -> None:
     job = attached(ledger)
     fetched(ledger, job)
     if why == "held":

@@ -18,10 +18,9 @@ from builders import API, MINUTE, NOW, a_cut, a_job, a_message_batch
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import Batch, Claim, IfAbsent, Job, State, Unconfirmed
-from batchctl.ledger.claims import LEASE
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.liveness import LEASE, FileLockLiveness, Owner
 from batchctl.ledger.machine import boot, machine
-from batchctl.ledger.owners import Owner, is_alive
 
 # This machine, as it stands in the names of its owners.
 HERE = Owner(Path()).name.rsplit("-", 2)[0]
@@ -29,7 +28,7 @@ HERE = Owner(Path()).name.rsplit("-", 2)[0]
 LIVES = """
 import sys
 from pathlib import Path
-from batchctl.ledger.owners import Owner
+from batchctl.ledger.liveness import Owner
 with Owner(Path(sys.argv[1])) as owner:
     print(owner.name, flush=True)
     sys.stdin.read()
@@ -40,8 +39,8 @@ CLAIMS = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from batchctl.ledger.ledger import Ledger
-ledger = Ledger(Path(sys.argv[1]))
+from batchctl.ledger.ledger import SqlLedger
+ledger = SqlLedger(Path(sys.argv[1]))
 (job,) = ledger.jobs()
 batches = ledger.batches(job)
 print("ready", flush=True)
@@ -83,7 +82,7 @@ def owners(tmp_path: Path) -> Path:
 # ---------------------------------------------------------------- claims
 
 
-def test_a_batch_is_claimed_once_until_it_is_given_back(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+def test_a_batch_is_claimed_once_until_it_is_given_back(ledger: SqlLedger, batches: tuple[Batch, ...]) -> None:
     one = batches[0]
     assert ledger.claim(one, "1-aa", NOW)
     assert not ledger.claim(one, "2-bb", NOW)
@@ -94,26 +93,26 @@ def test_a_batch_is_claimed_once_until_it_is_given_back(ledger: Ledger, batches:
     assert ledger.claim(one, "2-bb", NOW)
 
 
-def sent(ledger: Ledger, batch: Batch, owner: str = "1-aa", **more: Any) -> Batch:
+def sent(ledger: SqlLedger, batch: Batch, owner: str = "1-aa", **more: Any) -> Batch:
     """The batch with its intent, as whoever sends it has it."""
     given = ledger.claim_send(batch, owner, NOW, **{"created_after": None, "api": API, **more})
     assert given is not None
     return given
 
 
-def lost(ledger: Ledger, batch: Batch, looks: int = 0, owner: str = "9-zz") -> None:
+def lost(ledger: SqlLedger, batch: Batch, list_reads: int = 0, owner: str = "9-zz") -> None:
     """Sent, and no answer came."""
-    ledger.record_unconfirmed(sent(ledger, batch, owner), owner, NOW, not_before=NOW, note="", looks=looks)
+    ledger.record_unconfirmed(sent(ledger, batch, owner), owner, NOW, not_before=NOW, note="", list_reads=list_reads)
 
 
-def test_a_claim_on_a_state_that_has_passed_is_none(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+def test_a_claim_on_a_state_that_has_passed_is_none(ledger: SqlLedger, batches: tuple[Batch, ...]) -> None:
     planned = batches[0]
     lost(ledger, planned)
     assert not ledger.claim(planned, "2-bb", NOW)
     assert not ledger.claim_send(planned, "2-bb", NOW, created_after=None, api=API)
 
 
-def test_only_a_planned_batch_is_claimed_for_sending(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+def test_only_a_planned_batch_is_claimed_for_sending(ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]) -> None:
     lost(ledger, batches[0])
     unconfirmed = ledger.batches(job)[0]
     assert unconfirmed.state is State.SUBMITTING
@@ -122,7 +121,7 @@ def test_only_a_planned_batch_is_claimed_for_sending(ledger: Ledger, job: Job, b
 
 
 def test_every_create_is_an_attempt_of_its_own_and_raises_the_generation(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     before = ledger.stored_place()[3]
     given = sent(ledger, batches[0], created_after=NOW - MINUTE, api="http://there org_2")
@@ -138,7 +137,7 @@ def test_every_create_is_an_attempt_of_its_own_and_raises_the_generation(
 
 
 def test_a_create_that_was_not_claimed_leaves_the_generation(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     sent(ledger, batches[0])
     before = ledger.stored_place()[3]
@@ -150,7 +149,7 @@ def test_a_create_that_was_not_claimed_leaves_the_generation(
 
 
 def test_who_sends_may_ask_whether_the_step_is_still_its_own(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     given = sent(ledger, batches[0])
     assert ledger.is_held(given, "1-aa")
@@ -165,14 +164,14 @@ def test_who_sends_may_ask_whether_the_step_is_still_its_own(
     assert not ledger.is_held(given, "1-aa"), "the same owner, and another attempt"
 
 
-def test_a_sign_of_life_renews_all_claims_of_its_owner(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+def test_a_sign_of_life_renews_all_claims_of_its_owner(ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]) -> None:
     for batch, owner in zip(batches, ("1-aa", "1-aa", "2-bb"), strict=True):
         ledger.claim(batch, owner, NOW)
     ledger.renew("1-aa", NOW + MINUTE)
     assert [b.claim.until for b in ledger.batches(job) if b.claim] == [NOW + MINUTE + LEASE] * 2 + [NOW + LEASE]
 
 
-def test_of_many_threads_one_gets_it(ledger: Ledger, batches: tuple[Batch, ...]) -> None:
+def test_of_many_threads_one_gets_it(ledger: SqlLedger, batches: tuple[Batch, ...]) -> None:
     with ThreadPoolExecutor(8) as pool:
         for batch in batches:
             got = list(
@@ -203,7 +202,7 @@ def told_by_processes(code: str, path: Path, owners: Sequence[str]) -> list[list
 
 
 @pytest.mark.slow
-def test_four_processes_share_two_hundred_batches_and_none_has_two_owners(path: Path, ledger: Ledger) -> None:
+def test_four_processes_share_two_hundred_batches_and_none_has_two_owners(path: Path, ledger: SqlLedger) -> None:
     job = ledger.record_job(a_job(), [a_cut(1, n) for n in range(200)])
     told = told_by_processes(CLAIMS_EACH, path, [f"{n}-aa" for n in range(4)])
     assert sorted(int(word) for words in told for word in words) == [b.id for b in ledger.batches(job)]
@@ -213,7 +212,7 @@ def test_four_processes_share_two_hundred_batches_and_none_has_two_owners(path: 
 # ---------------------------------------------------------------- as they were seen
 
 
-def split_by_another(ledger: Ledger, batch: Batch) -> None:
+def split_by_another(ledger: SqlLedger, batch: Batch) -> None:
     """Sent elsewhere, too large, cut in two: its row is the first half's by now."""
     first, count = batch.cut.first, batch.count // 2
     halves = a_cut(count, first), a_cut(batch.count - count, first + count)
@@ -221,7 +220,7 @@ def split_by_another(ledger: Ledger, batch: Batch) -> None:
 
 
 def test_a_batch_that_another_process_cut_in_two_is_not_claimed_as_the_whole(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     split_by_another(ledger, batches[0])
     half = ledger.batches(job)[0]
@@ -232,7 +231,7 @@ def test_a_batch_that_another_process_cut_in_two_is_not_claimed_as_the_whole(
         replace(half, cut=replace(half.cut, sha256="1" * 64)),
         replace(half, cut=a_cut(4)),
         replace(half, intent_at=NOW),
-        replace(half, looks=1),
+        replace(half, list_reads=1),
         replace(half, attempt=0),
         replace(half, attempt=2),
     ):
@@ -246,8 +245,8 @@ def test_a_batch_that_another_process_cut_in_two_is_not_claimed_as_the_whole(
     [
         lambda b: replace(b, cut=a_cut(9)),
         lambda b: replace(b, cut=replace(b.cut, sha256="1" * 64)),
-        lambda b: replace(b, looks=1),
-        lambda b: replace(b, looks=3),
+        lambda b: replace(b, list_reads=1),
+        lambda b: replace(b, list_reads=3),
         lambda b: replace(b, intent_at=None),
         lambda b: replace(b, intent_at=NOW + MINUTE),
         lambda b: replace(b, state=State.PLANNED),
@@ -269,9 +268,9 @@ def test_a_batch_that_another_process_cut_in_two_is_not_claimed_as_the_whole(
     ],
 )
 def test_what_is_not_as_it_was_seen_is_not_claimed(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], stale: Callable[[Batch], Batch]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], stale: Callable[[Batch], Batch]
 ) -> None:
-    lost(ledger, batches[0], looks=2)
+    lost(ledger, batches[0], list_reads=2)
     known = ledger.batches(job)[0]
     assert not ledger.claim(stale(known), "1-aa", NOW)
     assert not ledger.claim_all([stale(known)], "1-aa", NOW)
@@ -280,26 +279,31 @@ def test_what_is_not_as_it_was_seen_is_not_claimed(
 
 
 def test_a_batch_that_another_process_looked_for_meanwhile_is_not_judged_by_the_old_look(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     lost(ledger, batches[0])
     seen = ledger.batches(job)[0]
     assert ledger.claim(seen, "2-bb", NOW)
-    ledger.record_unconfirmed(seen, "2-bb", NOW, not_before=NOW, note="", looks=1)
+    ledger.record_unconfirmed(seen, "2-bb", NOW, not_before=NOW, note="", list_reads=1)
     assert not ledger.claim(seen, "1-aa", NOW)
     assert ledger.claim(ledger.batches(job)[0], "1-aa", NOW)
 
 
 def test_a_batch_that_was_presumed_lost_sent_again_and_lost_again_is_another_one(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     """The same row, the same state, as many looks, begun at the same time: only the attempt tells them apart."""
     lost(ledger, batches[0])
     seen = ledger.batches(job)[0]
-    assert ledger.record_presumed(seen, "1-aa", NOW, note="")
+    assert ledger.record_presumed_not_created(seen, "1-aa", NOW, note="")
     lost(ledger, ledger.batches(job)[0])
     again = ledger.batches(job)[0]
-    assert (again.state, again.looks, again.intent_at, again.claim) == (seen.state, seen.looks, seen.intent_at, None)
+    assert (again.state, again.list_reads, again.intent_at, again.claim) == (
+        seen.state,
+        seen.list_reads,
+        seen.intent_at,
+        None,
+    )
     assert not ledger.claim(seen, "1-aa", NOW)
     assert not ledger.claim_all([seen], "1-aa", NOW)
     assert ledger.claim(again, "1-aa", NOW)
@@ -309,7 +313,7 @@ def test_a_batch_that_was_presumed_lost_sent_again_and_lost_again_is_another_one
 
 
 def test_all_are_claimed_at_once_until_they_are_given_back(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...]
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     assert ledger.claim_all(batches, "1-aa", NOW)
     assert [b.claim and (b.claim.owner, b.claim.until) for b in ledger.batches(job)] == [("1-aa", NOW + LEASE)] * 3
@@ -321,7 +325,7 @@ def test_all_are_claimed_at_once_until_they_are_given_back(
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_where_one_is_anothers_none_is_claimed(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], taken: int
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], taken: int
 ) -> None:
     assert ledger.claim(batches[taken], "2-bb", NOW)
     assert not ledger.claim_all(batches, "1-aa", NOW)
@@ -333,18 +337,18 @@ def test_where_one_is_anothers_none_is_claimed(
 
 @pytest.mark.parametrize("stale", [0, 1, 2])
 def test_where_one_is_not_as_it_was_seen_none_is_claimed(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], stale: int
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], stale: int
 ) -> None:
     for batch in batches:
         lost(ledger, batch)
     unconfirmed_batches = ledger.batches(job)
-    ledger.record_unconfirmed(unconfirmed_batches[stale], "2-bb", NOW, not_before=NOW, note="", looks=1)
+    ledger.record_unconfirmed(unconfirmed_batches[stale], "2-bb", NOW, not_before=NOW, note="", list_reads=1)
     assert not ledger.claim_all(unconfirmed_batches, "1-aa", NOW)
     assert [b.claim for b in ledger.batches(job)] == [None] * 3
     assert ledger.claim_all(ledger.batches(job), "1-aa", NOW)
 
 
-def test_of_many_threads_one_gets_all_of_them(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
+def test_of_many_threads_one_gets_all_of_them(ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]) -> None:
     for _ in range(10):
         with ThreadPoolExecutor(8) as pool:
             wanted = [batches if n % 2 else batches[::-1] for n in range(8)]
@@ -357,7 +361,7 @@ def test_of_many_threads_one_gets_all_of_them(ledger: Ledger, job: Job, batches:
 
 
 @pytest.mark.slow
-def test_of_four_processes_each_holds_all_of_them_or_none(path: Path, ledger: Ledger) -> None:
+def test_of_four_processes_each_holds_all_of_them_or_none(path: Path, ledger: SqlLedger) -> None:
     """In turns and from both ends: whoever has them finds itself the only holder."""
     job = ledger.record_job(a_job(), [a_cut(1, n) for n in range(5)])
     told = told_by_processes(CLAIMS_THE_WHOLE_IN_TURNS, path, [f"{n}-aa" for n in range(4)])
@@ -370,20 +374,20 @@ def test_of_four_processes_each_holds_all_of_them_or_none(path: Path, ledger: Le
 
 def test_an_owner_lives_as_long_as_its_process(owners: Path) -> None:
     with living(owners) as (other, name):
-        assert is_alive(owners, name) is True
+        assert FileLockLiveness(owners).is_alive(name) is True
         other.send_signal(signal.SIGKILL)
         other.wait(timeout=10)
         assert (owners / f"{name}.lock").exists()
-        assert is_alive(owners, name) is False
+        assert FileLockLiveness(owners).is_alive(name) is False
     assert list(owners.iterdir()) == []
 
 
 def test_an_owner_that_left_leaves_nothing(owners: Path) -> None:
     with Owner(owners) as owner:
-        assert is_alive(owners, owner.name) is True
+        assert FileLockLiveness(owners).is_alive(owner.name) is True
         assert [p.stat().st_mode & 0o777 for p in owners.iterdir()] == [0o600]
     assert list(owners.iterdir()) == []
-    assert is_alive(owners, owner.name) is False
+    assert FileLockLiveness(owners).is_alive(owner.name) is False
 
 
 def test_a_newcomer_clears_up_after_the_dead_and_leaves_the_living(owners: Path) -> None:
@@ -434,18 +438,18 @@ def test_of_whom_it_is_known_whether_they_live(owners: Path, name: str, alive: o
     with lock.open("w") as held:
         if is_locked:
             fcntl.flock(held, fcntl.LOCK_EX)
-        assert is_alive(owners, name) is alive
+        assert FileLockLiveness(owners).is_alive(name) is alive
     assert lock.exists() is (alive is None)
 
 
 def test_an_owner_of_an_older_version_on_this_machine_is_asked_for_its_lock(owners: Path) -> None:
     owners.mkdir()
     name = f"{HERE.split('.')[0]}-7-cc"
-    assert is_alive(owners, name) is False
+    assert FileLockLiveness(owners).is_alive(name) is False
     with (owners / f"{name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert is_alive(owners, name) is True
-    assert is_alive(owners, name) is False
+        assert FileLockLiveness(owners).is_alive(name) is True
+    assert FileLockLiveness(owners).is_alive(name) is False
 
 
 def test_an_owner_is_named_for_its_machine_and_for_when_that_was_started(owners: Path) -> None:
@@ -461,7 +465,7 @@ def test_an_owner_is_named_for_its_machine_and_for_when_that_was_started(owners:
 
 
 def test_the_claims_of_a_killed_owner_are_free_and_those_of_the_living_are_not(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], owners: Path, me: str
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], owners: Path, me: str
 ) -> None:
     with living(owners) as (other, name):
         sent(ledger, batches[0], name)
@@ -479,7 +483,7 @@ def test_the_claims_of_a_killed_owner_are_free_and_those_of_the_living_are_not(
 
 
 def test_a_living_owner_is_believed_however_old_its_lease(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], me: str
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], me: str
 ) -> None:
     ledger.claim(batches[0], me, NOW - 100 * LEASE)
     for elapsed in (0.0, 1.0, 1e9):
@@ -500,13 +504,13 @@ def unanswerable(request: pytest.FixtureRequest, owners: Path) -> str:
         if "lock" in request.param:
             # A network drive may keep each machine's locks to itself: one that is free here may be held there.
             (owners / f"{name}.lock").touch()
-    assert is_alive(owners, name) is None
+    assert FileLockLiveness(owners).is_alive(name) is None
     return name
 
 
 @pytest.mark.parametrize("until", [NOW - 10_000 * LEASE, NOW, NOW + 10_000 * LEASE])
 def test_an_owner_that_cannot_be_asked_is_dead_once_its_lease_has_stood_still_for_two_minutes_of_our_clock(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], unanswerable: str, until: datetime
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], unanswerable: str, until: datetime
 ) -> None:
     """Whatever time its lease names: its clock, and ours of the day, may be wrong by any amount."""
     assert LEASE.total_seconds() == 120
@@ -519,7 +523,7 @@ def test_an_owner_that_cannot_be_asked_is_dead_once_its_lease_has_stood_still_fo
 
 @pytest.mark.parametrize("renewed", [NOW + MINUTE, NOW - 1_000 * LEASE], ids=["on", "back"])
 def test_every_sign_of_life_of_its_own_gives_it_two_more_minutes(
-    ledger: Ledger, batches: tuple[Batch, ...], unanswerable: str, renewed: datetime
+    ledger: SqlLedger, batches: tuple[Batch, ...], unanswerable: str, renewed: datetime
 ) -> None:
     """Even where its clock was put back in the meantime."""
     ledger.claim(batches[0], unanswerable, NOW)
@@ -530,7 +534,7 @@ def test_every_sign_of_life_of_its_own_gives_it_two_more_minutes(
 
 
 def test_what_was_seen_of_an_owner_is_forgotten_with_its_claims(
-    ledger: Ledger, batches: tuple[Batch, ...], unanswerable: str
+    ledger: SqlLedger, batches: tuple[Batch, ...], unanswerable: str
 ) -> None:
     ledger.claim(batches[0], unanswerable, NOW)
     assert ledger.release_dead(0) == 0
@@ -542,7 +546,7 @@ def test_what_was_seen_of_an_owner_is_forgotten_with_its_claims(
 
 
 def test_one_dead_owner_takes_no_other_along(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], unanswerable: str, me: str
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], unanswerable: str, me: str
 ) -> None:
     later = NAME.format(machine=ANOTHER, boot=ANOTHER)
     ledger.claim(batches[0], unanswerable, NOW)
@@ -555,17 +559,17 @@ def test_one_dead_owner_takes_no_other_along(
 
 
 def test_a_new_process_gives_everybody_two_minutes_before_it_takes_them_for_dead(
-    ledger: Ledger, path: Path, batches: tuple[Batch, ...], unanswerable: str
+    ledger: SqlLedger, path: Path, batches: tuple[Batch, ...], unanswerable: str
 ) -> None:
     ledger.claim(batches[0], unanswerable, NOW - 100 * LEASE)
-    other = Ledger(path)
+    other = SqlLedger(path)
     assert other.release_dead(1e6) == 0
     assert other.release_dead(1e6 + 120) == 1
     other.close()
 
 
 def test_whoever_takes_over_what_a_dead_owner_sent_may_adopt(
-    ledger: Ledger, job: Job, batches: tuple[Batch, ...], me: str
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...], me: str
 ) -> None:
     sent(ledger, batches[0], f"{HERE}-99999-dead")
     assert ledger.release_dead(0) == 1

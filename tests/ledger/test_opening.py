@@ -11,11 +11,11 @@ import pytest
 from builders import a_cut, a_job
 
 from batchctl.domain.errors import LedgerProblem
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
 
 
-def opened(path: Path) -> Ledger:
-    ledger = Ledger(path)
+def opened(path: Path) -> SqlLedger:
+    ledger = SqlLedger(path)
     ledger.jobs()
     return ledger
 
@@ -51,7 +51,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_stays_as_it_is(path: Path) -
     db.close()
     before = path.read_bytes()
     with pytest.raises(LedgerProblem, match="written by a newer batchctl") as raised:
-        Ledger(path)
+        SqlLedger(path)
     assert "upgrade" in raised.value.hint
     assert path.read_bytes() == before
 
@@ -69,7 +69,7 @@ def test_a_file_that_is_no_ledger_is_named_and_stays_as_it_is(path: Path, conten
 
 
 def _read_all(path: Path) -> None:
-    with contextlib.closing(Ledger(path)) as ledger:
+    with contextlib.closing(SqlLedger(path)) as ledger:
         for job in ledger.jobs():
             ledger.batches(job)
 
@@ -95,12 +95,12 @@ def test_a_ledger_that_may_not_be_written_says_so(path: Path) -> None:
 
 def test_a_ledger_whose_folder_is_gone_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(LedgerProblem):
-        Ledger(tmp_path / "none" / "ledger.db")
+        SqlLedger(tmp_path / "none" / "ledger.db")
 
 
 def test_a_writer_that_does_not_let_go_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = opened(path)
-    with ledger._engine.connect() as waiting:
+    with ledger._database.engine.connect() as waiting:
         waiting.exec_driver_sql("PRAGMA busy_timeout=1")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -115,9 +115,9 @@ def test_a_writer_that_does_not_let_go_is_named(path: Path, monkeypatch: pytest.
 OPENS = """
 import sys
 from pathlib import Path
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
 sys.stdin.readline()
-ledger = Ledger(Path(sys.argv[1]))
+ledger = SqlLedger(Path(sys.argv[1]))
 print(len(ledger.jobs()))
 """
 

@@ -14,7 +14,7 @@ from builders import API, NOW, a_cut, a_job
 
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.places import Place, mismatch
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.machine import machine
 from batchctl.ledger.places import Memory, state_folder
 
@@ -27,7 +27,7 @@ NOWHERE = Place(machine="", path="", device=0, inode=0)
 def test_a_new_ledger_has_a_name_and_a_salt_of_its_own_and_lies_nowhere(tmp_path: Path) -> None:
     stored = []
     for name in ("one.db", "other.db"):
-        ledger = Ledger(tmp_path / name)
+        ledger = SqlLedger(tmp_path / name)
         stored.append(ledger.stored_place())
         ledger.close()
     for workspace_id, salt, place, generation in stored:
@@ -35,30 +35,30 @@ def test_a_new_ledger_has_a_name_and_a_salt_of_its_own_and_lies_nowhere(tmp_path
     assert len({text for workspace_id, salt, _, _ in stored for text in (workspace_id, salt)}) == 4
 
 
-def test_here_is_this_machine_this_path_and_this_file(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+def test_here_is_this_machine_this_path_and_this_file(ledger: SqlLedger, path: Path, tmp_path: Path) -> None:
     found = path.stat()
     assert ledger.here() == Place(machine=machine(), path=str(path), device=found.st_dev, inode=found.st_ino)
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
-    other = Ledger(link / path.name)
+    other = SqlLedger(link / path.name)
     assert other.here() == ledger.here(), "a link is another way to the same place"
     other.close()
 
 
-def test_a_place_is_read_back_as_it_was_recorded(ledger: Ledger) -> None:
+def test_a_place_is_read_back_as_it_was_recorded(ledger: SqlLedger) -> None:
     workspace_id, salt, _, _ = ledger.stored_place()
     ledger.record_place(ledger.here(), 7, is_copy=False)
     assert ledger.stored_place() == (workspace_id, salt, ledger.here(), 7)
 
 
 @pytest.mark.parametrize(("given", "kept"), [(0, 7), (6, 7), (7, 7), (8, 8)])
-def test_the_generation_never_falls(ledger: Ledger, given: int, kept: int) -> None:
+def test_the_generation_never_falls(ledger: SqlLedger, given: int, kept: int) -> None:
     ledger.record_place(ledger.here(), 7, is_copy=False)
     ledger.record_place(ledger.here(), given, is_copy=False)
     assert ledger.stored_place()[3] == kept
 
 
-def test_a_copy_may_have_continued_every_job_that_there_is(ledger: Ledger, job: Job) -> None:
+def test_a_copy_may_have_continued_every_job_that_there_is(ledger: SqlLedger, job: Job) -> None:
     other = ledger.record_job(a_job("other-1111"), [a_cut()])
     ledger.record_place(ledger.here(), 1, is_copy=False)
     assert [one.may_be_copied for one in ledger.jobs()] == [False, False]
@@ -71,7 +71,7 @@ def test_a_copy_may_have_continued_every_job_that_there_is(ledger: Ledger, job: 
 
 
 def test_every_create_raises_the_generation_of_its_own_copy_alone(
-    ledger: Ledger, path: Path, tmp_path: Path, batches: tuple[Batch, ...]
+    ledger: SqlLedger, path: Path, tmp_path: Path, batches: tuple[Batch, ...]
 ) -> None:
     ledger.record_place(ledger.here(), 0, is_copy=False)
     copy = tmp_path / "copy" / path.name
@@ -79,7 +79,7 @@ def test_every_create_raises_the_generation_of_its_own_copy_alone(
     shutil.copy(path, copy)
     for batch in batches[:2]:
         assert ledger.claim_send(batch, "1-aa", NOW, created_after=None, api=API)
-    other = Ledger(copy)
+    other = SqlLedger(copy)
     workspace_id, salt, place, generation = other.stored_place()
     assert (workspace_id, salt) == ledger.stored_place()[:2], "by these, copies know each other"
     assert (ledger.stored_place()[3], generation) == (2, 0)

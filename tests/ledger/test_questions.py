@@ -1,4 +1,4 @@
-"""Whoever only asks needs no SQLAlchemy: the same answers, from the tables as they are, whatever state the file is in."""
+"""A ledger that is only read: every column stands where it belongs, whatever state the file is in."""
 
 import contextlib
 import os
@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from builders import MINUTE, NOW, a_cut, a_job, a_round
+from ledger.making import upgraded
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.model import (
@@ -35,10 +34,12 @@ from batchctl.domain.model import (
     Unconfirmed,
     Verified,
 )
-from batchctl.ledger import engine, rows, schema
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.opening import HEAD, journal_mode
-from batchctl.ledger.questions import Questions, for_reading
+from batchctl.ledger import rows, schema
+from batchctl.ledger.engine import journal_mode
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.opening import for_reading
+from batchctl.ledger.reading import SqlReadLedger
+from batchctl.ledger.schema import HEAD
 
 FAILED = Failures(
     round=1,
@@ -52,9 +53,9 @@ FAILED = Failures(
 
 
 @pytest.fixture
-def light(ledger: Ledger, path: Path) -> Iterator[Questions]:
+def light(ledger: SqlLedger, path: Path) -> Iterator[SqlReadLedger]:
     asked = for_reading(path)
-    assert not isinstance(asked, Ledger)
+    assert not isinstance(asked, SqlLedger)
     yield asked
     asked.close()
 
@@ -65,12 +66,12 @@ def light(ledger: Ledger, path: Path) -> Iterator[Questions]:
 @pytest.mark.parametrize(
     ("table", "read"),
     [
-        (schema.job, rows.JOB),
-        (schema.round_, rows.ROUND),
-        (schema.batch, (*rows.BATCH, *rows.UNREAD)),
-        (schema.failure, rows.FAILURE),
+        (schema.job_table, rows.JOB),
+        (schema.round_table, rows.ROUND),
+        (schema.batch_table, (*rows.BATCH, *rows.UNREAD)),
+        (schema.failure_table, rows.FAILURE),
         # When it was presumed is for people alone.
-        (schema.presumed, ("id", *rows.PRESUMED, "at")),
+        (schema.presumed_table, ("id", *rows.PRESUMED, "at")),
     ],
     ids=str,
 )
@@ -78,7 +79,7 @@ def test_no_column_is_forgotten(table: sa.Table, read: tuple[str, ...]) -> None:
     assert sorted(read) == sorted(table.columns.keys())
 
 
-def _fill(ledger: Ledger, table: sa.Table) -> list[dict[str, Any]]:
+def _fill(ledger: SqlLedger, table: sa.Table) -> list[dict[str, Any]]:
     """Every column that is no key gets a value that no other has; the rows as SQLAlchemy reads them then."""
     numbers = count(1000)
     values: dict[str, Callable[[int], object]] = {
@@ -90,7 +91,7 @@ def _fill(ledger: Ledger, table: sa.Table) -> list[dict[str, Any]]:
         "Instant": lambda n: NOW + timedelta(minutes=n, microseconds=n),
     }
     keyed = {"id", "job_id", "batch_id", "number", "round", "first", "merged", "max_cost"}
-    with ledger._write() as db:
+    with ledger._database.write() as db:
         for row in db.execute(sa.select(table)).mappings().all():
             new = {
                 c.name: values[type(c.type).__name__](next(numbers))
@@ -113,19 +114,23 @@ WORDS = {
 
 
 @pytest.fixture
-def filled(ledger: Ledger, batches: tuple[Batch, ...], job: Job) -> Job:
+def filled(ledger: SqlLedger, batches: tuple[Batch, ...], job: Job) -> Job:
     """A job with everything that a job can have."""
     assert ledger.record_round(job, a_round(2, count=5), [a_cut(5)])
     verified = Verified(
         bytes=9, sha256="a", counts=RequestCounts(), unknown=0, truncated=0, refusals=0, paused_turns=0, failures=()
     )
     assert ledger.claim(batches[0], "me", NOW)
-    with ledger._write() as db:
-        db.execute(sa.update(schema.batch).where(schema.batch.c.id == batches[0].id).values(state=State.ENDED.value))
+    with ledger._database.write() as db:
+        db.execute(
+            sa.update(schema.batch_table)
+            .where(schema.batch_table.c.id == batches[0].id)
+            .values(state=State.ENDED.value)
+        )
     assert ledger.record_fetched(batches[0], "me", replaced(verified, failures=(FAILED,)), NOW)
     ledger.record_merged(job, Merged(at=NOW, batches=1, errored=3, failures=(FAILED,)))
-    ledger.record_surplus(job.id, "msgbatch_late", NOW + MINUTE)
-    ledger.record_surplus(job.id, "msgbatch_early", NOW)
+    ledger.record_duplicate_batch(job.id, "msgbatch_late", NOW + MINUTE)
+    ledger.record_duplicate_batch(job.id, "msgbatch_early", NOW)
     return job
 
 
@@ -133,8 +138,8 @@ def replaced(verified: Verified, **more: Any) -> Verified:
     return Verified(**{name: getattr(verified, name) for name in Verified.__slots__} | more)
 
 
-def test_every_column_of_a_batch_stands_where_it_belongs(ledger: Ledger, light: Questions, filled: Job) -> None:
-    stored = {row["id"]: row for row in _fill(ledger, schema.batch)}
+def test_every_column_of_a_batch_stands_where_it_belongs(ledger: SqlLedger, light: SqlReadLedger, filled: Job) -> None:
+    stored = {row["id"]: row for row in _fill(ledger, schema.batch_table)}
     found = light.batches(filled)
     assert len(found) == len(stored) == 4
     for batch in found:
@@ -149,38 +154,40 @@ def test_every_column_of_a_batch_stands_where_it_belongs(ledger: Ledger, light: 
 
 
 def test_every_column_of_a_job_and_its_rounds_stands_where_it_belongs(
-    ledger: Ledger, light: Questions, filled: Job
+    ledger: SqlLedger, light: SqlReadLedger, filled: Job
 ) -> None:
-    with ledger._write() as db:
-        db.execute(sa.update(schema.round_).values(changes=["max_tokens=9", "top_k="]))
-    rounds = _fill(ledger, schema.round_)
-    with ledger._write() as db:
-        db.execute(sa.update(schema.job).values(betas=["b-1", "b-2"], labels={"team": "ünï"}))
-    (stored,) = _fill(ledger, schema.job)
-    with ledger._write() as db:
-        db.execute(sa.update(schema.job).values(max_cost="12.50"))
+    with ledger._database.write() as db:
+        db.execute(sa.update(schema.round_table).values(changes=["max_tokens=9", "top_k="]))
+    rounds = _fill(ledger, schema.round_table)
+    with ledger._database.write() as db:
+        db.execute(sa.update(schema.job_table).values(betas=["b-1", "b-2"], labels={"team": "ünï"}))
+    (stored,) = _fill(ledger, schema.job_table)
+    with ledger._database.write() as db:
+        db.execute(sa.update(schema.job_table).values(max_cost="12.50"))
     stored["max_cost"] = Decimal("12.50")
     (found,) = light.jobs()
     of = asdict(found)
     settings, merged = of.pop("settings"), of.pop("merged")
     expected = [{**one, "changes": tuple(one["changes"])} for one in rounds]
     assert [{"job_id": filled.id, **one} for one in of.pop("rounds")] == expected
-    assert (of.pop("surplus"), of.pop("paid_twice")) == (("msgbatch_early", "msgbatch_late"), ())
+    assert (of.pop("duplicate_batches"), of.pop("paid_twice")) == (("msgbatch_early", "msgbatch_late"), ())
     flat = {**of, **settings, "betas": list(settings["betas"])}
     assert flat == {name: value for name, value in stored.items() if name != "merged"}
     assert merged == asdict(Merged(at=NOW, batches=1, errored=3, failures=(FAILED,)))
     assert light.job(found.name) == light.job_of(light.batches(found)[0]) == found
 
 
-def test_every_column_of_a_failure_stands_where_it_belongs(ledger: Ledger, light: Questions, filled: Job) -> None:
+def test_every_column_of_a_failure_stands_where_it_belongs(
+    ledger: SqlLedger, light: SqlReadLedger, filled: Job
+) -> None:
     assert light.failures(filled) == [FAILED]
-    (stored,) = _fill(ledger, schema.failure)
+    (stored,) = _fill(ledger, schema.failure_table)
     (found,) = light.failures(filled)
     flat = {**asdict(found), "sample_ids": list(found.sample_ids), "batch_id": stored["batch_id"]}
     assert flat == {**stored, "round": 1}
 
 
-def test_what_is_not_known_is_none(light: Questions, job: Job) -> None:
+def test_what_is_not_known_is_none(light: SqlReadLedger, job: Job) -> None:
     (found,) = light.jobs()
     batch = light.batches(job)[0]
     assert {found.hold_until, found.canceled_at, found.window, found.window_at, found.max_cost, found.merged} == {None}
@@ -192,17 +199,17 @@ def test_what_is_not_known_is_none(light: Questions, job: Job) -> None:
 
 
 def test_the_ledger_that_records_answers_with_the_same_methods() -> None:
-    questions = {name for name in vars(Questions) if not name.startswith("_")} - {"close"}
+    questions = {name for name in vars(SqlReadLedger) if not name.startswith("_")} - {"close"}
     assert {"jobs", "batches", "failures", "place"} <= questions
-    assert all(getattr(Ledger, name) is getattr(Questions, name) for name in questions)
+    assert all(getattr(SqlLedger, name) is getattr(SqlReadLedger, name) for name in questions)
 
 
-def test_what_was_recorded_is_answered_at_once_by_both(ledger: Ledger, light: Questions, job: Job) -> None:
+def test_what_was_recorded_is_answered_at_once_by_both(ledger: SqlLedger, light: SqlReadLedger, job: Job) -> None:
     ledger.record_pause(job, "no credit")
     assert ledger.job(job.name).paused == light.job(job.name).paused == "no credit"
 
 
-def test_asking_goes_on_while_another_is_about_to_write(light: Questions, job: Job, path: Path) -> None:
+def test_asking_goes_on_while_another_is_about_to_write(light: SqlReadLedger, job: Job, path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     other.execute("UPDATE job SET paused = 'half-way'")
@@ -211,7 +218,7 @@ def test_asking_goes_on_while_another_is_about_to_write(light: Questions, job: J
     other.close()
 
 
-def test_many_threads_ask_one_ledger(ledger: Ledger, job: Job) -> None:
+def test_many_threads_ask_one_ledger(ledger: SqlLedger, job: Job) -> None:
     def asked(n: int) -> object:
         if n % 7 == 0:
             ledger.record_window(job, n, NOW)
@@ -221,26 +228,31 @@ def test_many_threads_ask_one_ledger(ledger: Ledger, job: Job) -> None:
         assert list(pool.map(asked, range(200))) == [(3, job.id, (n % 3 + 1, 3)) for n in range(200)]
 
 
-def test_a_question_that_ends_badly_leaves_nothing_open(light: Questions, job: Job) -> None:
-    with pytest.raises(LedgerProblem, match="no such table"), light._read() as db:
-        db.execute("SELECT * FROM nowhere")
-    assert not light._connection.in_transaction
+def test_a_question_that_ends_badly_leaves_nothing_open(light: SqlReadLedger, job: Job) -> None:
+    with pytest.raises(LedgerProblem, match="no such table"), light._database.read() as db:
+        db.exec_driver_sql("SELECT * FROM nowhere")
+    assert "Current Checked out connections: 0" in light._database.engine.pool.status()
     assert light.jobs() == [job]
 
 
-def test_what_is_asked_at_every_event_reads_no_other_job(ledger: Ledger, job: Job, batches: tuple[Batch, ...]) -> None:
-    asked: list[str] = []
-    ledger._connection.set_trace_callback(asked.append)
+def test_what_is_asked_at_every_event_reads_no_other_job(
+    ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
+) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
+        asked.append((statement, given))
+
+    sa.event.listen(ledger._database.engine, "before_cursor_execute", note)
     ledger.job(job.name)
     ledger.job_of(batches[0])
     ledger.place(batches[0])
     ledger.batches(job)
     ledger.failures(job)
-    ledger._connection.set_trace_callback(None)
-    selects = [one for one in asked if one.startswith("SELECT")]
-    assert len(selects) == 9
-    with ledger._read() as db:
-        plans = [row[3] for one in selects for row in db.execute(f"EXPLAIN QUERY PLAN {one}")]
+    sa.event.remove(ledger._database.engine, "before_cursor_execute", note)
+    assert len(asked) == 9
+    with ledger._database.read() as db:
+        plans = [row[3] for one, given in asked for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}", given)]
     assert plans
     assert not [step for step in plans if step.startswith("SCAN")]
 
@@ -249,19 +261,13 @@ def test_what_is_asked_at_every_event_reads_no_other_job(ledger: Ledger, job: Jo
 
 
 def test_a_ledger_of_an_older_program_is_brought_up_to_date_and_then_answers(path: Path) -> None:
-    old = engine.open_engine(path)
-    settings = Config()
-    settings.set_main_option("script_location", str(Path(engine.__file__).parent / "migrations"))
-    with old.connect().execution_options(write=True) as connection, connection.begin():
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "0001")
-    old.dispose()
+    upgraded(path, "0001")
     asked = for_reading(path)
     assert asked.jobs() == []
     assert asked.revision == HEAD
     asked.close()
     light = for_reading(path)
-    assert type(light) is Questions
+    assert type(light) is SqlReadLedger
     light.close()
 
 
@@ -274,11 +280,11 @@ def test_a_ledger_that_is_not_made_yet_is_made(path: Path, *, is_made: bool) -> 
     asked.close()
 
 
-@pytest.mark.parametrize("opens", [for_reading, Questions, Ledger])
+@pytest.mark.parametrize("opens", [for_reading, SqlReadLedger, SqlLedger])
 def test_a_ledger_of_a_newer_program_is_refused_in_the_same_words(
-    path: Path, opens: Callable[[Path], Questions]
+    path: Path, opens: Callable[[Path], SqlReadLedger]
 ) -> None:
-    Ledger(path).close()
+    SqlLedger(path).close()
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE alembic_version SET version_num = '0099'")
     db.close()
@@ -324,47 +330,47 @@ def left_half_way(path: Path) -> None:
     assert path.with_name("ledger.db-journal").stat().st_size > 0
 
 
-def test_what_a_crash_left_half_way_is_not_believed(path: Path, ledger: Ledger) -> None:
+def test_what_a_crash_left_half_way_is_not_believed(path: Path, ledger: SqlLedger) -> None:
     job = ledger.record_job(a_job(), [a_cut(1, n) for n in range(200)])
     before = ledger.batches(job)
     ledger.close()
     left_half_way(path)
     light = for_reading(path)
-    assert type(light) is Questions
+    assert type(light) is SqlReadLedger
     assert light.batches(job) == before
     light.close()
 
 
-def test_a_ledger_that_another_sqlite_left_with_a_log_of_writes_is_read_with_it(path: Path, ledger: Ledger) -> None:
+def test_a_ledger_that_another_sqlite_left_with_a_log_of_writes_is_read_with_it(path: Path, ledger: SqlLedger) -> None:
     job = ledger.record_job(a_job(), [a_cut()])
     ledger.close()
     writer = sqlite3.connect(path, isolation_level=None)
     assert writer.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
     writer.execute("UPDATE job SET paused = 'in the log'")
     assert path.with_name("ledger.db-wal").stat().st_size > 0
-    light = Questions(path)
+    light = SqlReadLedger(path)
     assert light.job(job.name).paused == "in the log"
     light.close()
     writer.close()
 
 
-def test_whoever_writes_brings_the_journal_back_that_is_safe_here(path: Path, ledger: Ledger, job: Job) -> None:
+def test_whoever_writes_brings_the_journal_back_that_is_safe_here(path: Path, ledger: SqlLedger, job: Job) -> None:
     ledger.close()
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("PRAGMA journal_mode=WAL")
     writer.execute("UPDATE job SET paused = 'in the log'")
     writer.close()
-    again = Ledger(path)
+    again = SqlLedger(path)
     assert again.job(job.name).paused == "in the log"
     again.record_pause(job, "")
     assert again.job(job.name) == job
-    with again._read() as db:
-        assert db.execute("PRAGMA journal_mode").fetchone() == (journal_mode().lower(),)
+    with again._database.read() as db:
+        assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == journal_mode().lower()
     again.close()
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everything")
-def test_a_ledger_in_a_folder_that_may_only_be_read_answers(path: Path, ledger: Ledger, job: Job) -> None:
+def test_a_ledger_in_a_folder_that_may_only_be_read_answers(path: Path, ledger: SqlLedger, job: Job) -> None:
     ledger.close()
     path.chmod(0o400)
     path.parent.chmod(0o500)
@@ -376,5 +382,6 @@ def test_a_ledger_in_a_folder_that_may_only_be_read_answers(path: Path, ledger: 
 
 def test_instants_are_read_to_the_microsecond() -> None:
     at = datetime(2026, 11, 21, 12, 0, 0, 123456, tzinfo=NOW.tzinfo)
-    assert rows.instant(schema.Instant().process_bind_param(at, None)) == at
-    assert rows.instant(None) is None
+    stored = schema.Instant()
+    assert stored.process_result_value(stored.process_bind_param(at, None), None) == at
+    assert stored.process_result_value(None, None) is None

@@ -16,8 +16,9 @@ from alembic.script import ScriptDirectory
 from ledger.making import WAYS
 
 from batchctl.ledger import engine, schema
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.opening import HEAD, REVISIONS, journal_mode
+from batchctl.ledger.engine import journal_mode
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.schema import HEAD, REVISIONS
 
 SCRIPTS = ScriptDirectory(str(Path(engine.__file__).parent / "migrations"))
 
@@ -95,20 +96,20 @@ def test_the_journal_is_the_one_this_sqlite_keeps_safe(version: tuple[int, ...],
     assert journal_mode(version) == mode
 
 
-def test_every_connection_is_opened_the_safe_way(ledger: Ledger) -> None:
+def test_every_connection_is_opened_the_safe_way(ledger: SqlLedger) -> None:
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
     safe = [journal_mode().lower(), 2, 1, 30_000]
-    with ledger._read() as db:
-        assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in names] == safe
-    with ledger._write() as db:
+    with ledger._database.read() as db:
+        assert [db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names] == safe
+    with ledger._database.write() as db:
         assert [db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names] == safe
 
 
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_ledger_that_is_new_or_up_to_date_is_opened_without_alembic(path: Path, *, is_new: bool) -> None:
     if not is_new:
-        Ledger(path).close()
-    code = "import sys; from pathlib import Path; from batchctl.ledger.ledger import Ledger; Ledger(Path(sys.argv[1])).jobs(); print('alembic' in sys.modules)"
+        SqlLedger(path).close()
+    code = "import sys; from pathlib import Path; from batchctl.ledger.ledger import SqlLedger; SqlLedger(Path(sys.argv[1])).jobs(); print('alembic' in sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30, check=True
     )

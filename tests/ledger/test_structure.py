@@ -10,18 +10,18 @@ from ledger.making import WAYS, upgraded
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.ledger import checkup
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.opening import journal_mode
-from batchctl.ledger.questions import Questions, for_reading
-from batchctl.ledger.structure import TABLES, digests
+from batchctl.ledger.engine import TABLES, digests, journal_mode
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.opening import for_reading
+from batchctl.ledger.reading import SqlReadLedger
 
 ADDS = "INSERT INTO batch SELECT * FROM batch"
 REBUILT = """
-CREATE TABLE other AS SELECT * FROM surplus;
-DROP TABLE surplus;
-CREATE TABLE surplus (
+CREATE TABLE other AS SELECT * FROM duplicate_batch;
+DROP TABLE duplicate_batch;
+CREATE TABLE duplicate_batch (
     job_id INTEGER NOT NULL, message_batch_id VARCHAR(128) NOT NULL, at VARCHAR(27) NOT NULL,
-    settled BOOLEAN DEFAULT 0 NOT NULL, {0}
+    is_over BOOLEAN DEFAULT 0 NOT NULL, {0}
     FOREIGN KEY(job_id) REFERENCES job (id) {1}
 );
 DROP TABLE other;
@@ -43,10 +43,10 @@ KEY = "PRIMARY KEY (job_id, message_batch_id),"
         ("DROP TABLE usage", "other columns or keys in the table usage"),
         ("ALTER TABLE job ADD COLUMN twice INTEGER AS (id * 2)", "AS in the table 'job'"),
         (REBUILT.format(KEY, ""), ""),
-        (REBUILT.format("", ""), "other columns or keys in the table surplus"),
-        (REBUILT.format(KEY.replace(")", ") ON CONFLICT REPLACE"), ""), "ON in the table 'surplus'"),
-        (REBUILT.format(KEY, "ON DELETE CASCADE"), "ON in the table 'surplus'"),
-        (REBUILT.format(f"{KEY} CHECK (settled)", "").replace("CHECK (settled)", "CHECK (settled),"), "CHECK in the"),
+        (REBUILT.format("", ""), "other columns or keys in the table duplicate_batch"),
+        (REBUILT.format(KEY.replace(")", ") ON CONFLICT REPLACE"), ""), "ON in the table 'duplicate_batch'"),
+        (REBUILT.format(KEY, "ON DELETE CASCADE"), "ON in the table 'duplicate_batch'"),
+        (REBUILT.format(f"{KEY} CHECK (is_over)", "").replace("CHECK (is_over)", "CHECK (is_over),"), "CHECK in the"),
         ("ANALYZE", ""),
     ],
 )
@@ -55,11 +55,11 @@ def test_what_no_version_makes_is_named_and_left_as_it_is(path: Path, empty: Pat
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.executescript(script)
     before = path.read_bytes()
-    opens = (Ledger, for_reading, lambda ledger: checkup.look(ledger, ledger.parent / "owners"))
+    opens = (SqlLedger, for_reading, lambda ledger: checkup.examine(ledger, ledger.parent / "owners"))
     for opened in opens:
         if not said:
             made = opened(path)
-            if isinstance(made, Ledger | Questions):
+            if isinstance(made, SqlLedger | SqlReadLedger):
                 made.close()
             continue
         with pytest.raises(LedgerProblem) as raised:
@@ -76,7 +76,7 @@ def test_an_old_ledger_with_a_trigger_is_not_brought_up_to_date(path: Path, empt
         db.execute(f"CREATE TRIGGER more AFTER INSERT ON batch BEGIN {ADDS}; END")
     before = path.read_bytes()
     with pytest.raises(LedgerProblem, match="the trigger 'more'"):
-        Ledger(path)
+        SqlLedger(path)
     assert path.read_bytes() == before
 
 
@@ -88,7 +88,7 @@ def test_an_old_ledger_with_another_table_than_that_version_made_is_not_brought_
     with contextlib.closing(sqlite3.connect(path)) as db, db:
         db.execute("ALTER TABLE job ADD COLUMN extra TEXT")
     before = path.read_bytes()
-    for opened in (Ledger, for_reading):
+    for opened in (SqlLedger, for_reading):
         with pytest.raises(LedgerProblem, match="other columns or keys in the table job"):
             opened(path)
         assert path.read_bytes() == before
@@ -102,7 +102,7 @@ def test_the_journal_of_a_strange_ledger_is_left_as_it_is(path: Path, empty: Pat
         db.execute("CREATE TABLE extra (x)")
     before = path.read_bytes()
     with pytest.raises(LedgerProblem, match="the table 'extra'"):
-        Ledger(path)
+        SqlLedger(path)
     assert path.read_bytes() == before
 
 
@@ -110,7 +110,7 @@ def test_a_database_of_another_program_is_no_ledger(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE bookmarks (url)")
     with pytest.raises(LedgerProblem, match="the table 'bookmarks'"):
-        Ledger(path)
+        SqlLedger(path)
 
 
 def test_the_tables_that_are_known_are_those_that_are_made(tmp_path: Path) -> None:

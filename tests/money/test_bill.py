@@ -163,7 +163,7 @@ def test_what_is_not_in_a_total_is_said(
 
 
 def test_a_batch_that_holds_requests_a_second_time_is_not_in_it() -> None:
-    total = billed(fetched(), used={1: [usage_totals()]}, surplus=("msgbatch_late",)).total
+    total = billed(fetched(), used={1: [usage_totals()]}, duplicate_batches=("msgbatch_late",)).total
     assert total is not None
     assert total.beyond == ("1 batch at the API with requests sent a second time",)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.model import Cut, Presumed, Settings
+from batchctl.domain.model import Cut, PresumedNotCreated, Settings
 from batchctl.requests.cuts import CleanCopy, Copied
 from batchctl.requests.request_file import (
     HELD_BYTES,
@@ -252,7 +252,7 @@ def test_the_ids_of_a_create_that_was_presumed_lost_are_read_from_its_own_cut(tm
     first, second = cuts_of(data, 5)
     path = written(tmp_path / "in.jsonl", data)
     for cut, numbers in ((first, range(5)), (second, range(5, 10))):
-        one = Presumed(batch_id=1, job_id=1, round=1, cut=cut, created_after=None)
+        one = PresumedNotCreated(batch_id=1, job_id=1, round=1, cut=cut, created_after=None)
         assert list(ids_of_range(path, one)) == [request_id(n).encode() for n in numbers]
 
 

@@ -7,7 +7,7 @@ from builders import a_batch, a_job
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import State
-from batchctl.ledger.owners import Owner, is_alive
+from batchctl.ledger.liveness import FileLockLiveness, Owner
 from batchctl.store.workspace import Workspace, find_workspace
 
 
@@ -136,4 +136,4 @@ def test_what_was_rebuilt_names_its_owner(tmp_path: Path) -> None:
             path.write_bytes(b"")
         found = dict(workspace.rebuilt("one", 2))
         assert found == dict.fromkeys(files, owner.name)
-        assert is_alive(tmp_path / "owners", owner.name)
+        assert FileLockLiveness(tmp_path / "owners").is_alive(owner.name)

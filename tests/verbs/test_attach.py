@@ -18,8 +18,8 @@ from batchctl.clock import Clock
 from batchctl.domain.errors import Stopped
 from batchctl.domain.model import Job
 from batchctl.emulator.running import Running
-from batchctl.ledger.ledger import Ledger
-from batchctl.ledger.owners import Owner
+from batchctl.ledger.ledger import SqlLedger
+from batchctl.ledger.liveness import Owner
 
 CREATE = "POST /v1/messages/batches"
 RETRIEVE = "GET /v1/messages/batches/{id}"
@@ -51,7 +51,7 @@ def nothing_recorded(cli: Cli) -> bool:
     """No job, no file of one, and nothing left of the attempt."""
     root = cli.folder / ".batchctl"
     left = [path for name in ("jobs", "tmp") for path in (root / name).rglob("*")]
-    ledger = Ledger(root / "ledger.db")
+    ledger = SqlLedger(root / "ledger.db")
     try:
         return not ledger.jobs() and not left
     finally:
@@ -615,7 +615,7 @@ def test_a_stop_before_the_round_is_recorded_sends_nothing(
     for at in (
         "batchctl.verbs.in_no_batch.check_anew",
         "batchctl.verbs.in_no_batch.list_since",
-        "batchctl.ledger.ledger.Ledger.record_round",
+        "batchctl.ledger.ledger.SqlLedger.record_round",
     ):
         with monkeypatch.context() as stop:
             stop.setattr(at, _stopping)
@@ -849,7 +849,7 @@ def test_a_stop_before_the_record_leaves_nothing(
     with monkeypatch.context() as stop:
         stop.setattr("batchctl.ledger.jobs._insert_round", _stopping)
         assert cli.run("attach", *words).status == 130
-    ledger = Ledger(cli.folder / ".batchctl" / "ledger.db")
+    ledger = SqlLedger(cli.folder / ".batchctl" / "ledger.db")
     assert ledger.jobs() == []
     ledger.close()
     assert not list((cli.folder / ".batchctl" / "tmp").iterdir())
@@ -865,7 +865,7 @@ def test_a_stop_before_the_record_leaves_nothing(
         "batchctl.verbs.attach_input.lay_down",
         "batchctl.verbs.attach_input.reindex",
         "batchctl.verbs.attach_input.place",
-        "batchctl.ledger.ledger.Ledger.record_requests",
+        "batchctl.ledger.ledger.SqlLedger.record_requests",
     ],
 )
 @pytest.mark.parametrize("after", [0, 1])
@@ -915,7 +915,7 @@ def test_a_job_that_another_process_works_on_is_left_alone(cli: Cli, emulator: R
     job = attached(cli, *made(emulator, lines))
     assert cli.run("fetch").status == 0
     root = cli.folder / ".batchctl"
-    ledger = Ledger(root / "ledger.db")
+    ledger = SqlLedger(root / "ledger.db")
     with Owner(root / "owners") as other:
         batch = ledger.batches(ledger.job(job))[0]
         assert ledger.claim(batch, other.name, Clock().now())
@@ -929,13 +929,13 @@ def test_a_batch_that_another_process_was_first_with_is_refused(
     cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = made(emulator, requests(5))
-    whole = Ledger.record_attached
+    whole = SqlLedger.record_attached
 
-    def late(ledger: Ledger, new: Job, *rest: Any, **more: Any) -> bool:
+    def late(ledger: SqlLedger, new: Job, *rest: Any, **more: Any) -> bool:
         assert whole(ledger, replace(new, name="first"), *rest, **more)
         return whole(ledger, new, *rest, **more)
 
-    monkeypatch.setattr(Ledger, "record_attached", late)
+    monkeypatch.setattr(SqlLedger, "record_attached", late)
     ran = cli.run("attach", *named)
     assert (ran.status, f"{named[0]} in first" in ran.err) == (6, True), ran.err
 

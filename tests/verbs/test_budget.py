@@ -20,7 +20,7 @@ from processes import at_a_terminal
 from program import Cli, requests
 
 from batchctl.emulator.running import Running, running
-from batchctl.ledger.ledger import Ledger
+from batchctl.ledger.ledger import SqlLedger
 
 CREATE = "POST /v1/messages/batches"
 COUNT = "POST /v1/messages/count_tokens"
@@ -364,8 +364,8 @@ def test_what_was_sent_a_second_time_is_within_no_limit_until_somebody_says_yes(
     shopper: Cli, emulator: Running
 ) -> None:
     job = _with_a_round_to_send(shopper, emulator)
-    with closing(Ledger(shopper.folder / ".batchctl" / "ledger.db")) as ledger:
-        ledger.record_surplus(ledger.job(job).id, "msgbatch_twin", datetime(2026, 11, 21, tzinfo=UTC))
+    with closing(SqlLedger(shopper.folder / ".batchctl" / "ledger.db")) as ledger:
+        ledger.record_duplicate_batch(ledger.job(job).id, "msgbatch_twin", datetime(2026, 11, 21, tzinfo=UTC))
     ran = shopper.run("retry", job, "--max-cost", "1000")
     assert ran.status == 6, ran.err
     assert "msgbatch_twin" in ran.err

@@ -18,8 +18,8 @@ from cases import few
 from program import KEY, Cli, requests
 
 from batchctl.emulator.running import Running, running
-from batchctl.ledger.opening import HEAD
-from batchctl.ledger.owners import Owner
+from batchctl.ledger.liveness import Owner
+from batchctl.ledger.schema import HEAD
 
 WITHOUT_A_WORKSPACE = [
     "versions",

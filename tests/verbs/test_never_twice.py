@@ -560,7 +560,7 @@ def test_a_late_answer_to_a_step_that_was_taken_over_is_a_duplicate_that_is_name
             (sent,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
             session.ledger.release(sent, session.owner)
             (free,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
-            assert session.ledger.record_presumed(free, "another", session.now(), note="by another process")
+            assert session.ledger.record_presumed_not_created(free, "another", session.now(), note="by another process")
             (again,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
             assert session.ledger.claim_send(again, "another", session.now(), created_after=None, api="")
             return answer
@@ -568,7 +568,7 @@ def test_a_late_answer_to_a_step_that_was_taken_over_is_a_duplicate_that_is_name
         monkeypatch.setattr(session.transport, "create", late)
         with pytest.raises(UnconfirmedProblem, match="it is a duplicate"):
             send(session, session.ledger.job(job), planned)
-        assert session.ledger.job(job).surplus == (emulator.batches()[-1]["id"],)
+        assert session.ledger.job(job).duplicate_batches == (emulator.batches()[-1]["id"],)
         (sending,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]
         assert sending.claim is not None
         assert sending.claim.owner == "another"

@@ -345,7 +345,7 @@ def test_a_single_404_before_a_long_time_without_an_answer_loses_nothing(cli: Cl
     emulator.add_fault({"on": "retrieve", "fault": "not_found"})
     assert cli.run("status", "@last").status == 0
     # A laptop was closed over night; opened again, it has no network yet.
-    _ledger(cli, "update batch set missing_since = ?1, looked_at = ?1", LONG_AGO)
+    _ledger(cli, "update batch set missing_since = ?1, polled_at = ?1", LONG_AGO)
     emulator.add_fault({"on": "retrieve", "fault": "status", "status": 529})
     ran = cli.run("run", path, "--poll", "50ms")
     assert ran.status == 0, ran.err

@@ -224,9 +224,11 @@ def test_a_look_that_ends_after_a_person_decided_leaves_the_new_create_to_its_se
         def slow_page(*given: Any, **more: Any) -> Page:
             # While the list is on its way, the claim is lost, a person has it sent again, and another process begins to.
             now = sends.now()
-            assert not sends.ledger.record_presumed(unconfirmed_batch, sends.owner, now, note="a person's word")
+            assert not sends.ledger.record_presumed_not_created(
+                unconfirmed_batch, sends.owner, now, note="a person's word"
+            )
             looks.ledger.release(unconfirmed_batch, looks.owner)
-            assert sends.ledger.record_presumed(unconfirmed_batch, sends.owner, now, note="a person's word")
+            assert sends.ledger.record_presumed_not_created(unconfirmed_batch, sends.owner, now, note="a person's word")
             (planned,) = sends.ledger.batches(job)
             assert sends.ledger.claim_send(planned, sends.owner, now, created_after=None, api="here")
             return real(*given, **more)
