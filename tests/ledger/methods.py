@@ -320,7 +320,7 @@ QUESTIONS: dict[str, Callable[[ReadLedger, Batch], object]] = {
     "batches": lambda ledger, b: ledger.batches(ledger.job_of(b)),
     "place": lambda ledger, b: ledger.place(b),
     "failures": lambda ledger, b: ledger.failures(ledger.job_of(b)),
-    "spent": lambda ledger, b: ledger.usage_totals(ledger.job_of(b)),
+    "usage_totals": lambda ledger, b: ledger.usage_totals(ledger.job_of(b)),
     "moves": lambda ledger, b: ledger.moves(ledger.job_of(b)),
     "presumed_not_created": lambda ledger, b: ledger.presumed_not_created(ledger.job_of(b)),
     "possibly_paid_creates": lambda ledger, b: ledger.possibly_paid_creates(ledger.job_of(b)),
