@@ -34,7 +34,7 @@ from batchctl.requests.cuts import CleanCopy
 from batchctl.requests.group import group_requests
 from batchctl.requests.inputs import STDIN, absolute, input_name, keep, stat
 from batchctl.requests.problems import ProblemFile
-from batchctl.store.local import place, replacing, share
+from batchctl.store.local import link_or_copy, place, replacing
 
 if TYPE_CHECKING:
     from batchctl.ledger.ledger import Ledger
@@ -101,7 +101,7 @@ class Planner:
             problems.close()
             listed.unlink(missing_ok=True)
             if problems.path.exists():
-                share(problems.path, listed)
+                link_or_copy(problems.path, listed)
             self._session.emit(Checked(called, seen, str(listed)))
             self._refuse(called, seen, listed)
         except BaseException as stopped:
@@ -136,7 +136,7 @@ class Planner:
         found = request_file.stat()
         first = Round(
             number=1,
-            request_file=self._session.workspace.store(request_file),
+            request_file=self._session.workspace.stored_path(request_file),
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
             count=given.scan.count,

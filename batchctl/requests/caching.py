@@ -20,7 +20,7 @@ from batchctl.domain.caching import BYTES_PER_TOKEN, CONTROL, Caching, Left, Sho
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.requests.decoding import BYTE_ORDER_MARK
 from batchctl.requests.inputs import decompressed, opened, refuse_wrong_file, sha256_of
-from batchctl.store.line_maps import runs
+from batchctl.store.line_maps import read_line_map
 from batchctl.store.local import replacing
 
 # What gives JSON its shape: texts, in which anything may stand, and what stands between them.
@@ -241,7 +241,11 @@ def line_that_differs(original: Path, requests: Path, numbers: Path, planned: Pl
     longest = planned.longest
     with decompressed(str(original)) as inputs, opened(requests) as sent:
         written = _lines(inputs, longest)
-        lines = chain.from_iterable(runs(numbers, planned.count)) if numbers.exists() else range(1, planned.count + 1)
+        lines = (
+            chain.from_iterable(read_line_map(numbers, planned.count))
+            if numbers.exists()
+            else range(1, planned.count + 1)
+        )
         for number, (_, line, _) in zip(lines, _lines(sent, longest), strict=False):
             original_line = next((one for at, one, _ in written if at == number), b"")
             found = with_cache_control(_parts(original_line, number)[1], planned.ttl)

@@ -173,7 +173,7 @@ def output_file(path: Path, written: Written, *, mode: int = 0o666) -> Iterator[
     # A person may have a file of the usual name for a part.
     part = target.with_name(f"{target.name}.batchctl.part")
     # Two commands on one job write the same answers: the later one has the newest.
-    with replacing(target, mode=mode, part=part, naming=written.add, waits=True) as file:
+    with replacing(target, mode=mode, part=part, before_rename=written.add, waits=True) as file:
         if before is not None:
             with contextlib.suppress(OSError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)

@@ -154,7 +154,7 @@ def _laid_down(
     found = target.stat()
     first = replace(
         job.rounds[0],
-        request_file=workspace.store(target),
+        request_file=workspace.stored_path(target),
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
         count=sum(cut.count for cut in (*laid.batches, *laid.rest)),

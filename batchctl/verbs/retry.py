@@ -201,7 +201,7 @@ def record(session: Session, job: Job, rebuilt: Rebuilt) -> Job:
     found = rebuilt.path.stat()
     new = Round(
         number=rebuilt.number,
-        request_file=session.workspace.store(rebuilt.path),
+        request_file=session.workspace.stored_path(rebuilt.path),
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
         count=rebuilt.chosen.requests,

@@ -44,7 +44,7 @@ from batchctl.results.proof import (
     waiting,
 )
 from batchctl.results.receive import is_on_disk, lines_at, pieces_of
-from batchctl.store.line_maps import Numbers, runs
+from batchctl.store.line_maps import LineMap, read_line_map
 from batchctl.store.local import disk
 
 SHOWN = 20
@@ -217,10 +217,10 @@ class _Verification:
             return problem.message
 
     def _origins_flaw(self, path: Path, count: int) -> str:
-        with contextlib.closing(Numbers(self._session.workspace.lines(self._job.name), base=1)) as lines:
+        with contextlib.closing(LineMap(self._session.workspace.lines(self._job.name), base=1)) as lines:
             places = reading_places([(b.cut.first, b.count) for b in reading_order(self._batches, lines)])
         after, said = -1, ""
-        for origins in runs(path, count):
+        for origins in read_line_map(path, count):
             found = places_of(origins, places)
             said = said or rising_flaw(found, after, self._job.count - 1)
             after = found[-1]
@@ -228,12 +228,12 @@ class _Verification:
 
     def _lines_flaw(self, path: Path, of: Round) -> str:
         """Of batches made elsewhere, in whatever order, only the lines of each rise."""
-        for _ in runs(path, of.count):
+        for _ in read_line_map(path, of.count):
             pass
         # Nobody knows how many blank lines stood between them.
         most = (1 << 64) - 1
-        with contextlib.closing(Numbers(path)) as lines:
-            of_batches = (lines.run(b.cut.first, b.count) for b in self._batches if b.round == 1)
+        with contextlib.closing(LineMap(path)) as lines:
+            of_batches = (lines.numbers(b.cut.first, b.count) for b in self._batches if b.round == 1)
             return next((said for numbers in of_batches if (said := rising_flaw(numbers, 0, most))), "")
 
     def _left_out(self) -> None:

@@ -430,7 +430,7 @@ def _plan(workspace: Workspace, ledger: Ledger, name: str, count: int, each: int
     path = workspace.requests(name, 1)
     lines = b"".join(request_line(f"{name}-{n}") + b"\n" for n in range(count))
     path.write_bytes(lines)
-    first = a_round(count=count, request_file=workspace.store(path), size=len(lines))
+    first = a_round(count=count, request_file=workspace.stored_path(path), size=len(lines))
     ledger.record_job(a_job(name, rounds=[first], line_count=count), cuts_of(lines, each))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.model import Cut, Settings
 from batchctl.requests.attached import Line, LineMatching, Odd, lay_down, read
-from batchctl.store.line_maps import Numbers
+from batchctl.store.line_maps import LineMap
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_lines_are_laid_down_by_batch_with_their_numbers_and_hashes(matching: Li
     ]
     assert [(c.first, c.count) for c in laid.rest] == [(5, 1)]
     assert [sha256(target.read_bytes()[c.start : c.end]).hexdigest() for c in cuts] == [c.sha256 for c in cuts]
-    kept = Numbers(numbers)
-    assert list(kept.run(0, 6)) == [3, 11, 1, 7, 9, 5]
+    kept = LineMap(numbers)
+    assert list(kept.numbers(0, 6)) == [3, 11, 1, 7, 9, 5]
     kept.close()
 
 
