@@ -28,8 +28,8 @@ from batchctl.domain.scan import Depth, Problem, Scan
 from batchctl.engine.models import Models
 from batchctl.engine.reading import plain_file, progress
 from batchctl.engine.session import ReadSession
-from batchctl.requests.caching import Original, lay_cached
-from batchctl.requests.check import Order, repeated_lines, scan
+from batchctl.requests.caching import OriginalInput, write_with_cache_control
+from batchctl.requests.check import CheckOptions, repeated_lines, scan
 from batchctl.requests.cuts import CleanCopy
 from batchctl.requests.group import group_requests
 from batchctl.requests.inputs import STDIN, absolute, input_name, keep, stat
@@ -185,20 +185,20 @@ class Planner:
 
     def _add_cache_control(
         self, path: str, plain: Path, target: Path, problems: ProblemFile
-    ) -> tuple[Caching, Original] | None:
+    ) -> tuple[Caching, OriginalInput] | None:
         """The input at `plain` to `target`, where a person asked for it; None where nobody did."""
         ttl = self._settings.cache_system
         if not ttl:
             return None
         emit = progress(self._session, "copying", stat(plain).st_size)
-        caching, original = lay_cached(plain, target, ttl, self._settings.max_bytes, emit)
+        caching, original = write_with_cache_control(plain, target, ttl, self._settings.max_bytes, emit)
         for fault in sharing_faults(caching):
             problems.add(Problem(caching.first_line, "", fault))
         self._session.emit(CacheControlAdded(path, caching))
         return caching, original
 
-    def _order(self) -> Order:
-        order = Order(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
+    def _order(self) -> CheckOptions:
+        order = CheckOptions(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
         return replace(order, judge=self._models.faults) if self._models else order
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:

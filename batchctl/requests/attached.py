@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Self
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.limits import CEILING_MAX_BYTES
 from batchctl.domain.model import Cut, Settings
-from batchctl.requests.cuts import CleanCopy, Copied
+from batchctl.requests.cuts import CleanCopy, CopiedCuts
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.requests.inputs import opened, refuse_wrong_file, stat
 from batchctl.store.line_maps import pack
@@ -28,7 +28,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class InputLine:
     """A line of the input: its number, and the bytes it lies at, without the newline."""
 
     number: int
@@ -38,7 +38,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class UnmatchedIds:
     """Ids that cannot be paired: how many, and a few of them with two numbers that say why."""
 
     count: int
@@ -104,7 +104,7 @@ class LineMatching:
         with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def add_lines(self, lines: Iterable[Line]) -> None:
+    def add_lines(self, lines: Iterable[InputLine]) -> None:
         with _readable(self._path):
             rows = ((line.number, line.custom_id, line.start, line.size) for line in lines)
             self._db.executemany("INSERT INTO line VALUES (?, ?, ?, ?)", rows)
@@ -120,39 +120,39 @@ class LineMatching:
         with _readable(self._path):
             self._db.executescript(_INDEXES)
 
-    def held_twice(self) -> Odd:
+    def held_twice(self) -> UnmatchedIds:
         """Ids that two batches answer, with the two."""
         return self._odd(_HELD_TWICE)
 
-    def without_line(self) -> Odd:
+    def without_line(self) -> UnmatchedIds:
         """Ids that no line has, with their batch."""
         return self._odd(_WITHOUT_LINE)
 
-    def on_two_lines(self) -> Odd:
+    def on_two_lines(self) -> UnmatchedIds:
         """Ids of the batches that stand on two lines, with the two."""
         return self._odd(_ON_TWO_LINES)
 
-    def lines_of(self, batch: int) -> Sequence[Line]:
+    def lines_of(self, batch: int) -> Sequence[InputLine]:
         """The lines that went into a batch, in the order of the input."""
-        return [Line(*row) for row in self._run(_LINES_OF, batch)]
+        return [InputLine(*row) for row in self._run(_LINES_OF, batch)]
 
-    def left(self) -> Iterator[Line]:
+    def left(self) -> Iterator[InputLine]:
         """The lines that are in no batch, each the only one with its id, in order."""
         for line, _ in self._left(""):
             yield line
 
-    def left_with_twins(self) -> Iterator[tuple[Line, int]]:
+    def left_with_twins(self) -> Iterator[tuple[InputLine, int]]:
         """The lines that are in no batch and whose id another line has, too, with the first of those; in order."""
         return self._left("NOT")
 
-    def _left(self, word: str) -> Iterator[tuple[Line, int]]:
+    def _left(self, word: str) -> Iterator[tuple[InputLine, int]]:
         with _readable(self._path):
             for *row, twin in self._db.execute(_LEFT.format(word)):
-                yield Line(*row), twin
+                yield InputLine(*row), twin
 
-    def _odd(self, question: str) -> Odd:
+    def _odd(self, question: str) -> UnmatchedIds:
         rows = self._run(f"{question} LIMIT {NAMED}")
-        return Odd(rows[0][0] if rows else 0, tuple(row[1:] for row in rows))
+        return UnmatchedIds(rows[0][0] if rows else 0, tuple(row[1:] for row in rows))
 
     def _run(self, statement: str, *values: object) -> list[Any]:
         with _readable(self._path):
@@ -172,7 +172,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class AttachedInput:
     """An input, read. `path` is what the person named, `plain` the file of its bytes; `lines` hold something."""
 
     path: str
@@ -183,14 +183,14 @@ class Given:
     mtime_ns: int
 
 
-def read(path: str, plain: Path, matching: LineMatching, emit: Callable[[int], None]) -> Given:
+def read(path: str, plain: Path, matching: LineMatching, emit: Callable[[int], None]) -> AttachedInput:
     """Reads the whole input into `matching`. Raises InputProblem with the first line that no batch can hold."""
     found = stat(plain)
     with opened(plain) as file:
         refuse_wrong_file(path, file)
         reading = _Reading(path, file, emit)
         matching.add_lines(reading)
-    return Given(
+    return AttachedInput(
         path=path,
         plain=plain,
         lines=reading.lines,
@@ -208,7 +208,7 @@ class _Reading:
         self.lines = 0
         self.sha256 = hashlib.sha256()
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[InputLine]:
         at = number = 0
         # No longer than a body: a file without line ends is not read into memory.
         while whole := self._file.readline(CEILING_MAX_BYTES):
@@ -218,7 +218,7 @@ class _Reading:
             line = whole[mark:].removesuffix(b"\n")
             if line.strip():
                 self.lines += 1
-                yield Line(number, self._custom_id(line, number), at + mark, len(line))
+                yield InputLine(number, self._custom_id(line, number), at + mark, len(line))
             at += len(whole)
             self._emit(at)
 
@@ -243,22 +243,22 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaidDown:
+class AttachedCuts:
     """Where the lines lie now: those of each batch, and after them those that are in no batch and could be sent."""
 
     batches: tuple[Cut, ...]
     rest: tuple[Cut, ...]
 
 
-def lay_down(
-    given: Given,
+def write_attached_requests(
+    given: AttachedInput,
     matching: LineMatching,
     places: Sequence[Cut],
     settings: Settings,
     requests: Path,
     numbers: Path,
     emit: Callable[[int], None],
-) -> LaidDown:
+) -> AttachedCuts:
     """The lines of each batch, one after the other, to `requests`, and their line numbers to `numbers`; then all others.
 
     Raises InputProblem where the input changed since it was read.
@@ -279,18 +279,18 @@ def lay_down(
             cuts.append(replace(place, start=start, end=at - 1, sha256=digest.hexdigest()))
             firsts.append(lines[0].number)
             emit(at)
-        copied = Copied(settings, CleanCopy(requests=out, numbers=side), written=at)
+        copied = CopiedCuts(settings, CleanCopy(requests=out, numbers=side), written=at)
         _copy_rest(file, matching, sorted(firsts), copied, lambda size: emit(at + size))
         rest = copied.close()
     found = stat(given.plain)
     if (found.st_size, found.st_mtime_ns) != (given.size, given.mtime_ns):
         raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
     count = sum(place.count for place in places)
-    return LaidDown(batches=tuple(cuts), rest=tuple(replace(cut, first=cut.first + count) for cut in rest))
+    return AttachedCuts(batches=tuple(cuts), rest=tuple(replace(cut, first=cut.first + count) for cut in rest))
 
 
 def _copy_rest(
-    file: BinaryIO, matching: LineMatching, firsts: Sequence[int], copied: Copied, emit: Callable[[int], None]
+    file: BinaryIO, matching: LineMatching, firsts: Sequence[int], copied: CopiedCuts, emit: Callable[[int], None]
 ) -> None:
     """The lines that are in no batch. `firsts`: the first line of each batch, in order.
 

@@ -113,16 +113,16 @@ def _members(line: bytes, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Original:
+class OriginalInput:
     """What the input was before."""
 
     size: int
     sha256: str
 
 
-def lay_cached(
+def write_with_cache_control(
     plain: Path, target: Path, ttl: str, longest: int, emit: Callable[[int], None]
-) -> tuple[Caching, Original]:
+) -> tuple[Caching, OriginalInput]:
     """The input at `plain` to `target`, line by line. A line longer than `longest` is passed on; the check refuses it.
 
     Raises InputProblem where it is no JSONL at all, or somebody writes to it meanwhile.
@@ -141,7 +141,7 @@ def lay_cached(
         now = plain.stat()
         if (now.st_size, now.st_mtime_ns) != (began.st_size, began.st_mtime_ns):
             raise InputProblem(f"{plain}: changed while it was read", hint="run it again once it is still")
-    return count.caching(), Original(size=size, sha256=digest.hexdigest())
+    return count.caching(), OriginalInput(size=size, sha256=digest.hexdigest())
 
 
 def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes, bool]]:
@@ -217,7 +217,7 @@ def _parts(whole: bytes, number: int) -> tuple[bytes, bytes, bytes]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class CachingPlan:
     """How the requests of a job were made of its input: for which `ttl`, how many, none longer than `longest`."""
 
     ttl: str
@@ -233,7 +233,7 @@ def is_original(path: Path, sha256: str) -> bool:
         return False
 
 
-def line_that_differs(original: Path, requests: Path, numbers: Path, planned: Planned) -> int:
+def line_that_differs(original: Path, requests: Path, numbers: Path, planned: CachingPlan) -> int:
     """The first line of the input that was not sent as it was written but for `cache_control`; 0 where there is none.
 
     `numbers`: the line of each request, where there is such a file. Raises InputProblem and DiskProblem.

@@ -17,9 +17,9 @@ from batchctl.domain.faults import Fault, Severity, are_params_plainly_good, env
 from batchctl.domain.model import Settings
 from batchctl.domain.scan import Depth, Problem, Scan, deep_checked
 from batchctl.requests.blocks import LONG_BYTES, read_requests, read_shared_prefix
-from batchctl.requests.cuts import CleanCopy, Copied, Cuts, InPlace, RangeHashes
+from batchctl.requests.cuts import CleanCopy, CopiedCuts, CutBuilder, InPlaceCuts, RangeHashes
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
-from batchctl.requests.group import RequestGrouper, Run
+from batchctl.requests.group import LineBlock, RequestGrouper
 from batchctl.requests.inputs import PIECE_BYTES, opened, refuse_wrong_file
 from batchctl.requests.problems import ProblemFile
 from batchctl.requests.structure import are_structures_good, structure_faults
@@ -29,7 +29,7 @@ _model_and_limit = itemgetter("model", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class CheckOptions:
     """What to scan for. `repeats`: lines already known to repeat an earlier id.
 
     `judge`: what is wrong with a model and a `max_tokens`, None where it cannot tell; asked for the same again and again.
@@ -43,7 +43,7 @@ class Order:
     copy: CleanCopy | None = None
 
 
-def scan(path: Path, order: Order, problems: ProblemFile, emit: Callable[[int], None]) -> tuple[Scan, set[int]]:
+def scan(path: Path, order: CheckOptions, problems: ProblemFile, emit: Callable[[int], None]) -> tuple[Scan, set[int]]:
     """Reads the input at `path` whole; gives what it found, and the hashes of ids that seem to repeat.
 
     Raises InputProblem where it is no JSONL of requests at all, or somebody writes to it meanwhile.
@@ -114,13 +114,15 @@ def _blocks(file: BinaryIO, longest: int, skip: Callable[[bytes], None]) -> Iter
 
 
 class _Scanner:
-    def __init__(self, order: Order, problems: ProblemFile, seen: SeenIds, hashes: RangeHashes) -> None:
+    def __init__(self, order: CheckOptions, problems: ProblemFile, seen: SeenIds, hashes: RangeHashes) -> None:
         self._order = order
         self._problems = problems
         self._seen = seen
         self._hashes = hashes
         self._grouper = RequestGrouper()
-        self._cuts: Cuts = Copied(order.settings, order.copy) if order.copy else InPlace(order.settings, hashes)
+        self._cuts: CutBuilder = (
+            CopiedCuts(order.settings, order.copy) if order.copy else InPlaceCuts(order.settings, hashes)
+        )
         self._number = self._blank = self._left_out = self._deep = 0
         self._is_clean = True
         self._has_bom = False
@@ -153,7 +155,7 @@ class _Scanner:
                 good[at] = request
             offset += len(line) + 1
         self._seen.add_all([request["custom_id"].encode() for request in good.values()])
-        self._grouper.add_each([one["params"] for one in good.values()], [*good], Run(lines, start, first))
+        self._grouper.add_each([one["params"] for one in good.values()], [*good], LineBlock(lines, start, first))
 
     def _take_at_once(self, run: bytes, lines: list[bytes], offset: int) -> bool:
         """Where all of the lines are plainly good, as nearly all lines are. False: they have to be looked at one by one."""
@@ -191,9 +193,9 @@ class _Scanner:
         if not are_structures_good(in_depth):
             return None
         if shared_prefix is not None:
-            self._grouper.add_shared_prefix(shared_prefix, Run(lines, offset, self._number + 1))
+            self._grouper.add_shared_prefix(shared_prefix, LineBlock(lines, offset, self._number + 1))
         else:
-            self._grouper.add_each(params, range(len(lines)), Run(lines, offset, self._number + 1))
+            self._grouper.add_each(params, range(len(lines)), LineBlock(lines, offset, self._number + 1))
         return ids
 
     def _are_models_good(self, params: list[Any]) -> bool:

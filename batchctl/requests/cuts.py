@@ -76,7 +76,7 @@ class RangeHashes:
             start += size
 
 
-class Cuts(Protocol):
+class CutBuilder(Protocol):
     """Fed with good lines in order; the cuts, once all of them were given."""
 
     @property
@@ -94,7 +94,7 @@ class Cuts(Protocol):
     def close(self) -> tuple[Cut, ...]: ...
 
 
-class InPlace:
+class InPlaceCuts:
     """Cuts of the file that is read: their hashes are taken from it once more, by `hashes`."""
 
     def __init__(self, settings: Settings, hashes: RangeHashes) -> None:
@@ -135,7 +135,7 @@ class CleanCopy:
     numbers: BinaryIO
 
 
-class Copied:
+class CopiedCuts:
     """Cuts of a copy that is made here. `first`: how many batches the job has already; `written`: bytes that the copy has."""
 
     def __init__(self, settings: Settings, copy: CleanCopy, first: int = 0, *, written: int = 0) -> None:

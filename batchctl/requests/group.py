@@ -48,7 +48,7 @@ Params = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LineBlock:
     """The lines of a block, with the place and the number of the first.
 
     Where one of them stands is worked out for the few that are remembered.
@@ -72,7 +72,7 @@ class RequestGrouper:
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
         self._requests = 0
 
-    def add_shared_prefix(self, shared_prefix: SharedPrefix, run: Run) -> None:
+    def add_shared_prefix(self, shared_prefix: SharedPrefix, run: LineBlock) -> None:
         """All lines have the params of the first one, but for what stands in `messages` or `metadata`."""
         limit, count = shared_prefix.params["max_tokens"], len(run.lines)
         group = self._group_of(shared_prefix.params, run.first)
@@ -83,7 +83,7 @@ class RequestGrouper:
         elif not group.has_seen(run.lines):
             group.look([orjson.loads(line)["params"] for line in run.lines])
 
-    def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
+    def add_each(self, many: Sequence[Params], at: Sequence[int], run: LineBlock) -> None:
         """`many`: the params of those of the lines that stand `at` these positions."""
         found: dict[int, tuple[_Group, list[int], list[int]]] = {}
         self._requests += len(many)
@@ -172,7 +172,7 @@ def group_ranges(path: Path, batches: Sequence[Batch | Presumed]) -> tuple[Reque
 def _group_block(
     grouper: RequestGrouper, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
 ) -> None:
-    run = Run(lines, offset, first)
+    run = LineBlock(lines, offset, first)
     shared_prefix = None if left_out else read_shared_prefix(lines)
     if shared_prefix is not None and shared_prefix.is_own:
         grouper.add_shared_prefix(shared_prefix, run)
@@ -258,7 +258,7 @@ class _Group:
         self._calls_servers = self._calls_servers or _calls_servers(params)
         self._beyond_text = self._beyond_text or not _is_text(params.get("system"))
 
-    def add(self, run: Run, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
+    def add(self, run: LineBlock, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
         """Lines at the positions `at`; the sum and the most of their `max_tokens`. `sampled`: of each length, at most."""
         lines = run.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
@@ -339,7 +339,7 @@ class _Stratum:
         self._requests += requests
         self._bytes += size * requests
 
-    def offer(self, run: Run, at: int, key: int, most: int) -> None:
+    def offer(self, run: LineBlock, at: int, key: int, most: int) -> None:
         """`key`: below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept."""
         if key * self._step >= MIX:
             return

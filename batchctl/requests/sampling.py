@@ -21,7 +21,7 @@ _SHORTEST = [{"role": "user", "content": "?"}]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class SampledRequest:
     """One line: what to count of it, and how many of its bytes are base64 of something else."""
 
     params: dict[str, Any]
@@ -30,7 +30,7 @@ class Read:
     encoded: int
 
 
-def read_sampled(path: Path, one: Sampled) -> Read | None:
+def read_sampled(path: Path, one: Sampled) -> SampledRequest | None:
     """None where it is too long, or no request any more; whether it is the same one is found out where it is sent."""
     if one.size > MOST_BYTES:
         return None
@@ -42,7 +42,7 @@ def read_sampled(path: Path, one: Sampled) -> Read | None:
         body = body_to_count(params)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    return Read(
+    return SampledRequest(
         params=params,
         body=body,
         size=one.size,

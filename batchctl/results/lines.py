@@ -95,7 +95,7 @@ def _refuse_endless(size: int) -> None:
         raise IncompleteResults(f"a line of more than {MOST_LINE_BYTES >> 20} MiB")
 
 
-class Lines:
+class IndexBuilder:
     """The result lines of a batch, wherever their pieces end: what came for each request, and what belongs to none."""
 
     def __init__(self, positions: Positions, count: int, *, is_patient: bool = True) -> None:
@@ -295,7 +295,7 @@ class Lines:
         )
 
 
-class Reread(Lines):
+class IndexRebuilder(IndexBuilder):
     """The lines of a raw file, read again: what is odd is noted with its line, and reading goes on."""
 
     def __init__(

@@ -16,7 +16,7 @@ from batchctl.store.local import disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unsuccessful:
+class ErrorLine:
     """A line of NAME.errors.jsonl."""
 
     line: int
@@ -28,7 +28,7 @@ class Unsuccessful:
     message: str
 
 
-def error_line(of: Unsuccessful) -> bytes:
+def encode_error_line(of: ErrorLine) -> bytes:
     shape = {
         "line": of.line,
         "custom_id": of.custom_id or None,
@@ -41,7 +41,7 @@ def error_line(of: Unsuccessful) -> bytes:
     return orjson.dumps(shape, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def left_out_lines(path: Path) -> Iterator[Unsuccessful]:
+def left_out_lines(path: Path) -> Iterator[ErrorLine]:
     """The input lines that were left out, in order, one for each, with the first thing that was wrong.
 
     They may be as many as the input has lines, so they are never held: the file is read as the runs it was written in,
@@ -87,9 +87,9 @@ def _problem(path: Path, written: bytes) -> dict[str, Any]:
     return found
 
 
-def _left_out(path: Path, problem: dict[str, Any]) -> Unsuccessful:
+def _left_out(path: Path, problem: dict[str, Any]) -> ErrorLine:
     try:
-        return Unsuccessful(
+        return ErrorLine(
             line=problem["line"],
             custom_id=problem["custom_id"] or "",
             round=0,
@@ -106,7 +106,7 @@ def _not_as_written(path: Path) -> DiskProblem:
     return DiskProblem(f"{path}: not as it was written", hint="put back a copy of it")
 
 
-def in_line_order(*streams: Iterable[Unsuccessful]) -> Iterator[Unsuccessful]:
+def in_line_order(*streams: Iterable[ErrorLine]) -> Iterator[ErrorLine]:
     return heapq.merge(*streams, key=lambda of: of.line)
 
 

@@ -17,7 +17,7 @@ FORCING = "or replace it with --force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class OutputPlace:
     """What stands where an output is to go.
 
     `workspace`: the workspace that the path leads into through all of its links; empty outside of any. `is_own`: the job
@@ -34,7 +34,7 @@ class Place:
 
 
 def objection(
-    place: Place, *, force: bool = False, elsewhere: str = ELSEWHERE, forcing: str = FORCING
+    place: OutputPlace, *, force: bool = False, elsewhere: str = ELSEWHERE, forcing: str = FORCING
 ) -> Refused | None:
     """Why nothing is written there; None where it may be.
 
@@ -64,7 +64,7 @@ STDOUT = "-"
 _ROUNDED_NS, _ROUNDED_BY_NS = 100, 2_000_000_000
 
 
-class Written:
+class WrittenFiles:
     """The files that a job wrote for a person, by their length and time: so they are known again, wherever they are now.
 
     A line of the file at `path` for each of them, added before the file gets its name.
@@ -99,7 +99,7 @@ class Written:
 
 
 def refuse_to_replace(
-    output: Path, written: Written, precious: Iterable[Path] = (), *, force: bool = False, **hints: str
+    output: Path, written: WrittenFiles, precious: Iterable[Path] = (), *, force: bool = False, **hints: str
 ) -> None:
     """Raises Refused where the job may not write to `output`. `precious`: its request files, whatever their names.
 
@@ -109,14 +109,14 @@ def refuse_to_replace(
         raise refused
 
 
-def _place(output: Path, written: Written, precious: Iterable[Path]) -> Place:
+def _place(output: Path, written: WrittenFiles, precious: Iterable[Path]) -> OutputPlace:
     with disk(output):
         workspace = str(_workspace_around(output) or "")
         try:
             found = output.stat()
         except (FileNotFoundError, NotADirectoryError):
-            return Place(path=str(output), workspace=workspace)
-        return Place(
+            return OutputPlace(path=str(output), workspace=workspace)
+        return OutputPlace(
             path=str(output),
             workspace=workspace,
             is_there=True,
@@ -148,7 +148,7 @@ def _followed(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def results_file(path: str, written: Written) -> Iterator[BinaryIO]:
+def results_file(path: str, written: WrittenFiles) -> Iterator[BinaryIO]:
     """Where the merged results go: a file, put in place whole, or stdout."""
     if path == STDOUT:
         yield sys.stdout.buffer
@@ -159,7 +159,7 @@ def results_file(path: str, written: Written) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def output_file(path: Path, written: Written, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+def output_file(path: Path, written: WrittenFiles, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file for a person, put in place whole. One that is there keeps its mode and, where it can, its owner.
 
     `mode`: of a new one, less what the umask takes away. Raises DiskProblem.

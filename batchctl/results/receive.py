@@ -14,8 +14,8 @@ from typing import BinaryIO
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.model import Batch, Failures, Outcome, OutcomeCode, Verified
 from batchctl.domain.outcomes import CLASS_OF_CODE, UNREADABLE, Reading, ToldApart
-from batchctl.results.lines import IncompleteResults, Lines, OrderOfArrival, Positions, id_in_head, read_line
-from batchctl.results.usage import Meter
+from batchctl.results.lines import IncompleteResults, IndexBuilder, OrderOfArrival, Positions, id_in_head, read_line
+from batchctl.results.usage import UsageMeter
 from batchctl.store.line_maps import unpack
 from batchctl.store.local import disk, place, replacing
 
@@ -24,7 +24,7 @@ IN_MEMORY_BYTES = 8 << 20
 PIECE_BYTES = 1 << 18
 
 
-class NotOurs(Exception):
+class ForeignResults(Exception):
     """The results answer requests that this batch never held."""
 
 
@@ -35,7 +35,7 @@ def receive(
 
     What came to its end is on the disk before anything is said of it. If it is not whole it is kept under another name,
     for a person: it was paid for. `is_patient`: a line that cannot be read is a reason to ask again; else it counts as the
-    result of its request. Raises IncompleteResults, NotOurs, DiskProblem, and whatever `pieces` raises.
+    result of its request. Raises IncompleteResults, ForeignResults, DiskProblem, and whatever `pieces` raises.
     """
     check = _Check(positions, batch, is_patient=is_patient)
     faults: list[Exception] = []
@@ -48,7 +48,7 @@ def receive(
         _note_fault(faults, check.finish, _arriving(raw))
     if not faults:
         return _placed(check, _arriving(raw), raw, index, batch)
-    if isinstance(faults[0], NotOurs):
+    if isinstance(faults[0], ForeignResults):
         with disk(raw):
             _arriving(raw).unlink()
     else:
@@ -80,7 +80,7 @@ def take_kept(
         for piece in pieces_of(kept):
             check.take(piece)
         check.finish(kept)
-    except (IncompleteResults, NotOurs):
+    except (IncompleteResults, ForeignResults):
         return None
     return _placed(check, kept, raw, index, batch)
 
@@ -148,7 +148,7 @@ def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_Check":
     return check
 
 
-class _Check(Lines):
+class _Check(IndexBuilder):
     """The lines as they are downloaded: whole, or refused."""
 
     def __init__(self, positions: Positions, batch: Batch, *, is_patient: bool) -> None:
@@ -160,7 +160,7 @@ class _Check(Lines):
         self._kinds: dict[tuple[Outcome, str, OutcomeCode], list[str]] = {}
         self._kind_counts: dict[tuple[Outcome, str, OutcomeCode], int] = {}
         self._messages: dict[tuple[Outcome, str, OutcomeCode], str] = {}
-        self._meter = Meter()
+        self._meter = UsageMeter()
 
     def take(self, piece: bytes) -> None:
         self._hash.update(piece)
@@ -185,7 +185,7 @@ class _Check(Lines):
         self._meter.take_back(line)
 
     def finish(self, raw: Path) -> None:
-        """`raw`: where all that was taken lies. Raises NotOurs or IncompleteResults with what is missing."""
+        """`raw`: where all that was taken lies. Raises ForeignResults or IncompleteResults with what is missing."""
         self.end()
         with lines_at(raw) as line_at:
             self.drop_twins(line_at)
@@ -193,7 +193,7 @@ class _Check(Lines):
         # make a batch that was paid for a stranger's.
         most = 0 if not self._batch.identified else self.lines / 2
         if self._batch.provisional and self.foreign > most:
-            raise NotOurs(f"{self.foreign:,} of {self.lines:,} results answer other requests")
+            raise ForeignResults(f"{self.foreign:,} of {self.lines:,} results answer other requests")
         missing = self.codes.count(0)
         faults = [
             (missing, f"{missing:,} of {self.count:,} requests have no result"),

@@ -128,7 +128,7 @@ _ANY, _NONZERO = (re.compile(rb"(?<=:)%b(?=[,}])" % digits) for digits in (rb"\d
 _NUMBER = rb"(\d{1,12})"
 
 
-class Meter:
+class UsageMeter:
     """Fed with the lines of successes. `unread`: how many of them do not say what they used, or would need more than MOST_SUMS."""
 
     def __init__(self) -> None:

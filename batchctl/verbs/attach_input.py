@@ -26,7 +26,14 @@ from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.reading import plain_file, progress
 from batchctl.engine.session import Session
-from batchctl.requests.attached import Given, LaidDown, LineMatching, Odd, lay_down, read
+from batchctl.requests.attached import (
+    AttachedCuts,
+    AttachedInput,
+    LineMatching,
+    UnmatchedIds,
+    read,
+    write_attached_requests,
+)
 from batchctl.requests.inputs import STDIN, absolute, stat
 from batchctl.requests.problems import ProblemFile
 from batchctl.requests.request_file import ids_of_range
@@ -36,7 +43,7 @@ from batchctl.verbs.fetch import forget_what_is_gone, poll_once
 
 
 @contextlib.contextmanager
-def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tuple[Given, LineMatching]]:
+def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tuple[AttachedInput, LineMatching]]:
     """Step 1. The scratch files live as long as the block. Raises InputProblem."""
     copied = session.workspace.temporary(f"{session.owner}.input")
     try:
@@ -47,7 +54,7 @@ def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tup
         copied.unlink(missing_ok=True)
 
 
-def give_input(session: Session, job: Job, given: Given, matching: LineMatching) -> None:
+def give_input(session: Session, job: Job, given: AttachedInput, matching: LineMatching) -> None:
     """Steps 2 to 6. Raises InputProblem and Refused where the input cannot be the one of these batches."""
     _download(session, job)
     batches = session.ledger.batches(job)
@@ -97,7 +104,7 @@ def _download(session: Session, job: Job) -> None:
 # ---------------------------------------------------------------- 3. pair
 
 
-def _pair(session: Session, job: Job, batches: Sequence[Batch], given: Given, matching: LineMatching) -> None:
+def _pair(session: Session, job: Job, batches: Sequence[Batch], given: AttachedInput, matching: LineMatching) -> None:
     for number, batch in enumerate(batches):
         with contextlib.closing(_answers(session, job, batch)) as answers:
             matching.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
@@ -112,7 +119,7 @@ def _answers(session: Session, job: Job, batch: Batch) -> Answers:
     return Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
 
 
-def _refuse_held_twice(odd: Odd, names: Sequence[str]) -> None:
+def _refuse_held_twice(odd: UnmatchedIds, names: Sequence[str]) -> None:
     if odd.count:
         said = "; ".join(f"{custom_id} in {names[one]} and {names[other]}" for custom_id, one, other in odd.some)
         raise Refused(
@@ -121,7 +128,7 @@ def _refuse_held_twice(odd: Odd, names: Sequence[str]) -> None:
         )
 
 
-def _refuse_without_line(odd: Odd, names: Sequence[str], given: Given) -> None:
+def _refuse_without_line(odd: UnmatchedIds, names: Sequence[str], given: AttachedInput) -> None:
     if odd.count:
         said = ", ".join(f"{custom_id} of {names[batch]}" for custom_id, batch, _ in odd.some)
         raise InputProblem(
@@ -130,7 +137,7 @@ def _refuse_without_line(odd: Odd, names: Sequence[str], given: Given) -> None:
         )
 
 
-def _refuse_on_two_lines(odd: Odd, given: Given) -> None:
+def _refuse_on_two_lines(odd: UnmatchedIds, given: AttachedInput) -> None:
     if odd.count:
         said = "; ".join(f"{custom_id} on {one:,} and {other:,}" for custom_id, one, other in odd.some)
         raise InputProblem(
@@ -143,13 +150,13 @@ def _refuse_on_two_lines(odd: Odd, given: Given) -> None:
 
 
 def _laid_down(
-    session: Session, job: Job, given: Given, matching: LineMatching, places: Sequence[Cut]
-) -> tuple[Job, LaidDown]:
+    session: Session, job: Job, given: AttachedInput, matching: LineMatching, places: Sequence[Cut]
+) -> tuple[Job, AttachedCuts]:
     """The job as it will be, and where its lines lie."""
     workspace = session.workspace
     target = workspace.requests(job.name, 1)
     emit = progress(session, "copying", given.size)
-    laid = lay_down(given, matching, places, job.settings, target, workspace.lines(job.name), emit)
+    laid = write_attached_requests(given, matching, places, job.settings, target, workspace.lines(job.name), emit)
     left_out = _left_out(session, job, matching)
     found = target.stat()
     first = replace(

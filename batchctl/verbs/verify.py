@@ -23,9 +23,9 @@ from batchctl.engine.latest import Latest, latest, reading_order
 from batchctl.engine.merge import write_answers
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import ReadSession
-from batchctl.requests.caching import Planned, is_original, line_that_differs
+from batchctl.requests.caching import CachingPlan, is_original, line_that_differs
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.lines import Lines, OrderOfArrival, Reread, custom_id_of_result
+from batchctl.results.lines import IndexBuilder, IndexRebuilder, OrderOfArrival, custom_id_of_result
 from batchctl.results.merged import OutputComparison, left_out_lines
 from batchctl.results.merging import counted
 from batchctl.results.proof import (
@@ -159,7 +159,7 @@ class _Verification:
             return None
         if not is_original(original, self._job.input_sha256):
             return None
-        planned = Planned(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
+        planned = CachingPlan(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
         try:
             line = line_that_differs(original, path, self._session.workspace.lines(self._job.name), planned)
             said = f"not line {line:,} of the input with cache_control added" if line else ""
@@ -398,7 +398,7 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     places = OrderOfArrival(batch.count) if positions is None else positions
     # Only where some were taken for such when they came, a line that cannot be read is no flaw.
     has_unreadable = OutcomeCode.UNREADABLE in index.read_bytes()[12 * batch.count :]
-    found = Reread(places, batch.count, odd.note, is_patient=not has_unreadable)
+    found = IndexRebuilder(places, batch.count, odd.note, is_patient=not has_unreadable)
     for piece in pieces_of(raw):
         digest.update(piece)
         found.take(piece)
@@ -418,7 +418,7 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     return found.lines
 
 
-def _hold_index(index: Path, found: Lines, positions: dict[bytes, int] | None, odd: _Odd) -> None:
+def _hold_index(index: Path, found: IndexBuilder, positions: dict[bytes, int] | None, odd: _Odd) -> None:
     with disk(index):
         stored = index.read_bytes()
     if positions is None:

@@ -20,7 +20,7 @@ from batchctl.results import receive as results
 from batchctl.results.lines import IncompleteResults, OrderOfArrival, first_ids
 from batchctl.results.receive import (
     Answers,
-    NotOurs,
+    ForeignResults,
     is_on_disk,
     keep_unverified,
     receive,
@@ -36,7 +36,7 @@ COUNTS = RequestCounts(succeeded=8)
 
 KEPT = unverified(Path("raw.jsonl"), a_batch(State.ENDED, 8)).name
 
-Lines = list[bytes]
+IndexBuilder = list[bytes]
 
 
 def joined(lines: Iterable[bytes], end: bytes = b"\n") -> bytes:
@@ -71,10 +71,10 @@ def refused(folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts =
     """Why; and nothing is left that could be taken for a result: what may be ours is kept under a name nobody reads."""
     for left in folder.iterdir():
         left.unlink()
-    with pytest.raises((IncompleteResults, NotOurs)) as raised:
+    with pytest.raises((IncompleteResults, ForeignResults)) as raised:
         received(folder, data, counts, **more)
     whole = data if isinstance(data, bytes) else b"".join(data)
-    kept = {} if raised.type is NotOurs else {KEPT: whole}
+    kept = {} if raised.type is ForeignResults else {KEPT: whole}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
     return f"{type(raised.value).__name__}: {raised.value}"
 
@@ -216,7 +216,7 @@ def test_no_beginning_of_a_download_passes_for_the_whole(tmp_path_factory: pytes
 
 def test_a_wrong_guess_answers_other_requests(tmp_path: Path) -> None:
     others = joined(result_line(f"other-{n}", succeeded()) for n in range(8))
-    assert refused(tmp_path, others, provisional=True).startswith("NotOurs: 8 of 8")
+    assert refused(tmp_path, others, provisional=True).startswith("ForeignResults: 8 of 8")
     assert refused(tmp_path, others).startswith("IncompleteResults")
 
 
@@ -225,7 +225,7 @@ def test_a_right_guess_with_one_odd_line_is_still_ours(tmp_path: Path) -> None:
     data = joined([result_line("foreign-id", succeeded()), *GOOD[1:]])
     assert refused(tmp_path, data, provisional=True, identified=True).startswith("IncompleteResults")
     # A guess by size alone is in doubt again at the first id that is not ours: then its ids are read.
-    assert refused(tmp_path, data, provisional=True).startswith("NotOurs")
+    assert refused(tmp_path, data, provisional=True).startswith("ForeignResults")
 
 
 @pytest.mark.parametrize("counts", [RequestCounts(processing=8), RequestCounts(errored=8)])
@@ -360,7 +360,9 @@ def test_a_line_that_does_not_even_say_whose_it_is_belongs_to_the_request_withou
     ],
     ids=["a page", "a page of two lines", "fewer", "one more", "most of it"],
 )
-def test_a_bad_download_is_no_download_with_bad_lines(tmp_path: Path, lines: Lines, counts: RequestCounts) -> None:
+def test_a_bad_download_is_no_download_with_bad_lines(
+    tmp_path: Path, lines: IndexBuilder, counts: RequestCounts
+) -> None:
     assert refused(tmp_path, joined(lines), counts, is_patient=False).startswith("IncompleteResults")
 
 
