@@ -9,9 +9,8 @@ from builders import written
 
 from batchctl.domain.model import Settings
 from batchctl.domain.scan import Depth, Scan
-from batchctl.requests.check import CheckOptions, scan
-from batchctl.requests.cuts import CleanCopy
-from batchctl.requests.problems import ProblemFile
+from batchctl.requests.check import CheckOptions, ProblemFile, scan
+from batchctl.requests.cut_builders import CleanCopy
 from batchctl.store.line_maps import unpack
 
 

@@ -20,8 +20,10 @@ from batchctl.engine.pacing import GIVE_UP_AFTER, READ_AGAIN, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.lines import IncompleteResults, OrderOfArrival, Positions
-from batchctl.results.receive import Answers, ForeignResults, keep_unverified, receive, take_kept, unverified
+from batchctl.results.downloaded import Answers
+from batchctl.results.index import OrderOfArrival, Positions
+from batchctl.results.receive import ForeignResults, keep_unverified, receive, take_kept, unverified
+from batchctl.results.result_lines import IncompleteResults
 
 
 def download(session: Session, job: Job, batch: Batch) -> None:

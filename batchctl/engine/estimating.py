@@ -20,7 +20,7 @@ from batchctl.engine.session import ReadSession
 from batchctl.ledger.opening import HEAD
 from batchctl.money.advice import looked
 from batchctl.money.estimate import Answered, Counted, Estimate, SampledGroup, chosen, estimated, with_prefix_to_count
-from batchctl.requests.sampling import SampledRequest, prefix_bodies, read_sampled
+from batchctl.requests.request_file import SampledRequest, prefix_bodies, read_sampled
 
 if TYPE_CHECKING:
     from batchctl.api.client import Transport

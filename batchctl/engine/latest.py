@@ -15,8 +15,8 @@ from functools import partial
 from batchctl.domain.model import Batch, Job, OutcomeCode, State
 from batchctl.engine.session import ReadSession
 from batchctl.requests.request_file import LinesInOrder, request_file
+from batchctl.results.downloaded import Answers
 from batchctl.results.merging import replaces
-from batchctl.results.receive import Answers
 from batchctl.store.line_maps import LineMap
 
 LINES_BYTES = 1 << 18

@@ -15,7 +15,7 @@ from batchctl.engine.costs import total
 from batchctl.engine.latest import Latest, latest
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import custom_id_of
-from batchctl.results.merged import ErrorLine, encode_error_line, in_line_order, left_out_lines
+from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
 from batchctl.results.merging import counted, without_plain_success
 from batchctl.results.outputs import STDOUT, WrittenFiles, output_file, refuse_to_replace, results_file
 

@@ -29,11 +29,11 @@ from batchctl.engine.models import Models
 from batchctl.engine.reading import plain_file, progress
 from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import OriginalInput, write_with_cache_control
-from batchctl.requests.check import CheckOptions, repeated_lines, scan
-from batchctl.requests.cuts import CleanCopy
-from batchctl.requests.group import group_requests
+from batchctl.requests.check import CheckOptions, ProblemFile, scan
+from batchctl.requests.cut_builders import CleanCopy
+from batchctl.requests.grouping import group_requests
 from batchctl.requests.inputs import STDIN, absolute, input_name, keep, stat
-from batchctl.requests.problems import ProblemFile
+from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.store.local import link_or_copy, place, replacing
 
 if TYPE_CHECKING:

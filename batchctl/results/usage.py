@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from batchctl.domain.prices import OF_GEO, PROMPT_STEPS, Usage, UsageTotals, tier_of
-from batchctl.results.lines import message_of
+from batchctl.results.result_lines import message_of
 
 # No answer uses that many tokens; and the sums of as many as a batch can hold are numbers that the ledger can keep.
 MOST_TOKENS = 1 << 40

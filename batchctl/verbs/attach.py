@@ -23,7 +23,7 @@ from batchctl.domain.names import beta_problem, job_name, name_problem
 from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
-from batchctl.requests.attached import AttachedInput
+from batchctl.requests.attached_input import AttachedInput
 from batchctl.requests.inputs import STDIN, input_name
 from batchctl.verbs.attach_input import detach, give_input, reading
 from batchctl.verbs.headers import speak_as

@@ -26,7 +26,7 @@ from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.reading import plain_file, progress
 from batchctl.engine.session import Session
-from batchctl.requests.attached import (
+from batchctl.requests.attached_input import (
     AttachedCuts,
     AttachedInput,
     LineMatching,
@@ -34,10 +34,11 @@ from batchctl.requests.attached import (
     read,
     write_attached_requests,
 )
+from batchctl.requests.check import ProblemFile
 from batchctl.requests.inputs import STDIN, absolute, stat
-from batchctl.requests.problems import ProblemFile
 from batchctl.requests.request_file import ids_of_range
-from batchctl.results.receive import Answers, reindex
+from batchctl.results.downloaded import Answers
+from batchctl.results.receive import reindex
 from batchctl.store.local import place, remove_folder
 from batchctl.verbs.fetch import forget_what_is_gone, poll_once
 

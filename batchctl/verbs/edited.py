@@ -12,7 +12,7 @@ from batchctl.engine.latest import latest
 from batchctl.engine.models import Models
 from batchctl.engine.planning import Planner
 from batchctl.engine.session import Session
-from batchctl.requests.cuts import CleanCopy, CopiedCuts
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.inputs import input_name, is_spooled
 from batchctl.requests.request_file import blocks_of_range, custom_id_of, request_file, whole_lines
 from batchctl.results.merging import without_plain_success

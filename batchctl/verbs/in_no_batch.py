@@ -24,7 +24,7 @@ from batchctl.engine.reports import first_unattached, in_no_batch
 from batchctl.engine.session import Session
 from batchctl.requests.inputs import input_name
 from batchctl.requests.request_file import custom_id_of, ids_of, lines_of_range, request_file, whole_lines
-from batchctl.results.lines import IncompleteResults, first_ids
+from batchctl.results.result_lines import IncompleteResults, first_ids
 from batchctl.store.line_maps import read_line_map
 from batchctl.store.local import PRIVATE, disk
 from batchctl.verbs.edited import check_anew

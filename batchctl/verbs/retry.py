@@ -31,8 +31,8 @@ from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimating
 from batchctl.ledger.owners import is_alive
 from batchctl.money.estimate import Estimate
-from batchctl.requests.cuts import CleanCopy, CopiedCuts
-from batchctl.requests.group import group_requests
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
+from batchctl.requests.grouping import group_requests
 from batchctl.requests.param_changes import ParamChange, shown, with_changes
 from batchctl.results.merging import without_plain_success
 from batchctl.results.outputs import WrittenFiles, output_file

@@ -25,9 +25,11 @@ from batchctl.engine.reports import report_of
 from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import CachingPlan, is_original, line_that_differs
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.lines import IndexBuilder, IndexRebuilder, OrderOfArrival, custom_id_of_result
-from batchctl.results.merged import OutputComparison, left_out_lines
+from batchctl.results.downloaded import is_on_disk, lines_at, pieces_of
+from batchctl.results.errors_file import left_out_lines
+from batchctl.results.index import IndexBuilder, IndexRebuilder, OrderOfArrival
 from batchctl.results.merging import counted
+from batchctl.results.outputs import OutputComparison
 from batchctl.results.proof import (
     Fix,
     Flaw,
@@ -43,7 +45,7 @@ from batchctl.results.proof import (
     sum_flaw,
     waiting,
 )
-from batchctl.results.receive import is_on_disk, lines_at, pieces_of
+from batchctl.results.result_lines import custom_id_of_result
 from batchctl.store.line_maps import LineMap, read_line_map
 from batchctl.store.local import disk
 

@@ -38,7 +38,7 @@ from batchctl.engine.reconcile import needs_person
 from batchctl.engine.session import Session
 from batchctl.ledger.ledger import Ledger
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.receive import is_on_disk
+from batchctl.results.downloaded import is_on_disk
 from batchctl.store.workspace import Workspace
 from batchctl.verbs import cancel, fetch, run
 from batchctl.verbs.resolve import unconfirmed_batches_of

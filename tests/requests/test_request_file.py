@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Cut, Presumed, Settings
-from batchctl.requests.cuts import CleanCopy, CopiedCuts
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.request_file import (
     HELD_BYTES,
     PIECE_BYTES,

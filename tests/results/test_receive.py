@@ -16,18 +16,12 @@ from hypothesis import strategies as st
 from batchctl.domain.errors import ApiFailure, DiskProblem
 from batchctl.domain.model import Batch, Cut, FailureClass, Outcome, OutcomeCode, RequestCounts, State, Verified
 from batchctl.domain.outcomes import MOST_TYPES, OTHER_TYPES
+from batchctl.results import downloaded
 from batchctl.results import receive as results
-from batchctl.results.lines import IncompleteResults, OrderOfArrival, first_ids
-from batchctl.results.receive import (
-    Answers,
-    ForeignResults,
-    is_on_disk,
-    keep_unverified,
-    receive,
-    reindex,
-    take_kept,
-    unverified,
-)
+from batchctl.results.downloaded import Answers, is_on_disk
+from batchctl.results.index import OrderOfArrival
+from batchctl.results.receive import ForeignResults, keep_unverified, receive, reindex, take_kept, unverified
+from batchctl.results.result_lines import IncompleteResults, first_ids
 
 IDS = [request_id(n) for n in range(8)]
 POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
@@ -479,7 +473,7 @@ def test_a_byte_at_a_time_is_the_same_as_all_at_once(tmp_path: Path) -> None:
 def test_large_files_are_read_by_position_as_small_ones_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_up_to: int
 ) -> None:
-    monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
+    monkeypatch.setattr(downloaded, "IN_MEMORY_BYTES", in_memory_up_to)
     _, answers = received(tmp_path, joined(GOOD))
     assert [answers.line(n) for n in (5, 0, 7)] == [GOOD[2], GOOD[7], GOOD[0]]
     assert answers.read(3)[1].code is OutcomeCode.SUCCEEDED
@@ -490,7 +484,7 @@ def test_a_line_that_is_no_result_any_more_once_its_file_is_open_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large file is held against its hash when it is opened, and its lines are read later."""
-    monkeypatch.setattr(results, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(downloaded, "IN_MEMORY_BYTES", 0)
     _, answers = received(tmp_path, joined(GOOD))
     raw = tmp_path / "raw.jsonl"
     raw.write_bytes(joined(GOOD).replace(b'{"custom_id":"r-00003"', b'{"custom_id:"r-000003"'))
@@ -542,7 +536,7 @@ def test_answers_that_are_not_the_bytes_that_came_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_up_to: int, change: Callable[[bytes], bytes]
 ) -> None:
     """Also where they are too large to be held: a letter within an answer would be merged without a word."""
-    monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
+    monkeypatch.setattr(downloaded, "IN_MEMORY_BYTES", in_memory_up_to)
     verified, answers = received(tmp_path, joined(GOOD))
     answers.close()
     raw = tmp_path / "raw.jsonl"

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
 from batchctl.domain.prices import Usage, UsageTotals, tier_of
-from batchctl.results import lines as result_lines
-from batchctl.results import usage
-from batchctl.results.lines import IndexBuilder
+from batchctl.results import index, usage
+from batchctl.results.index import IndexBuilder
 from batchctl.results.usage import MOST_SUMS, UsageMeter, used_by
 
 IDS = [b"id-%d" % n for n in range(12)]
@@ -233,7 +232,7 @@ def test_what_was_used_is_read_quickly_as_by_a_full_parse(data: st.DataObject, b
     dresses = data.draw(st.sampled_from([st.just(9), st.integers(0, 40)]))
     lines = [written(each.decode(), one, data.draw(dresses)) for each, one in zip(IDS, said, strict=False)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(result_lines, "BLOCK_BYTES", block_bytes)
+        patch.setattr(index, "BLOCK_BYTES", block_bytes)
         found = metered(b"".join(line + b"\n" for line in lines), piece=97)
     assert (set(found.meter.usage_totals), found.meter.unread) == summed(said)
     assert [OutcomeCode(code) for code in found.codes[: len(said)]] == [read_result(one).code for one in said]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
-from batchctl.results import lines as result_lines
-from batchctl.results.lines import IncompleteResults, IndexBuilder, IndexRebuilder, first_ids, read_line
+from batchctl.results import index, result_lines
+from batchctl.results.index import IndexBuilder, IndexRebuilder
+from batchctl.results.result_lines import IncompleteResults, first_ids, read_line
 
 IDS = [b"id-%d" % n for n in range(6)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -98,7 +99,7 @@ def told(positions: Any, data: bytes) -> tuple[Any, ...]:
 def test_lines_read_quickly_tell_what_they_tell_one_by_one(block_bytes: int, given_lines: list[bytes]) -> None:
     data = b"\n".join(given_lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(result_lines, "BLOCK_BYTES", block_bytes)
+        patch.setattr(index, "BLOCK_BYTES", block_bytes)
         assert told(POSITIONS, data) == told(Closely(), data)
 
 
@@ -126,7 +127,7 @@ def test_a_line_that_is_cut_is_no_result_whatever_its_head_says(stop: str) -> No
     line = result_line("id-1", succeeded(stop))
     found = IndexBuilder(POSITIONS, 6)
     with pytest.raises(IncompleteResults):
-        found.take(line[:-40] + b"\n" + b" " * result_lines.BLOCK_BYTES + b"\n")
+        found.take(line[:-40] + b"\n" + b" " * index.BLOCK_BYTES + b"\n")
     assert found.codes[1] == OutcomeCode.UNANSWERED
 
 

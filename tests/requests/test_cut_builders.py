@@ -12,8 +12,8 @@ from scans import scanned
 
 from batchctl.domain.errors import InputProblem
 from batchctl.requests import check as scanning
-from batchctl.requests import cuts as hashing
-from batchctl.requests.cuts import RangeHashes
+from batchctl.requests import cut_builders as hashing
+from batchctl.requests.cut_builders import RangeHashes
 
 DATA = bytes(range(256)) * 40
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.scan import Problem
-from batchctl.requests.problems import ProblemFile
-from batchctl.results.merged import ErrorLine, encode_error_line, in_line_order, left_out_lines
+from batchctl.requests.check import ProblemFile
+from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
 
 
 def failed(line: int, **more: str) -> ErrorLine:

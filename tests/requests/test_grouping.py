@@ -12,7 +12,7 @@ from scans import scanned
 
 from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, least_of, shape_of
 from batchctl.domain.scan import Depth
-from batchctl.requests.group import APART, LineBlock, RequestGrouper, group_requests
+from batchctl.requests.grouping import APART, LineBlock, RequestGrouper, group_requests
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}
 SYSTEMS: list[Any] = ["a", "b", "a" * 300, [{"type": "text", "text": "a"}], [{"type": "text", "text": "b"}]]

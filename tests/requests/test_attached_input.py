@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.model import Cut, Settings
-from batchctl.requests.attached import InputLine, LineMatching, UnmatchedIds, read, write_attached_requests
+from batchctl.requests.attached_input import InputLine, LineMatching, UnmatchedIds, read, write_attached_requests
 from batchctl.store.line_maps import LineMap
 
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Self
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.limits import CEILING_MAX_BYTES
 from batchctl.domain.model import Cut, Settings
-from batchctl.requests.cuts import CleanCopy, CopiedCuts
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.requests.inputs import opened, refuse_wrong_file, stat
 from batchctl.store.line_maps import pack

@@ -1,13 +1,11 @@
-"""The two files a person wants: results in input order, and what has no success, with its line and its cause."""
+"""The lines of NAME.errors.jsonl: every request without a success, with its line in the input and the cause."""
 
-import hashlib
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -17,7 +15,7 @@ from batchctl.store.local import disk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorLine:
-    """A line of NAME.errors.jsonl."""
+    """A request without a success. `line` counts from 1 in the input; `round` is 0 where it was never sent."""
 
     line: int
     custom_id: str
@@ -28,24 +26,25 @@ class ErrorLine:
     message: str
 
 
-def encode_error_line(of: ErrorLine) -> bytes:
+def encode_error_line(error: ErrorLine) -> bytes:
+    """Return the line as JSON with its newline."""
     shape = {
-        "line": of.line,
-        "custom_id": of.custom_id or None,
-        "round": of.round,
-        "outcome": of.outcome,
-        "class": of.failure_class,
-        "type": of.error_type,
-        "message": of.message,
+        "line": error.line,
+        "custom_id": error.custom_id or None,
+        "round": error.round,
+        "outcome": error.outcome,
+        "class": error.failure_class,
+        "type": error.error_type,
+        "message": error.message,
     }
     return orjson.dumps(shape, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def left_out_lines(path: Path) -> Iterator[ErrorLine]:
-    """The input lines that were left out, in order, one for each, with the first thing that was wrong.
+    """Yield the input lines that were left out, in order, each with its first error, from the problem file at `path`.
 
-    They may be as many as the input has lines, so they are never held: the file is read as the runs it was written in,
-    what the check found and then what it found to repeat. Raises DiskProblem where it is not as it was written.
+    They may be as many as the input has lines, so they are never held: the file is merged from the runs it was written in,
+    the problems of the check and then the repeated ids. Raises DiskProblem where it is not as it was written.
     """
     if not path.exists():
         return
@@ -57,7 +56,7 @@ def left_out_lines(path: Path) -> Iterator[ErrorLine]:
 
 
 def _runs(path: Path) -> list[Iterator[dict[str, Any]]]:
-    """The errors of a problem file, as runs of rising line numbers."""
+    """Return the errors of a problem file as runs of rising line numbers."""
     starts, at, last = [0], 0, 0
     with disk(path), path.open("rb") as file:
         for written in file:
@@ -80,11 +79,11 @@ def _errors(path: Path, start: int, end: int) -> Iterator[dict[str, Any]]:
 
 def _problem(path: Path, written: bytes) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = orjson.loads(written)
-        int(found["line"])
+        problem: dict[str, Any] = orjson.loads(written)
+        int(problem["line"])
     except (ValueError, KeyError, TypeError) as error:
         raise _not_as_written(path) from error
-    return found
+    return problem
 
 
 def _left_out(path: Path, problem: dict[str, Any]) -> ErrorLine:
@@ -107,39 +106,5 @@ def _not_as_written(path: Path) -> DiskProblem:
 
 
 def in_line_order(*streams: Iterable[ErrorLine]) -> Iterator[ErrorLine]:
-    return heapq.merge(*streams, key=lambda of: of.line)
-
-
-class OutputComparison:
-    """A results file that is there, held against what would be written in its place; nothing is written."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self.lines = 0
-        self.expected: bytes | None = None
-
-    def take(self, piece: bytes) -> None:
-        """Whole lines, as they would be written; nothing is read on after the first that differs."""
-        if self.expected is not None:
-            return
-        found = self._file.read(len(piece))
-        if found == piece:
-            self._hash.update(piece)
-            self.lines += piece.count(b"\n")
-            return
-        for wanted, there in zip_longest(piece.split(b"\n"), found.split(b"\n")):
-            if wanted != there:
-                self.expected = wanted or b""
-                return
-            self.lines += 1
-
-    def end(self) -> None:
-        """Of all that would be written."""
-        if self.expected is None and self._file.read(1):
-            self.expected = b""
-
-    @property
-    def sha256(self) -> str:
-        """Of what is equal."""
-        return self._hash.hexdigest()
+    """Merge lines that are each in the order of the input."""
+    return heapq.merge(*streams, key=lambda error: error.line)
