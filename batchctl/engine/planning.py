@@ -32,7 +32,7 @@ from batchctl.requests.caching import OriginalInput, write_with_cache_control
 from batchctl.requests.check import CheckOptions, ProblemFile, scan
 from batchctl.requests.cut_builders import CleanCopy
 from batchctl.requests.grouping import group_requests
-from batchctl.requests.inputs import STDIN, absolute, input_name, keep, stat
+from batchctl.requests.inputs import STDIN, absolute, input_name, keep_input, stat
 from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.store.local import link_or_copy, place, replacing
 
@@ -255,7 +255,7 @@ class Planner:
             return target, cuts
         if given.is_ours:
             place(given.plain, target)
-        elif not keep(given.plain, target):
+        elif not keep_input(given.plain, target):
             target = given.plain
         return target, given.scan.cuts
 

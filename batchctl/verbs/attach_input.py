@@ -31,7 +31,7 @@ from batchctl.requests.attached_input import (
     AttachedInput,
     LineMatching,
     UnmatchedIds,
-    read,
+    read_attached,
     write_attached_requests,
 )
 from batchctl.requests.check import ProblemFile
@@ -50,7 +50,7 @@ def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tup
     try:
         plain = plain_file(session, path, copied, stdin)
         with LineMatching(session.workspace.temporary(f"{session.owner}.pairing")) as matching:
-            yield read(path, plain, matching, progress(session, "checking", stat(plain).st_size)), matching
+            yield read_attached(path, plain, matching, progress(session, "checking", stat(plain).st_size)), matching
     finally:
         copied.unlink(missing_ok=True)
 

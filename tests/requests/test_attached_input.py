@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.model import Cut, Settings
-from batchctl.requests.attached_input import InputLine, LineMatching, UnmatchedIds, read, write_attached_requests
+from batchctl.requests.attached_input import (
+    InputLine,
+    LineMatching,
+    UnmatchedIds,
+    read_attached,
+    write_attached_requests,
+)
 from batchctl.store.line_maps import LineMap
 
 
@@ -68,7 +74,7 @@ def test_a_disk_that_takes_no_more_is_a_problem_with_a_hint(matching: LineMatchi
 def test_lines_are_laid_down_by_batch_with_their_numbers_and_hashes(matching: LineMatching, tmp_path: Path) -> None:
     whole = [request_line(request_id(n), "x" * n) for n in range(6)]
     path = written(tmp_path / "in.jsonl", b"\xef\xbb\xbf" + b"\n\n".join(whole))
-    found = read("in.jsonl", path, matching, lambda _: None)
+    found = read_attached("in.jsonl", path, matching, lambda _: None)
     assert found.lines == 6
     matching.add_batch(0, [request_id(5), request_id(1)])
     matching.add_batch(1, [request_id(3), request_id(0), request_id(4)])
@@ -107,7 +113,9 @@ def test_lines_in_no_batch_are_cut_where_a_batch_is_read_between_them(
     matching: LineMatching, tmp_path: Path, batches: list[tuple[int, ...]], most: int, rest: list[list[int]]
 ) -> None:
     whole = {n: request_line(request_id(n)) for n in range(1, 9)}
-    found = read("in.jsonl", written(tmp_path / "in.jsonl", b"\n".join(whole.values())), matching, lambda _: None)
+    found = read_attached(
+        "in.jsonl", written(tmp_path / "in.jsonl", b"\n".join(whole.values())), matching, lambda _: None
+    )
     places: list[Cut] = []
     for place, numbers in enumerate(batches):
         matching.add_batch(place, [request_id(n) for n in numbers])
@@ -131,7 +139,7 @@ def test_an_id_on_two_lines_in_no_batch_is_named_with_the_other_line(matching: L
 
 def test_an_input_that_changes_while_it_is_read_is_refused(matching: LineMatching, tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", lines(3))
-    found = read("in.jsonl", path, matching, lambda _: None)
+    found = read_attached("in.jsonl", path, matching, lambda _: None)
     matching.add_batch(0, [request_id(n) for n in range(3)])
     matching.finish()
     path.write_bytes(lines(4))

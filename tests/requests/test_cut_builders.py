@@ -30,7 +30,7 @@ def test_every_range_and_the_whole_have_their_hash(
             asked = []
             for start, end in ranges:
                 hashes.go_on(end)
-                asked.append(hashes.of(start, end))
+                asked.append(hashes.of_range(start, end))
             for (start, end), found in zip(ranges, asked, strict=True):
                 assert found.result() == hashlib.sha256(DATA[start:end]).hexdigest()
             assert hashes.whole(len(DATA)) == hashlib.sha256(DATA).hexdigest()
