@@ -248,7 +248,7 @@ class _Check(IndexBuilder):
             kind.sample_ids.append(custom_id)
 
     def _sum_up(self, lines: list[bytes]) -> bool:
-        return self._meter.take_shared_prefix(lines)
+        return self._meter.take_many(lines)
 
     def _succeeded(self, lines: list[bytes]) -> None:
         self._meter.take(lines)

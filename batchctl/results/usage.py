@@ -160,7 +160,7 @@ class UsageMeter:
         key = (model, tier_of(sum(classes[_PROMPT])), inference_geo)
         self._add(key, (-1, *(-number for number in classes)))
 
-    def take_shared_prefix(self, lines: Sequence[bytes]) -> bool:
+    def take_many(self, lines: Sequence[bytes]) -> bool:
         """Takes many lines, in less time. False, and takes none, where not all are plain successes as the API writes them."""
         if len(lines) < LEAST_LINES:
             return False

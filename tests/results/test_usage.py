@@ -200,7 +200,7 @@ class Metered(IndexBuilder):
         self.shared_prefix = 0
 
     def _sum_up(self, lines: list[bytes]) -> bool:
-        is_taken = self.meter.take_shared_prefix(lines)
+        is_taken = self.meter.take_many(lines)
         self.shared_prefix += is_taken * len(lines)
         return is_taken
 
