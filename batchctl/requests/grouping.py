@@ -77,35 +77,35 @@ class RequestGrouper:
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
         self._requests = 0
 
-    def add_shared_prefix(self, shared_prefix: SharedPrefix, run: LineBlock) -> None:
+    def add_shared_prefix(self, shared_prefix: SharedPrefix, block: LineBlock) -> None:
         """Add a block of lines whose params are those of the first, but for what stands in `messages` or `metadata`."""
-        limit, count = shared_prefix.params["max_tokens"], len(run.lines)
-        group = self._group_of(shared_prefix.params, run.first)
+        limit, count = shared_prefix.params["max_tokens"], len(block.lines)
+        group = self._group_of(shared_prefix.params, block.first)
         self._requests += count
-        group.add(run, range(count), limit * count, limit, self._most_sampled)
+        group.add(block, range(count), limit * count, limit, self._most_sampled)
         if shared_prefix.is_plain:
             group.look([shared_prefix.params])
-        elif not group.has_seen(run.lines):
-            group.look([orjson.loads(line)["params"] for line in run.lines])
+        elif not group.has_seen(block.lines):
+            group.look([orjson.loads(line)["params"] for line in block.lines])
 
-    def add_each(self, many: Sequence[Params], at: Sequence[int], run: LineBlock) -> None:
+    def add_each(self, many: Sequence[Params], at: Sequence[int], block: LineBlock) -> None:
         """Add the lines at the indexes `at` of a block; `many` are their params."""
         by_group: dict[int, tuple[_Group, list[int], list[int]]] = {}
         self._requests += len(many)
         for part in _parts(many):
             params = many[part[0]]
-            group = self._group_of(params, run.first + at[part[0]])
+            group = self._group_of(params, block.first + at[part[0]])
             limit = params["max_tokens"]
             group.look([many[n] for n in part if not _has_plain_messages(many[n])])
             if len(part) == len(many):
-                group.add(run, at, limit * len(at), limit, self._most_sampled)
+                group.add(block, at, limit * len(at), limit, self._most_sampled)
                 return
             _, chosen, limits = by_group.setdefault(id(group), (group, [], []))
             chosen.extend(part)
             limits += limit * len(part), limit
         for group, chosen, limits in by_group.values():
             places = [at[n] for n in sorted(chosen)]
-            group.add(run, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
+            group.add(block, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
 
     def finish(self) -> tuple[RequestGroup, ...]:
         """Return the groups in the order of their first lines, and last those that were not told apart."""
@@ -177,18 +177,18 @@ def group_ranges(path: Path, batches: Sequence[Batch | Presumed]) -> tuple[Reque
 def _group_block(
     grouper: RequestGrouper, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
 ) -> None:
-    run = LineBlock(lines, offset, first)
+    block = LineBlock(lines, offset, first)
     shared_prefix = None if left_out else read_shared_prefix(lines)
     if shared_prefix is not None and shared_prefix.is_own:
-        grouper.add_shared_prefix(shared_prefix, run)
+        grouper.add_shared_prefix(shared_prefix, block)
         return
-    block = None if left_out else read_requests(lines)
-    if block is not None:
-        grouper.add_each(block[1], range(len(lines)), run)
+    ids_and_params = None if left_out else read_requests(lines)
+    if ids_and_params is not None:
+        grouper.add_each(ids_and_params[1], range(len(lines)), block)
         return
     at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
     requests: list[Any] = [decode_line(lines[n]) for n in at]
-    grouper.add_each([request["params"] for request in requests], at, run)
+    grouper.add_each([request["params"] for request in requests], at, block)
 
 
 def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
@@ -266,12 +266,12 @@ class _Group:
         self._calls_servers = self._calls_servers or _calls_servers(params)
         self._beyond_text = self._beyond_text or not _is_text(params.get("system"))
 
-    def add(self, run: LineBlock, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
+    def add(self, block: LineBlock, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
         """Add the lines at the indexes `at`.
 
         `max_tokens` is their sum, `most` the greatest of them, `sampled` the size of the sample of each length.
         """
-        lines = run.lines
+        lines = block.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
         if len(self._sizes) > MOST_SIZES:
@@ -283,7 +283,7 @@ class _Group:
             key, after = divmod(_mixed(self._requests + n), stride)
             if n + after < len(at):
                 position = at[n + after]
-                self._stratum(len(lines[position])).offer(run, position, key, sampled)
+                self._stratum(len(lines[position])).offer(block, position, key, sampled)
         self._requests += len(at)
         self._max_tokens += max_tokens
         self._most = max(self._most, most)
@@ -355,14 +355,14 @@ class _Stratum:
         self._requests += requests
         self._bytes += size * requests
 
-    def offer(self, run: LineBlock, at: int, key: int, most: int) -> None:
+    def offer(self, block: LineBlock, at: int, key: int, most: int) -> None:
         """Offer a line for the sample.
 
         `key` is below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept.
         """
         if key * self._step >= MIX:
             return
-        self._kept.append((key, run.sampled(at)))
+        self._kept.append((key, block.sampled(at)))
         self._thin(most)
 
     def closed(self, most: int) -> Stratum:
@@ -378,7 +378,7 @@ class _Stratum:
 
 
 def _mixed(ordinal: int) -> int:
-    """Return a number below MIX that is as good as drawn, and the same in every run."""
+    """Return a number below MIX that is as good as drawn, and the same every time."""
     return (ordinal * 0x9E37_79B9_7F4A_7C15 >> 32) % MIX
 
 

@@ -204,6 +204,8 @@ def _raise(error: OSError) -> NoReturn:
 
 
 def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
     for missing in reversed([each for each in (folder, *folder.parents) if not each.is_dir()]):
         missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         sync_folder(missing.parent)
