@@ -72,7 +72,8 @@ def replacing(
 class LocalStore:
     """A folder as a `Store`: every name is a file in it, private to its owner, and every put is `replacing`.
 
-    A version is the SHA-256 of the bytes. The folder need not exist before the first put.
+    A version is the SHA-256 of the bytes. The folder need not exist before the first put. A put, and a delete, waits for
+    another put of the same name to end; so a name must not be put inside of its own `writing` block.
     """
 
     def __init__(self, root: Path) -> None:
