@@ -4,9 +4,9 @@ python -m benchmarks.unmetered WORDS...
 """
 
 from batchctl.cli import main
-from batchctl.results.usage import Meter
+from batchctl.results.usage import UsageMeter
 
 if __name__ == "__main__":
-    Meter.take = lambda *_: None  # type: ignore[method-assign]
-    Meter.take_shared_prefix = lambda *_: False  # type: ignore[method-assign]
+    UsageMeter.take = lambda *_: None  # type: ignore[method-assign]
+    UsageMeter.take_many = lambda *_: False  # type: ignore[method-assign]
     main()

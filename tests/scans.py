@@ -9,9 +9,8 @@ from builders import written
 
 from batchctl.domain.model import Settings
 from batchctl.domain.scan import Depth, Scan
-from batchctl.requests.check import Order, scan
-from batchctl.requests.cuts import CleanCopy
-from batchctl.requests.problems import ProblemFile
+from batchctl.requests.check import CheckOptions, ProblemFile, scan
+from batchctl.requests.cut_builders import CleanCopy
 from batchctl.store.line_maps import unpack
 
 
@@ -37,7 +36,7 @@ def scanned(
     problems = ProblemFile(folder / "problems.jsonl")
     requests, numbers = (folder / "copy").open("wb"), (folder / "numbers").open("wb")
     with requests, numbers:
-        order = Order(
+        order = CheckOptions(
             settings=Settings(**limits),  # type: ignore[arg-type]  # numbers only
             scratch=folder,
             depth=depth,

@@ -18,7 +18,7 @@ from batchctl.engine.spending_limit import Budget
 from batchctl.render.text import clean
 from batchctl.render.writer import ReportWriter
 from batchctl.requests.param_changes import ParamChange
-from batchctl.results.outputs import Written, refuse_to_replace
+from batchctl.results.outputs import WrittenFiles, refuse_to_replace
 from batchctl.verbs import retry as retrying
 from batchctl.verbs.edited import check_rest
 from batchctl.verbs.finding import find_job
@@ -237,6 +237,6 @@ def _path_to_keep(session: Session, writer: ReportWriter, job: Job, wanted: Retr
             f"{path} is there already: it may hold your edits",
             hint=f"batchctl retry {job.name} --from {writer.options.path(path)}",
         )
-    written = Written(session.workspace.outputs(job.name))
+    written = WrittenFiles(session.workspace.outputs(job.name))
     refuse_to_replace(path, written, elsewhere="name another folder with --output-dir", forcing="")
     return path

@@ -20,8 +20,10 @@ from batchctl.engine.pacing import GIVE_UP_AFTER, READ_AGAIN, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.lines import IncompleteResults, OrderOfArrival, Positions
-from batchctl.results.receive import Answers, NotOurs, keep_unverified, receive, take_kept, unverified
+from batchctl.results.downloaded import Answers
+from batchctl.results.index import OrderOfArrival, Positions
+from batchctl.results.receive import ForeignResults, keep_unverified, receive, take_kept, unverified
+from batchctl.results.result_lines import IncompleteResults
 
 
 def download(session: Session, job: Job, batch: Batch) -> None:
@@ -38,7 +40,7 @@ def download(session: Session, job: Job, batch: Batch) -> None:
         verified = _received(session, job, batch)
         # 4. The answers of a batch that was found in the list are held against the requests: its ids may be another job's, too.
         evidence = _evidence(session, job, replace(batch, results_sha256=verified.sha256))
-    except NotOurs:
+    except ForeignResults:
         _not_ours(session, job, batch, "its custom_ids are other requests'", is_sure=batch.identified)
     except (ApiFailure, IncompleteResults) as failure:
         _again(session, job, batch, failure)

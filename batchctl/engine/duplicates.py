@@ -12,7 +12,7 @@ from batchctl.domain.model import Job, MessageBatch, PresumedNotCreated, Process
 from batchctl.engine.reconcile import earliest, may_be_duplicate
 from batchctl.engine.reconciler import bound_of, list_since, shares_of
 from batchctl.engine.session import Session
-from batchctl.results.lines import IncompleteResults
+from batchctl.results.result_lines import IncompleteResults
 
 
 def notice_duplicates(session: Session, job: Job) -> list[MessageBatch]:

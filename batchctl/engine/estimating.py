@@ -20,7 +20,7 @@ from batchctl.engine.session import ReadSession
 from batchctl.ledger.schema import HEAD
 from batchctl.money.advice import looked
 from batchctl.money.estimate import Answered, Counted, Estimate, SampledGroup, chosen, estimated, with_prefix_to_count
-from batchctl.requests.sampling import Read, prefix_bodies, read_sampled
+from batchctl.requests.request_file import SampledRequest, prefix_bodies, read_sampled
 
 if TYPE_CHECKING:
     from batchctl.api.client import Transport
@@ -78,7 +78,7 @@ def _known(
 
 
 def _of_group(
-    request_group: RequestGroup, looks: Sequence[tuple[Read, int | None]], prefix_tokens: int | None
+    request_group: RequestGroup, looks: Sequence[tuple[SampledRequest, int | None]], prefix_tokens: int | None
 ) -> SampledGroup:
     size = sum(read.size for read, _ in looks) or 1
     return SampledGroup(
@@ -90,8 +90,8 @@ def _of_group(
     )
 
 
-def _poller(path: Path, asking: "_Asking | None") -> Callable[[Sampled], tuple[Read, int | None] | None]:
-    def look(one: Sampled) -> tuple[Read, int | None] | None:
+def _poller(path: Path, asking: "_Asking | None") -> Callable[[Sampled], tuple[SampledRequest, int | None] | None]:
+    def look(one: Sampled) -> tuple[SampledRequest, int | None] | None:
         read = read_sampled(path, one)
         return None if read is None else (read, asking.tokens(read.body) if asking else None)
 

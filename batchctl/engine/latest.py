@@ -15,9 +15,9 @@ from functools import partial
 from batchctl.domain.model import Batch, Job, OutcomeCode, State
 from batchctl.engine.session import ReadSession
 from batchctl.requests.request_file import LinesInOrder, request_file
+from batchctl.results.downloaded import Answers
 from batchctl.results.merging import replaces
-from batchctl.results.receive import Answers
-from batchctl.store.line_maps import Numbers
+from batchctl.store.line_maps import LineMap
 
 LINES_BYTES = 1 << 18
 
@@ -129,22 +129,22 @@ class Latest:
         return self._sent_by.get(position) or Source(self._first, position)
 
 
-def reading_order(batches: Sequence[Batch], lines: Numbers) -> list[Batch]:
+def reading_order(batches: Sequence[Batch], lines: LineMap) -> list[Batch]:
     """Those of round 1, by their first line: made elsewhere, they may have been created in another order than the input's."""
-    return sorted((b for b in batches if b.round == 1), key=lambda b: lines.run(b.cut.first, 1)[0])
+    return sorted((b for b in batches if b.round == 1), key=lambda b: lines.numbers(b.cut.first, 1)[0])
 
 
 def latest(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
     """Round 1, batch by batch. What is given is good until the next is asked for."""
     with contextlib.ExitStack() as stack:
         # Without requests there are no lines: what lies there is of an input whose way here was stopped.
-        lines = Numbers(session.workspace.lines(job.name) if job.has_requests else None, base=1)
+        lines = LineMap(session.workspace.lines(job.name) if job.has_requests else None, base=1)
         stack.callback(lines.close)
         later = [_LaterRound(session, job, r.number, batches) for r in job.rounds[1:]]
         for one in later:
             stack.callback(one.close)
         for first in _opened_ahead(reading_order(batches, lines), partial(OpenBatch, session, job)):
-            found = Latest(first, lines.run(first.batch.cut.first, first.batch.count))
+            found = Latest(first, lines.numbers(first.batch.cut.first, first.batch.count))
             for one in later:
                 one.hand_over(found)
             yield found
@@ -173,7 +173,7 @@ class _LaterRound:
     def __init__(self, session: ReadSession, job: Job, number: int, batches: Sequence[Batch]) -> None:
         self._opened: list[OpenBatch] = []
         stored = next(r.request_file for r in job.rounds if r.number == number)
-        self._numbers = Numbers(session.workspace.origins(session.workspace.resolve(stored)))
+        self._numbers = LineMap(session.workspace.origins(session.workspace.resolve(stored)))
         self._session = session
         self._job = job
         self._sources = self._all([b for b in batches if b.round == number])
@@ -183,7 +183,7 @@ class _LaterRound:
         for batch in batches:
             opened = OpenBatch(self._session, self._job, batch)
             self._opened.append(opened)
-            origins = self._numbers.run(batch.cut.first, batch.count)
+            origins = self._numbers.numbers(batch.cut.first, batch.count)
             for position, origin in enumerate(origins):
                 yield origin, Source(opened, position)
 

@@ -27,10 +27,9 @@ from batchctl.engine.evidence import (
     spread,
 )
 from batchctl.engine.session import ApiSession
-from batchctl.requests.request_file import request_file, starts_of_range
-from batchctl.requests.sampling import body_to_count, read_sampled
-from batchctl.results.lines import message_of
-from batchctl.results.receive import Answers
+from batchctl.requests.request_file import body_to_count, read_sampled, request_file, starts_of_range
+from batchctl.results.downloaded import Answers
+from batchctl.results.result_lines import message_of
 
 # Requests that the API is asked to count, those included that it refuses to.
 MOST_TRIES = 40

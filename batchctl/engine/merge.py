@@ -15,9 +15,9 @@ from batchctl.engine.costs import total
 from batchctl.engine.latest import Latest, latest
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import custom_id_of
-from batchctl.results.merged import Unsuccessful, error_line, in_line_order, left_out_lines
+from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
 from batchctl.results.merging import counted, without_plain_success
-from batchctl.results.outputs import STDOUT, Written, output_file, refuse_to_replace, results_file
+from batchctl.results.outputs import STDOUT, WrittenFiles, output_file, refuse_to_replace, results_file
 
 NO_RESULT = "no result yet"
 REMOVED = "its result was removed by the API before it was downloaded"
@@ -40,7 +40,7 @@ def hold(session: Session, job: Job, output: Output) -> None:
     precious = []
     if job.has_requests:
         precious = [*(session.workspace.resolve(r.request_file) for r in job.rounds), Path(job.input_path)]
-    written = Written(session.workspace.outputs(job.name))
+    written = WrittenFiles(session.workspace.outputs(job.name))
     for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
         refuse_to_replace(path, written, precious, force=output.force)
 
@@ -49,12 +49,12 @@ def merge(session: Session, job: Job, output: Output) -> Merged:
     """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
     batches = session.ledger.batches(job)
     hold(session, job, output)
-    remembered = Written(session.workspace.outputs(job.name))
+    remembered = WrittenFiles(session.workspace.outputs(job.name))
     written = _Merge(session, job, batches)
     with output_file(output.errors, remembered) as errors, results_file(output.results, remembered) as results:
         left_out = left_out_lines(session.workspace.left_out(job.name)) if job.left_out else ()
         for failed in in_line_order(written.run(results.write), left_out):
-            errors.write(error_line(failed))
+            errors.write(encode_error_line(failed))
     merged = written.counts(session)
     session.ledger.record_merged(job, merged)
     return merged
@@ -67,10 +67,10 @@ class _Merge:
         self._batches = batches
         self._codes: Counter[OutcomeCode] = Counter()
         self._told_apart = ToldApart()
-        self._failures: dict[tuple[str, str], list[Unsuccessful]] = {}
+        self._failures: dict[tuple[str, str], list[ErrorLine]] = {}
         self._failed: Counter[tuple[str, str]] = Counter()
 
-    def run(self, write: Callable[[bytes], object]) -> Iterator[Unsuccessful]:
+    def run(self, write: Callable[[bytes], object]) -> Iterator[ErrorLine]:
         done, scrubbed = 0, scrubber()
         removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
         for found in latest(self._session, self._job, self._batches):
@@ -83,7 +83,7 @@ class _Merge:
             done += found.count
             self._session.emit(Merging(done, self._job.count))
 
-    def _note(self, failed: Unsuccessful) -> None:
+    def _note(self, failed: ErrorLine) -> None:
         kind = (self._told_apart(failed.error_type), failed.failure_class)
         self._failed[kind] += 1
         samples = self._failures.setdefault(kind, [])
@@ -97,7 +97,7 @@ class _Merge:
         return Merged(at=session.now(), batches=fetched, failures=failures, cost=cost, **counted(self._codes))
 
 
-def _failures(error_type: str, samples: Sequence[Unsuccessful], count: int) -> Failures:
+def _failures(error_type: str, samples: Sequence[ErrorLine], count: int) -> Failures:
     first = samples[0]
     return Failures(
         round=first.round,
@@ -117,7 +117,7 @@ def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
         write(b"\n".join((*lines, b"")))
 
 
-def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> Iterator[Unsuccessful]:
+def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> Iterator[ErrorLine]:
     for position in without_plain_success(found.codes):
         code = OutcomeCode(found.codes[position])
         if code.is_success:
@@ -132,10 +132,10 @@ def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> It
             )
 
 
-def _unanswered(found: Latest, position: int, why: str, *, error_type: str = "unanswered") -> Unsuccessful:
+def _unanswered(found: Latest, position: int, why: str, *, error_type: str = "unanswered") -> ErrorLine:
     """Where the requests are not known, nor is the id: it comes with the result."""
     custom_id = _custom_id(found, position)
-    return Unsuccessful(
+    return ErrorLine(
         line=found.lines[position],
         custom_id=custom_id,
         round=0,
@@ -155,11 +155,11 @@ def _custom_id(found: Latest, position: int) -> str:
         return ""
 
 
-def _failed(found: Latest, position: int, scrubbed: Callable[[str], str]) -> Unsuccessful:
+def _failed(found: Latest, position: int, scrubbed: Callable[[str], str]) -> ErrorLine:
     source = found.answer(position)
     assert source.batch.answers is not None
     custom_id, reading = source.batch.answers.read(source.position)
-    return Unsuccessful(
+    return ErrorLine(
         line=found.lines[position],
         custom_id=custom_id.decode() or _custom_id(found, position),
         round=source.batch.batch.round,

@@ -42,11 +42,11 @@ class Models:
         """What was learned on the way, for who asks next. A disk that does not take it stops nothing."""
         if self._asked and self._catalog is not None:
             with contextlib.suppress(DiskProblem):
-                write_catalog(self._session.workspace.models, self._catalog)
+                write_catalog(self._session.workspace.files, self._catalog)
 
     def _known(self) -> Catalog | None:
         session = self._session
-        kept = read_catalog(session.workspace.models)
+        kept = read_catalog(session.workspace.files)
         if kept is not None and not kept.is_fresh(_api(session.base_url), self._now):
             kept = None
         if not isinstance(session, ApiSession):

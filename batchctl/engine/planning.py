@@ -28,13 +28,13 @@ from batchctl.domain.scan import Depth, Problem, Scan
 from batchctl.engine.models import Models
 from batchctl.engine.reading import plain_file, progress
 from batchctl.engine.session import ReadSession
-from batchctl.requests.caching import Original, lay_cached
-from batchctl.requests.check import Order, repeated_lines, scan
-from batchctl.requests.cuts import CleanCopy
-from batchctl.requests.group import group_requests
-from batchctl.requests.inputs import STDIN, absolute, input_name, keep, stat
-from batchctl.requests.problems import ProblemFile
-from batchctl.store.local import place, replacing, share
+from batchctl.requests.caching import OriginalInput, write_with_cache_control
+from batchctl.requests.check import CheckOptions, ProblemFile, scan
+from batchctl.requests.cut_builders import CleanCopy
+from batchctl.requests.grouping import group_requests
+from batchctl.requests.inputs import STDIN, absolute, input_name, keep_input, stat
+from batchctl.requests.repeated_ids import repeated_lines
+from batchctl.store.local import link_or_copy, place, replacing
 
 if TYPE_CHECKING:
     from batchctl.ledger.ledger import SqlLedger
@@ -101,7 +101,7 @@ class Planner:
             problems.close()
             listed.unlink(missing_ok=True)
             if problems.path.exists():
-                share(problems.path, listed)
+                link_or_copy(problems.path, listed)
             self._session.emit(Checked(called, seen, str(listed)))
             self._refuse(called, seen, listed)
         except BaseException as stopped:
@@ -136,7 +136,7 @@ class Planner:
         found = request_file.stat()
         first = Round(
             number=1,
-            request_file=self._session.workspace.store(request_file),
+            request_file=self._session.workspace.stored_path(request_file),
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
             count=given.scan.count,
@@ -185,20 +185,20 @@ class Planner:
 
     def _add_cache_control(
         self, path: str, plain: Path, target: Path, problems: ProblemFile
-    ) -> tuple[Caching, Original] | None:
+    ) -> tuple[Caching, OriginalInput] | None:
         """The input at `plain` to `target`, where a person asked for it; None where nobody did."""
         ttl = self._settings.cache_system
         if not ttl:
             return None
         emit = progress(self._session, "copying", stat(plain).st_size)
-        caching, original = lay_cached(plain, target, ttl, self._settings.max_bytes, emit)
+        caching, original = write_with_cache_control(plain, target, ttl, self._settings.max_bytes, emit)
         for fault in sharing_faults(caching):
             problems.add(Problem(caching.first_line, "", fault))
         self._session.emit(CacheControlAdded(path, caching))
         return caching, original
 
-    def _order(self) -> Order:
-        order = Order(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
+    def _order(self) -> CheckOptions:
+        order = CheckOptions(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
         return replace(order, judge=self._models.faults) if self._models else order
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
@@ -255,7 +255,7 @@ class Planner:
             return target, cuts
         if given.is_ours:
             place(given.plain, target)
-        elif not keep(given.plain, target):
+        elif not keep_input(given.plain, target):
             target = given.plain
         return target, given.scan.cuts
 

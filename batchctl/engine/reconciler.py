@@ -27,7 +27,7 @@ from batchctl.engine.reconcile import (
 from batchctl.engine.send import refuse, split
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.lines import IncompleteResults, first_ids
+from batchctl.results.result_lines import IncompleteResults, first_ids
 
 WAIT_FOR_END = timedelta(seconds=60)
 # Enough to tell one input from another, few enough to read from any batch.

@@ -9,7 +9,7 @@ from batchctl.domain.errors import DiskProblem
 from batchctl.domain.job_report import JobReport, report
 from batchctl.domain.model import Batch, Job
 from batchctl.engine.session import ReadSession
-from batchctl.store.line_maps import runs
+from batchctl.store.line_maps import read_line_map
 
 
 def report_of(session: ReadSession, job: Job) -> JobReport:
@@ -46,7 +46,7 @@ def first_unattached(batches: Sequence[Batch]) -> int | None:
 def _origins(path: Path, count: int, first: int | None) -> Iterator[int]:
     """Those from `first` on, which rise: they were laid down in the order in which they are read."""
     try:
-        for run in runs(path, count):
+        for run in read_line_map(path, count):
             yield from (origin for origin in run if first is not None and origin >= first)
     except DiskProblem:
         return

@@ -21,7 +21,7 @@ from batchctl.engine.pacing import backoff, is_queue_full, under_way
 from batchctl.engine.poll import emit_unread_fields
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import body_pieces, halves, request_file
-from batchctl.store.line_maps import Numbers
+from batchctl.store.line_maps import LineMap
 
 FIRST_RECONCILE_PAUSE = timedelta(seconds=1)
 # How often an upload asks whether its step is still its own. Claims are renewed more often than they run out.
@@ -247,8 +247,8 @@ def _where(session: Session, job: Job, batch: Batch, said: str) -> str:
     found = re.search(r"requests\.(\d+)\.", said)
     if not found or int(found.group(1)) >= batch.count or batch.round != 1:
         return ""
-    numbers = Numbers(session.workspace.lines(job.name), base=1)
+    numbers = LineMap(session.workspace.lines(job.name), base=1)
     try:
-        return f" (line {numbers.run(batch.cut.first + int(found.group(1)), 1)[0]:,} of {job.input_path})"
+        return f" (line {numbers.numbers(batch.cut.first + int(found.group(1)), 1)[0]:,} of {job.input_path})"
     finally:
         numbers.close()

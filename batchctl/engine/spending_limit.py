@@ -16,7 +16,7 @@ from batchctl.engine.estimating import estimate
 from batchctl.engine.session import ReadSession, Session
 from batchctl.money.budget import BudgetVerdict, budget_verdict, most_of_forecast, most_of_part, most_of_round
 from batchctl.money.estimate import NO_BOUND, Estimate
-from batchctl.requests.group import group_ranges
+from batchctl.requests.grouping import group_ranges
 from batchctl.requests.request_file import request_file
 
 if TYPE_CHECKING:

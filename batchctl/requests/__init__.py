@@ -1,1 +1,1 @@
-"""The input: checked, grouped, cut into batches, sent from and rebuilt."""
+"""The requests of a job: checked, grouped, cut into batches, sent from, and rebuilt for a retry."""

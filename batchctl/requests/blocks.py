@@ -1,7 +1,8 @@
-"""Request lines read many at once: the quick way for lines that are plainly good, exact where it says yes.
+"""Request lines read many at once: quick for lines that are plainly good, and exact where it accepts them.
 
-Where every line is one opening, an id, and the start of `params`, their ends are read as one JSON text, each the value of
-a key that nobody can have written: a line that is not one object with two keys, whatever stands inside, would show.
+Every line must begin with one opening, an id and the start of `params`. The ends of all lines are then read as one JSON text,
+each as the value of a key that nobody can have written: a line that is not one object with two keys shows as a parse error or
+as another key, whatever stands inside.
 """
 
 import re
@@ -15,36 +16,39 @@ import orjson
 
 from batchctl.domain.faults import MAX_CUSTOM_ID_CHARACTERS
 
-# Lines of so many bytes are left to be read each by itself: what is quick for many takes copies of them.
+# A line of so many bytes is read by itself: reading many at once takes copies of them.
 LONG_BYTES = 1 << 20
 _HEAD = re.compile(rb'(\{"custom_id": ?")[^"]*(", ?"params": ?(?={))').match
 _ID_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 _KEY = secrets.token_hex(8)
 _OPEN = b'{"%b":' % _KEY.encode()
-# A key's end, and the opening of the text that is its value; within a text, a quote has a backslash.
+# The end of a key and the opening of the text that is its value; within a text, a quote has a backslash.
 _TEXT_OPENS = re.compile(rb'":[ ]?"').finditer
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]"]', re.DOTALL).findall
-# Lists and objects of params that are no part of what requests have in common, whatever stands in them.
+# Params that are no part of what the requests of a group have in common.
 _OWN = frozenset({b'"messages"', b'"metadata"'})
-# Keys of texts that are what is said, and not what kind of a thing they stand in.
+# Keys of texts that are content; other keys say what kind of object they stand in.
 _SAYS = frozenset({b'"content"', b'"text"', b'"user_id"'})
 
 
 def read_requests(lines: Sequence[bytes]) -> tuple[list[bytes], list[Any]] | None:
-    """The custom_ids and the params of whole lines; None means that each has to be looked at closely."""
-    found = _divided(lines)
-    if found is None:
+    """Return the custom_ids and the params of whole lines; None where each line has to be read by itself."""
+    divided = _divided(lines)
+    if divided is None:
         return None
-    ids, ends = found
+    ids, ends = divided
     params = _values(_OPEN, ends)
     return None if params is None else (ids, params)
 
 
 class SharedPrefix(NamedTuple):
-    """The custom_ids of whole lines, and the params of the first, which those of all lines say but for one text.
+    """Lines whose params are the same but for one value, a list or an object in which they differ from one text on.
 
-    Their keys are the same and so are their values, but for a list or an object of the same kind within which that text
-    stands. `is_own`: that is `messages` or `metadata`. `is_plain`: within it, too, nothing follows but texts.
+    Attributes:
+        ids: The custom_ids of all lines.
+        params: The params of the first line.
+        is_own: Whether that value is `messages` or `metadata`.
+        is_plain: Whether it has nothing but texts, from there on, in all lines.
     """
 
     ids: list[bytes]
@@ -54,16 +58,16 @@ class SharedPrefix(NamedTuple):
 
 
 def read_shared_prefix(lines: Sequence[bytes]) -> SharedPrefix | None:
-    """None: they are not, or not to be told so, and `read_requests` has to be asked."""
-    found = _divided(lines)
-    if found is None:
+    """Return what whole lines have in common; None where that is nothing, or cannot be told: then ask `read_requests`."""
+    divided = _divided(lines)
+    if divided is None:
         return None
-    ids, ends = found
+    ids, ends = divided
     shared = _shared(min(ends), max(ends))
     opening, is_own, says = _opening_of(shared)
     if not opening:
         return None
-    # What all have in common is read once: a reader that has come that far goes on in the same way after each of them.
+    # What all have in common is read once: behind it a parser is in the same state in each of them.
     rests = _values(_OPEN + opening, [end[len(shared) :] for end in ends])
     first = _values(_OPEN, ends[:1])
     if rests is None or first is None or set(map(len, rests)) != {1}:
@@ -72,7 +76,7 @@ def read_shared_prefix(lines: Sequence[bytes]) -> SharedPrefix | None:
 
 
 def _are_texts(values: Sequence[Any]) -> bool:
-    """Whether all that was opened goes on as one text, and what follows it is text, too."""
+    """Return whether all that was opened goes on as one text, and what follows is text, too."""
     while (kinds := set(map(type, values))) != {str}:
         sizes = set(map(len, values))
         if kinds == {dict} and sizes != {1}:
@@ -84,13 +88,13 @@ def _are_texts(values: Sequence[Any]) -> bool:
 
 
 def read_ids(lines: Sequence[bytes]) -> list[bytes] | None:
-    """The custom_ids of lines that were found good before; None as above."""
+    """Return the custom_ids of lines that were checked before; None where each has to be read by itself."""
     like = _HEAD(lines[0])
     return None if like is None else _ids([line.partition(like[2])[0] for line in lines], like[1])
 
 
 def _divided(lines: Sequence[bytes]) -> tuple[list[bytes], Sequence[bytes]] | None:
-    """The custom_ids, and what stands behind the key of the params."""
+    """Return the custom_ids, and what stands behind the key `params`; None where a line begins otherwise."""
     like = _HEAD(lines[0])
     if like is None or max(map(len, lines)) >= LONG_BYTES:
         return None
@@ -100,17 +104,17 @@ def _divided(lines: Sequence[bytes]) -> tuple[list[bytes], Sequence[bytes]] | No
 
 
 def _values(opening: bytes, ends: Sequence[bytes]) -> list[Any] | None:
-    """The value of our own key in each object that `opening` begins; None where there is anything else."""
+    """Return the value of our own key in each object that `opening` begins; None where there is anything else."""
     try:
         objects = orjson.loads(b"[%b%b]" % (opening, (b"," + opening).join(ends)))
-        values = [one[_KEY] for one in objects]
+        values = [each[_KEY] for each in objects]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return values if len(values) == len(ends) and set(map(len, objects)) == {1} else None
 
 
 def _shared(low: bytes, high: bytes) -> bytes:
-    """What the least and the greatest of some texts begin with, and so do all between them, up to the opening of a text."""
+    """Return what the least and the greatest of some texts, and so all of them, begin with, up to the opening of a text."""
     size, over = 0, min(len(low), len(high)) + 1
     while over - size > 1:
         middle = (size + over) // 2
@@ -121,10 +125,10 @@ def _shared(low: bytes, high: bytes) -> bytes:
 
 @lru_cache(maxsize=16)
 def _opening_of(shared: bytes) -> tuple[bytes, bool, bool]:
-    """The least that leaves a reader of params where `shared` leaves it: in a text, in the same objects and lists.
+    """Return the shortest JSON that leaves a parser in the state in which `shared` leaves it: in a text, as deep.
 
-    Empty where that is no list or object of params, or where it cannot be told. And whether that one is _OWN, and whether the
-    key of the text is one of _SAYS.
+    It is empty where the text is in no list or object of params, or where that cannot be told. Return, too, whether the param
+    is one of _OWN, and whether the key of the text is one of _SAYS.
     """
     stack: list[bytes] = []
     text = key = b""

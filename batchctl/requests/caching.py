@@ -1,7 +1,6 @@
-"""`cache_control`, added to the system prompts of an input: the one place where bytes that a person wrote are changed.
+"""`cache_control` added to the system prompts of an input, for `--cache-system`.
 
-Nothing is encoded anew: the new bytes are spliced in, and all others of the line stay as they are. A line that cannot be
-changed so is left as it is.
+The new bytes are spliced in and all others of the line stay as they are. A line that cannot be changed so is left as it is.
 """
 
 import hashlib
@@ -20,20 +19,24 @@ from batchctl.domain.caching import BYTES_PER_TOKEN, CONTROL, Caching, Left, Sho
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.requests.decoding import BYTE_ORDER_MARK
 from batchctl.requests.inputs import decompressed, opened, refuse_wrong_file, sha256_of
-from batchctl.store.line_maps import runs
+from batchctl.store.line_maps import read_line_map
 from batchctl.store.local import replacing
 
-# What gives JSON its shape: texts, in which anything may stand, and what stands between them.
+# The tokens that give JSON its shape: texts, in which anything may stand, and the signs between them.
 _TEXT = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TOKENS = re.compile(_TEXT + rb"|[{}\[\]:,]", re.DOTALL).finditer
 _SYSTEM_TEXT = re.compile(rb'"system"[ \t\r]*:[ \t\r]*(%b)' % _TEXT, re.DOTALL).search
-# Prefixes remembered at once, 8 bytes each: of more than that some are forgotten.
+# Prefixes that are remembered, 8 bytes each; of more than that some are forgotten.
 _REMEMBERED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedLine:
-    """A line, changed or not. Where it was, `left` is None and `prefix` is what the new breakpoint caches: tools and system."""
+    """A line, changed or not.
+
+    `left` says why it was not changed; it is None where it was, and `prefix` is then what the new breakpoint caches: tools and
+    system.
+    """
 
     line: bytes
     left: Left | None
@@ -42,7 +45,7 @@ class CachedLine:
 
 
 def with_cache_control(line: bytes, ttl: str) -> CachedLine | None:
-    """One line without its newline; None where it is no request, which the check says."""
+    """Return a line, given without its newline, with `cache_control` of `ttl`; None where it is no request."""
     try:
         request = orjson.loads(line)
         params = request["params"]
@@ -71,15 +74,15 @@ def with_cache_control(line: bytes, ttl: str) -> CachedLine | None:
 
 
 def _plain_place(line: bytes, params: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
-    """The quick way to the place of a system prompt that is text, where only one key can be meant; else None."""
+    """Return the place of a system prompt that is text, where only one key can be meant; else None. The quick way."""
     # A key may be written with escapes: then it is another text, and the same key.
     is_one = line.count(b'"system"') == line.count(b'"params"') == 1 and b"\\u00" not in line
-    found = _SYSTEM_TEXT(line) if is_one and "tools" not in params and isinstance(params["system"], str) else None
-    return {"system": found.span(1)} if found else None
+    match = _SYSTEM_TEXT(line) if is_one and "tools" not in params and isinstance(params["system"], str) else None
+    return {"system": match.span(1)} if match else None
 
 
 def _places(line: bytes) -> dict[str, tuple[int, int]] | None:
-    """Where the value of each key of `params` stands; None where `params` or `system` stands twice: a parser takes either."""
+    """Return the place of each value of `params`; None where `params` or `system` stands twice: a parser takes either."""
     outer = list(_members(line, line.index(b"{")))
     inner = list(_members(line, dict(outer)["params"][0]))
     keys = [key for key, _ in outer if key == "params"] + [key for key, _ in inner if key == "system"]
@@ -87,7 +90,7 @@ def _places(line: bytes) -> dict[str, tuple[int, int]] | None:
 
 
 def _members(line: bytes, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Of the object that opens at `at`, in JSON that was parsed before: each key, and where its value begins and ends."""
+    """Yield each key of the object that opens at `at`, and where its value begins and ends. `line` is valid JSON."""
     depth = start = 0
     key = b""
     for token in _TOKENS(line, at):
@@ -113,21 +116,22 @@ def _members(line: bytes, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Original:
-    """What the input was before."""
+class OriginalInput:
+    """The input as it was before."""
 
     size: int
     sha256: str
 
 
-def lay_cached(
+def write_with_cache_control(
     plain: Path, target: Path, ttl: str, longest: int, emit: Callable[[int], None]
-) -> tuple[Caching, Original]:
-    """The input at `plain` to `target`, line by line. A line longer than `longest` is passed on; the check refuses it.
+) -> tuple[Caching, OriginalInput]:
+    """Write the input at `plain` to `target` with `cache_control` of `ttl`; `emit` gets the bytes read so far.
 
-    Raises InputProblem where it is no JSONL at all, or somebody writes to it meanwhile.
+    A line longer than `longest` is passed on; the check refuses it. Raises InputProblem where the input is no JSONL at all, or
+    where it changes meanwhile.
     """
-    count = _Count(ttl)
+    writer = _Writer(ttl)
     digest = hashlib.sha256()
     size = 0
     with opened(plain) as file, replacing(target) as out:
@@ -136,16 +140,16 @@ def lay_cached(
         for number, line, is_whole in _lines(file, longest):
             digest.update(line)
             size += len(line)
-            out.write(count.changed(line, number) if is_whole else line)
+            out.write(writer.changed(line, number) if is_whole else line)
             emit(size)
         now = plain.stat()
         if (now.st_size, now.st_mtime_ns) != (began.st_size, began.st_mtime_ns):
             raise InputProblem(f"{plain}: changed while it was read", hint="run it again once it is still")
-    return count.caching(), Original(size=size, sha256=digest.hexdigest())
+    return writer.caching(), OriginalInput(size=size, sha256=digest.hexdigest())
 
 
 def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes, bool]]:
-    """Every line with its number and its end; one that is longer than `longest` in pieces."""
+    """Yield each line with its number and whether it is whole; one that is longer than `longest` comes in pieces."""
     number, is_begun = 0, False
     while line := file.readline(longest + 1):
         number += not is_begun
@@ -154,7 +158,9 @@ def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes, bool]]:
         is_begun = not is_over
 
 
-class _Count:
+class _Writer:
+    """Changes lines one by one and counts what it did."""
+
     def __init__(self, ttl: str) -> None:
         self._ttl = ttl
         self._left: Counter[Left] = Counter()
@@ -164,18 +170,18 @@ class _Count:
         self._requests = self._first = self._repeats = 0
 
     def changed(self, whole: bytes, number: int) -> bytes:
-        """A physical line, with its end."""
+        """Return a physical line, with its newline, changed where that is possible."""
         mark, line, end = _parts(whole, number)
-        found = with_cache_control(line, self._ttl)
-        if found is None:
+        cached = with_cache_control(line, self._ttl)
+        if cached is None:
             return whole
-        if found.left is not None:
-            self._left[found.left] += 1
+        if cached.left is not None:
+            self._left[cached.left] += 1
             return whole
         self._requests += 1
         self._first = self._first or number
-        self._note(found.model, found.prefix)
-        return mark + found.line + end
+        self._note(cached.model, cached.prefix)
+        return mark + cached.line + end
 
     def _note(self, model: str, prefix: Sequence[bytes]) -> None:
         size = sum(map(len, prefix))
@@ -189,6 +195,7 @@ class _Count:
         self._seen[place] = seen
 
     def caching(self) -> Caching:
+        """Return what was done."""
         return Caching(
             ttl=self._ttl,
             requests=self._requests,
@@ -207,18 +214,18 @@ class _Count:
 
 
 def _parts(whole: bytes, number: int) -> tuple[bytes, bytes, bytes]:
-    """A byte order mark, where one opens the file; the line; its newline."""
+    """Return the byte order mark that opens the file, if any; the line; its newline."""
     mark = BYTE_ORDER_MARK if number == 1 and whole.startswith(BYTE_ORDER_MARK) else b""
     end = b"\n" if whole.endswith(b"\n") else b""
     return mark, whole[len(mark) : len(whole) - len(end)], end
 
 
-# ---------------------------------------------------------------- held against the input again
+# ---------------------------------------------------------------- compared with the input again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """How the requests of a job were made of its input: for which `ttl`, how many, none longer than `longest`."""
+class CachingPlan:
+    """How the requests of a job were made of its input: the `ttl`, how many they are, and the longest that a line may be."""
 
     ttl: str
     count: int
@@ -226,25 +233,29 @@ class Planned:
 
 
 def is_original(path: Path, sha256: str) -> bool:
-    """Whether the input is still there as it was planned, decompressed where its ending says so."""
+    """Return whether the input, decompressed where its ending says so, is still there with this hash."""
     try:
         return path.is_file() and sha256_of(path) == sha256
     except (InputProblem, DiskProblem):
         return False
 
 
-def line_that_differs(original: Path, requests: Path, numbers: Path, planned: Planned) -> int:
-    """The first line of the input that was not sent as it was written but for `cache_control`; 0 where there is none.
+def line_that_differs(original: Path, requests: Path, numbers: Path, planned: CachingPlan) -> int:
+    """Return the first line of the input that was sent with another change than `cache_control`; 0 where there is none.
 
-    `numbers`: the line of each request, where there is such a file. Raises InputProblem and DiskProblem.
+    `numbers` is the line map of the requests, where there is such a file. Raises InputProblem and DiskProblem.
     """
     longest = planned.longest
     with decompressed(str(original)) as inputs, opened(requests) as sent:
         written = _lines(inputs, longest)
-        lines = chain.from_iterable(runs(numbers, planned.count)) if numbers.exists() else range(1, planned.count + 1)
+        lines = (
+            chain.from_iterable(read_line_map(numbers, planned.count))
+            if numbers.exists()
+            else range(1, planned.count + 1)
+        )
         for number, (_, line, _) in zip(lines, _lines(sent, longest), strict=False):
-            original_line = next((one for at, one, _ in written if at == number), b"")
-            found = with_cache_control(_parts(original_line, number)[1], planned.ttl)
-            if found is None or found.line != line.removesuffix(b"\n"):
+            original_line = next((each for at, each, _ in written if at == number), b"")
+            cached = with_cache_control(_parts(original_line, number)[1], planned.ttl)
+            if cached is None or cached.line != line.removesuffix(b"\n"):
                 return number
     return 0

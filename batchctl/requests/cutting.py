@@ -1,4 +1,4 @@
-"""Requests to batches: by count and by the bytes of the body, in the order of the input."""
+"""Where a batch ends: by the number of requests and by the bytes of the body, in the order of the input."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from batchctl.domain.model import ENVELOPE_BYTES, Settings
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where a cut lies: `count` requests from position `first`, bytes `start` to `end`."""
+    """The place of a cut: `count` requests from position `first` on, bytes `start` to before `end`."""
 
     first: int
     count: int
@@ -16,18 +16,18 @@ class Extent:
     end: int
 
 
-# How many requests are in a batch is the one thing of ours that the API shows while it runs: so sizes tell batches apart.
-# They are less than the limit by less than this, and by no more than a twentieth.
+# The number of requests is the one thing of ours that the API shows of a running batch: so sizes tell batches apart. Each is
+# less than the limit by fewer than MOST_SIZES requests, and by no more than the limit divided by SIZES_SHARE.
 MOST_SIZES = 500
 SIZES_SHARE = 20
 LEAST_FOR_SIZES = 1_000
 
 
 def size_of(number: int, max_requests: int, size_start: int | None) -> int:
-    """How many requests the batch at `number` of a job takes, from 0; the last of a round takes the rest.
+    """Return how many requests batch `number` of a job takes, from 0; the last of a round takes the rest.
 
-    Each has a size of its own, until all of them are used up. `size_start`: where they begin, by chance for each job; None
-    where all are to be of one size.
+    Each batch has a size of its own until all sizes are used up. `size_start` says which comes first, by chance for each job;
+    None gives all batches one size.
     """
     if size_start is None or max_requests < LEAST_FOR_SIZES:
         return max_requests
@@ -36,7 +36,7 @@ def size_of(number: int, max_requests: int, size_start: int | None) -> int:
 
 
 class Cutter:
-    """Fed with lines in file order, says where each cut ends. Holds one cut, never the lines."""
+    """Takes the places of lines in file order and says where each cut ends; it holds one cut, never the lines."""
 
     def __init__(self, settings: Settings, first: int = 0) -> None:
         """`first`: how many batches the job has already."""
@@ -47,11 +47,11 @@ class Cutter:
         self._first = self._count = self._start = self._end = 0
 
     def fits_alone(self, size: int) -> bool:
-        """Whether a line of `size` bytes can travel at all."""
+        """Return whether a batch can hold a line of `size` bytes."""
         return size <= self._max_span
 
     def add(self, start: int, end: int) -> Extent | None:
-        """Takes the line at bytes `start` to `end`, newline left out; gives the cut that ended before it, if one did."""
+        """Take the line at bytes `start` to before `end`, where its newline is; return the cut that ended before it, if one did."""
         closed = None
         if self._count and (self._count == self._max_requests or end - self._start > self._max_span):
             closed = self.close()
@@ -62,7 +62,7 @@ class Cutter:
         return closed
 
     def add_run(self, count: int, start: int, end: int) -> bool:
-        """Takes `count` lines at once where the cut under way, or a new one, has room for all of them."""
+        """Take `count` lines at once; False, and take none, where the cut under way has no room for all of them."""
         begin = self._start if self._count else start
         if self._count + count > self._max_requests or end - begin > self._max_span:
             return False
@@ -71,7 +71,7 @@ class Cutter:
         return True
 
     def close(self) -> Extent | None:
-        """The cut under way, ended here; None when it holds nothing."""
+        """End the cut under way and return it; None where it holds nothing."""
         if not self._count:
             return None
         closed = Extent(self._first, self._count, self._start, self._end)
@@ -86,7 +86,7 @@ class Cutter:
 
 
 def limits_problem(max_requests: int, max_bytes: int) -> str:
-    """Why these limits cannot be used; empty when they can."""
+    """Return why these limits cannot be used; empty where they can."""
     if not 1 <= max_requests <= CEILING_MAX_REQUESTS:
         return f"--max-requests must be 1 to {CEILING_MAX_REQUESTS:,}: the API takes no more in one batch"
     if not 1_000 <= max_bytes <= CEILING_MAX_BYTES:

@@ -1,7 +1,7 @@
-"""From the bytes of one line to one JSON object, or to the reason why it is none; and what a wrong file looks like.
+"""One line decoded into a JSON object, or into the reason why it is none; and what the first bytes of a wrong file show.
 
-The bytes of a line travel to the API as they are, many in one body, so a line must be exactly one object with nothing
-but JSON whitespace around it: a slip here would break the body for its neighbours too.
+The bytes of a line travel to the API as they are, many in one body. So a line must be exactly one object with nothing but JSON
+whitespace around it: anything else would break the body for all of its lines.
 """
 
 import json
@@ -15,7 +15,7 @@ from batchctl.requests.blocks import read_requests
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-# orjson gives up at 1024 levels; anything near that is nested too deep.
+# orjson refuses more than 1024 levels; anything near that is nested too deep.
 NEAR_DEPTH_LIMIT = 1000
 
 ONE_LINE_EACH = "put each request on one line: jq -c . INPUT > OUTPUT.jsonl"
@@ -30,9 +30,10 @@ class LineFault(Exception):
 
 
 def decode_line(line: bytes) -> object:
-    """The object on one physical line, given without its newline; raises LineFault."""
-    if found := read_requests([line]):
-        return {"custom_id": found[0][0].decode(), "params": found[1][0]}
+    """Return the object on one physical line, given without its newline. Raises LineFault where it is none."""
+    if requests := read_requests([line]):
+        (custom_id,), (params,) = requests
+        return {"custom_id": custom_id.decode(), "params": params}
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -44,7 +45,7 @@ def decode_line(line: bytes) -> object:
 
 
 def _refuse_equal_keys(line: bytes) -> None:
-    """A parser keeps the last of two equal keys and says nothing."""
+    """Raise LineFault where a key stands twice: a parser keeps the last of two equal keys and says nothing."""
     # A key may be written with escapes: then it is another text, and the same key.
     if max(line.count(b'"custom_id"'), line.count(b'"params"')) < 2 and b"\\u00" not in line:
         return
@@ -78,8 +79,8 @@ def _why_not_json(line: bytes, error: orjson.JSONDecodeError) -> Fault:
         return Fault("pretty_printed", f"a piece of JSON spread over several lines; {ONE_LINE_EACH}")
     # orjson counts characters; the tools people look with count bytes.
     where = f"byte {len(text[: error.pos].encode()) + 1}"
-    for look in (_ends_early, _goes_on, _has_a_known_cause, _is_out_of_range):
-        if fault := look(text, error.pos, where):
+    for explain in (_ends_early, _goes_on, _has_a_known_cause, _is_out_of_range):
+        if fault := explain(text, error.pos, where):
             return fault
     return Fault("not_json", f"not JSON at {where}: {error.msg}")
 
@@ -112,7 +113,7 @@ def _ends_early(text: str, position: int, where: str) -> Fault | None:
 
 
 def _goes_on(text: str, position: int, where: str) -> Fault | None:
-    """One value is whole, and something follows it."""
+    """Return the fault of a line on which one value is whole and something follows it."""
     if not _is_json(text[:position]):
         return None
     rest = text[position:].strip(" \t\r\n")
@@ -204,7 +205,7 @@ MAGIC = (
 
 
 def describe_opening(head: bytes) -> Fault | None:
-    """What the first bytes (up to 64 KiB) show to be a wrong file; None where they look like requests or like nothing known."""
+    """Return what is wrong with a file by its first bytes (up to 64 KiB); None where that shows nothing known."""
     for magic, code, what in MAGIC:
         if head.startswith(magic):
             return _file_fault(code, what)
@@ -243,7 +244,7 @@ def _objects(text: str) -> Fault | None:
 
 
 def _first_value(text: str) -> tuple[object, int]:
-    """The first JSON value and where it ends; (None, 0) when it is broken, or longer than what was read."""
+    """Return the first JSON value and where it ends; (None, 0) where it is broken, or longer than what was read."""
     try:
         return json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):

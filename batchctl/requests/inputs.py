@@ -1,4 +1,4 @@
-"""The input as plain bytes: a path, stdin, gzip or zstd; and a hold on it that outlives the file's name."""
+"""The input as plain bytes, whether a file, stdin, gzip or zstd; and a copy of it that outlives the name of the file."""
 
 import contextlib
 import fcntl
@@ -29,7 +29,7 @@ _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file
 
 
 def is_spooled(path: str) -> bool:
-    """Whether the input cannot be read by range and is copied into the workspace first: stdin, packed, a pipe."""
+    """Return whether an input is copied into the workspace first, because it cannot be read by range."""
     if path == STDIN or path.endswith((".gz", ".zst")):
         return True
     try:
@@ -39,7 +39,7 @@ def is_spooled(path: str) -> bool:
 
 
 def input_name(path: str) -> str:
-    """The part of a job's name that comes from its input."""
+    """Return the part of a job's name that comes from its input."""
     stem = "stdin" if path == STDIN else Path(path).name
     for ending in (".gz", ".zst", ".jsonl", ".ndjson", ".json"):
         stem = stem.removesuffix(ending)
@@ -48,13 +48,13 @@ def input_name(path: str) -> str:
 
 
 def absolute(path: str | Path) -> str:
-    """Without `..`, and without following links: the name that the person knows it by."""
+    """Return an absolute path without `..`; links are not followed, so that a person knows the name."""
     return os.path.abspath(path)  # noqa: PTH100 - pathlib's own keeps `..`
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A plain file to read. Raises InputProblem where there is nothing to read."""
+    """Give a plain file to read. Raises InputProblem where it cannot be opened, DiskProblem where it cannot be read."""
     try:
         file = path.open("rb", PIECE_BYTES)
     except FileNotFoundError as error:
@@ -70,7 +70,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
-    """Raises InputProblem where the file, to be read from its beginning, is no JSONL at all. `path`: as a person knows it."""
+    """Raise InputProblem where a file is no JSONL at all. It is left at its beginning; `path` is named as given."""
     head = file.read(OPENING_BYTES)
     file.seek(0)
     if not head.strip():
@@ -80,7 +80,10 @@ def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
 
 
 def spool(path: str, target: Path, stdin: BinaryIO | None, emit: Callable[[int], None]) -> None:
-    """Copies stdin or a compressed input, decompressed, to `target`. Raises InputProblem or DiskProblem."""
+    """Copy stdin or a compressed input, decompressed, to `target`; `emit` is called with the bytes so far.
+
+    Raises InputProblem or DiskProblem.
+    """
     with replacing(target) as out, decompressed(path, stdin) as source:
         copied = 0
         for piece in _pieces(path, source):
@@ -91,9 +94,9 @@ def spool(path: str, target: Path, stdin: BinaryIO | None, emit: Callable[[int],
 
 @contextlib.contextmanager
 def decompressed(path: str, stdin: BinaryIO | None = None) -> Iterator[BinaryIO]:
-    """The bytes of an input, whatever it is packed in. Raises as `opened` does."""
+    """Give the bytes of an input, decompressed where its ending says so. Raises as `opened` does."""
     if path == STDIN:
-        assert stdin is not None, "asked before"
+        assert stdin is not None, "the caller has it"
         yield stdin
         return
     with opened(Path(path)) as file:
@@ -122,23 +125,22 @@ def _pieces(path: str, source: BinaryIO) -> Iterator[bytes]:
         ) from error
 
 
-def keep(source: Path, target: Path) -> bool:
-    """Holds on to an input: a clone where the file system can, else a copy of a small one, else a hard link.
+def keep_input(source: Path, target: Path) -> bool:
+    """Put an input under a second name: as a clone, else a copy of a small file, else a hard link; return whether it is there.
 
-    A link outlives the name but not a change in place; a large input is not worth its room twice. False where none of
-    them can be had.
+    A link outlives the name but not a change in place; a large input is not worth twice the room.
     """
     with contextlib.suppress(OSError):
         target.unlink()
-    return any(hold(source, target) for hold in (_clone, _copy, _link))
+    return any(duplicate(source, target) for duplicate in (_clone, _copy, _link))
 
 
 def _clone(source: Path, target: Path) -> bool:
-    """The same blocks under another name: what is written to one later does not show in the other."""
+    """Share the blocks of the file: what is written to one later does not show in the other."""
     try:
-        with source.open("rb") as one, target.open("xb") as other:
-            fcntl.ioctl(other.fileno(), _FICLONE, one.fileno())
-            os.fsync(other.fileno())
+        with source.open("rb") as original, target.open("xb") as clone:
+            fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
+            os.fsync(clone.fileno())
         target.chmod(0o600)
         sync_folder(target.parent)
     except OSError:
@@ -152,9 +154,9 @@ def _copy(source: Path, target: Path) -> bool:
     try:
         if stat(source).st_size > COPY_UP_TO_BYTES:
             return False
-        with opened(source) as one, replacing(target) as other:
-            while piece := one.read(PIECE_BYTES):
-                other.write(piece)
+        with opened(source) as original, replacing(target) as copy:
+            while piece := original.read(PIECE_BYTES):
+                copy.write(piece)
     except (DiskProblem, InputProblem):
         return False
     return True
@@ -171,7 +173,7 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Of the whole file, decompressed where its ending says so."""
+    """Return the hash of a whole input, decompressed where its ending says so. Raises as `opened` does."""
     digest = hashlib.sha256()
     with disk(path), decompressed(str(path)) as file:
         for piece in _pieces(str(path), file):
@@ -180,7 +182,7 @@ def sha256_of(path: Path) -> str:
 
 
 def stat(path: Path) -> os.stat_result:
-    """Raises InputProblem where the file cannot be asked."""
+    """Return the facts of an input. Raises InputProblem where there is none, DiskProblem where they cannot be read."""
     try:
         return path.stat()
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""`--set PATH=VALUE`: one change that is made to the params of every request of a round."""
+"""`--set PATH=VALUE`: changes that are made to the params of every request of a round."""
 
 import json
 from collections.abc import Sequence
@@ -13,18 +13,22 @@ _FORM = "like max_tokens=4096, thinking.budget_tokens=2000 or temperature= (whic
 
 @dataclass(frozen=True, slots=True)
 class ParamChange:
-    """`path`: names within `params`, and numbers within its lists. `value`: any JSON value, or NOTHING, which removes it."""
+    """One change.
+
+    `path` has names within objects and numbers within lists, from `params` on. `value` is any JSON value, or NOTHING, which
+    removes what stands there.
+    """
 
     path: tuple[str, ...]
     value: Any
 
 
 class NoPlace(Exception):
-    """The params have no such place: something on the way to it is no object, or a list that is shorter."""
+    """The params have no such place: something on the way to it is no object, or a list is shorter."""
 
 
 def param_change_of(text: str) -> ParamChange:
-    """From what a person typed: a value that is no JSON is text. Raises UsageProblem."""
+    """Return the change that a person typed; a value that is no JSON is text. Raises UsageProblem."""
     name, sign, value = text.partition("=")
     path = tuple(name.strip().removeprefix("params.").split("."))
     if not sign or not all(path):
@@ -40,12 +44,12 @@ def _value(text: str) -> Any:
 
 
 def _refuse(constant: str) -> Any:
-    """NaN and the infinities are JSON to Python alone."""
+    """Raise ValueError: only Python takes NaN and the infinities for JSON."""
     raise ValueError(constant)
 
 
 def changed(params: dict[str, Any], changes: Sequence[ParamChange]) -> dict[str, Any]:
-    """The params with the changes made, one after the other. Raises NoPlace, with where."""
+    """Return the params with the changes made, one after the other. Raises NoPlace with the path."""
     for change in changes:
         params = _changed(params, change.path, change.value, change)
     return params
@@ -62,7 +66,7 @@ def _changed(whole: Any, path: tuple[str, ...], value: Any, change: ParamChange)
             return whole
         return {**whole, name: _changed(whole.get(name, {}), tuple(rest), value, change)}
     if value is NOTHING:
-        return {key: one for key, one in whole.items() if key != name}
+        return {key: kept for key, kept in whole.items() if key != name}
     return {**whole, name: value}
 
 
@@ -75,8 +79,8 @@ def _in_list(whole: list[Any], name: str, rest: tuple[str, ...], value: Any, cha
 
 
 def shown(changes: Sequence[ParamChange]) -> list[str]:
-    """As they may be shown, and as a round remembers them: of a text only its length, for it may be a prompt, or a secret."""
-    return [f"{'.'.join(one.path)}={_shown(one)}" for one in changes]
+    """Return the changes as they may be shown and stored: of a text only its length, because it may be a secret."""
+    return [f"{'.'.join(change.path)}={_shown(change)}" for change in changes]
 
 
 def _shown(change: ParamChange) -> str:
@@ -89,14 +93,14 @@ def _shown(change: ParamChange) -> str:
 
 
 def with_changes(line: bytes, changes: Sequence[ParamChange]) -> bytes:
-    """A checked request line with the changes made to its params; the very same where they say so already.
+    """Return a checked request line with the changes made to its params; the same bytes where nothing differs.
 
-    Raises InputProblem where one has no place in them.
+    Raises InputProblem where the params have no place for one.
     """
     if not changes:
         return line
     try:
-        # A reader that keeps integers of any length as they are.
+        # This parser keeps integers of any length as they are.
         request = json.loads(line)
         params = _in_place(request, changes)
         return line if params == request["params"] else _encoded({**request, "params": params})

@@ -1,13 +1,21 @@
-"""The request file of a round, read back: a batch's lines by position, or cut in two."""
+"""The request file of a round, read back: the body of a batch, its lines and ids, its halves, and samples.
+
+A batch is a range of the file. What is read of it is held against the hash of its cut: a file that changed since it was checked
+raises InputProblem.
+"""
 
 import hashlib
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from batchctl.domain.errors import InputProblem
+from batchctl.domain.groups import Sampled
 from batchctl.domain.model import ENVELOPE_CLOSE, ENVELOPE_OPEN, Batch, Cut, Job, PresumedNotCreated
 from batchctl.requests.blocks import read_ids
 from batchctl.requests.decoding import BYTE_ORDER_MARK
@@ -16,37 +24,106 @@ from batchctl.store.workspace import Workspace
 
 # 128-256 KB: larger pieces cost a fresh mapping and page faults each.
 PIECE_BYTES = 1 << 17
+# A range up to this size is held in memory while it is checked; any other is read twice.
+HELD_BYTES = 8 << 20
+
+
+def request_file(workspace: Workspace, job: Job, number: int) -> Path:
+    """Return the request file of round `number`. Raises InputProblem where it is gone."""
+    stored = next(r for r in job.rounds if r.number == number)
+    path = workspace.resolve(stored.request_file)
+    if not path.exists():
+        raise InputProblem(
+            f"{path}: the requests of {job.name} are no longer there",
+            hint="name the moved file with --input PATH: it is checked by its hash",
+        )
+    return path
+
+
+# ---------------------------------------------------------------- the body of a create
 
 
 def body_pieces(path: Path, cut: Cut) -> Iterator[bytes]:
-    """The body in pieces, `cut.body_bytes` long in all.
+    """Yield the body of a batch in pieces, `cut.body_bytes` long in all.
 
-    A newline cannot stand inside a JSON string, so every one of them ends a line and may become a comma. The closing
-    bytes are held back until the hash of everything before them is right: a file that changed under us raises
-    InputProblem in mid-body, and the API never sees a whole request.
+    A newline cannot stand inside a JSON string, so each one ends a line and may become a comma. The closing bytes are held
+    back until the hash of all bytes before them is right: a file that changed raises InputProblem in mid-body, and the API
+    never sees a whole request.
     """
     digest = hashlib.sha256()
     yield ENVELOPE_OPEN
-    for piece in range_pieces(path, cut.start, cut.end):
+    for piece in _range_pieces(path, cut):
         digest.update(piece)
         yield piece.replace(b"\n", b",")
     if digest.hexdigest() != cut.sha256:
-        raise changed(path, cut)
+        raise _changed(path, cut)
     yield ENVELOPE_CLOSE
 
 
-def range_pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
-    """Bytes `start` to `end`; ends early where the file does."""
+def single_request_body(path: Path, cuts: Sequence[Cut], position: int) -> bytes:
+    """Return the body as it would be with only the request at `position` in it. Raises InputProblem where it is gone."""
+    cut = next(c for c in cuts if c.first <= position < c.first + c.count)
+    at = cut.first
+    for lines in split_lines(_range_pieces(path, cut)):
+        if position < at + len(lines):
+            return ENVELOPE_OPEN + lines[position - at] + ENVELOPE_CLOSE
+        at += len(lines)
+    raise _changed(path, cut)
+
+
+def _range_pieces(path: Path, cut: Cut) -> Iterator[bytes]:
+    """Yield the bytes of a range; fewer where the file ends earlier."""
     with opened(path) as file:
-        file.seek(start)
-        left = end - start
+        file.seek(cut.start)
+        left = cut.end - cut.start
         while left and (piece := file.read(min(PIECE_BYTES, left))):
             left -= len(piece)
             yield piece
 
 
+def _changed(path: Path, cut: Cut) -> InputProblem:
+    return InputProblem(
+        f"{path} changed since it was planned: requests {cut.first + 1:,} to {cut.first + cut.count:,}"
+        f" (bytes {cut.start:,} to {cut.end:,}) are not the bytes that were checked",
+        hint="put the original back, or name it with --input PATH; batches already sent are not affected",
+    )
+
+
+# ---------------------------------------------------------------- the lines of a batch
+
+
+def blocks_of_range(path: Path, batch: Batch | PresumedNotCreated) -> Iterator[list[bytes]]:
+    """Yield the request lines of a batch, without their newlines, some at a time.
+
+    Raises InputProblem, before the last of them, where they are not the bytes that were planned.
+    """
+    yield from split_lines(_checked_pieces(path, batch))
+
+
+def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
+    """Yield the request lines of a batch, without their newlines. Raises as `blocks_of_range` does."""
+    for lines in blocks_of_range(path, batch):
+        yield from lines
+
+
+def check_range(path: Path, batch: Batch) -> None:
+    """Raise InputProblem where the bytes of a batch are not those that were planned."""
+    for _ in _checked_pieces(path, batch):
+        pass
+
+
+def _checked_pieces(path: Path, batch: Batch | PresumedNotCreated) -> Iterator[bytes]:
+    """Yield the bytes of a batch. Raises InputProblem, after the last, where they are not those that were planned."""
+    digest = hashlib.sha256()
+    for piece in _range_pieces(path, batch.cut):
+        digest.update(piece)
+        yield piece
+    if digest.hexdigest() != batch.cut.sha256:
+        raise _changed(path, batch.cut)
+
+
 def split_lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines of what comes in pieces, without their newlines, some at a time; last what follows the last newline.
+    """Yield the lines of bytes that come in pieces, without newlines, some at a time; last what follows the last newline.
 
     A long line is put together once, and not anew with each of its pieces.
     """
@@ -63,47 +140,6 @@ def split_lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
     yield [last]
 
 
-def single_request_body(path: Path, cuts: Sequence[Cut], position: int) -> bytes:
-    """The body as it would be, with only the request at `position` in it."""
-    cut = next(c for c in cuts if c.first <= position < c.first + c.count)
-    at = cut.first
-    for lines in split_lines(range_pieces(path, cut.start, cut.end)):
-        if position < at + len(lines):
-            return ENVELOPE_OPEN + lines[position - at] + ENVELOPE_CLOSE
-        at += len(lines)
-    raise changed(path, cut)
-
-
-def changed(path: Path, cut: Cut) -> InputProblem:
-    return InputProblem(
-        f"{path} changed since it was planned: requests {cut.first + 1:,} to {cut.first + cut.count:,}"
-        f" (bytes {cut.start:,} to {cut.end:,}) are not the bytes that were checked",
-        hint="put the original back, or name it with --input PATH; batches already sent are not affected",
-    )
-
-
-def ids_of_range(path: Path, batch: Batch | PresumedNotCreated) -> dict[bytes, int]:
-    """The custom_ids of a batch with their positions in it, read from its range of the request file."""
-    ids: list[bytes] = []
-    for lines in blocks_of_range(path, batch):
-        ids += ids_of(lines)
-    return dict(zip(ids, range(len(ids)), strict=True))
-
-
-def lines_of_range(path: Path, batch: Batch) -> Iterator[bytes]:
-    """The request lines of a batch, without their newlines. Raises as `blocks_of_range` does."""
-    for lines in blocks_of_range(path, batch):
-        yield from lines
-
-
-def blocks_of_range(path: Path, batch: Batch | PresumedNotCreated) -> Iterator[list[bytes]]:
-    """The request lines of a batch, without their newlines, some at a time.
-
-    Raises InputProblem, before the last of them, where they are not the bytes that were planned.
-    """
-    yield from split_lines(_checked_pieces(path, batch))
-
-
 def starts_of_range(path: Path, batch: Batch) -> "array[int]":
     """Return the offset in the file of each request line of a batch, and of what would follow the last line's newline.
 
@@ -116,57 +152,8 @@ def starts_of_range(path: Path, batch: Batch) -> "array[int]":
     return starts
 
 
-def check_range(path: Path, batch: Batch) -> None:
-    """Raises InputProblem where the bytes of the range are not those that were planned."""
-    for _ in _checked_pieces(path, batch):
-        pass
-
-
-def _checked_pieces(path: Path, batch: Batch | PresumedNotCreated) -> Iterator[bytes]:
-    """Raises InputProblem, after the last, where they are not the bytes that were planned."""
-    digest = hashlib.sha256()
-    for piece in range_pieces(path, batch.cut.start, batch.cut.end):
-        digest.update(piece)
-        yield piece
-    if digest.hexdigest() != batch.cut.sha256:
-        raise changed(path, batch.cut)
-
-
-def ids_of(lines: list[bytes]) -> list[bytes]:
-    """The custom_ids of request lines that were checked when they were planned; empty for one that no longer is one."""
-    return read_ids(lines) or [_parsed_id(line) for line in lines]
-
-
-def custom_id_of(line: bytes) -> bytes:
-    """Of one such line."""
-    return ids_of([line])[0]
-
-
-def _parsed_id(line: bytes) -> bytes:
-    try:
-        return str(orjson.loads(line)["custom_id"]).encode()
-    except (ValueError, KeyError, TypeError):
-        return b""
-
-
-# A range that is no larger is held while it is checked; any other is read twice.
-HELD_BYTES = 8 << 20
-
-
-def request_file(workspace: Workspace, job: Job, number: int) -> Path:
-    """Where a round's bytes are. Raises InputProblem where they are no longer."""
-    stored = next(r for r in job.rounds if r.number == number)
-    path = workspace.resolve(stored.request_file)
-    if not path.exists():
-        raise InputProblem(
-            f"{path}: the requests of {job.name} are no longer there",
-            hint="name the moved file with --input PATH: it is checked by its hash",
-        )
-    return path
-
-
 def halves(path: Path, batch: Batch) -> tuple[Cut, Cut]:
-    """Two cuts with the same lines; the batch must hold more than one."""
+    """Return two cuts with the lines of a batch of at least two. Raises as `blocks_of_range` does."""
     count = batch.count // 2
     cut = batch.cut
     digests = hashlib.sha256(), hashlib.sha256()
@@ -178,22 +165,17 @@ def halves(path: Path, batch: Batch) -> tuple[Cut, Cut]:
         digest.update(line)
         if position < count:
             end += len(line) + 1
+    first, second = (digest.hexdigest() for digest in digests)
     return (
-        Cut(first=cut.first, count=count, start=cut.start, end=end, sha256=digests[0].hexdigest()),
-        Cut(
-            first=cut.first + count,
-            count=cut.count - count,
-            start=end + 1,
-            end=cut.end,
-            sha256=digests[1].hexdigest(),
-        ),
+        Cut(first=cut.first, count=count, start=cut.start, end=end, sha256=first),
+        Cut(first=cut.first + count, count=cut.count - count, start=end + 1, end=cut.end, sha256=second),
     )
 
 
 class LinesInOrder:
-    """The request lines of one batch, asked for by rising position; its range is read only if asked.
+    """The request lines of one batch, asked for by rising position; the file is read only when one is asked for.
 
-    Checked as a whole before the first is given: what is taken from them may be sent before the last is reached.
+    The whole range is checked before the first line is given: it may be sent before the last is reached.
     """
 
     def __init__(self, path: Path, batch: Batch) -> None:
@@ -204,7 +186,7 @@ class LinesInOrder:
         self._first = 0
 
     def line(self, position: int) -> bytes:
-        """Raises InputProblem where the range is not the one that was planned."""
+        """Return the line at `position`. Raises InputProblem where the range is not the one that was planned."""
         if self._blocks is None:
             self._blocks = self._checked()
         while position >= self._first + len(self._lines):
@@ -221,9 +203,94 @@ class LinesInOrder:
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every line of a checked file that holds something, with its number, a BOM and the newline left out."""
+    """Yield each line of a checked file that holds something, with its number, without a byte order mark and newline."""
     with opened(path) as file:
         for number, line in enumerate(file, 1):
             text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).rstrip(b"\n")
             if text.strip():
                 yield number, text
+
+
+# ---------------------------------------------------------------- ids
+
+
+def ids_of_range(path: Path, batch: Batch | PresumedNotCreated) -> dict[bytes, int]:
+    """Return the custom_ids of a batch with their positions in it. Raises as `blocks_of_range` does."""
+    ids: list[bytes] = []
+    for lines in blocks_of_range(path, batch):
+        ids += ids_of(lines)
+    return dict(zip(ids, range(len(ids)), strict=True))
+
+
+def ids_of(lines: list[bytes]) -> list[bytes]:
+    """Return the custom_ids of request lines that were checked before; empty for a line that is no request any more."""
+    return read_ids(lines) or [_parsed_id(line) for line in lines]
+
+
+def custom_id_of(line: bytes) -> bytes:
+    """Return the custom_id of one such line."""
+    return ids_of([line])[0]
+
+
+def _parsed_id(line: bytes) -> bytes:
+    try:
+        return str(orjson.loads(line)["custom_id"]).encode()
+    except (ValueError, KeyError, TypeError):
+        return b""
+
+
+# ---------------------------------------------------------------- samples, and what the API counts of them
+
+# All that POST /v1/messages/count_tokens takes.
+COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
+# The API takes four times as much for one request; a few of a sample are in memory at once.
+MOST_BYTES = 8_000_000
+
+# A picture or a document inside a request: one long text of base64.
+_ENCODED = re.compile(rb'"[A-Za-z0-9+/]{1000,}={0,2}"')
+_SHORTEST = [{"role": "user", "content": "?"}]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledRequest:
+    """A request of the sample: its params, the body that the API counts, its size, and the bytes of it that are base64."""
+
+    params: dict[str, Any]
+    body: bytes
+    size: int
+    encoded: int
+
+
+def read_sampled(path: Path, sampled: Sampled) -> SampledRequest | None:
+    """Return a request by its place; None where it is too long, or no request any more.
+
+    Whether the bytes are still the same is checked where they are sent.
+    """
+    if sampled.size > MOST_BYTES:
+        return None
+    with opened(path) as file:
+        file.seek(sampled.offset)
+        line = file.read(sampled.size)
+    try:
+        params = orjson.loads(line)["params"]
+        body = body_to_count(params)
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return SampledRequest(params=params, body=body, size=sampled.size, encoded=sum(map(len, _ENCODED.findall(line))))
+
+
+def body_to_count(params: dict[str, Any], *more: str) -> bytes:
+    """Return the body for a count of `params`. `more` names params to count beside those that are known to be counted.
+
+    Raises TypeError for what is no object, or nested too deep to be encoded.
+    """
+    return orjson.dumps({name: params[name] for name in (*COUNTED, *more) if name in params})
+
+
+def prefix_bodies(params: dict[str, Any]) -> tuple[bytes, bytes]:
+    """Return the bodies of the shortest request with all that stands before its messages, and without.
+
+    Their counts differ by the tokens of that.
+    """
+    alone = {"model": params["model"], "messages": _SHORTEST}
+    return body_to_count({**params, "messages": _SHORTEST}), body_to_count(alone)

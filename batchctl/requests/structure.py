@@ -1,10 +1,10 @@
-"""The shape of `params` against the SDK's own types, said so that a person can mend it.
+"""The structure of `params` checked against a JSON Schema of the SDK's own types.
 
-A compiled validator answers yes for good params. Where it says no, a short walk through the same schema finds the words:
-validators explain a union by "matches none of 28", the walk goes into the branch that `type` or `role` names.
+A compiled validator passes good params. Where it fails, a walk through the same schema finds the message: a validator explains
+a union by "matches none of 28", the walk goes into the branch that `type` or `role` names.
 
-The API may be newer than the types shipped here, so a key or a `type` that nobody knows is a warning; a known thing in a
-wrong shape is an error.
+The API may be newer than the schema shipped here. So an unknown key or an unknown `type` is a warning; a known one in a wrong
+shape is an error.
 """
 
 import re
@@ -36,7 +36,7 @@ MAX_CHARACTERS = (("MetadataParam", "user_id", 512), ("ToolParam", "name", 128))
 TAGS = ("type", "role")
 LISTED = 8
 
-# Left over where requests were moved from OpenAI's API: surely wrong, not merely unknown.
+# Types of OpenAI's API, left over where requests were moved from there: wrong, not merely unknown.
 OPENAI_TYPES = frozenset(
     {"function", "image_url", "input_audio", "input_file", "input_image", "input_text", "output_text"}
 )
@@ -45,18 +45,18 @@ Schema = dict[str, Any]
 
 
 def are_structures_good(many: Sequence[Any]) -> bool:
-    """Whether `structure_faults` finds nothing in any of these params, every one an object with a model that is text."""
+    """Return whether `structure_faults` finds nothing in many params, each an object with a model that is text."""
     return all(map(_validator().is_valid, many)) and not any(map(_model_faults, {params["model"] for params in many}))
 
 
 def structure_faults(params: object) -> list[Fault]:
-    """At most five, errors first. What `envelope_faults` judges is left to it: also params that are no object at all."""
+    """Return at most MAX_FAULTS faults, errors first, without what `envelope_faults` finds: params that are no object, too."""
     if not isinstance(params, dict):
         return []
     odd_model = _model_faults(str(params.get("model", "")))
     if _is_valid(params):
         return odd_model
-    # Not a single warning may push an error out, so both are cut apart before they are joined.
+    # No warning may push an error out, so the errors come first.
     faults = list(_explain(_schema(), params, "params"))
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]
     warnings = odd_model + [fault for fault in faults if fault.severity is Severity.WARNING]
@@ -67,7 +67,7 @@ def _is_valid(params: object) -> bool:
     try:
         return _validator().is_valid(params)
     except ValueError:
-        # Nested deeper than the engine goes, which only free-form parts can be; the walk does not enter those.
+        # Nested deeper than the validator goes. Only free-form parts can be, and the walk does not enter those.
         return False
 
 
@@ -78,7 +78,7 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
 
 @cache
 def _schema() -> Schema:
-    """The shipped schema without the params that `envelope_faults` judges: those may stand there, in any shape."""
+    """Return the shipped schema, in which the params that `envelope_faults` judges may have any shape."""
     schema: Schema = orjson.loads(resources.files("batchctl.requests").joinpath("params.schema.json").read_bytes())
     schema["models"] = schema["properties"]["model"]["anyOf"][0]["enum"]
     schema["properties"] |= {name: {} for name in JUDGED_PARAMS}
@@ -105,7 +105,7 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def _explain(schema: Schema, value: Any, path: str) -> Iterator[Fault]:
-    """Every schema is one of four things, as the test of the shipped file says: a reference, a union, a type, or {}."""
+    """Yield the faults of a value. Every schema is a reference, a union, a type or {}: a test holds the shipped file to that."""
     schema = _resolved(schema)
     if "anyOf" in schema:
         yield from _explain_union(_branches(schema), value, path)
@@ -126,7 +126,7 @@ def _resolved(schema: Schema) -> Schema:
 
 
 def _branches(schema: Schema) -> list[Schema]:
-    """The ways to fulfil a schema, unions in unions laid flat."""
+    """Return the branches of a schema, those of nested unions, too."""
     schema = _resolved(schema)
     return [leaf for branch in schema["anyOf"] for leaf in _branches(branch)] if "anyOf" in schema else [schema]
 
@@ -158,7 +158,7 @@ def _explain_text(schema: Schema, text: str, path: str) -> Iterator[Fault]:
 
 
 def _choices(schema: Schema) -> list[str]:
-    """The texts a schema names, [] where any will do."""
+    """Return the texts that a schema allows; [] where it allows any."""
     return [text for leaf in _branches(schema) for text in leaf.get("enum", [leaf["const"]] if "const" in leaf else [])]
 
 
@@ -181,7 +181,7 @@ def _listed(choices: list[str]) -> str:
 
 @cache
 def _known_types() -> frozenset[str]:
-    """Every value of every `type`, to tell a thing in the wrong place from a thing nobody knows yet."""
+    """Return every value of every `type`, to tell a known type in the wrong place from an unknown one."""
     properties = [definition["properties"] for definition in _schema()["$defs"].values()]
     return frozenset(text for each in properties if "type" in each for text in _choices(each["type"]))
 
@@ -193,7 +193,7 @@ def _explain_object(schema: Schema, value: dict[str, Any], path: str) -> Iterato
     properties = schema.get("properties", {})
     for tag in TAGS:
         if tag in properties and isinstance(value.get(tag), str) and value[tag] not in _choices(properties[tag]):
-            # Another kind of thing: held against this one, every key of it would look wrong.
+            # An object of another type: against this schema, every key of it would be wrong.
             yield _not_a_choice(value[tag], _choices(properties[tag]), f"{path}.{tag}")
             return
     yield from _missing_keys(schema, value, path)
@@ -217,7 +217,7 @@ def _missing_keys(schema: Schema, value: dict[str, Any], path: str) -> Iterator[
 
 
 def _owner(value: dict[str, Any], path: str) -> str:
-    """What a person calls the object at `path`: `a "text" block`, `this message`, `type "enabled"`."""
+    """Return what a person calls the object at `path`: `a "text" block`, `this message`, `type "enabled"`."""
     place = re.sub(r"\.\d+$", "", path).rpartition(".")[2]
     noun = {"content": "block", "system": "block", "messages": "message", "tools": "tool"}.get(place, "")
     tag = next((value[key] for key in TAGS if isinstance(value.get(key), str)), "")
@@ -244,7 +244,7 @@ def _explain_union(branches: list[Schema], value: Any, path: str) -> Iterator[Fa
 
 
 def _explain_tagged(branches: list[Schema], value: dict[str, Any], path: str) -> Iterator[Fault]:
-    """`value` is an object and `branches` are objects told apart by their `type` or `role`, if by anything."""
+    """Yield the faults of an object against objects that differ in their `type` or `role`, if in anything."""
     tag = next((key for key in TAGS if any(_is_tagged(branch, key) for branch in branches)), None)
     if tag is None:
         yield from _fewest(branches, value, path)
@@ -273,7 +273,7 @@ def _is_tagged(branch: Schema, tag: str) -> bool:
 
 
 def _fewest(branches: list[Schema], value: Any, path: str) -> list[Fault]:
-    """The faults against the branch that comes nearest."""
+    """Return the faults against the branch with the fewest."""
     return min((list(_explain(branch, value, path)) for branch in branches), key=len)
 
 
@@ -282,7 +282,7 @@ def _fewest(branches: list[Schema], value: Any, path: str) -> list[Fault]:
 
 @lru_cache(maxsize=256)
 def _model_faults(model: str) -> list[Fault]:
-    """A warning for what is surely a slip. A name merely unknown is none: models come and go faster than this list."""
+    """Return a warning for a name that is surely a slip. An unknown name is none: models come and go faster than this list."""
     known = _schema()["models"]
     if not model or model in known:
         return []

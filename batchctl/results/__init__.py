@@ -1,1 +1,1 @@
-"""What came back: received, verified, indexed, merged."""
+"""The results of a job: received, verified, indexed and merged."""

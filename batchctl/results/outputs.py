@@ -1,10 +1,15 @@
-"""Files that a job writes for a person, at places that they named."""
+"""Files that a job writes for a person, at places that the person named.
+
+A file that the job did not write itself is not replaced without a yes, and nothing is written into a workspace.
+"""
 
 import contextlib
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,11 +22,17 @@ FORCING = "or replace it with --force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class OutputPlace:
     """What stands where an output is to go.
 
-    `workspace`: the workspace that the path leads into through all of its links; empty outside of any. `is_own`: the job
-    wrote the file as it stands there. `is_requests`: a request file of the job, whatever its name.
+    Attributes:
+        path: As the person named it.
+        workspace: The workspace that the path leads into through all of its links; empty outside of any.
+        is_there: Whether something stands there.
+        is_regular: Whether that is a regular file.
+        is_empty: Whether it holds nothing.
+        is_own: Whether the job wrote it as it stands there.
+        is_requests: Whether it is a request file of the job, whatever its name.
     """
 
     path: str
@@ -34,12 +45,15 @@ class Place:
 
 
 def objection(
-    place: Place, *, force: bool = False, elsewhere: str = ELSEWHERE, forcing: str = FORCING
+    place: OutputPlace, *, force: bool = False, elsewhere: str = ELSEWHERE, forcing: str = FORCING
 ) -> Refused | None:
-    """Why nothing is written there; None where it may be.
+    """Return why nothing may be written there; None where it may.
 
-    `force`: a person said that the file may go. `elsewhere`, `forcing`: how they name another place, and say so; the second
-    may be empty.
+    Args:
+        place: What stands there.
+        force: Whether a person agreed that the file is replaced.
+        elsewhere: A hint how to name another place.
+        forcing: A hint how to agree; may be empty.
     """
     if place.workspace:
         return Refused(
@@ -64,18 +78,19 @@ STDOUT = "-"
 _ROUNDED_NS, _ROUNDED_BY_NS = 100, 2_000_000_000
 
 
-class Written:
-    """The files that a job wrote for a person, by their length and time: so they are known again, wherever they are now.
+class WrittenFiles:
+    """The files that a job wrote for a person, known again by size and time wherever they are now.
 
-    A line of the file at `path` for each of them, added before the file gets its name.
+    The file at `path` has a line for each of them, added before the file gets its name.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def has(self, found: os.stat_result) -> bool:
-        off = 0 if found.st_mtime_ns % _ROUNDED_NS else _ROUNDED_BY_NS
-        return any(size == found.st_size and abs(time - found.st_mtime_ns) <= off for size, time in self._remembered())
+    def has(self, facts: os.stat_result) -> bool:
+        """Return whether the job wrote a file of this size and time. Raises DiskProblem."""
+        off = 0 if facts.st_mtime_ns % _ROUNDED_NS else _ROUNDED_BY_NS
+        return any(size == facts.st_size and abs(time - facts.st_mtime_ns) <= off for size, time in self._remembered())
 
     def _remembered(self) -> Iterator[tuple[int, int]]:
         with disk(self._path):
@@ -87,57 +102,57 @@ class Written:
                 yield size, time
 
     def add(self, file: BinaryIO) -> None:
-        """A file that is whole on the disk."""
-        found = os.fstat(file.fileno())
+        """Add a file that is whole on the disk. Raises DiskProblem."""
+        facts = os.fstat(file.fileno())
         with disk(self._path):
             remembered = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE)
             try:
-                os.write(remembered, b"%d %d\n" % (found.st_size, found.st_mtime_ns))
+                os.write(remembered, b"%d %d\n" % (facts.st_size, facts.st_mtime_ns))
                 os.fsync(remembered)
             finally:
                 os.close(remembered)
 
 
 def refuse_to_replace(
-    output: Path, written: Written, precious: Iterable[Path] = (), *, force: bool = False, **hints: str
+    output: Path, written: WrittenFiles, precious: Iterable[Path] = (), *, force: bool = False, **hints: str
 ) -> None:
-    """Raises Refused where the job may not write to `output`. `precious`: its request files, whatever their names.
+    """Raise Refused where the job may not write to `output`.
 
-    `hints`: as `objection` takes them.
+    `precious` are its request files, whatever their names; `hints` as `objection` takes them.
     """
     if refused := objection(_place(output, written, precious), force=force, **hints):
         raise refused
 
 
-def _place(output: Path, written: Written, precious: Iterable[Path]) -> Place:
+def _place(output: Path, written: WrittenFiles, precious: Iterable[Path]) -> OutputPlace:
     with disk(output):
         workspace = str(_workspace_around(output) or "")
         try:
-            found = output.stat()
+            facts = output.stat()
         except (FileNotFoundError, NotADirectoryError):
-            return Place(path=str(output), workspace=workspace)
-        return Place(
+            return OutputPlace(path=str(output), workspace=workspace)
+        return OutputPlace(
             path=str(output),
             workspace=workspace,
             is_there=True,
             is_regular=output.is_file(),
-            is_empty=not found.st_size,
-            is_own=written.has(found),
+            is_empty=not facts.st_size,
+            is_own=written.has(facts),
             is_requests=any(_is_same(output, path) for path in precious),
         )
 
 
 def _workspace_around(output: Path) -> Path | None:
-    """Told by what lies in a folder, not by its name: some file systems know it by several."""
+    """Return the workspace that `output` lies in, told by what is in a folder: some file systems know it by several names."""
     folders = _followed(output).parents
     return next(
         (f for f in folders if f.name == FOLDER or ((f / "ledger.db").exists() and (f / "jobs").exists())), None
     )
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_same(path: Path, other: Path) -> bool:
     try:
-        return one.samefile(other)
+        return path.samefile(other)
     except OSError:
         return False
 
@@ -148,8 +163,8 @@ def _followed(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def results_file(path: str, written: Written) -> Iterator[BinaryIO]:
-    """Where the merged results go: a file, put in place whole, or stdout."""
+def results_file(path: str, written: WrittenFiles) -> Iterator[BinaryIO]:
+    """Give where the merged results go: a file that is put in place whole, or stdout for "-". Raises DiskProblem."""
     if path == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -159,10 +174,10 @@ def results_file(path: str, written: Written) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def output_file(path: Path, written: Written, *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """A file for a person, put in place whole. One that is there keeps its mode and, where it can, its owner.
+def output_file(path: Path, written: WrittenFiles, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Give a file for a person, which is put in place whole. One that is there keeps its mode and, where it can, its owner.
 
-    `mode`: of a new one, less what the umask takes away. Raises DiskProblem.
+    `mode` is that of a new file, less what the umask takes away. Raises DiskProblem.
     """
     # A link stays a link: the file it leads to is replaced.
     target = _followed(path)
@@ -173,10 +188,50 @@ def output_file(path: Path, written: Written, *, mode: int = 0o666) -> Iterator[
     # A person may have a file of the usual name for a part.
     part = target.with_name(f"{target.name}.batchctl.part")
     # Two commands on one job write the same answers: the later one has the newest.
-    with replacing(target, mode=mode, part=part, naming=written.add, waits=True) as file:
+    with replacing(target, mode=mode, part=part, before_rename=written.add, waits=True) as file:
         if before is not None:
             with contextlib.suppress(OSError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
             with contextlib.suppress(OSError):
                 os.fchmod(file.fileno(), mode)
         yield file
+
+
+class OutputComparison:
+    """A results file compared with what would be written in its place; nothing is written.
+
+    Attributes:
+        lines: The lines that are equal.
+        expected: The first line that differs, as it would be written; empty where the file has more; None if all is equal.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.lines = 0
+        self.expected: bytes | None = None
+
+    def take(self, piece: bytes) -> None:
+        """Compare whole lines, as they would be written. Nothing is read after the first that differs."""
+        if self.expected is not None:
+            return
+        read = self._file.read(len(piece))
+        if read == piece:
+            self._hash.update(piece)
+            self.lines += piece.count(b"\n")
+            return
+        for wanted, there in zip_longest(piece.split(b"\n"), read.split(b"\n")):
+            if wanted != there:
+                self.expected = wanted or b""
+                return
+            self.lines += 1
+
+    def end(self) -> None:
+        """Compare the end: nothing more would be written."""
+        if self.expected is None and self._file.read(1):
+            self.expected = b""
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the bytes that are equal."""
+        return self._hash.hexdigest()

@@ -1,7 +1,7 @@
-"""When the disk alone proves that every line of an input has its one answer, and what to type where it does not.
+"""The rules of `verify`: when the disk alone proves that every line of an input has its one answer, and what to do else.
 
-A flaw is one place where the disk is not what the ledger says. A job without flaws may still be open: batches not on the
-disk, requests without an answer, lines left out.
+A flaw is one place where the disk is not what the ledger says. A job without flaws may still be open: batches that are not on
+the disk, requests without an answer, lines that were left out.
 """
 
 import bisect
@@ -12,12 +12,12 @@ from enum import StrEnum
 
 from batchctl.domain.model import Batch, Cut, Job, Merged
 
-# A command line that a person still reads; what it leaves out, the next `verify` names.
+# More paths make a command line that nobody reads; the next `verify` names those that are left out.
 PATHS_IN_A_COMMAND = 8
 
 
 class Part(StrEnum):
-    """Of a proof, in the order in which each rests on those before it."""
+    """The parts of a proof; each rests on those before it."""
 
     REQUESTS = "requests"
     ORIGINS = "origins"
@@ -28,7 +28,7 @@ class Part(StrEnum):
 
 
 class Verdict(StrEnum):
-    """On one part: it holds; it holds and is not all there yet; the disk says otherwise; it rests on what is wrong."""
+    """What is known of a part: proved; proved but not all there yet; wrong on the disk; not told, for it rests on what is wrong."""
 
     OK = "ok"
     OPEN = "open"
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 
 class Fix(StrEnum):
-    """What brings a flaw right: a fetch, which sees it; a fetch that must be told; or a person with a copy."""
+    """What fixes a flaw: a fetch; a fetch once an index is removed; a person who has a copy of the file."""
 
     FETCH = "fetch"
     FETCH_ANEW = "fetch anew"
@@ -46,7 +46,7 @@ class Fix(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """`round`, `batch` and `line` count from 1 and are 0 where there is none; `index`: the file that a fetch must miss."""
+    """One flaw. `round`, `batch` and `line` count from 1, 0 is none; `index` is the file to remove before a fetch."""
 
     part: Part
     message: str
@@ -61,10 +61,17 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundProof:
-    """One round, read again. `requests_known` is False where its batches were made elsewhere: there are only results.
+    """One round, read again.
 
-    `fetched` and `results`: its batches on the disk, and the lines read in them. `is_held_against_input`: where
-    `cache_control` was added, whether that was done once more and compared; None where the input is gone, or nothing added.
+    Attributes:
+        number: Which round.
+        requests: How many requests it has.
+        batches: How many batches.
+        requests_known: False for attached batches without an input: there are only results.
+        fetched: The batches that are on the disk.
+        results: The lines that were read in them.
+        is_held_against_input: Where `cache_control` was added, whether the input with it is what was sent; None where the
+            input is gone or nothing was added.
     """
 
     number: int
@@ -78,7 +85,7 @@ class RoundProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputProof:
-    """The merged results. `is_there` is None where they could not be held against anything; `sha256` is of equal bytes."""
+    """The merged results. `is_there` is None where they could not be compared; `sha256` is of the bytes that are equal."""
 
     path: str
     is_there: bool | None
@@ -88,9 +95,20 @@ class OutputProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """`answers` is None where what is wrong leaves nothing to sum; `waiting`: batches that are not on the disk yet.
+    """What `verify` proved of a job.
 
-    `fetch_command` downloads what is missing and writes the same output. `rests_on`: as of `JobReport`.
+    Attributes:
+        job: The job.
+        rounds: Each round.
+        waiting: The batches that are not on the disk yet.
+        answers: The sums of the outcomes; None where a flaw leaves nothing to sum.
+        output: The merged results.
+        flaws: How many there are.
+        by_part: How many of each part.
+        first_flaws: The first of them.
+        fetch_command: Downloads what is missing and writes the same output.
+        next_command: What to do next.
+        rests_on: As of `JobReport`.
     """
 
     job: Job
@@ -107,14 +125,16 @@ class Proof:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every line of the input has its one answer on the disk, whatever its outcome."""
+        """Return whether every line of the input has its one answer on the disk, whatever its outcome."""
         return not self.flaws and not self.waiting and self.unanswered == 0 and not self.job.left_out
 
     @property
     def unanswered(self) -> int | None:
+        """Return the requests without an answer; None where that cannot be told."""
         return self.answers.unanswered if self.answers else None
 
     def verdict(self, part: Part) -> Verdict:
+        """Return what is known of a part."""
         if self.by_part.get(part):
             return Verdict.WRONG
         match part:
@@ -126,12 +146,12 @@ class Proof:
         return Verdict.OPEN if is_open.get(part) else Verdict.OK
 
 
-def request_flaws(of: Job, number: int, cuts: Sequence[Cut]) -> Iterator[str]:
-    """What does not fit in how a round was cut: its batches follow each other and hold all of it, once.
+def request_flaws(job: Job, number: int, cuts: Sequence[Cut]) -> Iterator[str]:
+    """Yield what is wrong with the cuts of a round: they must follow each other and hold every request once.
 
     Where the requests are not known there are no bytes to follow.
     """
-    planned = next(r for r in of.rounds if r.number == number)
+    planned = next(r for r in job.rounds if r.number == number)
     after = Cut(first=0, count=0, start=0, end=-1, sha256="")
     for place, cut in enumerate(cuts, 1):
         if cut.first != after.first + after.count:
@@ -142,14 +162,14 @@ def request_flaws(of: Job, number: int, cuts: Sequence[Cut]) -> Iterator[str]:
     held = sum(cut.count for cut in cuts)
     if held != planned.count:
         yield f"the batches hold {held:,} requests, the round has {planned.count:,}"
-    if number == 1 and planned.count + of.left_out != of.line_count:
-        yield f"{planned.count:,} requests and {of.left_out:,} left out are not the {of.line_count:,} lines of the input"
+    if number == 1 and planned.count + job.left_out != job.line_count:
+        yield f"{planned.count:,} requests and {job.left_out:,} left out are not the {job.line_count:,} lines of the input"
 
 
 def reading_places(batches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """By position: where a batch of round 1 begins, and its place in the order in which they are read.
+    """Return by position where each batch of round 1 begins, and its place in the order of reading.
 
-    `batches`: (first, count) of each, in that order.
+    `batches` are (first, count) of each, in the order of reading.
     """
     at, places = 0, []
     for first, count in batches:
@@ -159,16 +179,16 @@ def reading_places(batches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def places_of(origins: Sequence[int], places: Sequence[tuple[int, int]]) -> Sequence[int]:
-    """Positions in round 1 as places in the order of reading; nearly always they are the same."""
+    """Return positions in round 1 as places in the order of reading; nearly always they are the same."""
     if all(first == at for first, at in places):
         return origins
     firsts = [first for first, _ in places]
-    found = [places[bisect.bisect_right(firsts, origin) - 1] for origin in origins]
-    return [at + origin - first for origin, (first, at) in zip(origins, found, strict=True)]
+    batches = [places[bisect.bisect_right(firsts, origin) - 1] for origin in origins]
+    return [at + origin - first for origin, (first, at) in zip(origins, batches, strict=True)]
 
 
 def rising_flaw(numbers: Sequence[int], after: int, most: int) -> str:
-    """What is wrong with numbers that must rise, begin above `after` and end at `most` or below; empty where nothing is."""
+    """Return what is wrong with numbers that must rise, begin above `after` and end at `most` or below; empty if nothing."""
     for number in numbers:
         if number <= after:
             return f"{number:,} after {after:,}: they must rise"
@@ -176,20 +196,20 @@ def rising_flaw(numbers: Sequence[int], after: int, most: int) -> str:
     return f"{after:,} is more than {most:,}" if after > most else ""
 
 
-def sum_flaw(of: Job, answers: Merged) -> str:
-    """Why the outcomes do not sum to the requests; empty where they do."""
+def sum_flaw(job: Job, answers: Merged) -> str:
+    """Return why the outcomes do not sum to the requests; empty where they do."""
     outcomes = (answers.succeeded, answers.errored, answers.canceled, answers.expired, answers.unknown)
     total = sum(outcomes) + answers.unanswered
-    return "" if total == of.count else f"{total:,} requests are accounted for, {of.count:,} were planned"
+    return "" if total == job.count else f"{total:,} requests are accounted for, {job.count:,} were planned"
 
 
 def waiting(batches: Sequence[Batch]) -> int:
-    """How many may still bring an answer that is not on the disk."""
+    """Return how many batches may still bring an answer that is not on the disk."""
     return sum(not b.is_settled for b in batches)
 
 
 def hint(flaw: Flaw, fetch: str) -> str:
-    """What to type for one flaw; `fetch` is the command that writes the same output."""
+    """Return what to do about one flaw; `fetch` is the command that writes the same output."""
     match flaw.fix:
         case Fix.FETCH:
             return fetch
@@ -202,9 +222,9 @@ def hint(flaw: Flaw, fetch: str) -> str:
 
 
 def next_command(fixes: Mapping[Fix, int], anew: Sequence[str], fetch: str, otherwise: str) -> str:
-    """What mends the most at once, else what the job needs next; `anew`: the files that a fetch must miss.
+    """Return the command that fixes the most at once, else `otherwise`; `anew` are the files to remove before a fetch.
 
-    Only the index is taken away: the raw file stays until a whole download takes its place.
+    Only the index is removed: the raw file stays until a whole download takes its place.
     """
     if anew:
         paths = " ".join(shlex.quote(path) for path in anew[:PATHS_IN_A_COMMAND])

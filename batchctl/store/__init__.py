@@ -1,1 +1,1 @@
-"""Bytes under a name: written whole or not at all."""
+"""Named bytes: one protocol (`protocol`), its implementation on a folder (`local`), and the files that the program keeps."""

@@ -1,4 +1,7 @@
-"""Numbers kept beside a file, eight bytes each, by position: line numbers of round 1, origins of a retry."""
+"""Line maps: a number for each position, eight bytes each, in a file beside a request file.
+
+That of round 1 holds line numbers of the input, that of a retry the positions in round 1 ("origins").
+"""
 
 import os
 import sys
@@ -11,11 +14,11 @@ from batchctl.domain.errors import DiskProblem
 from batchctl.store.local import disk
 
 _BYTES = 8
-_RUN_BYTES = 1 << 18
+_PIECE_BYTES = 1 << 18
 
 
-class Numbers:
-    """The number at each position; where no file was made, position `n` stands for `n + base`."""
+class LineMap:
+    """The number at each position. Without a file, position `n` stands for `n + base`."""
 
     def __init__(self, path: Path | None, base: int = 0) -> None:
         self._base = base
@@ -25,11 +28,12 @@ class Numbers:
                 self._file = path.open("rb")
 
     def close(self) -> None:
+        """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
 
-    def run(self, first: int, count: int) -> "range | array[int]":
-        """The numbers of `count` positions from `first` on."""
+    def numbers(self, first: int, count: int) -> "range | array[int]":
+        """Return the numbers of `count` positions from `first` on. Raises DiskProblem where the file is too short."""
         if self._file is None:
             return range(first + self._base, first + self._base + count)
         self._file.seek(first * _BYTES)
@@ -39,18 +43,18 @@ class Numbers:
         return numbers
 
 
-def runs(path: Path, count: int) -> "Iterator[array[int]]":
-    """All numbers of a file that holds `count`, piece by piece. Raises DiskProblem where it holds more or fewer."""
+def read_line_map(path: Path, count: int) -> "Iterator[array[int]]":
+    """Yield all numbers of a file, some at a time. Raises DiskProblem where it does not hold exactly `count`."""
     with disk(path), path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size != count * _BYTES:
             raise DiskProblem(f"{path}: {size:,} bytes, not the {count * _BYTES:,} of {count:,} numbers")
-        while piece := file.read(_RUN_BYTES):
+        while piece := file.read(_PIECE_BYTES):
             yield unpack("Q", piece)
 
 
 def pack(numbers: "array[int]") -> bytes:
-    """Little-endian whatever the machine."""
+    """Return numbers as bytes, little-endian on every machine."""
     if sys.byteorder == "big":
         numbers = array(numbers.typecode, numbers)
         numbers.byteswap()
@@ -58,6 +62,7 @@ def pack(numbers: "array[int]") -> bytes:
 
 
 def unpack(typecode: str, stored: bytes) -> "array[int]":
+    """Return what `pack` packed; `typecode` as of `array`."""
     numbers = array(typecode)
     numbers.frombytes(stored)
     if sys.byteorder == "big":

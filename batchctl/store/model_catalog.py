@@ -1,36 +1,37 @@
-"""The models of an account, kept for a day: one JSON object, private to the workspace."""
+"""The models of an account, kept in the workspace for a day: one JSON object."""
 
 from dataclasses import asdict, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from batchctl.domain.catalog import Catalog, Model
-from batchctl.store.local import keep
+from batchctl.domain.errors import BatchctlError
+from batchctl.store.protocol import Store
 
+NAME = "models.json"
 FORMAT = 1
 
 
-def read_catalog(path: Path) -> Catalog | None:
-    """None where there is none, or none that this program can read: then it is asked for anew."""
+def read_catalog(store: Store) -> Catalog | None:
+    """Return the stored catalog, or None where there is none that this program can read: then the API is asked again."""
     try:
-        stored = orjson.loads(path.read_bytes())
+        stored = orjson.loads(store.read(NAME))
         if stored["format"] != FORMAT:
             return None
         return Catalog(
             api=str(stored["api"]),
             asked_at=_instant(stored["asked_at"]),
-            models={str(name): _model(said) for name, said in stored["models"].items()},
+            models={str(name): _model(fields) for name, fields in stored["models"].items()},
             unknown=frozenset(map(str, stored["unknown"])),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (BatchctlError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_catalog(path: Path, catalog: Catalog) -> None:
-    """Raises DiskProblem."""
+def write_catalog(store: Store, catalog: Catalog) -> None:
+    """Replace the stored catalog. Raises DiskProblem."""
     stored = {
         "format": FORMAT,
         "api": catalog.api,
@@ -38,19 +39,19 @@ def write_catalog(path: Path, catalog: Catalog) -> None:
         "models": {name: asdict(model) for name, model in catalog.models.items()},
         "unknown": sorted(catalog.unknown),
     }
-    keep(path, orjson.dumps(stored, option=orjson.OPT_APPEND_NEWLINE))
+    store.put(NAME, orjson.dumps(stored, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _model(said: dict[str, Any]) -> Model:
+def _model(fields: dict[str, Any]) -> Model:
     for name in ("max_input_tokens", "max_tokens"):
-        if type(said[name]) not in {int, type(None)}:
+        if type(fields[name]) not in {int, type(None)}:
             raise ValueError(name)
-    model = Model(**said)
-    return replace(model, retires_at=_instant(said["retires_at"]) if said["retires_at"] else None)
+    model = Model(**fields)
+    return replace(model, retires_at=_instant(fields["retires_at"]) if fields["retires_at"] else None)
 
 
 def _instant(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
         raise ValueError(text)
-    return found
+    return instant

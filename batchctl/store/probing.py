@@ -1,4 +1,4 @@
-"""What the disk and the machine can do, tried out; nothing is left behind."""
+"""Probes of the disk and the machine, as `doctor` makes them; each leaves nothing behind."""
 
 import contextlib
 import fcntl
@@ -18,18 +18,18 @@ _PROBE = "doctor.probe"
 
 
 def modes(workspace: Workspace) -> dict[str, tuple[int, int]]:
-    """Permissions of folder and ledger, as they are and as they should be at most. Raises DiskProblem."""
-    found = {}
+    """Return the permissions of folder and ledger by path: as they are, and the most they should be. Raises DiskProblem."""
+    by_path = {}
     for path, most in ((workspace.root, PRIVATE_FOLDER), (workspace.ledger, PRIVATE)):
         if not path.exists():
             continue
         with disk(path):
-            found[str(path)] = (path.stat().st_mode & 0o777, most)
-    return found
+            by_path[str(path)] = (path.stat().st_mode & 0o777, most)
+    return by_path
 
 
 def write(folder: Path) -> None:
-    """Writes a file as all are written: beside its place, synced, renamed, the folder synced. Raises DiskProblem."""
+    """Write a file as the program writes all files, and remove it. Raises DiskProblem."""
     path = folder / f"{os.getpid()}.{_PROBE}"
     with replacing(path) as file:
         file.write(b"x")
@@ -38,7 +38,7 @@ def write(folder: Path) -> None:
 
 
 def lock(folder: Path) -> bool:
-    """False where the file system knows no locks. Raises DiskProblem where one keeps nobody out."""
+    """Return whether the file system has locks. Raises DiskProblem where a lock keeps nobody out."""
     path = folder / f"{os.getpid()}.lock.{_PROBE}"
     with contextlib.ExitStack() as stack, disk(path):
         first = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
@@ -58,33 +58,33 @@ def lock(folder: Path) -> bool:
 
 
 def room(folder: Path) -> int:
-    """Bytes free for us on the disk of the nearest folder that is there. Raises DiskProblem."""
-    there = next(one for one in (folder, *folder.parents) if one.is_dir())
-    with disk(there):
-        return shutil.disk_usage(there).free
+    """Return the bytes that are free on the disk of `folder`, or of the nearest parent that exists. Raises DiskProblem."""
+    existing = next(each for each in (folder, *folder.parents) if each.is_dir())
+    with disk(existing):
+        return shutil.disk_usage(existing).free
 
 
 def open_files() -> int:
-    """How many this process may have open; -1 where there is no limit."""
+    """Return how many files this process may have open; -1 where there is no limit."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return -1 if limit == resource.RLIM_INFINITY else limit
 
 
 def leftovers(workspace: Workspace) -> list[Leftover]:
-    """Copies and parts of files that a stopped run may have left, or one under way is writing."""
+    """Return the copies and parts of files that a stopped run left, or that a running one is writing."""
     return [left for path in _unfinished(workspace.root) if (left := _leftover(workspace.root, path))]
 
 
 def _unfinished(root: Path) -> Iterator[Path]:
     yield from sorted((root / "tmp").glob("*"))
     for pattern in ("*.part", "*.arriving", "owners/*.new"):
-        yield from sorted(one for one in root.rglob(pattern) if one.parent.name != "tmp")
+        yield from sorted(path for path in root.rglob(pattern) if path.parent.name != "tmp")
 
 
 def _leftover(root: Path, path: Path) -> Leftover | None:
     try:
-        found = path.stat()
+        facts = path.stat()
     except OSError:
-        return None  # it was finished meanwhile
-    changed_at = datetime.fromtimestamp(found.st_mtime, UTC)
-    return Leftover(path=str(path.relative_to(root)), bytes=found.st_size, changed_at=changed_at)
+        return None  # finished meanwhile
+    changed_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+    return Leftover(path=str(path.relative_to(root)), bytes=facts.st_size, changed_at=changed_at)

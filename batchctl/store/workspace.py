@@ -1,22 +1,22 @@
-"""Every path the program uses.
+"""The paths of a workspace, and what a workspace must be to be used.
 
 .batchctl/
 ├── ledger.db
 ├── models.json              what the API said of its models, for a day
-├── planning.lock            one process plans at a time
-├── prices.toml              private prices, written by a person: a limit may only become tighter by them
-├── prices.json              a price list that was fetched without a home to keep it in: the same
+├── planning.lock            held by the one process that plans
+├── prices.toml              private prices, written by a person: they may only tighten a limit
+├── prices.json              a price list that was fetched without a home to keep it in; it, too, only tightens
 ├── owners/                  a lock per running process
-├── problems/NAME.jsonl      what the check found in an input that was not sent
-├── tmp/                     copies under way
+├── problems/NAME.jsonl      the problems of an input that was not sent
+├── tmp/                     unfinished copies
 └── jobs/NAME/
-    ├── round-1.requests.jsonl      the input: a clone, copy or link of it, or the cleaned copy; for batches made
-    │                               elsewhere its lines by batch, once they are known, then those in no batch
-    ├── round-1.lines               line numbers, where they differ from the position
-    ├── left-out.jsonl              the lines that --skip-bad left out, or in no attached batch and not to be sent, with the reason
-    ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by this process
-    ├── round-2.OWNER.origins         which request of round 1 each of them is
-    ├── outputs                      length and time of each file that was written for a person
+    ├── round-1.requests.jsonl      the input: a clone, copy or link of it, or the clean copy; of attached batches the
+    │                               lines by batch, once they are known, then those in no batch
+    ├── round-1.lines               line map: line numbers, where they differ from the position
+    ├── left-out.jsonl              lines that are not sent, with the reason: --skip-bad, or in no attached batch
+    ├── round-2.OWNER.requests.jsonl  a retry, rebuilt from the original bytes by the process OWNER
+    ├── round-2.OWNER.origins         line map: which request of round 1 each of them is
+    ├── outputs                      size and time of each file that was written for a person
     └── raw/round-1.000000000.jsonl results as the API sent them, and their .index; .unverified: not what they should be
 """
 
@@ -29,14 +29,18 @@ from pathlib import Path
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Job
-from batchctl.store.local import PRIVATE_FOLDER, disk, place, replacing, sync_folder
+from batchctl.store.local import PRIVATE_FOLDER, LocalStore, disk, sync_folder
+from batchctl.store.protocol import Store
 
 FOLDER = ".batchctl"
 _REBUILT = re.compile(r"round-\d+\.(?P<owner>.+)\.(?:requests\.jsonl|origins)(?:\.part)?")
 
 
 def find_workspace(named: Path | None, start: Path) -> Path:
-    """The named one, else the nearest `.batchctl` from `start` upwards, else the one `submit` would make in `start`."""
+    """Return the named folder, else the nearest `.batchctl` from `start` upwards, else the one to be made in `start`.
+
+    Raises UsageProblem for the home of a user who does not exist.
+    """
     if named is not None:
         try:
             return named.expanduser().absolute()
@@ -46,21 +50,21 @@ def find_workspace(named: Path | None, start: Path) -> Path:
 
 
 def cached_price_list(environment: Mapping[str, str]) -> Path | None:
-    """Where a fetched price list is kept without a workspace; None for somebody without a home."""
+    """Return where a fetched price list is kept outside of a workspace; None without a home."""
     cache, home = Path(environment.get("XDG_CACHE_HOME", "")), Path(environment.get("HOME", ""))
     folder = cache if cache.is_absolute() else home / ".cache"
     return folder / "batchctl" / "prices.json" if folder.is_absolute() else None
 
 
 def user_prices(environment: Mapping[str, str]) -> Path | None:
-    """Where a person keeps private prices for all workspaces; None for somebody without a home."""
+    """Return where a person keeps private prices for all workspaces; None without a home."""
     settings, home = Path(environment.get("XDG_CONFIG_HOME", "")), Path(environment.get("HOME", ""))
     folder = settings if settings.is_absolute() else home / ".config"
     return folder / "batchctl" / "prices.toml" if folder.is_absolute() else None
 
 
 class Workspace:
-    """The folder at `root`; it need not exist before `make`."""
+    """The folder at `root`, which need not exist before `make`. `files` is its store, by names relative to `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -68,13 +72,14 @@ class Workspace:
         self.owners = root / "owners"
         self.private_prices = root / "prices.toml"
         self.price_list = root / "prices.json"
-        self.models = root / "models.json"
+        self.files: Store = LocalStore(root)
 
     def exists(self) -> bool:
+        """Return whether there is a ledger."""
         return self.ledger.exists()
 
     def refuse_links_out(self) -> None:
-        """Raises UsageProblem where a symbolic link in it leads elsewhere, to something that is there or not.
+        """Raise UsageProblem where a symbolic link in the workspace leads out of it, whether or not to something that exists.
 
         A workspace is found upwards from wherever a person stands: what it links to was chosen by whoever made it.
         """
@@ -89,23 +94,19 @@ class Workspace:
                 )
 
     def make(self) -> None:
+        """Make the folders, a .gitignore and an empty ledger, each where it is missing. Raises DiskProblem."""
         with disk(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
             for folder in (self.root, self.root / "jobs", self.root / "tmp", self.root / "problems"):
                 folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-            ignore = self.root / ".gitignore"
-            if not ignore.exists():
-                # Whole or not at all: an empty one would be taken for it ever after.
-                new = self.temporary(f"{os.getpid()}.gitignore")
-                with replacing(new) as file:
-                    file.write(b"# prompts and answers are private\n*\n")
-                place(new, ignore)
+            if self.files.stat(".gitignore") is None:
+                self.files.put(".gitignore", b"# prompts and answers are private\n*\n")
             if not self.ledger.exists():
                 os.close(os.open(self.ledger, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
     @contextlib.contextmanager
     def planning(self) -> Iterator[None]:
-        """One process plans at a time: two that plan the same input at once would send it twice."""
+        """Keep all other processes from planning: two that plan the same input at once would send it twice."""
         path = self.root / "planning.lock"
         with disk(path):
             lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -117,7 +118,7 @@ class Workspace:
             os.close(lock)
 
     def need(self) -> None:
-        """Raises UsageProblem where there is nothing to read."""
+        """Raise UsageProblem where there is no workspace."""
         if not self.exists():
             raise UsageProblem(
                 f"no workspace here: {self.root} does not exist",
@@ -125,6 +126,7 @@ class Workspace:
             )
 
     def job_folder(self, name: str) -> Path:
+        """Return the folder of a job, made where it is missing. Raises DiskProblem."""
         folder = self.root / "jobs" / name
         with disk(folder):
             for made in (folder, folder / "raw"):
@@ -134,72 +136,80 @@ class Workspace:
         return folder
 
     def temporary(self, name: str) -> Path:
+        """Return the path of an unfinished copy."""
         return self.root / "tmp" / name
 
     def problems(self, name: str) -> Path:
+        """Return the problem file of an input that was not sent; `name` is that of its job."""
         return self.root / "problems" / f"{name}.jsonl"
 
     def requests(self, name: str, number: int, owner: str = "") -> Path:
-        """`owner` keeps apart what two processes rebuild at once, until one of them has recorded its round."""
+        """Return the request file of round `number`. `owner` keeps apart what two processes rebuild at once."""
         return self.job_folder(name) / f"round-{number}{owner and '.'}{owner}.requests.jsonl"
 
     def lines(self, name: str) -> Path:
+        """Return the line map of round 1: the line of the input for each request."""
         return self.root / "jobs" / name / "round-1.lines"
 
     def left_out(self, name: str) -> Path:
+        """Return the problem file of the lines that are not sent."""
         return self.root / "jobs" / name / "left-out.jsonl"
 
     def outputs(self, name: str) -> Path:
+        """Return the list of the files that the job wrote for a person."""
         return self.job_folder(name) / "outputs"
 
     def rebuilt(self, name: str, number: int) -> Iterator[tuple[Path, str]]:
-        """What was rebuilt for a round, whether or not it came to be one: each file with its owner."""
+        """Yield each file that was rebuilt for a round, recorded or not, with its owner."""
         for path in self.job_folder(name).glob(f"round-{number}.*.*"):
             # An owner's name holds dots, too.
-            if found := _REBUILT.fullmatch(path.name):
-                yield path, found["owner"]
+            if match := _REBUILT.fullmatch(path.name):
+                yield path, match["owner"]
 
     def origins(self, request_file: Path) -> Path:
+        """Return the line map beside a rebuilt request file: the position in round 1 of each request."""
         return request_file.with_name(request_file.name.replace(".requests.jsonl", ".origins"))
 
     def raw(self, job: Job, batch: Batch) -> Path:
+        """Return where the results of a batch lie as they came."""
         # Named by place, not by the API's id: a text from outside is never a path.
         return self.root / "jobs" / job.name / "raw" / f"round-{batch.round}.{batch.cut.first:09d}.jsonl"
 
     def index(self, job: Job, batch: Batch) -> Path:
+        """Return the index beside the raw results: see `results.downloaded`."""
         return self.raw(job, batch).with_suffix(".index")
 
     def resolve(self, stored: str) -> Path:
-        """A path as the ledger keeps it: absolute, or under the workspace."""
+        """Return the path that the ledger keeps as `stored`: absolute, or relative to the workspace."""
         return self.root / stored
 
-    def store(self, path: Path) -> str:
-        """So that a workspace that is moved as a whole still finds its own files."""
+    def stored_path(self, path: Path) -> str:
+        """Return `path` as the ledger keeps it, so that a workspace that is moved as a whole finds its own files."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
     def sweep(self, before: float) -> None:
-        """Removes copies that a process left when it was killed, older than `before` (seconds since the epoch)."""
-        for left in (self.root / "tmp").glob("*"):
+        """Remove copies that a killed process left, older than `before`, in seconds since the epoch."""
+        for copy in (self.root / "tmp").glob("*"):
             with contextlib.suppress(OSError):
-                if left.stat().st_mtime < before:
-                    left.unlink()
+                if copy.stat().st_mtime < before:
+                    copy.unlink()
 
 
 def _links(folder: Path) -> Iterator[Path]:
-    """All symbolic links in a folder and the folders in it; none is followed."""
+    """Yield all symbolic links in a folder and the folders in it; none is followed."""
     folders = [folder]
     while folders:
-        # What went meanwhile, and what may not be read, is not used either.
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as found:
-            for one in found:
-                if one.is_symlink():
-                    yield Path(one.path)
-                elif one.is_dir(follow_symlinks=False):
-                    folders.append(Path(one.path))
+        # What is gone meanwhile, and what may not be read, is not used either.
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    yield Path(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
 
 
 def _target(link: Path) -> Path:
-    """The root for links that lead in a circle: they lead nowhere."""
+    """Return where a link leads; the root of the file system for links that lead in a circle."""
     try:
         target = link.resolve()
     except (RuntimeError, OSError):

@@ -23,7 +23,7 @@ from batchctl.domain.names import beta_problem, job_name, name_problem
 from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
-from batchctl.requests.attached import Given
+from batchctl.requests.attached_input import AttachedInput
 from batchctl.requests.inputs import STDIN, input_name
 from batchctl.verbs.attach_input import detach, give_input, reading
 from batchctl.verbs.headers import speak_as
@@ -221,7 +221,7 @@ def _refuse_running(found: Sequence[MessageBatch]) -> None:
 # ---------------------------------------------------------------- 2. record
 
 
-def _record(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
+def _record(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: AttachedInput | None) -> Job:
     """One transaction. Raises Refused where another process was first with one of the batches."""
     places = places_of(found)
     with session.workspace.planning():
@@ -237,7 +237,7 @@ def _record(session: Session, wanted: Attachment, found: Sequence[MessageBatch],
     return recorded
 
 
-def _job(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: Given | None) -> Job:
+def _job(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: AttachedInput | None) -> Job:
     """As it stands without its input; of `given` it takes only the name. Raises UsageProblem where its name is taken."""
     names = {job.name for job in session.ledger.jobs()}
     if wanted.name in names:

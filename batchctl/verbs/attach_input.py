@@ -26,28 +26,36 @@ from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.reading import plain_file, progress
 from batchctl.engine.session import Session
-from batchctl.requests.attached import Given, LaidDown, LineMatching, Odd, lay_down, read
+from batchctl.requests.attached_input import (
+    AttachedCuts,
+    AttachedInput,
+    LineMatching,
+    UnmatchedIds,
+    read_attached,
+    write_attached_requests,
+)
+from batchctl.requests.check import ProblemFile
 from batchctl.requests.inputs import STDIN, absolute, stat
-from batchctl.requests.problems import ProblemFile
 from batchctl.requests.request_file import ids_of_range
-from batchctl.results.receive import Answers, reindex
+from batchctl.results.downloaded import Answers
+from batchctl.results.receive import reindex
 from batchctl.store.local import place, remove_folder
 from batchctl.verbs.fetch import forget_what_is_gone, poll_once
 
 
 @contextlib.contextmanager
-def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tuple[Given, LineMatching]]:
+def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tuple[AttachedInput, LineMatching]]:
     """Step 1. The scratch files live as long as the block. Raises InputProblem."""
     copied = session.workspace.temporary(f"{session.owner}.input")
     try:
         plain = plain_file(session, path, copied, stdin)
         with LineMatching(session.workspace.temporary(f"{session.owner}.pairing")) as matching:
-            yield read(path, plain, matching, progress(session, "checking", stat(plain).st_size)), matching
+            yield read_attached(path, plain, matching, progress(session, "checking", stat(plain).st_size)), matching
     finally:
         copied.unlink(missing_ok=True)
 
 
-def give_input(session: Session, job: Job, given: Given, matching: LineMatching) -> None:
+def give_input(session: Session, job: Job, given: AttachedInput, matching: LineMatching) -> None:
     """Steps 2 to 6. Raises InputProblem and Refused where the input cannot be the one of these batches."""
     _download(session, job)
     batches = session.ledger.batches(job)
@@ -97,7 +105,7 @@ def _download(session: Session, job: Job) -> None:
 # ---------------------------------------------------------------- 3. pair
 
 
-def _pair(session: Session, job: Job, batches: Sequence[Batch], given: Given, matching: LineMatching) -> None:
+def _pair(session: Session, job: Job, batches: Sequence[Batch], given: AttachedInput, matching: LineMatching) -> None:
     for number, batch in enumerate(batches):
         with contextlib.closing(_answers(session, job, batch)) as answers:
             matching.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
@@ -112,7 +120,7 @@ def _answers(session: Session, job: Job, batch: Batch) -> Answers:
     return Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
 
 
-def _refuse_held_twice(odd: Odd, names: Sequence[str]) -> None:
+def _refuse_held_twice(odd: UnmatchedIds, names: Sequence[str]) -> None:
     if odd.count:
         said = "; ".join(f"{custom_id} in {names[one]} and {names[other]}" for custom_id, one, other in odd.some)
         raise Refused(
@@ -121,7 +129,7 @@ def _refuse_held_twice(odd: Odd, names: Sequence[str]) -> None:
         )
 
 
-def _refuse_without_line(odd: Odd, names: Sequence[str], given: Given) -> None:
+def _refuse_without_line(odd: UnmatchedIds, names: Sequence[str], given: AttachedInput) -> None:
     if odd.count:
         said = ", ".join(f"{custom_id} of {names[batch]}" for custom_id, batch, _ in odd.some)
         raise InputProblem(
@@ -130,7 +138,7 @@ def _refuse_without_line(odd: Odd, names: Sequence[str], given: Given) -> None:
         )
 
 
-def _refuse_on_two_lines(odd: Odd, given: Given) -> None:
+def _refuse_on_two_lines(odd: UnmatchedIds, given: AttachedInput) -> None:
     if odd.count:
         said = "; ".join(f"{custom_id} on {one:,} and {other:,}" for custom_id, one, other in odd.some)
         raise InputProblem(
@@ -143,18 +151,18 @@ def _refuse_on_two_lines(odd: Odd, given: Given) -> None:
 
 
 def _laid_down(
-    session: Session, job: Job, given: Given, matching: LineMatching, places: Sequence[Cut]
-) -> tuple[Job, LaidDown]:
+    session: Session, job: Job, given: AttachedInput, matching: LineMatching, places: Sequence[Cut]
+) -> tuple[Job, AttachedCuts]:
     """The job as it will be, and where its lines lie."""
     workspace = session.workspace
     target = workspace.requests(job.name, 1)
     emit = progress(session, "copying", given.size)
-    laid = lay_down(given, matching, places, job.settings, target, workspace.lines(job.name), emit)
+    laid = write_attached_requests(given, matching, places, job.settings, target, workspace.lines(job.name), emit)
     left_out = _left_out(session, job, matching)
     found = target.stat()
     first = replace(
         job.rounds[0],
-        request_file=workspace.store(target),
+        request_file=workspace.stored_path(target),
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
         count=sum(cut.count for cut in (*laid.batches, *laid.rest)),

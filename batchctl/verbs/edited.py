@@ -12,7 +12,7 @@ from batchctl.engine.latest import latest
 from batchctl.engine.models import Models
 from batchctl.engine.planning import Planner
 from batchctl.engine.session import Session
-from batchctl.requests.cuts import CleanCopy, Copied
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.inputs import input_name, is_spooled
 from batchctl.requests.request_file import blocks_of_range, custom_id_of, request_file, whole_lines
 from batchctl.results.merging import without_plain_success
@@ -42,7 +42,7 @@ def take_edited(session: Session, job: Job, edited: Path, number: int) -> tuple[
         lines[origin] = line
     path = session.workspace.requests(job.name, number, session.owner)
     with replacing(path) as requests, replacing(session.workspace.origins(path)) as numbers:
-        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers), len(session.ledger.batches(job)))
+        cuts = CopiedCuts(job.settings, CleanCopy(requests=requests, numbers=numbers), len(session.ledger.batches(job)))
         for origin in (known for known in origins.values() if known in lines):
             cuts.add(lines[origin], 0, origin)
         done = cuts.close()

@@ -13,7 +13,7 @@ from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import patiently, poll, raise_unless_passing
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
-from batchctl.results.receive import is_on_disk
+from batchctl.results.downloaded import is_on_disk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

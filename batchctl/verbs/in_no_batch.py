@@ -24,8 +24,8 @@ from batchctl.engine.reports import first_unattached, in_no_batch
 from batchctl.engine.session import Session
 from batchctl.requests.inputs import input_name
 from batchctl.requests.request_file import custom_id_of, ids_of, lines_of_range, request_file, whole_lines
-from batchctl.results.lines import IncompleteResults, first_ids
-from batchctl.store.line_maps import runs
+from batchctl.results.result_lines import IncompleteResults, first_ids
+from batchctl.store.line_maps import read_line_map
 from batchctl.store.local import PRIVATE, disk
 from batchctl.verbs.edited import check_anew
 
@@ -206,7 +206,7 @@ def _some_ids(session: Session, seen: MessageBatch) -> list[bytes]:
 
 def _held(path: Path, origins: Path, count: int, first: int | None, wanted: frozenset[bytes]) -> set[bytes]:
     """Those of the ids that stand in a round on a line which was never sent. `first`: the position of the first of those."""
-    numbers = chain.from_iterable(runs(origins, count))
+    numbers = chain.from_iterable(read_line_map(origins, count))
     lines = zip(numbers, (line for _, line in whole_lines(path)), strict=True)
     ids = (custom_id_of(line) for origin, line in lines if first is not None and origin >= first)
     return {custom_id for custom_id in ids if custom_id in wanted}

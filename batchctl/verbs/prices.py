@@ -9,7 +9,7 @@ from batchctl.domain.errors import UsageProblem
 from batchctl.domain.prices import PriceTier
 from batchctl.money.catalog import PriceCatalog
 from batchctl.money.price_table import PriceTable, Refreshed, newest_first
-from batchctl.store.local import keep
+from batchctl.store.local import LocalStore
 from batchctl.store.workspace import Workspace
 
 
@@ -81,5 +81,6 @@ def _refresh(session: PriceSession) -> Path:
     path = session.cached or (session.workspace.price_list if session.workspace.root.is_dir() else None)
     if path is None:
         raise UsageProblem("no folder to keep a price list in", hint="set HOME or XDG_CACHE_HOME")
-    keep(path, checked(fetch(session.url or default_url(), MOST_BYTES), session.clock.now()))
+    prices = checked(fetch(session.url or default_url(), MOST_BYTES), session.clock.now())
+    LocalStore(path.parent).put(path.name, prices)
     return path

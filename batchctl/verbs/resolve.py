@@ -23,7 +23,7 @@ from batchctl.engine.unconfirmed import (
     resending_problem,
     resending_risks,
 )
-from batchctl.results.lines import IncompleteResults
+from batchctl.results.result_lines import IncompleteResults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from batchctl.engine.estimating import estimate
 from batchctl.engine.reports import in_no_batch
 from batchctl.engine.session import ReadSession
 from batchctl.money.estimate import Estimate
-from batchctl.requests.group import group_ranges
+from batchctl.requests.grouping import group_ranges
 from batchctl.requests.inputs import STDIN
 from batchctl.requests.request_file import check_range, request_file, single_request_body
 from batchctl.verbs.continuing import already_sent

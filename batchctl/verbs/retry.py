@@ -31,11 +31,11 @@ from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimating
 from batchctl.ledger.liveness import FileLockLiveness
 from batchctl.money.estimate import Estimate
-from batchctl.requests.cuts import CleanCopy, Copied
-from batchctl.requests.group import group_requests
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
+from batchctl.requests.grouping import group_requests
 from batchctl.requests.param_changes import ParamChange, shown, with_changes
 from batchctl.results.merging import without_plain_success
-from batchctl.results.outputs import Written, output_file
+from batchctl.results.outputs import WrittenFiles, output_file
 from batchctl.store.local import PRIVATE, replacing
 from batchctl.verbs.edited import check_anew, take_edited
 from batchctl.verbs.in_no_batch import Elsewhere, Unsent, find_elsewhere
@@ -101,14 +101,18 @@ def rebuild(
     path = target or session.workspace.requests(job.name, number, session.owner)
     origins = session.workspace.origins(session.workspace.requests(job.name, number, session.owner))
     chooser, cut = _Chooser(choice), 0
-    kept = output_file(path, Written(session.workspace.outputs(job.name)), mode=PRIVATE) if target else replacing(path)
+    kept = (
+        output_file(path, WrittenFiles(session.workspace.outputs(job.name)), mode=PRIVATE)
+        if target
+        else replacing(path)
+    )
     with (
         Unsent(session) as unsent,
         kept as requests,
         replacing(origins) as numbers,
     ):
         batches = session.ledger.batches(job)
-        cuts = Copied(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
+        cuts = CopiedCuts(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
         for found in latest(session, job, batches):
             for position in chooser.positions(found):
                 line = found.request_line(position)
@@ -201,7 +205,7 @@ def record(session: Session, job: Job, rebuilt: Rebuilt) -> Job:
     found = rebuilt.path.stat()
     new = Round(
         number=rebuilt.number,
-        request_file=session.workspace.store(rebuilt.path),
+        request_file=session.workspace.stored_path(rebuilt.path),
         size=found.st_size,
         mtime_ns=found.st_mtime_ns,
         count=rebuilt.chosen.requests,

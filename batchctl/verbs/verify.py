@@ -23,11 +23,13 @@ from batchctl.engine.latest import Latest, latest, reading_order
 from batchctl.engine.merge import write_answers
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import ReadSession
-from batchctl.requests.caching import Planned, is_original, line_that_differs
+from batchctl.requests.caching import CachingPlan, is_original, line_that_differs
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.lines import Lines, OrderOfArrival, Reread, custom_id_of_result
-from batchctl.results.merged import OutputComparison, left_out_lines
+from batchctl.results.downloaded import is_on_disk, lines_at, pieces_of
+from batchctl.results.errors_file import left_out_lines
+from batchctl.results.index import IndexBuilder, IndexRebuilder, OrderOfArrival
 from batchctl.results.merging import counted
+from batchctl.results.outputs import OutputComparison
 from batchctl.results.proof import (
     Fix,
     Flaw,
@@ -43,8 +45,8 @@ from batchctl.results.proof import (
     sum_flaw,
     waiting,
 )
-from batchctl.results.receive import is_on_disk, lines_at, pieces_of
-from batchctl.store.line_maps import Numbers, runs
+from batchctl.results.result_lines import custom_id_of_result
+from batchctl.store.line_maps import LineMap, read_line_map
 from batchctl.store.local import disk
 
 SHOWN = 20
@@ -159,7 +161,7 @@ class _Verification:
             return None
         if not is_original(original, self._job.input_sha256):
             return None
-        planned = Planned(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
+        planned = CachingPlan(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
         try:
             line = line_that_differs(original, path, self._session.workspace.lines(self._job.name), planned)
             said = f"not line {line:,} of the input with cache_control added" if line else ""
@@ -217,10 +219,10 @@ class _Verification:
             return problem.message
 
     def _origins_flaw(self, path: Path, count: int) -> str:
-        with contextlib.closing(Numbers(self._session.workspace.lines(self._job.name), base=1)) as lines:
+        with contextlib.closing(LineMap(self._session.workspace.lines(self._job.name), base=1)) as lines:
             places = reading_places([(b.cut.first, b.count) for b in reading_order(self._batches, lines)])
         after, said = -1, ""
-        for origins in runs(path, count):
+        for origins in read_line_map(path, count):
             found = places_of(origins, places)
             said = said or rising_flaw(found, after, self._job.count - 1)
             after = found[-1]
@@ -228,12 +230,12 @@ class _Verification:
 
     def _lines_flaw(self, path: Path, of: Round) -> str:
         """Of batches made elsewhere, in whatever order, only the lines of each rise."""
-        for _ in runs(path, of.count):
+        for _ in read_line_map(path, of.count):
             pass
         # Nobody knows how many blank lines stood between them.
         most = (1 << 64) - 1
-        with contextlib.closing(Numbers(path)) as lines:
-            of_batches = (lines.run(b.cut.first, b.count) for b in self._batches if b.round == 1)
+        with contextlib.closing(LineMap(path)) as lines:
+            of_batches = (lines.numbers(b.cut.first, b.count) for b in self._batches if b.round == 1)
             return next((said for numbers in of_batches if (said := rising_flaw(numbers, 0, most))), "")
 
     def _left_out(self) -> None:
@@ -398,7 +400,7 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     places = OrderOfArrival(batch.count) if positions is None else positions
     # Only where some were taken for such when they came, a line that cannot be read is no flaw.
     has_unreadable = OutcomeCode.UNREADABLE in index.read_bytes()[12 * batch.count :]
-    found = Reread(places, batch.count, odd.note, is_patient=not has_unreadable)
+    found = IndexRebuilder(places, batch.count, odd.note, is_patient=not has_unreadable)
     for piece in pieces_of(raw):
         digest.update(piece)
         found.take(piece)
@@ -418,7 +420,7 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     return found.lines
 
 
-def _hold_index(index: Path, found: Lines, positions: dict[bytes, int] | None, odd: _Odd) -> None:
+def _hold_index(index: Path, found: IndexBuilder, positions: dict[bytes, int] | None, odd: _Odd) -> None:
     with disk(index):
         stored = index.read_bytes()
     if positions is None:

@@ -38,7 +38,7 @@ from batchctl.engine.reconcile import needs_person
 from batchctl.engine.session import Session
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.receive import is_on_disk
+from batchctl.results.downloaded import is_on_disk
 from batchctl.store.workspace import Workspace
 from batchctl.verbs import cancel, fetch, run
 from batchctl.verbs.resolve import unconfirmed_batches_of
@@ -436,7 +436,7 @@ def _plan(workspace: Workspace, ledger: SqlLedger, name: str, count: int, each: 
     path = workspace.requests(name, 1)
     lines = b"".join(request_line(f"{name}-{n}") + b"\n" for n in range(count))
     path.write_bytes(lines)
-    first = a_round(count=count, request_file=workspace.store(path), size=len(lines))
+    first = a_round(count=count, request_file=workspace.stored_path(path), size=len(lines))
     ledger.record_job(a_job(name, rounds=[first], line_count=count), cuts_of(lines, each))
 
 

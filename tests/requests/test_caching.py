@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.caching import Left, why_left
 from batchctl.domain.errors import InputProblem
-from batchctl.requests.caching import Planned, lay_cached, line_that_differs, with_cache_control
+from batchctl.requests.caching import CachingPlan, line_that_differs, with_cache_control, write_with_cache_control
 
 MARKS: dict[str, dict[str, str]] = {"5m": {"type": "ephemeral"}, "1h": {"type": "ephemeral", "ttl": "1h"}}
 LONG = b',"cache_control":{"type":"ephemeral","ttl":"1h"}'
@@ -168,7 +168,7 @@ def request(custom_id: str, system: Any = "x" * 9000, model: str = "claude-haiku
 
 def laid(folder: Path, data: bytes, ttl: str = "1h", longest: int = 100_000) -> tuple[Any, Any, bytes]:
     path, target = written(folder / "in.jsonl", data), folder / "out.jsonl"
-    caching, original = lay_cached(path, target, ttl, longest, lambda _: None)
+    caching, original = write_with_cache_control(path, target, ttl, longest, lambda _: None)
     return caching, original, target.read_bytes()
 
 
@@ -213,12 +213,12 @@ def test_an_input_of_another_kind_is_refused_before_it_is_copied(tmp_path: Path)
 
 def test_the_change_can_be_made_again_and_compared(tmp_path: Path) -> None:
     data = b"\n".join([request("a"), b"", request("b", system=None), request("c")])
-    planned = Planned(ttl="1h", count=4, longest=100_000)
+    planned = CachingPlan(ttl="1h", count=4, longest=100_000)
     _, _, copy = laid(tmp_path, data)
     path, sent, numbers = tmp_path / "in.jsonl", tmp_path / "sent.jsonl", tmp_path / "numbers"
     lines = copy.split(b"\n")
     written(sent, b"\n".join([lines[0], lines[2], lines[3]]) + b"\n")
-    three = Planned(ttl="1h", count=3, longest=100_000)
+    three = CachingPlan(ttl="1h", count=3, longest=100_000)
     written(numbers, b"".join(n.to_bytes(8, "little") for n in (1, 3, 4)))
     assert line_that_differs(path, sent, numbers, three) == 0
     written(sent, b"\n".join([lines[0], lines[2], request("c")]) + b"\n")

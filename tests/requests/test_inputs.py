@@ -13,7 +13,7 @@ from backports import zstd
 from builders import lines, written
 
 from batchctl.domain.errors import BatchctlError, InputProblem
-from batchctl.requests.inputs import input_name, is_spooled, keep, opened, sha256_of, spool, stat
+from batchctl.requests.inputs import input_name, is_spooled, keep_input, opened, sha256_of, spool, stat
 
 DATA = lines(50)
 LONG = random.Random(1).randbytes(1 << 20)
@@ -151,7 +151,7 @@ def test_the_name_of_an_input_becomes_part_of_a_folders(path: str, name: str) ->
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 def test_the_bytes_survive_their_name(tmp_path: Path, how: str) -> None:
     source, target = written(tmp_path / "in.jsonl", DATA), tmp_path / "held"
-    assert keep(source, target)
+    assert keep_input(source, target)
     source.unlink()
     if how == "replaced":
         written(source, b"other")
@@ -161,7 +161,7 @@ def test_the_bytes_survive_their_name(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize("change", [b"other", b""])
 def test_a_small_input_that_is_changed_in_place_does_not_change_what_is_held(tmp_path: Path, change: bytes) -> None:
     source, target = written(tmp_path / "in.jsonl", DATA), tmp_path / "held"
-    assert keep(source, target)
+    assert keep_input(source, target)
     with source.open("r+b") as file:
         file.truncate(len(change))
         file.write(change)
@@ -172,7 +172,7 @@ def test_a_small_input_that_is_changed_in_place_does_not_change_what_is_held(tmp
 
 def test_a_hold_is_taken_anew_where_an_earlier_one_lies(tmp_path: Path) -> None:
     target = written(tmp_path / "held", b"what an earlier try left")
-    assert keep(written(tmp_path / "in.jsonl", DATA), target)
+    assert keep_input(written(tmp_path / "in.jsonl", DATA), target)
     assert target.read_bytes() == DATA
 
 
@@ -183,11 +183,11 @@ def test_a_hold_on_a_symbolic_link_is_one_on_its_file(tmp_path: Path, *, is_abso
     link.symlink_to(source if is_absolute else source.name)
     folder = tmp_path / "job"
     folder.mkdir()
-    assert keep(link, folder / "held")
+    assert keep_input(link, folder / "held")
     source.unlink()
     assert (folder / "held").read_bytes() == DATA
 
 
 def test_where_no_hold_can_be_had_the_answer_is_no(tmp_path: Path) -> None:
-    assert not keep(written(tmp_path / "in.jsonl", DATA), tmp_path / "no folder" / "held")
-    assert not keep(tmp_path / "none", tmp_path / "held")
+    assert not keep_input(written(tmp_path / "in.jsonl", DATA), tmp_path / "no folder" / "held")
+    assert not keep_input(tmp_path / "none", tmp_path / "held")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import Cut, PresumedNotCreated, Settings
-from batchctl.requests.cuts import CleanCopy, Copied
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.request_file import (
     HELD_BYTES,
     PIECE_BYTES,
@@ -273,7 +273,7 @@ def test_the_batches_of_a_later_round_go_on_with_the_sizes_of_the_job(
     data = lines(3_000).split(b"\n")[:-1]
     with (tmp_path / "requests").open("w+b") as requests, (tmp_path / "numbers").open("wb") as numbers:
         settings = Settings(max_requests=1_000, size_start=size_start)
-        copied = Copied(settings, CleanCopy(requests=requests, numbers=numbers), first)
+        copied = CopiedCuts(settings, CleanCopy(requests=requests, numbers=numbers), first)
         for number, line in enumerate(data):
             copied.add(line, 0, number)
         cuts = copied.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from batchctl.results.outputs import Place, objection
+from batchctl.results.outputs import OutputPlace, objection
 
 THERE = {"is_there": True}
 WORKSPACE = {"workspace": "/home/ann/.batchctl"}
@@ -28,12 +28,12 @@ MAY_GO: list[tuple[dict[str, Any], bool, str]] = [
 def test_a_file_is_replaced_by_the_job_that_wrote_it_or_at_a_persons_word(
     place: dict[str, Any], *, force: bool, why: str
 ) -> None:
-    refused = objection(Place(path="out.jsonl", **place), force=force)
+    refused = objection(OutputPlace(path="out.jsonl", **place), force=force)
     assert bool(refused) == bool(why)
     assert refused is None or (why in refused.message and "out.jsonl" in refused.message)
 
 
 def test_only_ways_that_the_command_has_are_named() -> None:
-    refused = objection(Place(path="out.jsonl", is_there=True), elsewhere="name another folder", forcing="")
+    refused = objection(OutputPlace(path="out.jsonl", is_there=True), elsewhere="name another folder", forcing="")
     assert refused is not None
     assert refused.hint == "move it away; name another folder"

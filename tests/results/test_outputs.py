@@ -10,11 +10,11 @@ import pytest
 from builders import written
 
 from batchctl.domain.errors import DiskProblem, Refused
-from batchctl.results.outputs import Written, output_file, refuse_to_replace, results_file
+from batchctl.results.outputs import WrittenFiles, output_file, refuse_to_replace, results_file
 
 
-def nothing_written(folder: Path) -> Written:
-    return Written(folder / "outputs")
+def nothing_written(folder: Path) -> WrittenFiles:
+    return WrittenFiles(folder / "outputs")
 
 
 @pytest.mark.parametrize("how", ["itself", "a link", "a symbolic link"])
@@ -77,7 +77,7 @@ def test_results_to_stdout_go_there_at_once(tmp_path: Path, monkeypatch: pytest.
     assert out.getvalue() == b"line\n"
 
 
-def output(path: Path, remembered: Written, content: bytes) -> Path:
+def output(path: Path, remembered: WrittenFiles, content: bytes) -> Path:
     with output_file(path, remembered) as file:
         file.write(content)
     return path
@@ -105,7 +105,7 @@ def test_what_somebody_changed_since_is_theirs(tmp_path: Path, change: bytes) ->
     with pytest.raises(Refused):
         refuse_to_replace(mine, remembered)
     with pytest.raises(Refused):
-        refuse_to_replace(output(mine, Written(tmp_path / "of another job"), b"theirs"), remembered)
+        refuse_to_replace(output(mine, WrittenFiles(tmp_path / "of another job"), b"theirs"), remembered)
 
 
 @pytest.mark.parametrize(

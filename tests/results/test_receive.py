@@ -16,18 +16,12 @@ from hypothesis import strategies as st
 from batchctl.domain.errors import ApiFailure, DiskProblem
 from batchctl.domain.model import Batch, Cut, FailureClass, Outcome, OutcomeCode, RequestCounts, State, Verified
 from batchctl.domain.outcomes import MOST_TYPES, OTHER_TYPES
+from batchctl.results import downloaded
 from batchctl.results import receive as results
-from batchctl.results.lines import IncompleteResults, OrderOfArrival, first_ids
-from batchctl.results.receive import (
-    Answers,
-    NotOurs,
-    is_on_disk,
-    keep_unverified,
-    receive,
-    reindex,
-    take_kept,
-    unverified,
-)
+from batchctl.results.downloaded import Answers, is_on_disk
+from batchctl.results.index import OrderOfArrival
+from batchctl.results.receive import ForeignResults, keep_unverified, receive, reindex, take_kept, unverified
+from batchctl.results.result_lines import IncompleteResults, first_ids
 
 IDS = [request_id(n) for n in range(8)]
 POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
@@ -36,7 +30,7 @@ COUNTS = RequestCounts(succeeded=8)
 
 KEPT = unverified(Path("raw.jsonl"), a_batch(State.ENDED, 8)).name
 
-Lines = list[bytes]
+IndexBuilder = list[bytes]
 
 
 def joined(lines: Iterable[bytes], end: bytes = b"\n") -> bytes:
@@ -71,10 +65,10 @@ def refused(folder: Path, data: bytes | Iterable[bytes], counts: RequestCounts =
     """Why; and nothing is left that could be taken for a result: what may be ours is kept under a name nobody reads."""
     for left in folder.iterdir():
         left.unlink()
-    with pytest.raises((IncompleteResults, NotOurs)) as raised:
+    with pytest.raises((IncompleteResults, ForeignResults)) as raised:
         received(folder, data, counts, **more)
     whole = data if isinstance(data, bytes) else b"".join(data)
-    kept = {} if raised.type is NotOurs else {KEPT: whole}
+    kept = {} if raised.type is ForeignResults else {KEPT: whole}
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
     return f"{type(raised.value).__name__}: {raised.value}"
 
@@ -216,7 +210,7 @@ def test_no_beginning_of_a_download_passes_for_the_whole(tmp_path_factory: pytes
 
 def test_a_wrong_guess_answers_other_requests(tmp_path: Path) -> None:
     others = joined(result_line(f"other-{n}", succeeded()) for n in range(8))
-    assert refused(tmp_path, others, provisional=True).startswith("NotOurs: 8 of 8")
+    assert refused(tmp_path, others, provisional=True).startswith("ForeignResults: 8 of 8")
     assert refused(tmp_path, others).startswith("IncompleteResults")
 
 
@@ -225,7 +219,7 @@ def test_a_right_guess_with_one_odd_line_is_still_ours(tmp_path: Path) -> None:
     data = joined([result_line("foreign-id", succeeded()), *GOOD[1:]])
     assert refused(tmp_path, data, provisional=True, identified=True).startswith("IncompleteResults")
     # A guess by size alone is in doubt again at the first id that is not ours: then its ids are read.
-    assert refused(tmp_path, data, provisional=True).startswith("NotOurs")
+    assert refused(tmp_path, data, provisional=True).startswith("ForeignResults")
 
 
 @pytest.mark.parametrize("counts", [RequestCounts(processing=8), RequestCounts(errored=8)])
@@ -360,7 +354,9 @@ def test_a_line_that_does_not_even_say_whose_it_is_belongs_to_the_request_withou
     ],
     ids=["a page", "a page of two lines", "fewer", "one more", "most of it"],
 )
-def test_a_bad_download_is_no_download_with_bad_lines(tmp_path: Path, lines: Lines, counts: RequestCounts) -> None:
+def test_a_bad_download_is_no_download_with_bad_lines(
+    tmp_path: Path, lines: IndexBuilder, counts: RequestCounts
+) -> None:
     assert refused(tmp_path, joined(lines), counts, is_patient=False).startswith("IncompleteResults")
 
 
@@ -477,7 +473,7 @@ def test_a_byte_at_a_time_is_the_same_as_all_at_once(tmp_path: Path) -> None:
 def test_large_files_are_read_by_position_as_small_ones_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_up_to: int
 ) -> None:
-    monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
+    monkeypatch.setattr(downloaded, "IN_MEMORY_BYTES", in_memory_up_to)
     _, answers = received(tmp_path, joined(GOOD))
     assert [answers.line(n) for n in (5, 0, 7)] == [GOOD[2], GOOD[7], GOOD[0]]
     assert answers.read(3)[1].code is OutcomeCode.SUCCEEDED
@@ -488,7 +484,7 @@ def test_a_line_that_is_no_result_any_more_once_its_file_is_open_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large file is held against its hash when it is opened, and its lines are read later."""
-    monkeypatch.setattr(results, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(downloaded, "IN_MEMORY_BYTES", 0)
     _, answers = received(tmp_path, joined(GOOD))
     raw = tmp_path / "raw.jsonl"
     raw.write_bytes(joined(GOOD).replace(b'{"custom_id":"r-00003"', b'{"custom_id:"r-000003"'))
@@ -540,7 +536,7 @@ def test_answers_that_are_not_the_bytes_that_came_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory_up_to: int, change: Callable[[bytes], bytes]
 ) -> None:
     """Also where they are too large to be held: a letter within an answer would be merged without a word."""
-    monkeypatch.setattr(results, "IN_MEMORY_BYTES", in_memory_up_to)
+    monkeypatch.setattr(downloaded, "IN_MEMORY_BYTES", in_memory_up_to)
     verified, answers = received(tmp_path, joined(GOOD))
     answers.close()
     raw = tmp_path / "raw.jsonl"

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
 from batchctl.domain.prices import Usage, UsageTotals, tier_of
-from batchctl.results import lines as result_lines
-from batchctl.results import usage
-from batchctl.results.lines import Lines
-from batchctl.results.usage import MOST_SUMS, Meter, used_by
+from batchctl.results import index, usage
+from batchctl.results.index import IndexBuilder
+from batchctl.results.usage import MOST_SUMS, UsageMeter, used_by
 
 IDS = [b"id-%d" % n for n in range(12)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -192,16 +191,16 @@ def written(custom_id: str, result: dict[str, Any], dress: int) -> bytes:
             return result_line(custom_id, result)
 
 
-class Metered(Lines):
+class Metered(IndexBuilder):
     """Lines with a meter, as they are while they are downloaded."""
 
     def __init__(self, positions: Any, count: int) -> None:
         super().__init__(positions, count)
-        self.meter = Meter()
+        self.meter = UsageMeter()
         self.shared_prefix = 0
 
     def _sum_up(self, lines: list[bytes]) -> bool:
-        is_taken = self.meter.take_shared_prefix(lines)
+        is_taken = self.meter.take_many(lines)
         self.shared_prefix += is_taken * len(lines)
         return is_taken
 
@@ -233,7 +232,7 @@ def test_what_was_used_is_read_quickly_as_by_a_full_parse(data: st.DataObject, b
     dresses = data.draw(st.sampled_from([st.just(9), st.integers(0, 40)]))
     lines = [written(each.decode(), one, data.draw(dresses)) for each, one in zip(IDS, said, strict=False)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(result_lines, "BLOCK_BYTES", block_bytes)
+        patch.setattr(index, "BLOCK_BYTES", block_bytes)
         found = metered(b"".join(line + b"\n" for line in lines), piece=97)
     assert (set(found.meter.usage_totals), found.meter.unread) == summed(said)
     assert [OutcomeCode(code) for code in found.codes[: len(said)]] == [read_result(one).code for one in said]
@@ -338,7 +337,7 @@ def test_numbers_and_models_that_differ_keep_nothing_from_being_read_quickly() -
 def test_of_more_models_than_any_account_has_the_rest_is_not_summed_up_apart() -> None:
     said = [a_success(a_usage(n), model=f"claude-{n}") for n in range(2 * MOST_SUMS)]
     lines = [result_line(f"r-{n}", one) for n, one in enumerate(said)]
-    meter = Meter()
+    meter = UsageMeter()
     meter.take(lines)
     assert ({one.model for one in meter.usage_totals}, meter.unread) == (
         {f"claude-{n}" for n in range(MOST_SUMS)},

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import pytest
 
-from batchctl.domain.errors import DiskProblem
-from batchctl.store.local import disk, place, replacing, sync_folder
+from batchctl.domain.errors import DiskProblem, UsageProblem
+from batchctl.store.local import LocalStore, disk, place, replacing, sync_folder
 
 
 def test_the_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -167,3 +167,61 @@ def test_two_processes_never_mix_what_they_write(tmp_path: Path) -> None:
         file.write(b"b" * 1000)
     assert "another process" in ran.stdout
     assert path.read_bytes() == b"a" * 1000 + b"b" * 1000
+
+
+# ---------------------------------------------------------------- LocalStore: what a folder has and other stores have not
+
+
+def test_files_and_folders_of_a_store_are_private(tmp_path: Path) -> None:
+    LocalStore(tmp_path / "store").put("jobs/one/file", b"x")
+    modes = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"store": 0o700, "store/jobs": 0o700, "store/jobs/one": 0o700, "store/jobs/one/file": 0o600}
+
+
+def test_a_link_that_leads_out_of_a_store_is_refused_and_one_within_it_is_not(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    store.put("inner/file", b"x")
+    (tmp_path / "secret").write_bytes(b"s")
+    (tmp_path / "store" / "file").symlink_to(tmp_path / "secret")
+    (tmp_path / "store" / "folder").symlink_to(tmp_path)
+    (tmp_path / "store" / "within").symlink_to("inner")
+    for name in ("file", "folder/secret"):
+        with pytest.raises(UsageProblem):
+            store.read(name)
+        with pytest.raises(UsageProblem):
+            store.put(name, b"x")
+    assert (tmp_path / "secret").read_bytes() == b"s"
+    assert store.read("within/file") == b"x"
+    assert list(store.list()) == ["inner/file"]
+
+
+def test_the_part_that_a_stop_left_is_not_listed_and_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(b"left")
+    store = LocalStore(tmp_path)
+    assert list(store.list()) == []
+    assert store.put_if_absent("file", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_conditional_put_is_refused_where_nothing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    store = LocalStore(tmp_path)
+    store.put("file", b"x")
+    with pytest.raises(DiskProblem, match="locks"):
+        store.put_if_absent("other", b"x")
+    assert list(store.list()) == ["file"]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_not_empty(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("folder/file", b"x")
+    (tmp_path / "folder").chmod(0)
+    with pytest.raises(DiskProblem):
+        list(store.list())
+    (tmp_path / "folder").chmod(0o700)

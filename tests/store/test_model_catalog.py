@@ -8,7 +8,8 @@ import pytest
 from builders import NOW
 
 from batchctl.domain.catalog import Catalog, Model
-from batchctl.store.model_catalog import read_catalog, write_catalog
+from batchctl.store.local import LocalStore
+from batchctl.store.model_catalog import NAME, read_catalog, write_catalog
 
 MODEL = Model(
     id="claude-haiku-4-5-20251001",
@@ -27,10 +28,10 @@ CATALOG = Catalog(
 
 
 def test_what_was_written_is_read_and_is_private(tmp_path: Path) -> None:
-    path = tmp_path / "models.json"
-    write_catalog(path, CATALOG)
-    assert read_catalog(path) == CATALOG
-    assert path.stat().st_mode & 0o777 == 0o600
+    store = LocalStore(tmp_path)
+    write_catalog(store, CATALOG)
+    assert read_catalog(store) == CATALOG
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
 
 
 def _changed(**changes: Any) -> Any:
@@ -58,9 +59,10 @@ def _changed(**changes: Any) -> Any:
     ],
 )
 def test_what_cannot_be_read_is_as_if_it_were_not_there(tmp_path: Path, spoil: Any) -> None:
-    path = tmp_path / "models.json"
-    write_catalog(path, CATALOG)
-    path.write_bytes(spoil(json.loads(path.read_bytes())))
-    assert read_catalog(path) is None
-    assert read_catalog(tmp_path / "nowhere") is None
-    assert read_catalog(tmp_path) is None
+    store = LocalStore(tmp_path)
+    write_catalog(store, CATALOG)
+    (tmp_path / NAME).write_bytes(spoil(json.loads(store.read(NAME))))
+    assert read_catalog(store) is None
+    assert read_catalog(LocalStore(tmp_path / "nowhere")) is None
+    (tmp_path / "folder" / NAME).mkdir(parents=True)
+    assert read_catalog(LocalStore(tmp_path / "folder")) is None

@@ -78,8 +78,8 @@ def test_raw_files_of_a_job_sort_as_the_input_does(workspace: Workspace) -> None
 def test_a_workspace_that_is_moved_still_finds_its_own_files(tmp_path: Path, workspace: Workspace) -> None:
     inside, outside = workspace.requests("reviews-7f3a", 1), tmp_path / "reviews.jsonl"
     moved = Workspace(tmp_path / "elsewhere")
-    assert moved.resolve(workspace.store(inside)) == moved.root / "jobs/reviews-7f3a/round-1.requests.jsonl"
-    assert moved.resolve(workspace.store(outside)) == outside
+    assert moved.resolve(workspace.stored_path(inside)) == moved.root / "jobs/reviews-7f3a/round-1.requests.jsonl"
+    assert moved.resolve(workspace.stored_path(outside)) == outside
 
 
 PARTS = (

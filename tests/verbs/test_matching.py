@@ -20,7 +20,8 @@ from batchctl.engine.evidence import Evidence, Match
 from batchctl.engine.matching import hold_against_requests
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
-from batchctl.results.receive import Answers, receive
+from batchctl.results.downloaded import Answers
+from batchctl.results.receive import receive
 from batchctl.store.workspace import Workspace
 
 COUNT, MODEL = "POST /v1/messages/count_tokens", "GET /v1/models/{id}"

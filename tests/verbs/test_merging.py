@@ -93,7 +93,9 @@ def a_recorded(session: Session, rounds: list[Sending]) -> Job:
     for number, sending in enumerate(rounds, 1):
         data = b"".join(request_line(request_id(origin)) + b"\n" for origin in sending.origins)
         path = written(session.workspace.requests(name, number), data)
-        planned = a_round(number, len(sending.origins), request_file=session.workspace.store(path), size=len(data))
+        planned = a_round(
+            number, len(sending.origins), request_file=session.workspace.stored_path(path), size=len(data)
+        )
         cuts = cuts_of(data, sending.each)
         if number == 1:
             session.ledger.record_job(a_job(name, [planned], line_count=len(sending.origins)), cuts)

@@ -90,7 +90,7 @@ def _flip_a_byte_of_a_head(raw: Path, head: bytes) -> None:
 def test_a_large_file_of_results_that_a_disk_changed_is_one_message(
     cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    monkeypatch.setattr("batchctl.results.receive.IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr("batchctl.results.downloaded.IN_MEMORY_BYTES", 100)
     job = _failed_job(cli, emulator)
     raw = cli.folder / ".batchctl" / "jobs" / job / "raw" / "round-1.000000000.jsonl"
     _flip_a_byte_of_a_head(raw, b'"result":{"type":"errored"')
@@ -107,7 +107,7 @@ def test_a_large_file_of_results_that_a_disk_changed_is_one_message(
 def test_an_input_is_not_paired_with_a_large_file_of_results_that_a_disk_changed(
     cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchctl.results.receive.IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr("batchctl.results.downloaded.IN_MEMORY_BYTES", 100)
     cli.submitted("in.jsonl", requests(6), "--workspace", "elsewhere")
     job = cli.run("attach", emulator.batches()[0]["id"]).job
     assert cli.run("fetch").status == 0

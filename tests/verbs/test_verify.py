@@ -274,7 +274,7 @@ def test_damage_in_a_large_raw_file_is_found_and_mended_too(
     cli: Cli, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fetch reads large files by position and would not see it."""
-    monkeypatch.setattr("batchctl.results.receive.IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr("batchctl.results.downloaded.IN_MEMORY_BYTES", 100)
     changed(raw_of(cli, job), flipped)
     shape = verified(cli, status=3)
     assert mended(cli, job, shape["next_command"]).status == 0

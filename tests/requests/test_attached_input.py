@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.model import Cut, Settings
-from batchctl.requests.attached import Line, LineMatching, Odd, lay_down, read
-from batchctl.store.line_maps import Numbers
+from batchctl.requests.attached_input import (
+    InputLine,
+    LineMatching,
+    UnmatchedIds,
+    read_attached,
+    write_attached_requests,
+)
+from batchctl.store.line_maps import LineMap
 
 
 @pytest.fixture
@@ -22,8 +28,8 @@ def matching(tmp_path: Path) -> Iterator[LineMatching]:
     assert not (tmp_path / "scratch").exists()
 
 
-def line(number: int, custom_id: str) -> Line:
-    return Line(number, custom_id, number * 10, 9)
+def line(number: int, custom_id: str) -> InputLine:
+    return InputLine(number, custom_id, number * 10, 9)
 
 
 @given(st.lists(st.integers(0, 4), max_size=40), st.randoms())
@@ -48,9 +54,9 @@ def test_what_does_not_fit_is_counted_and_a_few_are_named(matching: LineMatching
     matching.add_batch(0, ["a", "b", "x1"])
     matching.add_batch(1, ["b", "x2", "x3", "x4"])
     matching.finish()
-    assert matching.held_twice() == Odd(1, (("b", 0, 1),))
-    assert matching.without_line() == Odd(4, (("x1", 0, 0), ("x2", 1, 0), ("x3", 1, 0)))
-    assert matching.on_two_lines() == Odd(1, (("a", 1, 3),))
+    assert matching.held_twice() == UnmatchedIds(1, (("b", 0, 1),))
+    assert matching.without_line() == UnmatchedIds(4, (("x1", 0, 0), ("x2", 1, 0), ("x3", 1, 0)))
+    assert matching.on_two_lines() == UnmatchedIds(1, (("a", 1, 3),))
 
 
 def test_its_scratch_file_is_private(matching: LineMatching, tmp_path: Path) -> None:
@@ -68,13 +74,15 @@ def test_a_disk_that_takes_no_more_is_a_problem_with_a_hint(matching: LineMatchi
 def test_lines_are_laid_down_by_batch_with_their_numbers_and_hashes(matching: LineMatching, tmp_path: Path) -> None:
     whole = [request_line(request_id(n), "x" * n) for n in range(6)]
     path = written(tmp_path / "in.jsonl", b"\xef\xbb\xbf" + b"\n\n".join(whole))
-    found = read("in.jsonl", path, matching, lambda _: None)
+    found = read_attached("in.jsonl", path, matching, lambda _: None)
     assert found.lines == 6
     matching.add_batch(0, [request_id(5), request_id(1)])
     matching.add_batch(1, [request_id(3), request_id(0), request_id(4)])
     matching.finish()
     target, numbers = tmp_path / "requests.jsonl", tmp_path / "lines"
-    laid = lay_down(found, matching, [a_cut(2), a_cut(3, 2)], Settings(), target, numbers, lambda _: None)
+    laid = write_attached_requests(
+        found, matching, [a_cut(2), a_cut(3, 2)], Settings(), target, numbers, lambda _: None
+    )
     assert target.read_bytes().splitlines() == [whole[n] for n in (1, 5, 0, 3, 4, 2)]
     cuts = (*laid.batches, *laid.rest)
     assert [target.read_bytes()[c.start : c.end].splitlines() for c in cuts] == [
@@ -82,8 +90,8 @@ def test_lines_are_laid_down_by_batch_with_their_numbers_and_hashes(matching: Li
     ]
     assert [(c.first, c.count) for c in laid.rest] == [(5, 1)]
     assert [sha256(target.read_bytes()[c.start : c.end]).hexdigest() for c in cuts] == [c.sha256 for c in cuts]
-    kept = Numbers(numbers)
-    assert list(kept.run(0, 6)) == [3, 11, 1, 7, 9, 5]
+    kept = LineMap(numbers)
+    assert list(kept.numbers(0, 6)) == [3, 11, 1, 7, 9, 5]
     kept.close()
 
 
@@ -105,14 +113,18 @@ def test_lines_in_no_batch_are_cut_where_a_batch_is_read_between_them(
     matching: LineMatching, tmp_path: Path, batches: list[tuple[int, ...]], most: int, rest: list[list[int]]
 ) -> None:
     whole = {n: request_line(request_id(n)) for n in range(1, 9)}
-    found = read("in.jsonl", written(tmp_path / "in.jsonl", b"\n".join(whole.values())), matching, lambda _: None)
+    found = read_attached(
+        "in.jsonl", written(tmp_path / "in.jsonl", b"\n".join(whole.values())), matching, lambda _: None
+    )
     places: list[Cut] = []
     for place, numbers in enumerate(batches):
         matching.add_batch(place, [request_id(n) for n in numbers])
         places.append(a_cut(len(numbers), sum(cut.count for cut in places)))
     matching.finish()
     target = tmp_path / "requests.jsonl"
-    laid = lay_down(found, matching, places, Settings(max_requests=most), target, tmp_path / "lines", lambda _: None)
+    laid = write_attached_requests(
+        found, matching, places, Settings(max_requests=most), target, tmp_path / "lines", lambda _: None
+    )
     text = target.read_bytes()
     assert [text[c.start : c.end].split(b"\n") for c in laid.rest] == [[whole[n] for n in one] for one in rest]
 
@@ -127,11 +139,11 @@ def test_an_id_on_two_lines_in_no_batch_is_named_with_the_other_line(matching: L
 
 def test_an_input_that_changes_while_it_is_read_is_refused(matching: LineMatching, tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", lines(3))
-    found = read("in.jsonl", path, matching, lambda _: None)
+    found = read_attached("in.jsonl", path, matching, lambda _: None)
     matching.add_batch(0, [request_id(n) for n in range(3)])
     matching.finish()
     path.write_bytes(lines(4))
     with pytest.raises(InputProblem, match="changed while it was read"):
-        lay_down(
+        write_attached_requests(
             found, matching, [a_cut(3)], Settings(), tmp_path / "requests.jsonl", tmp_path / "lines", lambda _: None
         )

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
-from batchctl.results import lines as result_lines
-from batchctl.results.lines import IncompleteResults, Lines, Reread, first_ids, read_line
+from batchctl.results import index, result_lines
+from batchctl.results.index import IndexBuilder, IndexRebuilder
+from batchctl.results.result_lines import IncompleteResults, first_ids, read_line
 
 IDS = [b"id-%d" % n for n in range(6)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -86,7 +87,7 @@ odd_data = st.one_of(
 
 def told(positions: Any, data: bytes) -> tuple[Any, ...]:
     odd: list[tuple[str, int, str]] = []
-    found = Reread(positions, len(IDS), lambda *what: odd.append(what))
+    found = IndexRebuilder(positions, len(IDS), lambda *what: odd.append(what))
     for at in range(0, len(data), 97):
         found.take(data[at : at + 97])
     found.end()
@@ -98,7 +99,7 @@ def told(positions: Any, data: bytes) -> tuple[Any, ...]:
 def test_lines_read_quickly_tell_what_they_tell_one_by_one(block_bytes: int, given_lines: list[bytes]) -> None:
     data = b"\n".join(given_lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(result_lines, "BLOCK_BYTES", block_bytes)
+        patch.setattr(index, "BLOCK_BYTES", block_bytes)
         assert told(POSITIONS, data) == told(Closely(), data)
 
 
@@ -111,7 +112,7 @@ def test_the_head_of_a_line_says_what_all_of_it_says(line: bytes) -> None:
 def test_what_is_odd_is_told_with_its_line_however_many_stand_before_it() -> None:
     good = [result_line(f"id-{n}", succeeded()) for n in range(6)]
     odd: list[tuple[str, int, str]] = []
-    found = Reread(POSITIONS, 6, lambda *what: odd.append(what))
+    found = IndexRebuilder(POSITIONS, 6, lambda *what: odd.append(what))
     again = result_line("id-3", succeeded(text="Ho"))
     data = b"\n".join([*good[:4], b"{}", again, good[3], *good[4:], b"", result_line("other", EXPIRED)])
     found.take(data)
@@ -124,9 +125,9 @@ def test_what_is_odd_is_told_with_its_line_however_many_stand_before_it() -> Non
 @pytest.mark.parametrize("stop", ["end_turn", "max_tokens"])
 def test_a_line_that_is_cut_is_no_result_whatever_its_head_says(stop: str) -> None:
     line = result_line("id-1", succeeded(stop))
-    found = Lines(POSITIONS, 6)
+    found = IndexBuilder(POSITIONS, 6)
     with pytest.raises(IncompleteResults):
-        found.take(line[:-40] + b"\n" + b" " * result_lines.BLOCK_BYTES + b"\n")
+        found.take(line[:-40] + b"\n" + b" " * index.BLOCK_BYTES + b"\n")
     assert found.codes[1] == OutcomeCode.UNANSWERED
 
 
@@ -134,7 +135,7 @@ def test_a_line_without_end_is_held_no_longer_than_a_line_may_be(monkeypatch: py
     monkeypatch.setattr(result_lines, "MOST_LINE_BYTES", 1000)
     endless = itertools.repeat(b" " * 100)
     with pytest.raises(IncompleteResults, match="a line of more than"):
-        list(map(Lines(POSITIONS, len(POSITIONS)).take, endless))
+        list(map(IndexBuilder(POSITIONS, len(POSITIONS)).take, endless))
     with pytest.raises(IncompleteResults, match="a line of more than"):
         first_ids(endless, 1)
 

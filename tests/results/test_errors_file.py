@@ -5,11 +5,11 @@ from pathlib import Path
 
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.scan import Problem
-from batchctl.requests.problems import ProblemFile
-from batchctl.results.merged import Unsuccessful, error_line, in_line_order, left_out_lines
+from batchctl.requests.check import ProblemFile
+from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
 
 
-def failed(line: int, **more: str) -> Unsuccessful:
+def failed(line: int, **more: str) -> ErrorLine:
     given = {
         "custom_id": "r-1",
         "outcome": "errored",
@@ -17,11 +17,11 @@ def failed(line: int, **more: str) -> Unsuccessful:
         "error_type": "api_error",
         "message": "Oh",
     }
-    return Unsuccessful(line=line, round=2, **{**given, **more})
+    return ErrorLine(line=line, round=2, **{**given, **more})
 
 
 def test_a_line_of_the_errors_file_has_these_keys_in_this_order() -> None:
-    line = error_line(failed(7, message="two\nlines “quoted”"))
+    line = encode_error_line(failed(7, message="two\nlines “quoted”"))
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert list(json.loads(line).items()) == [
@@ -36,7 +36,7 @@ def test_a_line_of_the_errors_file_has_these_keys_in_this_order() -> None:
 
 
 def test_a_line_that_had_no_id_has_null() -> None:
-    assert json.loads(error_line(failed(7, custom_id="")))["custom_id"] is None
+    assert json.loads(encode_error_line(failed(7, custom_id="")))["custom_id"] is None
 
 
 def test_streams_are_put_in_the_order_of_the_input() -> None:

@@ -1,4 +1,8 @@
-"""Requests into groups and lengths, while the lines go by: a whole block at once where all of it is one group."""
+"""Requests sorted into groups and lengths while the lines are read, for the estimate.
+
+A group is the requests that differ only in what APART names. Of each group and range of lengths a sample is remembered by
+place. A block of lines is taken at once where all of it is one group.
+"""
 
 import hashlib
 import re
@@ -21,37 +25,37 @@ from batchctl.requests.request_file import blocks_of_range
 
 # What may differ within a group: what is asked, how long the answer may be, and on whose behalf.
 APART = ("messages", "max_tokens", "metadata")
-# Groups that a line is held against before its digest is taken.
+# Groups that a request is compared with before its digest is taken.
 RECENT = 4
-# Different lengths that are counted apart before they are summed up.
+# Different lengths that are counted before they are summed up.
 MOST_SIZES = 4096
-# So many requests of a group are offered for the sample before every second, then every fourth of them is left out.
+# So many requests of a group are offered for the sample; then one of two, then one of four, and so on.
 OFFERED = 512
 MIX = 1 << 32
-# Tools that whoever asks runs, by how their types begin; one without a type is such a tool, too.
+# How the types of tools begin that the client runs; a tool without a type is one of them.
 CLIENT_TOOLS = ("custom", "bash_", "computer_", "memory_", "text_editor_")
-# What a request may have without the API doing more than to read it and to answer.
+# Params with which the API does no more than read the request and answer.
 PLAIN_PARAMS = frozenset({
     "cache_control", "context_management", "inference_geo", "max_tokens", "messages", "metadata", "model", "output_config",
     "service_tier", "stop_sequences", "stream", "system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p",
 })  # fmt: skip
-# Blocks in blocks: more than any that the API takes.
+# Levels of blocks in blocks: more than the API takes.
 MOST_DEPTH = 8
-# Where no character is escaped by its number, keys stand in a line as they are spelled: without these there is no mark of a
-# cache, and no block of a type other than text. A block without a type is none that the API takes.
+# A line without "\u" has its keys as they are spelled. Without these marks and without a type other than "text" it has no
+# cache breakpoint and no block other than text: the API takes no block without a type.
 MARKS = (b'"cache_control"', b"\\u")
 _IS_NO_TEXT = re.compile(rb'"type"\s*:(?!\s*"text")').search
-# In JSON that was written anew; a float may have had fewer digits in its line.
+# A float in JSON that was encoded anew; in its line it may have had fewer digits.
 _FLOAT = re.compile(rb"(?<=[:,\[])-?[0-9]+\.[0-9eE+.-]+")
 
 Params = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """The lines of a block, with the place and the number of the first.
+class LineBlock:
+    """Lines that follow each other: `offset` and `first` are the place and the number of the first.
 
-    Where one of them stands is worked out for the few that are remembered.
+    The place of another one is computed only for the few that are remembered.
     """
 
     lines: Sequence[bytes]
@@ -59,11 +63,12 @@ class Run:
     first: int
 
     def sampled(self, at: int) -> Sampled:
+        """Return the number, the place and the size of the line at index `at`."""
         return Sampled(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
 
 
 class RequestGrouper:
-    """Fed with good lines in order, a block at a time."""
+    """Takes good lines in order, a block at a time, and gives their groups."""
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
@@ -72,44 +77,44 @@ class RequestGrouper:
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
         self._requests = 0
 
-    def add_shared_prefix(self, shared_prefix: SharedPrefix, run: Run) -> None:
-        """All lines have the params of the first one, but for what stands in `messages` or `metadata`."""
-        limit, count = shared_prefix.params["max_tokens"], len(run.lines)
-        group = self._group_of(shared_prefix.params, run.first)
+    def add_shared_prefix(self, shared_prefix: SharedPrefix, block: LineBlock) -> None:
+        """Add a block of lines whose params are those of the first, but for what stands in `messages` or `metadata`."""
+        limit, count = shared_prefix.params["max_tokens"], len(block.lines)
+        group = self._group_of(shared_prefix.params, block.first)
         self._requests += count
-        group.add(run, range(count), limit * count, limit, self._most_sampled)
+        group.add(block, range(count), limit * count, limit, self._most_sampled)
         if shared_prefix.is_plain:
             group.look([shared_prefix.params])
-        elif not group.has_seen(run.lines):
-            group.look([orjson.loads(line)["params"] for line in run.lines])
+        elif not group.has_seen(block.lines):
+            group.look([orjson.loads(line)["params"] for line in block.lines])
 
-    def add_each(self, many: Sequence[Params], at: Sequence[int], run: Run) -> None:
-        """`many`: the params of those of the lines that stand `at` these positions."""
-        found: dict[int, tuple[_Group, list[int], list[int]]] = {}
+    def add_each(self, many: Sequence[Params], at: Sequence[int], block: LineBlock) -> None:
+        """Add the lines at the indexes `at` of a block; `many` are their params."""
+        by_group: dict[int, tuple[_Group, list[int], list[int]]] = {}
         self._requests += len(many)
         for part in _parts(many):
             params = many[part[0]]
-            group = self._group_of(params, run.first + at[part[0]])
+            group = self._group_of(params, block.first + at[part[0]])
             limit = params["max_tokens"]
             group.look([many[n] for n in part if not _has_plain_messages(many[n])])
             if len(part) == len(many):
-                group.add(run, at, limit * len(at), limit, self._most_sampled)
+                group.add(block, at, limit * len(at), limit, self._most_sampled)
                 return
-            _, chosen, limits = found.setdefault(id(group), (group, [], []))
+            _, chosen, limits = by_group.setdefault(id(group), (group, [], []))
             chosen.extend(part)
             limits += limit * len(part), limit
-        for group, chosen, limits in found.values():
+        for group, chosen, limits in by_group.values():
             places = [at[n] for n in sorted(chosen)]
-            group.add(run, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
+            group.add(block, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
 
     def finish(self) -> tuple[RequestGroup, ...]:
-        """In the order of their first lines, what is left over last."""
+        """Return the groups in the order of their first lines, and last those that were not told apart."""
         most = self._most_sampled
         return tuple(group.request_group(most) for group in (*self._groups.values(), *self._others.values()))
 
     @property
     def _most_sampled(self) -> int:
-        """Of each length."""
+        """Return how many requests of each length the sample has at most."""
         return MOST_SAMPLED if self._requests > ALL_SAMPLED else ALL_SAMPLED
 
     def _group_of(self, params: Params, line: int) -> "_Group":
@@ -140,7 +145,7 @@ class RequestGrouper:
 
 
 def group_requests(path: Path, without: Collection[int] = ()) -> tuple[RequestGroup, ...]:
-    """Of a file of requests that was checked before, but for the lines `without`, by their numbers."""
+    """Return the groups of a checked request file, without the lines whose numbers are in `without`."""
     grouper = RequestGrouper()
     offset, first = 0, 1
     with opened(path) as file:
@@ -158,7 +163,7 @@ def group_requests(path: Path, without: Collection[int] = ()) -> tuple[RequestGr
 
 
 def group_ranges(path: Path, batches: Sequence[Batch | PresumedNotCreated]) -> tuple[RequestGroup, ...]:
-    """Return the same of the requests of some batches. Raises InputProblem where they are not those that were planned."""
+    """Return the groups of the requests of some batches. Raises InputProblem where they are not those that were planned."""
     grouper = RequestGrouper()
     for batch in batches:
         offset, first = batch.cut.start, batch.cut.first + 1
@@ -172,22 +177,25 @@ def group_ranges(path: Path, batches: Sequence[Batch | PresumedNotCreated]) -> t
 def _group_block(
     grouper: RequestGrouper, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
 ) -> None:
-    run = Run(lines, offset, first)
+    block = LineBlock(lines, offset, first)
     shared_prefix = None if left_out else read_shared_prefix(lines)
     if shared_prefix is not None and shared_prefix.is_own:
-        grouper.add_shared_prefix(shared_prefix, run)
+        grouper.add_shared_prefix(shared_prefix, block)
         return
-    found = None if left_out else read_requests(lines)
-    if found is not None:
-        grouper.add_each(found[1], range(len(lines)), run)
+    ids_and_params = None if left_out else read_requests(lines)
+    if ids_and_params is not None:
+        grouper.add_each(ids_and_params[1], range(len(lines)), block)
         return
     at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
     requests: list[Any] = [decode_line(lines[n]) for n in at]
-    grouper.add_each([request["params"] for request in requests], at, run)
+    grouper.add_each([request["params"] for request in requests], at, block)
 
 
 def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
-    """Which of them say the same, `max_tokens` too, but for the rest of APART; some that do may stand in different parts."""
+    """Return the indexes of params that are equal but for `messages` and `metadata`, part by part.
+
+    Two parts may be equal, too: nothing is lost but time.
+    """
     names = [name for name in many[0] if name not in {"messages", "metadata"}] if many else []
     if len(set(map(len, many))) != 1:
         return [(n,) for n in range(len(many))]
@@ -219,13 +227,13 @@ def _parts_of_lists(rows: Sequence[Any]) -> Iterable[Sequence[int]]:
 
 
 def _sketch(params: Params) -> tuple[Any, ...]:
-    """The same for all of a group, quickly had, and mostly another where the system prompt is."""
+    """Return a quick key that is the same for all requests of a group, and mostly another for another system prompt."""
     system = params.get("system")
     return params["model"], hash(system) if isinstance(system, str) else None
 
 
 def _digest(rest: Params) -> str:
-    """Empty for what is nested too deep to be written again."""
+    """Return the digest of a group; empty for what is nested too deep to be encoded."""
     try:
         return hashlib.blake2b(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
     except orjson.JSONEncodeError:
@@ -234,7 +242,7 @@ def _digest(rest: Params) -> str:
 
 class _Group:
     def __init__(self, digest: str, params: Params, line: int) -> None:
-        self._said: dict[str, Any] = {
+        self._fields: dict[str, Any] = {
             "digest": digest,
             "model": params["model"],
             "inference_geo": _geo(params),
@@ -250,7 +258,7 @@ class _Group:
         self._requests = self._longest = self._max_tokens = self._most = 0
 
     def take_in(self, params: Params) -> None:
-        """What is the same for all requests of a group, but for those that are left over: there, what any of them has."""
+        """Note what all requests of a group have; in a group of requests that were not told apart, what any of them has."""
         behind = set(ttls_after(params))
         self._ttls |= behind.union(ttls_before(params))
         self._marks_messages = self._marks_messages or bool(behind)
@@ -258,9 +266,12 @@ class _Group:
         self._calls_servers = self._calls_servers or _calls_servers(params)
         self._beyond_text = self._beyond_text or not _is_text(params.get("system"))
 
-    def add(self, run: Run, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
-        """Lines at the positions `at`; the sum and the most of their `max_tokens`. `sampled`: of each length, at most."""
-        lines = run.lines
+    def add(self, block: LineBlock, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
+        """Add the lines at the indexes `at`.
+
+        `max_tokens` is their sum, `most` the greatest of them, `sampled` the size of the sample of each length.
+        """
+        lines = block.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
         if len(self._sizes) > MOST_SIZES:
@@ -268,24 +279,24 @@ class _Group:
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
         stride = 1 << (self._requests // OFFERED).bit_length()
         for n in range(-self._requests % stride, len(at), stride):
-            # One out of each `stride`, not the first of each: files are often made by a rule that repeats.
+            # One of each `stride`, but not always the first: files are often made by a rule that repeats.
             key, after = divmod(_mixed(self._requests + n), stride)
             if n + after < len(at):
                 position = at[n + after]
-                self._stratum(len(lines[position])).offer(run, position, key, sampled)
+                self._stratum(len(lines[position])).offer(block, position, key, sampled)
         self._requests += len(at)
         self._max_tokens += max_tokens
         self._most = max(self._most, most)
 
     def has_seen(self, lines: Sequence[bytes]) -> bool:
-        """Whether these lines can hold nothing that was not noticed before."""
+        """Return whether these lines can have nothing that was not noticed before."""
         text = b"\n".join(lines)
         if any(mark in text for mark in MARKS):
             return False
         return (self._beyond_text and (self._calls_servers or b'"url"' not in text)) or not _IS_NO_TEXT(text)
 
     def look(self, many: Iterable[Params]) -> None:
-        """At params that may hold more than texts in their messages."""
+        """Note what the messages have beside texts."""
         for params in many:
             if behind := set(ttls_after(params)):
                 self._marks_messages = True
@@ -296,12 +307,13 @@ class _Group:
                     self._calls_servers = self._calls_servers or _is_read_elsewhere(message.get("content"))
 
     def request_group(self, sampled: int) -> RequestGroup:
+        """Return the group as a value; `sampled` as of `add`."""
         self._fold()
         strata = tuple(self._strata[least].closed(sampled) for least in sorted(self._strata))
         return RequestGroup(
-            **self._said,
+            **self._fields,
             requests=self._requests,
-            bytes=sum(one.bytes for one in strata),
+            bytes=sum(stratum.bytes for stratum in strata),
             ttl=LONG if LONG in self._ttls else SHORT if self._ttls else "",
             marks_messages=self._marks_messages,
             beyond_text=self._beyond_text,
@@ -327,7 +339,10 @@ class _Group:
 
 
 class _Stratum:
-    """Of what it is offered one in `step` is kept, spread over the file; when that makes too many, `step` doubles."""
+    """Requests of one range of lengths, and a sample of them.
+
+    Of the requests that are offered one in `step` is kept, spread over the file; when they are too many, `step` doubles.
+    """
 
     def __init__(self, least: int) -> None:
         self._least = least
@@ -336,37 +351,42 @@ class _Stratum:
         self._kept: list[tuple[int, Sampled]] = []
 
     def count(self, size: int, requests: int) -> None:
+        """Count requests of one size."""
         self._requests += requests
         self._bytes += size * requests
 
-    def offer(self, run: Run, at: int, key: int, most: int) -> None:
-        """`key`: below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept."""
+    def offer(self, block: LineBlock, at: int, key: int, most: int) -> None:
+        """Offer a line for the sample.
+
+        `key` is below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept.
+        """
         if key * self._step >= MIX:
             return
-        self._kept.append((key, run.sampled(at)))
+        self._kept.append((key, block.sampled(at)))
         self._thin(most)
 
     def closed(self, most: int) -> Stratum:
+        """Return the stratum as a value, with at most `most` requests in its sample."""
         self._thin(most)
-        sampled = tuple(one for _, one in self._kept)
+        sampled = tuple(place for _, place in self._kept)
         return Stratum(least=self._least, requests=self._requests, bytes=self._bytes, sampled=sampled)
 
     def _thin(self, most: int) -> None:
         while len(self._kept) > most:
             self._step *= 2
-            self._kept = [one for one in self._kept if one[0] * self._step < MIX]
+            self._kept = [(key, place) for key, place in self._kept if key * self._step < MIX]
 
 
 def _mixed(ordinal: int) -> int:
-    """A number below MIX: as good as drawn, and the same in every run."""
+    """Return a number below MIX that is as good as drawn, and the same every time."""
     return (ordinal * 0x9E37_79B9_7F4A_7C15 >> 32) % MIX
 
 
-# ---------------------------------------------------------------- what params say of themselves
+# ---------------------------------------------------------------- what can be seen in params
 
 
 def prefix_bytes(params: Params) -> int:
-    """Of `tools` and `system`, which stand before all messages, as JSON that is as short as can be; 0 without them."""
+    """Return the bytes of `tools` and `system`, which stand before all messages, as the shortest JSON; 0 without them."""
     parts = [params[name] for name in ("tools", "system") if params.get(name)]
     try:
         return sum(len(_FLOAT.sub(b"0", orjson.dumps(part))) for part in parts)
@@ -375,7 +395,7 @@ def prefix_bytes(params: Params) -> int:
 
 
 def _has_plain_messages(params: Params) -> bool:
-    """Whether they are texts: then no picture is among them, no document, and no mark of a cache."""
+    """Return whether all messages are texts: then there is no picture, no document and no cache breakpoint in them."""
     try:
         return {type(message["content"]) for message in params["messages"]} == {str}
     except (KeyError, TypeError):
@@ -388,7 +408,7 @@ def _geo(params: Params) -> str:
 
 
 def _is_text(content: object) -> bool:
-    """Whether it has no more tokens than bytes: a text, a list of blocks of text, or nothing."""
+    """Return whether content has no more tokens than bytes: a text, a list of blocks of text, or nothing."""
     if content is None or isinstance(content, str):
         return True
     blocks = content if isinstance(content, list) else [None]
@@ -396,7 +416,7 @@ def _is_text(content: object) -> bool:
 
 
 def _is_read_elsewhere(content: object, depth: int = 0) -> bool:
-    """Whether a block of it, or of a block in it, is what the API finds under a URL when it answers."""
+    """Return whether a block, at any depth, is one that the API reads from a URL when it answers."""
     if depth > MOST_DEPTH:
         return True
     for block in content if isinstance(content, list) else [content]:
@@ -406,7 +426,7 @@ def _is_read_elsewhere(content: object, depth: int = 0) -> bool:
         if isinstance(source, dict) and source.get("type") == "url":
             return True
         within = (block.get("content"), source.get("content") if isinstance(source, dict) else None)
-        if any(_is_read_elsewhere(one, depth + 1) for one in within if isinstance(one, list | dict)):
+        if any(_is_read_elsewhere(inner, depth + 1) for inner in within if isinstance(inner, list | dict)):
             return True
     return False
 
@@ -417,7 +437,7 @@ def _adds_prompt(params: Params) -> bool:
 
 
 def _calls_servers(params: Params) -> bool:
-    """What is not known here is not thought to be for nothing."""
+    """Return whether the API may do more than answer. What is not known here is taken to be so."""
     tools = params.get("tools")
     types = (
         [str(tool.get("type") or "custom") for tool in tools if isinstance(tool, dict)]
@@ -429,7 +449,7 @@ def _calls_servers(params: Params) -> bool:
 
 
 def _is_compacted(params: Params) -> bool:
-    """Whether the API may be at work to make what it has read shorter, which is billed beside the message."""
+    """Return whether the API may compact what it has read, which is billed beside the message."""
     managed = params.get("context_management")
     edits = managed.get("edits") if isinstance(managed, dict) else None
     types = [str(edit.get("type", "")) for edit in edits if isinstance(edit, dict)] if isinstance(edits, list) else []

@@ -1,4 +1,4 @@
-"""Request lines to batches: where each cut lies, its hash, and the copy of the lines if one is made."""
+"""Cuts with their hashes: of the file that is read, or of a copy that is written of its lines."""
 
 import hashlib
 import os
@@ -17,9 +17,10 @@ BUFFER_BYTES = 1 << 21
 
 
 class RangeHashes:
-    """Right behind whoever reads the file, so that what it reads lies in memory already.
+    """SHA-256 of a file and of ranges of it, in a thread that follows the reader while the bytes are in the page cache.
 
-    What was read and what is hashed are the same bytes only where nobody writes to the file meanwhile: see `has_changed`.
+    The bytes that were read and the bytes that are hashed are the same only where nobody writes to the file meanwhile: see
+    `has_changed`.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -38,23 +39,23 @@ class RangeHashes:
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def of(self, start: int, end: int) -> "Future[str]":
-        """The hash of the bytes from `start` to before `end`, once it is known."""
+    def of_range(self, start: int, end: int) -> "Future[str]":
+        """Return the hash of the bytes from `start` to before `end`, as a future."""
         return self._pool.submit(self._range, start, end)
 
     def go_on(self, end: int) -> None:
-        """The file was read up to `end`."""
+        """Hash on: the file was read up to `end`."""
         if end - self._asked >= BUFFER_BYTES:
             self._asked = end
             self._pool.submit(self._go_on, end)
 
     def whole(self, end: int) -> str:
-        """The hash of the file up to `end`."""
+        """Return the hash of the file up to `end`; waits for it."""
         self._pool.submit(self._go_on, end).result()
         return self._whole.hexdigest()
 
     def has_changed(self) -> bool:
-        """Whether somebody wrote to the file since this began."""
+        """Return whether somebody wrote to the file since this was made."""
         now = os.fstat(self._handle)
         return (now.st_size, now.st_mtime_ns) != (self._begun.st_size, self._begun.st_mtime_ns)
 
@@ -70,32 +71,34 @@ class RangeHashes:
             self._hashed += len(piece)
 
     def _pieces(self, start: int, end: int) -> Iterator[memoryview]:
-        """Each good until the next; fewer bytes where the file has become shorter."""
+        """Yield the bytes of a range, each piece good until the next; fewer where the file has become shorter."""
         while start < end and (size := os.preadv(self._handle, [self._buffer[: end - start]], start)):
             yield self._buffer[:size]
             start += size
 
 
-class Cuts(Protocol):
-    """Fed with good lines in order; the cuts, once all of them were given."""
+class CutBuilder(Protocol):
+    """Takes good lines in order, and gives the cuts once all of them were taken."""
 
     @property
     def count(self) -> int:
-        """Lines so far."""
+        """Return how many lines were taken."""
 
-    def fits_alone(self, size: int) -> bool: ...
+    def fits_alone(self, size: int) -> bool:
+        """Return whether a batch can hold a line of `size` bytes."""
 
     def add(self, line: bytes, offset: int, number: int) -> None:
-        """Takes a line at `offset` of its file; `number` says which it is."""
+        """Take the line at `offset` of its file; `number` is its number there."""
 
     def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
-        """Takes `lines` that stand one after the other, `run` being their bytes without the last newline."""
+        """Take `lines` that follow each other; `run` is their bytes without the last newline, `number` that of the first."""
 
-    def close(self) -> tuple[Cut, ...]: ...
+    def close(self) -> tuple[Cut, ...]:
+        """Return the cuts of all lines."""
 
 
-class InPlace:
-    """Cuts of the file that is read: their hashes are taken from it once more, by `hashes`."""
+class InPlaceCuts:
+    """Cuts of the file that is read; `hashes` reads it once more."""
 
     def __init__(self, settings: Settings, hashes: RangeHashes) -> None:
         self._cutter = Cutter(settings)
@@ -104,13 +107,16 @@ class InPlace:
         self.count = 0
 
     def fits_alone(self, size: int) -> bool:
+        """Return whether a batch can hold a line of `size` bytes."""
         return self._cutter.fits_alone(size)
 
-    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - the file itself says the number
+    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - its place is enough
+        """Take a line."""
         self.count += 1
         self._note(self._cutter.add(offset, offset + len(line)))
 
     def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        """Take lines that follow each other."""
         if self._cutter.add_run(len(lines), offset, offset + len(run)):
             self.count += len(lines)
             return
@@ -119,26 +125,28 @@ class InPlace:
             offset += len(line) + 1
 
     def close(self) -> tuple[Cut, ...]:
+        """Return the cuts of all lines; waits for their hashes."""
         self._note(self._cutter.close())
         return tuple(_cut(extent, sha256()) for extent, sha256 in self._done)
 
     def _note(self, closed: Extent | None) -> None:
         if closed is not None:
-            self._done.append((closed, self._hashes.of(closed.start, closed.end).result))
+            self._done.append((closed, self._hashes.of_range(closed.start, closed.end).result))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanCopy:
-    """Where the lines go, one after the other, and a number for each: its line in the input, or its origin."""
+    """The files that lines are copied to, and their numbers: lines of the input, or origins."""
 
     requests: BinaryIO
     numbers: BinaryIO
 
 
-class Copied:
-    """Cuts of a copy that is made here. `first`: how many batches the job has already; `written`: bytes that the copy has."""
+class CopiedCuts:
+    """Cuts of a copy that is written here."""
 
     def __init__(self, settings: Settings, copy: CleanCopy, first: int = 0, *, written: int = 0) -> None:
+        """`first`: how many batches the job has already. `written`: bytes that the copy has already."""
         self._cutter = Cutter(settings, first)
         self._copy = copy
         self._hash = hashlib.sha256()
@@ -149,13 +157,16 @@ class Copied:
         self.count = 0
 
     def fits_alone(self, size: int) -> bool:
+        """Return whether a batch can hold a line of `size` bytes."""
         return self._cutter.fits_alone(size)
 
-    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - what counts is where it is written to
+    def add(self, line: bytes, offset: int, number: int) -> None:  # noqa: ARG002 - its place is in the copy
+        """Take a line and copy it."""
         self._note(self._cutter.add(self._written, self._written + len(line)))
         self._write(line, range(number, number + 1))
 
     def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:
+        """Take lines that follow each other and copy them."""
         if self._cutter.add_run(len(lines), self._written, self._written + len(run)):
             self._write(run, range(number, number + len(lines)))
             return
@@ -163,10 +174,11 @@ class Copied:
             self.add(line, offset, at)
 
     def end_cut(self) -> None:
-        """Whatever comes next is in another cut."""
+        """End the cut under way: the next line is in another one."""
         self._note(self._cutter.close())
 
     def close(self) -> tuple[Cut, ...]:
+        """Return the cuts of all lines."""
         self.end_cut()
         return tuple(self._done)
 

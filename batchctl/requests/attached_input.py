@@ -1,6 +1,10 @@
-"""The input of batches that were made elsewhere: read for its ids, then laid down as the request file of their job.
+"""The input of attached batches: which line went into which batch, and the request file of their job made of that.
 
-What stands in `params` was sent already: it is not checked here. A line must only be one that a retry could send.
+1. `read_attached` reads the ids of the input into a `LineMatching`, a scratch database.
+2. The caller adds the ids of the results of each batch, and asks what does not match.
+3. `write_attached_requests` writes the lines of each batch, and then those that are in no batch, to a request file.
+
+The params were sent already and are not checked. A line must only be one that a retry could send.
 """
 
 import contextlib
@@ -18,18 +22,19 @@ from typing import Any, BinaryIO, Self
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.domain.limits import CEILING_MAX_BYTES
 from batchctl.domain.model import Cut, Settings
-from batchctl.requests.cuts import CleanCopy, Copied
+from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.requests.inputs import opened, refuse_wrong_file, stat
 from batchctl.store.line_maps import pack
 from batchctl.store.local import PRIVATE, disk, replacing
 
+# How many ids are named of those that do not match.
 NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the input: its number, and the bytes it lies at, without the newline."""
+class InputLine:
+    """A line of the input: its number, its custom_id, and its place in bytes, without the newline."""
 
     number: int
     custom_id: str
@@ -38,8 +43,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
-    """Ids that cannot be paired: how many, and a few of them with two numbers that say why."""
+class UnmatchedIds:
+    """Ids that do not match: how many, and a few of them, each with two numbers that say why."""
 
     count: int
     some: tuple[tuple[str, int, int], ...]
@@ -80,7 +85,11 @@ WHERE NOT EXISTS (SELECT 1 FROM answered WHERE answered.custom_id = line.custom_
 
 
 class LineMatching:
-    """Fed with lines and ids, then asked. A context manager: at its end the scratch file at `path` is gone."""
+    """The lines of an input and the ids of batches, in a scratch database at `path` that is removed at the end.
+
+    A context manager: first lines and batches are added, then `finish` is called, then it is asked. It raises DiskProblem
+    where the database cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -89,7 +98,7 @@ class LineMatching:
         self._db = sqlite3.connect(path, isolation_level=None)
 
     def __enter__(self) -> Self:
-        # Nothing of it outlives the command, so nothing of it is kept safe from a stop.
+        # Nothing of it outlives the command, so nothing of it must survive a crash.
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE"):
             self._run(f"PRAGMA {pragma}")
         with _readable(self._path):
@@ -104,55 +113,56 @@ class LineMatching:
         with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def add_lines(self, lines: Iterable[Line]) -> None:
+    def add_lines(self, lines: Iterable[InputLine]) -> None:
+        """Add lines of the input."""
         with _readable(self._path):
             rows = ((line.number, line.custom_id, line.start, line.size) for line in lines)
             self._db.executemany("INSERT INTO line VALUES (?, ?, ?, ?)", rows)
 
     def add_batch(self, batch: int, custom_ids: Iterable[str]) -> None:
-        """The ids of one batch, each once, under a number of the caller's."""
+        """Add the ids of one batch, each once, under a number that the caller chooses."""
         with _readable(self._path):
             self._db.executemany("INSERT INTO answered VALUES (?, ?)", ((batch, each) for each in custom_ids))
 
     def finish(self) -> None:
-        """Everything was added: from here on it is asked."""
+        """End the adding, and make the indexes that the questions need."""
         self._run("COMMIT")
         with _readable(self._path):
             self._db.executescript(_INDEXES)
 
-    def held_twice(self) -> Odd:
-        """Ids that two batches answer, with the two."""
-        return self._odd(_HELD_TWICE)
+    def held_twice(self) -> UnmatchedIds:
+        """Return the ids that two batches answer, with both batches."""
+        return self._unmatched(_HELD_TWICE)
 
-    def without_line(self) -> Odd:
-        """Ids that no line has, with their batch."""
-        return self._odd(_WITHOUT_LINE)
+    def without_line(self) -> UnmatchedIds:
+        """Return the ids that no line has, with their batch and 0."""
+        return self._unmatched(_WITHOUT_LINE)
 
-    def on_two_lines(self) -> Odd:
-        """Ids of the batches that stand on two lines, with the two."""
-        return self._odd(_ON_TWO_LINES)
+    def on_two_lines(self) -> UnmatchedIds:
+        """Return the ids of the batches that stand on two lines, with both lines."""
+        return self._unmatched(_ON_TWO_LINES)
 
-    def lines_of(self, batch: int) -> Sequence[Line]:
-        """The lines that went into a batch, in the order of the input."""
-        return [Line(*row) for row in self._run(_LINES_OF, batch)]
+    def lines_of(self, batch: int) -> Sequence[InputLine]:
+        """Return the lines that went into a batch, in the order of the input."""
+        return [InputLine(*row) for row in self._run(_LINES_OF, batch)]
 
-    def left(self) -> Iterator[Line]:
-        """The lines that are in no batch, each the only one with its id, in order."""
+    def left(self) -> Iterator[InputLine]:
+        """Yield the lines that are in no batch, in order, without those whose id stands on another line, too."""
         for line, _ in self._left(""):
             yield line
 
-    def left_with_twins(self) -> Iterator[tuple[Line, int]]:
-        """The lines that are in no batch and whose id another line has, too, with the first of those; in order."""
+    def left_with_twins(self) -> Iterator[tuple[InputLine, int]]:
+        """Yield the lines that are in no batch and whose id another line has, with the number of the first such line."""
         return self._left("NOT")
 
-    def _left(self, word: str) -> Iterator[tuple[Line, int]]:
+    def _left(self, word: str) -> Iterator[tuple[InputLine, int]]:
         with _readable(self._path):
             for *row, twin in self._db.execute(_LEFT.format(word)):
-                yield Line(*row), twin
+                yield InputLine(*row), twin
 
-    def _odd(self, question: str) -> Odd:
+    def _unmatched(self, question: str) -> UnmatchedIds:
         rows = self._run(f"{question} LIMIT {NAMED}")
-        return Odd(rows[0][0] if rows else 0, tuple(row[1:] for row in rows))
+        return UnmatchedIds(rows[0][0] if rows else 0, tuple(row[1:] for row in rows))
 
     def _run(self, statement: str, *values: object) -> list[Any]:
         with _readable(self._path):
@@ -161,7 +171,7 @@ class LineMatching:
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """SQLite's errors as a person needs them."""
+    """Raise every error of SQLite as a DiskProblem that says what is needed."""
     try:
         yield
     except sqlite3.Error as error:
@@ -172,8 +182,17 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """An input, read. `path` is what the person named, `plain` the file of its bytes; `lines` hold something."""
+class AttachedInput:
+    """An input that was read.
+
+    Attributes:
+        path: What the person named.
+        plain: The file of its bytes, decompressed.
+        lines: How many lines hold something.
+        sha256: The hash of the bytes.
+        size: How many they are.
+        mtime_ns: When they were last written.
+    """
 
     path: str
     plain: Path
@@ -183,20 +202,23 @@ class Given:
     mtime_ns: int
 
 
-def read(path: str, plain: Path, matching: LineMatching, emit: Callable[[int], None]) -> Given:
-    """Reads the whole input into `matching`. Raises InputProblem with the first line that no batch can hold."""
-    found = stat(plain)
+def read_attached(path: str, plain: Path, matching: LineMatching, emit: Callable[[int], None]) -> AttachedInput:
+    """Read the whole input at `plain` into `matching`; `path` is its name in messages, `emit` gets the bytes read so far.
+
+    Raises InputProblem with the first line that no batch can hold.
+    """
+    facts = stat(plain)
     with opened(plain) as file:
         refuse_wrong_file(path, file)
         reading = _Reading(path, file, emit)
         matching.add_lines(reading)
-    return Given(
+    return AttachedInput(
         path=path,
         plain=plain,
         lines=reading.lines,
         sha256=reading.sha256.hexdigest(),
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
+        size=facts.st_size,
+        mtime_ns=facts.st_mtime_ns,
     )
 
 
@@ -208,7 +230,7 @@ class _Reading:
         self.lines = 0
         self.sha256 = hashlib.sha256()
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[InputLine]:
         at = number = 0
         # No longer than a body: a file without line ends is not read into memory.
         while whole := self._file.readline(CEILING_MAX_BYTES):
@@ -218,7 +240,7 @@ class _Reading:
             line = whole[mark:].removesuffix(b"\n")
             if line.strip():
                 self.lines += 1
-                yield Line(number, self._custom_id(line, number), at + mark, len(line))
+                yield InputLine(number, self._custom_id(line, number), at + mark, len(line))
             at += len(whole)
             self._emit(at)
 
@@ -243,25 +265,26 @@ class _Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaidDown:
-    """Where the lines lie now: those of each batch, and after them those that are in no batch and could be sent."""
+class AttachedCuts:
+    """The cuts of the request file: those of the batches, and after them those of the lines in no batch."""
 
     batches: tuple[Cut, ...]
     rest: tuple[Cut, ...]
 
 
-def lay_down(
-    given: Given,
+def write_attached_requests(
+    given: AttachedInput,
     matching: LineMatching,
     places: Sequence[Cut],
     settings: Settings,
     requests: Path,
     numbers: Path,
     emit: Callable[[int], None],
-) -> LaidDown:
-    """The lines of each batch, one after the other, to `requests`, and their line numbers to `numbers`; then all others.
+) -> AttachedCuts:
+    """Write the lines of each batch to `requests`, then all others, and the number of each line to `numbers`.
 
-    Raises InputProblem where the input changed since it was read.
+    `places` are the cuts of the batches, of which only positions are known. Raises InputProblem where the input changed since
+    it was read.
     """
     cuts, at, firsts = [], 0, []
     with opened(given.plain) as file, replacing(requests) as out, replacing(numbers) as side:
@@ -279,22 +302,22 @@ def lay_down(
             cuts.append(replace(place, start=start, end=at - 1, sha256=digest.hexdigest()))
             firsts.append(lines[0].number)
             emit(at)
-        copied = Copied(settings, CleanCopy(requests=out, numbers=side), written=at)
+        copied = CopiedCuts(settings, CleanCopy(requests=out, numbers=side), written=at)
         _copy_rest(file, matching, sorted(firsts), copied, lambda size: emit(at + size))
         rest = copied.close()
-    found = stat(given.plain)
-    if (found.st_size, found.st_mtime_ns) != (given.size, given.mtime_ns):
+    facts = stat(given.plain)
+    if (facts.st_size, facts.st_mtime_ns) != (given.size, given.mtime_ns):
         raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
     count = sum(place.count for place in places)
-    return LaidDown(batches=tuple(cuts), rest=tuple(replace(cut, first=cut.first + count) for cut in rest))
+    return AttachedCuts(batches=tuple(cuts), rest=tuple(replace(cut, first=cut.first + count) for cut in rest))
 
 
 def _copy_rest(
-    file: BinaryIO, matching: LineMatching, firsts: Sequence[int], copied: Copied, emit: Callable[[int], None]
+    file: BinaryIO, matching: LineMatching, firsts: Sequence[int], copied: CopiedCuts, emit: Callable[[int], None]
 ) -> None:
-    """The lines that are in no batch. `firsts`: the first line of each batch, in order.
+    """Copy the lines that are in no batch. `firsts`: the first line of each batch, in order.
 
-    All is read in the order of first lines: where a batch begins between two of these, they are in two cuts.
+    A job is read in the order of the first lines of its cuts: where a batch begins between two lines, they are in two cuts.
     """
     place = size = 0
     for line in matching.left():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.requests.uniqueness import SeenIds
+from batchctl.requests.repeated_ids import SeenIds
 
 
 def repeated(folder: Path, groups: list[list[str]], spill_after: int) -> set[int]:

@@ -12,8 +12,8 @@ from scans import scanned
 
 from batchctl.domain.errors import InputProblem
 from batchctl.requests import check as scanning
-from batchctl.requests import cuts as hashing
-from batchctl.requests.cuts import RangeHashes
+from batchctl.requests import cut_builders as hashing
+from batchctl.requests.cut_builders import RangeHashes
 
 DATA = bytes(range(256)) * 40
 
@@ -30,7 +30,7 @@ def test_every_range_and_the_whole_have_their_hash(
             asked = []
             for start, end in ranges:
                 hashes.go_on(end)
-                asked.append(hashes.of(start, end))
+                asked.append(hashes.of_range(start, end))
             for (start, end), found in zip(ranges, asked, strict=True):
                 assert found.result() == hashlib.sha256(DATA[start:end]).hexdigest()
             assert hashes.whole(len(DATA)) == hashlib.sha256(DATA).hexdigest()
