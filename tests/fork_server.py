@@ -215,14 +215,14 @@ def _child(folder: Path, asked: dict[str, Any]) -> int:
 def _belongings() -> dict[str, Any]:
     from sqlalchemy.engine import Engine
 
-    from batchctl.api.client import Transport
+    from batchctl.api.client import SdkMessageBatches
     from batchctl.ledger.reading import SqlReadLedger
 
     files = []
     for opened in list(Path("/proc/self/fd").iterdir()):
         with contextlib.suppress(OSError):
             files.append(str(opened.readlink()))
-    things = sum(isinstance(each, SqlReadLedger | Transport | Engine) for each in gc.get_objects())
+    things = sum(isinstance(each, SqlReadLedger | SdkMessageBatches | Engine) for each in gc.get_objects())
     return {"files": files, "things": things, "threads": threading.active_count()}
 
 

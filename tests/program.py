@@ -16,7 +16,7 @@ import pytest
 from agreeing import agreed
 from typer.main import get_command
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.cli.app import app
 from batchctl.clock import Clock
 from batchctl.emulator.running import Running
@@ -110,15 +110,15 @@ class Cli:
 @contextmanager
 def session_of(root: Path, base_url: str, grace: timedelta = GRACE) -> Iterator[Session]:
     """What a process of its own would open at a workspace that is there: a ledger, a lock and a connection."""
-    workspace, transport, clock = Workspace(root), Transport(base_url), Clock()
-    with closing(SqlLedger(workspace.ledger)) as ledger, closing(transport), Owner(workspace.owners) as owner:
+    workspace, message_batches, clock = Workspace(root), SdkMessageBatches(base_url), Clock()
+    with closing(SqlLedger(workspace.ledger)) as ledger, closing(message_batches), Owner(workspace.owners) as owner:
         guard = PlaceGuard(ledger)
         yield Session(
             workspace=workspace,
             ledger=ledger,
-            transport=transport,
+            message_batches=message_batches,
             base_url=base_url,
-            server=Server(transport, clock, guard.salt),
+            server=Server(message_batches, clock, guard.salt),
             place_guard=guard,
             clock=clock,
             emit=lambda _: None,

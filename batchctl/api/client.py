@@ -104,7 +104,7 @@ class Body:
             raise
 
 
-class Transport:
+class SdkMessageBatches:
     """Opens nothing before the first request. Every method raises ApiFailure, or AccountProblem where no key is found or the
     certificate is not one to be trusted; all but `create` raise Stopped.
     """

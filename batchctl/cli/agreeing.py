@@ -29,7 +29,7 @@ def agreed(
         if needs_yes and not budget.yes:
             ask(writer, f"{wanted}?", "--yes")
         return found
-    found = estimating(session.transport if writer.is_read_by_a_person else None)
+    found = estimating(session.message_batches if writer.is_read_by_a_person else None)
     if writer.is_read_by_a_person:
         writer.show_price(found)
     ask(writer, f"{wanted} {_price(found.forecast)}?", "--yes, or a limit with --max-cost USD,")

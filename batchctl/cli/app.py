@@ -13,7 +13,7 @@ from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_R
 
 if TYPE_CHECKING:
     from batchctl.cli.wiring import GlobalOptions
-    from batchctl.domain.headers import Change
+    from batchctl.domain.headers import HeaderChange
     from batchctl.domain.model import Settings
 
 # Who may have given a parameter its value, but for a default.
@@ -589,10 +589,10 @@ def _named(context: typer.Context) -> frozenset[str]:
     return frozenset(name for name, source in sources.items() if source is not None and source.name in SAID_BY)
 
 
-def _change(betas: list[str] | None, no_betas: list[str] | None, api_version: str | None) -> "Change":
-    from batchctl.domain.headers import Change  # noqa: PLC0415 - keeps --help quick
+def _change(betas: list[str] | None, no_betas: list[str] | None, api_version: str | None) -> "HeaderChange":
+    from batchctl.domain.headers import HeaderChange  # noqa: PLC0415 - keeps --help quick
 
-    return Change(add=tuple(betas or ()), drop=tuple(no_betas or ()), api_version=api_version)
+    return HeaderChange(add=tuple(betas or ()), drop=tuple(no_betas or ()), api_version=api_version)
 
 
 def _global_options(

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.cli.wiring import GlobalOptions, price_catalog_of, workspace_of
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import UsageProblem
@@ -22,7 +22,7 @@ GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
 
 @contextlib.contextmanager
 def opened(global_options: GlobalOptions, clock: Clock, writer: ReportWriter, stop: StopSignal) -> Iterator[Session]:
-    transport = Transport(
+    message_batches = SdkMessageBatches(
         global_options.base_url,
         is_stopped=stop.is_set,
         api_version=global_options.api_version,
@@ -34,14 +34,14 @@ def opened(global_options: GlobalOptions, clock: Clock, writer: ReportWriter, st
         stack.callback(ledger.close)
         # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
         owner = stack.enter_context(Owner(workspace.owners)).name if global_options.takes_steps else ""
-        stack.callback(transport.close)
+        stack.callback(message_batches.close)
         guard = PlaceGuard(ledger)
         yield Session(
             workspace=workspace,
             ledger=ledger,
-            transport=transport,
-            base_url=transport.base_url,
-            server=Server(transport, clock, guard.salt),
+            message_batches=message_batches,
+            base_url=message_batches.base_url,
+            server=Server(message_batches, clock, guard.salt),
             place_guard=guard,
             clock=clock,
             emit=writer.emit,

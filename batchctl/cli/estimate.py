@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import NoReturn
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.cli.exit_status import DONE
 from batchctl.cli.wiring import GlobalOptions, opened_light, run_light, run_with, stdin
 from batchctl.clock import Clock, StopSignal
@@ -18,10 +18,10 @@ from batchctl.verbs.submission import Submission, check, estimated
 
 def estimate(global_options: GlobalOptions, wanted: Submission, *, sample: int, offline: bool) -> NoReturn:
     def command(session: ReadSession, writer: ReportWriter) -> int:
-        transport = session.transport if isinstance(session, ApiSession) else None
+        message_batches = session.message_batches if isinstance(session, ApiSession) else None
         planner, given = check(session, wanted, stdin())
         try:
-            found = estimated(session, wanted, given, transport, sample=sample)
+            found = estimated(session, wanted, given, message_batches, sample=sample)
         finally:
             planner.discard(given)
         writer.write_estimate(found, wanted.path)
@@ -38,12 +38,12 @@ def _opened(
     global_options: GlobalOptions, clock: Clock, writer: ReportWriter, stop: StopSignal
 ) -> Iterator[ApiSession]:
     # A URL that cannot be used is said before a large input is read.
-    transport = Transport(
+    message_batches = SdkMessageBatches(
         global_options.base_url,
         is_stopped=stop.is_set,
         api_version=global_options.api_version,
         insecure_http=global_options.insecure_http,
     )
-    with contextlib.closing(transport), opened_light(SqlReadLedger, global_options, clock, writer, stop) as light:
+    with contextlib.closing(message_batches), opened_light(SqlReadLedger, global_options, clock, writer, stop) as light:
         plain = {one.name: getattr(light, one.name) for one in fields(light)}
-        yield ApiSession(**plain, transport=transport, server=Server(transport, clock))
+        yield ApiSession(**plain, message_batches=message_batches, server=Server(message_batches, clock))

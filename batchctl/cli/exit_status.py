@@ -53,7 +53,7 @@ OF_STAGE = {
     Stage.INCOMPLETE: 3,
     Stage.CANCELED: 3,
     Stage.PAUSED: 4,
-    Stage.IN_DOUBT: 7,
+    Stage.UNCONFIRMED: 7,
     Stage.LOST: 7,
     Stage.SENDING: 8,
     Stage.RUNNING: 8,

@@ -8,7 +8,7 @@ from batchctl.cli.agreeing import agreed
 from batchctl.cli.exit_status import DONE, SOME_FAILED, status_of_sending
 from batchctl.cli.wiring import GlobalOptions, continued_by, run
 from batchctl.domain.errors import Refused, UsageProblem
-from batchctl.domain.headers import NO_CHANGE, Change
+from batchctl.domain.headers import NO_CHANGE, HeaderChange
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
 from batchctl.domain.outcomes import KNOWN_TYPES, OTHER_TYPES
@@ -39,7 +39,7 @@ class Retry:
     moved_to: str
     waits: bool
     budget: Budget
-    change: Change = NO_CHANGE
+    change: HeaderChange = NO_CHANGE
     param_changes: tuple[ParamChange, ...] = ()
 
     @property

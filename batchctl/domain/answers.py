@@ -8,7 +8,7 @@ import re
 from enum import Enum
 
 from batchctl.domain.errors import ApiFailure
-from batchctl.domain.headers import cure, is_about_header, shown_betas
+from batchctl.domain.headers import is_about_header, no_beta_options, shown_betas
 from batchctl.domain.model import Headers
 
 
@@ -53,7 +53,7 @@ ACCOUNT_CODES = {
 }
 REQUEST_CODES = {"image_dimensions_too_large"}
 # Statuses that leave open whether the service went on working behind the answer.
-UNSETTLED_4XX = {408, 409, 499}
+AMBIGUOUS_4XX = {408, 409, 499}
 
 
 def is_about_account(failure: ApiFailure) -> bool:
@@ -103,7 +103,7 @@ def after_create(failure: ApiFailure) -> AfterCreate:
     status = failure.status
     if status is not None and 200 <= status < 300:
         return AfterCreate.ACCEPTED
-    if status is None or status < 400 or status >= 500 or status in UNSETTLED_4XX:
+    if status is None or status < 400 or status >= 500 or status in AMBIGUOUS_4XX:
         return AfterCreate.UNCONFIRMED
     if status in {401, 402} or failure.error_code in ACCOUNT_CODES:
         return AfterCreate.PAUSE
@@ -133,7 +133,9 @@ def why_paused(failure: ApiFailure, headers: Headers) -> tuple[str, str]:
     """
     if after_create(failure) is AfterCreate.HEADER:
         ours = f"the job sends {shown_betas(headers.betas)} and --api-version {headers.api_version}"
-        mended = "To send the rest without it" if cure(failure.message, headers.betas) else "Once that is mended"
+        mended = (
+            "To send the rest without it" if no_beta_options(failure.message, headers.betas) else "Once that is mended"
+        )
         return (
             "the API refuses a header, and with it every batch of this job",
             f"{ours}; others come from ANTHROPIC_CUSTOM_HEADERS; no line is at fault. {mended}",
@@ -157,6 +159,6 @@ def after_read(failure: ApiFailure) -> AfterRead:
         return AfterRead.PAUSE
     if status == 404 and failure.has_envelope:
         return AfterRead.GONE
-    if status is None or status >= 500 or status < 300 or status in {*UNSETTLED_4XX, 425, 429}:
+    if status is None or status >= 500 or status < 300 or status in {*AMBIGUOUS_4XX, 425, 429}:
         return AfterRead.AGAIN
     return AfterRead.FAIL

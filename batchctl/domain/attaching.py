@@ -23,21 +23,21 @@ def ids_problem(words: Sequence[str]) -> str:
     if wrong:
         return f"{wrong[0]!r} is not the id of a Message Batch: msgbatch_ and letters, digits or _, at most 128 in all"
     repeated = [word for word, times in Counter(words).items() if times > 1]
-    return f"named twice: {some_of(repeated)}" if repeated else ""
+    return f"named twice: {list_some(repeated)}" if repeated else ""
 
 
-def some_of(names: Collection[str]) -> str:
+def list_some(names: Collection[str]) -> str:
     """A few of them, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(list(names)[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def in_order(found: Sequence[MessageBatch]) -> list[MessageBatch]:
+def sorted_by_creation(found: Sequence[MessageBatch]) -> list[MessageBatch]:
     """As they were created; those of one instant as they were named."""
     return sorted(found, key=lambda batch: (batch.created_at is not None, batch.created_at))
 
 
-def places_of(found: Sequence[MessageBatch]) -> tuple[Cut, ...]:
+def cuts_without_requests(found: Sequence[MessageBatch]) -> tuple[Cut, ...]:
     """Where each lies in the job: cuts without requests."""
     cuts, first = [], 0
     for batch in found:

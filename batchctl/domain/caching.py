@@ -49,7 +49,7 @@ BYTES_PER_TOKEN = 4
 LEAST_BYTES_PER_TOKEN = 1
 
 
-class Left(StrEnum):
+class SkipReason(StrEnum):
     """Why a request is left as it was written."""
 
     NO_SYSTEM = "without a system prompt"
@@ -60,7 +60,7 @@ class Left(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Short:
+class ShortPrefixes:
     """System prompts of a model that are surely too short to be cached; `tokens`: the longest, an estimate from bytes."""
 
     requests: int
@@ -79,29 +79,29 @@ class Caching:
     requests: int
     first_line: int
     repeats: int
-    left: Mapping[Left, int] = field(default_factory=dict)
-    short: Mapping[str, Short] = field(default_factory=dict)
+    left: Mapping[SkipReason, int] = field(default_factory=dict)
+    short: Mapping[str, ShortPrefixes] = field(default_factory=dict)
 
     @property
     def cacheable(self) -> int:
         return self.requests - sum(one.requests for one in self.short.values())
 
 
-def why_left(params: Mapping[str, Any], ttl: str) -> Left | None:
+def skip_reason(params: Mapping[str, Any], ttl: str) -> SkipReason | None:
     """Why no `cache_control` can be added at the end of the system prompt; None where one can."""
     last = _last_block(params.get("system"))
     # An empty text cannot be cached.
     if not last or (last.get("type") == "text" and not str(last.get("text", "")).strip()):
-        return Left.NO_SYSTEM
+        return SkipReason.NO_SYSTEM
     if "cache_control" in last:
-        return Left.HAS_ONE if last["cache_control"] else Left.ODD
+        return SkipReason.HAS_ONE if last["cache_control"] else SkipReason.ODD
     before, after = list(ttls_before(params)), list(ttls_after(params))
     if len(before) + len(after) >= MOST_BREAKPOINTS:
-        return Left.FULL
+        return SkipReason.FULL
     # "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block", says the API.
     is_late = ttl == LONG and SHORT in before
     is_early = ttl == SHORT and LONG in after
-    return Left.ORDER if is_late or is_early else None
+    return SkipReason.ORDER if is_late or is_early else None
 
 
 def _last_block(system: object) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class InputMatched:
     """It is known which line of the job's input went into which of its batches. `rest`: lines in none, to be sent later."""
 
     job: Job
@@ -273,7 +273,7 @@ Event = (
     | Continued
     | HeadersChanged
     | Attached
-    | Paired
+    | InputMatched
     | SendingBegun
     | BatchSent
     | BatchNotSent

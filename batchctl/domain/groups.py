@@ -17,7 +17,7 @@ ALL_SAMPLED = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Sampled:
+class SampledLine:
     """One line of a file, to be read again: its number from 1, its first byte, its bytes without the newline."""
 
     line: int
@@ -32,7 +32,7 @@ class Stratum:
     least: int
     requests: int
     bytes: int
-    sampled: tuple[Sampled, ...] = ()
+    sampled: tuple[SampledLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +72,12 @@ class RequestGroup:
         return bool(self.digest and self.prefix_bytes) and self.requests > 1
 
 
-def least_of(size: int) -> int:
+def stratum_floor(size: int) -> int:
     """The power of two that names the stratum of a line of `size` bytes, 1 or more."""
     return 1 << (size.bit_length() - 1)
 
 
-def shape_of(request_groups: Sequence[RequestGroup]) -> str:
+def shape_digest(request_groups: Sequence[RequestGroup]) -> str:
     """One digest of what the requests of a round have in common: rounds of one shape have answers of like length."""
     names = sorted(
         request_group.digest or f"others {request_group.model} {request_group.inference_geo}"

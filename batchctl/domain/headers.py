@@ -18,7 +18,7 @@ _QUOTED = re.compile(r"[`'\"]([^`'\"]+)[`'\"]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class HeaderChange:
     """What a person says about the headers of a job; empty, and None, for nothing."""
 
     add: tuple[str, ...] = ()
@@ -38,10 +38,10 @@ class Change:
         return " ".join((*(f"--beta {b}" for b in self.add), *(f"--no-beta {b}" for b in self.drop), *version))
 
 
-NO_CHANGE = Change()
+NO_CHANGE = HeaderChange()
 
 
-def turned(job: Job, change: Change, sent: Iterable[Headers | None] = ()) -> Headers:
+def changed_headers(job: Job, change: HeaderChange, sent: Iterable[Headers | None] = ()) -> Headers:
     """The headers that a job has after a change. Raises UsageProblem for a beta that it has not, and never had.
 
     `sent`: what its batches were sent with. The same command again takes off what is off already, and that is fine.
@@ -76,7 +76,7 @@ def is_about_header(text: str) -> bool:
     return _HEADER.search(text.strip().lower()) is not None
 
 
-def cure(text: str, betas: Collection[str]) -> str:
+def no_beta_options(text: str, betas: Collection[str]) -> str:
     """The options that take off the betas which the API does not take; empty where it is none of the job's.
 
     `text`: what the API said, also as it is kept, behind its status and type. Where it names no value, and the job has one
@@ -93,6 +93,6 @@ def cure(text: str, betas: Collection[str]) -> str:
 
 
 def command_for_rest(job: Job, text: str, betas: Collection[str]) -> str:
-    """What sends the rest of a job, without the betas which the API does not take; `text` and `betas` as for `cure`."""
-    options = cure(text, betas)
+    """What sends the rest of a job, without the betas which the API does not take; `text` and `betas` as for `no_beta_options`."""
+    options = no_beta_options(text, betas)
     return f"batchctl submit {job.name} {options}" if options else f"batchctl submit {job.name}"

@@ -92,7 +92,7 @@ def fail(subject: str, said: str, advice: str, *, is_account: bool = False) -> F
     return Finding(subject=subject, health=Health.FAIL, said=said, advice=advice, is_account=is_account)
 
 
-def of_failure(failure: ApiFailure) -> Finding:
+def reach_finding(failure: ApiFailure) -> Finding:
     """Of the API's list that was asked for: it is always there, so that a 404 never passes."""
     match after_read(failure):
         case AfterRead.PAUSE:
@@ -110,7 +110,7 @@ def of_failure(failure: ApiFailure) -> Finding:
             return fail("reach", str(failure), "this passes, as a rule: try again")
 
 
-def of_skew(skew: timedelta | None) -> Finding:
+def clock_finding(skew: timedelta | None) -> Finding:
     """`skew`: how far our clock is ahead of the server's; None where it did not tell its time."""
     if skew is None:
         return ok("clock", "the server did not tell its time: not compared")
@@ -125,7 +125,7 @@ def of_skew(skew: timedelta | None) -> Finding:
     )
 
 
-def of_room(free: int) -> Finding:
+def room_finding(free: int) -> Finding:
     said = f"{free / 1e9:.1f} GB free" if free >= 1e9 else f"{free / 1e6:.0f} MB free"
     if free < NO_ROOM_BYTES:
         return fail("room", said, "make room on this disk, or name another workspace with --workspace")
@@ -134,14 +134,14 @@ def of_room(free: int) -> Finding:
     return ok("room", said)
 
 
-def of_open_files(limit: int) -> Finding:
+def open_files_finding(limit: int) -> Finding:
     """`limit` is negative where there is none."""
     if 0 <= limit < OPEN_FILES:
         return warn("open files", f"at most {limit:,}", f"raise it: ulimit -n {OPEN_FILES * 4}")
     return ok("open files", f"at most {limit:,}" if limit >= 0 else "no limit")
 
 
-def of_modes(modes: Mapping[str, tuple[int, int]]) -> Finding:
+def permissions_finding(modes: Mapping[str, tuple[int, int]]) -> Finding:
     """Permissions by path, as they are and as they should be at most."""
     wide = {path: (have, most) for path, (have, most) in modes.items() if have & ~most}
     if not wide:
@@ -151,7 +151,7 @@ def of_modes(modes: Mapping[str, tuple[int, int]]) -> Finding:
     return warn("permissions", f"{said}: others on this machine may read prompts and answers", mend)
 
 
-def of_locks(*, has_locks: bool) -> Finding:
+def locks_finding(*, has_locks: bool) -> Finding:
     if has_locks:
         return ok("locks", "flock works")
     return warn(
@@ -161,7 +161,7 @@ def of_locks(*, has_locks: bool) -> Finding:
     )
 
 
-def of_leftovers(found: Sequence[Leftover], now: datetime) -> Finding:
+def leftovers_finding(found: Sequence[Leftover], now: datetime) -> Finding:
     old = [one for one in found if one.changed_at < now - LEFT_AFTER]
     if not old:
         return ok("leftovers", "none" if not found else f"none ({len(found)} in use right now)")
@@ -174,7 +174,7 @@ def of_leftovers(found: Sequence[Leftover], now: datetime) -> Finding:
     )
 
 
-def of_ledger(facts: LedgerFacts, revisions: Sequence[str], journal: str) -> list[Finding]:
+def ledger_findings(facts: LedgerFacts, revisions: Sequence[str], journal: str) -> list[Finding]:
     """`revisions`: those this program knows, the last its own; `journal`: the mode that this SQLite calls for."""
     if facts.damage:
         return [fail("ledger", f"damaged: {'; '.join(facts.damage)}", PUT_BACK)]
@@ -244,7 +244,7 @@ def secrets(environment: Mapping[str, str], *urls: str) -> set[str]:
     return (spoken | users | {user.partition(":")[2] for user in users}) - {""}
 
 
-def without(finding: Finding, secrets: Collection[str]) -> Finding:
+def redacted(finding: Finding, secrets: Collection[str]) -> Finding:
     """A finding in which none of the secrets stands, whoever quoted them."""
     said, advice = finding.said, finding.advice
     for secret in sorted(secrets, key=len, reverse=True):

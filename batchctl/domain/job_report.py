@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from statistics import median
 
-from batchctl.domain.headers import command_for_rest, cure, headers_of
+from batchctl.domain.headers import command_for_rest, headers_of, no_beta_options
 from batchctl.domain.model import (
     RETENTION,
     Batch,
@@ -23,7 +23,7 @@ from batchctl.domain.model import (
     RequestCounts,
     State,
 )
-from batchctl.domain.outcomes import FIX_TYPES, ToldApart
+from batchctl.domain.outcomes import FIX_TYPES, CountedTypes
 
 EXPIRY_WARNING = timedelta(hours=4)
 RETENTION_WARNING = timedelta(days=7)
@@ -34,7 +34,7 @@ class Stage(StrEnum):
     """Where a job as a whole stands."""
 
     SENDING = "sending"
-    IN_DOUBT = "in doubt"
+    UNCONFIRMED = "in doubt"
     LOST = "not known to the API"
     PAUSED = "paused"
     RUNNING = "in progress"
@@ -162,9 +162,9 @@ def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
     if job.paused and State.PLANNED in states:
         return Stage.PAUSED
     if any(b.state is State.SUBMITTING and b.claim is None for b in batches):
-        return Stage.IN_DOUBT
+        return Stage.UNCONFIRMED
     if any(b.held for b in batches) and not states & {State.PLANNED, State.SUBMITTING, *RUNNING}:
-        return Stage.IN_DOUBT
+        return Stage.UNCONFIRMED
     if states & {State.PLANNED, State.SUBMITTING}:
         return Stage.SENDING
     if states & RUNNING:
@@ -233,12 +233,12 @@ def next_command(
     `has_rest`: there are requests that were never sent, and nothing else has to be done before they are.
     """
     match stage:
-        case Stage.IN_DOUBT if needs_word:
+        case Stage.UNCONFIRMED if needs_word:
             return f"batchctl resolve {job.name}"
-        case Stage.SENDING | Stage.IN_DOUBT | Stage.RUNNING if job.canceled_at is not None:
+        case Stage.SENDING | Stage.UNCONFIRMED | Stage.RUNNING if job.canceled_at is not None:
             # Nothing of it is sent; the same command goes on asking, and brings home what was answered.
             return f"batchctl cancel {job.name}"
-        case Stage.SENDING | Stage.IN_DOUBT:
+        case Stage.SENDING | Stage.UNCONFIRMED:
             return f"batchctl submit {job.name}"
         case Stage.PAUSED:
             return command_for_rest(job, job.paused, job.settings.betas)
@@ -273,7 +273,7 @@ def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
     if passing and not is_lasting:
         return f"batchctl retry {job.name}"
     to_fix = [f for f in failures if f.failure_class is FailureClass.FIX and f.outcome is Outcome.ERRORED]
-    refused = [cure(f.sample_message, job.settings.betas) for f in to_fix]
+    refused = [no_beta_options(f.sample_message, job.settings.betas) for f in to_fix]
     if not passing and to_fix and all(refused):
         # No line is at fault: there is nothing to edit.
         return f"batchctl retry {job.name} --include-invalid {refused[0]}"
@@ -308,9 +308,9 @@ def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundRepor
 def joined(failures: Sequence[Failures]) -> tuple[Failures, ...]:
     """One for each nested type and class, most frequent first."""
     kinds: dict[tuple[str, str], Failures] = {}
-    told_apart = ToldApart()
+    counted_type = CountedTypes()
     for one in failures:
-        key = (told_apart(one.error_type), one.failure_class)
+        key = (counted_type(one.error_type), one.failure_class)
         known = kinds.get(key)
         if known is not None:
             samples = (*known.sample_ids, *one.sample_ids)[:SAMPLES]

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
-from batchctl.domain.prices import Forecast, Total, UsageTotals
+from batchctl.domain.prices import Forecast, TotalCost, UsageTotals
 
 # Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
 EXPIRY = timedelta(hours=24)
@@ -376,7 +376,7 @@ class Merged:
     paused_turns: int = 0
     in_no_batch: int = 0
     failures: tuple[Failures, ...] = ()
-    cost: Total | None = None
+    cost: TotalCost | None = None
 
     @property
     def is_complete(self) -> bool:

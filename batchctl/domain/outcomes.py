@@ -36,7 +36,7 @@ class Reading:
     message: str = ""
 
 
-class ToldApart:
+class CountedTypes:
     """The types of failures that are counted by themselves: those that are known, and the first of all others."""
 
     def __init__(self) -> None:

@@ -12,20 +12,20 @@ from enum import StrEnum
 
 MILLION = Decimal(1_000_000)
 THOUSAND = Decimal(1_000)
-OF_GEO = {"us": Decimal("1.1")}
+GEO_FACTOR = {"us": Decimal("1.1")}
 # Where a request runs that does not say so is a setting of the API workspace, which may be the dearest; this says so.
 DEAREST_GEO, GLOBAL_GEO = "us", "global"
-HALF = Decimal("0.5")
+BATCH_SHARE = Decimal("0.5")
 WEB_SEARCH = Decimal(10)
 # A greater one is a slip, or a number that arithmetic cannot hold.
-MOST_PRICE = Decimal(1_000_000)
+MAX_PRICE = Decimal(1_000_000)
 # Of the input price, where nothing else is said (the same page). Reads have no such rule: newer models differ.
 WRITE_5M = Decimal("1.25")
 WRITE_1H = Decimal(2)
 
 # Where the price of a whole request may change with the length of its prompt. Usage is summed apart between these, so that
 # a price can be found later; a price list with another step cannot be used on such sums.
-PROMPT_STEPS = (0, 100_000, 200_000)
+TIER_STARTS = (0, 100_000, 200_000)
 
 
 class Lane(StrEnum):
@@ -120,7 +120,7 @@ class PriceTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrices:
-    """The prices of a model on a day. `steps` rise from 0 and are among PROMPT_STEPS.
+    """The prices of a model on a day. `tiers` rise from 0 and are among PROMPT_STEPS.
 
     `source`: whose prices these are, with its version. `note`: what a reader should know of them, empty for nothing.
     """
@@ -128,26 +128,26 @@ class ModelPrices:
     model: str
     day: date
     source: str
-    steps: tuple[PriceTier, ...]
+    tiers: tuple[PriceTier, ...]
     note: str = ""
 
-    def step(self, prompt_over: int) -> PriceTier:
-        return max((step for step in self.steps if step.over <= prompt_over), key=lambda step: step.over)
+    def tier(self, prompt_over: int) -> PriceTier:
+        return max((tier for tier in self.tiers if tier.over <= prompt_over), key=lambda tier: tier.over)
 
 
 def dearest(one: ModelPrices, other: ModelPrices) -> ModelPrices:
     """The greater of both at each step and for each class, of two lists of prices of one model."""
-    if one.steps == other.steps:
+    if one.tiers == other.tiers:
         return one
-    overs = sorted({step.over for model_prices in (one, other) for step in model_prices.steps})
-    steps = [(one.step(over), other.step(over)) for over in overs]
+    overs = sorted({tier.over for model_prices in (one, other) for tier in model_prices.tiers})
+    tiers = [(one.tier(over), other.tier(over)) for over in overs]
     return ModelPrices(
         model=one.model,
         day=one.day,
         source=f"{one.source} and {other.source}",
-        steps=tuple(
+        tiers=tuple(
             PriceTier(over=over, batch=_greater(a.batch, b.batch), real_time=_greater(a.real_time, b.real_time))
-            for over, (a, b) in zip(overs, steps, strict=True)
+            for over, (a, b) in zip(overs, tiers, strict=True)
         ),
     )
 
@@ -172,7 +172,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cached:
+class CacheUse:
     """`tokens` that were to be cached, those of them that were read from the cache, and what that saved in batches.
 
     `saved`: against no cache at all, below 0 where it cost more; None where a price is not known.
@@ -188,7 +188,7 @@ class Cached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Total:
+class TotalCost:
     """What the successes of a job cost in batch, and what the same would have cost in real time, of all that has a price.
 
     `unknown`: why this is not all of it, and what the rest cost nobody can say. `beyond`: what may come on top. `sources`
@@ -201,7 +201,7 @@ class Total:
     beyond: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     days: tuple[date, ...] = ()
-    cache: Cached | None = None
+    cache: CacheUse | None = None
 
     @property
     def has_known(self) -> bool:
@@ -211,7 +211,7 @@ class Total:
 
 def tier_of(prompt_tokens: int) -> int:
     """The greatest of PROMPT_STEPS that a prompt exceeds: exactly 100,000 tokens are still on the step below."""
-    return max(over for over in PROMPT_STEPS if over < prompt_tokens or not over)
+    return max(over for over in TIER_STARTS if over < prompt_tokens or not over)
 
 
 def cost(usage: Usage, prices: Prices, inference_geo: str = "") -> Decimal:
@@ -224,12 +224,12 @@ def cost(usage: Usage, prices: Prices, inference_geo: str = "") -> Decimal:
         + usage.output_tokens * prices.output
     )
     searches = usage.web_searches * prices.web_search / THOUSAND
-    return tokens / MILLION * OF_GEO.get(inference_geo, Decimal(1)) + searches
+    return tokens / MILLION * GEO_FACTOR.get(inference_geo, Decimal(1)) + searches
 
 
 def cost_of(usage_totals: UsageTotals, model_prices: ModelPrices, lane: Lane) -> Decimal:
     """Of all requests that one `UsageTotals` sums up: they have one price."""
-    return cost(usage_totals.usage, model_prices.step(usage_totals.prompt_over).of(lane), usage_totals.inference_geo)
+    return cost(usage_totals.usage, model_prices.tier(usage_totals.prompt_over).of(lane), usage_totals.inference_geo)
 
 
 def dollars(value: Decimal) -> str:

@@ -24,14 +24,14 @@ MAY_FOLLOW: dict[State, frozenset[State]] = {
     State.IN_NO_BATCH: frozenset(),
 }
 
-OF_STATUS = {
+STATE_OF_STATUS = {
     ProcessingStatus.IN_PROGRESS: State.IN_PROGRESS,
     ProcessingStatus.CANCELING: State.CANCELING,
     ProcessingStatus.ENDED: State.ENDED,
 }
 
 # Not sent, or not known to be: a doubt may be settled either way.
-OPEN = frozenset({State.PLANNED, State.SUBMITTING})
+OPEN_STATES = frozenset({State.PLANNED, State.SUBMITTING})
 
 
 def may_follow(before: State, after: State) -> bool:

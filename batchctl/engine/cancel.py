@@ -33,12 +33,12 @@ def cancel(session: Session, batch: Batch) -> None:
 
 def _asked(session: Session, message_batch_id: str) -> MessageBatch:
     try:
-        return session.transport.cancel(message_batch_id).batch
+        return session.message_batches.cancel(message_batch_id).batch
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.FAIL:
             raise
         # What has ended by itself meanwhile may be refused: there is nothing left to cancel.
-        seen = session.transport.retrieve(message_batch_id).batch
+        seen = session.message_batches.retrieve(message_batch_id).batch
         if seen.processing_status is not ProcessingStatus.ENDED:
             raise
         return seen

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from batchctl.domain.errors import BatchctlError, DiskProblem, LedgerProblem
 from batchctl.domain.model import Batch, Job, State, Verified
-from batchctl.domain.prices import ModelPrices, Total, UsageTotals, dearest
+from batchctl.domain.prices import ModelPrices, TotalCost, UsageTotals, dearest
 from batchctl.engine.session import ReadSession
 from batchctl.money.bill import Bill, Pricing, bill, price_day
 
@@ -36,7 +36,7 @@ def cost(
     return bill(_as_it_is_now(session, job), batches, usage_totals, pricing, _forgotten(session, job))
 
 
-def total(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Total | None:
+def total(session: ReadSession, job: Job, batches: Sequence[Batch]) -> TotalCost | None:
     """As the ledger has it. Never raises for the prices: nothing that was paid for is kept back because of them."""
     try:
         usage_totals, pricing = session.ledger.usage_totals(job), _of_its_time(session)
@@ -47,7 +47,7 @@ def total(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Total | N
         why = problem.message
     except Exception as odd:  # noqa: BLE001 - a price list from outside
         why = f"{type(odd).__name__}: {odd}"
-    return Total(batch=Decimal(0), real_time=Decimal(0), unknown=(f"the prices cannot be read: {why}",))
+    return TotalCost(batch=Decimal(0), real_time=Decimal(0), unknown=(f"the prices cannot be read: {why}",))
 
 
 def with_prices(session: ReadSession, job: Job, batch: Batch, verified: Verified) -> Verified:

@@ -119,7 +119,7 @@ def _evidence(session: Session, job: Job, batch: Batch) -> Evidence:
 def _asked_again(session: Session, batch: Batch) -> Batch:
     """The batch with the API's counters, if it says them now. Raises ApiFailure."""
     assert batch.message_batch_id is not None
-    seen = session.transport.retrieve(batch.message_batch_id).batch
+    seen = session.message_batches.retrieve(batch.message_batch_id).batch
     session.ledger.record_polled([(batch, seen)], session.now())
     emit_unread_fields(session, seen)
     return batch if seen.counts is None else replace(batch, counts=seen.counts, counts_unread=False)
@@ -154,7 +154,7 @@ def _positions(session: Session, job: Job, batch: Batch) -> Positions:
 
 def _results(session: Session, batch: Batch) -> contextlib.AbstractContextManager[Iterator[bytes]]:
     assert batch.message_batch_id is not None
-    return session.transport.results(batch.message_batch_id)
+    return session.message_batches.results(batch.message_batch_id)
 
 
 def _again(session: Session, job: Job, batch: Batch, failure: ApiFailure | IncompleteResults) -> None:
@@ -191,7 +191,7 @@ def _removed_at(session: Session, batch: Batch) -> datetime | None:
     """
     assert batch.message_batch_id is not None
     try:
-        seen = session.transport.retrieve(batch.message_batch_id).batch
+        seen = session.message_batches.retrieve(batch.message_batch_id).batch
     except ApiFailure:
         return None
     return seen.archived_at if seen.processing_status is ProcessingStatus.ENDED else None
@@ -201,4 +201,6 @@ def _look_again(session: Session, batch: Batch) -> None:
     """The counters that the lines were held against may have been what was wrong."""
     assert batch.message_batch_id is not None
     with contextlib.suppress(ApiFailure):
-        session.ledger.record_polled([(batch, session.transport.retrieve(batch.message_batch_id).batch)], session.now())
+        session.ledger.record_polled(
+            [(batch, session.message_batches.retrieve(batch.message_batch_id).batch)], session.now()
+        )

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, Stopped
-from batchctl.domain.groups import RequestGroup, Sampled, shape_of
+from batchctl.domain.groups import RequestGroup, SampledLine, shape_digest
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
 from batchctl.engine.session import ReadSession
 from batchctl.ledger.schema import HEAD
-from batchctl.money.advice import looked
+from batchctl.money.advice import sample_facts
 from batchctl.money.estimate import Answered, Counted, Estimate, SampledGroup, chosen, estimated, with_prefix_to_count
 from batchctl.requests.request_file import SampledRequest, prefix_bodies, read_sampled
 
 if TYPE_CHECKING:
-    from batchctl.api.client import Transport
+    from batchctl.api.client import SdkMessageBatches
 
 AT_ONCE = 4
 # An estimate is waited for: no longer than this does one call wait to be made again.
@@ -38,22 +38,22 @@ def estimate(
     request_groups: Sequence[RequestGroup],
     path: Path,
     settings: Settings,
-    transport: "Transport | None" = None,
+    message_batches: "SdkMessageBatches | None" = None,
     *,
     sample: int = DEFAULT_SAMPLE,
     job: Job | None = None,
 ) -> Estimate:
-    """Of the requests at `path` that the tallies are of. `transport`: whom to ask; None asks nobody.
+    """Of the requests at `path` that the tallies are of. `message_batches`: whom to ask; None asks nobody.
 
     `job`: whose earlier answers count whatever they were asked. Raises Stopped, and UsageProblem for a wrong price file.
     """
-    asking = _Asking(session, transport, settings) if transport is not None else None
+    asking = _Asking(session, message_batches, settings) if message_batches is not None else None
     groups = _known(session, request_groups, path, asking, sample)
     day = session.now().date()
     models = {request_group.model for request_group in request_groups}
     model_prices_list = {model: session.price_catalog.model_prices(model, day) for model in models}
     limits = {model: session.price_catalog.prices_for_limit(model, day) for model in models}
-    answers = list(_answers(session, shape_of(request_groups), job))
+    answers = list(_answers(session, shape_digest(request_groups), job))
     return estimated(groups, model_prices_list, answers, day=day, why=asking.why if asking else "", limits=limits)
 
 
@@ -85,13 +85,13 @@ def _of_group(
         request_group=request_group,
         points=tuple(Counted(read.size, tokens) for read, tokens in looks if tokens is not None),
         prefix_tokens=prefix_tokens,
-        look=looked([read.params for read, _ in looks]),
+        look=sample_facts([read.params for read, _ in looks]),
         encoded=sum(read.encoded for read, _ in looks) / size,
     )
 
 
-def _poller(path: Path, asking: "_Asking | None") -> Callable[[Sampled], tuple[SampledRequest, int | None] | None]:
-    def look(one: Sampled) -> tuple[SampledRequest, int | None] | None:
+def _poller(path: Path, asking: "_Asking | None") -> Callable[[SampledLine], tuple[SampledRequest, int | None] | None]:
+    def look(one: SampledLine) -> tuple[SampledRequest, int | None] | None:
         read = read_sampled(path, one)
         return None if read is None else (read, asking.tokens(read.body) if asking else None)
 
@@ -129,9 +129,9 @@ def _answers(session: ReadSession, shape: str, job: Job | None) -> Iterator[Answ
 class _Asking:
     """Counts by the API, from several threads, until something says that it is no use. `why`: what said so, and when."""
 
-    def __init__(self, session: ReadSession, transport: "Transport", settings: Settings) -> None:
+    def __init__(self, session: ReadSession, message_batches: "SdkMessageBatches", settings: Settings) -> None:
         self._session = session
-        self._transport = transport
+        self._message_batches = message_batches
         self._settings = settings
         self._refused = 0
         self._is_over = False
@@ -143,7 +143,7 @@ class _Asking:
             if self._is_over or self._session.stop.is_set():
                 return None
             try:
-                return self._transport.count_tokens(
+                return self._message_batches.count_tokens(
                     body, api_version=self._settings.api_version, betas=self._settings.betas
                 )
             except AccountProblem as problem:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from batchctl.domain.answers import AfterRead, after_read, is_about_account
 from batchctl.domain.errors import ApiFailure, Stopped
-from batchctl.domain.groups import Sampled
+from batchctl.domain.groups import SampledLine
 from batchctl.domain.model import Batch, Headers, Job, OutcomeCode
 from batchctl.engine.evidence import (
     ENOUGH,
@@ -92,7 +92,7 @@ class _Counting:
             position = positions[number]
             first, end = starts[position], starts[position + 1] - 1
             try:
-                self.comparisons.append(self._comparison(path, position, Sampled(position + 1, first, end - first)))
+                self.comparisons.append(self._comparison(path, position, SampledLine(position + 1, first, end - first)))
             except NotComparable as obstacle:
                 self.obstacles[str(obstacle)] += 1
             except _NoCounting as answer:
@@ -106,7 +106,7 @@ class _Counting:
         said = describe_obstacles(self.obstacles, holding)
         return f"{said}; the last failure: {self._failure}" if self._failure else said
 
-    def _comparison(self, path: Path, position: int, place: Sampled) -> Comparison:
+    def _comparison(self, path: Path, position: int, place: SampledLine) -> Comparison:
         """Raises NotComparable, _NoCounting, and ApiFailure as `hold_against_requests` does."""
         line = self._answers.line(position)
         answered, billed = read_answer(message_of(line))
@@ -128,7 +128,9 @@ class _Counting:
     def _counted(self, body: bytes, headers: Headers) -> int:
         self._tries += 1
         try:
-            return self._session.transport.count_tokens(body, api_version=headers.api_version, betas=headers.betas)
+            return self._session.message_batches.count_tokens(
+                body, api_version=headers.api_version, betas=headers.betas
+            )
         except ApiFailure as failure:
             if not _is_final(failure):
                 raise
@@ -142,7 +144,7 @@ def _resolver(session: ApiSession) -> Resolve:
     @cache
     def resolve(name: str) -> str | None:
         try:
-            return session.transport.model(name).id
+            return session.message_batches.model(name).id
         except ApiFailure as failure:
             if not _is_final(failure):
                 raise

@@ -10,7 +10,7 @@ from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Merging
 from batchctl.domain.job_report import SAMPLES, joined
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Merged, Outcome, OutcomeCode, State
-from batchctl.domain.outcomes import CLASS_OF_CODE, ToldApart
+from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
 from batchctl.engine.costs import total
 from batchctl.engine.latest import Latest, latest
 from batchctl.engine.session import Session
@@ -66,7 +66,7 @@ class _Merge:
         self._job = job
         self._batches = batches
         self._codes: Counter[OutcomeCode] = Counter()
-        self._told_apart = ToldApart()
+        self._told_apart = CountedTypes()
         self._failures: dict[tuple[str, str], list[ErrorLine]] = {}
         self._failed: Counter[tuple[str, str]] = Counter()
 

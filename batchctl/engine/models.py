@@ -64,7 +64,7 @@ class Models:
             return None
 
     def _ask(self, session: ApiSession) -> Catalog:
-        found = session.transport.models()
+        found = session.message_batches.models()
         self._asked += 1
         return Catalog(
             api=_api(session.base_url, found.account),
@@ -95,7 +95,7 @@ class Models:
             return None
         self._asked += 1
         try:
-            model = session.transport.model(name)
+            model = session.message_batches.model(name)
         except NOT_TOLD as problem:
             if isinstance(problem, ApiFailure) and problem.status == 404:
                 self._catalog = replace(catalog, unknown=catalog.unknown | {name})

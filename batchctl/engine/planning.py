@@ -21,7 +21,7 @@ from batchctl.domain.caching import Caching, sharing_faults
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import CacheControlAdded, Checked, Planned
 from batchctl.domain.faults import Fault
-from batchctl.domain.groups import shape_of
+from batchctl.domain.groups import shape_digest
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth, Problem, Scan
@@ -141,7 +141,7 @@ class Planner:
             mtime_ns=found.st_mtime_ns,
             count=given.scan.count,
             created_at=self._session.now(),
-            shape=shape_of(given.scan.request_groups),
+            shape=shape_digest(given.scan.request_groups),
             forecast=forecast,
         )
         job = Job(

@@ -141,7 +141,7 @@ def completed(session: Session, listed: Sequence[MessageBatch], known: Collectio
         if batch.size is None and batch.id not in known and left:
             left -= 1
             with contextlib.suppress(ApiFailure):
-                batch = session.transport.retrieve(batch.id).batch  # noqa: PLW2901 - the same batch, better known
+                batch = session.message_batches.retrieve(batch.id).batch  # noqa: PLW2901 - the same batch, better known
         found.append(batch)
     return found
 
@@ -165,7 +165,7 @@ def pages(session: Session) -> Iterator[Page]:
 
 def _retrieved(session: Session, batch: Batch, message_batch_id: str) -> Seen | None:
     try:
-        return session.transport.retrieve(message_batch_id)
+        return session.message_batches.retrieve(message_batch_id)
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.GONE:
             raise

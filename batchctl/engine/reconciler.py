@@ -303,7 +303,7 @@ def shares_of(session: Session, candidate: MessageBatch, contenders: Sequence[So
 
 def _sample(session: Session, candidate: MessageBatch) -> list[bytes]:
     """Some of its custom_ids, at least one. Raises ApiFailure, and IncompleteResults where its results are none."""
-    with session.transport.results(candidate.id) as pieces:
+    with session.message_batches.results(candidate.id) as pieces:
         return first_ids(pieces, SAMPLE_IDS)
 
 

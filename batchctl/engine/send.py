@@ -49,7 +49,7 @@ def send(session: Session, job: Job, planned: Batch) -> None:
         # 2. The generation, in the state folder: a copy of this workspace that goes on elsewhere stops here.
         session.place_guard.advance()
         # 3. One POST. The API takes no idempotency key, so whatever goes wrong, it is not simply tried again.
-        seen = session.transport.create(body, api_version=headers.api_version, betas=headers.betas)
+        seen = session.message_batches.create(body, api_version=headers.api_version, betas=headers.betas)
     except ApiFailure as failure:
         _not_answered(session, job, batch, failure)
     except StepLost as lost:

@@ -8,7 +8,7 @@ date about it only makes the search wider.
 import threading
 from datetime import datetime, timedelta
 
-from batchctl.api.client import LIST_LIMIT, Page, Transport
+from batchctl.api.client import LIST_LIMIT, Page, SdkMessageBatches
 from batchctl.api.secrets import shown_url
 from batchctl.clock import Clock
 from batchctl.domain.errors import ApiFailure, ServiceProblem
@@ -22,9 +22,9 @@ NEVER_AHEAD = timedelta(days=1)
 
 
 class Server:
-    def __init__(self, transport: Transport, clock: Clock, salt: str = "") -> None:
+    def __init__(self, message_batches: SdkMessageBatches, clock: Clock, salt: str = "") -> None:
         """`salt`: of the ledger, for the fingerprint of the key."""
-        self._transport = transport
+        self._message_batches = message_batches
         self._clock = clock
         self._salt = salt
         self._met_at: float | None = None
@@ -33,7 +33,7 @@ class Server:
         self._told: set[tuple[str, ...]] = set()
         self._ahead: timedelta | None = None
         self.newest: datetime | None = None
-        self.account = Account(url=shown_url(transport.base_url) or "default")
+        self.account = Account(url=shown_url(message_batches.base_url) or "default")
 
     def meet(self) -> None:
         """One small list page: tells the account, the newest batch, and that the key is good, before anything is sent.
@@ -47,11 +47,11 @@ class Server:
     def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:
         """Of the API's list. Raises ApiFailure, AccountProblem, and ServiceProblem where there is no list at all."""
         try:
-            page = self._transport.page(after, limit)
+            page = self._message_batches.page(after, limit)
         except ApiFailure as failure:
             # A batch may be unknown for a while, the list never is: asked for again, it would be as unknown.
             if failure.status == 404 and not self._has_list:
-                where = shown_url(self._transport.base_url) or "the API"
+                where = shown_url(self._message_batches.base_url) or "the API"
                 raise ServiceProblem(
                     f"{where} knows no list of Message Batches: {failure}",
                     hint="is the URL the API's? see --base-url and ANTHROPIC_BASE_URL",
@@ -60,7 +60,7 @@ class Server:
         self._has_list = True
         if not after:
             self._met_at = self._clock.monotonic()
-        key = self._transport.fingerprint(self._salt)
+        key = self._message_batches.fingerprint(self._salt)
         self.account = Account(url=self.account.url, named=page.account, key=key)
         self._ahead = None if page.server_time is None else abs(self._clock.now() - page.server_time)
         for batch in page.batches:

@@ -10,7 +10,7 @@ from batchctl.domain.groups import ALL_SAMPLED
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, PresumedNotCreated
 from batchctl.domain.prices import dollars
-from batchctl.domain.states import OPEN
+from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.costs import cost
 from batchctl.engine.estimating import estimate
 from batchctl.engine.session import ReadSession, Session
@@ -20,13 +20,13 @@ from batchctl.requests.grouping import group_ranges
 from batchctl.requests.request_file import request_file
 
 if TYPE_CHECKING:
-    from batchctl.api.client import Transport
+    from batchctl.api.client import SdkMessageBatches
 
 
 class Estimating(Protocol):
     """Given whom to ask for the length of some prompts, and how many calls that may take; None to ask nobody."""
 
-    def __call__(self, transport: "Transport | None", /, *, sample: int = ...) -> Estimate: ...
+    def __call__(self, message_batches: "SdkMessageBatches | None", /, *, sample: int = ...) -> Estimate: ...
 
 
 DEARER = "send less of it, lower its max_tokens, or raise the limit"
@@ -86,7 +86,7 @@ class Budget:
         if not self.holds([*before, *most_of_forecast(found.forecast)]):
             # A bound is lower by what is counted: of few requests, by each of them and by what they share.
             sample = 2 * found.requests if found.requests <= ALL_SAMPLED else DEFAULT_SAMPLE
-            found = estimating(session.transport, sample=sample)
+            found = estimating(session.message_batches, sample=sample)
             self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job))
         return found
 
@@ -98,7 +98,7 @@ class Budget:
 
     def hold_rest(self, session: ReadSession, job: Job) -> None:
         """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
-        if any(b.state in OPEN for b in session.ledger.batches(job)):
+        if any(b.state in OPEN_STATES for b in session.ledger.batches(job)):
             self.hold(self._before(session, job), _why_unknown_before(job))
 
     def _before(self, session: ReadSession, job: Job | None) -> list[Decimal | None]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from batchctl.domain.attaching import may_be
 from batchctl.domain.model import Cut, Headers, Job, Merged, MessageBatch, Round, State
-from batchctl.domain.states import OF_STATUS
+from batchctl.domain.states import STATE_OF_STATUS
 from batchctl.ledger.reading import UNCONFIRMED
 from batchctl.ledger.rows import batch_of, cut_values, forecast_values, headers_values, merged_values, seen_values
 from batchctl.ledger.schema import (
@@ -59,7 +59,7 @@ class Jobs(Writer):
             _insert_round(db, key[0], new.rounds[0], [cut for cut, _ in found])
             for cut, seen in found:
                 mine = sa.and_(batch_table.c.job_id == key[0], batch_table.c.first == cut.first)
-                state = OF_STATUS[seen.processing_status].value
+                state = STATE_OF_STATUS[seen.processing_status].value
                 bound = {"message_batch_id": seen.id, "state": state, "api": api, "note": "made elsewhere"}
                 db.execute(sa.update(batch_table).where(mine).values({**seen_values(seen, now), **bound}))
         return True

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Failures, MessageBatch, State, Verified
-from batchctl.domain.states import OF_STATUS, may_follow
+from batchctl.domain.states import STATE_OF_STATUS, may_follow
 from batchctl.ledger.rows import COUNTERS, UNREAD, seen_values, usage_totals_values
 from batchctl.ledger.schema import batch_table, failure_table, usage_table
 from batchctl.ledger.writing import Writer, advance, state_of, state_of_bound
@@ -22,7 +22,7 @@ class Results(Writer):
         moved = []
         with self._write() as db:
             for batch, seen in pairs:
-                state = OF_STATUS[seen.processing_status]
+                state = STATE_OF_STATUS[seen.processing_status]
                 before = state_of_bound(db, batch.id, seen.id)
                 # A list may be older than what we know: late news moves nothing back, and takes no counts away.
                 if before in {None, State.FETCHED} or not (before is state or may_follow(before, state)):

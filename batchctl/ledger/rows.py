@@ -29,7 +29,7 @@ from batchctl.domain.model import (
     State,
     Unconfirmed,
 )
-from batchctl.domain.prices import Cached, Forecast, ModelPrices, Prices, PriceTier, Total, Usage, UsageTotals
+from batchctl.domain.prices import CacheUse, Forecast, ModelPrices, Prices, PriceTier, TotalCost, Usage, UsageTotals
 
 Row = Sequence[Any]
 
@@ -136,12 +136,12 @@ def usage_totals_values(usage_totals: UsageTotals) -> dict[str, Any]:
 def _model_prices_of(model: str, stored: Mapping[str, Any] | None) -> ModelPrices | None:
     if not stored:
         return None
-    steps = tuple(
-        PriceTier(over=step["over"], batch=_prices_of(step["batch"]), real_time=_prices_of(step["real_time"]))
-        for step in stored["steps"]
+    tiers = tuple(
+        PriceTier(over=tier["over"], batch=_prices_of(tier["batch"]), real_time=_prices_of(tier["real_time"]))
+        for tier in stored["steps"]
     )
     day = date.fromisoformat(stored["day"])
-    return ModelPrices(model=model, day=day, source=stored["source"], note=stored["note"], steps=steps)
+    return ModelPrices(model=model, day=day, source=stored["source"], note=stored["note"], tiers=tiers)
 
 
 def _prices_of(stored: dict[str, str]) -> Prices:
@@ -151,14 +151,14 @@ def _prices_of(stored: dict[str, str]) -> Prices:
 def _model_prices_values(model_prices: ModelPrices | None) -> dict[str, Any] | None:
     if model_prices is None:
         return None
-    steps = [
-        {"over": s.over, "batch": _as_text(s.batch), "real_time": _as_text(s.real_time)} for s in model_prices.steps
+    tiers = [
+        {"over": s.over, "batch": _as_text(s.batch), "real_time": _as_text(s.real_time)} for s in model_prices.tiers
     ]
     return {
         "day": model_prices.day.isoformat(),
         "source": model_prices.source,
         "note": model_prices.note,
-        "steps": steps,
+        "steps": tiers,
     }
 
 
@@ -246,7 +246,7 @@ def _merged_of(stored: Mapping[str, Any] | None) -> Merged | None:
     return Merged(**{**stored, "at": datetime.fromisoformat(stored["at"]), "failures": failures, "cost": cost})
 
 
-def _total_values(total: Total | None) -> dict[str, Any] | None:
+def _total_values(total: TotalCost | None) -> dict[str, Any] | None:
     if total is None:
         return None
     amounts = {"batch": str(total.batch), "real_time": str(total.real_time)}
@@ -255,19 +255,19 @@ def _total_values(total: Total | None) -> dict[str, Any] | None:
     return {**asdict(total), **amounts, "cache": cache, "days": [day.isoformat() for day in total.days]}
 
 
-def _total_of(stored: Mapping[str, Any] | None) -> Total | None:
+def _total_of(stored: Mapping[str, Any] | None) -> TotalCost | None:
     if not stored:
         return None
     cache = stored.get("cache")
     saved = None if not cache or cache["saved"] is None else Decimal(cache["saved"])
-    return Total(
+    return TotalCost(
         batch=Decimal(stored["batch"]),
         real_time=Decimal(stored["real_time"]),
         unknown=tuple(stored["unknown"]),
         beyond=tuple(stored["beyond"]),
         sources=tuple(stored["sources"]),
         days=tuple(map(date.fromisoformat, stored["days"])),
-        cache=Cached(**{**cache, "saved": saved}) if cache else None,
+        cache=CacheUse(**{**cache, "saved": saved}) if cache else None,
     )
 
 

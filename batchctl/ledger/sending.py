@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Cut, IfAbsent, MessageBatch, State, Unconfirmed
-from batchctl.domain.states import OF_STATUS, may_follow
+from batchctl.domain.states import STATE_OF_STATUS, may_follow
 from batchctl.ledger.engine import insert_new
 from batchctl.ledger.rows import COUNTERS, FORGOTTEN, cut_values, seen_values
 from batchctl.ledger.schema import batch_table, duplicate_batch_table, foreign_batch_table, presumed_table
@@ -312,4 +312,4 @@ def _bind(
     # Until the API counts them, all of its requests are under way.
     count = sa.select(batch_table.c["count"]).where(batch_table.c.id == batch_id)
     counted = {"processing": db.scalar(count)} | seen_values(seen, now)
-    advance(db, batch_id, OF_STATUS[seen.processing_status], now, seen.id, tries=0, **counted, **known, **more)
+    advance(db, batch_id, STATE_OF_STATUS[seen.processing_status], now, seen.id, tries=0, **counted, **known, **more)

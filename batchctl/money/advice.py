@@ -16,12 +16,12 @@ from batchctl.domain.caching import (
     LONG,
     MOST_BREAKPOINTS,
     SHORT,
-    Left,
+    SkipReason,
     least_tokens,
     pays_from,
+    skip_reason,
     ttls_after,
     ttls_before,
-    why_left,
 )
 from batchctl.domain.groups import RequestGroup
 from batchctl.domain.prices import MILLION, Prices, dollars
@@ -63,7 +63,7 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class SampleFacts:
     """What sampled lines of a group tell. `before`, `behind`: the ttl of each breakpoint up to the messages, and in them.
 
     `left`: why no breakpoint can be added at the end of the system prompt. `opening_bytes`: of the text that the first user
@@ -73,13 +73,13 @@ class Look:
     lines: int
     before: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
-    left: Left | None = None
+    left: SkipReason | None = None
     opening_bytes: int = 0
     is_blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class AdvisedGroup:
     """A group of requests as an estimate sees it. `tokens`: input, of all. `prefix`: low, expected, high; of each.
 
     `prices`: of a batch. `answers`: how many earlier ones took `answer_tokens` together.
@@ -89,7 +89,7 @@ class Group:
     tokens: int
     prefix: tuple[int, int, int]
     prices: Prices | None
-    look: Look | None = None
+    look: SampleFacts | None = None
     answers: int = 0
     answer_tokens: int = 0
 
@@ -104,7 +104,7 @@ class Group:
         return bool(self.look.before if self.look else self.request_group.ttl and not self.request_group.marks_messages)
 
 
-def advised(groups: Sequence[Group]) -> tuple[Advice, ...]:
+def advised(groups: Sequence[AdvisedGroup]) -> tuple[Advice, ...]:
     """A few lines at most, most money first; what changes no bill last."""
     shared = [one for one in groups if one.request_group.digest]
     found = [*_not_cached(shared), *_too_brief(shared), *_repeated(shared), *_too_short(shared), *_long(groups)]
@@ -116,17 +116,17 @@ def advised(groups: Sequence[Group]) -> tuple[Advice, ...]:
 # ---------------------------------------------------------------- a look at a few lines
 
 
-def looked(many: Sequence[Mapping[str, Any]]) -> Look | None:
+def sample_facts(many: Sequence[Mapping[str, Any]]) -> SampleFacts | None:
     """At the params of sampled requests of a group; None where there are none."""
     if not many:
         return None
     first = many[0]
     size, is_blocks = _opening([_first_message(params) for params in many])
-    return Look(
+    return SampleFacts(
         lines=len(many),
         before=tuple(ttls_before(first)),
         behind=tuple(ttls_after(first)),
-        left=why_left(first, LONG),
+        left=skip_reason(first, LONG),
         opening_bytes=size,
         is_blocks=is_blocks,
     )
@@ -178,7 +178,7 @@ def _bytes(value: object) -> int:
 class _Cacheable:
     """Groups of one model, and how many tokens of each of their requests might be cached."""
 
-    groups: Sequence[Group]
+    groups: Sequence[AdvisedGroup]
     tokens: Sequence[int]
 
     @property
@@ -227,7 +227,7 @@ class _Cacheable:
         )
 
 
-def _not_cached(groups: Iterable[Group]) -> Iterator[Advice]:
+def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
     """A prompt that requests share, long enough to be cached, and not marked."""
     open_ = [one for one in groups if one.request_group.is_shared and not one.is_marked and one.prefix[1] >= one.least]
     for alike in _alike(open_, lambda one: one.look and one.look.left):
@@ -253,13 +253,13 @@ def _if_long_enough(model: str, tokens: int) -> list[str]:
     return [f"how many tokens {model} caches at least is not documented"] if is_open else []
 
 
-def _how(one: Group) -> str:
+def _how(one: AdvisedGroup) -> str:
     left = one.look.left if one.look else None
     if left is None:
         return "--cache-system 1h"
-    if left is Left.NO_SYSTEM:
+    if left is SkipReason.NO_SYSTEM:
         return "cache_control for 1h on the last tool, by hand,"
-    if left is Left.FULL:
+    if left is SkipReason.FULL:
         return "one of the 4 breakpoints, all used in the messages, moved to the end of it"
     return "cache_control for 1h at the end of it, by hand,"
 
@@ -282,7 +282,7 @@ def _amount(of: _Cacheable) -> str:
     return f"{'' if is_counted else 'about '}{low:,}{most} tokens"
 
 
-def _too_brief(groups: Iterable[Group]) -> Iterator[Advice]:
+def _too_brief(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
     """Marked for 5 minutes: what it may lose, against what 1 hour would save."""
     brief = [one for one in groups if one.is_marked and SHORT in _ttls(one) and one.prefix[1] >= one.least]
     for alike in _alike(brief):
@@ -303,11 +303,11 @@ def _too_brief(groups: Iterable[Group]) -> Iterator[Advice]:
         )
 
 
-def _ttls(one: Group) -> Sequence[str]:
+def _ttls(one: AdvisedGroup) -> Sequence[str]:
     return one.look.before if one.look else (one.request_group.ttl,)
 
 
-def _too_short(groups: Iterable[Group]) -> Iterator[Advice]:
+def _too_short(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
     """What no cache will hold, marked or not."""
     short = [one for one in groups if one.request_group.prefix_bytes and one.prefix[1] < one.least]
     marked = [one for one in short if one.is_marked and not one.request_group.marks_messages]
@@ -333,7 +333,7 @@ def _too_short(groups: Iterable[Group]) -> Iterator[Advice]:
 # ---------------------------------------------------------------- text where no cache can hold it
 
 
-def _repeated(groups: Iterable[Group]) -> Iterator[Advice]:
+def _repeated(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
     """The first messages begin alike, as far as a few lines tell."""
     found = [one for one in groups if one.request_group.requests > 1 and _opening_tokens(one)]
     for alike in _alike(found, lambda one: one.look and one.look.is_blocks):
@@ -352,7 +352,7 @@ def _repeated(groups: Iterable[Group]) -> Iterator[Advice]:
         )
 
 
-def _opening_tokens(one: Group) -> int:
+def _opening_tokens(one: AdvisedGroup) -> int:
     """As dense as the whole lines; 0 for too few to be cached, or to be believed."""
     look = one.look
     if look is None or look.lines < min(ENOUGH_LINES, one.request_group.requests):
@@ -373,7 +373,7 @@ def _middle(of: _Cacheable) -> str:
 # ---------------------------------------------------------------- max_tokens
 
 
-def _long(groups: Sequence[Group]) -> Iterator[Advice]:
+def _long(groups: Sequence[AdvisedGroup]) -> Iterator[Advice]:
     """It is a ceiling that nobody pays for, and what every bound of a cost rests on."""
     far = [one for one in groups if _is_far_above(one)]
     for alike in _alike(far):
@@ -402,7 +402,7 @@ def _long(groups: Sequence[Group]) -> Iterator[Advice]:
         )
 
 
-def _is_far_above(one: Group) -> bool:
+def _is_far_above(one: AdvisedGroup) -> bool:
     mean_limit = one.request_group.max_tokens / one.request_group.requests
     return bool(one.answers) and mean_limit > max(LEAST_MAX_TOKENS, FAR_ABOVE * one.answer_tokens / one.answers)
 
@@ -417,9 +417,11 @@ def suggested(mean: float) -> int:
 # ---------------------------------------------------------------- said once
 
 
-def _alike(groups: Iterable[Group], what: Callable[[Group], Hashable] = lambda _: None) -> Iterator[list[Group]]:
+def _alike(
+    groups: Iterable[AdvisedGroup], what: Callable[[AdvisedGroup], Hashable] = lambda _: None
+) -> Iterator[list[AdvisedGroup]]:
     """Those of one model of which the same is to be said."""
-    found: dict[Hashable, list[Group]] = {}
+    found: dict[Hashable, list[AdvisedGroup]] = {}
     for one in groups:
         found.setdefault((one.request_group.model, what(one)), []).append(one)
     return iter(found.values())

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from batchctl.domain.model import Batch, Job, RequestCounts, State
-from batchctl.domain.prices import Cached, Forecast, Lane, ModelPrices, Total, Usage, UsageTotals, cost_of
+from batchctl.domain.prices import CacheUse, Forecast, Lane, ModelPrices, TotalCost, Usage, UsageTotals, cost_of
 
 # What is at the API, or was: it may be paid for, and its results are not here.
 UNDER_WAY = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
@@ -37,13 +37,13 @@ class Cost:
         return not self.unpriced
 
     @property
-    def cache(self) -> Cached | None:
+    def cache(self) -> CacheUse | None:
         """None where nothing was to be cached."""
         used = self.usage
         if not used.cached_tokens:
             return None
         saved = self.uncached - self.batch if self.is_known else None
-        return Cached(tokens=used.cached_tokens, read_tokens=used.read_tokens, saved=saved)
+        return CacheUse(tokens=used.cached_tokens, read_tokens=used.read_tokens, saved=saved)
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -100,7 +100,7 @@ class Bill:
     """`free`: results that cost nothing. `total` is None where nothing was downloaded."""
 
     job: Job
-    total: Total | None
+    total: TotalCost | None
     models: Mapping[str, Part]
     rounds: tuple[RoundBill, ...]
     batches: tuple[BatchBill, ...]
@@ -202,12 +202,12 @@ def _free(bills: Sequence[BatchBill]) -> RequestCounts:
     return RequestCounts(errored=counts.errored, canceled=counts.canceled, expired=counts.expired)
 
 
-def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part], forgotten: int) -> Total | None:
+def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part], forgotten: int) -> TotalCost | None:
     if not any(one.unread is not None or one.batch.state is State.FETCHED for one in bills):
         return None
     cost = whole(models)
     model_prices_list = [model_prices for part in models.values() for model_prices in part.model_prices_list]
-    return Total(
+    return TotalCost(
         batch=cost.batch,
         real_time=cost.real_time,
         unknown=tuple(_unknown(bills, models)),

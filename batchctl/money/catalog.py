@@ -33,9 +33,9 @@ class PriceCatalog:
 
     def model_prices(self, model: str, day: date) -> ModelPrices | None:
         """None where the model has no price here, or one that cannot be used on summed-up usage."""
-        if (steps := self._private_steps(model)) is not None:
+        if (tiers := self._private_tiers(model)) is not None:
             assert self._path is not None
-            return ModelPrices(model=model, day=day, source=self._path.name, steps=steps)
+            return ModelPrices(model=model, day=day, source=self._path.name, tiers=tiers)
         model_prices = self._listed.model_prices(model, day)
         return self._with_note_of_slip(model_prices) if model_prices and self._private else model_prices
 
@@ -92,8 +92,8 @@ class PriceCatalog:
         slip = f"{self._path.name} has prices of {near[0]!r}, which is another name: these are the listed ones"
         return replace(model_prices, note=f"{model_prices.note}; {slip}" if model_prices.note else slip)
 
-    def _private_steps(self, model: str) -> tuple[PriceTier, ...] | None:
+    def _private_tiers(self, model: str) -> tuple[PriceTier, ...] | None:
         from batchctl.money.price_table import is_form_of  # noqa: PLC0415 - as above
 
-        named = (steps for name, steps in self._private.items() if is_form_of(model, name))
+        named = (tiers for name, tiers in self._private.items() if is_form_of(model, name))
         return self._private.get(model) or next(named, None)

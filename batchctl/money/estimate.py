@@ -22,11 +22,11 @@ from batchctl.domain.caching import (
     least_tokens,
     pays_from,
 )
-from batchctl.domain.groups import RequestGroup, Sampled, Stratum, least_of
+from batchctl.domain.groups import RequestGroup, SampledLine, Stratum, stratum_floor
 from batchctl.domain.prices import (
     DEAREST_GEO,
+    GEO_FACTOR,
     GLOBAL_GEO,
-    OF_GEO,
     Forecast,
     Lane,
     ModelPrices,
@@ -35,7 +35,7 @@ from batchctl.domain.prices import (
     cost,
     tier_of,
 )
-from batchctl.money.advice import Advice, Group, Look, advised
+from batchctl.money.advice import Advice, AdvisedGroup, SampleFacts, advised
 from batchctl.money.price_table import is_form_of, version
 
 # From bytes alone. English prose has about 4 bytes to a token, a line of it a little more with its braces and quotes; from
@@ -96,7 +96,7 @@ class SampledGroup:
     request_group: RequestGroup
     points: tuple[Counted, ...] = ()
     prefix_tokens: int | None = None
-    look: Look | None = None
+    look: SampleFacts | None = None
     encoded: float = 0.0
 
     @property
@@ -222,15 +222,15 @@ def _to_advise(
     known: SampledGroup,
     model_prices_list: Mapping[str, ModelPrices | None],
     answers: Sequence[Answered],
-) -> Group:
+) -> AdvisedGroup:
     request_group = of.request_group
     model_prices, found = model_prices_list.get(request_group.model), _answers_of(request_group.model, answers)
     prices = _mean_prices(of, model_prices) if model_prices else None
-    return Group(
+    return AdvisedGroup(
         request_group=request_group,
         tokens=of.input.expected,
         prefix=(of.prefix.low, of.prefix.expected, of.prefix.high),
-        prices=prices.at(OF_GEO.get(request_group.inference_geo, Decimal(1))) if prices else None,
+        prices=prices.at(GEO_FACTOR.get(request_group.inference_geo, Decimal(1))) if prices else None,
         look=known.look,
         answers=found.requests if found else 0,
         answer_tokens=found.output_tokens if found else 0,
@@ -267,7 +267,7 @@ def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
 # ---------------------------------------------------------------- which lines to count
 
 
-def chosen(request_groups: Sequence[RequestGroup], calls: int) -> list[tuple[Sampled, ...]]:
+def chosen(request_groups: Sequence[RequestGroup], calls: int) -> list[tuple[SampledLine, ...]]:
     """For each group the lines to count, so many in all: more of where more bytes are, spread over each length."""
     places = [
         (group, stratum) for group, request_group in enumerate(request_groups) for stratum in request_group.strata
@@ -279,7 +279,7 @@ def chosen(request_groups: Sequence[RequestGroup], calls: int) -> list[tuple[Sam
             break
         # The divisors of Sainte-Lague: as near to the shares of bytes as whole numbers come.
         taken[max(open_, key=lambda n: places[n][1].bytes / (2 * taken[n] + 1))] += 1
-    found: list[list[Sampled]] = [[] for _ in request_groups]
+    found: list[list[SampledLine]] = [[] for _ in request_groups]
     for count, (group, stratum) in zip(taken, places, strict=True):
         found[group] += [stratum.sampled[n * len(stratum.sampled) // count] for n in range(count)]
     return [tuple(one) for one in found]
@@ -353,7 +353,7 @@ def _length(
     of: Stratum, known: SampledGroup, met: Callable[[Stratum], Range[int]], most: Callable[[Stratum], Range[int]]
 ) -> _Length:
     """What was counted as it was counted; of the rest low and expected as `met` says, and high as `most` does."""
-    own = [point for point in known.points if least_of(point.size) == of.least]
+    own = [point for point in known.points if stratum_floor(point.size) == of.least]
     counted = sum(point.tokens for point in own)
     found = Range(int(counted * (1 - COUNT_MARGIN)), counted, _with_margin(counted))
     longest = _with_margin(max((point.tokens for point in own), default=0))
@@ -381,7 +381,7 @@ def _by_count(known: SampledGroup) -> Callable[[Stratum], Range[int]]:
     least, most = min(1.0, *ratios) * (1 - COUNT_MARGIN - scarcity), max(1.0, *ratios) * (1 + COUNT_MARGIN)
 
     def rate(of: Stratum) -> Range[int]:
-        own = [point for point in points if least_of(point.size) == of.least] if of.requests > 1 else []
+        own = [point for point in points if stratum_floor(point.size) == of.least] if of.requests > 1 else []
         off = sum(point.tokens - base - slope * point.size for point in own) / len(own) if own else 0.0
         believed = off if len(own) >= min(ENOUGH_POINTS, of.requests) else 0.0
         tokens = max(float(of.requests), of.requests * (base + believed) + slope * of.bytes)
@@ -536,7 +536,7 @@ def _most(of: _Weighed, model_prices: ModelPrices, lane: Lane) -> Decimal:
         lives = (SHORT, LONG) if request_group.ttl == LONG else (SHORT,) if request_group.ttl else ()
         ways = [_used(tokens, cached, ttl, Decimal(read)) for ttl in lives for read in (0, 1)]
         ways.append(Usage(input_tokens=tokens))
-        prices = [step.of(lane) for step in model_prices.steps if step.over <= tier_of(one.longest)]
+        prices = [tier.of(lane) for tier in model_prices.tiers if tier.over <= tier_of(one.longest)]
         total += max(cost(way, one, geo) for way in ways for one in prices)
         total += max(cost(Usage(output_tokens=answers), one, geo) for one in prices)
         left -= answers
@@ -569,13 +569,13 @@ def _input_cost(
         size = getattr(one.tokens, which)
         shared = size if is_all else min(size, one.requests * getattr(of.prefix, which))
         used = _used(size, 0 if rate is None else shared, ttl or of.request_group.ttl, rate or Decimal(0))
-        prices = model_prices.step(tier_of(size // max(1, one.requests))).of(lane)
+        prices = model_prices.tier(tier_of(size // max(1, one.requests))).of(lane)
         total += cost(used, prices, of.request_group.inference_geo)
     return total
 
 
 def _output_cost(of: _Weighed, model_prices: ModelPrices, lane: Lane, tokens: int, prompts: int) -> Decimal:
-    prices = model_prices.step(tier_of(prompts // of.request_group.requests)).of(lane)
+    prices = model_prices.tier(tier_of(prompts // of.request_group.requests)).of(lane)
     return cost(Usage(output_tokens=tokens), prices, of.request_group.inference_geo)
 
 
@@ -638,7 +638,7 @@ def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed
 
 def _mean_prices(of: _Weighed, model_prices: ModelPrices) -> Prices:
     """In a batch, at the step of the mean request."""
-    return model_prices.step(tier_of(of.input.expected // of.request_group.requests)).batch
+    return model_prices.tier(tier_of(of.input.expected // of.request_group.requests)).batch
 
 
 # ---------------------------------------------------------------- how it was got
@@ -677,7 +677,7 @@ def _how_limits(
     dearer = [
         one.model
         for one in models
-        if (limit := limits.get(one.model)) and one.model_prices and limit.steps != one.model_prices.steps
+        if (limit := limits.get(one.model)) and one.model_prices and limit.tiers != one.model_prices.tiers
     ]
     own = "the workspace has its own prices"
     if dearer:

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 
 from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.prices import (
-    HALF,
-    MOST_PRICE,
-    PROMPT_STEPS,
+    BATCH_SHARE,
+    MAX_PRICE,
+    TIER_STARTS,
     WEB_SEARCH,
     WRITE_1H,
     WRITE_5M,
@@ -211,12 +211,12 @@ def _model_prices(model: str, found: Any, day: date, listed_by: PriceList) -> Mo
     at = datetime.combine(day, time(12), UTC)
     real_time, batch = found.get_prices(at), found.get_prices(at, BATCH)
     overs = sorted(_overs(real_time) | _overs(batch))
-    if not set(overs) <= set(PROMPT_STEPS):
+    if not set(overs) <= set(TIER_STARTS):
         return None
     prices = {over: _prices(real_time, over) for over in overs}
-    steps = tuple(PriceTier(over=over, real_time=one, batch=one.at(HALF)) for over, one in prices.items())
+    tiers = tuple(PriceTier(over=over, real_time=one, batch=one.at(BATCH_SHARE)) for over, one in prices.items())
     notes = (_of_batch(real_time, batch, overs), _of_inferred(real_time, overs), listed_by.warning)
-    return ModelPrices(model=model, day=day, source=listed_by.source, steps=steps, note="; ".join(filter(None, notes)))
+    return ModelPrices(model=model, day=day, source=listed_by.source, tiers=tiers, note="; ".join(filter(None, notes)))
 
 
 def _of_batch(real_time: Any, batch: Any, overs: Iterable[int]) -> str:
@@ -226,7 +226,7 @@ def _of_batch(real_time: Any, batch: Any, overs: Iterable[int]) -> str:
     full = [_price(real_time, *place) for place in places]
     if listed == full:
         return NO_BATCH_PRICE
-    return "" if listed == [price and price * HALF for price in full] else NOT_HALF
+    return "" if listed == [price and price * BATCH_SHARE for price in full] else NOT_HALF
 
 
 def _of_inferred(listed: Any, overs: Iterable[int]) -> str:
@@ -263,5 +263,5 @@ def _price(listed: Any, name: str, over: int) -> Decimal | None:
     if price is not None and not isinstance(price, Decimal):
         passed = [tier.price for tier in price.tiers if tier.start <= over]
         price = passed[-1] if passed else price.base
-    is_one = isinstance(price, Decimal) and price.is_finite() and 0 < price <= MOST_PRICE
+    is_one = isinstance(price, Decimal) and price.is_finite() and 0 < price <= MAX_PRICE
     return price if is_one else None

@@ -45,7 +45,7 @@ def newest_first(model_prices_list: tuple[ModelPrices, ...]) -> tuple[ModelPrice
     return tuple(
         sorted(
             model_prices_list,
-            key=lambda model_prices: (version(model_prices.model), model_prices.steps[0].real_time.input),
+            key=lambda model_prices: (version(model_prices.model), model_prices.tiers[0].real_time.input),
             reverse=True,
         )
     )

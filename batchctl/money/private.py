@@ -25,7 +25,16 @@ from pathlib import Path
 from typing import Any
 
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.prices import HALF, MOST_PRICE, PROMPT_STEPS, WEB_SEARCH, WRITE_1H, WRITE_5M, Prices, PriceTier
+from batchctl.domain.prices import (
+    BATCH_SHARE,
+    MAX_PRICE,
+    TIER_STARTS,
+    WEB_SEARCH,
+    WRITE_1H,
+    WRITE_5M,
+    Prices,
+    PriceTier,
+)
 
 READ = Decimal("0.1")
 OF_TOKENS = ("input", "output", "write_5m", "write_1h", "read")
@@ -41,7 +50,7 @@ def private_prices(path: Path) -> dict[str, tuple[PriceTier, ...]]:
     models = top.given.get("models", {})
     if not isinstance(models, dict):
         raise top.problem('models is no table: like [models."claude-opus-5-5"]')
-    return {name: _steps(_Table(path, f'[models."{name}"]', table, OF_MODEL)) for name, table in models.items()}
+    return {name: _tiers(_Table(path, f'[models."{name}"]', table, OF_MODEL)) for name, table in models.items()}
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -76,7 +85,7 @@ class _Table:
     def problem(self, said: str) -> UsageProblem:
         return UsageProblem(f"{self.path}: {self.name}: {said}", hint=f"its keys: {', '.join(self.allowed)}")
 
-    def number(self, key: str, default: Decimal | None = None, most: Decimal = MOST_PRICE) -> Decimal:
+    def number(self, key: str, default: Decimal | None = None, most: Decimal = MAX_PRICE) -> Decimal:
         if key not in self.given:
             if default is None:
                 raise self.problem(f"{key} is missing")
@@ -92,9 +101,9 @@ class _Table:
         return Decimal(value)
 
 
-def _steps(model: _Table) -> tuple[PriceTier, ...]:
+def _tiers(model: _Table) -> tuple[PriceTier, ...]:
     web_search = model.number("web_search", WEB_SEARCH)
-    share = model.number("batch", HALF, Decimal(1))
+    share = model.number("batch", BATCH_SHARE, Decimal(1))
     if not share:
         raise model.problem("batch = 0 would be for nothing: it is the share of the real-time price, like 0.5")
     longer = model.given.get("steps", [])
@@ -110,8 +119,8 @@ def _steps(model: _Table) -> tuple[PriceTier, ...]:
 def _over(table: _Table, before: Mapping[int, Prices]) -> int:
     """Usage is summed between PROMPT_STEPS: prices cannot change elsewhere."""
     over = int(table.number("over", most=Decimal(10**9)))
-    if over not in PROMPT_STEPS or table.given["over"] != over or not over:
-        raise table.problem(f"over = {table.given['over']} is none of {', '.join(map(str, PROMPT_STEPS[1:]))}")
+    if over not in TIER_STARTS or table.given["over"] != over or not over:
+        raise table.problem(f"over = {table.given['over']} is none of {', '.join(map(str, TIER_STARTS[1:]))}")
     if over in before:
         raise table.problem(f"over = {over} stands there twice")
     return over

@@ -55,7 +55,7 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return _of_checking(event)
         case events.Planned():
             return _planned(event)
-        case events.Attached() | events.Paired() | events.Continued() | events.HeadersChanged():
+        case events.Attached() | events.InputMatched() | events.Continued() | events.HeadersChanged():
             return _of_a_job(event)
         case (
             events.BatchSent()
@@ -179,14 +179,14 @@ def _planned(event: events.Planned) -> Line:
     return Line(f"planned    {name}: {text}", GOOD)
 
 
-def _of_a_job(event: events.Attached | events.Paired | events.Continued | events.HeadersChanged) -> Line:
+def _of_a_job(event: events.Attached | events.InputMatched | events.Continued | events.HeadersChanged) -> Line:
     match event:
         case events.Attached(job, batches):
             states = Counter(batch.state.value.replace("_", " ") for batch in batches)
             counts = ", ".join(f"{number(n)} {state}" for state, n in states.items())
             text = f"{plural(job.count, 'request')} in {plural(len(batches), 'batch')}, {counts}"
             return Line(f"attached   {job.name}: {text}", GOOD)
-        case events.Paired(job, batches, rest):
+        case events.InputMatched(job, batches, rest):
             return _paired(job, batches, rest)
         case events.Continued(job, left):
             return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")

@@ -26,7 +26,7 @@ STAGE_STYLES = {
     Stage.INCOMPLETE: "yellow",
     Stage.CANCELED: "yellow",
     Stage.PAUSED: "bold red",
-    Stage.IN_DOUBT: "bold yellow",
+    Stage.UNCONFIRMED: "bold yellow",
     Stage.LOST: "bold red",
 }
 CLASS_STYLES = {
@@ -153,7 +153,7 @@ def failures(kinds: Sequence[Failures]) -> Table:
 
 def _stage(stage: Stage) -> Text:
     # `--json` keeps the older word.
-    return Text("unconfirmed" if stage is Stage.IN_DOUBT else stage.value, style=STAGE_STYLES[stage])
+    return Text("unconfirmed" if stage is Stage.UNCONFIRMED else stage.value, style=STAGE_STYLES[stage])
 
 
 def _facts(report: JobReport) -> Iterable[tuple[str, Text]]:

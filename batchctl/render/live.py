@@ -67,7 +67,7 @@ class LiveView:
                     self._move_on("verifying", done, total, f"{number(done)} requests read")
                 case events.Waiting(until, why):
                     self._wait(until, why)
-                case events.Checked() | events.Planned() | events.Attached() | events.Paired():
+                case events.Checked() | events.Planned() | events.Attached() | events.InputMatched():
                     self._stop_bar()
                 case _:
                     pass

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from batchctl.domain.prices import OF_GEO, ModelPrices, Prices, PriceTier
+from batchctl.domain.prices import GEO_FACTOR, ModelPrices, Prices, PriceTier
 from batchctl.money.price_table import PriceTable, Refreshed
 from batchctl.render.json_output import usd
 from batchctl.render.text import clean, number
@@ -23,10 +23,10 @@ Columns = Sequence[tuple[str, Sequence[Decimal]]]
 
 def draw_all(table: PriceTable) -> RenderableType:
     """Return a line for each model and each of its further price steps."""
-    rows = [(model_prices, step) for model_prices in table.model_prices_list for step in model_prices.steps]
+    rows = [(model_prices, tier) for model_prices in table.model_prices_list for tier in model_prices.tiers]
 
     def column(head: str, price_of: Callable[[PriceTier], Decimal]) -> tuple[str, list[Decimal]]:
-        return head, [price_of(step) for _, step in rows]
+        return head, [price_of(tier) for _, tier in rows]
 
     groups: list[tuple[str, Columns]] = [
         ("real time", [column("in", lambda s: s.real_time.input), column("out", lambda s: s.real_time.output)]),
@@ -34,14 +34,14 @@ def draw_all(table: PriceTable) -> RenderableType:
         ("batch write", [column("5 min", lambda s: s.batch.write_5m), column("1 h", lambda s: s.batch.write_1h)]),
         ("batch", [column("read", lambda s: s.batch.read)]),
     ]
-    labels = [f"  over {number(step.over)}" if step.over else clean(model_prices.model) for model_prices, step in rows]
+    labels = [f"  over {number(tier.over)}" if tier.over else clean(model_prices.model) for model_prices, tier in rows]
     return Group(_unit(table), Text(""), *_grid("model", labels, groups), Text(""), *_notes_below(table))
 
 
 def draw(table: PriceTable) -> RenderableType:
     """Return one model: a line for each class of token, two columns for each price step."""
     (model_prices,) = table.model_prices_list
-    groups = [(_step_title(model_prices, step), _lanes(step)) for step in model_prices.steps]
+    groups = [(_step_title(model_prices, tier), _lanes(tier)) for tier in model_prices.tiers]
     title = Text.assemble((clean(model_prices.model), "bold"), GAP, _unit(table))
     return Group(title, Text(""), *_grid("", list(_CLASSES), groups), Text(""), *_notes_below(table, has_searches=True))
 
@@ -64,17 +64,17 @@ _CLASSES: dict[str, Callable[[Prices], Decimal]] = {
 }
 
 
-def _lanes(step: PriceTier) -> Columns:
+def _lanes(tier: PriceTier) -> Columns:
     return [
         (head, [price_of(prices) for price_of in _CLASSES.values()])
-        for head, prices in (("real time", step.real_time), ("batch", step.batch))
+        for head, prices in (("real time", tier.real_time), ("batch", tier.batch))
     ]
 
 
-def _step_title(model_prices: ModelPrices, step: PriceTier) -> str:
-    if len(model_prices.steps) == 1:
+def _step_title(model_prices: ModelPrices, tier: PriceTier) -> str:
+    if len(model_prices.tiers) == 1:
         return ""
-    return f"prompt over {number(step.over)}" if step.over else f"prompt to {number(model_prices.steps[1].over)}"
+    return f"prompt over {number(tier.over)}" if tier.over else f"prompt to {number(model_prices.tiers[1].over)}"
 
 
 def _unit(table: PriceTable) -> Text:
@@ -120,11 +120,11 @@ def _amount(price: Decimal) -> str:
 
 
 def _notes_below(table: PriceTable, *, has_searches: bool = False) -> list[Text]:
-    geo = ", ".join(f"{name}: {times} times the price of tokens" for name, times in OF_GEO.items())
+    geo = ", ".join(f"{name}: {times} times the price of tokens" for name, times in GEO_FACTOR.items())
     below = [f"inference_geo {geo}"]
     if table.model_prices_list and not has_searches:
         searches = _grouped(
-            (f"{_amount(s.steps[0].batch.web_search)} per 1,000", s.model) for s in table.model_prices_list
+            (f"{_amount(s.tiers[0].batch.web_search)} per 1,000", s.model) for s in table.model_prices_list
         )
         below = [f"web searches {'; '.join(searches)}, in a batch as well", *below]
     below += [
@@ -173,11 +173,11 @@ def to_json(table: PriceTable, next_command: str) -> dict[str, Any]:
                 "note": model_prices.note or None,
                 "steps": [
                     {
-                        "over": step.over,
-                        "real_time": _prices_to_json(step.real_time),
-                        "batch": _prices_to_json(step.batch),
+                        "over": tier.over,
+                        "real_time": _prices_to_json(tier.real_time),
+                        "batch": _prices_to_json(tier.batch),
                     }
-                    for step in model_prices.steps
+                    for tier in model_prices.tiers
                 ],
             }
             for model_prices in table.model_prices_list

@@ -6,13 +6,13 @@ from typing import Any
 
 from rich.text import Text
 
-from batchctl.domain.prices import Cached, Total, dollars
+from batchctl.domain.prices import CacheUse, TotalCost, dollars
 from batchctl.render.json_output import usd
 from batchctl.render.layout import UNKNOWN
 from batchctl.render.text import clean, number
 
 
-def draw(total: Total) -> Text:
+def draw(total: TotalCost) -> Text:
     """Return the amount, whose prices these are and what is not in it; then, where something was cached, what that did."""
     known = f"{dollars(total.batch)} in batch ({dollars(total.real_time)} in real time)"
     amount = f"at least {known}" if total.beyond else known
@@ -24,7 +24,7 @@ def draw(total: Total) -> Text:
     return text.append_text(Text.assemble(("\ncache    ", "dim"), cache(total.cache))) if total.cache else text
 
 
-def cache(use: Cached) -> str:
+def cache(use: CacheUse) -> str:
     """Return which share of the tokens came from the cache, and what that saved."""
     if use.saved is None:
         outcome = f"what that saved is {UNKNOWN}"
@@ -34,7 +34,7 @@ def cache(use: Cached) -> str:
     return f"{use.hit_rate * 100:.1f} % hit: {read}; {outcome}"
 
 
-def price_sources(total: Total) -> Sequence[str]:
+def price_sources(total: TotalCost) -> Sequence[str]:
     """Return whose prices these are, and of which days."""
     if not total.days:
         return total.sources
@@ -42,7 +42,7 @@ def price_sources(total: Total) -> Sequence[str]:
     return (*total.sources, f"prices of {first}" if first == last else f"prices of {first} to {last}")
 
 
-def to_json(total: Total) -> dict[str, Any]:
+def to_json(total: TotalCost) -> dict[str, Any]:
     """Return the amounts: null where the cost is not known. The `known_` ones are of all that has a price, else null, too."""
     return {
         **amounts_to_json(total.batch, total.real_time, is_known=not total.unknown, has_known=total.has_known),
@@ -62,7 +62,7 @@ def amounts_to_json(batch: Decimal, real_time: Decimal, *, is_known: bool, has_k
     return {**(amounts if is_known else dict.fromkeys(amounts)), **known}
 
 
-def cache_to_json(use: Cached | None) -> dict[str, Any]:
+def cache_to_json(use: CacheUse | None) -> dict[str, Any]:
     """Return nulls where nothing was to be cached. A saving below 0 is a loss, and null where a price is not known."""
     rate = float(round(use.hit_rate, 6)) if use else None
     saved = usd(use.saved) if use and use.saved is not None else None

@@ -15,7 +15,16 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from batchctl.domain.caching import BYTES_PER_TOKEN, CONTROL, Caching, Left, Short, least_tokens, too_short, why_left
+from batchctl.domain.caching import (
+    BYTES_PER_TOKEN,
+    CONTROL,
+    Caching,
+    ShortPrefixes,
+    SkipReason,
+    least_tokens,
+    skip_reason,
+    too_short,
+)
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.requests.decoding import BYTE_ORDER_MARK
 from batchctl.requests.inputs import decompressed, opened, refuse_wrong_file, sha256_of
@@ -39,7 +48,7 @@ class CachedLine:
     """
 
     line: bytes
-    left: Left | None
+    left: SkipReason | None
     model: str = ""
     prefix: tuple[bytes, ...] = ()
 
@@ -49,14 +58,14 @@ def with_cache_control(line: bytes, ttl: str) -> CachedLine | None:
     try:
         request = orjson.loads(line)
         params = request["params"]
-        left = why_left(params, ttl)
+        left = skip_reason(params, ttl)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     if left is not None:
         return CachedLine(line=line, left=left)
     places = _plain_place(line, params) or _places(line)
     if places is None:
-        return CachedLine(line=line, left=Left.ODD)
+        return CachedLine(line=line, left=SkipReason.ODD)
     start, end = places["system"]
     if isinstance(params["system"], str):
         changed = b'[{"type":"text","text":%b,"cache_control":%b}]' % (line[start:end], CONTROL[ttl])
@@ -163,7 +172,7 @@ class _Writer:
 
     def __init__(self, ttl: str) -> None:
         self._ttl = ttl
-        self._left: Counter[Left] = Counter()
+        self._left: Counter[SkipReason] = Counter()
         self._short: Counter[str] = Counter()
         self._short_bytes: Counter[str] = Counter()
         self._seen = array("q", bytes(8 * _REMEMBERED))
@@ -203,7 +212,7 @@ class _Writer:
             repeats=self._repeats,
             left=dict(self._left),
             short={
-                model: Short(
+                model: ShortPrefixes(
                     requests=n,
                     tokens=self._short_bytes[model] // BYTES_PER_TOKEN,
                     least=least_tokens(model) or 0,

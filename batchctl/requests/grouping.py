@@ -16,7 +16,15 @@ from typing import Any
 import orjson
 
 from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
-from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, Sampled, Stratum, least_of
+from batchctl.domain.groups import (
+    ALL_SAMPLED,
+    MOST_GROUPS,
+    MOST_SAMPLED,
+    RequestGroup,
+    SampledLine,
+    Stratum,
+    stratum_floor,
+)
 from batchctl.domain.model import Batch, PresumedNotCreated
 from batchctl.requests.blocks import SharedPrefix, read_requests, read_shared_prefix
 from batchctl.requests.decoding import BYTE_ORDER_MARK, decode_line
@@ -62,9 +70,9 @@ class LineBlock:
     offset: int
     first: int
 
-    def sampled(self, at: int) -> Sampled:
+    def sampled(self, at: int) -> SampledLine:
         """Return the number, the place and the size of the line at index `at`."""
-        return Sampled(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
+        return SampledLine(self.first + at, self.offset + sum(map(len, self.lines[:at])) + at, len(self.lines[at]))
 
 
 class RequestGrouper:
@@ -332,7 +340,7 @@ class _Group:
         self._sizes.clear()
 
     def _stratum(self, size: int) -> "_Stratum":
-        least = least_of(size)
+        least = stratum_floor(size)
         if least not in self._strata:
             self._strata[least] = _Stratum(least)
         return self._strata[least]
@@ -348,7 +356,7 @@ class _Stratum:
         self._least = least
         self._requests = self._bytes = 0
         self._step = 1
-        self._kept: list[tuple[int, Sampled]] = []
+        self._kept: list[tuple[int, SampledLine]] = []
 
     def count(self, size: int, requests: int) -> None:
         """Count requests of one size."""

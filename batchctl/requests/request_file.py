@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from batchctl.domain.errors import InputProblem
-from batchctl.domain.groups import Sampled
+from batchctl.domain.groups import SampledLine
 from batchctl.domain.model import ENVELOPE_CLOSE, ENVELOPE_OPEN, Batch, Cut, Job, PresumedNotCreated
 from batchctl.requests.blocks import read_ids
 from batchctl.requests.decoding import BYTE_ORDER_MARK
@@ -261,7 +261,7 @@ class SampledRequest:
     encoded: int
 
 
-def read_sampled(path: Path, sampled: Sampled) -> SampledRequest | None:
+def read_sampled(path: Path, sampled: SampledLine) -> SampledRequest | None:
     """Return a request by its place; None where it is too long, or no request any more.
 
     Whether the bytes are still the same is checked where they are sent.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchctl.domain.model import Batch, Failures, Outcome, OutcomeCode, Verified
-from batchctl.domain.outcomes import CLASS_OF_CODE, Reading, ToldApart
+from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes, Reading
 from batchctl.results.downloaded import damaged, lines_at, pieces_of, remember_hash
 from batchctl.results.index import IndexBuilder, OrderOfArrival, Positions
 from batchctl.results.result_lines import IncompleteResults
@@ -172,7 +172,7 @@ class _Check(IndexBuilder):
         self._batch = batch
         self._hash = hashlib.sha256()
         self._size = 0
-        self._told_apart = ToldApart()
+        self._told_apart = CountedTypes()
         self._kinds: dict[tuple[Outcome, str, OutcomeCode], _Kind] = {}
         self._meter = UsageMeter()
 

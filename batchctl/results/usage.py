@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from batchctl.domain.prices import OF_GEO, PROMPT_STEPS, Usage, UsageTotals, tier_of
+from batchctl.domain.prices import GEO_FACTOR, TIER_STARTS, Usage, UsageTotals, tier_of
 from batchctl.results.result_lines import message_of
 
 # No answer uses that many tokens; and the sums of as many as a batch can hold are numbers that the ledger can keep.
@@ -105,7 +105,7 @@ class UsageMeter:
         names = set(models)
         if not names or not all(map(_is_model, names)):
             return False
-        if len(names) == 1 and sum(map(max, columns[_PROMPT])) <= PROMPT_STEPS[1]:
+        if len(names) == 1 and sum(map(max, columns[_PROMPT])) <= TIER_STARTS[1]:
             self._add((models[0], 0, form.inference_geo), (len(lines), *map(sum, columns)))
             return True
         for model, *classes in zip(models, *columns, strict=True):
@@ -149,7 +149,7 @@ def _is_model(name: str) -> bool:
 
 def _priced_geo(usage: dict[str, Any]) -> str:
     geo = usage.get("inference_geo")
-    return geo if isinstance(geo, str) and geo in OF_GEO else ""
+    return geo if isinstance(geo, str) and geo in GEO_FACTOR else ""
 
 
 def classes_of(usage: dict[str, Any]) -> Classes | None:

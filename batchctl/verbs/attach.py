@@ -13,7 +13,15 @@ from functools import partial
 from typing import BinaryIO
 
 from batchctl.domain.answers import AfterRead, after_read
-from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
+from batchctl.domain.attaching import (
+    cuts_without_requests,
+    ids_problem,
+    is_id,
+    list_some,
+    may_be,
+    sorted_by_creation,
+    stand_in_sha256,
+)
 from batchctl.domain.errors import ApiFailure, InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Attached
 from batchctl.domain.job_report import JobReport
@@ -54,7 +62,7 @@ def attach(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> JobR
         with reading(session, wanted.path, stdin) as (given, matching):
             give_input(session, as_wanted, given, matching)
         return report_of(session, job)
-    found = in_order(_asked_for(session, ids))
+    found = sorted_by_creation(_asked_for(session, ids))
     if not wanted.path:
         return report_of(session, _record(session, wanted, found, None))
     _refuse_running(found)
@@ -116,7 +124,7 @@ def _without_input(session: Session, wanted: Attachment, ids: Sequence[str]) -> 
 
 
 def _taken(ids: Sequence[str], holders: dict[str, str], job: Job) -> Refused:
-    held = some_of([f"{one} in {holders[one]}" for one in ids if one in holders])
+    held = list_some([f"{one} in {holders[one]}" for one in ids if one in holders])
     hint = f"batchctl status {job.name}; or leave out those that are in a job"
     if not job.has_requests:
         hint = f"to give {job.name} its input: batchctl attach {job.name} --input FILE"
@@ -153,7 +161,7 @@ def _asked_for(session: Session, ids: Sequence[str]) -> list[MessageBatch]:
     empty = [seen.id for seen in found.values() if not seen.size]
     if empty:
         raise Refused(
-            f"the API does not say how many requests {some_of(empty)} holds", hint="run the same command again later"
+            f"the API does not say how many requests {list_some(empty)} holds", hint="run the same command again later"
         )
     return [found[one] for one in ids]
 
@@ -173,7 +181,7 @@ def _listed(session: Session, ids: Collection[str]) -> dict[str, MessageBatch]:
 
 def _retrieved(session: Session, message_batch_id: str) -> MessageBatch | None:
     try:
-        return session.transport.retrieve(message_batch_id).batch
+        return session.message_batches.retrieve(message_batch_id).batch
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             return None
@@ -183,14 +191,14 @@ def _retrieved(session: Session, message_batch_id: str) -> MessageBatch | None:
 def _refuse_unknown(ids: Sequence[str]) -> None:
     if ids:
         raise UsageProblem(
-            f"the API does not know {some_of(ids)}",
+            f"the API does not know {list_some(ids)}",
             hint="deleted there, mistyped, or made with a key of another API workspace: see ANTHROPIC_API_KEY",
         )
 
 
 def _refuse_archived(archived: Sequence[MessageBatch]) -> None:
     if archived:
-        names = some_of([seen.id for seen in archived])
+        names = list_some([seen.id for seen in archived])
         raise Refused(
             f"the API has archived {names}: its results are gone",
             hint="results are kept for 29 days; attach the other batches alone",
@@ -212,7 +220,7 @@ def _refuse_running(found: Sequence[MessageBatch]) -> None:
     running = [seen.id for seen in found if seen.processing_status is not ProcessingStatus.ENDED]
     if running:
         raise Refused(
-            f"{len(running)} of {len(found)} batches have not ended: {some_of(running)}; which line of the input went into"
+            f"{len(running)} of {len(found)} batches have not ended: {list_some(running)}; which line of the input went into"
             " which batch is read from their results",
             hint="attach them now without --input, and once they have ended with it",
         )
@@ -223,7 +231,7 @@ def _refuse_running(found: Sequence[MessageBatch]) -> None:
 
 def _record(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: AttachedInput | None) -> Job:
     """One transaction. Raises Refused where another process was first with one of the batches."""
-    places = places_of(found)
+    places = cuts_without_requests(found)
     with session.workspace.planning():
         job = _job(session, wanted, found, given)
         session.workspace.job_folder(job.name)

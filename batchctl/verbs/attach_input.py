@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from batchctl.domain.attaching import some_of
+from batchctl.domain.attaching import list_some
 from batchctl.domain.errors import InputProblem, Refused
-from batchctl.domain.events import Paired
+from batchctl.domain.events import InputMatched
 from batchctl.domain.faults import Fault
 from batchctl.domain.model import Batch, Cut, Job
 from batchctl.domain.scan import Problem
@@ -70,7 +70,7 @@ def give_input(session: Session, job: Job, given: AttachedInput, matching: LineM
     finally:
         for batch in batches:
             session.ledger.release(batch, session.owner)
-    session.emit(Paired(known, len(batches), sum(cut.count for cut in laid.rest)))
+    session.emit(InputMatched(known, len(batches), sum(cut.count for cut in laid.rest)))
 
 
 def detach(session: Session, job: Job) -> None:
@@ -94,7 +94,7 @@ def _download(session: Session, job: Job) -> None:
     # Where that got no answer, what the ledger says counts.
     poll_once(session, job)
     if running := [b for b in session.ledger.batches(job) if b.is_running]:
-        names = some_of([b.message_batch_id or "" for b in running])
+        names = list_some([b.message_batch_id or "" for b in running])
         raise Refused(
             f"{len(running)} batches of {job.name} have not ended: {names}; which line went into which is read from results",
             hint=f"batchctl status {job.name} --watch, then the same command again",

@@ -87,7 +87,7 @@ def _delete(session: Session, batch: Batch) -> None:
     """Where it is gone already, too. Raises ApiFailure, and Refused where it may be there, unseen by this key."""
     assert batch.message_batch_id is not None, "what was fetched has a name"
     try:
-        session.transport.delete(batch.message_batch_id)
+        session.message_batches.delete(batch.message_batch_id)
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.GONE or not _is_gone(session, batch.message_batch_id):
             raise
@@ -102,7 +102,7 @@ def _delete(session: Session, batch: Batch) -> None:
 def _is_gone(session: Session, message_batch_id: str) -> bool:
     """Whether a 404 was meant: one that passes would be taken for deleted for good. What cannot be asked counts as there."""
     try:
-        session.transport.retrieve(message_batch_id)
+        session.message_batches.retrieve(message_batch_id)
     except ApiFailure as failure:
         return after_read(failure) is AfterRead.GONE
     return False

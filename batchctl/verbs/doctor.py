@@ -10,27 +10,27 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from batchctl import __version__
-from batchctl.api.client import Transport, is_loopback_url
+from batchctl.api.client import SdkMessageBatches, is_loopback_url
 from batchctl.api.secrets import shown_url
 from batchctl.clock import Clock
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, CertificateProblem
 from batchctl.domain.health import (
     Checkup,
     Finding,
+    clock_finding,
     fail,
+    ledger_findings,
+    leftovers_finding,
+    locks_finding,
     next_command,
-    of_failure,
-    of_ledger,
-    of_leftovers,
-    of_locks,
-    of_modes,
-    of_open_files,
-    of_room,
-    of_skew,
     ok,
+    open_files_finding,
+    permissions_finding,
+    reach_finding,
+    redacted,
+    room_finding,
     secrets,
     warn,
-    without,
 )
 from batchctl.ledger import checkup as ledger_checkup
 from batchctl.ledger.engine import WAL_IS_SAFE_SINCE, journal_mode
@@ -66,10 +66,10 @@ def doctor(patient: Patient) -> Checkup:
         ("versions", _versions),
         ("proxies", lambda: [_proxies(patient)]),
         ("api", lambda: _api(patient)),
-        ("open files", lambda: [of_open_files(probing.open_files())]),
+        ("open files", lambda: [open_files_finding(probing.open_files())]),
         ("workspace", lambda: _workspace(patient)),
     ]
-    findings = tuple(without(found, hidden) for subject, look in looks for found in _polled(subject, look))
+    findings = tuple(redacted(found, hidden) for subject, look in looks for found in _polled(subject, look))
     return Checkup(findings=findings, next_command=next_command(findings))
 
 
@@ -121,25 +121,25 @@ def _proxies(patient: Patient) -> Finding:
 
 
 def _api(patient: Patient) -> Iterator[Finding]:
-    transport = Transport(
+    message_batches = SdkMessageBatches(
         patient.base_url,
         patience=PATIENCE_SECONDS,
         longest=PATIENCE_SECONDS,
         insecure_http=patient.insecure_http,
     )
     try:
-        yield from _polled("credential", lambda: [_credential(transport)])
-        yield from _base_url(patient, transport)
+        yield from _polled("credential", lambda: [_credential(message_batches)])
+        yield from _base_url(patient, message_batches)
         if patient.offline:
             yield ok("reach", "not asked (--offline)")
         else:
-            yield from _reach(patient, transport)
+            yield from _reach(patient, message_batches)
     finally:
-        transport.close()
+        message_batches.close()
 
 
-def _credential(transport: Transport) -> Finding:
-    found = transport.credential()
+def _credential(message_batches: SdkMessageBatches) -> Finding:
+    found = message_batches.credential()
     if not found.source:
         return fail(
             "credential",
@@ -159,12 +159,12 @@ def _credential(transport: Transport) -> Finding:
     return ok("credential", f"{found.source}{hidden}{headers}")
 
 
-def _base_url(patient: Patient, transport: Transport) -> Iterator[Finding]:
+def _base_url(patient: Patient, message_batches: SdkMessageBatches) -> Iterator[Finding]:
     """In use, and who says so. Where the credential cannot be read, the SDK cannot say it either."""
     environment = patient.environment.get("ANTHROPIC_BASE_URL")
     how = "--base-url" if patient.base_url else "ANTHROPIC_BASE_URL" if environment else "the SDK's, or the profile's"
     try:
-        url = transport.base_url or transport.credential().base_url
+        url = message_batches.base_url or message_batches.credential().base_url
     except AccountProblem:
         url = ""
     no_proxy = ", without a proxy" if is_loopback_url(url) else ""
@@ -177,11 +177,11 @@ def _base_url(patient: Patient, transport: Transport) -> Iterator[Finding]:
         yield ok("base URL", said)
 
 
-def _reach(patient: Patient, transport: Transport) -> Iterator[Finding]:
+def _reach(patient: Patient, message_batches: SdkMessageBatches) -> Iterator[Finding]:
     clock = patient.clock
     began = clock.monotonic()
     try:
-        page = transport.page(limit=1)
+        page = message_batches.page(limit=1)
     except CertificateProblem as problem:
         yield fail("reach", problem.message, problem.hint, is_account=True)
         return
@@ -189,14 +189,14 @@ def _reach(patient: Patient, transport: Transport) -> Iterator[Finding]:
         yield warn("reach", f"not asked: {problem.message}", "mend the credential first")
         return
     except ApiFailure as failure:
-        yield of_failure(failure)
+        yield reach_finding(failure)
         return
     took = clock.monotonic() - began
     account = f", {page.account}" if page.account else ""
     yield ok("reach", f"answered in {took * 1000:.0f} ms{account}")
     # The header tells whole seconds, cut: half of one is the best guess, and so is the middle of the way.
     skew = None if page.server_time is None else clock.now() - page.server_time
-    yield of_skew(skew)
+    yield clock_finding(skew)
 
 
 # ---------------------------------------------------------------- the workspace
@@ -207,16 +207,16 @@ def _workspace(patient: Patient) -> Iterator[Finding]:
     root = workspace.root
     if not root.exists():
         yield ok("workspace", f"none here; `batchctl submit` makes {root}")
-        yield of_room(probing.room(root))
+        yield room_finding(probing.room(root))
         return
     workspace.refuse_links_out()
     looks: list[tuple[str, Look]] = [
         ("workspace", lambda: [ok("workspace", str(root))]),
-        ("permissions", lambda: [of_modes(probing.modes(workspace))]),
+        ("permissions", lambda: [permissions_finding(probing.modes(workspace))]),
         ("writes", lambda: _writes(workspace)),
-        ("locks", lambda: [of_locks(has_locks=probing.lock(root))]),
-        ("room", lambda: [of_room(probing.room(root))]),
-        ("leftovers", lambda: [of_leftovers(probing.leftovers(workspace), patient.clock.now())]),
+        ("locks", lambda: [locks_finding(has_locks=probing.lock(root))]),
+        ("room", lambda: [room_finding(probing.room(root))]),
+        ("leftovers", lambda: [leftovers_finding(probing.leftovers(workspace), patient.clock.now())]),
         ("ledger", lambda: _ledger(workspace)),
     ]
     for subject, look in looks:
@@ -232,4 +232,4 @@ def _ledger(workspace: Workspace) -> Iterable[Finding]:
     if not workspace.exists():
         advice = "put back a copy of it; or, where there never was a job, delete the folder"
         return [fail("ledger", f"{workspace.ledger} is not there", advice)]
-    return of_ledger(ledger_checkup.examine(workspace.ledger, workspace.owners), REVISIONS, journal_mode())
+    return ledger_findings(ledger_checkup.examine(workspace.ledger, workspace.owners), REVISIONS, journal_mode())

@@ -7,7 +7,7 @@ from batchctl.domain.errors import InputProblem, UsageProblem
 from batchctl.domain.faults import is_stricter
 from batchctl.domain.model import Cut, Headers, Job, OutcomeCode
 from batchctl.domain.scan import Depth
-from batchctl.domain.states import OPEN
+from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.latest import latest
 from batchctl.engine.models import Models
 from batchctl.engine.planning import Planner
@@ -70,7 +70,9 @@ def check_rest(session: Session, job: Job, headers: Headers, depth: Depth | None
     """
     if not is_stricter(headers, than=job.settings.headers):
         return
-    open_batches = [batch for batch in session.ledger.batches(job) if batch.state in OPEN and batch.cut.has_requests]
+    open_batches = [
+        batch for batch in session.ledger.batches(job) if batch.state in OPEN_STATES and batch.cut.has_requests
+    ]
     if not open_batches:
         return
     changed = replace(job, settings=replace(job.settings, api_version=headers.api_version, betas=headers.betas))

@@ -6,16 +6,16 @@ the job, which every create reads in the transaction that records its intent, wh
 
 from batchctl.domain.errors import Refused
 from batchctl.domain.events import HeadersChanged
-from batchctl.domain.headers import NO_CHANGE, Change, turned
+from batchctl.domain.headers import NO_CHANGE, HeaderChange, changed_headers
 from batchctl.domain.model import Headers, Job, State
 from batchctl.engine.session import ApiSession, ReadSession, Session
 
 
-def wanted_headers(session: ReadSession, job: Job, change: Change) -> Headers:
+def wanted_headers(session: ReadSession, job: Job, change: HeaderChange) -> Headers:
     """What the job is to have. Raises UsageProblem where that cannot be meant."""
     if change == NO_CHANGE:
         return job.settings.headers
-    return turned(job, change, [batch.headers for batch in session.ledger.batches(job)])
+    return changed_headers(job, change, [batch.headers for batch in session.ledger.batches(job)])
 
 
 def record_headers(session: Session, job: Job, headers: Headers) -> None:
@@ -36,5 +36,5 @@ def record_headers(session: Session, job: Job, headers: Headers) -> None:
 
 def speak_as(session: ApiSession, job: Job) -> Job:
     """The job; from here on the API is asked in its version, whatever it is asked."""
-    session.transport.api_version = job.settings.api_version
+    session.message_batches.api_version = job.settings.api_version
     return job

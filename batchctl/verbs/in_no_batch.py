@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from batchctl.domain.attaching import some_of
+from batchctl.domain.attaching import list_some
 from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, Refused
 from batchctl.domain.events import Checked, Event
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
@@ -110,7 +110,7 @@ class Elsewhere:
     def danger(self) -> str:
         """What a person is to know before they say yes; empty where there is nothing."""
         if self.maybe:
-            some = some_of([seen.id for seen in self.maybe])
+            some = list_some([seen.id for seen in self.maybe])
             return f"those of them that are in {some}, which is in no job here, would be paid for twice"
         if self.is_whole:
             return ""
@@ -198,7 +198,7 @@ def _some_ids(session: Session, seen: MessageBatch) -> list[bytes]:
     if seen.processing_status is not ProcessingStatus.ENDED:
         return []
     try:
-        with session.transport.results(seen.id) as pieces:
+        with session.message_batches.results(seen.id) as pieces:
             return first_ids(pieces, SAMPLE_IDS)
     except (ApiFailure, IncompleteResults):
         return []

@@ -29,15 +29,15 @@ def prices(session: PriceSession, model: str | None, *, is_every: bool, refreshe
     """Raises UsageProblem for a model without a price; refreshing, ServiceProblem and DiskProblem, too."""
     if not refreshes:
         return _table(session, model, is_every=is_every)
-    before = _steps(session)
+    before = _tiers(session)
     path = _refresh(session)
     anew = replace(session, price_catalog=session.price_catalog.reread())
-    after = _steps(anew)
+    after = _tiers(anew)
     refreshed = Refreshed(
         path=str(path),
         source=anew.price_catalog.source,
         new=tuple(one for one in after if one not in before),
-        changed=tuple(one for one, steps in after.items() if one in before and steps != before[one]),
+        changed=tuple(one for one, tiers in after.items() if one in before and tiers != before[one]),
     )
     return replace(_table(anew, model, is_every=is_every), refreshed=refreshed)
 
@@ -64,12 +64,12 @@ def _unknown(model: str, price_catalog: PriceCatalog) -> UsageProblem:
     return UsageProblem(f"no price is known for {model!r}", hint=f"{said}; a prices.toml may have prices of your own")
 
 
-def _steps(session: PriceSession) -> dict[str, tuple[PriceTier, ...]]:
+def _tiers(session: PriceSession) -> dict[str, tuple[PriceTier, ...]]:
     day = session.clock.now().date()
     model_prices_list = {
         model: session.price_catalog.model_prices(model, day) for model in session.price_catalog.models
     }
-    return {model: model_prices.steps for model, model_prices in model_prices_list.items() if model_prices is not None}
+    return {model: model_prices.tiers for model, model_prices in model_prices_list.items() if model_prices is not None}
 
 
 def _refresh(session: PriceSession) -> Path:

@@ -87,9 +87,9 @@ def _seek_lost(session: Session, job: Job) -> None:
 def _seen_whole(session: Session, batch: Batch) -> MessageBatch:
     """The batch, and for one that has ended its results, too. Raises ApiFailure."""
     assert batch.message_batch_id is not None, "what was lost had a name"
-    seen = session.transport.retrieve(batch.message_batch_id).batch
+    seen = session.message_batches.retrieve(batch.message_batch_id).batch
     if batch.state is State.ENDED:
-        with session.transport.results(batch.message_batch_id):
+        with session.message_batches.results(batch.message_batch_id):
             pass
     return seen
 
@@ -227,7 +227,7 @@ def _retrieved(session: Session, message_batch_id: str) -> MessageBatch:
     if problem := ids_problem([message_batch_id]):
         raise UsageProblem(problem)
     try:
-        seen = session.transport.retrieve(message_batch_id).batch
+        seen = session.message_batches.retrieve(message_batch_id).batch
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
@@ -283,7 +283,7 @@ def cancel_duplicate(session: Session, found: UnconfirmedBatches, message_batch_
     seen = _retrieved(session, message_batch_id)
     if seen.processing_status is ProcessingStatus.IN_PROGRESS:
         try:
-            session.transport.cancel(message_batch_id)
+            session.message_batches.cancel(message_batch_id)
         except ApiFailure as failure:
             raise ServiceProblem(f"{message_batch_id} could not be canceled: {failure}", hint="try again") from failure
     if message_batch_id in provisional_matches:

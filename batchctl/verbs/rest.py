@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.model import Batch, Job, State
-from batchctl.domain.states import OPEN
+from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.estimating import estimate
 from batchctl.engine.reports import in_no_batch
 from batchctl.engine.session import ReadSession
@@ -48,7 +48,7 @@ def nothing_left(session: ReadSession, job: Job) -> Refused:
 
 
 def rest_of(session: ReadSession, job: Job) -> Rest:
-    batches = [batch for batch in session.ledger.batches(job) if batch.state in OPEN]
+    batches = [batch for batch in session.ledger.batches(job) if batch.state in OPEN_STATES]
     planned = tuple(batch for batch in batches if batch.state is State.PLANNED)
     return Rest(job=job, planned=planned, unconfirmed=len(batches) - len(planned))
 

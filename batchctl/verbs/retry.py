@@ -17,13 +17,13 @@ from batchctl.api.secrets import scrubber
 from batchctl.domain.errors import AccountProblem, InputProblem, Refused
 from batchctl.domain.events import Planned
 from batchctl.domain.faults import is_stricter
-from batchctl.domain.groups import RequestGroup, shape_of
+from batchctl.domain.groups import RequestGroup, shape_digest
 from batchctl.domain.model import Cut, FailureClass, Job, Outcome, OutcomeCode, Round
 from batchctl.domain.names import request_file_name
-from batchctl.domain.outcomes import CLASS_OF_CODE, ToldApart
+from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth
-from batchctl.domain.states import OPEN
+from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.choosing import Choice, Chosen, is_chosen, why_left
 from batchctl.engine.estimating import estimate
 from batchctl.engine.latest import Latest, Source, latest
@@ -71,7 +71,7 @@ def open_round(session: Session, job: Job) -> bool:
             hint=f"batchctl attach {job.name} --input FILE",
         )
     batches = [b for b in session.ledger.batches(job) if not b.is_unattached]
-    if any(b.state in OPEN for b in batches):
+    if any(b.state in OPEN_STATES for b in batches):
         return True
     waiting = [b for b in batches if not b.is_settled]
     if waiting:
@@ -171,7 +171,7 @@ def agreed(session: Session, job: Job, rebuilt: Rebuilt, agree: Callable[[Estima
     except BaseException:
         discard(session, job, rebuilt, keeps_file=False)
         raise
-    return replace(rebuilt, shape=shape_of(request_groups), forecast=forecast)
+    return replace(rebuilt, shape=shape_digest(request_groups), forecast=forecast)
 
 
 def look_elsewhere(session: Session, job: Job, rebuilt: Rebuilt) -> Elsewhere:
@@ -253,7 +253,7 @@ class _Chooser:
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
         self._scrubbed = scrubber()
-        self._told_apart = ToldApart()
+        self._told_apart = CountedTypes()
         self._sent: Counter[tuple[str, str]] = Counter()
         self._left: Counter[tuple[str, str, str]] = Counter()
 

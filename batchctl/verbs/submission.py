@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.headers import NO_CHANGE, Change
+from batchctl.domain.headers import NO_CHANGE, HeaderChange
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
 from batchctl.domain.names import beta_problem, name_problem
@@ -21,7 +21,7 @@ from batchctl.requests.inputs import STDIN
 from batchctl.verbs.continuing import refuse_other_plan
 
 if TYPE_CHECKING:
-    from batchctl.api.client import Transport
+    from batchctl.api.client import SdkMessageBatches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Submission:
     goes_on: bool = False
     moved_to: str = ""
     budget: Budget = NO_LIMIT
-    change: Change = NO_CHANGE
+    change: HeaderChange = NO_CHANGE
     named: frozenset[str] = frozenset()
 
 
@@ -70,11 +70,11 @@ def estimated(
     session: ReadSession,
     wanted: Submission,
     given: Input,
-    transport: "Transport | None" = None,
+    message_batches: "SdkMessageBatches | None" = None,
     *,
     sample: int = DEFAULT_SAMPLE,
 ) -> Estimate:
-    """What sending it may cost. `transport`, `sample`, and what it raises: as of `estimate`."""
+    """What sending it may cost. `message_batches`, `sample`, and what it raises: as of `estimate`."""
     return estimate(
-        session, given.scan.request_groups, given.plain, wanted.settings, transport=transport, sample=sample
+        session, given.scan.request_groups, given.plain, wanted.settings, message_batches=message_batches, sample=sample
     )

@@ -10,7 +10,7 @@ from batchctl.domain.model import Job
 from batchctl.domain.names import job_name
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Scan
-from batchctl.domain.states import OPEN
+from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.planning import Input, Planner
@@ -55,7 +55,7 @@ def same_input(session: Session, wanted: Submission, scan: Scan) -> Job | None:
 
 
 def is_open(session: Session, job: Job) -> bool:
-    return any(b.state in OPEN for b in session.ledger.batches(job))
+    return any(b.state in OPEN_STATES for b in session.ledger.batches(job))
 
 
 def record(session: Session, planner: Planner, wanted: Submission, given: Input, forecast: Forecast | None) -> Job:
@@ -79,7 +79,7 @@ def send_rest(session: Session, job: Job, *, is_new: bool, waits: bool) -> JobRe
 
 
 def emit_rest(session: Session, job: Job) -> None:
-    session.emit(Continued(job, sum(b.state in OPEN for b in session.ledger.batches(job))))
+    session.emit(Continued(job, sum(b.state in OPEN_STATES for b in session.ledger.batches(job))))
 
 
 def use_moved_input(session: Session, job: Job, path: str) -> Job:

@@ -3,7 +3,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.emulator.running import Running, running
 
 KEY = "sk-ant-api03-tests"
@@ -18,19 +18,19 @@ def emulator() -> Iterator[Running]:
 
 
 @pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Transport]]:
+def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SdkMessageBatches]]:
     """A way to an API at a URL, with a key."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     with ExitStack() as stack:
 
-        def made(base_url: str) -> Transport:
-            transport = Transport(base_url)
-            stack.callback(transport.close)
-            return transport
+        def made(base_url: str) -> SdkMessageBatches:
+            message_batches = SdkMessageBatches(base_url)
+            stack.callback(message_batches.close)
+            return message_batches
 
         yield made
 
 
 @pytest.fixture
-def transport(emulator: Running, connect: Callable[..., Transport]) -> Transport:
+def message_batches(emulator: Running, connect: Callable[..., SdkMessageBatches]) -> SdkMessageBatches:
     return connect(emulator.base_url)

@@ -18,7 +18,7 @@ from loopback import Answer, Streamed, always, answering, as_json
 from program import Cli, requests
 
 from batchctl.api.bounds import MOST_BYTES
-from batchctl.api.client import Body, Transport
+from batchctl.api.client import Body, SdkMessageBatches
 from batchctl.api.fetching import fetch
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read, is_proven
 from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
@@ -32,7 +32,7 @@ else:
 MEGABYTE = b" " * (1 << 20)
 # What is taken, as a list of pieces and then in one, and what the two ends need besides.
 MOST_MEMORY = 4 * MOST_BYTES
-Connect = Callable[..., Transport]
+Connect = Callable[..., SdkMessageBatches]
 
 
 def spaces() -> Iterator[bytes]:
@@ -83,21 +83,21 @@ def endless(name: str, status: int = 200) -> Streamed:
     return status, {"content-type": "application/json", **({"content-encoding": encoding} if encoding else {})}, pieces
 
 
-def create(transport: Transport) -> object:
-    return transport.create(Body([b"{}"], 2))
+def create(message_batches: SdkMessageBatches) -> object:
+    return message_batches.create(Body([b"{}"], 2))
 
 
-def results(transport: Transport) -> int:
-    with transport.results("msgbatch_1") as pieces:
+def results(message_batches: SdkMessageBatches) -> int:
+    with message_batches.results("msgbatch_1") as pieces:
         return sum(map(len, pieces))
 
 
-READS: dict[str, Callable[[Transport], object]] = {
-    "retrieve": lambda transport: transport.retrieve("msgbatch_1"),
-    "page": lambda transport: transport.page(),
-    "models": lambda transport: transport.models(),
-    "cancel": lambda transport: transport.cancel("msgbatch_1"),
-    "count_tokens": lambda transport: transport.count_tokens(b"{}"),
+READS: dict[str, Callable[[SdkMessageBatches], object]] = {
+    "retrieve": lambda message_batches: message_batches.retrieve("msgbatch_1"),
+    "page": lambda message_batches: message_batches.page(),
+    "models": lambda message_batches: message_batches.models(),
+    "cancel": lambda message_batches: message_batches.cancel("msgbatch_1"),
+    "count_tokens": lambda message_batches: message_batches.count_tokens(b"{}"),
 }
 CALLS = {**READS, "create": create, "results": results}
 
@@ -107,8 +107,8 @@ def imported() -> None:
     """What is imported with the first request is nobody's answer, and slow to trace."""
     with pytest.MonkeyPatch.context() as key, answering(always(as_json({"input_tokens": 1}))) as server:
         key.setenv("ANTHROPIC_API_KEY", "sk-ant-tests")
-        with closing(Transport(server.url)) as transport:
-            transport.count_tokens(b"{}")
+        with closing(SdkMessageBatches(server.url)) as message_batches:
+            message_batches.count_tokens(b"{}")
 
 
 @contextmanager
@@ -121,9 +121,9 @@ def in_bounded_memory() -> Iterator[None]:
         tracemalloc.stop()
 
 
-def failure_of(call: Callable[[Transport], object], transport: Transport) -> ApiFailure:
+def failure_of(call: Callable[[SdkMessageBatches], object], message_batches: SdkMessageBatches) -> ApiFailure:
     with pytest.raises(ApiFailure) as raised:
-        call(transport)
+        call(message_batches)
     return raised.value
 
 
@@ -224,7 +224,7 @@ def slow_head() -> Iterator[str]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-tests")
     monkeypatch.setattr("batchctl.api.client.UPLOAD_TIMEOUT_SECONDS", 0.3)
-    return lambda url, **how: closing(Transport(url, longest=0.3, **how))
+    return lambda url, **how: closing(SdkMessageBatches(url, longest=0.3, **how))
 
 
 @pytest.mark.parametrize(
@@ -237,8 +237,8 @@ def test_an_answer_that_comes_byte_by_byte_ends_in_its_time(
     impatient: Callable[..., Any], what: str, status: int
 ) -> None:
     began = time.monotonic()
-    with answering(always((status, {}, trickle))) as server, impatient(server.url) as transport:
-        failure = failure_of(CALLS[what], transport)
+    with answering(always((status, {}, trickle))) as server, impatient(server.url) as message_batches:
+        failure = failure_of(CALLS[what], message_batches)
     assert time.monotonic() - began < 2
     assert "the whole answer took more than 0.3 s" in failure.message
     assert after_read(failure) is AfterRead.AGAIN
@@ -248,8 +248,8 @@ def test_an_answer_that_comes_byte_by_byte_ends_in_its_time(
 
 @pytest.mark.parametrize("what", few(CALLS, 0, 4))
 def test_so_does_its_head(impatient: Callable[..., Any], what: str) -> None:
-    with slow_head() as url, impatient(url) as transport:
-        failure = failure_of(CALLS[what], transport)
+    with slow_head() as url, impatient(url) as message_batches:
+        failure = failure_of(CALLS[what], message_batches)
     assert (failure.status, after_read(failure)) == (None, AfterRead.AGAIN)
     assert failure.sent_whole is (what == "create")
 
@@ -257,9 +257,9 @@ def test_so_does_its_head(impatient: Callable[..., Any], what: str) -> None:
 def test_results_take_as_long_as_they_come(impatient: Callable[..., Any]) -> None:
     with (
         answering(always((200, {}, lambda: itertools.islice(trickle(), 12)))) as server,
-        impatient(server.url) as transport,
+        impatient(server.url) as message_batches,
     ):
-        assert results(transport) == 12
+        assert results(message_batches) == 12
 
 
 # ---------------------------------------------------------------- until when
@@ -278,10 +278,10 @@ def test_a_stop_is_heard_while_an_answer_is_read(
     began = time.monotonic()
     with (
         answering(always((200, {"content-encoding": encoding}, pieces))) as server,
-        closing(Transport(server.url, is_stopped=stop.is_set)) as transport,
+        closing(SdkMessageBatches(server.url, is_stopped=stop.is_set)) as message_batches,
         pytest.raises(Stopped),
     ):
-        CALLS[what](transport)
+        CALLS[what](message_batches)
     assert time.monotonic() - began < 2
 
 
@@ -292,9 +292,9 @@ def test_no_stop_ends_a_create_whose_answer_is_on_its_way(monkeypatch: pytest.Mo
         answering(
             always((200, {"content-length": str(len(made) + 5)}, lambda: [*itertools.islice(trickle(), 5), made]))
         ) as server,
-        closing(Transport(server.url, is_stopped=lambda: True)) as transport,
+        closing(SdkMessageBatches(server.url, is_stopped=lambda: True)) as message_batches,
     ):
-        assert transport.create(Body([b"{}"], 2)).batch.id == "msgbatch_1"
+        assert message_batches.create(Body([b"{}"], 2)).batch.id == "msgbatch_1"
 
 
 def far_end(name: str, pieces: Callable[[], Iterator[bytes]]) -> Callable[[str, str], Answer | Streamed]:

@@ -12,12 +12,12 @@ import pytest
 from loopback import always, answering, as_json
 from program import Cli, requests
 
-from batchctl.api.client import Body, Transport
+from batchctl.api.client import Body, SdkMessageBatches
 from batchctl.domain.errors import ApiFailure, CertificateProblem
 
 TLS = Path(__file__).parent / "tls"
 EMPTY = always(as_json({"data": [], "has_more": False}))
-Connect = Callable[..., Transport]
+Connect = Callable[..., SdkMessageBatches]
 
 
 @contextmanager
@@ -42,13 +42,13 @@ def test_each_call_says_which_host_it_is_and_why(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(TLS / f"{trusted}.pem") if trusted else "")
     with secured(certificate) as url:
-        transport = connect(url)
+        message_batches = connect(url)
         body = Body([b"{}"], 2)
         calls: list[Callable[[], object]] = [
-            transport.page,
-            lambda: transport.retrieve("msgbatch_1"),
-            lambda: transport.create(body),
-            lambda: transport.results("msgbatch_1").__enter__(),
+            message_batches.page,
+            lambda: message_batches.retrieve("msgbatch_1"),
+            lambda: message_batches.create(body),
+            lambda: message_batches.results("msgbatch_1").__enter__(),
         ]
         for call in calls:
             with pytest.raises(CertificateProblem) as raised:

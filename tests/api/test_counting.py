@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from loopback import always, answering, as_json
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.domain.errors import ApiFailure
 from batchctl.emulator.running import Running
 
@@ -18,18 +18,18 @@ def body(**more: Any) -> bytes:
     return json.dumps({**ASKED, **more}).encode()
 
 
-def test_the_api_says_how_many_tokens_a_request_has(emulator: Running, transport: Transport) -> None:
-    assert transport.count_tokens(body()) == 17
+def test_the_api_says_how_many_tokens_a_request_has(emulator: Running, message_batches: SdkMessageBatches) -> None:
+    assert message_batches.count_tokens(body()) == 17
     assert emulator.requests() == {"POST /v1/messages/count_tokens": 1}
 
 
-def test_the_version_and_the_betas_of_the_job_govern_the_count(transport: Transport) -> None:
+def test_the_version_and_the_betas_of_the_job_govern_the_count(message_batches: SdkMessageBatches) -> None:
     with pytest.raises(ApiFailure) as raised:
-        transport.count_tokens(body(top_k=5))
+        message_batches.count_tokens(body(top_k=5))
     assert raised.value.status == 400
-    assert transport.count_tokens(body(top_k=5), api_version="2023-06-01") == 17
+    assert message_batches.count_tokens(body(top_k=5), api_version="2023-06-01") == 17
     with pytest.raises(ApiFailure, match="beta"):
-        transport.count_tokens(body(), betas=("no-such-beta",))
+        message_batches.count_tokens(body(), betas=("no-such-beta",))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,8 @@ def test_the_version_and_the_betas_of_the_job_govern_the_count(transport: Transp
         {"input_tokens": 10**12},
     ],
 )
-def test_what_is_no_number_of_tokens_is_a_failure(connect: Callable[..., Transport], said: dict[str, Any]) -> None:
+def test_what_is_no_number_of_tokens_is_a_failure(
+    connect: Callable[..., SdkMessageBatches], said: dict[str, Any]
+) -> None:
     with answering(always(as_json(said))) as server, pytest.raises(ApiFailure, match="counts no tokens"):
         connect(server.url).count_tokens(body())

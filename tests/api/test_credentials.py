@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.api.credentials import Credential
 from batchctl.domain.errors import AccountProblem
 
@@ -15,12 +15,12 @@ FEDERATION = {"ANTHROPIC_FEDERATION_RULE_ID": "rule", "ANTHROPIC_ORGANIZATION_ID
 
 
 @contextmanager
-def opened() -> Iterator[Transport]:
-    transport = Transport()
+def opened() -> Iterator[SdkMessageBatches]:
+    message_batches = SdkMessageBatches()
     try:
-        yield transport
+        yield message_batches
     finally:
-        transport.close()
+        message_batches.close()
 
 
 def credential(environment: pytest.MonkeyPatch, **variables: str) -> Credential:
@@ -28,8 +28,8 @@ def credential(environment: pytest.MonkeyPatch, **variables: str) -> Credential:
     environment.delenv("ANTHROPIC_CONFIG_DIR")
     for name, value in variables.items():
         environment.setenv(name, value)
-    with opened() as transport:
-        return transport.credential()
+    with opened() as message_batches:
+        return message_batches.credential()
 
 
 def profile(folder: Path, name: str) -> None:
@@ -124,8 +124,8 @@ def fingerprint(environment: pytest.MonkeyPatch, salt: str = "salt", **variables
         only.delenv("ANTHROPIC_CONFIG_DIR")
         for name, value in variables.items():
             only.setenv(name, value)
-        with opened() as transport:
-            return transport.fingerprint(salt)
+        with opened() as message_batches:
+            return message_batches.fingerprint(salt)
 
 
 STATIC = [

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from loopback import always, answering, as_json
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.domain.catalog import Model
 from batchctl.domain.errors import ApiFailure
 from batchctl.emulator.clock import DAY
 from batchctl.emulator.running import Running
 
 
-def test_all_models_are_listed_retired_ones_too(emulator: Running, transport: Transport) -> None:
-    found = transport.models()
+def test_all_models_are_listed_retired_ones_too(emulator: Running, message_batches: SdkMessageBatches) -> None:
+    found = message_batches.models()
     by_id = {model.id: model for model in found.models}
     assert found.account
     assert by_id["claude-haiku-4-5-20251001"] == Model(
@@ -31,15 +31,17 @@ def test_all_models_are_listed_retired_ones_too(emulator: Running, transport: Tr
     assert emulator.requests() == {"GET /v1/models": 1}
 
 
-def test_an_alias_says_whose_it_is_and_a_name_nobody_has_is_a_404(transport: Transport) -> None:
-    assert transport.model("claude-haiku-4-5").id == "claude-haiku-4-5-20251001"
+def test_an_alias_says_whose_it_is_and_a_name_nobody_has_is_a_404(message_batches: SdkMessageBatches) -> None:
+    assert message_batches.model("claude-haiku-4-5").id == "claude-haiku-4-5-20251001"
     for name in ("claude-no", "../messages/batches", "a b/c?d#e"):
         with pytest.raises(ApiFailure) as raised:
-            transport.model(name)
+            message_batches.model(name)
         assert raised.value.status == 404
 
 
-def test_pages_follow_one_another_and_an_end_that_never_comes_is_none(connect: Callable[..., Transport]) -> None:
+def test_pages_follow_one_another_and_an_end_that_never_comes_is_none(
+    connect: Callable[..., SdkMessageBatches],
+) -> None:
     pages = {"": ("a", True), "a": ("b", True), "b": ("c", False)}
 
     def page(_method: str, path: str) -> Any:
@@ -66,18 +68,18 @@ def test_pages_follow_one_another_and_an_end_that_never_comes_is_none(connect: C
     ],
 )
 def test_of_what_is_said_in_another_way_nothing_is_known(
-    connect: Callable[..., Transport], said: dict[str, Any]
+    connect: Callable[..., SdkMessageBatches], said: dict[str, Any]
 ) -> None:
     with answering(always(as_json({"id": "a", **said}))) as server:
         assert connect(server.url).model("a") == Model(id="a")
 
 
-def test_one_model_that_cannot_be_read_hides_no_other(connect: Callable[..., Transport]) -> None:
+def test_one_model_that_cannot_be_read_hides_no_other(connect: Callable[..., SdkMessageBatches]) -> None:
     with answering(always(as_json({"data": [5, {"id": 7}, {"id": "b"}], "has_more": False}))) as server:
         assert connect(server.url).models().models == (Model(id="b"),)
 
 
 @pytest.mark.parametrize("answer", [{"data": {}}, {"data": []}, {"data": [], "has_more": True}, [], b"<html>"])
-def test_an_answer_of_another_shape_is_no_list(connect: Callable[..., Transport], answer: Any) -> None:
+def test_an_answer_of_another_shape_is_no_list(connect: Callable[..., SdkMessageBatches], answer: Any) -> None:
     with answering(always(as_json(answer))) as server, pytest.raises(ApiFailure):
         connect(server.url).models()

@@ -18,7 +18,7 @@ from cases import few
 from loopback import Answer, always, answering, as_json
 
 from batchctl.api import translate
-from batchctl.api.client import Body, Page, Transport
+from batchctl.api.client import Body, Page, SdkMessageBatches
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read, is_proven
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
@@ -41,7 +41,7 @@ DEPTH = 100_000
 DEEP = b"[" * DEPTH + b"]" * DEPTH
 ENDED_AT = "2026-11-21T13:00:00Z"
 
-Connect = Callable[..., Transport]
+Connect = Callable[..., SdkMessageBatches]
 
 
 def shape(**changes: Any) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def shape(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**SHAPE, **changes}.items() if value is not GONE}
 
 
-def create(transport: Transport) -> MessageBatch:
-    return transport.create(Body([b"{}"], 2)).batch
+def create(message_batches: SdkMessageBatches) -> MessageBatch:
+    return message_batches.create(Body([b"{}"], 2)).batch
 
 
 def failure_of(call: Callable[[], object]) -> ApiFailure:
@@ -324,11 +324,11 @@ def test_a_connection_that_breaks_while_a_200_is_read_leaves_the_batch_or_that_i
     connect: Connect, said: bytes, name: str, *, by_reset: bool
 ) -> None:
     with saying(said, by_reset=by_reset) as url:
-        transport = connect(url)
+        message_batches = connect(url)
         if name:
-            assert create(transport).id == name
+            assert create(message_batches).id == name
             return
-        failure = failure_of(lambda: create(transport))
+        failure = failure_of(lambda: create(message_batches))
     assert (failure.status, after_create(failure)) == (200, AfterCreate.ACCEPTED)
 
 
@@ -361,11 +361,11 @@ def test_however_it_breaks(error: Exception) -> None:
 )
 def test_an_answer_that_cannot_be_unpacked_was_accepted(connect: Connect, body: bytes, name: str) -> None:
     with answering(always((200, {"content-encoding": "gzip"}, body))) as server:
-        transport = connect(server.url)
+        message_batches = connect(server.url)
         if name:
-            assert create(transport).id == name
+            assert create(message_batches).id == name
         else:
-            assert after_create(failure_of(lambda: create(transport))) is AfterCreate.ACCEPTED
+            assert after_create(failure_of(lambda: create(message_batches))) is AfterCreate.ACCEPTED
 
 
 @pytest.mark.parametrize("status", [301, 400, 413, 429, 500])
@@ -381,16 +381,16 @@ def test_an_id_in_a_refusal_is_no_batch(connect: Connect, status: int) -> None:
 @pytest.mark.parametrize("said", NO_IDS, ids=lambda said: repr(said)[:20])
 def test_an_answer_without_an_id_is_about_the_batch_that_was_asked_for(connect: Connect, said: object) -> None:
     with answering(always(as_json(shape(id=said)))) as server:
-        transport = connect(server.url)
-        for seen in (transport.retrieve("msgbatch_7"), transport.cancel("msgbatch_7")):
+        message_batches = connect(server.url)
+        for seen in (message_batches.retrieve("msgbatch_7"), message_batches.cancel("msgbatch_7")):
             assert (seen.batch.id, seen.batch.size) == ("msgbatch_7", 3)
 
 
 def test_an_answer_about_another_batch_is_a_failure_that_passes(connect: Connect) -> None:
     with answering(always(as_json(SHAPE))) as server:
-        transport = connect(server.url)
-        assert transport.retrieve("msgbatch_1").batch.id == "msgbatch_1"
-        for call in (transport.retrieve, transport.cancel):
+        message_batches = connect(server.url)
+        assert message_batches.retrieve("msgbatch_1").batch.id == "msgbatch_1"
+        for call in (message_batches.retrieve, message_batches.cancel):
             failure = failure_of(lambda call=call: call("msgbatch_7"))  # type: ignore[misc]
             assert (failure.status, after_read(failure)) == (200, AfterRead.AGAIN)
 
@@ -399,8 +399,8 @@ def test_an_answer_about_another_batch_is_a_failure_that_passes(connect: Connect
 def test_a_batch_is_described_alike_wherever_it_is_shown(connect: Connect, changes: dict[str, Any]) -> None:
     said = shape(**changes)
     with answering(always(as_json(said))) as server:
-        transport = connect(server.url)
-        created, retrieved = create(transport), transport.retrieve("msgbatch_1").batch
+        message_batches = connect(server.url)
+        created, retrieved = create(message_batches), message_batches.retrieve("msgbatch_1").batch
     with answering(always(as_json({"data": [said], "has_more": False}))) as server:
         (listed,) = connect(server.url).page().batches
     assert created == retrieved == listed
@@ -475,15 +475,15 @@ def test_what_is_no_list_is_a_failure_and_never_an_empty_one(connect: Connect, b
 @pytest.mark.parametrize("status", [200, 400, 429, 500])
 def test_json_that_is_nested_too_deep_is_a_failure_like_any_other(connect: Connect, body: bytes, status: int) -> None:
     with answering(always((status, {"content-type": "application/json"}, body))) as server:
-        transport = connect(server.url)
+        message_batches = connect(server.url)
         calls: list[Callable[[], object]] = [
-            lambda: create(transport),
-            lambda: transport.retrieve("msgbatch_1"),
-            lambda: transport.cancel("msgbatch_1"),
-            transport.page,
-            transport.models,
-            lambda: transport.model("claude-haiku-4-5"),
-            lambda: transport.count_tokens(b"{}"),
+            lambda: create(message_batches),
+            lambda: message_batches.retrieve("msgbatch_1"),
+            lambda: message_batches.cancel("msgbatch_1"),
+            message_batches.page,
+            message_batches.models,
+            lambda: message_batches.model("claude-haiku-4-5"),
+            lambda: message_batches.count_tokens(b"{}"),
         ]
         for call in calls:
             failure = failure_of(call)

@@ -10,7 +10,7 @@ import pytest
 from builders import request_id, request_line
 from loopback import always, answering, as_json
 
-from batchctl.api.client import Body, Transport, checked_base_url, is_loopback
+from batchctl.api.client import Body, SdkMessageBatches, checked_base_url, is_loopback
 from batchctl.api.secrets import shown_url
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read
 from batchctl.domain.errors import ApiFailure, UsageProblem
@@ -20,13 +20,13 @@ from batchctl.emulator.running import Running
 BATCHES = "/v1/messages/batches"
 
 
-def created(transport: Transport, count: int = 2) -> str:
+def created(message_batches: SdkMessageBatches, count: int = 2) -> str:
     data = b'{"requests":[' + b",".join(request_line(request_id(n)) for n in range(count)) + b"]}"
-    return transport.create(Body([data], len(data))).batch.id
+    return message_batches.create(Body([data], len(data))).batch.id
 
 
-def downloaded(transport: Transport, name: str) -> bytes:
-    with transport.results(name) as pieces:
+def downloaded(message_batches: SdkMessageBatches, name: str) -> bytes:
+    with message_batches.results(name) as pieces:
         return b"".join(pieces)
 
 
@@ -39,29 +39,33 @@ def failure_of(read: Callable[[], object]) -> ApiFailure:
 # ---------------------------------------------------------------- retrieve
 
 
-def test_a_batch_is_seen_on_its_way_and_at_its_end(emulator: Running, transport: Transport) -> None:
+def test_a_batch_is_seen_on_its_way_and_at_its_end(emulator: Running, message_batches: SdkMessageBatches) -> None:
     emulator.set_scenario({"batch_seconds": 100, "retry_after": 17})
-    name = created(transport)
-    seen = transport.retrieve(name)
+    name = created(message_batches)
+    seen = message_batches.retrieve(name)
     assert (seen.batch.processing_status, seen.retry_after) == (ProcessingStatus.IN_PROGRESS, 17.0)
     emulator.advance(200)
-    over = transport.retrieve(name)
+    over = message_batches.retrieve(name)
     assert (over.batch.processing_status, over.retry_after) == (ProcessingStatus.ENDED, None)
     assert over.batch.counts == RequestCounts(succeeded=2)
     assert over.batch.ended_at is not None
 
 
-def test_the_servers_clock_is_read_from_a_page_of_the_list(emulator: Running, transport: Transport) -> None:
+def test_the_servers_clock_is_read_from_a_page_of_the_list(
+    emulator: Running, message_batches: SdkMessageBatches
+) -> None:
     emulator.set_scenario({"batch_seconds": 0, "clock": {"skew_seconds": 420}})
-    created(transport)
-    page = transport.page()
+    created(message_batches)
+    page = message_batches.page()
     assert page.server_time is not None
     assert abs(page.server_time.timestamp() - emulator.now()) < 3
 
 
 @pytest.mark.parametrize("name", ["msgbatch_nobody", "../../models", "a b/c?d#e"])
-def test_a_batch_the_api_does_not_know_is_gone_whatever_it_is_called(transport: Transport, name: str) -> None:
-    failure = failure_of(lambda: transport.retrieve(name))
+def test_a_batch_the_api_does_not_know_is_gone_whatever_it_is_called(
+    message_batches: SdkMessageBatches, name: str
+) -> None:
+    failure = failure_of(lambda: message_batches.retrieve(name))
     assert (failure.status, after_read(failure)) == (404, AfterRead.GONE)
 
 
@@ -87,26 +91,26 @@ def test_a_batch_the_api_does_not_know_is_gone_whatever_it_is_called(transport: 
 )
 @pytest.mark.parametrize("on", ["retrieve", "list"])
 def test_a_failed_look_is_asked_once_and_judged(
-    emulator: Running, transport: Transport, on: str, fault: dict[str, Any], follows: AfterRead
+    emulator: Running, message_batches: SdkMessageBatches, on: str, fault: dict[str, Any], follows: AfterRead
 ) -> None:
     if on == "list" and fault["fault"] == "not_found":
         pytest.skip("a list is always there")
-    name = created(transport)
+    name = created(message_batches)
     emulator.add_fault({"on": on, **fault})
-    failure = failure_of(lambda: transport.retrieve(name) if on == "retrieve" else transport.page())
+    failure = failure_of(lambda: message_batches.retrieve(name) if on == "retrieve" else message_batches.page())
     assert after_read(failure) is follows
     assert sum(emulator.requests().values()) == 2
-    transport.retrieve(name)
+    message_batches.retrieve(name)
 
 
 # ---------------------------------------------------------------- list
 
 
-def test_pages_follow_one_another_newest_first(emulator: Running, transport: Transport) -> None:
-    names = [created(transport) for _ in range(5)]
+def test_pages_follow_one_another_newest_first(emulator: Running, message_batches: SdkMessageBatches) -> None:
+    names = [created(message_batches) for _ in range(5)]
     seen, after, pages = [], "", 0
     while True:
-        page = transport.page(after, limit=2)
+        page = message_batches.page(after, limit=2)
         seen += [b.id for b in page.batches]
         pages += 1
         after = page.after
@@ -117,21 +121,21 @@ def test_pages_follow_one_another_newest_first(emulator: Running, transport: Tra
     assert emulator.requests()["GET /v1/messages/batches"] == 3
 
 
-def test_one_page_is_enough_for_a_thousand_batches(emulator: Running, transport: Transport) -> None:
+def test_one_page_is_enough_for_a_thousand_batches(emulator: Running, message_batches: SdkMessageBatches) -> None:
     for _ in range(25):
-        created(transport, 1)
-    page = transport.page()
+        created(message_batches, 1)
+    page = message_batches.page()
     assert (len(page.batches), page.after, page.is_whole) == (25, "", True)
     assert page.server_time is not None
 
 
-def test_an_empty_workspace_is_an_empty_page(transport: Transport) -> None:
-    page = transport.page()
+def test_an_empty_workspace_is_an_empty_page(message_batches: SdkMessageBatches) -> None:
+    page = message_batches.page()
     assert (page.batches, page.after, page.is_whole) == ((), "", True)
 
 
 def test_a_page_names_the_organization_and_the_workspace_of_its_key(
-    emulator: Running, connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+    emulator: Running, connect: Callable[..., SdkMessageBatches], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, same = connect(emulator.base_url).page(), connect(emulator.base_url).page(limit=1)
     organization, workspace = one.account.split(" ")
@@ -149,47 +153,51 @@ def test_a_page_names_the_organization_and_the_workspace_of_its_key(
 @pytest.mark.parametrize("framing", ["chunked", "content-length"])
 @pytest.mark.parametrize("gzip", [True, False])
 def test_results_arrive_as_the_api_sent_them(
-    emulator: Running, transport: Transport, framing: str, *, gzip: bool
+    emulator: Running, message_batches: SdkMessageBatches, framing: str, *, gzip: bool
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "results": {"framing": framing, "gzip": gzip}})
-    data = downloaded(transport, created(transport, 300))
+    data = downloaded(message_batches, created(message_batches, 300))
     lines = data.split(b"\n")
     assert lines.pop() == b""
     assert {json.loads(line)["custom_id"] for line in lines} == {request_id(n) for n in range(300)}
 
 
-def test_the_results_of_a_batch_under_way_are_not_there_yet(emulator: Running, transport: Transport) -> None:
+def test_the_results_of_a_batch_under_way_are_not_there_yet(
+    emulator: Running, message_batches: SdkMessageBatches
+) -> None:
     emulator.set_scenario({"batch_seconds": 100})
-    name = created(transport)
-    failure = failure_of(lambda: downloaded(transport, name))
+    name = created(message_batches)
+    failure = failure_of(lambda: downloaded(message_batches, name))
     assert after_read(failure) is AfterRead.GONE
 
 
 @pytest.mark.parametrize("fault", ["reset", "short_content_length"])
 @pytest.mark.parametrize("size", [-1, 0, 1000])
 def test_a_download_that_breaks_is_a_failure_that_passes(
-    emulator: Running, transport: Transport, fault: str, size: int
+    emulator: Running, message_batches: SdkMessageBatches, fault: str, size: int
 ) -> None:
-    name = created(transport, 300)
+    name = created(message_batches, 300)
     emulator.add_fault({"on": "results", "fault": fault, "bytes": size})
-    failure = failure_of(lambda: downloaded(transport, name))
+    failure = failure_of(lambda: downloaded(message_batches, name))
     assert (failure.status, after_read(failure)) == (None, AfterRead.AGAIN)
-    assert downloaded(transport, name)
+    assert downloaded(message_batches, name)
 
 
-def test_a_download_that_is_left_early_gives_its_connection_back(transport: Transport) -> None:
-    name = created(transport, 2000)
+def test_a_download_that_is_left_early_gives_its_connection_back(message_batches: SdkMessageBatches) -> None:
+    name = created(message_batches, 2000)
     for _ in range(3):
-        with transport.results(name) as pieces:
+        with message_batches.results(name) as pieces:
             assert next(pieces)
-    assert downloaded(transport, name).count(b"\n") == 2000
+    assert downloaded(message_batches, name).count(b"\n") == 2000
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
-def test_a_refused_download_is_judged_like_any_read(emulator: Running, transport: Transport, status: int) -> None:
-    name = created(transport)
+def test_a_refused_download_is_judged_like_any_read(
+    emulator: Running, message_batches: SdkMessageBatches, status: int
+) -> None:
+    name = created(message_batches)
     emulator.add_fault({"on": "results", "fault": "status", "status": status})
-    assert failure_of(lambda: downloaded(transport, name)).status == status
+    assert failure_of(lambda: downloaded(message_batches, name)).status == status
 
 
 # ---------------------------------------------------------------- where the key may go
@@ -197,19 +205,19 @@ def test_a_refused_download_is_judged_like_any_read(emulator: Running, transport
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("what", ["create", "retrieve", "page", "results"])
-def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, status: int) -> None:
+def test_no_redirect_is_followed(connect: Callable[..., SdkMessageBatches], what: str, status: int) -> None:
     with answering(always(as_json({}))) as elsewhere:
         redirect = status, {"location": f"{elsewhere.url}{BATCHES}"}, b""
         with answering(always(redirect)) as server:
-            transport = connect(server.url)
+            message_batches = connect(server.url)
             calls: dict[str, Callable[[], object]] = {
-                "create": lambda: created(transport),
-                "retrieve": lambda: transport.retrieve("msgbatch_1"),
-                "page": transport.page,
-                "results": lambda: downloaded(transport, "msgbatch_1"),
+                "create": lambda: created(message_batches),
+                "retrieve": lambda: message_batches.retrieve("msgbatch_1"),
+                "page": message_batches.page,
+                "results": lambda: downloaded(message_batches, "msgbatch_1"),
             }
             failure = failure_of(calls[what])
-            transport.close()
+            message_batches.close()
         assert elsewhere.asked == []
     assert failure.status == status
     assert len(server.asked) == 1
@@ -222,22 +230,22 @@ def test_no_redirect_is_followed(connect: Callable[..., Transport], what: str, s
     [("7", 7.0), ("0.5", 0.5), ("0", None), ("-1", None), ("soon", None), ("nan", None), ("inf", None), ("", None)],
 )
 def test_when_to_come_back_is_read_where_it_can_be(
-    connect: Callable[..., Transport], retry_after: str, seconds: float | None
+    connect: Callable[..., SdkMessageBatches], retry_after: str, seconds: float | None
 ) -> None:
     with answering(always((429, {"retry-after": retry_after}, b""))) as server:
-        transport = connect(server.url)
-        assert failure_of(transport.page).retry_after == seconds
-        transport.close()
+        message_batches = connect(server.url)
+        assert failure_of(message_batches.page).retry_after == seconds
+        message_batches.close()
 
 
 @pytest.mark.parametrize("retry_after", ["1e300", "99999999999"])
 def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
-    connect: Callable[..., Transport], retry_after: str
+    connect: Callable[..., SdkMessageBatches], retry_after: str
 ) -> None:
     with answering(always((429, {"retry-after": retry_after}, b""))) as server:
-        transport = connect(server.url)
-        seconds = failure_of(transport.page).retry_after
-        transport.close()
+        message_batches = connect(server.url)
+        seconds = failure_of(message_batches.page).retry_after
+        message_batches.close()
     assert seconds is not None
     assert 24 * 3600 <= seconds <= 366 * 24 * 3600
 
@@ -256,12 +264,14 @@ def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
         b"",
     ],
 )
-def test_an_answer_of_another_shape_is_no_list_and_no_crash(connect: Callable[..., Transport], answer: bytes) -> None:
+def test_an_answer_of_another_shape_is_no_list_and_no_crash(
+    connect: Callable[..., SdkMessageBatches], answer: bytes
+) -> None:
     with answering(always(as_json(answer))) as server:
-        transport = connect(server.url)
-        assert after_read(failure_of(transport.page)) is AfterRead.AGAIN
-        assert after_create(failure_of(lambda: created(transport))) is AfterCreate.ACCEPTED
-        transport.close()
+        message_batches = connect(server.url)
+        assert after_read(failure_of(message_batches.page)) is AfterRead.AGAIN
+        assert after_create(failure_of(lambda: created(message_batches))) is AfterCreate.ACCEPTED
+        message_batches.close()
 
 
 SHAPE: dict[str, Any] = {
@@ -277,7 +287,7 @@ SHAPE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("answer", [5, None, "msgbatch_1", []])
-def test_a_batch_asked_for_by_its_name_is_an_object(connect: Callable[..., Transport], answer: object) -> None:
+def test_a_batch_asked_for_by_its_name_is_an_object(connect: Callable[..., SdkMessageBatches], answer: object) -> None:
     with answering(always(as_json(answer))) as server:
         failure = failure_of(lambda: connect(server.url).retrieve("msgbatch_1"))
     assert (failure.status, after_read(failure)) == (200, AfterRead.AGAIN)
@@ -295,7 +305,7 @@ def test_a_batch_asked_for_by_its_name_is_an_object(connect: Callable[..., Trans
     ],
 )
 def test_a_status_nobody_heard_of_is_no_end(
-    connect: Callable[..., Transport], said: str, status: ProcessingStatus
+    connect: Callable[..., SdkMessageBatches], said: str, status: ProcessingStatus
 ) -> None:
     shape = {**SHAPE, "processing_status": said}
     with answering(always(as_json(shape))) as server:
@@ -316,7 +326,7 @@ def test_a_status_nobody_heard_of_is_no_end(
     ],
 )
 def test_the_account_is_what_the_headers_name_of_it(
-    connect: Callable[..., Transport], headers: dict[str, str], account: str
+    connect: Callable[..., SdkMessageBatches], headers: dict[str, str], account: str
 ) -> None:
     """A proxy may take them out: then nothing is made up."""
     with answering(always(as_json(b'{"data": [], "has_more": false}', headers))) as server:
@@ -324,7 +334,7 @@ def test_the_account_is_what_the_headers_name_of_it(
 
 
 def test_two_accounts_stay_two_where_headers_of_ours_name_them(
-    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+    connect: Callable[..., SdkMessageBatches], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a header holds may be secret and is not shown; a list of one account proves nothing of the other all the same."""
     accounts = []
@@ -351,7 +361,7 @@ def test_two_accounts_stay_two_where_headers_of_ours_name_them(
 )
 def test_a_key_is_not_sent_over_plain_http_to_another_machine(url: str) -> None:
     with pytest.raises(UsageProblem) as raised:
-        Transport(url)
+        SdkMessageBatches(url)
     assert "https" in raised.value.hint
 
 
@@ -384,7 +394,7 @@ def test_a_url_is_shown_without_secrets(url: str, shown: str, monkeypatch: pytes
 )
 def test_a_url_that_is_refused_is_named_without_its_password(url: str) -> None:
     with pytest.raises(UsageProblem) as raised:
-        Transport(url)
+        SdkMessageBatches(url)
     assert "secret" not in raised.value.message + raised.value.hint
 
 
@@ -397,7 +407,7 @@ def test_what_is_no_url_is_said_so(url: str) -> None:
 def test_the_url_of_the_environment_is_held_to_the_same_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://example.com")
     with pytest.raises(UsageProblem):
-        Transport()
+        SdkMessageBatches()
 
 
 @pytest.mark.parametrize(
@@ -408,7 +418,7 @@ def test_loopback_is_this_machine_alone(host: str, *, expected: bool) -> None:
 
 
 def test_a_proxy_is_not_asked_for_this_machine(
-    emulator: Running, connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+    emulator: Running, connect: Callable[..., SdkMessageBatches], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.delenv("no_proxy")

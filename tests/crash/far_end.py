@@ -15,7 +15,7 @@ from typing import Any
 
 from builders import CANCELED, EXPIRED, NOW, errored, result_line, succeeded
 
-from batchctl.api.client import LIST_LIMIT, Body, Page, Seen, Transport
+from batchctl.api.client import LIST_LIMIT, Body, Page, SdkMessageBatches, Seen
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import EXPIRY, MessageBatch, ProcessingStatus, RequestCounts
@@ -181,7 +181,7 @@ class Api:
         self.blind_until, self.is_down, self.breaks = self.now, False, 0
 
 
-class ModelTransport(Transport):
+class ModelMessageBatches(SdkMessageBatches):
     """The way to the API in memory. `stop_before` is called with each call's name, where its sender may be stopped."""
 
     def __init__(self, api: Api, stop_before: Callable[[str], None]) -> None:

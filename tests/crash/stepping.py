@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from crash.far_end import Api, ModelTransport
+from crash.far_end import Api, ModelMessageBatches
 
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import BatchctlError, Stopped
@@ -132,12 +132,12 @@ class Command:
             raise Killed
 
     def _equipment(self, scene: Scene) -> Session:
-        transport, clock = ModelTransport(scene.api, self.hold), _VirtualClock(scene, self)
+        message_batches, clock = ModelMessageBatches(scene.api, self.hold), _VirtualClock(scene, self)
         return Session(
             workspace=_SharedWorkspace(scene, self),
             ledger=cast(SqlLedger, _HeldBefore(scene.ledger, self)),
-            transport=transport,
-            server=Server(transport, clock),
+            message_batches=message_batches,
+            server=Server(message_batches, clock),
             place_guard=PlaceGuard(scene.ledger),
             clock=clock,
             emit=lambda _: None,

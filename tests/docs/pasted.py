@@ -88,7 +88,7 @@ def _break_evens() -> str:
     price_catalog = PriceCatalog()
     for model in price_catalog.served:
         if model_prices := price_catalog.model_prices(model, PRICE_DAY):
-            found.setdefault(_ratios(model_prices.steps[0].batch), []).append(f"`{model}`")
+            found.setdefault(_ratios(model_prices.tiers[0].batch), []).append(f"`{model}`")
     rates = "".join(f" | {_percent(rate)}" for rate in HIT_RATES)
     head = f"| a read costs, of input | models | 1 h pays from | 5 m pays from{rates} |\n|{'---|' * (4 + len(HIT_RATES))}\n"
     rows = (

@@ -4,7 +4,15 @@ from datetime import datetime, timedelta
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_cut, a_job, a_message_batch, a_round
 
-from batchctl.domain.attaching import ids_problem, in_order, is_id, may_be, places_of, some_of, stand_in_sha256
+from batchctl.domain.attaching import (
+    cuts_without_requests,
+    ids_problem,
+    is_id,
+    list_some,
+    may_be,
+    sorted_by_creation,
+    stand_in_sha256,
+)
 from batchctl.domain.job_report import Stage, next_command
 from batchctl.domain.limits import API_CLOCK_SLACK
 from batchctl.domain.model import FailureClass, Failures, Outcome, State
@@ -45,25 +53,25 @@ def test_ids_are_ids_and_each_comes_once(words: list[str], said: str) -> None:
 
 
 def test_of_many_names_a_few_are_told() -> None:
-    assert some_of("abc") == "a, b, c"
-    assert some_of([str(n) for n in range(1_003)]) == "0, 1, 2 and 1,000 more"
+    assert list_some("abc") == "a, b, c"
+    assert list_some([str(n) for n in range(1_003)]) == "0, 1, 2 and 1,000 more"
 
 
 def test_batches_stand_as_they_were_created_and_then_as_they_were_named() -> None:
     late, early, same = (
         a_message_batch(name, created_at=at) for name, at in [("a", NOW + MINUTE), ("b", NOW), ("c", NOW)]
     )
-    assert in_order([late, early, same]) == [early, same, late]
-    assert in_order([late, same, early]) == [same, early, late]
+    assert sorted_by_creation([late, early, same]) == [early, same, late]
+    assert sorted_by_creation([late, same, early]) == [same, early, late]
 
 
 def test_what_has_no_time_that_can_be_read_stands_first() -> None:
     early, unread = a_message_batch("a"), replace(a_message_batch("b"), created_at=None)
-    assert in_order([early, unread, replace(unread, id="c")]) == [unread, replace(unread, id="c"), early]
+    assert sorted_by_creation([early, unread, replace(unread, id="c")]) == [unread, replace(unread, id="c"), early]
 
 
 def test_each_has_its_place_and_no_requests() -> None:
-    places = places_of([a_message_batch(count=10), a_message_batch(count=7), a_message_batch(count=1)])
+    places = cuts_without_requests([a_message_batch(count=10), a_message_batch(count=7), a_message_batch(count=1)])
     assert [(place.first, place.count) for place in places] == [(0, 10), (10, 7), (17, 1)]
     assert not any(place.has_requests for place in places)
     assert a_cut().has_requests

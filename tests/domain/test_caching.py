@@ -8,12 +8,12 @@ from batchctl.domain.caching import (
     BREAK_EVEN,
     CONTROL,
     Caching,
-    Left,
-    Short,
+    ShortPrefixes,
+    SkipReason,
     least_tokens,
     sharing_faults,
+    skip_reason,
     too_short,
-    why_left,
 )
 from batchctl.domain.faults import Severity
 from batchctl.domain.limits import CACHE_TTLS
@@ -30,38 +30,42 @@ def said(*blocks: Any) -> list[dict[str, Any]]:
 
 
 # params, and why they are left for 5m and for 1h (None: they are changed)
-CASES: list[tuple[dict[str, Any], Left | None, Left | None]] = [
+CASES: list[tuple[dict[str, Any], SkipReason | None, SkipReason | None]] = [
     ({"system": "x"}, None, None),
     ({"system": [block()]}, None, None),
     ({"system": [block(), block()]}, None, None),
     ({"system": [{"type": "new", "of": "a kind to come"}]}, None, None),
-    ({}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": None}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": ""}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": " \n"}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": []}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": ["x"]}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": [{}]}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": [block(), block(text="")]}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": block()}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": 5}, Left.NO_SYSTEM, Left.NO_SYSTEM),
-    ({"system": [block(HOUR)]}, Left.HAS_ONE, Left.HAS_ONE),
-    ({"system": [block(), block(MINUTES)]}, Left.HAS_ONE, Left.HAS_ONE),
-    ({"system": [block(cache_control=None)]}, Left.ODD, Left.ODD),
+    ({}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": None}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": ""}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": " \n"}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": []}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": ["x"]}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": [{}]}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": [block(), block(text="")]}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": block()}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": 5}, SkipReason.NO_SYSTEM, SkipReason.NO_SYSTEM),
+    ({"system": [block(HOUR)]}, SkipReason.HAS_ONE, SkipReason.HAS_ONE),
+    ({"system": [block(), block(MINUTES)]}, SkipReason.HAS_ONE, SkipReason.HAS_ONE),
+    ({"system": [block(cache_control=None)]}, SkipReason.ODD, SkipReason.ODD),
     # The API takes them in the order tools, system, messages, and no 1h after a 5m.
-    ({"system": [block(MINUTES), block()]}, None, Left.ORDER),
+    ({"system": [block(MINUTES), block()]}, None, SkipReason.ORDER),
     ({"system": [block(HOUR), block()]}, None, None),
-    ({"system": "x", "tools": [block(MINUTES)]}, None, Left.ORDER),
+    ({"system": "x", "tools": [block(MINUTES)]}, None, SkipReason.ORDER),
     ({"system": "x", "tools": [block(HOUR)]}, None, None),
-    ({"system": "x", "messages": said(block(HOUR))}, Left.ORDER, None),
+    ({"system": "x", "messages": said(block(HOUR))}, SkipReason.ORDER, None),
     ({"system": "x", "messages": said(block(MINUTES))}, None, None),
-    ({"system": "x", "messages": said({"type": "tool_result", "content": [block(HOUR)]})}, Left.ORDER, None),
-    ({"system": "x", "cache_control": HOUR}, Left.ORDER, None),
+    ({"system": "x", "messages": said({"type": "tool_result", "content": [block(HOUR)]})}, SkipReason.ORDER, None),
+    ({"system": "x", "cache_control": HOUR}, SkipReason.ORDER, None),
     ({"system": "x", "cache_control": {"type": "ephemeral", "ttl": "5m"}}, None, None),
     ({"system": "x", "messages": said(*[block(MINUTES)] * 3)}, None, None),
-    ({"system": "x", "messages": said(*[block(MINUTES)] * 4)}, Left.FULL, Left.FULL),
-    ({"system": "x", "messages": said(*[block(MINUTES)] * 3), "cache_control": MINUTES}, Left.FULL, Left.FULL),
-    ({"system": "x", "tools": [block(HOUR)] * 4}, Left.FULL, Left.FULL),
+    ({"system": "x", "messages": said(*[block(MINUTES)] * 4)}, SkipReason.FULL, SkipReason.FULL),
+    (
+        {"system": "x", "messages": said(*[block(MINUTES)] * 3), "cache_control": MINUTES},
+        SkipReason.FULL,
+        SkipReason.FULL,
+    ),
+    ({"system": "x", "tools": [block(HOUR)] * 4}, SkipReason.FULL, SkipReason.FULL),
     # Whatever is of another shape is no breakpoint, and no crash.
     ({"system": "x", "messages": "hello", "tools": {"a": 1}, "cache_control": "yes"}, None, None),
     ({"system": "x", "messages": [5, {"content": "hello"}, {"content": [7]}, {}], "tools": [None]}, None, None),
@@ -71,9 +75,9 @@ CASES: list[tuple[dict[str, Any], Left | None, Left | None]] = [
 
 @pytest.mark.parametrize(("params", "short", "long"), CASES)
 def test_a_request_is_left_where_a_breakpoint_cannot_be_added(
-    params: dict[str, Any], short: Left | None, long: Left | None
+    params: dict[str, Any], short: SkipReason | None, long: SkipReason | None
 ) -> None:
-    assert (why_left(params, "5m"), why_left(params, "1h")) == (short, long)
+    assert (skip_reason(params, "5m"), skip_reason(params, "1h")) == (short, long)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ def test_only_what_surely_does_not_reach_is_called_short(model: str, size: int, 
 
 
 def caching(ttl: str, requests: int, repeats: int, short: int = 0) -> Caching:
-    few = {"claude-haiku-4-5": Short(requests=short, tokens=1, least=4096)} if short else {}
+    few = {"claude-haiku-4-5": ShortPrefixes(requests=short, tokens=1, least=4096)} if short else {}
     return Caching(ttl=ttl, requests=requests, first_line=1, repeats=repeats, short=few)
 
 

@@ -6,7 +6,7 @@ import pytest
 from builders import NOW, a_batch, a_job
 
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.headers import Change, cure, turned
+from batchctl.domain.headers import HeaderChange, changed_headers, no_beta_options
 from batchctl.domain.job_report import report
 from batchctl.domain.model import FailureClass, Failures, Headers, Outcome, Settings, State
 
@@ -37,7 +37,7 @@ SAID = "Unexpected value(s) `{}` for the `anthropic-beta` header. Please consult
     ],
 )
 def test_the_betas_that_the_api_names_are_those_to_take_off(text: str, betas: Sequence[str], expected: str) -> None:
-    assert cure(text, betas) == expected
+    assert no_beta_options(text, betas) == expected
 
 
 JOB = a_job(settings=Settings(betas=("a-1", "b-2"), api_version="2026-10-21"))
@@ -46,32 +46,32 @@ JOB = a_job(settings=Settings(betas=("a-1", "b-2"), api_version="2026-10-21"))
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (Change(), Headers(betas=("a-1", "b-2"))),
-        (Change(add=("c-3",)), Headers(betas=("a-1", "b-2", "c-3"))),
-        (Change(add=("b-2", "b-2")), Headers(betas=("a-1", "b-2"))),
-        (Change(drop=("a-1",)), Headers(betas=("b-2",))),
-        (Change(drop=("a-1", "b-2")), Headers()),
-        (Change(add=("c-3",), drop=("a-1",)), Headers(betas=("b-2", "c-3"))),
+        (HeaderChange(), Headers(betas=("a-1", "b-2"))),
+        (HeaderChange(add=("c-3",)), Headers(betas=("a-1", "b-2", "c-3"))),
+        (HeaderChange(add=("b-2", "b-2")), Headers(betas=("a-1", "b-2"))),
+        (HeaderChange(drop=("a-1",)), Headers(betas=("b-2",))),
+        (HeaderChange(drop=("a-1", "b-2")), Headers()),
+        (HeaderChange(add=("c-3",), drop=("a-1",)), Headers(betas=("b-2", "c-3"))),
         # It was sent once, and is off by now.
-        (Change(drop=("once-1",)), Headers(betas=("a-1", "b-2"))),
-        (Change(api_version="2023-06-01"), Headers(betas=("a-1", "b-2"), api_version="2023-06-01")),
+        (HeaderChange(drop=("once-1",)), Headers(betas=("a-1", "b-2"))),
+        (HeaderChange(api_version="2023-06-01"), Headers(betas=("a-1", "b-2"), api_version="2023-06-01")),
     ],
 )
-def test_a_change_is_of_what_the_job_has(change: Change, expected: Headers) -> None:
-    assert turned(JOB, change, [None, Headers(betas=("once-1",))]) == expected
+def test_a_change_is_of_what_the_job_has(change: HeaderChange, expected: Headers) -> None:
+    assert changed_headers(JOB, change, [None, Headers(betas=("once-1",))]) == expected
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (Change(drop=("never-1",)), "--no-beta never-1"),
-        (Change(add=("a-1",), drop=("a-1",)), "one of them"),
-        (Change(add=("a b",)), "letters"),
+        (HeaderChange(drop=("never-1",)), "--no-beta never-1"),
+        (HeaderChange(add=("a-1",), drop=("a-1",)), "one of them"),
+        (HeaderChange(add=("a b",)), "letters"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(change: Change, said: str) -> None:
+def test_what_cannot_be_meant_is_refused(change: HeaderChange, said: str) -> None:
     with pytest.raises(UsageProblem, match=said):
-        turned(JOB, change)
+        changed_headers(JOB, change)
 
 
 def failed(message: str, kind: FailureClass = FailureClass.FIX) -> Failures:

@@ -14,21 +14,21 @@ from batchctl.domain.health import (
     Health,
     LedgerFacts,
     Leftover,
+    clock_finding,
     custom_headers,
     fail,
+    ledger_findings,
+    leftovers_finding,
+    locks_finding,
     next_command,
-    of_failure,
-    of_ledger,
-    of_leftovers,
-    of_locks,
-    of_modes,
-    of_open_files,
-    of_room,
-    of_skew,
     ok,
+    open_files_finding,
+    permissions_finding,
+    reach_finding,
+    redacted,
+    room_finding,
     secrets,
     warn,
-    without,
 )
 
 OK, WARN, FAIL = Health
@@ -46,7 +46,7 @@ OK, WARN, FAIL = Health
     ],
 )
 def test_a_clock_may_be_a_little_off(seconds: float | None, health: Health, said: str) -> None:
-    found = of_skew(None if seconds is None else timedelta(seconds=seconds))
+    found = clock_finding(None if seconds is None else timedelta(seconds=seconds))
     assert found.health is health
     assert said in found.said
 
@@ -62,13 +62,13 @@ def test_a_clock_may_be_a_little_off(seconds: float | None, health: Health, said
     ],
 )
 def test_room_runs_out_by_degrees(free: int, health: Health, said: str) -> None:
-    found = of_room(free)
+    found = room_finding(free)
     assert (found.health, found.said) == (health, said)
 
 
 @pytest.mark.parametrize(("limit", "health"), [(0, WARN), (255, WARN), (256, OK), (1_048_576, OK), (-1, OK)])
 def test_few_open_files_are_worth_a_warning(limit: int, health: Health) -> None:
-    assert of_open_files(limit).health is health
+    assert open_files_finding(limit).health is health
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_few_open_files_are_worth_a_warning(limit: int, health: Health) -> None:
     ],
 )
 def test_whatever_others_may_read_is_named_with_the_command(folder: int, ledger: int, advice: str) -> None:
-    found = of_modes({"w": (folder, 0o700), "w/l": (ledger, 0o600)})
+    found = permissions_finding({"w": (folder, 0o700), "w/l": (ledger, 0o600)})
     assert (found.health, found.advice) == (WARN if advice else OK, advice)
 
 
 def test_no_locks_are_worth_a_warning() -> None:
-    assert (of_locks(has_locks=True).health, of_locks(has_locks=False).health) == (OK, WARN)
+    assert (locks_finding(has_locks=True).health, locks_finding(has_locks=False).health) == (OK, WARN)
 
 
 def left(minutes: int) -> Leftover:
@@ -104,8 +104,8 @@ def left(minutes: int) -> Leftover:
     ],
 )
 def test_what_is_old_was_left(found: list[Leftover], health: Health, said: str) -> None:
-    assert (of_leftovers(found, NOW).health, of_leftovers(found, NOW).said) == (health, said)
-    assert of_leftovers(found, NOW - 2 * HOUR).health is OK
+    assert (leftovers_finding(found, NOW).health, leftovers_finding(found, NOW).said) == (health, said)
+    assert leftovers_finding(found, NOW - 2 * HOUR).health is OK
 
 
 def facts(**more: Any) -> LedgerFacts:
@@ -140,12 +140,12 @@ def facts(**more: Any) -> LedgerFacts:
 def test_a_ledger_is_judged_by_what_it_says_of_itself(
     more: dict[str, Any], wanted: str, odd: dict[str, Health]
 ) -> None:
-    found = of_ledger(facts(**more), ("0001", "0002"), wanted)
+    found = ledger_findings(facts(**more), ("0001", "0002"), wanted)
     assert {one.subject: one.health for one in found if one.health is not OK} == odd
 
 
 def test_jobs_and_owners_are_counted() -> None:
-    said = {one.subject: one.said for one in of_ledger(facts(dead=2, unknown=1), ("0002",), "WAL")}
+    said = {one.subject: one.said for one in ledger_findings(facts(dead=2, unknown=1), ("0002",), "WAL")}
     assert said["jobs"] == "2; batches: 3 ended, 1,000 fetched"
     assert said["owners"].startswith("1 running, 1 on another machine or not to be asked, 2 dead with claims")
 
@@ -190,7 +190,7 @@ def test_secrets_are_found_wherever_they_stand() -> None:
 
 
 def test_no_secret_stays_in_a_finding() -> None:
-    said = without(fail("reach", "key-1-long and key-1", "not key-1"), {"key-1", "key-1-long", "no", ""})
+    said = redacted(fail("reach", "key-1-long and key-1", "not key-1"), {"key-1", "key-1-long", "no", ""})
     assert (said.said, said.advice) == ("... and ...", "not ...")
 
 
@@ -209,7 +209,7 @@ def test_no_secret_stays_in_a_finding() -> None:
     ],
 )
 def test_an_api_that_does_not_answer_is_told_by_what_may_help(failure: ApiFailure, said: str, advice: str) -> None:
-    found = of_failure(failure)
+    found = reach_finding(failure)
     assert found.health is Health.FAIL
     assert said in found.said
     assert advice in found.advice

@@ -3,7 +3,7 @@
 import pytest
 
 from batchctl.domain.model import ProcessingStatus, State
-from batchctl.domain.states import MAY_FOLLOW, OF_STATUS, may_follow
+from batchctl.domain.states import MAY_FOLLOW, STATE_OF_STATUS, may_follow
 
 S = State
 # a b c d e, refused, and what may stand between; then three: an adopted batch was somebody else's; the last: its files
@@ -45,4 +45,4 @@ def test_what_was_paid_for_is_never_planned_again() -> None:
 
 
 def test_every_processing_status_is_a_state() -> None:
-    assert {status: state.value for status, state in OF_STATUS.items()} == {s: s.value for s in ProcessingStatus}
+    assert {status: state.value for status, state in STATE_OF_STATUS.items()} == {s: s.value for s in ProcessingStatus}

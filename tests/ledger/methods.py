@@ -7,7 +7,7 @@ from typing import Any
 
 from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
 
-from batchctl.domain.attaching import places_of
+from batchctl.domain.attaching import cuts_without_requests
 from batchctl.domain.model import (
     Batch,
     Cut,
@@ -143,7 +143,7 @@ def fetched_before(ledger: Ledger) -> Batch:
 def attached(ledger: Ledger) -> Batch:
     """A job of batches that were made elsewhere is downloaded, and held by one owner."""
     new = a_job(ATTACHED, [a_round(count=17, request_file="")], input_path="", input_sha256="1a2b-by-ids")
-    assert ledger.record_attached(new, list(zip(places_of(FOUND), FOUND, strict=True)), NOW)
+    assert ledger.record_attached(new, list(zip(cuts_without_requests(FOUND), FOUND, strict=True)), NOW)
     for batch in ledger.batches(ledger.job(ATTACHED)):
         assert ledger.claim(batch, ME, NOW)
         assert ledger.record_fetched(batch, ME, VERIFIED, NOW)
@@ -223,7 +223,7 @@ WRITES: dict[str, Write] = {
     "record_attached": _write(
         planned,
         lambda ledger, *_: ledger.record_attached(
-            a_job(ATTACHED, [a_round(count=17)]), list(zip(places_of(FOUND), FOUND, strict=True)), NOW
+            a_job(ATTACHED, [a_round(count=17)]), list(zip(cuts_without_requests(FOUND), FOUND, strict=True)), NOW
         ),
     ),
     "record_requests": _write(attached, _record_requests, "owner takeover"),

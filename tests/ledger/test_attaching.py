@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
 
-from batchctl.domain.attaching import places_of
+from batchctl.domain.attaching import cuts_without_requests
 from batchctl.domain.model import Cut, Job, Merged, MessageBatch, RequestCounts, State, Verified
 from batchctl.ledger import schema
 from batchctl.ledger.ledger import SqlLedger
@@ -24,7 +24,7 @@ VERIFIED = Verified(
 
 
 def attached(ledger: SqlLedger, new: Job = NEW, found: list[MessageBatch] = FOUND) -> Job:
-    assert ledger.record_attached(new, list(zip(places_of(found), found, strict=True)), NOW)
+    assert ledger.record_attached(new, list(zip(cuts_without_requests(found), found, strict=True)), NOW)
     return ledger.job(new.name)
 
 
@@ -49,7 +49,7 @@ def test_batches_are_bound_and_stand_where_the_api_has_them(ledger: SqlLedger) -
 def test_a_batch_is_in_one_job_only(ledger: SqlLedger) -> None:
     attached(ledger)
     other = replace(NEW, name="other")
-    assert not ledger.record_attached(other, list(zip(places_of(FOUND), FOUND, strict=True)), NOW)
+    assert not ledger.record_attached(other, list(zip(cuts_without_requests(FOUND), FOUND, strict=True)), NOW)
     assert [job.name for job in ledger.jobs()] == [NEW.name]
 
 
@@ -57,7 +57,7 @@ def test_a_batch_that_may_be_a_doubts_is_not_taken(ledger: SqlLedger) -> None:
     job = ledger.record_job(a_job(), [a_cut(10)])
     assert ledger.claim_send(ledger.batches(job)[0], "me", NOW, created_after=None, api=API)
     assert [b.id for b in ledger.unconfirmed_batches()] == [ledger.batches(job)[0].id]
-    assert not ledger.record_attached(NEW, list(zip(places_of(FOUND), FOUND, strict=True)), NOW)
+    assert not ledger.record_attached(NEW, list(zip(cuts_without_requests(FOUND), FOUND, strict=True)), NOW)
     attached(ledger, NEW, FOUND[1:])
 
 

@@ -27,7 +27,7 @@ from batchctl.domain.model import (
     Unconfirmed,
     Verified,
 )
-from batchctl.domain.prices import Cached, Total, Usage, UsageTotals
+from batchctl.domain.prices import CacheUse, TotalCost, Usage, UsageTotals
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.liveness import LEASE
 from batchctl.ledger.writing import advance
@@ -196,14 +196,14 @@ def test_a_merge_is_read_back_with_its_types(ledger: SqlLedger, job: Job, saved:
         unanswered=6,
         truncated=2,
         failures=VERIFIED.failures,
-        cost=Total(
+        cost=TotalCost(
             batch=Decimal("0.0000000000000000001"),
             real_time=Decimal(2),
             unknown=("why",),
             beyond=("what", "else"),
             sources=("a list",),
             days=(NOW.date(),),
-            cache=Cached(tokens=7, read_tokens=3, saved=saved),
+            cache=CacheUse(tokens=7, read_tokens=3, saved=saved),
         ),
     )
     ledger.record_merged(job, merged)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from batchctl.domain.caching import Left
+from batchctl.domain.caching import SkipReason
 from batchctl.domain.groups import RequestGroup
 from batchctl.domain.prices import MILLION, Prices
-from batchctl.money.advice import Advice, Code, Group, Look, advised, looked, suggested
+from batchctl.money.advice import Advice, AdvisedGroup, Code, SampleFacts, advised, sample_facts, suggested
 
 # A token of input costs a dollar, so that sums can be read.
 DOLLAR = Prices(
@@ -39,21 +39,21 @@ def request_group(**more: Any) -> RequestGroup:
     return RequestGroup(**{**given, **more})
 
 
-def group(prefix: int | tuple[int, int, int] = 600, look: Look | None = None, **more: Any) -> Group:
+def group(prefix: int | tuple[int, int, int] = 600, look: SampleFacts | None = None, **more: Any) -> AdvisedGroup:
     """1,000 requests of 1,000 tokens each."""
     of: dict[str, Any] = {
         name: more.pop(name) for name in ("prices", "answers", "answer_tokens", "tokens") if name in more
     }
     low, expected, high = prefix if isinstance(prefix, tuple) else (prefix, prefix, prefix)
     given: dict[str, Any] = {"request_group": request_group(**more), "tokens": 1_000_000, "prices": DOLLAR, **of}
-    return Group(**given, prefix=(low, expected, high), look=look or Look(lines=40))
+    return AdvisedGroup(**given, prefix=(low, expected, high), look=look or SampleFacts(lines=40))
 
 
-def codes(*groups: Group) -> list[Code]:
+def codes(*groups: AdvisedGroup) -> list[Code]:
     return [one.code for one in advised(groups)]
 
 
-def the_one(*groups: Group) -> Advice:
+def the_one(*groups: AdvisedGroup) -> Advice:
     (one,) = advised(groups)
     return one
 
@@ -78,14 +78,17 @@ def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
         ({"prefix": (400, 600, 800)}, "about 600 tokens"),
         ({"prefix": (400, 600, 800)}, "prompts of less than 512 tokens are not cached, which these may be"),
         ({"model": NEWEST}, "how many tokens claude-opus-5-5 caches at least is not documented"),
-        ({"look": Look(lines=40, left=Left.NO_SYSTEM)}, "cache_control for 1h on the last tool, by hand, costs"),
-        ({"look": Look(lines=40, left=Left.ODD)}, "cache_control for 1h at the end of it, by hand, costs"),
         (
-            {"look": Look(lines=40, left=Left.FULL, behind=("1h",) * 4)},
+            {"look": SampleFacts(lines=40, left=SkipReason.NO_SYSTEM)},
+            "cache_control for 1h on the last tool, by hand, costs",
+        ),
+        ({"look": SampleFacts(lines=40, left=SkipReason.ODD)}, "cache_control for 1h at the end of it, by hand, costs"),
+        (
+            {"look": SampleFacts(lines=40, left=SkipReason.FULL, behind=("1h",) * 4)},
             "one of the 4 breakpoints, all used in the messages, moved to the end of it costs",
         ),
         (
-            {"look": Look(lines=40, behind=("1h", "1h")), "ttl": "1h", "marks_messages": True},
+            {"look": SampleFacts(lines=40, behind=("1h", "1h")), "ttl": "1h", "marks_messages": True},
             "2 of 4 breakpoints are used already",
         ),
         (
@@ -119,13 +122,13 @@ def test_a_shared_prompt_in_other_words(change: dict[str, Any], part: str) -> No
         group(requests=2),
         # At no share of reads.
         group(prices=replace(DOLLAR, read=MILLION)),
-        group(look=Look(lines=40, before=("1h",), left=Left.HAS_ONE), ttl="1h", breakpoints=1),
+        group(look=SampleFacts(lines=40, before=("1h",), left=SkipReason.HAS_ONE), ttl="1h", breakpoints=1),
         # Less than a hundredth of what the input costs.
         group(tokens=100_000_000),
         group(255),
     ],
 )
-def test_where_no_cache_can_pay_nothing_is_said(quiet: Group) -> None:
+def test_where_no_cache_can_pay_nothing_is_said(quiet: AdvisedGroup) -> None:
     assert advised([quiet]) == ()
 
 
@@ -138,14 +141,14 @@ def test_prompts_of_one_model_are_said_in_one_line_and_the_most_money_comes_firs
 
 
 def test_more_than_a_few_lines_are_not_said() -> None:
-    assert len(advised([group(model=f"claude-{n}", digest=str(n), look=Look(lines=40)) for n in range(9)])) == 4
+    assert len(advised([group(model=f"claude-{n}", digest=str(n), look=SampleFacts(lines=40)) for n in range(9)])) == 4
 
 
 # ---------------------------------------------------------------- cache_control that is there
 
 
-def marked(ttl: str, prefix: int | tuple[int, int, int] = 600, **more: Any) -> Group:
-    look = Look(lines=40, before=(ttl,), left=Left.HAS_ONE)
+def marked(ttl: str, prefix: int | tuple[int, int, int] = 600, **more: Any) -> AdvisedGroup:
+    look = SampleFacts(lines=40, before=(ttl,), left=SkipReason.HAS_ONE)
     return group(prefix, look, **{"ttl": ttl, "breakpoints": 1, **more})
 
 
@@ -178,23 +181,23 @@ def test_what_is_cached_for_5_minutes_may_be_gone_before_it_is_read() -> None:
         (group((2000, 3000, 5000), model=LATE), "probably no cache holds that"),
     ],
 )
-def test_what_is_too_short_is_held_by_no_cache(of: Group, said: str) -> None:
+def test_what_is_too_short_is_held_by_no_cache(of: AdvisedGroup, said: str) -> None:
     one = the_one(of)
     assert (one.code, one.saves) == (Code.PROMPT_TOO_SHORT, None)
     assert said in one.text
 
 
 def test_a_mark_behind_what_is_too_short_may_cache_more() -> None:
-    look = Look(lines=40, before=("1h",), behind=("1h",), left=Left.HAS_ONE)
+    look = SampleFacts(lines=40, before=("1h",), behind=("1h",), left=SkipReason.HAS_ONE)
     assert advised([group(400, look, ttl="1h", breakpoints=2, marks_messages=True)]) == ()
 
 
 # ---------------------------------------------------------------- text that every message begins with
 
 
-def opening(lines: int = 40, size: int = 2000, *, is_blocks: bool = False, **more: Any) -> Group:
+def opening(lines: int = 40, size: int = 2000, *, is_blocks: bool = False, **more: Any) -> AdvisedGroup:
     """A byte is a quarter of a token here."""
-    look = Look(lines=lines, opening_bytes=size, is_blocks=is_blocks)
+    look = SampleFacts(lines=lines, opening_bytes=size, is_blocks=is_blocks)
     return group(0, look, **{"prefix_bytes": 0, **more})
 
 
@@ -227,12 +230,12 @@ def test_a_text_that_all_messages_begin_with_is_paid_each_time() -> None:
         (opening(size=2400, prices=replace(DOLLAR, read=MILLION)), False),
     ],
 )
-def test_only_what_a_cache_would_hold_is_to_be_moved(of: Group, *, is_said: bool) -> None:
+def test_only_what_a_cache_would_hold_is_to_be_moved(of: AdvisedGroup, *, is_said: bool) -> None:
     assert codes(of) == [Code.TEXT_REPEATED] * is_said
 
 
 def test_a_text_too_short_alone_may_be_long_enough_behind_a_system_prompt() -> None:
-    look = Look(lines=40, opening_bytes=1200)
+    look = SampleFacts(lines=40, opening_bytes=1200)
     assert Code.TEXT_REPEATED in codes(group(300, look))
     assert Code.TEXT_REPEATED not in codes(group(200, look))
 
@@ -306,7 +309,7 @@ MARK = {"cache_control": {"type": "ephemeral"}}
     ],
 )
 def test_messages_are_held_against_each_other(contents: list[Any], found: tuple[int, bool]) -> None:
-    look = looked([params(one) for one in contents])
+    look = sample_facts([params(one) for one in contents])
     assert look is not None
     assert (look.opening_bytes, look.is_blocks) == found
     assert look.lines == len(contents)
@@ -314,17 +317,17 @@ def test_messages_are_held_against_each_other(contents: list[Any], found: tuple[
 
 def test_a_look_tells_where_breakpoints_are() -> None:
     system = [block("s", cache_control={"type": "ephemeral", "ttl": "1h"})]
-    look = looked([params([block("x", **MARK)], system=system, tools=[{"name": "t", **MARK}])])
+    look = sample_facts([params([block("x", **MARK)], system=system, tools=[{"name": "t", **MARK}])])
     assert look is not None
-    assert (look.before, look.behind, look.left) == (("5m", "1h"), ("5m",), Left.HAS_ONE)
-    bare = looked([params("x", system="s"), params("y", system="s")])
+    assert (look.before, look.behind, look.left) == (("5m", "1h"), ("5m",), SkipReason.HAS_ONE)
+    bare = sample_facts([params("x", system="s"), params("y", system="s")])
     assert bare is not None
     assert (bare.before, bare.behind, bare.left) == ((), (), None)
-    assert looked([]) is None
+    assert sample_facts([]) is None
 
 
 @pytest.mark.parametrize("odd", [{}, {"messages": 3}, {"messages": [None]}, {"messages": [{"role": "assistant"}]}])
 def test_a_look_at_what_is_no_request_tells_nothing(odd: dict[str, Any]) -> None:
-    look = looked([odd, odd])
+    look = sample_facts([odd, odd])
     assert look is not None
     assert (look.opening_bytes, look.before, look.behind) == (0, (), ())

@@ -22,14 +22,14 @@ def prices(given: str, factor: int = 1) -> Prices:
 
 
 def model_prices(model: str, day: date) -> ModelPrices | None:
-    steps = {
+    tiers = {
         HAIKU: [PriceTier(over=0, batch=prices("0.5"), real_time=prices("0.5", 2))],
         OPUS: [
             PriceTier(over=0, batch=prices("3"), real_time=prices("3", 2)),
             PriceTier(over=100_000, batch=prices("6"), real_time=prices("6", 2)),
         ],
     }.get(model)
-    return None if steps is None else ModelPrices(model=model, day=day, source="a list 1.0", steps=tuple(steps))
+    return None if tiers is None else ModelPrices(model=model, day=day, source="a list 1.0", tiers=tuple(tiers))
 
 
 def usage_totals(model: str = HAIKU, requests: int = 1, over: int = 0, geo: str = "", **used: int) -> UsageTotals:

@@ -204,16 +204,16 @@ def test_the_lists_own_calculator_agrees(model: str, lane: Lane, usage: Usage) -
 @pytest.mark.parametrize("day", [dt.date(2024, 1, 1), BEFORE_BATCH_PRICES, dt.date(2026, 10, 14), DAY])
 def test_a_batch_is_half_of_real_time_whatever_the_model_and_the_day(model: str, day: dt.date) -> None:
     model_prices = BOOK.model_prices(model, day)
-    for step in model_prices.steps if model_prices is not None else ():
-        assert step.batch == step.real_time.at(Decimal("0.5"))
-        assert step.batch.web_search == step.real_time.web_search == 10
+    for tier in model_prices.tiers if model_prices is not None else ():
+        assert tier.batch == tier.real_time.at(Decimal("0.5"))
+        assert tier.batch.web_search == tier.real_time.web_search == 10
 
 
 @pytest.mark.parametrize(("model", "_prompt", "_page"), [row for row in PAGE if not row[0].endswith("5-2")])
 def test_before_batch_prices_are_listed_it_is_halved_and_said(model: str, _prompt: int, _page: Any) -> None:
     assert the_prices(model).note == ""
     before = the_prices(model, BEFORE_BATCH_PRICES)
-    assert before.steps == the_prices(model).steps
+    assert before.tiers == the_prices(model).tiers
     assert before.note == NO_BATCH_PRICE
 
 
@@ -308,7 +308,7 @@ def test_what_is_listed_whole_needs_no_note() -> None:
     assert model_prices is not None
     assert model_prices.note == ""
     assert model_prices.source == "a list"
-    assert model_prices.steps[0].real_time == Prices(
+    assert model_prices.tiers[0].real_time == Prices(
         input=Decimal(4), write_5m=Decimal(5), write_1h=Decimal(8), read=Decimal("0.2"), output=Decimal(20)
     )
 
@@ -330,8 +330,8 @@ def test_a_batch_price_that_is_not_half_is_not_believed(batch: ModelPrice | None
     model_prices = a_list(some_prices(), batch).model_prices("claude-x-1", DAY)
     assert model_prices is not None
     assert model_prices.note == note
-    assert all(step.batch == step.real_time.at(Decimal("0.5")) for step in model_prices.steps)
-    assert model_prices.steps[0].batch.web_search == 10
+    assert all(tier.batch == tier.real_time.at(Decimal("0.5")) for tier in model_prices.tiers)
+    assert model_prices.tiers[0].batch.web_search == 10
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_what_a_rule_can_stand_in_for_is_inferred_and_said(
     model_prices = a_list(some_prices(**{name: nothing})).model_prices("claude-x-1", DAY)
     assert model_prices is not None
     assert said in model_prices.note
-    assert getattr(model_prices.steps[0].real_time, of) == Decimal(amount)
+    assert getattr(model_prices.tiers[0].real_time, of) == Decimal(amount)
 
 
 @pytest.mark.parametrize(
@@ -363,11 +363,11 @@ def test_what_no_rule_can_stand_in_for_is_unknown(name: str, nothing: Decimal | 
 
 
 def test_steps_are_those_that_usage_is_summed_by_or_none() -> None:
-    steps = a_list(some_prices(input_mtok=tiered("4", (200_000, "8")), output_mtok=tiered("20", (100_000, "30"))))
-    model_prices = steps.model_prices("claude-x-1", DAY)
+    tiers = a_list(some_prices(input_mtok=tiered("4", (200_000, "8")), output_mtok=tiered("20", (100_000, "30"))))
+    model_prices = tiers.model_prices("claude-x-1", DAY)
     assert model_prices is not None
-    assert [step.over for step in model_prices.steps] == [0, 100_000, 200_000]
-    assert [(step.real_time.input, step.real_time.output) for step in model_prices.steps] == [
+    assert [tier.over for tier in model_prices.tiers] == [0, 100_000, 200_000]
+    assert [(tier.real_time.input, tier.real_time.output) for tier in model_prices.tiers] == [
         (Decimal(4), Decimal(20)),
         (Decimal(4), Decimal(30)),
         (Decimal(8), Decimal(30)),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.groups import RequestGroup, Sampled, Stratum, least_of
+from batchctl.domain.groups import RequestGroup, SampledLine, Stratum, stratum_floor
 from batchctl.domain.prices import Forecast, ModelPrices, Prices, PriceTier
 from batchctl.money.estimate import (
     Answered,
@@ -41,17 +41,17 @@ def prices(input_: str, read: str = "0.1", output: str = "5") -> Prices:
     )
 
 
-def step(over: int = 0, times: int = 1, read: str = "0.1") -> PriceTier:
+def tier(over: int = 0, times: int = 1, read: str = "0.1") -> PriceTier:
     return PriceTier(over=over, batch=prices(str(times / 2), read), real_time=prices(str(times), read))
 
 
-def model_prices(*steps: PriceTier, model: str = "m") -> ModelPrices:
-    return ModelPrices(model=model, day=DAY, source="a list", steps=steps or (step(),))
+def model_prices(*tiers: PriceTier, model: str = "m") -> ModelPrices:
+    return ModelPrices(model=model, day=DAY, source="a list", tiers=tiers or (tier(),))
 
 
 def request_group(requests: int = 10, each: int = 1000, **more: Any) -> RequestGroup:
     size = requests * each
-    sampled = tuple(Sampled(n + 1, n * each, each) for n in range(min(requests, 32)))
+    sampled = tuple(SampledLine(n + 1, n * each, each) for n in range(min(requests, 32)))
     given_: dict[str, Any] = {
         "digest": "d",
         "model": "m",
@@ -62,7 +62,7 @@ def request_group(requests: int = 10, each: int = 1000, **more: Any) -> RequestG
         "longest": each,
         "max_tokens": 100 * requests,
         "most_max_tokens": 100,
-        "strata": (Stratum(least=least_of(each), requests=requests, bytes=size, sampled=sampled),),
+        "strata": (Stratum(least=stratum_floor(each), requests=requests, bytes=size, sampled=sampled),),
     }
     return RequestGroup(**{**given_, **more})
 
@@ -104,20 +104,20 @@ def test_a_few_that_were_counted_say_nothing_of_how_long_the_others_may_be(times
 
 def test_what_was_not_counted_may_be_on_a_dearer_step_than_all_that_was() -> None:
     """Forty prompts of 75,000 tokens were counted; of the others each may have 300,000, at five times the price."""
-    steps = model_prices(step(), step(100_000, times=5))
+    tiers = model_prices(tier(), tier(100_000, times=5))
     group = request_group(1000, each=300_000, max_tokens=0, most_max_tokens=0)
-    found = estimate(SampledGroup(request_group=group, points=(Counted(300_000, 75_000),) * 40), m=steps)
+    found = estimate(SampledGroup(request_group=group, points=(Counted(300_000, 75_000),) * 40), m=tiers)
     assert amounts(found.real_time)[2] == 5 * (40 * 76_500 + 960 * 300_000)
     few = request_group(40, each=300_000, max_tokens=0, most_max_tokens=0)
-    assert amounts(estimate(all_counted(few, 75_000), m=steps).real_time)[2] == 40 * 76_500
+    assert amounts(estimate(all_counted(few, 75_000), m=tiers).real_time)[2] == 40 * 76_500
 
 
 def test_only_lengths_that_can_reach_a_dearer_step_are_priced_by_it() -> None:
     """90 of a thousand bytes, and one of 150,000, whose answers may be the longest."""
-    steps = model_prices(step(), step(100_000, times=5))
+    tiers = model_prices(tier(), tier(100_000, times=5))
     strata = (Stratum(least=512, requests=90, bytes=90_000), Stratum(least=131_072, requests=1, bytes=150_000))
     group = request_group(91, bytes=240_000, longest=150_000, strata=strata, max_tokens=910, most_max_tokens=100)
-    found = estimate(SampledGroup(request_group=group), m=steps)
+    found = estimate(SampledGroup(request_group=group), m=tiers)
     # A token of an answer costs as much as five of a prompt.
     assert amounts(found.real_time)[2] == 90_000 + 5 * 150_000 + 5 * (910 - 100) + 25 * 100
 
@@ -166,12 +166,12 @@ def test_whatever_is_counted_no_request_is_beyond_high(data: st.DataObject) -> N
     counted = data.draw(st.integers(0, len(sizes)))
     strata = tuple(
         Stratum(least=least, requests=len(own), bytes=sum(own))
-        for least in sorted({least_of(size) for size in sizes})
-        if (own := [size for size in sizes if least_of(size) == least])
+        for least in sorted({stratum_floor(size) for size in sizes})
+        if (own := [size for size in sizes if stratum_floor(size) == least])
     )
     group = request_group(len(sizes), bytes=sum(sizes), longest=max(sizes), strata=strata)
     points = tuple(map(Counted, sizes[:counted], tokens[:counted]))
-    found = estimate(SampledGroup(request_group=group, points=points), m=model_prices(step(), step(100_000, times=5)))
+    found = estimate(SampledGroup(request_group=group, points=points), m=model_prices(tier(), tier(100_000, times=5)))
     assert found.models[0].input.high >= sum(tokens)
     assert amounts(found.real_time)[2] >= sum(tokens) + 5 * group.max_tokens
 
@@ -237,8 +237,8 @@ def test_whatever_was_counted_low_is_at_most_expected_and_that_at_most_high(pair
     sizes = [size for size, _ in pairs]
     strata = tuple(
         Stratum(least=least, requests=len(own), bytes=sum(own))
-        for least in sorted({least_of(size) for size in sizes})
-        if (own := [size for size in sizes if least_of(size) == least])
+        for least in sorted({stratum_floor(size) for size in sizes})
+        if (own := [size for size in sizes if stratum_floor(size) == least])
     )
     group = request_group(len(sizes), bytes=sum(sizes), longest=max(sizes), strata=strata)
     (one,) = estimate(SampledGroup(request_group=group, points=points)).models
@@ -298,12 +298,12 @@ def test_where_it_runs_may_cost_a_tenth_more_and_does_where_nothing_is_said(geo:
 
 
 def test_the_mean_decides_the_step_and_the_longest_that_of_high() -> None:
-    steps = model_prices(step(), step(100_000, times=5))
-    exact = estimate(all_counted(request_group(2, each=400_000), 100_000), m=steps)
+    tiers = model_prices(tier(), tier(100_000, times=5))
+    exact = estimate(all_counted(request_group(2, each=400_000), 100_000), m=tiers)
     assert amounts(exact.real_time) == (196_000 + 10, 200_000 + 250, 5 * (204_000 + 1000)), (
         "2 % more are above the step"
     )
-    over = estimate(all_counted(request_group(2, each=400_000), 110_000), m=steps)
+    over = estimate(all_counted(request_group(2, each=400_000), 110_000), m=tiers)
     assert amounts(over.real_time)[1] == 5 * (220_000 + 250)
 
 
@@ -341,7 +341,7 @@ def test_what_is_shared_is_priced_at_each_share_of_reads_and_the_line_is_drawn_e
     ("read", "long", "short"), [("0.05", "1/1.95", "0.25/1.2"), ("0.025", "1/1.975", "0.25/1.225")]
 )
 def test_where_reads_cost_less_the_line_is_lower(read: str, long: str, short: str) -> None:
-    found = estimate(all_counted(request_group(10, **SHARED), 1000, prefix_tokens=600), m=model_prices(step(read=read)))
+    found = estimate(all_counted(request_group(10, **SHARED), 1000, prefix_tokens=600), m=model_prices(tier(read=read)))
     for one, said in zip(found.caches, (long, short), strict=True):
         over, under = map(Decimal, said.split("/"))
         assert round(one.break_even, 10) == round(over / under, 10)

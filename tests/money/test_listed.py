@@ -57,7 +57,7 @@ def test_whatever_a_list_holds_it_is_refused_or_can_be_used(
     assert price_catalog.source == "genai-prices list of 2026-11-21"
     for name in price_catalog.models:
         model_prices = price_catalog.model_prices(name, NOW.date())
-        assert model_prices is None or model_prices.steps[0].real_time.input > 0
+        assert model_prices is None or model_prices.tiers[0].real_time.input > 0
 
 
 @given(kept=st.binary(max_size=40) | ANYTHING.map(lambda shape: json.dumps(shape).encode()))

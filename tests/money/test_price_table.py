@@ -61,8 +61,8 @@ def test_newest_first_and_of_one_version_the_dearest() -> None:
     def model_prices(model: str, input_: int) -> ModelPrices:
         price = Decimal(input_)
         prices = Prices(input=price, write_5m=price, write_1h=price, read=price, output=price)
-        steps = (PriceTier(over=0, real_time=prices, batch=prices),)
-        return ModelPrices(model=model, day=dt.date(2026, 11, 21), source="a list", steps=steps)
+        tiers = (PriceTier(over=0, real_time=prices, batch=prices),)
+        return ModelPrices(model=model, day=dt.date(2026, 11, 21), source="a list", tiers=tiers)
 
     given = (
         model_prices("a-opus-5", 5),

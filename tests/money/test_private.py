@@ -39,8 +39,8 @@ def test_what_is_left_out_is_a_usual_multiple_of_input(path: Path) -> None:
         "prices.toml",
         "",
     )
-    (step,) = model_prices.steps
-    assert step.real_time == Prices(
+    (tier,) = model_prices.tiers
+    assert tier.real_time == Prices(
         input=Decimal("3.6"),
         write_5m=Decimal("4.5"),
         write_1h=Decimal("7.2"),
@@ -48,7 +48,7 @@ def test_what_is_left_out_is_a_usual_multiple_of_input(path: Path) -> None:
         output=Decimal(18),
         web_search=Decimal(10),
     )
-    assert step.batch == step.real_time.at(Decimal("0.5"))
+    assert tier.batch == tier.real_time.at(Decimal("0.5"))
 
 
 def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
@@ -76,8 +76,8 @@ def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
         "house-model.v2",
     )
     assert model_prices is not None
-    assert [step.over for step in model_prices.steps] == [0, 100_000, 200_000]
-    assert numbers(model_prices.steps[0].real_time) == {
+    assert [tier.over for tier in model_prices.tiers] == [0, 100_000, 200_000]
+    assert numbers(model_prices.tiers[0].real_time) == {
         "input": "0.1",
         "output": "1000.30",
         "write_5m": "0.001",
@@ -85,7 +85,7 @@ def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
         "read": "0",
         "web_search": "7.25",
     }
-    assert numbers(model_prices.steps[1].real_time) == {
+    assert numbers(model_prices.tiers[1].real_time) == {
         "input": "0.3",
         "output": "2",
         "write_5m": "0.375",
@@ -93,8 +93,8 @@ def test_every_number_is_taken_as_it_is_written(path: Path) -> None:
         "read": "0.01",
         "web_search": "7.25",
     }
-    assert model_prices.steps[2].batch.input == Decimal("0.245")
-    assert model_prices.steps[2].batch.web_search == Decimal("7.25")
+    assert model_prices.tiers[2].batch.input == Decimal("0.245")
+    assert model_prices.tiers[2].batch.web_search == Decimal("7.25")
 
 
 def test_a_private_price_goes_before_the_list_and_leaves_other_models_alone(path: Path) -> None:
@@ -120,7 +120,7 @@ def test_it_is_for_the_dated_forms_of_a_model_as_well_and_for_no_other(path: Pat
         model_prices = read(path, text, model)
         assert model_prices is not None
         assert model_prices.source == source
-        assert model_prices.steps[0].real_time.input == Decimal(input_)
+        assert model_prices.tiers[0].real_time.input == Decimal(input_)
     assert read(path, text, "claude-haiku-4-5-turbo") is None
 
 

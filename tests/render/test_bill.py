@@ -12,7 +12,17 @@ from builders import NOW, a_batch, a_cut, a_job, a_round
 from render.drawing import drawn
 
 from batchctl.domain.model import RequestCounts, State
-from batchctl.domain.prices import Cached, Forecast, ModelPrices, Prices, PriceTier, Total, Usage, UsageTotals, dollars
+from batchctl.domain.prices import (
+    CacheUse,
+    Forecast,
+    ModelPrices,
+    Prices,
+    PriceTier,
+    TotalCost,
+    Usage,
+    UsageTotals,
+    dollars,
+)
 from batchctl.money import bill as spending
 from batchctl.money.bill import Bill
 from batchctl.render import bill, total
@@ -26,8 +36,8 @@ def model_prices(model: str, day: date) -> ModelPrices | None:
         return None
     batch, real_time = (Prices(**dict.fromkeys(Prices.__slots__, Decimal(n))) for n in (1, 2))
     note = HALVED if model == "claude-retired" else ""
-    steps = (PriceTier(over=0, batch=batch, real_time=real_time),)
-    return ModelPrices(model=model, day=day, source="a list 1.0", steps=steps, note=note)
+    tiers = (PriceTier(over=0, batch=batch, real_time=real_time),)
+    return ModelPrices(model=model, day=day, source="a list 1.0", tiers=tiers, note=note)
 
 
 def a_bill(models: Sequence[str] = ("claude-haiku-4-5-20251001",), unread: int = 0, **used: int) -> Bill:
@@ -82,7 +92,9 @@ def test_what_is_unknown_is_no_number_and_foreign_text_moves_no_terminal() -> No
     assert "$0.00" not in shown
 
 
-TOTAL = Total(batch=Decimal("1.234"), real_time=Decimal("2.468"), sources=("genai-prices 0.2.3",), days=(NOW.date(),))
+TOTAL = TotalCost(
+    batch=Decimal("1.234"), real_time=Decimal("2.468"), sources=("genai-prices 0.2.3",), days=(NOW.date(),)
+)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +122,8 @@ TOTAL = Total(batch=Decimal("1.234"), real_time=Decimal("2.468"), sources=("gena
     ],
 )
 def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
-    given = {name: getattr(TOTAL, name) for name in Total.__slots__} | change
-    assert total.draw(Total(**given)).plain == f"cost     {said}"
+    given = {name: getattr(TOTAL, name) for name in TotalCost.__slots__} | change
+    assert total.draw(TotalCost(**given)).plain == f"cost     {said}"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +136,7 @@ def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
     ],
 )
 def test_what_a_cache_did_is_a_line_of_its_own(saved: Decimal | None, said: str) -> None:
-    with_cache = replace(TOTAL, cache=Cached(tokens=3000, read_tokens=1000, saved=saved))
+    with_cache = replace(TOTAL, cache=CacheUse(tokens=3000, read_tokens=1000, saved=saved))
     line = total.draw(with_cache).plain.splitlines()[1]
     read = "1,000 of 3,000 tokens that were to be cached were read from the cache"
     assert line == f"cache    33.3 % hit: {read}; {said}"

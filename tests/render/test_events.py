@@ -7,7 +7,7 @@ import pytest
 from builders import HOUR, NOW, a_batch, a_job
 
 from batchctl.domain import events
-from batchctl.domain.caching import Caching, Left, Short
+from batchctl.domain.caching import Caching, ShortPrefixes, SkipReason
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, Settings, State
@@ -81,8 +81,8 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
                 requests=1_000,
                 first_line=1,
                 repeats=0,
-                left={Left.NO_SYSTEM: 1, Left.FULL: 2},
-                short={"claude-haiku-4-5": Short(requests=900, tokens=1_310, least=4_096)},
+                left={SkipReason.NO_SYSTEM: 1, SkipReason.FULL: 2},
+                short={"claude-haiku-4-5": ShortPrefixes(requests=900, tokens=1_310, least=4_096)},
             ),
         ),
         "warn",
@@ -120,12 +120,12 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "attached   reviews-7f3a: 10 requests in 3 batches, 2 ended, 1 in progress",
     ),
     (
-        events.Paired(JOB, 3),
+        events.InputMatched(JOB, 3),
         "good",
         "paired     reviews-7f3a: 10 lines of /data/reviews.jsonl went into 3 batches",
     ),
     (
-        events.Paired(a_job(left_out=1_204), 1),
+        events.InputMatched(a_job(left_out=1_204), 1),
         "warn",
         (
             "paired     reviews-7f3a: 10 lines of /data/reviews.jsonl went into 1 batch;"
@@ -133,7 +133,7 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         ),
     ),
     (
-        events.Paired(JOB, 1, 4),
+        events.InputMatched(JOB, 1, 4),
         "warn",
         (
             "paired     reviews-7f3a: 6 lines of /data/reviews.jsonl went into 1 batch; 4 lines are in none of these and left"

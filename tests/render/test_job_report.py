@@ -50,7 +50,7 @@ STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
         a_job(hold_until=NOW + HOUR, hold_reason="the queue is full"),
         [a_batch(S.PLANNED), a_batch(S.SUBMITTING, claim=CLAIM)],
     ),
-    Stage.IN_DOUBT: (
+    Stage.UNCONFIRMED: (
         a_job(),
         [a_batch(S.SUBMITTING, note="unconfirmed: the connection broke"), a_batch(S.IN_PROGRESS)],
     ),
@@ -66,7 +66,7 @@ STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
     Stage.CANCELED: (a_job(canceled_at=NOW, merged=BAD_MERGE), [a_batch(S.FETCHED), a_batch(S.PLANNED)]),
 }
 # A stage that `--json` names with another word.
-WORDS = {Stage.IN_DOUBT: "unconfirmed"}
+WORDS = {Stage.UNCONFIRMED: "unconfirmed"}
 
 
 def seen(stage: Stage) -> JobReport:

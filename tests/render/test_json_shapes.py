@@ -29,7 +29,7 @@ MODEL = "claude-haiku-4-5"
 Objects = Iterator[tuple[str, Any]]
 
 
-def shape_of(values: list[Any], name: str = "") -> Any:
+def shape_digest(values: list[Any], name: str = "") -> Any:
     """Return the tree of the keys of some values with the types of what they hold.
 
     An object is a mapping, and an array a list with the shape of all its items. Of several types all are named.
@@ -37,12 +37,12 @@ def shape_of(values: list[Any], name: str = "") -> Any:
     mappings = [value for value in values if isinstance(value, dict)]
     if mappings:
         keys = list(dict.fromkeys(key for mapping in mappings for key in mapping))
-        shapes = {key: shape_of([mapping[key] for mapping in mappings if key in mapping], key) for key in keys}
+        shapes = {key: shape_digest([mapping[key] for mapping in mappings if key in mapping], key) for key in keys}
         if name in MAPS:
-            shapes = {"*": shape_of([value for mapping in mappings for value in mapping.values()])}
+            shapes = {"*": shape_digest([value for mapping in mappings for value in mapping.values()])}
         return {"or null": True, **shapes} if None in values else shapes
     if arrays := [value for value in values if isinstance(value, list)]:
-        return [shape_of([item for array in arrays for item in array])]
+        return [shape_digest([item for array in arrays for item in array])]
     return " or ".join(sorted({"null" if value is None else type(value).__name__ for value in values}))
 
 
@@ -137,7 +137,7 @@ def shapes(folder: Path) -> dict[str, Any]:
         waits.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
         for name, value in written(folder, emulator):
             values.setdefault(f"{name}: {value['type']}", []).append(value)
-    return {name: shape_of(several) for name, several in sorted(values.items())}
+    return {name: shape_digest(several) for name, several in sorted(values.items())}
 
 
 def differences(before: Any, after: Any, where: str) -> Iterator[str]:

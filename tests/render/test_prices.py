@@ -16,8 +16,8 @@ EVIL = "\x1b[31mred\u202e"
 def some_prices(model: str = "claude-x", price: str = "4", **more: str) -> ModelPrices:
     amount = Decimal(price)
     of = Prices(input=amount, write_5m=amount, write_1h=amount, read=amount, output=amount)
-    steps = (PriceTier(over=0, real_time=of, batch=of.at(Decimal("0.5"))),)
-    return ModelPrices(**{"model": model, "day": DAY, "source": "a list", "steps": steps, **more})  # type: ignore[arg-type]
+    tiers = (PriceTier(over=0, real_time=of, batch=of.at(Decimal("0.5"))),)
+    return ModelPrices(**{"model": model, "day": DAY, "source": "a list", "steps": tiers, **more})  # type: ignore[arg-type]
 
 
 def drawn(table: PriceTable, *, is_one: bool = False) -> str:

@@ -10,7 +10,7 @@ from builders import written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.caching import Left, why_left
+from batchctl.domain.caching import SkipReason, skip_reason
 from batchctl.domain.errors import InputProblem
 from batchctl.requests.caching import CachingPlan, line_that_differs, with_cache_control, write_with_cache_control
 
@@ -60,15 +60,15 @@ def test_the_change_is_where_it_belongs_and_all_else_stays(before: bytes, after:
 @pytest.mark.parametrize(
     ("line", "left"),
     [
-        (b'{"params":{"system":"a","system":"b"}}', Left.ODD),
-        (rb'{"params":{"system":"a","sys\u0074em":"b"}}', Left.ODD),
-        (b'{"params":{"system":"a"},"params":{"system":"b"}}', Left.ODD),
-        (b'{"params":{"system":[{"text":"x","cache_control":null}]}}', Left.ODD),
-        (b'{"params":{"system":[{"text":"x","cache_control":{"type":"ephemeral"}}]}}', Left.HAS_ONE),
-        (b'{"params":{"model":"m"}}', Left.NO_SYSTEM),
+        (b'{"params":{"system":"a","system":"b"}}', SkipReason.ODD),
+        (rb'{"params":{"system":"a","sys\u0074em":"b"}}', SkipReason.ODD),
+        (b'{"params":{"system":"a"},"params":{"system":"b"}}', SkipReason.ODD),
+        (b'{"params":{"system":[{"text":"x","cache_control":null}]}}', SkipReason.ODD),
+        (b'{"params":{"system":[{"text":"x","cache_control":{"type":"ephemeral"}}]}}', SkipReason.HAS_ONE),
+        (b'{"params":{"model":"m"}}', SkipReason.NO_SYSTEM),
     ],
 )
-def test_a_line_that_cannot_be_changed_is_left_as_it_is(line: bytes, left: Left) -> None:
+def test_a_line_that_cannot_be_changed_is_left_as_it_is(line: bytes, left: SkipReason) -> None:
     found = with_cache_control(line, "1h")
     assert found is not None
     assert (found.line, found.left) == (line, left)
@@ -136,7 +136,7 @@ def test_what_is_read_of_a_changed_line_is_what_was_written_with_that_one_change
     line = _encoded({"custom_id": "a", "params": params}, data.draw, ascii_only=ascii_only).encode()
     found = with_cache_control(line, ttl)
     assert found is not None
-    left = why_left(params, ttl)
+    left = skip_reason(params, ttl)
     assert found.left == left
     if left is not None:
         assert found.line == line
@@ -151,7 +151,7 @@ def test_what_is_read_of_a_changed_line_is_what_was_written_with_that_one_change
     assert _is_subsequence(line, found.line)
     again = with_cache_control(found.line, ttl)
     assert again is not None
-    assert (again.line, again.left) == (found.line, Left.HAS_ONE)
+    assert (again.line, again.left) == (found.line, SkipReason.HAS_ONE)
 
 
 def _is_subsequence(line: bytes, of: bytes) -> bool:
@@ -180,7 +180,7 @@ def test_every_line_stays_on_its_line_and_what_was_before_is_known(tmp_path: Pat
     assert copy == b"\xef\xbb\xbf" + b"\r\n".join(expected)
     assert (original.size, original.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (caching.requests, caching.first_line, caching.repeats) == (3, 1, 1)
-    assert caching.left == {Left.NO_SYSTEM: 1}
+    assert caching.left == {SkipReason.NO_SYSTEM: 1}
     (short,) = caching.short.values()
     assert (short.requests, short.tokens, short.least) == (1, 1, 4096)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scans import scanned
 
-from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, least_of, shape_of
+from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, shape_digest, stratum_floor
 from batchctl.domain.scan import Depth
 from batchctl.requests.grouping import APART, LineBlock, RequestGrouper, group_requests
 
@@ -42,8 +42,8 @@ def plain(lines: list[bytes]) -> list[Any]:
     for of in groups.values():
         strata: dict[int, tuple[int, int]] = {}
         for _, size, _ in of:
-            before = strata.get(least_of(size), (0, 0))
-            strata[least_of(size)] = before[0] + 1, before[1] + size
+            before = strata.get(stratum_floor(size), (0, 0))
+            strata[stratum_floor(size)] = before[0] + 1, before[1] + size
         numbers, sizes, limits = zip(*of, strict=True)
         found.append((len(of), sum(sizes), max(sizes), sum(limits), min(numbers), strata))
     return found
@@ -86,7 +86,7 @@ def test_however_a_block_is_read_its_groups_are_what_each_line_says(
         for stratum in request_group.strata:
             for one in stratum.sampled:
                 assert lines[one.line - 1] == file_of(lines)[one.offset : one.offset + one.size]
-                assert least_of(one.size) == stratum.least
+                assert stratum_floor(one.size) == stratum.least
 
 
 @pytest.mark.parametrize("where", ["system", "tools"])
@@ -329,10 +329,10 @@ def test_rounds_have_one_shape_where_they_ask_the_same_of_the_same_models(tmp_pa
     one, two = line(0, system="a"), line(1, system="b")
 
     def shape(*lines: bytes) -> str:
-        return shape_of(scanned(tmp_path, file_of([*lines])).scan.request_groups)
+        return shape_digest(scanned(tmp_path, file_of([*lines])).scan.request_groups)
 
     assert shape(one, two) == shape(
         line(5, "other", system="b", max_tokens=99), line(6, system="a"), line(7, system="a")
     )
     assert shape(one) != shape(two)
-    assert shape_of(()) == ""
+    assert shape_digest(()) == ""

@@ -7,7 +7,7 @@ import pytest
 from cases import few
 from program import Cli, ids, requests
 
-from batchctl.api.client import Seen, Transport
+from batchctl.api.client import SdkMessageBatches, Seen
 from batchctl.emulator.running import Running
 from batchctl.engine.pacing import BACKOFF_SECONDS
 
@@ -200,11 +200,11 @@ def test_a_cancel_that_does_not_show_yet_is_asked_again_after_a_while(
     cli.submitted("in.jsonl", requests(4))
     asked = []
 
-    def taken(self: Transport, message_batch_id: str) -> Seen:
+    def taken(self: SdkMessageBatches, message_batch_id: str) -> Seen:
         asked.append(message_batch_id)
         return self.retrieve(message_batch_id)
 
-    monkeypatch.setattr(Transport, "cancel", taken)
+    monkeypatch.setattr(SdkMessageBatches, "cancel", taken)
     monkeypatch.setattr("batchctl.engine.pacing.BACKOFF_SECONDS", BACKOFF_SECONDS)
     ran = cli.run("cancel", "--yes", "--poll", "100ms", "--timeout", "2s")
     assert ran.status == 8

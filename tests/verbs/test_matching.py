@@ -12,7 +12,7 @@ from cases import few
 from loopback import Loopback, always, answering, as_json
 from program import KEY, Cli, request, requests, session_of
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.domain.errors import AccountProblem, ApiFailure, InputProblem, Stopped
 from batchctl.domain.model import Batch, Job
 from batchctl.emulator.running import Running
@@ -41,18 +41,18 @@ def session(cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch) -> Ite
     root = cli.folder / ".batchctl"
     Workspace(root).make()
     with session_of(root, emulator.base_url) as session:
-        session.transport.credential()
+        session.message_batches.credential()
         yield session
 
 
 def received(session: Session, job: Job, batch: Batch, name: str) -> tuple[Batch, Answers]:
     """Download the results of the Message Batch `name` as those of an adopted batch, as far as they are verified."""
-    counts = session.transport.retrieve(name).batch.counts
+    counts = session.message_batches.retrieve(name).batch.counts
     assert counts is not None
     adopted = replace(batch, message_batch_id=name, counts=counts, provisional=True)
     positions = ids_of_range(request_file(session.workspace, job, batch.round), batch)
     raw, index = session.workspace.raw(job, batch), session.workspace.index(job, batch)
-    with session.transport.results(name) as pieces:
+    with session.message_batches.results(name) as pieces:
         verified = receive(pieces, positions, adopted, raw, index)
     return adopted, Answers(raw, index, replace(adopted, results_sha256=verified.sha256))
 
@@ -267,9 +267,9 @@ def gateway(session: Session) -> Iterator[tuple[Loopback, Session]]:
     """A server that counts 11 tokens whatever it is asked, and the equipment to ask it."""
     with ExitStack() as stack:
         server = stack.enter_context(answering(always(as_json({"input_tokens": 11}))))
-        transport = stack.enter_context(closing(Transport(server.url)))
-        transport.credential()
-        yield server, replace(session, transport=transport)
+        message_batches = stack.enter_context(closing(SdkMessageBatches(server.url)))
+        message_batches.credential()
+        yield server, replace(session, message_batches=message_batches)
 
 
 def test_the_headers_of_the_job_govern_the_count(
@@ -327,8 +327,8 @@ def test_what_passes_or_is_about_the_account_is_left_to_the_caller(
 
 def test_without_a_key_nothing_is_concluded(cli: Cli, emulator: Running, session: Session) -> None:
     job = cli.submitted("in.jsonl", OURS)
-    with closing(Transport(emulator.base_url)) as transport, pytest.raises(AccountProblem):
-        held(session, job, asks=replace(session, transport=transport))
+    with closing(SdkMessageBatches(emulator.base_url)) as message_batches, pytest.raises(AccountProblem):
+        held(session, job, asks=replace(session, message_batches=message_batches))
 
 
 def test_requests_that_are_no_longer_those_that_were_sent_are_not_compared(cli: Cli, session: Session) -> None:

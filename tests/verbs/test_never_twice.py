@@ -553,7 +553,7 @@ def test_a_late_answer_to_a_step_that_was_taken_over_is_a_duplicate_that_is_name
     with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
         session.server.meet()
         planned = next(b for b in session.ledger.batches(session.ledger.job(job)) if b.state == "planned")
-        real = session.transport.create
+        real = session.message_batches.create
 
         def late(*given: Any, **more: Any) -> Any:
             answer = real(*given, **more)
@@ -565,7 +565,7 @@ def test_a_late_answer_to_a_step_that_was_taken_over_is_a_duplicate_that_is_name
             assert session.ledger.claim_send(again, "another", session.now(), created_after=None, api="")
             return answer
 
-        monkeypatch.setattr(session.transport, "create", late)
+        monkeypatch.setattr(session.message_batches, "create", late)
         with pytest.raises(UnconfirmedProblem, match="it is a duplicate"):
             send(session, session.ledger.job(job), planned)
         assert session.ledger.job(job).duplicate_batches == (emulator.batches()[-1]["id"],)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from program import KEY, Cli
 
-from batchctl.api.client import Body, Transport
+from batchctl.api.client import Body, SdkMessageBatches
 from batchctl.clock import Clock
 from batchctl.emulator.running import Running
 from batchctl.ledger.schema import HEAD
@@ -30,7 +30,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 def _created(emulator: Running, count: int) -> list[str]:
     """Create the first `count` batches as the old version did, and return their ids."""
     made = []
-    with closing(Transport(emulator.base_url)) as api:
+    with closing(SdkMessageBatches(emulator.base_url)) as api:
         for n in range(count):
             body = b'{"requests":[%b]}' % b",".join(LINES[3 * n : 3 * n + 3])
             made.append(api.create(Body(iter([body]), len(body)), api_version="2026-10-21", betas=()).batch.id)

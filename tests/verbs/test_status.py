@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from program import Cli, requests
 
-from batchctl.api.client import Page, Transport
+from batchctl.api.client import Page, SdkMessageBatches
 from batchctl.emulator.running import Running
 
 
@@ -122,13 +122,13 @@ def test_a_list_without_an_end_is_read_no_longer_than_a_person_allows(
 ) -> None:
     emulator.set_scenario({"batch_seconds": 600})
     cli.submitted("in.jsonl", requests(6), "--max-requests", "2")
-    real, asked = Transport.page, []
+    real, asked = SdkMessageBatches.page, []
 
-    def page(self: Transport, after: str = "", limit: int = 1000) -> Page:
+    def page(self: SdkMessageBatches, after: str = "", limit: int = 1000) -> Page:
         asked.append(after)
         assert len(asked) < 1000
         return replace(real(self, limit=limit), batches=(), after="msgbatch_again")
 
-    monkeypatch.setattr(Transport, "page", page)
+    monkeypatch.setattr(SdkMessageBatches, "page", page)
     ran = cli.run("status", "@last", "--watch", "--timeout", "300ms")
     assert ran.status == 8

@@ -219,7 +219,7 @@ def test_a_look_that_ends_after_a_person_decided_leaves_the_new_create_to_its_se
     with _process(cli) as looks, _process(cli) as sends:
         (job,) = looks.ledger.jobs()
         (unconfirmed_batch,) = looks.ledger.batches(job)
-        real = looks.transport.page
+        real = looks.message_batches.page
 
         def slow_page(*given: Any, **more: Any) -> Page:
             # While the list is on its way, the claim is lost, a person has it sent again, and another process begins to.
@@ -233,7 +233,7 @@ def test_a_look_that_ends_after_a_person_decided_leaves_the_new_create_to_its_se
             assert sends.ledger.claim_send(planned, sends.owner, now, created_after=None, api="here")
             return real(*given, **more)
 
-        monkeypatch.setattr(looks.transport, "page", slow_page)
+        monkeypatch.setattr(looks.message_batches, "page", slow_page)
         Reconciler(looks).reconcile(job, [unconfirmed_batch])
         (sending,) = sends.ledger.batches(job)
         assert sending.claim is not None

@@ -9,7 +9,7 @@ import pytest
 from cases import few
 from program import Cli, ids, requests, sent_lines
 
-from batchctl.api.client import Transport
+from batchctl.api.client import SdkMessageBatches
 from batchctl.clock import Clock
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure
@@ -270,8 +270,8 @@ def test_a_list_that_was_there_may_be_away_for_a_moment(
     cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
-    with closing(Transport(emulator.base_url)) as transport:
-        server = Server(transport, Clock())
+    with closing(SdkMessageBatches(emulator.base_url)) as message_batches:
+        server = Server(message_batches, Clock())
         server.meet()
         emulator.add_fault({"on": "list", "fault": "status", "status": 404, "type": "not_found_error"})
         with pytest.raises(ApiFailure) as raised:
