@@ -1,9 +1,9 @@
-"""Bounds on what comes in: from whom, how much of an answer is taken, how long it may take, and who may end it.
+"""Bounds on every answer: how much of it is read, how long it may take, who may end it, and which server gives it.
 
-The HTTP library waits for the next byte alone, and the SDK reads an answer to its end wherever that is. A proxy that sends a
-byte now and then, or a few that unpack to gigabytes, would be followed for ever.
+The HTTP library bounds only the wait for the next byte, and the SDK reads an answer to its end. A proxy that sends a byte
+now and then, or a few bytes that unpack to gigabytes, would be read for ever.
 
-Importing this module imports the HTTP library: only when a request is made.
+Importing this module imports the HTTP library, so it is imported only when a request is made.
 """
 
 import math
@@ -24,15 +24,20 @@ CERTIFICATE_HINT = (
     "behind a company's proxy that reads along, set SSL_CERT_FILE to a file with the company's CA; else the URL is wrong"
     " (--base-url, ANTHROPIC_BASE_URL), or the clock of this machine is"
 )
-# Unpacked. A page of 1,000 batches is half a megabyte, and JSON takes some twenty times its length once it is parsed.
+# The most unpacked bytes of an answer other than results. A page of 1,000 batches has half a megabyte; parsed JSON takes some
+# twenty times its length in memory.
 MOST_BYTES = 16 << 20
 TOO_LARGE = f"more than {MOST_BYTES >> 20} MiB"
-# How soon a stop is noticed while nothing comes.
+# How soon a stop is noticed while no byte comes.
 SLICE_SECONDS = 0.5
 
 
 class Watch(threading.local):
-    """What bounds the request that this thread makes: a thread makes one after the other."""
+    """The bounds of the request that this thread makes. A thread makes one request after the other.
+
+    Attributes:
+        is_streamed: Whoever asked reads a 2xx answer in pieces.
+    """
 
     def __init__(self, is_stopped: Callable[[], bool]) -> None:
         self._is_stopped = is_stopped
@@ -43,8 +48,12 @@ class Watch(threading.local):
 
     @contextmanager
     def request(self, seconds: float, *, heeds_stop: bool = True, is_streamed: bool = False) -> Iterator[None]:
-        """`seconds`: for the whole answer, from the first wait for it. `heeds_stop`: the stop sign ends it, too.
-        `is_streamed`: what is said with a 2xx is read by whoever asked.
+        """Bound the requests in a `with` block.
+
+        Args:
+            seconds: For the whole answer, from the first wait for it.
+            heeds_stop: A stop ends the wait, too.
+            is_streamed: Whoever asked reads a 2xx answer in pieces.
         """
         before = self._seconds, self._ends_at, self._heeds_stop, self.is_streamed
         self._heeds_stop, self.is_streamed = heeds_stop, is_streamed
@@ -55,15 +64,15 @@ class Watch(threading.local):
             self._seconds, self._ends_at, self._heeds_stop, self.is_streamed = before
 
     def allow(self, seconds: float) -> None:
-        """So many more, from the next wait on."""
+        """Allow so many seconds from the next wait on."""
         self._seconds, self._ends_at = seconds, None
 
     def sending(self) -> None:
-        """An answer can be waited for only when all was sent."""
+        """Note that bytes are sent. The time for the answer begins after the last of them."""
         self._ends_at = None
 
     def left(self) -> float:
-        """Seconds. Raises Stopped, and ReadTimeout where none are left."""
+        """Return the seconds that are left. Raise Stopped after a stop, and ReadTimeout where none are left."""
         if self._heeds_stop and self._is_stopped():
             raise Stopped
         now = time.monotonic()
@@ -75,7 +84,7 @@ class Watch(threading.local):
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A connection that is read in slices, so that a wait for the next byte is no longer than what bounds the answer."""
+    """A connection that is read in slices, so that no wait for the next byte lasts longer than the bounds allow."""
 
     def __init__(self, stream: httpcore2.NetworkStream, watch: Watch) -> None:
         self._stream = stream
@@ -107,9 +116,9 @@ class _Stream(httpcore2.NetworkStream):
             refused = error.__cause__
             if not isinstance(refused, ssl.SSLCertVerificationError):
                 raise
-            # Before a byte of the request: nothing was sent.
-            said = f"the certificate of {server_hostname} is not to be trusted: {scrubbed(refused.verify_message)}"
-            raise CertificateProblem(said, hint=CERTIFICATE_HINT) from error
+            # Raised before a byte of the request was sent.
+            text = f"the certificate of {server_hostname} is not to be trusted: {scrubbed(refused.verify_message)}"
+            raise CertificateProblem(text, hint=CERTIFICATE_HINT) from error
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -132,8 +141,8 @@ class _Network(httpcore2.NetworkBackend):
 
 
 def bind(client: httpx2.Client, watch: Watch) -> None:
-    """Has this watch over every connection that the client will make."""
-    # The library offers no other way in; where these names are gone, nothing works and every test says so.
+    """Bound every connection that a client will make by `watch`."""
+    # The library has no public way to do this. If these names go away, nothing works and every test fails.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
         if transport is not None:
             pool = transport._pool  # type: ignore[attr-defined]  # noqa: SLF001
@@ -141,7 +150,7 @@ def bind(client: httpx2.Client, watch: Watch) -> None:
 
 
 class _Wire(httpx2.SyncByteStream):
-    """The bytes of an answer as they come, until there are more of them than may unpack to nothing."""
+    """The packed bytes of an answer, until there are more of them than an answer may unpack to."""
 
     def __init__(self, stream: httpx2.SyncByteStream, encoding: str) -> None:
         self._stream = stream
@@ -149,7 +158,7 @@ class _Wire(httpx2.SyncByteStream):
         self.left = MOST_BYTES
 
     def __iter__(self) -> Iterator[bytes]:
-        # One unpacks in pieces of a megabyte. Behind one another, what the first of them unpacks is nobody's to count.
+        # One decoder unpacks in pieces of a megabyte. With two in a row, nobody counts what the first one unpacks.
         if "," in self._encoding:
             raise httpx2.DecodingError(f"packed more than once ({self._encoding})")
         for piece in self._stream:
@@ -163,13 +172,16 @@ class _Wire(httpx2.SyncByteStream):
 
 
 def bound(response: httpx2.Response) -> None:
-    """Before any of it is read."""
+    """Bound the size of an answer, before any of it is read."""
     assert isinstance(response.stream, httpx2.SyncByteStream)
     response.stream = _Wire(response.stream, response.headers.get("content-encoding", ""))
 
 
 def read(response: httpx2.Response) -> None:
-    """All of a bound answer, so that nobody else does. Raises ApiFailure where it cannot be had: such an answer says nothing but its status."""
+    """Read all of a bound answer, so that nobody else does.
+
+    Raises ApiFailure where that is too much or cannot be unpacked: such an answer says nothing but its status.
+    """
     try:
         response._content = b"".join(_at_most(MOST_BYTES, response.iter_bytes()))  # noqa: SLF001 - as its own `read` leaves it
     except httpx2.DecodingError as error:
@@ -189,7 +201,7 @@ def _at_most(most: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def pieces(response: httpx2.Response, watch: Watch) -> Iterator[bytes]:
-    """A bound answer of any length, at most a megabyte at a time. Raises Stopped."""
+    """Yield a bound answer of any length in pieces of at most a megabyte. Raise Stopped after a stop."""
     assert isinstance(response.stream, _Wire)
     for piece in response.iter_bytes():
         watch.left()

@@ -1,7 +1,9 @@
-"""The Message Batches API in our words.
+"""`MessageBatches` over the SDK, and the check of a base URL.
 
-The SDK's own retries are off for creating: the API takes no idempotency key, so a create tried twice may be two batches,
-both paid. They are off for everything else too: waiting is decided, shown and bounded in one place, by the caller.
+The SDK's retries are off. The API takes no idempotency key, so a create that is tried twice may be two batches, both paid.
+They are off for every other call, too: the caller decides, shows and bounds every wait in one place.
+
+Importing this module does not import the SDK (1.2 s). The first request does, in `_open_client`.
 """
 
 import contextlib
@@ -12,16 +14,14 @@ import os
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
+from batchctl.api.protocol import LIST_LIMIT, Body, Credential, MessageBatches, Models, Page, Seen
 from batchctl.api.secrets import remember_sent, shown_url
 from batchctl.domain.catalog import Model
-from batchctl.domain.errors import ApiFailure, BatchctlError, CertificateProblem, UsageProblem
+from batchctl.domain.errors import ApiFailure, CertificateProblem, UsageProblem
 from batchctl.domain.limits import API_VERSION
-from batchctl.domain.model import MessageBatch
 
 if TYPE_CHECKING:
     import ssl
@@ -29,85 +29,26 @@ if TYPE_CHECKING:
     import httpx2
 
     from batchctl.api import bounds
-    from batchctl.api.credentials import Credential
 
 PATH = "/v1/messages/batches"
 MODELS_PATH = "/v1/models"
 API_DOMAIN = "anthropic.com"
 LIFECYCLES = ("active", "deprecated", "retired")
 COUNT_PATH = "/v1/messages/count_tokens"
-LIST_LIMIT = 1000  # the API's most, in one page
 MOST_MODEL_PAGES = 10
-# Without a byte in either direction. A create is answered only once all of it was read; giving up on it is a doubt.
+# How long nothing may move in either direction. The API answers a create only after it has read all of it; whoever gives up
+# waiting has an unconfirmed batch.
 UPLOAD_TIMEOUT_SECONDS = 600.0
 ANSWER_TIMEOUT_SECONDS = 120.0
-# For the whole of an answer that is no results, however its bytes come. That to an upload may take as long as its first byte.
+# For a whole answer except results, however slowly its bytes come. The answer to an upload may take UPLOAD_TIMEOUT_SECONDS.
 WHOLE_ANSWER_SECONDS = 300.0
 CONNECT_TIMEOUT_SECONDS = 10.0
-# What the HTTP library finds CAs by, in place of those of the machine.
+# Variables that name certificate authorities to the HTTP library, in place of those of the machine.
 TRUSTED = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A batch as just described. `retry_after`: seconds the API asks to wait before the next look, None if it does not."""
-
-    batch: MessageBatch
-    retry_after: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Batches of the key's API workspace, newest first; `after` is the cursor of the next page, empty on the last.
-
-    `is_whole`: every entry has an id that can be read, and it says whether there are more. Any other page proves of no
-    batch that it is not there.
-    `account`: organization and API workspace, as the answer's headers name them; empty where they do not.
-    """
-
-    batches: tuple[MessageBatch, ...]
-    after: str
-    is_whole: bool
-    server_time: datetime | None
-    account: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Models:
-    """All models of the key's account, retired ones too; `account` as in `Page`."""
-
-    models: tuple[Model, ...]
-    account: str
-
-
-class Body:
-    """A request body of known length, sent once; remembers how far it got and what stopped it."""
-
-    def __init__(self, pieces: Iterable[bytes], length: int) -> None:
-        self._pieces = pieces
-        self.length = length
-        self.given = 0
-        self.failure: BatchctlError | None = None
-
-    @property
-    def is_sent_whole(self) -> bool:
-        """Whether its last byte was handed to the socket, as far as can be known."""
-        return self.given >= self.length
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for piece in self._pieces:
-                self.given += len(piece)
-                yield piece
-        except BatchctlError as failure:
-            self.failure = failure
-            raise
-
-
-class SdkMessageBatches:
-    """Opens nothing before the first request. Every method raises ApiFailure, or AccountProblem where no key is found or the
-    certificate is not one to be trusted; all but `create` raise Stopped.
-    """
+class SdkMessageBatches(MessageBatches):
+    """The Message Batches API over the `anthropic` SDK. `protocol.MessageBatches` says what each method does and raises."""
 
     def __init__(
         self,
@@ -119,10 +60,18 @@ class SdkMessageBatches:
         api_version: str = API_VERSION,
         insecure_http: bool = False,
     ) -> None:
-        """`patience`: seconds without a byte of an answer, `longest`: for all of it, an upload apart. `is_stopped`: asked while
-        one is read. `api_version`: of every call that names no other.
+        """Check the base URL; open nothing.
 
-        Raises UsageProblem for a URL that would show the key, as `checked_base_url` does.
+        Args:
+            base_url: Where the API is; ANTHROPIC_BASE_URL, or the SDK's own URL, where it is empty.
+            is_stopped: Called while an answer is read; true ends the call with Stopped.
+            patience: Seconds without a byte of an answer after which a call fails.
+            longest: Seconds for the whole of an answer, other than that to a create and results.
+            api_version: The anthropic-version header of every call that names no other.
+            insecure_http: Whether a person allows plain HTTP, as in `checked_base_url`.
+
+        Raises:
+            UsageProblem: The key would be readable on its way to this URL.
         """
         self.base_url = checked_base_url(
             base_url or os.environ.get("ANTHROPIC_BASE_URL") or "", insecure_http=insecure_http
@@ -136,18 +85,18 @@ class SdkMessageBatches:
         self._opening = threading.Lock()
 
     def create(self, body: Body, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> Seen:
-        """POST a batch, once. The headers govern all of its requests. Raises what stopped the body, too."""
+        """Create a batch with one POST, never retried."""
         headers = _headers(body.length, api_version, betas)
         from batchctl.api import translate  # noqa: PLC0415 - it imports the SDK: 1.2 s, and only when needed
 
-        # No stop ends it: a create whose answer is not heard is a doubt.
+        # A stop does not end it: a create whose answer nobody reads leaves an unconfirmed batch.
         with translate.failures(body), self._watched(UPLOAD_TIMEOUT_SECONDS, heeds_stop=False, is_streamed=True):
             response = self._request("POST", PATH, headers, content=iter(body), stream=True)
             batch = translate.created(response)
         return Seen(batch=batch, retry_after=translate.retry_after(response.headers))
 
     def count_tokens(self, body: bytes, *, api_version: str = API_VERSION, betas: Iterable[str] = ()) -> int:
-        """Input tokens of a Messages body without `max_tokens`, as the API estimates them: free, with a rate of its own."""
+        """Return the input tokens of a Messages body, as the API estimates them."""
         from batchctl.api import translate  # noqa: PLC0415 - as above
 
         headers = _headers(len(body), api_version, betas)
@@ -155,17 +104,19 @@ class SdkMessageBatches:
             return translate.input_tokens(self._request("POST", COUNT_PATH, headers, content=body))
 
     def cancel(self, message_batch_id: str) -> Seen:
-        """Asks for the end of a batch; what has begun is finished, and billed. Safe to repeat."""
-        return _seen(self._call("POST", f"{PATH}/{quote(message_batch_id, safe='')}/cancel"), asked=message_batch_id)
+        """Ask the API to end a batch."""
+        return _seen(self._call("POST", f"{_path(message_batch_id)}/cancel"), asked=message_batch_id)
 
     def delete(self, message_batch_id: str) -> None:
-        """Removes an ended batch and its results for good. Safe to repeat: then it is a 404."""
-        self._call("DELETE", f"{PATH}/{quote(message_batch_id, safe='')}")
+        """Remove an ended batch and its results at the API for good."""
+        self._call("DELETE", _path(message_batch_id))
 
     def retrieve(self, message_batch_id: str) -> Seen:
-        return _seen(self._call("GET", f"{PATH}/{quote(message_batch_id, safe='')}"), asked=message_batch_id)
+        """Return the batch as the API describes it now."""
+        return _seen(self._call("GET", _path(message_batch_id)), asked=message_batch_id)
 
     def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:
+        """Return one page of the list of batches, newest first."""
         from batchctl.api import translate  # noqa: PLC0415 - as above
 
         query = {"limit": limit, **({"after_id": after} if after else {})}
@@ -177,34 +128,35 @@ class SdkMessageBatches:
         )
 
     def models(self) -> Models:
-        """The whole list, one page after the other. An API that names none at all does not tell: that is a failure, too."""
+        """Return every model of the account; raise ApiFailure for an empty list, and for one whose pages never end."""
         from batchctl.api import translate  # noqa: PLC0415 - as above
 
-        found: list[Model] = []
+        listed: list[Model] = []
         query: dict[str, Any] = {"limit": LIST_LIMIT, "lifecycle": list(LIFECYCLES)}
         for _ in range(MOST_MODEL_PAGES):
             response = self._call("GET", MODELS_PATH, query)
             page, after = translate.models(response)
-            found += page
-            if not after and not found:
+            listed += page
+            if not after and not listed:
                 raise ApiFailure("the list of models is empty", status=200)
             if not after:
-                return Models(models=tuple(found), account=translate.account(response))
+                return Models(models=tuple(listed), account=translate.account(response))
             query = {**query, "after_id": after}
         raise ApiFailure("the list of models has no end", status=200)
 
     def model(self, name: str) -> Model:
-        """By its id, or by an alias, which the list does not name."""
+        """Return one model by its id or by an alias."""
         from batchctl.api import translate  # noqa: PLC0415 - as above
 
         return translate.model(translate.parsed(self._call("GET", f"{MODELS_PATH}/{quote(name, safe='')}")))
 
     @contextlib.contextmanager
     def results(self, message_batch_id: str) -> Iterator[Iterator[bytes]]:
-        """The raw bytes of a batch's results as they arrive. The path is ours: `results_url` could lead elsewhere."""
+        """Open the results of an ended batch as a stream of raw bytes."""
         from batchctl.api import bounds, translate  # noqa: PLC0415 - as above
 
-        path = f"{PATH}/{quote(message_batch_id, safe='')}/results"
+        # Built here: the `results_url` of an answer could lead the key elsewhere.
+        path = f"{_path(message_batch_id)}/results"
         with self._watched(self._longest, is_streamed=True):
             with translate.failures():
                 response = self._request("GET", path, {"Accept": "application/x-jsonl"}, stream=True)
@@ -214,19 +166,20 @@ class SdkMessageBatches:
             finally:
                 response.close()
 
-    def credential(self) -> "Credential":
-        """Where it comes from, without asking anybody. Raises AccountProblem where what is there cannot be read."""
+    def credential(self) -> Credential:
+        """Return where the credential comes from, without a request."""
         from batchctl.api import credentials  # noqa: PLC0415 - as above
 
         return credentials.credential(self._opened())
 
     def fingerprint(self, salt: str) -> str:
-        """Of a static key or token, salted: tells two keys apart and gives neither away. Empty for any other credential."""
+        """Return a salted fingerprint of the static key or token, empty for any other credential."""
         from batchctl.api import credentials  # noqa: PLC0415 - as above
 
         return credentials.fingerprint(self._opened(), salt)
 
     def close(self) -> None:
+        """Close the connections, if any were opened."""
         if self._client is not None:
             self._client.close()
 
@@ -256,7 +209,7 @@ class SdkMessageBatches:
 
         options: Any = {
             "max_retries": 0,
-            # A followed redirect would send an empty body, or our key to another host.
+            # Following a redirect would send an empty body, or the key to another host.
             "follow_redirects": False,
             "headers": {"anthropic-version": self.api_version, **headers},
             "timeout": _timeout(self._patience if isinstance(content, bytes | None) else UPLOAD_TIMEOUT_SECONDS),
@@ -281,10 +234,15 @@ class SdkMessageBatches:
             return self._client
 
 
-def checked_base_url(base_url: str, *, insecure_http: bool = False) -> str:
-    """Empty for the SDK's own. Raises UsageProblem for one that would show the key on the wire.
+def _path(message_batch_id: str) -> str:
+    return f"{PATH}/{quote(message_batch_id, safe='')}"
 
-    `insecure_http`: a person says that it may, to a host inside their own network. Never to the API's own.
+
+def checked_base_url(base_url: str, *, insecure_http: bool = False) -> str:
+    """Return `base_url` where the key may be sent to it; an empty one, which stands for the SDK's own, stays empty.
+
+    `insecure_http` allows plain HTTP to any host but the API's own, for a gateway inside a person's own network. Plain HTTP
+    to this machine is always allowed. Raises UsageProblem for any other URL that is not https, and for what is no URL.
     """
     if not base_url:
         return ""
@@ -304,13 +262,13 @@ def checked_base_url(base_url: str, *, insecure_http: bool = False) -> str:
 
 
 def is_host_of_api(host: str) -> bool:
-    """However it is written: a resolver takes other dots and other letters for the same, and one dot more at the end."""
+    """Return whether a host is the API's, in any spelling that a resolver takes for it: other dots, other letters, a last dot."""
     plain = unicodedata.normalize("NFKC", unquote(host)).replace("\u3002", ".").lower().strip(".")
     return plain == API_DOMAIN or plain.endswith(f".{API_DOMAIN}")
 
 
 def host_of(url: str) -> str:
-    """Empty where it is no URL of http or https."""
+    """Return the host of an http or https URL; empty for anything else."""
     try:
         parts = urlsplit(url)
         is_one = parts.scheme in {"http", "https"} and parts.port != 0
@@ -320,6 +278,7 @@ def host_of(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its address or the name `localhost`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -327,7 +286,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_url(base_url: str) -> bool:
-    """Of one that was checked."""
+    """Return whether a URL that `checked_base_url` returned leads to this machine."""
     return is_loopback(urlsplit(base_url).hostname or "")
 
 
@@ -337,7 +296,7 @@ def _open_client(base_url: str, watch: "bounds.Watch") -> Any:
 
     from batchctl.api import bounds, translate  # noqa: PLC0415
 
-    # The libraries' own logs may hold headers; what a person should know comes as events.
+    # The libraries' own logs may hold headers, and so the key.
     for name in ("anthropic", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     trusted = _trusted()
@@ -345,11 +304,11 @@ def _open_client(base_url: str, watch: "bounds.Watch") -> Any:
     if base_url:
         settings["base_url"] = base_url
         if is_loopback_url(base_url):
-            # A proxy for the outside world cannot reach this machine's loopback. Certificates are trusted here as elsewhere.
+            # A proxy for the outside world cannot reach this machine. Certificates are checked here as elsewhere.
             settings["http_client"] = httpx2.Client(trust_env=False, verify=trusted)
     with translate.failures():
         client = anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
-    # What a request carries is known before anybody can echo it: also a token that was fetched for it.
+    # Remembers the credential before a server can echo it; a token that was fetched stands in no variable.
     client._client.event_hooks["request"].append(lambda request: remember_sent(request.headers))  # noqa: SLF001
 
     def on_answer(response: "httpx2.Response") -> None:
@@ -363,15 +322,15 @@ def _open_client(base_url: str, watch: "bounds.Watch") -> Any:
 
 
 def _trusted() -> "ssl.SSLContext | bool":
-    """What the HTTP library trusts: read here, where somebody says what, to say so where it cannot be."""
+    """Return what the HTTP library trusts. Read here, so that a file of CAs that cannot be read is named."""
     import httpx2  # noqa: PLC0415 - as above
 
     named = " and ".join(f"{name}={os.environ[name]}" for name in TRUSTED if os.environ.get(name))
     try:
         return httpx2.create_ssl_context() if named else True
     except OSError as error:
-        said = f"{named} cannot be used: {error.strerror or error}"
-        raise CertificateProblem(said, hint="it names a file or a folder of CAs in PEM") from error
+        message = f"{named} cannot be used: {error.strerror or error}"
+        raise CertificateProblem(message, hint="it names a file or a folder of CAs in PEM") from error
 
 
 def _headers(length: int, api_version: str, betas: Iterable[str]) -> dict[str, str]:

@@ -1,42 +1,29 @@
-"""Where the credential comes from, as the SDK found it. Never the credential.
+"""Where the SDK found the credential, and a fingerprint of it; never the credential itself.
 
-Importing this module imports the SDK: only `client` does, and only when it is asked.
+Importing this module imports the SDK. Only `client` does, and only when it is asked.
 """
 
 import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from anthropic.lib.credentials import CredentialsFile, StaticToken, WorkloadIdentityCredentials
 
+from batchctl.api.protocol import Credential
 from batchctl.api.scrubber import NO_SECRETS
 from batchctl.api.secrets import holds_secret
 from batchctl.domain.health import custom_headers
 
+# Variables of the SDK's credential chain.
 IDENTITY = ("ANTHROPIC_IDENTITY_TOKEN_FILE", "ANTHROPIC_IDENTITY_TOKEN")
 _OF_TRACES = re.compile(r"trace|baggage|correlation|request-id|span-id")
 OTHERS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_PROFILE", *IDENTITY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
-    """`source` names a variable or a profile, empty where there is none; `unused`: variables that another one hides.
-
-    `is_blank_at_an_end`: white space before or behind it, as a newline that came with it from a file.
-    """
-
-    source: str
-    base_url: str
-    unused: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    is_blank_at_an_end: bool = False
-
-
 def credential(client: Any) -> Credential:
-    """Of an open client of the SDK."""
+    """Return where the credential of an open client of the SDK comes from."""
     headers = custom_headers(os.environ)
     source = _source(client) or _from_headers(headers)
     secret = client.api_key or client.auth_token or ""
@@ -50,19 +37,19 @@ def credential(client: Any) -> Credential:
 
 
 def fingerprint(client: Any, salt: str) -> str:
-    """Of the static key or token of an open client, and of all else among the user's own headers that may be one.
+    """Return a salted fingerprint of the static key or token of an open client, and of other headers that may hold one.
 
-    Empty where there is nothing of it, and for a credential that changes by itself. A key is long and random: of its salted
-    hash, some digits lead nobody back to it.
+    Empty where there is none, and for a credential that changes by itself. Keys are long and random, so that twelve digits of a
+    salted hash lead nobody back to them.
     """
     token = client.credentials().token if isinstance(client.credentials, StaticToken) else ""
     named = {name.lower(): value for name, value in custom_headers(os.environ).items()}
-    # A header of the user's own goes in the place of the SDK's.
+    # A person's own header replaces that of the SDK.
     sent = named.pop("x-api-key", "") or client.api_key, named.pop("authorization", "") or client.auth_token or token
-    # A gateway names its keys as it likes, and the account behind it may hang on any of its headers.
+    # A gateway may read its key, and choose the account, from a header of any name.
     others = [f"{name}: {value}" for name, value in sorted(named.items()) if not _is_harmless(name) and value]
     url = str(client.base_url)
-    # What is not stored of a URL may name the account as well.
+    # The parts of a URL that are not stored may name the account as well.
     hidden = url if holds_secret(url) else client.base_url.userinfo.decode()
     whole = "\n".join((*filter(None, (*sent, hidden)), *others))
     if not whole:
@@ -71,12 +58,12 @@ def fingerprint(client: Any, salt: str) -> str:
 
 
 def _is_harmless(header: str) -> bool:
-    """Whether it tells no account from another. What traces requests is another in every run."""
+    """Whether a header names no account. Headers that trace requests differ in every run."""
     return header in NO_SECRETS or _OF_TRACES.search(header) is not None
 
 
 def _source(client: Any) -> str:
-    """In the SDK's order: key, token, named profile, workload identity, active profile."""
+    """The source in the SDK's order: key, token, named profile, workload identity, active profile."""
     if client.api_key:
         return "ANTHROPIC_API_KEY"
     if client.auth_token or isinstance(client.credentials, StaticToken):

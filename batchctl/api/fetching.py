@@ -1,4 +1,4 @@
-"""A public file, as bytes: no key is sent, no redirect followed. Imports no SDK."""
+"""Fetching a public file: no key is sent, and no redirect is followed. Does not import the SDK."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,10 @@ WHOLE_SECONDS = 300.0
 
 
 def fetch(url: str, most: int, *, longest: float = WHOLE_SECONDS) -> bytes:
-    """At most so many bytes. Raises UsageProblem for a URL that anybody on the way could answer, and ServiceProblem."""
+    """Return the bytes of a public file, at most `most` of them, within `longest` seconds.
+
+    Raises UsageProblem for a URL of plain HTTP to another machine, and ServiceProblem where the file cannot be had.
+    """
     shown = shown_url(url)
     is_here = is_loopback(_checked_host(url))
     import httpx2  # noqa: PLC0415 - only when the network is needed
@@ -22,7 +25,7 @@ def fetch(url: str, most: int, *, longest: float = WHOLE_SECONDS) -> bytes:
     watch = bounds.Watch(bool)
     timeout = httpx2.Timeout(PATIENCE_SECONDS, connect=CONNECT_SECONDS)
     try:
-        # A proxy for the outside world cannot reach this machine's loopback.
+        # A proxy for the outside world cannot reach this machine.
         with httpx2.Client(trust_env=not is_here, timeout=timeout, follow_redirects=False) as client:
             bounds.bind(client, watch)
             with watch.request(longest), client.stream("GET", url) as response:
@@ -30,10 +33,10 @@ def fetch(url: str, most: int, *, longest: float = WHOLE_SECONDS) -> bytes:
                     raise ServiceProblem(f"{shown}: HTTP {response.status_code}", hint="is the URL right?")
                 bounds.bound(response)
                 return _read(bounds.pieces(response, watch), shown, most)
-    # The last two are what a proxy in the environment that cannot be used is met with.
+    # The last two are raised for a proxy in the environment that cannot be used.
     except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, ImportError) as error:
-        said = str(error).strip() or type(error).__name__
-        raise ServiceProblem(f"{shown}: {said}", hint="see the network and the proxies (batchctl doctor)") from error
+        text = str(error).strip() or type(error).__name__
+        raise ServiceProblem(f"{shown}: {text}", hint="see the network and the proxies (batchctl doctor)") from error
 
 
 def _read(pieces: Iterator[bytes], shown: str, most: int) -> bytes:

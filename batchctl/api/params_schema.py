@@ -1,9 +1,9 @@
-"""A developer's tool: the JSON schema of `params`, derived from the SDK's own types.
+"""A developer's tool that derives the JSON schema of `params` from the SDK's own types.
 
     python -m batchctl.api.params_schema > batchctl/requests/params.schema.json
 
-The result is checked in, so that checking a request needs neither the SDK nor its second of import. Two things are
-added: objects are closed, so that a misspelt key is seen, and the keys only the beta API knows are listed.
+The result is checked in, so that checking a request does not import the SDK, which takes a second. It adds two things to
+the types: objects are closed, so that a misspelt key is noticed, and the keys that only the beta API has are listed.
 """
 
 import json
@@ -12,12 +12,13 @@ from typing import Any
 
 JsonObject = dict[str, Any]
 
-# Prose, names of Python classes, and hints to libraries: none of it decides whether a request is valid.
+# Keywords that do not decide whether a request is valid: prose, names of Python classes, hints to libraries.
 NOT_RULES = ("default", "description", "format", "title")
 
 
 def generate() -> JsonObject:
-    # Imported here: a second that nobody else who looks at this module should pay.
+    """Return the schema of `params` for the installed version of the SDK."""
+    # Imported here, so that importing this module stays cheap.
     from anthropic import __version__  # noqa: PLC0415
     from anthropic.types.beta.message_create_params import MessageCreateParamsNonStreaming as BetaParams  # noqa: PLC0415
     from anthropic.types.message_create_params import MessageCreateParamsNonStreaming  # noqa: PLC0415
@@ -30,20 +31,18 @@ def generate() -> JsonObject:
         schema, {name: _rules(raw, _answer_types(definitions)) for name, raw in definitions.items()}
     )
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["$comment"] = (
-        f"params of a request, from the types of anthropic {__version__}; see transport/params_schema.py"
-    )
+    schema["$comment"] = f"params of a request, from the types of anthropic {__version__}; see api/params_schema.py"
     schema["betaProperties"] = sorted(BetaParams.__annotations__.keys() - schema["properties"].keys())
     return schema
 
 
 def _answer_types(definitions: JsonObject) -> set[str]:
-    """The types of answers, which the SDK lets a caller pass back as objects: on the wire their `…Param` twin says the same."""
+    """References to types of answers, which the SDK accepts as objects; on the wire their `…Param` twin has the same form."""
     return {f"#/$defs/{name}" for name in definitions if f"{name}Param" in definitions}
 
 
 def _rules(schema: Any, answers: set[str]) -> Any:
-    """The schema without what is no rule, its objects closed."""
+    """The schema with its rules alone, and with its objects closed."""
     if not isinstance(schema, dict):
         return schema
     kept = {key: _keyword(key, value, answers) for key, value in schema.items() if key not in NOT_RULES}
@@ -68,13 +67,13 @@ def _keyword(key: str, value: Any, answers: set[str]) -> Any:
 
 
 def _reachable(schema: JsonObject, definitions: JsonObject) -> JsonObject:
-    """Only the definitions that something refers to, however far away."""
-    wanted, found = _references(schema), set[str]()
+    """The definitions that the schema refers to, directly or through others."""
+    wanted, reached = _references(schema), set[str]()
     while wanted:
         name = wanted.pop()
-        found.add(name)
-        wanted |= _references(definitions[name]) - found
-    return {name: definitions[name] for name in found}
+        reached.add(name)
+        wanted |= _references(definitions[name]) - reached
+    return {name: definitions[name] for name in reached}
 
 
 def _references(schema: Any) -> set[str]:
@@ -87,6 +86,7 @@ def _references(schema: Any) -> set[str]:
 
 
 def as_text(schema: JsonObject) -> str:
+    """Return the schema as it is checked in."""
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
 
 

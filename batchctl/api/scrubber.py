@@ -1,4 +1,7 @@
-"""Secrets are kept out of what is shown and remembered by their values, however a text spells them."""
+"""Removes secrets from texts by their values, however a text spells them.
+
+By values and not by patterns: a gateway may use keys of any form, and a server may quote a key encoded, folded or masked.
+"""
 
 import base64
 import html
@@ -9,15 +12,15 @@ from itertools import product
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 SHOWN = "..."
-# A shorter value is a word that texts are full of, and no secret.
+# A shorter value may stand in any ordinary text.
 LEAST_CHARACTERS = 6
-# Of a secret at the end of a text that was cut.
+# How many first characters of a secret are recognised at the end of a text that was cut.
 LEAST_BEGINNING = 8
-# Of a spelling that may be spread over words: a shorter one may come about where two ordinary words meet.
+# The shortest spelling that is recognised across separators: a shorter one may arise where two ordinary words meet.
 LEAST_SPREAD = 12
-# Of a secret, before or behind what masks the rest.
+# How many characters of a secret are recognised before or behind a mask like `***`.
 LEAST_UNMASKED = 4
-# Headers that say how to talk, whoever sets them.
+# Headers that hold no secret, whoever sets them.
 NO_SECRETS = frozenset(
     {"accept", "anthropic-beta", "anthropic-version", "content-type", "content-length", "user-agent"}
 )
@@ -25,12 +28,12 @@ NAMES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_IDENTITY_TOKEN"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]+|(?<=Bearer )\S+")
-# Once, and however often an escape was escaped.
+# Escapes of JSON, also where they were escaped again.
 _ESCAPES = tuple(
     re.compile(rf"{slashes}(?:u00([0-9a-f]{{2}})|x([0-9a-f]{{2}})|(\\|[^ux\s]))", re.IGNORECASE)
     for slashes in (r"\\", r"\\+")
 )
-# What stands between letters and digits, the escaped end of a line included: a text that was folded has other such.
+# Separators between letters and digits, with the escaped ends of lines that folding a text inserts.
 _BETWEEN = re.compile(r"[\W_](?:(?<=\\)[nrt]|(?<==)3D)?")
 _ALONE = r"[\s:._|-]{1,3}"
 _WORD = re.compile(r"[\w+/=*•….-]{5,}")
@@ -38,14 +41,14 @@ _MASKS = ("*", "•", "…", "..", "xxx", "XXX")
 _MASK = re.compile(r"[*•…]+|\.{2,}|x{3,}|X{3,}")
 _NAME = re.compile(r"[\w-]+=(?!=)")
 _URL = re.compile(r"((?:[^/?#@]*:)?//)?(?:[^/?#]*@)?([^?#]*)")
-# Text within text, as a gateway quotes an error that quotes a request.
+# How many layers of escapes are undone, as where a gateway quotes an error that quotes a request.
 MOST_LAYERS = 3
-# More of a text is not looked through, and so not shown.
+# What follows in a longer text is not searched, and so not shown.
 MOST_CHARACTERS = 20_000
 
 
 def secrets_of(environment: Mapping[str, str], headers: Mapping[str, str], base_url: str = "") -> frozenset[str]:
-    """Every secret among these variables, these headers of requests, and within these URLs."""
+    """Return every secret in these variables, headers of requests, and URLs."""
     urls = [base_url, *(value for name, value in environment.items() if name.lower() in PROXIES)]
     return frozenset(
         [
@@ -57,7 +60,7 @@ def secrets_of(environment: Mapping[str, str], headers: Mapping[str, str], base_
 
 
 def _parts(header: str) -> Iterable[str]:
-    """A value, what follows its scheme, and the password in that."""
+    """The value of a header, what follows its scheme, and the password in that."""
     value = header.strip()
     credential = value.partition(" ")[2].strip()
     yield value
@@ -81,21 +84,21 @@ def _passwords(url: str) -> Iterable[str]:
 
 
 def bare_url(url: str) -> str:
-    """A URL without user, password and query, whatever their characters. What else it holds may be secret as well."""
+    """Return a URL without user, password and query, whatever their characters. What is left may hold a secret, too."""
     try:
         _ = urlsplit(url if "//" in url else f"//{url}").port
     except ValueError:
         # A password may hold a slash that nobody escaped.
         url = re.sub(r"(?<=//).*@", "", url, flags=re.DOTALL)
-    found = _URL.match(url)
-    return f"{found[1] or ''}{found[2].rstrip('/')}" if found else ""
+    parts = _URL.match(url)
+    return f"{parts[1] or ''}{parts[2].rstrip('/')}" if parts else ""
 
 
 class Scrubber:
-    """Takes secrets out of texts.
+    """Removes secrets from texts.
 
-    As they are, in base64 and hexadecimal; folded, spaced, or masked but for their ends; and within any escapes of URLs,
-    JSON and HTML.
+    It recognises them as they are, in base64 and hexadecimal; folded, spaced, or masked except for their ends; and within any
+    escapes of URLs, JSON and HTML.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -110,8 +113,8 @@ class Scrubber:
         self._ends = [(secret.lower(), secret.lower()[::-1]) for secret in self._secrets]
 
     def __call__(self, text: str) -> str:
-        """Without them, at most `MOST_CHARACTERS`, and such that it can be written."""
-        # The usual pattern comes last: it may take but the beginning of a secret, whose rest nobody would know.
+        """Return the text without secrets, at most `MOST_CHARACTERS` of it, and such that it can be encoded."""
+        # The usual pattern comes last: it may match only the beginning of a secret, whose rest would not be recognised then.
         text = self._without_beginning(self._forms.sub(SHOWN, text[:MOST_CHARACTERS]))
         text = self._without_spread(text)
         if any(mask in text for mask in _MASKS):
@@ -131,7 +134,7 @@ class Scrubber:
         )
 
     def _without_spread(self, text: str) -> str:
-        """Without secrets that white space, soft ends of lines or other separators lie in."""
+        """The text without secrets that contain white space, folded lines or other separators."""
         text = self._spaced.sub(SHOWN, text)
         if not self._spread.search(_BETWEEN.sub("", text)):
             return text
@@ -142,18 +145,18 @@ class Scrubber:
             read = between.end()
         places.extend(range(read, len(text)))
         parts, shown = [], 0
-        for found in self._spread.finditer("".join(text[place] for place in places)):
-            parts += [text[shown : places[found.start()]], SHOWN]
-            shown = places[found.end() - 1] + 1
+        for match in self._spread.finditer("".join(text[place] for place in places)):
+            parts += [text[shown : places[match.start()]], SHOWN]
+            shown = places[match.end() - 1] + 1
         return "".join((*parts, text[shown:]))
 
     def _without_masked(self, word: re.Match[str]) -> str:
-        """Without what shows the beginning or the end of a secret, and masks the rest."""
+        """A word without the beginning or the end of a secret whose rest is masked."""
         masks = list(_MASK.finditer(word[0]))
         if not masks:
             return word[0]
         head = word[0][: masks[0].start()].lower()
-        # A sentence that ends in dots has its last mask there.
+        # At the end of a sentence, dots may be the last mask.
         tails = {word[0][mask.end() :].rstrip(".").lower()[::-1] for mask in (masks[0], masks[-1])}
         if not any(
             _ends_with_beginning(head, secret) or any(_ends_with_beginning(tail, backward) for tail in tails)
@@ -180,7 +183,7 @@ def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
 
 
 def _ends_with_beginning(head: str, secret: str) -> bool:
-    """Whether a text ends with the first characters of a secret, and these are no part of a longer word."""
+    """Whether a text ends with the first characters of a secret, and these are not the end of a longer word."""
     ends = (head, head.rstrip("-_"))
     return any(
         end.endswith(secret[:length]) and not end[-length - 1 : -length].isalnum()
@@ -194,7 +197,7 @@ def _forms(secret: str) -> Iterable[str]:
     yield secret
     yield raw.hex()
     for before, encode in product(range(3), (base64.b64encode, base64.urlsafe_b64encode)):
-        # What stands before it shifts it; the characters at both ends depend on its neighbours.
+        # Bytes before it shift its base64; the characters at both ends depend on the bytes around it.
         shifted = encode(bytes(before) + raw).rstrip(b"=").decode()
         inner = shifted[(0, 2, 3)[before] : len(shifted) - bool((before + len(raw)) % 3)]
         if len(inner) >= LEAST_CHARACTERS:
@@ -210,7 +213,7 @@ _READ: tuple[Callable[[str], str], ...] = (
 
 
 def _views(text: str) -> set[str]:
-    """The text as whoever undoes its escapes reads it."""
+    """The text, and the text with its escapes undone in every way."""
     views = newest = {text}
     for _ in range(MOST_LAYERS):
         newest = {read(view) for view in newest for read in _READ} - views

@@ -1,6 +1,9 @@
-"""Theirs to ours, at the edge, once: the SDK's errors and the API's objects in our words.
+"""From the API's words to ours: the SDK's errors as facts, and the API's objects as values of `domain`.
 
-Importing this module imports the SDK (1.2 s): only `client` does, and only when a request is made.
+Everything is read leniently: a field that is missing or has another form than today's is unknown, and only an id is
+required. Every text is scrubbed of secrets. The forms are those of the API reference.
+
+Importing this module imports the SDK (1.2 s). Only `client` does, and only when a request is made.
 """
 
 import contextlib
@@ -11,18 +14,16 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anthropic
 import httpx2
 
+from batchctl.api.protocol import Body
 from batchctl.api.secrets import scrubbed
 from batchctl.domain.catalog import Model
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, CertificateProblem
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
-
-if TYPE_CHECKING:
-    from batchctl.api.client import Body
 
 CREDENTIALS_HINT = (
     "the SDK looks for one in five places: ANTHROPIC_API_KEY; ANTHROPIC_AUTH_TOKEN; ANTHROPIC_PROFILE; workload identity"
@@ -30,20 +31,24 @@ CREDENTIALS_HINT = (
     " ANTHROPIC_ORGANIZATION_ID); the profile that `ant auth login` writes"
 )
 
-# A wait for longer than a batch can take is no answer, and `inf` is a number to Python.
+# The longest `retry-after` that is believed; a longer one, up to `inf`, would stop the job for good.
 MOST_SECONDS = 7 * 24 * 3600.0
+# Counts and limits above these are not believed.
 MOST_REQUESTS = 10_000_000
 MOST_TOKENS = 1_000_000_000
 MOST_ID_CHARACTERS = 128
-# An answer to a create is some 500 bytes.
+# The most that is read of an answer to a create, which has some 500 bytes.
 MOST_ANSWER_BYTES = 1 << 20
 
 _ID_IN_FRAGMENT = re.compile(rb'"id"\s*:\s*"(msgbatch_[A-Za-z0-9_]{1,119})"')
 
 
 @contextlib.contextmanager
-def failures(body: "Body | None" = None) -> Iterator[None]:
-    """Everything that the SDK and the wire can raise, as ApiFailure; what a person has to set first, as AccountProblem."""
+def failures(body: Body | None = None) -> Iterator[None]:
+    """Raise ApiFailure for everything that the SDK and the connection raise, AccountProblem for what a person must set first.
+
+    `body`: the body of a create, so that a failure after its upload began is never taken for one before it.
+    """
     try:
         yield
     except (BatchctlError, ApiFailure):
@@ -51,43 +56,43 @@ def failures(body: "Body | None" = None) -> Iterator[None]:
     except anthropic.APIStatusError as error:
         raise _status_failure(error) from error
     except (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError, UnicodeError, LookupError) as error:
-        # The last two: a page whose header names a character set that it is not in, or that nobody knows.
+        # The last two: the headers of a page name a character set that it is not in, or that does not exist.
         if isinstance(error.__cause__ or error, httpx2.LocalProtocolError) and not (body is not None and body.given):
-            # Its text would show the header, and so the key.
+            # The text of the error would show the header, and so the key.
             raise AccountProblem(
                 "the key, or another header, holds a character that no header may hold",
                 hint="often a newline at the end of the variable: see ANTHROPIC_API_KEY and ANTHROPIC_CUSTOM_HEADERS",
             ) from None
         raise _on_the_way(error, body) from error
     except TypeError as error:
-        # The SDK says "no credential" with a TypeError at the first request; any other one is a bug and stays one.
+        # The SDK raises a TypeError at the first request where there is no credential. Any other one is a bug of ours.
         if "authentication method" not in str(error):
             raise
         raise AccountProblem("no API key was found", hint=CREDENTIALS_HINT) from error
     except anthropic.AnthropicError as error:
         if body is not None and body.given:
-            # Whatever it is, it came after the upload had begun: not the place to say that nothing was sent.
+            # It came after the upload had begun, so that nobody may say that nothing was sent.
             raise ApiFailure(scrubbed(str(error)), sent_whole=body.is_sent_whole) from error
-        said = scrubbed(str(error))
-        raise AccountProblem(f"the credentials cannot be used: {said}", hint=CREDENTIALS_HINT) from error
+        message = scrubbed(str(error))
+        raise AccountProblem(f"the credentials cannot be used: {message}", hint=CREDENTIALS_HINT) from error
 
 
 def guarded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """A stream whose breaks are ApiFailures too: the SDK lets the HTTP library's own errors through."""
+    """Yield pieces of a stream; raise ApiFailure where it breaks. The SDK does not translate these errors."""
     with failures():
         yield from pieces
 
 
 def parsed(response: httpx2.Response) -> dict[str, Any]:
-    """The JSON object of a 200 answer. Raises ApiFailure where it is none, as a proxy's page is."""
-    found = _json(response.content)
-    if not isinstance(found, dict):
+    """Return the JSON object of a 2xx answer. Raise ApiFailure where it is none, as with the page of a proxy."""
+    answer = _json(response.content)
+    if not isinstance(answer, dict):
         raise _unreadable(response)
-    return found
+    return answer
 
 
 def _json(body: bytes) -> Any:
-    """None where it is no JSON, or nested deeper than can be read."""
+    """The parsed JSON, None where it is none or nested too deeply."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -95,10 +100,10 @@ def _json(body: bytes) -> Any:
 
 
 def created(response: httpx2.Response) -> MessageBatch:
-    """The batch that a create made: a 2xx with an id is that batch, whatever else is odd about the answer or missing from it.
+    """Return the batch that a create made: a 2xx answer with an id is that batch, whatever else is odd about it or missing.
 
-    The answer is read here, piece by piece: of one that breaks, the id may have come. Raises ApiFailure with the status
-    where none has: then a batch may have been made, and nobody knows which.
+    The answer is read in pieces, since the id may stand in the part that came before a break. Raises ApiFailure with the 2xx
+    status where no id came: then a batch may exist, and nobody knows which one.
     """
     body, broken = bytearray(), ""
     try:
@@ -110,11 +115,11 @@ def created(response: httpx2.Response) -> MessageBatch:
         broken = scrubbed(str(error))
     finally:
         response.close()
-    found = _json(bytes(body))
-    named = found.get("id") if isinstance(found, dict) else None
-    if isinstance(found, dict) and is_batch_id(named):
-        return message_batch(found)
-    if found is None and (match := _ID_IN_FRAGMENT.search(body)):
+    answer = _json(bytes(body))
+    named = answer.get("id") if isinstance(answer, dict) else None
+    if isinstance(answer, dict) and is_batch_id(named):
+        return message_batch(answer)
+    if answer is None and (match := _ID_IN_FRAGMENT.search(body)):
         return message_batch({"id": match[1].decode()})
     raise ApiFailure(
         f"no id of a batch in the answer{f': {broken}' if broken else ''}",
@@ -124,140 +129,144 @@ def created(response: httpx2.Response) -> MessageBatch:
 
 
 def input_tokens(response: httpx2.Response) -> int:
-    found = parsed(response).get("input_tokens")
-    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= MOST_TOKENS:
+    """Return the `input_tokens` of a token count. Raise ApiFailure where they are no plausible number."""
+    tokens = parsed(response).get("input_tokens")
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_TOKENS:
         raise ApiFailure("the answer counts no tokens", status=200)
-    return found
+    return tokens
 
 
-def is_batch_id(said: object) -> bool:
-    """Whether this can name a batch, or where a page ends: opaque to us, but a short text of one line that can stand in a path,
-    and shows no secret.
+def is_batch_id(value: object) -> bool:
+    """Return whether a value can be the id of a batch or a cursor.
+
+    Ids are opaque to us; such a one is a short text on one line that can stand in a path and shows no secret.
     """
-    if not isinstance(said, str) or not 0 < len(said) <= MOST_ID_CHARACTERS:
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_ID_CHARACTERS:
         return False
-    return said.isprintable() and not said.isspace() and scrubbed(said) == said
+    return value.isprintable() and not value.isspace() and scrubbed(value) == value
 
 
-def message_batch(found: object, asked: str = "") -> MessageBatch:
-    """A batch by its id; of every other field that is missing or in another form than today's, nothing is known.
+def message_batch(answer: object, asked: str = "") -> MessageBatch:
+    """Return a batch by its id. Other fields that are missing or of another form than today's are unknown.
 
-    `asked`: the id that was asked for, which stands for one that cannot be read. Raises ApiFailure where there is none, or
-    another batch came.
+    `asked`: the id that was asked for, which stands in for one that cannot be read. Raises ApiFailure where there is no id, or
+    that of another batch.
     """
-    if not isinstance(found, Mapping):
+    if not isinstance(answer, Mapping):
         raise ApiFailure("the answer is no Message Batch", status=200)
-    named = found["id"] if is_batch_id(found.get("id")) else asked
+    named = answer["id"] if is_batch_id(answer.get("id")) else asked
     if not named or (asked and named != asked):
         raise ApiFailure("the answer is no Message Batch that was asked for: it has no id, or another", status=200)
-    read: dict[str, Any] = {
-        "processing_status": _processing_status(found),
-        "counts": _counts(found.get("request_counts")),
-        **{name: _time_or_none(found.get(name)) for name in ("created_at", "expires_at", "ended_at", "archived_at")},
+    fields: dict[str, Any] = {
+        "processing_status": _processing_status(answer),
+        "counts": _counts(answer.get("request_counts")),
+        **{name: _time_or_none(answer.get(name)) for name in ("created_at", "expires_at", "ended_at", "archived_at")},
     }
-    unread = [name for name in ("created_at", "expires_at") if read[name] is None]
-    unread += [name for name in ("ended_at", "archived_at") if read[name] is None and found.get(name) is not None]
-    unread += ["request_counts"] if read["counts"] is None else []
-    unread += ["processing_status"] if read["processing_status"] is None else []
-    read["processing_status"] = read["processing_status"] or _status_of(found)
-    return MessageBatch(id=named, **read, unread=tuple(sorted(unread)))
+    unread = [name for name in ("created_at", "expires_at") if fields[name] is None]
+    unread += [name for name in ("ended_at", "archived_at") if fields[name] is None and answer.get(name) is not None]
+    unread += ["request_counts"] if fields["counts"] is None else []
+    unread += ["processing_status"] if fields["processing_status"] is None else []
+    fields["processing_status"] = fields["processing_status"] or _status_of(answer)
+    return MessageBatch(id=named, **fields, unread=tuple(sorted(unread)))
 
 
-def _counts(said: object) -> RequestCounts | None:
-    """None where one of the five is missing or cannot be read, or where they count no request at all."""
-    if not isinstance(said, Mapping):
+def _counts(value: object) -> RequestCounts | None:
+    """The counters, None where one of the five is missing or cannot be read, or where they count no request."""
+    if not isinstance(value, Mapping):
         return None
     names = ("processing", "succeeded", "errored", "canceled", "expired")
-    known = {name: count for name in names if (count := _count(said.get(name))) is not None}
-    found = RequestCounts(**known)
-    return found if len(known) == len(names) and 0 < found.total <= MOST_REQUESTS else None
+    known = {name: count for name in names if (count := _count(value.get(name))) is not None}
+    counts = RequestCounts(**known)
+    return counts if len(known) == len(names) and 0 < counts.total <= MOST_REQUESTS else None
 
 
-def _count(said: object) -> int | None:
-    return said if isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= MOST_REQUESTS else None
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_REQUESTS else None
 
 
-def _processing_status(found: Mapping[str, Any]) -> ProcessingStatus | None:
-    said = found.get("processing_status")
-    return ProcessingStatus(said) if isinstance(said, str) and said in list(ProcessingStatus) else None
+def _processing_status(answer: Mapping[str, Any]) -> ProcessingStatus | None:
+    status = answer.get("processing_status")
+    return ProcessingStatus(status) if isinstance(status, str) and status in list(ProcessingStatus) else None
 
 
-def _status_of(found: Mapping[str, Any]) -> ProcessingStatus:
-    """Where the status cannot be read, `ended_at` says that it has ended; nothing else does."""
-    has_ended = _time_or_none(found.get("ended_at")) is not None
+def _status_of(answer: Mapping[str, Any]) -> ProcessingStatus:
+    """The status where it cannot be read: only `ended_at` shows that a batch has ended."""
+    has_ended = _time_or_none(answer.get("ended_at")) is not None
     return ProcessingStatus.ENDED if has_ended else ProcessingStatus.IN_PROGRESS
 
 
 def page(response: httpx2.Response) -> dict[str, Any]:
-    """What stands in a list, the cursor of the next page, and whether all of it could be read.
+    """Return the batches of a list page, the cursor of the next page, and whether all of the page could be read.
 
-    One entry that cannot be read hides none of the others. Where the page does not say whether there are more, there may be.
+    An entry that cannot be read hides no other one. A page that does not say whether there are more may have more.
     """
     listed, more, last = _listed(response, "Message Batches")
     batches = []
-    for one in listed:
+    for entry in listed:
         with contextlib.suppress(ApiFailure):
-            batches.append(message_batch(one))
+            batches.append(message_batch(entry))
     after = "" if more is False else last or (batches[-1].id if batches else "")
     is_end_known = bool(after) or more is False
     return {"batches": tuple(batches), "after": after, "is_whole": len(batches) == len(listed) and is_end_known}
 
 
 def _listed(response: httpx2.Response, of_what: str) -> tuple[list[Any], bool | None, str]:
-    """The objects of a page; whether there are more, None where it does not say; the cursor of the next, if there is one."""
-    found = parsed(response)
-    listed, more, last = found.get("data"), found.get("has_more"), found.get("last_id")
+    """The entries of a page; whether there are more, None where it does not say; the cursor of the next page."""
+    answer = parsed(response)
+    listed, more, last = answer.get("data"), answer.get("has_more"), answer.get("last_id")
     if not isinstance(listed, list):
         raise ApiFailure(f"the answer is no list of {of_what}", status=200)
     return listed, more if isinstance(more, bool) else None, str(last) if is_batch_id(last) else ""
 
 
 def models(response: httpx2.Response) -> tuple[list[Model], str]:
-    """What stands in a page of the list of models, and the cursor of the next. One that cannot be read hides no other."""
+    """Return the models of a list page and the cursor of the next page. A model that cannot be read hides no other."""
     listed, more, last = _listed(response, "models")
     after = "" if more is False else last
-    found = []
-    for one in listed:
+    readable = []
+    for entry in listed:
         with contextlib.suppress(ApiFailure):
-            found.append(model(one))
-    return found, after
+            readable.append(model(entry))
+    return readable, after
 
 
-def model(found: object) -> Model:
-    """Of what the API leaves out or says in another way than today, nothing is known."""
-    if not isinstance(found, Mapping) or not isinstance(found.get("id"), str):
+def model(answer: object) -> Model:
+    """Return a model. What the API leaves out, or writes in another form than today's, is unknown."""
+    if not isinstance(answer, Mapping) or not isinstance(answer.get("id"), str):
         raise ApiFailure("the answer is no model", status=200)
     return Model(
-        id=scrubbed(found["id"]),
-        lifecycle=scrubbed(str(found.get("lifecycle") or "")),
-        retires_at=_time_or_none(found.get("retires_at")),
-        max_input_tokens=_tokens_or_none(found.get("max_input_tokens")),
-        max_tokens=_tokens_or_none(found.get("max_tokens")),
-        is_in_batches=_is_supported(found.get("capabilities"), "batch"),
+        id=scrubbed(answer["id"]),
+        lifecycle=scrubbed(str(answer.get("lifecycle") or "")),
+        retires_at=_time_or_none(answer.get("retires_at")),
+        max_input_tokens=_tokens_or_none(answer.get("max_input_tokens")),
+        max_tokens=_tokens_or_none(answer.get("max_tokens")),
+        is_in_batches=_is_supported(answer.get("capabilities"), "batch"),
     )
 
 
-def _tokens_or_none(said: object) -> int | None:
-    return said if isinstance(said, int) and not isinstance(said, bool) and 0 < said <= MOST_TOKENS else None
+def _tokens_or_none(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else None
 
 
 def _is_supported(capabilities: object, name: str) -> bool | None:
-    one = capabilities.get(name) if isinstance(capabilities, Mapping) else None
-    said = one.get("supported") if isinstance(one, Mapping) else None
-    return said if isinstance(said, bool) else None
+    capability = capabilities.get(name) if isinstance(capabilities, Mapping) else None
+    supported = capability.get("supported") if isinstance(capability, Mapping) else None
+    return supported if isinstance(supported, bool) else None
 
 
 def account(response: httpx2.Response) -> str:
+    """Return organization and API workspace as the headers of an answer name them, empty where they do not."""
     names = ("anthropic-organization-id", "anthropic-workspace-id")
     return " ".join(_told_apart(response.headers[name]) for name in names if name in response.headers)
 
 
 def _told_apart(name: str) -> str:
-    """A name that shows no secret, and is the same for no two accounts: what one of them lacks, the other may have."""
+    """A name that shows no secret and still differs between any two accounts."""
     return name if scrubbed(name) == name else f"hidden-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def server_time(response: httpx2.Response) -> datetime | None:
+    """Return the time of an answer by the API's clock, in whole seconds; None where it cannot be read."""
     try:
         return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
     except (KeyError, ValueError, TypeError):
@@ -265,7 +274,7 @@ def server_time(response: httpx2.Response) -> datetime | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, at most as many as a date can be put off by; None where there are none, as in an HTTP date."""
+    """Return the seconds of a `retry-after` header, at most MOST_SECONDS; None where it names none, as an HTTP date does."""
     try:
         seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
@@ -289,7 +298,7 @@ def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:
 
 
 def _is_from_api(error: anthropic.APIStatusError) -> bool:
-    """Whether the API itself answered: its errors are of one form, and name the request. A proxy or the edge may be of neither."""
+    """Whether the API itself answered: its errors have one form and name the request."""
     body = error.body if isinstance(error.body, dict) else {}
     inner = body.get("error")
     has_form = body.get("type") == "error" and isinstance(inner, dict) and isinstance(inner.get("type"), str)
@@ -301,17 +310,17 @@ def _page_text(error: anthropic.APIStatusError) -> str:
     return f"{kind} instead of the API's JSON: a proxy or the edge answered"
 
 
-def _on_the_way(error: Exception, body: "Body | None") -> BatchctlError | ApiFailure:
-    """What stopped the body, what was said of the answer or of who gives it, or the connection that broke."""
+def _on_the_way(error: Exception, body: Body | None) -> BatchctlError | ApiFailure:
+    """What ended the body early, what `bounds` raised about the answer or the certificate, or else a broken connection."""
     if body is not None and body.failure is not None:
         return body.failure
-    # Raised within the library, which wraps whatever it meets.
+    # Raised by `bounds` within the HTTP library, which wraps every exception.
     if isinstance(error.__cause__, ApiFailure | CertificateProblem):
         return error.__cause__
     return _connection_failure(error, body)
 
 
-def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
+def _connection_failure(error: Exception, body: Body | None) -> ApiFailure:
     cause = error.__cause__ or error
     kinds = {
         httpx2.ConnectTimeout: "no connection within the time allowed",
@@ -321,11 +330,11 @@ def _connection_failure(error: Exception, body: "Body | None") -> ApiFailure:
         UnicodeError: "an answer that cannot be read",
         LookupError: "an answer that cannot be read",
     }
-    said = next((text for kind, text in kinds.items() if isinstance(cause, kind)), "the connection broke")
+    message = next((text for kind, text in kinds.items() if isinstance(cause, kind)), "the connection broke")
     detail = scrubbed(str(cause)).strip()
     return ApiFailure(
-        f"{said}: {detail}" if detail else said,
-        # A connection that never stood has carried nothing, whatever the body was asked for.
+        f"{message}: {detail}" if detail else message,
+        # A connection that was never made has carried nothing, even if pieces of the body were taken.
         sent_whole=body is not None and body.is_sent_whole and not isinstance(cause, httpx2.ConnectError),
     )
 
@@ -339,13 +348,13 @@ def _unreadable(response: httpx2.Response) -> ApiFailure:
     )
 
 
-def _time_or_none(said: object) -> datetime | None:
-    """A time as the API writes it; None for anything else, and for one that no batch can have."""
-    if not isinstance(said, str):
+def _time_or_none(value: object) -> datetime | None:
+    """A time as the API writes it, None for anything else and for a time that no batch can have."""
+    if not isinstance(value, str):
         return None
     try:
-        found = datetime.fromisoformat(said)
-        is_one = 2000 <= found.year <= 9000
-        return (found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)) if is_one else None
+        time = datetime.fromisoformat(value)
+        is_one = 2000 <= time.year <= 9000
+        return (time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)) if is_one else None
     except (ValueError, OverflowError):
         return None

@@ -1,7 +1,8 @@
-"""What follows from a failed request to the API: the policy table, for a create and for everything else.
+"""What follows from a failed request to the API: one policy for a create, one for every other call.
 
-A create is judged by one question first: can the batch exist? The API takes no idempotency key, so "perhaps" must
-never be sent again before it was looked for.
+The first question about a failed create is whether the batch can exist all the same. The API takes no idempotency key, so a
+create that may have succeeded is never sent again before the API's list was read for it. The statuses and error codes are
+those of the API reference (Errors) and of the batch processing page of the API's documentation.
 """
 
 import re
@@ -13,34 +14,40 @@ from batchctl.domain.model import Headers
 
 
 class AfterCreate(Enum):
-    AGAIN = "nothing was created and the cause passes: plan the batch again, not before a while"
+    """What follows from a failed create. The value says why, for a reader of this file."""
+
+    AGAIN = "nothing was created and the cause passes: plan the batch again, and wait before the next create"
     PAUSE = "nothing was created and no request is named as the cause: leave the batch planned, pause the job"
-    HEADER = "nothing was created and a header is the cause: the same"
+    HEADER = "nothing was created and a header is the cause: leave the batch planned, pause the job"
     SPLIT = "nothing was created because the body is too large: cut the batch in two"
-    REFUSE = "nothing was created and what is in the batch is the cause"
-    UNCONFIRMED = "a batch may exist: look for it"
-    ACCEPTED = "a 2xx came without an id: a batch was made, as far as anybody can tell"
+    REFUSE = "nothing was created and a request of the batch is the cause"
+    UNCONFIRMED = "a batch may exist: read the API's list for it"
+    ACCEPTED = "a 2xx came without an id: a batch was created, as far as anybody can tell"
 
 
 class AfterRead(Enum):
+    """What follows from any other failed call. The value says why, for a reader of this file."""
+
     AGAIN = "the cause passes: ask again after a while"
     PAUSE = "the account is the cause"
     GONE = "the API does not know the batch, or not yet"
     FAIL = "asking again would not help"
 
 
+# Parts of the API's texts on spend limits and on credit; some of these errors have no code and no status of their own.
 SPEND_TEXT = ("you have reached your specified", "api usage limits", "workspace api usage limits", "extra usage")
 CREDIT_TEXT = ("credit balance is too low",)
-# Said of whoever sends, and not of what was sent: "This organization has been disabled."
+# Sentences about the sender, not about what was sent: "This organization has been disabled."
 _ACCOUNT_TEXT = re.compile(
     r"\b(?:your|this|the) (?:organi[sz]ation|workspace|account|subscription|plan|api key|credential)s?\b"
     r"|^(?:organi[sz]ation|workspace|account|api key|credential)s?\b|\b(?:usage|spend(?:ing)?) limits?\b|\bauthorized for use\b"
 )
-# A validator names the field first, and may quote what it found there.
+# A validator names the field first, and may quote the value of it.
 _FIELD = re.compile(r"^`?[a-z_][\w-]*(?:[.\[][\w-]+\]?)*`?: ")
 _QUOTED = re.compile(r"'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
-# The API's own validator says where in the body it found the fault: `requests.3.custom_id: ...`, `requests: ...`.
+# The API's validator begins with the place of the fault in the body: `requests.3.custom_id: ...`, `requests: ...`.
 _ABOUT_REQUESTS = re.compile(r"`?requests`?(?:[.\[]\d|:)")
+# Values of `error.details.error_code`.
 ACCOUNT_CODES = {
     "organization_on_hold",
     "cmek_key_disabled",
@@ -52,12 +59,15 @@ ACCOUNT_CODES = {
     "workspace_human_review_disabled",
 }
 REQUEST_CODES = {"image_dimensions_too_large"}
-# Statuses that leave open whether the service went on working behind the answer.
+# Client error statuses after which the service may have created the batch all the same.
 AMBIGUOUS_4XX = {408, 409, 499}
 
 
 def is_about_account(failure: ApiFailure) -> bool:
-    """Key, permission, billing or a spend cap. Much of that comes as a 400 that only its text tells apart."""
+    """Return whether the key, a permission, billing or a spend limit is the cause.
+
+    Some of these come as a 400 that only its text distinguishes from a fault of the request.
+    """
     if failure.status in {401, 402}:
         return True
     if failure.error_code in ACCOUNT_CODES:
@@ -72,9 +82,9 @@ def is_about_account(failure: ApiFailure) -> bool:
 
 
 def text_is_about_account(text: str) -> bool:
-    """Whether the API speaks of the account, its limits or its money, and not of a field of the request.
+    """Return whether an error text is about the account, its limits or its money, and not about a field of the request.
 
-    Its texts may change: what this decides is which advice is given first, and never whether something is sent or lost.
+    The API's texts may change. So this decides only which advice comes first, never whether something is sent or lost.
     """
     lowered = text.strip().lower()
     if _text_is_about_money(lowered):
@@ -87,17 +97,18 @@ def _text_is_about_money(lowered: str) -> bool:
 
 
 def is_about_requests(failure: ApiFailure) -> bool:
-    """Whether the API names what is in the batch. A sentence about "requests" does not."""
+    """Return whether the API names a request of the batch as the cause. A sentence with the word "requests" does not."""
     return failure.error_code in REQUEST_CODES or _ABOUT_REQUESTS.match(failure.message.strip()) is not None
 
 
 def is_truncated_upload(failure: ApiFailure) -> bool:
-    """The 400 that says our body ended early: nothing was created and nothing is wrong with the request."""
+    """Return whether it is the 400 for a body that ended early: nothing was created, and the request has no fault."""
     text = failure.message.lower()
     return failure.status == 400 and "not valid json" in text and ("unexpected end" in text or "eof" in text)
 
 
 def after_create(failure: ApiFailure) -> AfterCreate:
+    """Return what follows from a failed create."""
     if not failure.sent_whole and failure.status is None:
         return AfterCreate.AGAIN
     status = failure.status
@@ -112,7 +123,7 @@ def after_create(failure: ApiFailure) -> AfterCreate:
     if status == 429:
         return AfterCreate.PAUSE if is_about_account(failure) else AfterCreate.AGAIN
     if not failure.has_envelope:
-        # A page instead of the API's error body: somebody between answered. Of these only a 403 is meant as a no.
+        # A page instead of the API's error body: a proxy or the edge answered. Of these answers only a 403 is a refusal.
         return AfterCreate.REFUSE if status == 403 else AfterCreate.UNCONFIRMED
     if is_truncated_upload(failure):
         return AfterCreate.AGAIN
@@ -120,40 +131,41 @@ def after_create(failure: ApiFailure) -> AfterCreate:
 
 
 def _after_refusal(failure: ApiFailure) -> AfterCreate:
-    """Only what names the requests is believed to be about them: a batch that is refused for good has to be mended by hand."""
+    """REFUSE only where the API names a request: a batch that is refused for good has to be fixed by hand."""
     if is_about_header(failure.message):
         return AfterCreate.HEADER
     return AfterCreate.REFUSE if failure.status != 403 and is_about_requests(failure) else AfterCreate.PAUSE
 
 
 def why_paused(failure: ApiFailure, headers: Headers) -> tuple[str, str]:
-    """Return what stops a job after a create that made nothing, and what a person mends before it goes on.
+    """Return why a job is paused after a create that was refused, and what a person fixes before it continues.
 
-    `headers`: what the create was sent with.
+    `headers`: those that the create was sent with.
     """
     if after_create(failure) is AfterCreate.HEADER:
         ours = f"the job sends {shown_betas(headers.betas)} and --api-version {headers.api_version}"
-        mended = (
-            "To send the rest without it" if no_beta_options(failure.message, headers.betas) else "Once that is mended"
+        way_out = (
+            "To send the rest without it" if no_beta_options(failure.message, headers.betas) else "Once that is fixed"
         )
         return (
             "the API refuses a header, and with it every batch of this job",
-            f"{ours}; others come from ANTHROPIC_CUSTOM_HEADERS; no line is at fault. {mended}",
+            f"{ours}; others come from ANTHROPIC_CUSTOM_HEADERS; no line is at fault. {way_out}",
         )
     if is_about_account(failure):
-        return "the account stops this job", "mend the cause, then"
+        return "account problem", "fix the cause, then"
     return (
         "the API refuses this job, and names no request",
-        "nothing was created, no line is refused; mend the cause, then",
+        "nothing was created, no line is refused; fix the cause, then",
     )
 
 
 def is_proven(failure: ApiFailure) -> bool:
-    """Whether a refused create certainly made nothing: the API itself said so, or it never had the whole body."""
+    """Return whether a refused create certainly created nothing: the API itself refused it, or never had the whole body."""
     return failure.is_from_api or (failure.status is None and not failure.sent_whole)
 
 
 def after_read(failure: ApiFailure) -> AfterRead:
+    """Return what follows from any failed call but a create."""
     status = failure.status
     if is_about_account(failure):
         return AfterRead.PAUSE

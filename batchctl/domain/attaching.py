@@ -1,4 +1,4 @@
-"""Batches made elsewhere: which words name one, in which order they make a job, and whose they may be instead."""
+"""Attaching batches that were created elsewhere: how they are named, in which order they make a job, and whose they may be."""
 
 import hashlib
 import re
@@ -8,17 +8,19 @@ from collections.abc import Collection, Sequence
 from batchctl.domain.limits import API_CLOCK_SLACK
 from batchctl.domain.model import Batch, Cut, MessageBatch
 
-# How the API writes its ids, and no longer than the ledger keeps them.
+# How the API writes the ids of Message Batches, with the most characters that the ledger keeps.
 ID_PATTERN = r"msgbatch_[A-Za-z0-9_]{1,119}"
+# How many names `list_some` names.
 NAMED = 3
 
 
 def is_id(word: str) -> bool:
+    """Return whether a word is the id of a Message Batch."""
     return re.fullmatch(ID_PATTERN, word) is not None
 
 
 def ids_problem(words: Sequence[str]) -> str:
-    """Why these cannot be the batches of one job; empty when they can."""
+    """Return why these words cannot be the batches of one job, empty where they can."""
     wrong = [word for word in words if not is_id(word)]
     if wrong:
         return f"{wrong[0]!r} is not the id of a Message Batch: msgbatch_ and letters, digits or _, at most 128 in all"
@@ -27,20 +29,20 @@ def ids_problem(words: Sequence[str]) -> str:
 
 
 def list_some(names: Collection[str]) -> str:
-    """A few of them, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(list(names)[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def sorted_by_creation(found: Sequence[MessageBatch]) -> list[MessageBatch]:
-    """As they were created; those of one instant as they were named."""
-    return sorted(found, key=lambda batch: (batch.created_at is not None, batch.created_at))
+def sorted_by_creation(batches: Sequence[MessageBatch]) -> list[MessageBatch]:
+    """Return batches in the order of their creation; those of one instant keep the order in which they were named."""
+    return sorted(batches, key=lambda batch: (batch.created_at is not None, batch.created_at))
 
 
-def cuts_without_requests(found: Sequence[MessageBatch]) -> tuple[Cut, ...]:
-    """Where each lies in the job: cuts without requests."""
+def cuts_without_requests(batches: Sequence[MessageBatch]) -> tuple[Cut, ...]:
+    """Return where each batch lies in the job: cuts whose requests are not known."""
     cuts, first = [], 0
-    for batch in found:
+    for batch in batches:
         size = batch.size or 0
         cuts.append(Cut(first=first, count=size, start=0, end=0, sha256=""))
         first += size
@@ -48,14 +50,18 @@ def cuts_without_requests(found: Sequence[MessageBatch]) -> tuple[Cut, ...]:
 
 
 def stand_in_sha256(ids: Collection[str]) -> str:
-    """Where an input's hash would stand: the same for the same batches in any order, and never that of an input."""
+    """Return what stands in place of an input's hash: the same for the same batches in any order.
+
+    It ends with a word, so that no input has it.
+    """
     return f"{hashlib.sha256(' '.join(sorted(ids)).encode()).hexdigest()[:56]}-by-ids"
 
 
 def may_be(unconfirmed_batch: Batch, seen: MessageBatch) -> bool:
-    """Whether this can be the batch whose creation nobody saw: attached, it would be missed there, and paid for again.
+    """Return whether the API's batch `seen` can be the one that an unconfirmed create made.
 
-    `unconfirmed_batch` is in `submitting` and has no name. Both times are the API's own.
+    It must not be attached to another job then: its own job would miss it and pay for it again. `unconfirmed_batch` is in
+    `submitting` and has no id. Both times are the API's own.
     """
     since, created = unconfirmed_batch.created_after, seen.created_at
     is_older = since is not None and created is not None and created < since - API_CLOCK_SLACK

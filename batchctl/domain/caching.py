@@ -1,6 +1,7 @@
-"""`cache_control` on a system prompt: when it can be added, when the API ignores it, and when it cannot pay.
+"""`cache_control` on a system prompt: when it can be added, when the API ignores it, and when it costs more than it saves.
 
-A breakpoint caches everything before it, in the order tools, system, messages (prompt caching page of the API's documentation).
+A breakpoint caches everything before it, in the order tools, system, messages (prompt caching page of the API's
+documentation, which is the source of the rules here).
 """
 
 import re
@@ -15,20 +16,20 @@ from batchctl.domain.prices import Prices
 
 MOST_BREAKPOINTS = 4
 SHORT, LONG = "5m", "1h"
-# 5 minutes are what the API takes where no `ttl` stands; neither needs a beta header.
+# Without a `ttl` the API assumes 5 minutes. Neither needs a beta header.
 CONTROL = {SHORT: b'{"type":"ephemeral"}', LONG: b'{"type":"ephemeral","ttl":"1h"}'}
 
-# Of the tokens that are to be cached, how many may be read from it; none is promised, 30 to 98 % are reported (batch
-# processing page of the API's documentation).
+# Hit rates: the share of the tokens to be cached that is read from the cache. 30 to 98 % are reported and none is
+# guaranteed (batch processing page of the API's documentation).
 HIT_RATES = tuple(map(Decimal, ("0.3", "0.5", "0.7", "0.9", "0.98")))
 EXPECTED_HIT_RATE = Decimal("0.7")
 
-# A write costs 1.25 times (5m) or twice (1h) a plain read of the prompt, a read from the cache a tenth: below these shares
-# of reads no cache is cheaper. Models whose reads cost less have the line a little lower.
+# A write costs 1.25 times (5m) or twice (1h) the price of input, a read from the cache a tenth of it. Below these hit rates
+# a cache costs more than none. For models whose reads cost less they are a little lower.
 BREAK_EVEN = {SHORT: 0.22, LONG: 0.53}
 
-# Shorter prefixes are silently not cached, in tokens (prompt caching page, August 2026, and release notes). For models that
-# are not here nothing is documented.
+# The API does not cache shorter prefixes and does not say so; in tokens (prompt caching page, August 2026, and release
+# notes). For other models nothing is documented.
 LEAST_TOKENS: Mapping[str, int] = {
     "claude-fable-5": 512,
     "claude-mythos-5": 512,
@@ -45,12 +46,12 @@ LEAST_TOKENS: Mapping[str, int] = {
 }
 LEAST_CACHED_TOKENS = min(LEAST_TOKENS.values())
 BYTES_PER_TOKEN = 4
-# However dense a text is; only what does not reach a minimum at this rate surely does not.
+# The densest text has one byte to a token: a prefix that is too short even so is certainly too short.
 LEAST_BYTES_PER_TOKEN = 1
 
 
 class SkipReason(StrEnum):
-    """Why a request is left as it was written."""
+    """Why no `cache_control` is added to a request. The values continue the sentence "N requests left ..."."""
 
     NO_SYSTEM = "without a system prompt"
     HAS_ONE = "with cache_control on it already"
@@ -61,7 +62,13 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortPrefixes:
-    """System prompts of a model that are surely too short to be cached; `tokens`: the longest, an estimate from bytes."""
+    """System prompts that are certainly too short for their model to cache.
+
+    Attributes:
+        requests: How many requests have one.
+        tokens: The longest of them, estimated from its bytes.
+        least: The shortest prefix that the model caches, in tokens.
+    """
 
     requests: int
     tokens: int
@@ -70,9 +77,13 @@ class ShortPrefixes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caching:
-    """What adding `cache_control` to an input came to. `requests` that hold one now; `first_line` of them.
+    """What adding `cache_control` to an input did.
 
-    `repeats`: those long enough whose prefix stood in a request before, so that it may be read from a cache.
+    Attributes:
+        requests: Requests that hold one now; `first_line` is the first of them.
+        repeats: Those long enough whose prefix stood in an earlier request, so that it may be read from a cache.
+        left: Requests that were left as they were, by the reason.
+        short: Prefixes that are too short, by model.
     """
 
     ttl: str
@@ -84,11 +95,12 @@ class Caching:
 
     @property
     def cacheable(self) -> int:
+        """Requests with `cache_control` whose prefix is not certainly too short."""
         return self.requests - sum(one.requests for one in self.short.values())
 
 
 def skip_reason(params: Mapping[str, Any], ttl: str) -> SkipReason | None:
-    """Why no `cache_control` can be added at the end of the system prompt; None where one can."""
+    """Return why no `cache_control` can be added at the end of the system prompt, None where it can."""
     last = _last_block(params.get("system"))
     # An empty text cannot be cached.
     if not last or (last.get("type") == "text" and not str(last.get("text", "")).strip()):
@@ -98,14 +110,14 @@ def skip_reason(params: Mapping[str, Any], ttl: str) -> SkipReason | None:
     before, after = list(ttls_before(params)), list(ttls_after(params))
     if len(before) + len(after) >= MOST_BREAKPOINTS:
         return SkipReason.FULL
-    # "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block", says the API.
+    # The API: "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block".
     is_late = ttl == LONG and SHORT in before
     is_early = ttl == SHORT and LONG in after
     return SkipReason.ORDER if is_late or is_early else None
 
 
 def _last_block(system: object) -> dict[str, Any]:
-    """A system prompt that is text is one block; empty where there is none."""
+    """The last block of a system prompt, empty where there is none. A prompt that is text is one block."""
     if isinstance(system, str):
         return {"type": "text", "text": system}
     last = system[-1] if isinstance(system, list) and system else None
@@ -113,13 +125,13 @@ def _last_block(system: object) -> dict[str, Any]:
 
 
 def ttls_before(params: Mapping[str, Any]) -> Iterator[str]:
-    """Of the breakpoints up to the end of the system prompt."""
+    """Yield the ttl of each breakpoint up to the end of the system prompt."""
     yield from _ttls(params.get("tools"))
     yield from _ttls(params.get("system"))
 
 
 def ttls_after(params: Mapping[str, Any]) -> Iterator[str]:
-    """Of those behind it; one for the whole request counts as the last."""
+    """Yield the ttl of each breakpoint behind the system prompt. One for the whole request counts as the last."""
     messages = params.get("messages")
     for message in messages if isinstance(messages, list) else ():
         yield from _ttls(message.get("content") if isinstance(message, dict) else None)
@@ -127,7 +139,7 @@ def ttls_after(params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ttls(blocks: object) -> Iterator[str]:
-    """Also of blocks in blocks, as a tool's result has them."""
+    """The ttl of each breakpoint, also of blocks within blocks, as in the result of a tool."""
     for block in blocks if isinstance(blocks, list) else ():
         if not isinstance(block, dict):
             continue
@@ -137,7 +149,10 @@ def _ttls(blocks: object) -> Iterator[str]:
 
 
 def pays_from(ttl: str, cached: Iterable[tuple[int, Prices]]) -> Decimal:
-    """The share of reads at which what reading saves is what writing costs more. `cached`: tokens, and the prices of each."""
+    """Return the hit rate from which on a cache costs less than none, 1 where it never does.
+
+    `cached`: for each group of requests the tokens to be cached and the prices.
+    """
     more = saved = Decimal(0)
     for tokens, prices in cached:
         write = prices.write_1h if ttl == LONG else prices.write_5m
@@ -147,23 +162,23 @@ def pays_from(ttl: str, cached: Iterable[tuple[int, Prices]]) -> Decimal:
 
 
 def least_tokens(model: str) -> int | None:
-    """The shortest prefix that a model caches; None where it is not known. By its id or an alias."""
+    """Return the shortest prefix in tokens that a model (by its id or an alias) caches, None where that is not documented."""
     return LEAST_TOKENS.get(re.sub(r"-\d{8}$", "", model))
 
 
 def too_short(model: str, prefix_bytes: int) -> bool:
-    """Whether a prefix is surely not cached."""
+    """Return whether a prefix is certainly too short for the model to cache."""
     least = least_tokens(model)
     return least is not None and prefix_bytes < least * LEAST_BYTES_PER_TOKEN
 
 
-def sharing_faults(of: Caching) -> list[Fault]:
-    """A warning where more is written to the cache than can pay, even if every prompt seen before is read from it."""
-    if not of.cacheable or of.repeats / of.cacheable >= BREAK_EVEN[of.ttl]:
+def sharing_faults(caching: Caching) -> list[Fault]:
+    """Return a warning where a cache costs more than it saves even if every repeated prompt is read from it."""
+    if not caching.cacheable or caching.repeats / caching.cacheable >= BREAK_EVEN[caching.ttl]:
         return []
-    share, line = round(100 * of.repeats / of.cacheable), round(100 * BREAK_EVEN[of.ttl])
-    said = (
-        f"of {of.cacheable:,} system prompts to cache at most {share}% were in a request before; below about {line}%"
-        f" caching for {of.ttl} costs more than it saves"
+    share, line = round(100 * caching.repeats / caching.cacheable), round(100 * BREAK_EVEN[caching.ttl])
+    text = (
+        f"of {caching.cacheable:,} system prompts to cache at most {share}% were in a request before; below about {line}%"
+        f" caching for {caching.ttl} costs more than it saves"
     )
-    return [Fault("system_not_shared", said, Severity.WARNING, "params.system")]
+    return [Fault("system_not_shared", text, Severity.WARNING, "params.system")]

@@ -1,4 +1,8 @@
-"""What a command tells while it works. A command never knows whether a bar, a line or JSON comes out."""
+"""The events that a command emits while it works.
+
+A verb calls `emit` with one of these values. `render` turns it into a live view, a plain line or JSON; the verb does not
+know which. Every event of a batch names the batch, its number in its round from 1, and how many batches the round has.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +16,13 @@ from batchctl.domain.scan import Scan
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Bytes of the input read so far; `total` is 0 where it is not known. `what`: copying, checking, cleaning."""
+    """Progress in reading the input.
+
+    Attributes:
+        what: What is done with it: copying, checking or cleaning.
+        done: Bytes read so far.
+        total: Bytes of the whole input, 0 where that is not known.
+    """
 
     what: str
     done: int
@@ -21,7 +31,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The whole input was read."""
+    """The whole input was read and checked.
+
+    Attributes:
+        input: Its path.
+        scan: What the check found.
+        problems: Path of the file that lists every fault, empty where there is none.
+    """
 
     input: str
     scan: Scan
@@ -30,7 +46,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class CacheControlAdded:
-    """To the system prompts of the input, in a copy of it."""
+    """`cache_control` was added to system prompts, in a copy of the input."""
 
     input: str
     caching: Caching
@@ -38,7 +54,7 @@ class CacheControlAdded:
 
 @dataclass(frozen=True, slots=True)
 class ModelDeprecated:
-    """A model that is asked for can be called, and will not be for ever; `retires_at` is None where no day is set."""
+    """A model that the input names can be called and is deprecated; it retires at `retires_at`, None where no day is set."""
 
     model: str
     retires_at: datetime | None
@@ -46,6 +62,8 @@ class ModelDeprecated:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
+    """A round was planned: its requests are divided into batches, and nothing was sent."""
+
     job: Job
     batches: int
     requests: int
@@ -55,13 +73,15 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Continued:
+    """A job that is there already continues; `left` of its batches are still to be sent."""
+
     job: Job
     left: int
 
 
 @dataclass(frozen=True, slots=True)
 class HeadersChanged:
-    """What the job sends from here on is sent with other headers; so many batches `keep` those that they were sent with."""
+    """The headers of what is still to be sent were changed; `keep` batches were already sent with the headers they have."""
 
     job: Job
     keep: int
@@ -69,7 +89,7 @@ class HeadersChanged:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """Batches made elsewhere are a job from here on."""
+    """Batches that were created elsewhere are a job now."""
 
     job: Job
     batches: tuple[Batch, ...]
@@ -77,7 +97,10 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class InputMatched:
-    """It is known which line of the job's input went into which of its batches. `rest`: lines in none, to be sent later."""
+    """The lines of an attached job's input were matched to its batches.
+
+    `rest`: lines that no batch holds, to be sent later.
+    """
 
     job: Job
     batches: int
@@ -86,6 +109,8 @@ class InputMatched:
 
 @dataclass(frozen=True, slots=True)
 class SendingBegun:
+    """The create of a batch begins."""
+
     batch: Batch
     number: int
     total: int
@@ -93,6 +118,8 @@ class SendingBegun:
 
 @dataclass(frozen=True, slots=True)
 class BatchSent:
+    """The API named the batch."""
+
     batch: Batch
     number: int
     total: int
@@ -101,7 +128,7 @@ class BatchSent:
 
 @dataclass(frozen=True, slots=True)
 class BatchNotSent:
-    """A definite no: `until` is when it is tried again, None where it is not."""
+    """The API refused the create, and nothing was created. It is tried again at `until`, None where it is not."""
 
     batch: Batch
     number: int
@@ -112,6 +139,8 @@ class BatchNotSent:
 
 @dataclass(frozen=True, slots=True)
 class BatchUnconfirmed:
+    """Nobody knows whether the API created the batch; `why` says what came instead of an answer."""
+
     batch: Batch
     number: int
     total: int
@@ -120,9 +149,11 @@ class BatchUnconfirmed:
 
 @dataclass(frozen=True, slots=True)
 class BatchReconciled:
-    """`message_batch_id` is empty where the API does not have the batch and it is sent again.
+    """The API's list settled an unconfirmed batch.
 
-    `identified`: some of its ids were read and are ours; else its size alone speaks for it.
+    Attributes:
+        message_batch_id: The batch at the API, empty where the API does not have it and it is sent again.
+        identified: Some of its ids were read and are ours; else only its size speaks for it.
     """
 
     batch: Batch
@@ -134,7 +165,7 @@ class BatchReconciled:
 
 @dataclass(frozen=True, slots=True)
 class ForeignBatch:
-    """A batch that was matched provisionally is another job's: `why` says what differs. Ours is unconfirmed again."""
+    """A provisional match proved to be another job's, as `why` says. Our batch is unconfirmed again."""
 
     batch: Batch
     number: int
@@ -145,7 +176,7 @@ class ForeignBatch:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateBatch:
-    """A batch of the API holds the same requests once more, and is paid for unless it is canceled."""
+    """A batch at the API holds requests of this batch a second time. It is paid for unless it is canceled."""
 
     batch: Batch
     number: int
@@ -163,14 +194,14 @@ class FieldsUnread:
 
 @dataclass(frozen=True, slots=True)
 class PlaceChecked:
-    """The workspace was moved, copied or restored, as `why` says: the API's list is read before a round is sent."""
+    """The workspace was moved, copied or restored, as `why` says. The API's list is read before a round is sent."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The API was asked to end the batch; what has begun is still finished."""
+    """The API was asked to end the batch. Requests that have begun are finished."""
 
     batch: Batch
     number: int
@@ -179,7 +210,7 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True)
 class BatchDeleted:
-    """At the API; its results stay on the disk."""
+    """The batch was deleted at the API. Its results stay on disk."""
 
     batch: Batch
     number: int
@@ -188,17 +219,23 @@ class BatchDeleted:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
+    """The command waits until a time, for the reason `why`."""
+
     until: datetime
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
+    """The API was polled; `report` is the job as it stands now."""
+
     report: JobReport
 
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
+    """A poll failed, the `failures`-th in a row. The next one comes in `again_in` seconds. The job itself goes on."""
+
     why: str
     failures: int
     again_in: float
@@ -206,6 +243,8 @@ class PollFailed:
 
 @dataclass(frozen=True, slots=True)
 class DownloadBegun:
+    """The download of the results of a batch begins."""
+
     batch: Batch
     number: int
     total: int
@@ -213,7 +252,14 @@ class DownloadBegun:
 
 @dataclass(frozen=True, slots=True)
 class BatchFetched:
-    """`twins`: lines that came a second time, byte for byte, and are left out; `unknown`: results that cannot be understood."""
+    """The results of a batch are on disk, whole and verified.
+
+    Attributes:
+        counts: Results by outcome.
+        bytes: Length of the raw results.
+        twins: Lines that came a second time with the same bytes, and are left out.
+        unknown: Results of a type that is newer than this program, or unreadable.
+    """
 
     batch: Batch
     number: int
@@ -226,6 +272,8 @@ class BatchFetched:
 
 @dataclass(frozen=True, slots=True)
 class DownloadFailed:
+    """A download failed and is tried again at `until`, None where it is not."""
+
     batch: Batch
     number: int
     total: int
@@ -235,7 +283,7 @@ class DownloadFailed:
 
 @dataclass(frozen=True, slots=True)
 class ResultsRemoved:
-    """The API removed the results of a batch at that time; they are not on the disk, and nobody has them any more."""
+    """The API removed the results of a batch at `at` before they were downloaded. They are lost."""
 
     batch: Batch
     number: int
@@ -245,13 +293,15 @@ class ResultsRemoved:
 
 @dataclass(frozen=True, slots=True)
 class Merging:
+    """Progress in merging: `done` of `total` requests are written."""
+
     done: int
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Verifying:
-    """Requests read again so far: once for each round they are in, and once more for the sum."""
+    """Progress in verifying, in requests: each is read once for every round it is in, and once more for the sum."""
 
     done: int
     total: int
@@ -259,7 +309,7 @@ class Verifying:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """Ctrl-C: `in_flight` uploads are let finish."""
+    """The command was told to stop; `in_flight` uploads are still finished."""
 
     in_flight: int
 
@@ -297,4 +347,5 @@ Event = (
     | Stopping
 )
 
+# How a verb emits an event.
 Emit = Callable[[Event], None]

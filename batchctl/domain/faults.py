@@ -1,7 +1,8 @@
-"""What can be said about one request before it is paid for: the cheap checks, run on every line.
+"""Faults of a request: the cheap checks, which run on every line before anything is sent.
 
-The API checks the envelope (`custom_id`, `params`) when a batch is created and refuses all of it for one bad line; what
-is inside `params` it checks hours later, line by line. Here both are checked before the first byte is sent.
+The API checks the envelope (`custom_id` and `params`) when a batch is created, and refuses the whole batch for one wrong
+line. It checks what is inside `params` hours later, line by line. Both are checked here; `requests.structure` checks
+`params` in depth. The rules are those of the API reference (Create a Message Batch, Create a Message).
 """
 
 import difflib
@@ -19,14 +20,15 @@ from batchctl.domain.model import Headers
 CUSTOM_ID_PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
 MAX_CUSTOM_ID_CHARACTERS = 64
 
-# The largest ceiling of any model, and only with the beta named here; each model's own is known to the API alone.
+# The greatest `max_tokens` of any model, and only with this beta. The API's list of models has that of each model.
 MAX_TOKENS_CEILING = 300_000
 MAX_TOKENS_BETA = "output-300k-2026-03-24"
 
-# From this API version on the three sampling parameters are refused, at their default values too.
+# From this API version on the three sampling parameters are refused, with their default values, too.
 NO_SAMPLING_SINCE = "2026-10-21"
 SAMPLING_PARAMS = frozenset({"temperature", "top_p", "top_k"})
 
+# Parameters of the Messages API that are not available in a batch.
 REFUSED_PARAMS = frozenset(
     {
         "cache_hint",
@@ -42,6 +44,7 @@ REFUSED_PARAMS = frozenset(
     }
 )
 
+# Options of client libraries that end up in `params` by mistake, and what to do instead.
 CLIENT_PARAMS: Mapping[str, str] = {
     "extra_body": "put its keys straight into params",
     "extra_headers": "headers belong to a whole batch: leave it out, and name betas with --beta NAME",
@@ -59,13 +62,21 @@ JUDGED_PARAMS = frozenset({"model", "max_tokens"}) | REFUSED_PARAMS | SAMPLING_P
 
 
 class Severity(StrEnum):
-    ERROR = "error"
-    WARNING = "warning"
+    """Whether a fault keeps a request from being sent."""
+
+    ERROR = "error"  # it does
+    WARNING = "warning"  # it does not
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with one line. `message` is written to be read after `path`, as `str(fault)` shows it."""
+    """One thing wrong with one line.
+
+    Attributes:
+        code: The kind of fault, as `--json` names it.
+        message: What is wrong, to be read after `path`.
+        path: Where in the line it is, like `params.model`; empty for the whole line.
+    """
 
     code: str
     message: str
@@ -73,6 +84,7 @@ class Fault:
     path: str = ""
 
     def __str__(self) -> str:
+        """Return the path and the message on one line."""
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
@@ -83,18 +95,24 @@ _SUSPECT_SINCE = _SUSPECT | SAMPLING_PARAMS
 
 
 def is_stricter(headers: Headers, than: Headers) -> bool:
-    """Whether requests that passed the check with other headers may fail it with these."""
+    """Return whether requests that passed the check with other headers may fail it with these."""
     forbids_sampling = than.api_version < NO_SAMPLING_SINCE <= headers.api_version
     return forbids_sampling or (MAX_TOKENS_BETA in than.betas and MAX_TOKENS_BETA not in headers.betas)
 
 
 def envelope_faults(request: object, *, api_version: str) -> list[Fault]:
-    """`request` is one decoded line; [] when nothing is wrong with its envelope and the params every request needs."""
+    """Return the faults of a request's envelope and of the params that every request needs, empty where there are none.
+
+    `request` is one decoded line of the input.
+    """
     return [] if _is_plainly_good(request, api_version) else list(_request_faults(request, api_version))
 
 
 def are_params_plainly_good(many: Sequence[object], *, api_version: str) -> bool:
-    """The whole check of the params of nearly every input, many at once; False only means that a closer look is needed."""
+    """Return whether the params of many requests pass every check here, as those of nearly all inputs do.
+
+    False only means that each of them has to be checked by itself.
+    """
     if set(map(type, many)) != {dict}:
         return False
     params = cast("Sequence[dict[str, Any]]", many)
@@ -102,7 +120,7 @@ def are_params_plainly_good(many: Sequence[object], *, api_version: str) -> bool
         models, limits, messages = zip(*map(_required, params), strict=True)
     except KeyError:
         return False
-    # By exact type: to Python, true is the number 1 and equals it.
+    # By exact type: in Python True is an int.
     if (set(map(type, models)), set(map(type, limits)), set(map(type, messages))) != ({str}, {int}, {list}):
         return False
     if not all(models) or not all(messages) or min(limits) < 1 or max(limits) > MAX_TOKENS_CEILING:
@@ -115,7 +133,7 @@ def _is_plainly_good(request: object, api_version: str) -> bool:
     if type(request) is not dict or len(request) != 2:
         return False
     custom_id = request.get("custom_id")
-    # fullmatch, as `$` alone would let a trailing newline pass.
+    # fullmatch: `$` alone lets a trailing newline pass.
     if type(custom_id) is not str or _is_custom_id(custom_id) is None:
         return False
     return are_params_plainly_good([request.get("params")], api_version=api_version)
@@ -194,7 +212,7 @@ def _value_faults(params: dict[str, object]) -> Iterator[Fault]:
 
 def _max_tokens_faults(max_tokens: object) -> Iterator[Fault]:
     path = "params.max_tokens"
-    # bool is an int to Python, and true is no number to the API.
+    # In Python a bool is an int; for the API true is no number.
     if not isinstance(max_tokens, int) or isinstance(max_tokens, bool):
         yield Fault("max_tokens_not_an_integer", f"must be an integer, not {shown(max_tokens)}", path=path)
     elif max_tokens < 1:
@@ -223,7 +241,7 @@ def _availability_faults(name: str, value: object, api_version: str) -> Iterator
 
 
 def _is_in_use(name: str, value: object) -> bool:
-    """null means absent; `stream` is judged by its value alone, and of the research preview one value is refused."""
+    """Whether a refused parameter has a value that the API refuses. null means absent; `stream` is checked by its caller."""
     if name == "research_preview_2026_02":
         return value == "active"
     return name != "stream" and value is not None
@@ -235,7 +253,7 @@ SHOWN_CHARACTERS = 60
 
 
 def shown(value: object) -> str:
-    """One short line for any JSON value: `"64"`, `the number 5`, `true`, `a list`."""
+    """Return any JSON value as one short line: `"64"`, `the number 5`, `true`, `a list`."""
     match value:
         case str():
             return _quoted(value)
@@ -250,24 +268,24 @@ def shown(value: object) -> str:
 
 
 def shown_key(key: str) -> str:
-    """A key as a part of a path: as it is where that is plain, quoted where it could confuse a reader or a terminal."""
+    """Return a key as a part of a path: as it is where that is plain, else quoted, so that it cannot drive the terminal."""
     return key if re.fullmatch(r"[\w$@-]{1,64}", key) else _quoted(key)
 
 
 def _quoted(text: str) -> str:
     short = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
-    # Escapes, bidi marks and U+2028 must not reach a terminal or break the line.
+    # Escape sequences, bidi marks and U+2028 must not reach a terminal or break the line.
     return json.dumps(short, ensure_ascii=not short.isprintable())
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` (did you mean "max_tokens"?)`, or nothing when no known name is near."""
+    """Return a suggestion, like ` (did you mean "max_tokens"?)`, empty where no known name is near."""
     near = _nearest(name, tuple(known))
     return f' (did you mean "{near}"?)' if near else ""
 
 
 def did_you_mean_one_of(missing: str, present: Iterable[str]) -> str:
-    """The other way round: which of the keys that are there was meant to be the missing one."""
+    """Return which of the keys that are there was probably meant to be the missing one, empty where none is near."""
     near = _nearest(missing, tuple(key for key in present if key not in JUDGED_PARAMS))
     return f"; {shown(near)} looks like it" if near else ""
 

@@ -1,24 +1,25 @@
-"""What is learned of an input while it is checked: how many requests have what in common, and how long they are.
+"""The requests of an input in groups: what they have in common, how many they are, and how long.
 
-Requests that say the same but for `messages`, `max_tokens` and `metadata` are one group. Nothing here grows with their
-number: a few groups, a few lengths in each, a few lines of each length to look at.
+Requests that differ only in `messages`, `max_tokens` and `metadata` are one group. An estimate rests on the groups. They
+take the same memory however many requests there are: a few groups, a few strata of length in each, a few sampled lines in
+each stratum. `requests.group` makes them while an input is checked.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# More groups than these are summed up, by model: a system prompt of its own on every line makes no million of them.
+# Requests of further groups are put together by model: an input may have another system prompt on every line.
 MOST_GROUPS = 64
-# Of each length so many lines are remembered at most, spread over the whole file, and half as many at least.
+# The most lines that are sampled of a stratum, spread over the whole file; at least half as many are.
 MOST_SAMPLED = 32
-# Of an input of no more requests, all lines are remembered.
+# All lines of an input with no more requests than this are sampled.
 ALL_SAMPLED = 400
 
 
 @dataclass(frozen=True, slots=True)
 class SampledLine:
-    """One line of a file, to be read again: its number from 1, its first byte, its bytes without the newline."""
+    """A line of a file that can be read again: its number from 1, its first byte, its length without the newline."""
 
     line: int
     offset: int
@@ -27,7 +28,7 @@ class SampledLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stratum:
-    """Requests of like length: their lines have `least` bytes or more, and less than twice as many."""
+    """Requests of one group and of like length: their lines have at least `least` bytes, and fewer than twice as many."""
 
     least: int
     requests: int
@@ -37,15 +38,22 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestGroup:
-    """One group of requests. `digest`: of what they have in common; empty for what is left over, of one model.
+    """Requests that differ only in `messages`, `max_tokens` and `metadata`.
 
-    `bytes`: of whole lines, ids and all. `max_tokens`: their sum.
-    `prefix_bytes`: of `system` and `tools` as JSON, not more than they have in a line.
-    `breakpoints`: `cache_control` marks of the first of them, `ttl` that of the longest-lived one, empty without any;
-    `marks_messages`: one stands behind what is shared, so that more than this is written to a cache. `beyond_text`: there are blocks other than text (pictures, documents, tool calls), which may weigh more than their
-    bytes; `adds_prompt`: there are tools or a format of answers, to which the API adds a prompt of its own.
-    `calls_servers`: it has tools that the API runs itself, sources that it reads itself, or params that nobody knows here:
-    nobody can foresee how much that comes to.
+    Attributes:
+        digest: Of what they have in common; empty for the requests of one model that are in no group of their own.
+        first_line: Number of the first line that belongs to it.
+        bytes: Bytes of its whole lines, ids included; `longest` is the longest of them.
+        max_tokens: The sum of all `max_tokens`; `most_max_tokens` is the greatest.
+        prefix_bytes: Bytes of `system` and `tools` as JSON, at most what they take in a line.
+        ttl: How long the longest-lived `cache_control` of the first request keeps a cache, empty without any.
+        breakpoints: `cache_control` marks of the first request.
+        marks_messages: A mark stands behind what is shared, so that more than that is written to a cache.
+        beyond_text: There are blocks other than text (images, documents, tool calls), whose tokens bytes do not tell.
+        adds_prompt: There are tools or a format for answers, to which the API adds a prompt of its own.
+        calls_servers: There are tools that the API runs, sources that it reads, or params that are not known here. Nobody can
+            foresee how many tokens these add.
+        strata: The requests by the length of their lines.
     """
 
     digest: str
@@ -68,17 +76,20 @@ class RequestGroup:
 
     @property
     def is_shared(self) -> bool:
-        """Whether several requests begin with one and the same text."""
+        """Whether several requests begin with the same text."""
         return bool(self.digest and self.prefix_bytes) and self.requests > 1
 
 
 def stratum_floor(size: int) -> int:
-    """The power of two that names the stratum of a line of `size` bytes, 1 or more."""
+    """Return the lower end of the stratum of a line of `size` bytes (1 or more): the power of two at or below it."""
     return 1 << (size.bit_length() - 1)
 
 
 def shape_digest(request_groups: Sequence[RequestGroup]) -> str:
-    """One digest of what the requests of a round have in common: rounds of one shape have answers of like length."""
+    """Return a digest of what the requests of a round have in common, empty where there are none.
+
+    Rounds with the same digest have answers of like length.
+    """
     names = sorted(
         request_group.digest or f"others {request_group.model} {request_group.inference_geo}"
         for request_group in request_groups

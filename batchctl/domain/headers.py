@@ -1,4 +1,7 @@
-"""The headers of a job: what a person changes of them for what is still to be sent, and which one the API does not take."""
+"""The headers of a job: how a person changes them for what is still to be sent, and which one the API refuses.
+
+A job has the headers of what is still to be sent; a batch keeps those that it was sent with.
+"""
 
 import re
 import shlex
@@ -7,33 +10,40 @@ from dataclasses import dataclass
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Headers, Job, State
-from batchctl.domain.names import beta_problem
 
+# How the API's error texts speak of a header.
 _HEADER = re.compile(
     r"^`?anthropic-[a-z-]+`?:|`?anthropic-[a-z-]+`? headers?\b|\bheaders?:? `?anthropic-|^`?[a-z-]+`?: header is required"
 )
 _BETA_HEADER = "anthropic-beta"
+# What stands before the API's text where a failure was kept: `HTTP 400 invalid_request_error `.
 _KEPT = re.compile(r"^HTTP \d{3} (?:[a-z_]+_error )?")
 _QUOTED = re.compile(r"[`'\"]([^`'\"]+)[`'\"]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderChange:
-    """What a person says about the headers of a job; empty, and None, for nothing."""
+    """How a person changes the headers of a job.
+
+    Attributes:
+        add: Betas to add.
+        drop: Betas to leave out.
+        api_version: The new anthropic-version, None to keep it.
+    """
 
     add: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     api_version: str | None = None
 
     def problem(self) -> str:
-        """Why it cannot be meant; empty where it can."""
+        """Return why the change contradicts itself or cannot be sent, empty where it can."""
         both = next((beta for beta in self.drop if beta in self.add), None)
         if both is not None:
             return f"--beta {both} and --no-beta {both}: one of them"
         return beta_problem(self.add)
 
     def options(self) -> str:
-        """As it was typed."""
+        """Return the change as options of the command line."""
         version = [f"--api-version {self.api_version}"] if self.api_version else []
         return " ".join((*(f"--beta {b}" for b in self.add), *(f"--no-beta {b}" for b in self.drop), *version))
 
@@ -42,9 +52,10 @@ NO_CHANGE = HeaderChange()
 
 
 def changed_headers(job: Job, change: HeaderChange, sent: Iterable[Headers | None] = ()) -> Headers:
-    """The headers that a job has after a change. Raises UsageProblem for a beta that it has not, and never had.
+    """Return the headers of a job after a change.
 
-    `sent`: what its batches were sent with. The same command again takes off what is off already, and that is fine.
+    `sent`: the headers that its batches were sent with. A beta may be left out that an earlier command left out already. Raises
+    UsageProblem for a beta that the job never had.
     """
     if problem := change.problem():
         raise UsageProblem(problem)
@@ -63,24 +74,25 @@ def changed_headers(job: Job, change: HeaderChange, sent: Iterable[Headers | Non
 
 
 def shown_betas(betas: Collection[str]) -> str:
+    """Return betas as a person reads them."""
     return f"--beta {', '.join(betas)}" if betas else "no --beta"
 
 
 def headers_of(job: Job, batch: Batch) -> Headers | None:
-    """What a batch was sent with, or will be; None where that is not known."""
+    """Return the headers that a batch was or will be sent with, None where that is not known."""
     return job.settings.headers if batch.state is State.PLANNED else batch.headers
 
 
 def is_about_header(text: str) -> bool:
-    """Whether the API speaks of a header that it does not take: no line can be at fault."""
+    """Return whether an error text of the API refuses a header, so that no line can be at fault."""
     return _HEADER.search(text.strip().lower()) is not None
 
 
 def no_beta_options(text: str, betas: Collection[str]) -> str:
-    """The options that take off the betas which the API does not take; empty where it is none of the job's.
+    """Return the options that leave out the betas which the API refuses, empty where it refuses none of `betas`.
 
-    `text`: what the API said, also as it is kept, behind its status and type. Where it names no value, and the job has one
-    alone, it is that.
+    `text`: the API's error text, with or without the status and type before it. Where it names no value and there is one beta,
+    it is that one.
     """
     text = _KEPT.sub("", text)
     if not is_about_header(text) or _BETA_HEADER not in text.lower():
@@ -93,6 +105,12 @@ def no_beta_options(text: str, betas: Collection[str]) -> str:
 
 
 def command_for_rest(job: Job, text: str, betas: Collection[str]) -> str:
-    """What sends the rest of a job, without the betas which the API does not take; `text` and `betas` as for `no_beta_options`."""
+    """Return the command that sends the rest of a job, without the betas that `text` refuses (see `no_beta_options`)."""
     options = no_beta_options(text, betas)
     return f"batchctl submit {job.name} {options}" if options else f"batchctl submit {job.name}"
+
+
+def beta_problem(betas: Collection[str]) -> str:
+    """Return why a value cannot stand in the anthropic-beta header, empty where all can."""
+    wrong = next((beta for beta in betas if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", beta)), None)
+    return "" if wrong is None else f"--beta {wrong!r}: letters, digits, '.', '_' and '-'"

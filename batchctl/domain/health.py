@@ -1,7 +1,10 @@
-"""What is well and what is not, of everything that a job rests on: each thing looked at is one finding."""
+"""The findings of `doctor`: for each thing that a job rests on, whether it is in order, and what to do where it is not.
+
+The functions take what was measured and return findings; `verbs.doctor` measures.
+"""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,13 +12,14 @@ from enum import StrEnum
 from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure
 
+# Up to this difference our clock and the server's agree.
 SKEW_SECONDS = 5
 LITTLE_ROOM_BYTES = 1_000_000_000
 NO_ROOM_BYTES = 50_000_000
 OPEN_FILES = 256
-# A file of a run under way is no leftover; no step writes at one for so long.
+# A younger file may belong to a command that is running: no step writes at one for so long.
 LEFT_AFTER = timedelta(hours=1)
-# A shorter secret may stand in any word.
+# Shorter values stand in many ordinary words and are not redacted.
 SHORTEST_SECRET = 4
 PUT_BACK = (
     "put back a copy of ledger.db: before it sends anything, the API's list is read. Without one, move the folder away and"
@@ -26,6 +30,8 @@ SECRET_WORDS = ("KEY", "TOKEN", "SECRET")
 
 
 class Health(StrEnum):
+    """How bad a finding is: in order, a warning, or something that keeps a job from working."""
+
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
@@ -33,7 +39,14 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`is_account`: the key or the account is the cause, nothing on this machine."""
+    """What was found about one subject.
+
+    Attributes:
+        subject: What was checked, in one or two words.
+        said: What was found.
+        advice: What to do about it, empty where nothing is to be done.
+        is_account: The key or the account is the cause, and nothing on this machine.
+    """
 
     subject: str
     health: Health
@@ -44,22 +57,31 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkup:
+    """All findings, and the command to go on with."""
+
     findings: tuple[Finding, ...]
     next_command: str
 
     def count(self, health: Health) -> int:
+        """Return how many findings are of this health."""
         return sum(one.health is health for one in self.findings)
 
     @property
     def is_account_at_fault(self) -> bool:
+        """Whether something fails because of the key or the account."""
         return any(one.health is Health.FAIL and one.is_account for one in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFacts:
-    """What a ledger says of itself. `damage` is empty where it is sound; `journal` is what stands in the file.
+    """What a ledger says of itself.
 
-    `dead`: owners that hold a claim and run no more; `unknown`: those that cannot be asked from here.
+    Attributes:
+        damage: What SQLite's integrity check found, empty where the file is sound.
+        revision: The revision of its schema, None where it has no tables.
+        journal: The journal mode that the file has.
+        by_state: Number of batches by state.
+        alive: Owners that run; `dead` ones hold a claim and run no more; of `unknown` ones nobody here can tell.
     """
 
     bytes: int
@@ -75,25 +97,30 @@ class LedgerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
+    """A temporary file of a command, with its size and when it last changed."""
+
     path: str
     bytes: int
     changed_at: datetime
 
 
 def ok(subject: str, said: str, advice: str = "") -> Finding:
+    """Return a finding that is in order."""
     return Finding(subject=subject, health=Health.OK, said=said, advice=advice)
 
 
 def warn(subject: str, said: str, advice: str) -> Finding:
+    """Return a warning."""
     return Finding(subject=subject, health=Health.WARN, said=said, advice=advice)
 
 
 def fail(subject: str, said: str, advice: str, *, is_account: bool = False) -> Finding:
+    """Return a finding that keeps a job from working."""
     return Finding(subject=subject, health=Health.FAIL, said=said, advice=advice, is_account=is_account)
 
 
 def reach_finding(failure: ApiFailure) -> Finding:
-    """Of the API's list that was asked for: it is always there, so that a 404 never passes."""
+    """Return the finding of a list of batches that could not be read. The list always exists, so a 404 never passes."""
     match after_read(failure):
         case AfterRead.PAUSE:
             advice = "the key, its permission or the account: see the Console"
@@ -111,7 +138,7 @@ def reach_finding(failure: ApiFailure) -> Finding:
 
 
 def clock_finding(skew: timedelta | None) -> Finding:
-    """`skew`: how far our clock is ahead of the server's; None where it did not tell its time."""
+    """Return the finding on the clock. `skew`: how far ours is ahead of the server's, None where it did not say its time."""
     if skew is None:
         return ok("clock", "the server did not tell its time: not compared")
     seconds = round(skew.total_seconds())
@@ -126,32 +153,34 @@ def clock_finding(skew: timedelta | None) -> Finding:
 
 
 def room_finding(free: int) -> Finding:
-    said = f"{free / 1e9:.1f} GB free" if free >= 1e9 else f"{free / 1e6:.0f} MB free"
+    """Return the finding on the free bytes of the disk."""
+    text = f"{free / 1e9:.1f} GB free" if free >= 1e9 else f"{free / 1e6:.0f} MB free"
     if free < NO_ROOM_BYTES:
-        return fail("room", said, "make room on this disk, or name another workspace with --workspace")
+        return fail("room", text, "make room on this disk, or name another workspace with --workspace")
     if free < LITTLE_ROOM_BYTES:
-        return warn("room", said, "results take about as much room as requests: make some before you fetch")
-    return ok("room", said)
+        return warn("room", text, "results take about as much room as requests: make some before you fetch")
+    return ok("room", text)
 
 
 def open_files_finding(limit: int) -> Finding:
-    """`limit` is negative where there is none."""
+    """Return the finding on the limit of open files, which is negative where there is none."""
     if 0 <= limit < OPEN_FILES:
         return warn("open files", f"at most {limit:,}", f"raise it: ulimit -n {OPEN_FILES * 4}")
     return ok("open files", f"at most {limit:,}" if limit >= 0 else "no limit")
 
 
 def permissions_finding(modes: Mapping[str, tuple[int, int]]) -> Finding:
-    """Permissions by path, as they are and as they should be at most."""
+    """Return the finding on permissions. `modes`: by path the mode that it has and the widest that it should have."""
     wide = {path: (have, most) for path, (have, most) in modes.items() if have & ~most}
     if not wide:
         return ok("permissions", "folder 0700, ledger 0600, or closer")
-    said = ", ".join(f"{path} is {have:04o}" for path, (have, _) in wide.items())
-    mend = " && ".join(f"chmod {most:04o} {path}" for path, (_, most) in wide.items())
-    return warn("permissions", f"{said}: others on this machine may read prompts and answers", mend)
+    text = ", ".join(f"{path} is {have:04o}" for path, (have, _) in wide.items())
+    fix = " && ".join(f"chmod {most:04o} {path}" for path, (_, most) in wide.items())
+    return warn("permissions", f"{text}: others on this machine may read prompts and answers", fix)
 
 
 def locks_finding(*, has_locks: bool) -> Finding:
+    """Return the finding on file locks."""
     if has_locks:
         return ok("locks", "flock works")
     return warn(
@@ -161,10 +190,11 @@ def locks_finding(*, has_locks: bool) -> Finding:
     )
 
 
-def leftovers_finding(found: Sequence[Leftover], now: datetime) -> Finding:
-    old = [one for one in found if one.changed_at < now - LEFT_AFTER]
+def leftovers_finding(leftovers: Sequence[Leftover], now: datetime) -> Finding:
+    """Return the finding on temporary files that stopped commands left behind."""
+    old = [one for one in leftovers if one.changed_at < now - LEFT_AFTER]
     if not old:
-        return ok("leftovers", "none" if not found else f"none ({len(found)} in use right now)")
+        return ok("leftovers", "none" if not leftovers else f"none ({len(leftovers)} in use right now)")
     total = sum(one.bytes for one in old)
     more = f" and {len(old) - 1:,} more" if len(old) > 1 else ""
     return warn(
@@ -175,7 +205,10 @@ def leftovers_finding(found: Sequence[Leftover], now: datetime) -> Finding:
 
 
 def ledger_findings(facts: LedgerFacts, revisions: Sequence[str], journal: str) -> list[Finding]:
-    """`revisions`: those this program knows, the last its own; `journal`: the mode that this SQLite calls for."""
+    """Return the findings on a ledger.
+
+    `revisions`: the revisions that this program knows, its own last. `journal`: the mode that this version of SQLite needs.
+    """
     if facts.damage:
         return [fail("ledger", f"damaged: {'; '.join(facts.damage)}", PUT_BACK)]
     return [
@@ -209,43 +242,42 @@ def _jobs(facts: LedgerFacts) -> Finding:
 
 
 def _owners(facts: LedgerFacts) -> Finding:
-    said = f"{facts.alive:,} running"
+    text = f"{facts.alive:,} running"
     if facts.unknown:
-        said += f", {facts.unknown:,} on another machine or not to be asked"
+        text += f", {facts.unknown:,} on another machine or not to be asked"
     if facts.dead:
-        said += f", {facts.dead:,} dead with claims: the next submit, fetch or retry takes them over"
-    return ok("owners", said)
+        text += f", {facts.dead:,} dead with claims: the next submit, fetch or retry takes them over"
+    return ok("owners", text)
 
 
-def next_command(findings: Iterable[Finding]) -> str:
-    """Of a workspace with a ledger that can be read, its jobs; else how to get one."""
-    found = tuple(findings)
-    if any(one.health is Health.FAIL for one in found):
+def next_command(findings: Collection[Finding]) -> str:
+    """Return the command to go on with: the jobs of a workspace whose ledger can be read, else how to get one."""
+    if any(one.health is Health.FAIL for one in findings):
         return "batchctl doctor"
-    return "batchctl status" if any(one.subject == "jobs" for one in found) else "batchctl submit INPUT.jsonl"
+    return "batchctl status" if any(one.subject == "jobs" for one in findings) else "batchctl submit INPUT.jsonl"
 
 
 def custom_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """As the SDK reads them from the environment: a header a line."""
+    """Return the headers in ANTHROPIC_CUSTOM_HEADERS as the SDK reads them: one on each line."""
     lines = environment.get("ANTHROPIC_CUSTOM_HEADERS", "").split("\n")
     return {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
 
 
 def secrets(environment: Mapping[str, str], *urls: str) -> set[str]:
-    """What must never be shown: keys and tokens of the environment, values of headers, passwords in URLs."""
+    """Return what must never be shown: keys and tokens in variables, values of headers, users and passwords in URLs."""
     named = [
         value
         for name, value in environment.items()
         if name.startswith("ANTHROPIC_") and any(word in name for word in SECRET_WORDS) and not name.endswith("_FILE")
     ]
-    # Word by word as well: an error may quote a value with its white space escaped, or a part of it.
+    # Each word as well: an error may quote a part of a value, or escape its white space.
     spoken = {word for value in (*named, *custom_headers(environment).values()) for word in (value, *value.split())}
     users = {user for url in (*environment.values(), *urls) for user in re.findall(r"//([^/@\s]+)@", url)}
     return (spoken | users | {user.partition(":")[2] for user in users}) - {""}
 
 
 def redacted(finding: Finding, secrets: Collection[str]) -> Finding:
-    """A finding in which none of the secrets stands, whoever quoted them."""
+    """Return the finding without any of the secrets."""
     said, advice = finding.said, finding.advice
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:

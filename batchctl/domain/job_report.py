@@ -1,6 +1,7 @@
-"""Rows to what there is to show: honest counts, two clocks, and what to type next.
+"""The report on a job: where it stands, what failed, what to look out for, and which command comes next.
 
-Progress counts ended batches: the API's own counters stay 0 until a batch has ended.
+Pure functions from the ledger's rows to a `JobReport`; `render` draws it. Progress is counted in ended batches, because the
+API's counters stay 0 until a batch has ended.
 """
 
 from collections import Counter
@@ -25,28 +26,45 @@ from batchctl.domain.model import (
 )
 from batchctl.domain.outcomes import FIX_TYPES, CountedTypes
 
+# How long before batches expire, and before the API removes results, a report warns of it.
 EXPIRY_WARNING = timedelta(hours=4)
 RETENTION_WARNING = timedelta(days=7)
+# How many requests are named as examples of a failure.
 SAMPLES = 3
 
 
 class Stage(StrEnum):
-    """Where a job as a whole stands."""
+    """Where a job as a whole stands. The values are the words of `--json`, which never change."""
 
-    SENDING = "sending"
-    UNCONFIRMED = "in doubt"
-    LOST = "not known to the API"
-    PAUSED = "paused"
+    SENDING = "sending"  # batches are still to be sent
+    UNCONFIRMED = "in doubt"  # of a batch nobody knows whether the API has it, or whether it is ours
+    LOST = "not known to the API"  # the API answers 404 for a batch, and has done so for some time
+    PAUSED = "paused"  # nothing is sent until a person continues
     RUNNING = "in progress"
     TO_FETCH = "ended, to fetch"
     DONE = "done"
     INCOMPLETE = "done, some without success"
     CANCELED = "canceled"
 
+    @property
+    def shown(self) -> str:
+        """The stage as a person reads it."""
+        if self is Stage.UNCONFIRMED:
+            return "unconfirmed"
+        return "done, not all succeeded" if self is Stage.INCOMPLETE else self.value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
-    """`headers`: what its batches were sent with, or will be, and how many of them; None where that is not known."""
+    """One round of a job.
+
+    Attributes:
+        by_state: How many of its batches are in which state.
+        counts: The API's counters of all its batches together.
+        headers: The headers that its batches were or will be sent with, None where that is not known, and how many batches
+            each.
+        changes: As in `Round`.
+    """
 
     number: int
     requests: int
@@ -60,9 +78,18 @@ class RoundReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """A job at `now`. `merged` is the exact word on every request, once all that was fetched is merged; `failures` are
-    its failures then, and before that those of the newest round. `rests_on`: of batches that were found in the API's list,
-    what it rests on that they are the job's; empty where there are none. `in_no_batch`: requests that no batch ever held.
+    """A job as it stands at `now`.
+
+    Attributes:
+        failures: What failed: of all rounds once everything fetched is merged, before that of the newest round.
+        ended: Batches that have ended; `fetched` of them are on disk.
+        eta: When the last batch may end, None where that cannot be estimated.
+        expires_at: When the first running batch expires.
+        retained_until: When the API removes the first results that are not on disk.
+        next_command: The command that does the most of what is left, empty where nothing is.
+        merged: The last merge, None where more was fetched since.
+        rests_on: What it rests on that batches found in the API's list are the job's, empty where none were.
+        in_no_batch: Requests that no batch ever held.
     """
 
     job: Job
@@ -84,11 +111,12 @@ class JobReport:
 
     @property
     def matched(self) -> int:
-        """Batches that are ours as far as their size tells: provisional matches, whose ids were not read yet."""
+        """Number of provisional matches: batches that are the job's as far as their size tells."""
         return sum(b.is_provisional_match for b in self.batches)
 
     @property
     def elapsed(self) -> timedelta:
+        """Time from the submission to the end of the last batch, or to now while one has not ended."""
         times = [b.ended_at for b in self.batches if b.ended_at]
         is_over = self.ended == len(self.batches)
         return (max(times) if is_over and times else self.now) - self.job.created_at
@@ -101,7 +129,10 @@ RUNNING = frozenset({State.IN_PROGRESS, State.CANCELING})
 def report(
     job: Job, batches: Sequence[Batch], failures: Sequence[Failures], now: datetime, in_no_batch: int = 0
 ) -> JobReport:
-    """`in_no_batch`: requests in none of the attached batches that no later round holds, either."""
+    """Return the report on a job at `now`.
+
+    `in_no_batch`: requests that are in none of the attached batches, and that no later round has sent.
+    """
     batches = [b for b in batches if not b.is_unattached]
     stage = stage_of(job, batches, now)
     newest = job.rounds[-1].number
@@ -136,9 +167,9 @@ def report(
 
 
 def rests_on(batches: Sequence[Batch]) -> str:
-    """What it rests on that batches which were found in the API's list are ours; empty where none were.
+    """Return what it rests on that batches found in the API's list are the job's; empty where none were found there.
 
-    The API never said so: it gives a batch no name of ours.
+    The API cannot say so: it keeps no name of ours with a batch.
     """
     adopted = [b for b in batches if b.evidence and not b.provisional]
     if not adopted:
@@ -149,15 +180,16 @@ def rests_on(batches: Sequence[Batch]) -> str:
 
 
 def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
-    """The last merge, if it saw every batch that is on the disk by now."""
+    """Return the last merge if it read every batch that is on disk now, else None."""
     fetched = sum(b.state is State.FETCHED for b in batches)
     return job.merged if job.merged and job.merged.batches == fetched and fetched else None
 
 
 def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
+    """Return where a job as a whole stands: the first of its batches' states that still needs something."""
     states = {b.state for b in batches if not b.is_lost(now) and not b.is_removed}
     if job.canceled_at is not None:
-        # What was not sent before the cancel is not waited for: it stays unanswered.
+        # What a cancel kept from being sent stays unanswered; nobody waits for it.
         states.discard(State.PLANNED)
     if job.paused and State.PLANNED in states:
         return Stage.PAUSED
@@ -179,31 +211,34 @@ def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
 
 
 def _end_of(job: Job, merge: Merged | None) -> Stage:
-    """Where nothing is left to be done by itself."""
+    """The stage of a job of which nothing is left to be done without a person."""
     if merge is not None and merge.is_complete and not job.left_out:
         return Stage.DONE
     return Stage.INCOMPLETE if job.canceled_at is None else Stage.CANCELED
 
 
 def eta(batches: Sequence[Batch], now: datetime) -> datetime | None:
-    """When the last batch may end, by what ended batches took; None before one has, and once the guess is overdue."""
+    """Return when the last batch may end, by the median time that ended batches took.
+
+    None while no batch has ended, while some are still to be sent, and once the estimate has passed.
+    """
     took = [(b.ended_at - b.created_at).total_seconds() for b in batches if b.ended_at and b.created_at]
     running = [b.created_at for b in batches if b.is_running and b.created_at]
     if not took or not running or any(b.state is State.PLANNED for b in batches):
         return None
-    guess = max(running) + timedelta(seconds=median(took))
-    return guess if guess > now else None
+    estimate = max(running) + timedelta(seconds=median(took))
+    return estimate if estimate > now else None
 
 
 def retained_until(batches: Sequence[Batch]) -> datetime | None:
-    """When the first results that are not on the disk yet are gone from the API."""
+    """Return when the API removes the first results that are not on disk, None where there are none."""
     still = [b for b in batches if b.state in {State.IN_PROGRESS, State.CANCELING, State.ENDED} and not b.is_removed]
     waiting = [b.created_at for b in still if b.created_at]
     return min(waiting) + RETENTION if waiting else None
 
 
 def _of_removed(batches: Sequence[Batch], merged: Merged | None) -> list[Failures]:
-    """What a merge would say of requests whose results the API removed, where nothing was there to be merged."""
+    """The requests whose results the API removed, as a merge would report them; empty where there was a merge."""
     removed = [b for b in batches if b.is_removed] if merged is None else []
     return [
         Failures(
@@ -228,15 +263,21 @@ def next_command(
     paused_turns: int = 0,
     has_rest: bool = False,
 ) -> str:
-    """What does the most of what is left. `needs_word`: there are results that only a person can say to be the job's.
+    """Return the command that does the most of what is left, empty where nothing is.
 
-    `has_rest`: there are requests that were never sent, and nothing else has to be done before they are.
+    Args:
+        job: The job that the command names.
+        stage: Where it stands.
+        failures: What failed and may be sent again.
+        needs_word: A person must say whether some results are the job's.
+        paused_turns: Answers that stopped with `pause_turn`.
+        has_rest: Requests were never sent, and nothing has to be done before they are.
     """
     match stage:
         case Stage.UNCONFIRMED if needs_word:
             return f"batchctl resolve {job.name}"
         case Stage.SENDING | Stage.UNCONFIRMED | Stage.RUNNING if job.canceled_at is not None:
-            # Nothing of it is sent; the same command goes on asking, and brings home what was answered.
+            # Nothing more is sent; the same command goes on polling, and fetches what was answered.
             return f"batchctl cancel {job.name}"
         case Stage.SENDING | Stage.UNCONFIRMED:
             return f"batchctl submit {job.name}"
@@ -249,7 +290,7 @@ def next_command(
         case Stage.TO_FETCH:
             return f"batchctl {'retry' if has_rest else 'fetch'} {job.name}"
         case Stage.DONE | Stage.CANCELED:
-            # What a person canceled goes again at their word only: the warnings say how.
+            # What a person canceled is sent again only when they ask for it: the warnings say how.
             return ""
         case Stage.INCOMPLETE:
             return _retry_command(job, failures) or _command_for_paused(job, paused_turns)
@@ -260,13 +301,13 @@ def _command_for_paused(job: Job, turns: int) -> str:
 
 
 def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
-    """One that sends something again, or writes what is to be edited; empty where nothing of it should go again as it is."""
+    """The command that sends failed requests again, or writes them to be edited; empty where none should be sent again."""
     classes = {f.failure_class for f in failures}
     if not job.has_requests:
-        # What failed can be sent again once it is known what it was.
+        # Failed requests can be sent again only once they are known.
         return f"batchctl attach {job.name} --input FILE" if classes - {FailureClass.POLICY} else ""
     passing = [f for f in failures if f.failure_class is FailureClass.RETRY]
-    # What was said of the request itself and may have passed has not, once it was said again.
+    # An error about the request that may pass (`outcomes.MAY_PASS_TEXTS`) and came again after a retry does not pass.
     is_lasting = len(job.rounds) > 1 and all(f.error_type in FIX_TYPES for f in passing)
     if FailureClass.ACCOUNT in classes:
         return f"batchctl retry {job.name} --only account{' --only retry' if passing else ''}"
@@ -282,7 +323,7 @@ def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
     if any(f.outcome is Outcome.CANCELED for f in failures):
         return f"batchctl retry {job.name} --include-canceled"
     if any(f.outcome is Outcome.UNKNOWN for f in failures):
-        # It may be a success, and paid for: looked at first, and sent by a second word.
+        # It may be a success, and paid for: a person looks first, and sends it with a second command.
         return f"batchctl retry {job.name} --only unknown --dry-run"
     return ""
 
@@ -290,8 +331,8 @@ def _retry_command(job: Job, failures: Sequence[Failures]) -> str:
 def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundReport:
     mine = [b for b in batches if b.round == number]
     by_state: dict[State, int] = {}
-    for one in mine:
-        by_state[one.state] = by_state.get(one.state, 0) + 1
+    for batch in mine:
+        by_state[batch.state] = by_state.get(batch.state, 0) + 1
     planned = next(r for r in job.rounds if r.number == number)
     return RoundReport(
         number=number,
@@ -306,58 +347,58 @@ def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundRepor
 
 
 def joined(failures: Sequence[Failures]) -> tuple[Failures, ...]:
-    """One for each nested type and class, most frequent first."""
+    """Return one entry for each error type and failure class, the most frequent first."""
     kinds: dict[tuple[str, str], Failures] = {}
     counted_type = CountedTypes()
-    for one in failures:
-        key = (counted_type(one.error_type), one.failure_class)
+    for failure in failures:
+        key = (counted_type(failure.error_type), failure.failure_class)
         known = kinds.get(key)
         if known is not None:
-            samples = (*known.sample_ids, *one.sample_ids)[:SAMPLES]
-            kinds[key] = replace(known, count=known.count + one.count, sample_ids=samples)
+            samples = (*known.sample_ids, *failure.sample_ids)[:SAMPLES]
+            kinds[key] = replace(known, count=known.count + failure.count, sample_ids=samples)
         else:
-            kinds[key] = replace(one, error_type=key[0])
+            kinds[key] = replace(failure, error_type=key[0])
     return tuple(sorted(kinds.values(), key=lambda kind: -kind.count))
 
 
 def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
-    found = []
+    warnings = []
     if job.paused:
-        found.append(f"paused: {job.paused}")
+        warnings.append(f"paused: {job.paused}")
     if job.hold_until and job.hold_until > now and any(b.state is State.PLANNED for b in batches):
-        found.append(f"sending waits until {job.hold_until:%H:%M:%S} UTC: {job.hold_reason}")
+        warnings.append(f"sending waits until {job.hold_until:%H:%M:%S} UTC: {job.hold_reason}")
     expiring = [b for b in batches if b.is_running and b.expires_at and b.expires_at - now < EXPIRY_WARNING]
     if expiring:
-        found.append(
+        warnings.append(
             f"{len(expiring)} in progress expire within {EXPIRY_WARNING.seconds // 3600} h: what has not run by then comes back expired"
         )
     until = retained_until(batches)
     if until and until - now < RETENTION_WARNING:
-        found.append(f"results are deleted at the API from {until:%Y-%m-%d %H:%M} UTC on: fetch them before")
+        warnings.append(f"results are deleted at the API from {until:%Y-%m-%d %H:%M} UTC on: fetch them before")
     removed = [b for b in batches if b.is_removed]
     if removed:
-        found.append(_told_of_removed(removed, len(batches)))
+        warnings.append(_told_of_removed(removed, len(batches)))
     missing = [b for b in batches if b.missing_since and b.state not in {State.FETCHED, State.REFUSED}]
     if missing:
-        found.append(
+        warnings.append(
             f"{len(missing)} of the job's batches are not known to the API: deleted there, or this key belongs to another API workspace"
         )
     if job.duplicate_batches:
-        found.append(
+        warnings.append(
             f"{', '.join(job.duplicate_batches)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
             f" batchctl resolve {job.name} --cancel {job.duplicate_batches[0]}"
         )
-    found += _warnings_of_matches(job, batches)
-    found += _warnings_of_cancel(job, batches)
-    found += _warnings_of_paused_turns(job, batches)
+    warnings += _warnings_of_matches(job, batches)
+    warnings += _warnings_of_cancel(job, batches)
+    warnings += _warnings_of_paused_turns(job, batches)
     refused = [b for b in batches if b.state is State.REFUSED]
     if refused:
-        found.append(f"{len(refused)} refused by the API: {refused[0].note}")
-    return found
+        warnings.append(f"{len(refused)} refused by the API: {refused[0].note}")
+    return warnings
 
 
 def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
-    """What a cancel kept back, and how it is sent after all."""
+    """What a cancel kept from being sent, and how to send it after all."""
     if job.canceled_at is None:
         return []
     unsent = sum(b.state is State.PLANNED for b in batches)
@@ -375,18 +416,20 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
 def _warnings_of_rest(job: Job, requests: int) -> list[str]:
     if not requests:
         return []
-    said, go = (f"{requests:,} requests are", "go") if requests > 1 else ("1 request is", "goes")
-    return [f"{said} in none of the attached batches and {go} out with the next round only: batchctl retry {job.name}"]
+    subject, go = (f"{requests:,} requests are", "go") if requests > 1 else ("1 request is", "goes")
+    return [
+        f"{subject} in none of the attached batches and {go} out with the next round only: batchctl retry {job.name}"
+    ]
 
 
 def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:
-    """The API counts them as succeeded, and stopped them halfway: a person goes on with them."""
+    """Answers that the API counts as succeeded and stopped halfway: only a person can continue them."""
     merge = current_merge(job, batches)
     if merge is None or not merge.paused_turns:
         return []
-    said = f"{merge.paused_turns:,} answers stopped with pause_turn and are not whole"
+    text = f"{merge.paused_turns:,} answers stopped with pause_turn and are not whole"
     how = "send its request with the content of the answer added to messages, as an assistant message"
-    return [f"{said}; to go on with one, {how}: the same bytes would begin anew"]
+    return [f"{text}; to go on with one, {how}: the same bytes would begin anew"]
 
 
 def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
@@ -400,24 +443,26 @@ def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
 
 
 def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
-    """Of batches that were found in the API's list, or of which it does not say all."""
-    found = []
+    """Warnings about batches that were found in the API's list, and about counters that could not be read."""
+    warnings = []
     matched = [b for b in batches if b.is_provisional_match]
     if matched:
-        found.append(
+        warnings.append(
             f"{len(matched)} of {len(batches)} batches are provisional matches by their size: whether they are this job's, their"
             " results will tell"
         )
     provisional_matches = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
     if provisional_matches:
-        found.append(
+        warnings.append(
             f"{provisional_matches[0]} is a provisional match by its size and is not canceled; if it is yours:"
             f" batchctl resolve {job.name} --cancel {provisional_matches[0]}"
         )
     held = [b for b in batches if b.held]
     if held:
-        found.append(f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}")
+        warnings.append(f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}")
     unread = sum(b.counts_unread for b in batches if b.state is State.FETCHED)
     if unread:
-        found.append(f"the API's counts of {unread} fetched batches could not be read: held against the requests alone")
-    return found
+        warnings.append(
+            f"the API's counts of {unread} fetched batches could not be read: held against the requests alone"
+        )
+    return warnings

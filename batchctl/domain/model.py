@@ -1,7 +1,11 @@
-"""The words of the program as types: what a job, a round, a batch and a result are.
+"""The words of the program as types: job, round, cut, batch, result.
 
-Times are aware UTC datetimes; sizes are bytes; positions count requests of a round from 0; line numbers count from 1.
-The API's own words are spelled as the API spells them.
+A person submits one input as a **job**. A job has **rounds**: round 1 sends the input, every retry adds one. The request
+file of a round is divided into **cuts**. A cut that the ledger knows is a **batch**; once the API has created it, it is a
+**Message Batch** there, too. Each request ends with one **outcome**.
+
+Times are aware datetimes in UTC. Sizes are bytes. Positions count the requests of a round from 0, line numbers from 1.
+The API's own words are spelled as the API spells them. `domain.states` says which state of a batch may follow which.
 """
 
 from dataclasses import dataclass, field
@@ -12,34 +16,36 @@ from enum import IntEnum, StrEnum
 from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
 from batchctl.domain.prices import Forecast, TotalCost, UsageTotals
 
-# Processing ends 24 h after creation at the latest; results can be downloaded for 29 days after creation.
+# A batch expires 24 hours after its creation; its results can be downloaded for 29 days after that creation (batch
+# processing page of the API's documentation).
 EXPIRY = timedelta(hours=24)
 RETENTION = timedelta(days=29)
 
-# A 404 for a batch of our own passes, within minutes (seen by users of the SDK); one that stays is the truth.
+# The API may answer 404 for an existing batch for some minutes (reported by users of the SDK). After this time we believe it.
 LOST_AFTER = timedelta(minutes=5)
 
+# What a create body consists of around and between the requests.
 ENVELOPE_OPEN = b'{"requests":['
 ENVELOPE_CLOSE = b"]}"
 ENVELOPE_BYTES = len(ENVELOPE_OPEN) + len(ENVELOPE_CLOSE)
 
 
 class State(StrEnum):
-    """Ours, of a batch."""
+    """Where a batch stands, in our words. The ledger keeps it; `domain.states` has the arrows between the states."""
 
-    PLANNED = "planned"
-    SUBMITTING = "submitting"
-    IN_PROGRESS = "in_progress"
-    CANCELING = "canceling"
-    ENDED = "ended"
-    FETCHED = "fetched"
-    REFUSED = "refused"
-    # No batch at all: lines of an attached job's input that are in none of its batches, until a later round sends them.
+    PLANNED = "planned"  # cut, and not sent
+    SUBMITTING = "submitting"  # the create is about to be sent, is under way, or its outcome is unconfirmed
+    IN_PROGRESS = "in_progress"  # the API named it and processes it
+    CANCELING = "canceling"  # the API was asked to end it
+    ENDED = "ended"  # the API says that it has ended; its results are not on disk
+    FETCHED = "fetched"  # its results are on disk, whole and verified
+    REFUSED = "refused"  # the API refused the create for good; nothing was created
+    # No batch at all: lines of an attached job's input that none of its batches holds, until a later round sends them.
     IN_NO_BATCH = "in_no_batch"
 
 
 class ProcessingStatus(StrEnum):
-    """Theirs, of a Message Batch."""
+    """`processing_status` of a Message Batch, in the API's words."""
 
     IN_PROGRESS = "in_progress"
     CANCELING = "canceling"
@@ -47,45 +53,45 @@ class ProcessingStatus(StrEnum):
 
 
 class Unconfirmed(StrEnum):
-    """Why it is not known whether the last create of a cut made a batch. Empty: there was none, or its outcome is known."""
+    """Why nobody knows whether the last create of a batch created it at the API."""
 
-    NOTHING = ""
+    NOTHING = ""  # the outcome is known, or no create was sent
     UNKNOWN = "unknown"  # no answer came, or one that says neither yes nor no
-    ACCEPTED = "accepted"  # a 2xx came without an id: a batch was made, and nobody knows which
-    REFUSED = "refused"  # a refusal that did not come from the API itself
+    ACCEPTED = "accepted"  # a 2xx answer without an id: a batch exists, and nobody knows which one
+    REFUSED = "refused"  # a refusal that did not come from the API itself, but for example from a proxy
     COPIED = "copied"  # a copy of this workspace may have sent it
 
 
 class IfAbsent(StrEnum):
-    """What becomes of an unconfirmed batch once the API's list shows that it was not created."""
+    """What follows for an unconfirmed batch once the API's list shows that it was not created."""
 
-    PLAN = "plan"
-    SPLIT = "split"
-    REFUSE = "refuse"
+    PLAN = "plan"  # send it again
+    SPLIT = "split"  # its body was too large: cut it in two
+    REFUSE = "refuse"  # what it holds was refused: do not send it again
 
 
 class Outcome(StrEnum):
-    """`result.type` of a line that came back; `unanswered` is ours: no line yet; `unknown`: a type newer than this program."""
+    """What became of a request: the `result.type` of its line, or one of two words of ours."""
 
     SUCCEEDED = "succeeded"
     ERRORED = "errored"
     CANCELED = "canceled"
     EXPIRED = "expired"
-    UNKNOWN = "unknown"
-    UNANSWERED = "unanswered"
+    UNKNOWN = "unknown"  # ours: a type that is newer than this program
+    UNANSWERED = "unanswered"  # ours: no line came so far
 
 
 class FailureClass(StrEnum):
-    """What to do about a request without success."""
+    """What can be done about a request that did not succeed."""
 
-    RETRY = "retry"
-    FIX = "fix"
-    ACCOUNT = "account"
-    POLICY = "policy"
+    RETRY = "retry"  # send it again as it is
+    FIX = "fix"  # change the request, or decide about it
+    ACCOUNT = "account"  # fix the key, the permission or the billing first
+    POLICY = "policy"  # the model refused to answer: sending it again does not help
 
 
 class OutcomeCode(IntEnum):
-    """What became of one request, in a byte: the side index of a downloaded batch holds one per request."""
+    """What became of one request, as one byte: the index of a fetched batch holds one for each of its requests."""
 
     UNANSWERED = 0
     SUCCEEDED = 1
@@ -98,18 +104,21 @@ class OutcomeCode(IntEnum):
     EXPIRED = 20
     CANCELED = 21
     UNKNOWN = 30
-    UNREADABLE = 31  # a line came, again and again, that is no JSON in UTF-8
-    IN_NO_BATCH = 40  # never sent so far, by nobody that we know of; in no index: nothing was downloaded of it
+    UNREADABLE = 31  # every download brought a line that is no JSON in UTF-8
+    IN_NO_BATCH = 40  # never sent as far as we know; such a request stands in no index
 
     @property
     def is_success(self) -> bool:
-        """A success on the wire: paid for, and never replaced by a later failure."""
+        """Whether the API counts it as succeeded: it was paid for, and no later failure replaces it."""
         return OutcomeCode.SUCCEEDED <= self <= OutcomeCode.PAUSED
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """The API's five counters. All but `processing` stay 0 until the whole batch has ended."""
+    """`request_counts` of a Message Batch: five counters of requests.
+
+    All but `processing` stay 0 until the whole batch has ended (batch processing page of the API's documentation).
+    """
 
     processing: int = 0
     succeeded: int = 0
@@ -119,6 +128,7 @@ class RequestCounts:
 
     @property
     def total(self) -> int:
+        """All requests of the batch."""
         return self.processing + self.succeeded + self.errored + self.canceled + self.expired
 
     def __add__(self, other: "RequestCounts") -> "RequestCounts":
@@ -133,10 +143,13 @@ class RequestCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageBatch:
-    """A Message Batch as the API last described it. Only its id is certain: None stands for what could not be read.
+    """A Message Batch as the API last described it. Only its id is certain; None stands for a field that could not be read.
 
-    A `processing_status` that could not be read is in_progress: nothing is taken for ended that does not say so.
-    `unread`: the names of the fields that are missing, null where they must not be, or of another form than today's.
+    Attributes:
+        processing_status: `in_progress` where it could not be read: a batch has ended only where the API says so.
+        counts: The API's counters.
+        archived_at: Since when the API has no results of it any more.
+        unread: Names of fields that are missing, null where the API allows no null, or of another form than today's.
     """
 
     id: str
@@ -150,13 +163,21 @@ class MessageBatch:
 
     @property
     def size(self) -> int | None:
-        """How many requests it holds; None where its counters could not be read."""
+        """Number of its requests, None where the counters could not be read."""
         return None if self.counts is None else self.counts.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """A run of whole lines of a request file: bytes `start` to `end`, the last newline left out."""
+    """A run of whole lines of a request file.
+
+    Attributes:
+        first: Position of its first request in the round.
+        count: Number of its requests.
+        start: Its first byte in the request file.
+        end: The byte after its last one, the last newline left out.
+        sha256: Hash of these bytes, empty where the requests are not known (see `has_requests`).
+    """
 
     first: int
     count: int
@@ -166,18 +187,23 @@ class Cut:
 
     @property
     def body_bytes(self) -> int:
-        """Length of the request body: every newline inside becomes one comma."""
+        """Length of its create body: every newline between two lines becomes one comma."""
         return self.end - self.start + ENVELOPE_BYTES
 
     @property
     def has_requests(self) -> bool:
-        """As `Job.has_requests`: without them the bytes mean nothing, and positions are the order of arrival."""
+        """Whether its requests are known. Else its bytes mean nothing, and positions follow the order of the results."""
         return bool(self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who is taking a step on a batch, and until when that is believed without a sign of life."""
+    """The hold of a running process on the next step of a batch.
+
+    Attributes:
+        owner: The process, by the name of its lock file.
+        until: When the claim ends unless the owner renews it.
+    """
 
     owner: str
     until: datetime
@@ -185,7 +211,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headers:
-    """What governs all requests of a create: the anthropic-version header, and the values of the anthropic-beta header."""
+    """The headers that govern every request of a create: anthropic-version, and the values of anthropic-beta."""
 
     api_version: str = API_VERSION
     betas: tuple[str, ...] = ()
@@ -193,22 +219,35 @@ class Headers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A cut of a round, as the ledger remembers it; a Message Batch once `message_batch_id` is known.
+    """A cut of a round as the ledger keeps it; a Message Batch once `message_batch_id` is known.
 
-    `attempt`: how many creates of it were begun; with the owner it is the fence of every record of the step.
-    `unconfirmed`: why the outcome of the last create is not known; `if_absent`: what follows once it proves to have made nothing.
-    `unknown_creates`: creates of unknown outcome that were presumed to have made nothing; `unproven_refusals`: the same of
-    refusals that did not come from the API itself.
-    `created_after`: the newest `created_at` that the API had shown before the create, by the API's own clock: a batch that is
-    older is not ours. None where it had shown none.
-    `provisional`: found in the API's list, its results not verified yet; `identified`: some of its ids were read and are ours.
-    `evidence`: what it rests on that a batch which was found in the list is ours; `held`: why a person must say so.
-    `put_off_at`: when `not_before` was set, by the same clock.
-    `api`: base URL, account and key that the create was sent with; `headers`: its headers, the last that were sent while its
-    outcome is open or it is planned again. None where nothing was sent, or not by this workspace.
-    `deleted_at`: since when the API has no results of it, removed at a person's wish or by the API itself.
-    `counts_unread`: the API's counters could not be read when it last described the batch.
-    `usage_unread`: successes that do not say what they used; None where usage was not summed up when it was downloaded.
+    Attributes:
+        provisional: It was matched to a batch of the API's list, and its results are not verified yet.
+        identified: A provisional match of which some ids were read, and these are ours.
+        claim: Who takes its next step, None where nobody does.
+        tries: How many steps were begun on it in its present state.
+        list_reads: How many times the API's list was read for it since it is unconfirmed.
+        intent_at: When the last create was about to be sent.
+        attempt: How many creates of it were begun. With the owner, it fences every record of the step.
+        created_after: The newest `created_at` that the API had shown before the last create, by the API's own clock: an
+            older batch cannot be this one. None where it had shown none.
+        unconfirmed: Why the outcome of the last create is not known.
+        if_absent: What follows once the last create proves to have created nothing.
+        unknown_creates: Creates of unknown outcome that were presumed not created.
+        unproven_refusals: Refusals that did not come from the API itself, and were presumed not created.
+        api: Base URL, account and key that the last create was sent with, empty where none was sent from here.
+        headers: The headers of the last create while it may still count, None where none was sent from here.
+        not_before: No step is taken on it before this time, as the API asked or after a failure.
+        put_off_at: When `not_before` was set, by the same clock.
+        missing_since: When the API first answered 404 for it; None after an answer that knows it.
+        deleted_at: Since when the API has no results of it, because a person deleted it or the API removed them.
+        polled_at: When the API was last asked for it.
+        counts_unread: The API's counters could not be read in its last description.
+        evidence: What it rests on that a batch found in the API's list is this one, for a person.
+        held: Why a person must say whether it is, empty where nobody must.
+        results_bytes: Length of the raw results on disk, None before they are fetched.
+        usage_unread: Successes whose usage could not be read, None where usage was not summed up.
+        note: The last thing worth telling about it, for a person.
     """
 
     id: int
@@ -250,36 +289,38 @@ class Batch:
 
     @property
     def count(self) -> int:
+        """Number of its requests."""
         return self.cut.count
 
     @property
     def is_unattached(self) -> bool:
-        """No batch, and never to be one: the place in round 1 of lines that none of the attached batches holds."""
+        """Whether it is no batch: the place in round 1 of lines that none of the attached batches holds."""
         return self.state is State.IN_NO_BATCH
 
     @property
     def is_running(self) -> bool:
+        """Whether the API processes it: in progress or canceling."""
         return self.state in {State.IN_PROGRESS, State.CANCELING}
 
     @property
     def is_provisional_match(self) -> bool:
-        """Found by its size and time alone: it may be somebody else's."""
+        """Whether it was matched by its size and time alone: it may be somebody else's."""
         return self.provisional and not self.identified
 
     @property
     def is_removed(self) -> bool:
-        """The API removed its results before they were downloaded, as it does after 29 days: nobody has them any more."""
+        """Whether the API removed its results before they were downloaded, as it does after 29 days: they are lost."""
         return self.state is State.ENDED and self.deleted_at is not None
 
     @property
     def is_settled(self) -> bool:
-        """Whether no answer can come of it that is not on the disk."""
+        """Whether all answers that it can bring are on disk."""
         return self.state in {State.FETCHED, State.REFUSED, State.IN_NO_BATCH} or self.is_removed
 
     def is_lost(self, now: datetime) -> bool:
-        """The API has answered 404 for too long to be a passing one: deleted there, or this key cannot see it.
+        """Return whether the API has answered 404 for LOST_AFTER: it was deleted there, or this key cannot see it.
 
-        From the first such answer to the last: while nobody could ask, nothing was said.
+        The time runs from the first 404 to the last one, so that a time in which nobody asked does not count.
         """
         is_wanted = self.is_running or self.state is State.ENDED
         last = self.polled_at or now
@@ -288,9 +329,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresumedNotCreated:
-    """A create that was presumed to have made nothing, and was followed by another of the same requests.
+    """A create that was presumed not created, after which the same requests were sent again.
 
-    It is looked for until the job's last fetch: what the API shows of it later is a duplicate.
+    Until the job's last fetch the API's list is watched for it: if it appears there, it is a duplicate batch.
     """
 
     batch_id: int
@@ -302,10 +343,16 @@ class PresumedNotCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """Which sending of a job. Round 1 sends the input; every retry adds one.
+    """One sending of a job. Round 1 sends the input; every retry adds a round.
 
-    `shape`: what its requests have in common, as a digest: rounds of one shape have answers of like length. `changes`: what
-    --set made of the params of all of them, as it may be shown.
+    Attributes:
+        request_file: Path of the file that its cuts are ranges of, empty where the requests are not known.
+        size: Size of that file when the round was planned; with `mtime_ns` it shows whether the file was changed.
+        count: Number of its requests.
+        shape: Digest of what its requests have in common (`groups.shape_digest`). Rounds of one shape have answers of like
+            length.
+        forecast: The estimate of its cost before it was sent.
+        changes: The --set changes of the params of all its requests, as they may be shown.
     """
 
     number: int
@@ -321,11 +368,15 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a job was submitted with; a continued job keeps its own, but for the headers of what it still has to send.
+    """What a job was submitted with. A continued job keeps its own, except for the headers of what is still to be sent.
 
-    `depth`: in what depth its requests were checked (auto, full, envelope).
-    `cache_system`: for how long a shared system prompt was asked to be cached (5m, 1h); empty where nothing was changed.
-    `size_start`: where the sizes of its batches begin (`cutting.size_of`); None where all of them have `max_requests`.
+    Attributes:
+        max_requests: The most requests in a batch.
+        max_bytes: The longest create body.
+        labels: A person's own names and values for the job.
+        cache_system: The ttl of the `cache_control` that was added to system prompts (5m, 1h), empty where none was.
+        size_start: Where the sizes of its batches begin (`cutting.size_of`), None where all have `max_requests`.
+        depth: How thoroughly its requests were checked (auto, full, envelope).
     """
 
     api_version: str = API_VERSION
@@ -339,12 +390,13 @@ class Settings:
 
     @property
     def headers(self) -> Headers:
+        """The headers of the creates that are still to be sent."""
         return Headers(api_version=self.api_version, betas=self.betas)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
-    """One kind of failure, in one batch or over a whole job: how often, and a few to look at."""
+    """One kind of failure, in one batch or in a whole job: how often it occurred, and a few examples."""
 
     round: int
     outcome: Outcome
@@ -357,10 +409,16 @@ class Failures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What the last merge wrote: requests by what became of them over all rounds; they sum to the planned requests.
+    """What the last merge wrote: requests by outcome over all rounds. The six outcomes sum to the planned requests.
 
-    `batches`: how many downloaded batches it saw, so that a later reader knows whether it is still the newest word.
-    `in_no_batch`: of the unanswered, those that were never sent. `cost`: of their successes, by the prices of then; None where none was worked out.
+    Attributes:
+        batches: How many fetched batches it read, so that a reader knows whether more were fetched since.
+        truncated: Succeeded, and cut by max_tokens or the context window.
+        refusals: Succeeded, and refused by the model.
+        paused_turns: Succeeded, and stopped with `pause_turn`: a person goes on with these.
+        in_no_batch: Unanswered requests that were never sent.
+        failures: What failed, by kind.
+        cost: The cost of the successes by the prices at the time, None where it was not computed.
     """
 
     at: datetime
@@ -380,20 +438,29 @@ class Merged:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every request succeeded, and none stopped halfway: a paused turn is to be continued."""
-        without_success = self.errored or self.canceled or self.expired or self.unknown or self.unanswered
-        return not (without_success or self.paused_turns)
+        """Whether every request succeeded and none of them stopped with `pause_turn`."""
+        is_open = self.errored or self.canceled or self.expired or self.unknown or self.unanswered
+        return not (is_open or self.paused_turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One input, submitted once; what a person names.
+    """One input, submitted once. A person names it.
 
-    `hold_at`: when `hold_until` was set, by the same clock. `canceled_at`: since when nothing more of it is sent, because a
-    person said so. `may_be_copied`: a copy of the workspace may have continued it. `window`: requests that the API's queue
-    took at once when it last refused more, learned at `window_at`; None while it never refused. `duplicate_batches`: batches of
-    the API that hold requests which another batch of the job holds, too; `paid_twice`: such that are over, and were not for nothing
-    as far as is known. `max_cost`: US dollars for all rounds together, the limit that a person named last, if anybody did.
+    Attributes:
+        line_count: Lines of the input that hold something.
+        left_out: Those of them that have faults and were not planned.
+        paused: Why nothing is sent until a person continues, empty where it is not paused.
+        hold_until: No batch of it is created before this time, as the API asked; `hold_reason` says why.
+        hold_at: When `hold_until` was set, by the same clock.
+        canceled_at: Since when nothing more is sent, because a person canceled the job.
+        may_be_copied: A copy of the workspace may have continued it.
+        window: How many requests the API's queue took at once when it last refused more, learned at `window_at`; None
+            while it never refused any.
+        max_cost: The limit in US dollars for all rounds together that a person named last, None without one.
+        merged: What the last merge wrote.
+        duplicate_batches: Duplicate batches at the API: they hold requests that another batch of the job holds, too.
+        paid_twice: Duplicate batches that have ended with results, as far as is known.
     """
 
     id: int
@@ -422,21 +489,26 @@ class Job:
 
     @property
     def count(self) -> int:
-        """Requests of the input that were planned: the lines left out are not among them."""
+        """Requests of the input that were planned, without the lines that were left out."""
         return self.rounds[0].count if self.rounds else 0
 
     @property
     def has_requests(self) -> bool:
-        """False where batches made elsewhere were attached without their input: only their results can be known."""
+        """Whether its requests are known: not where batches were attached without their input."""
         return all(r.request_file for r in self.rounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """A batch's results, whole on disk and checked.
+    """The results of a batch, whole on disk and checked.
 
-    `usage_totals`: what its successes used, one for each price. `usage_unread`: successes that do not say what they used.
-    `twins`: lines that came a second time, byte for byte, and are left out.
+    Attributes:
+        bytes: Length of the raw results; `sha256` is their hash.
+        counts: Results by the API's outcomes.
+        unknown: Results of a type that is newer than this program, or unreadable.
+        usage_totals: What the successes used, one entry for each price.
+        usage_unread: Successes whose usage could not be read.
+        twins: Lines that came a second time with the same bytes; they count once.
     """
 
     bytes: int

@@ -1,4 +1,4 @@
-"""What a job is called."""
+"""Names of jobs, and of the files that are named after them."""
 
 import re
 from collections.abc import Collection
@@ -7,7 +7,10 @@ NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 def job_name(stem: str, sha256: str, taken: Collection[str]) -> str:
-    """`reviews-7f3a`: the input's name and four digits of its hash; a number follows where that is taken."""
+    """Return a name for a new job, like `reviews-7f3a`: the input's name and four digits of its hash.
+
+    A number follows where that name is among `taken`.
+    """
     name = f"{stem}-{sha256[:4]}"
     number = 2
     while name in taken:
@@ -17,24 +20,18 @@ def job_name(stem: str, sha256: str, taken: Collection[str]) -> str:
 
 
 def request_file_name(job: str, round_: int) -> str:
-    """The file that `retry --dry-run` and `--edit` write for a person."""
+    """Return the name of the file that `retry --dry-run` and `--edit` write for a person."""
     return f"{job}.round-{round_}.requests.jsonl"
 
 
 def job_of_request_file(name: str) -> str | None:
-    """The job that such a file is of; None for a name of any other form."""
-    found = re.fullmatch(rf"({NAME_PATTERN})\.round-\d+\.requests\.jsonl", name)
-    return found and found[1]
+    """Return the job of such a file, None for a name of another form."""
+    match = re.fullmatch(rf"({NAME_PATTERN})\.round-\d+\.requests\.jsonl", name)
+    return match and match[1]
 
 
 def name_problem(name: str) -> str:
-    """Why a name given by a person cannot be used; empty when it can. It becomes a folder and file names."""
+    """Return why a name that a person gave cannot be a folder and a file name, empty where it can."""
     if not name or re.fullmatch(NAME_PATTERN, name):
         return ""
     return f"--name {name!r}: letters, digits, '.', '_' and '-', at most 64, and a letter or digit first"
-
-
-def beta_problem(betas: Collection[str]) -> str:
-    """Why a value cannot stand in the anthropic-beta header; empty when all can."""
-    wrong = next((beta for beta in betas if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", beta)), None)
-    return "" if wrong is None else f"--beta {wrong!r}: letters, digits, '.', '_' and '-'"

@@ -1,20 +1,24 @@
-"""What a result line says about its request, and what can be done about it."""
+"""What a line of results says about its request, and what can be done about it.
+
+The lines have the form of the API reference (Retrieve Message Batch results). A form that this program does not know is the
+outcome `unknown`, never a success and never an exception.
+"""
 
 from dataclasses import dataclass
 
 from batchctl.domain.answers import ACCOUNT_CODES, REQUEST_CODES, text_is_about_account
 from batchctl.domain.model import FailureClass, Outcome, OutcomeCode
 
-# The error's own type stands at result.error.error.type: result.error is a whole error response (API reference).
+# Values of `result.error.error.type`: `result.error` is a whole error response (API reference).
 RETRY_TYPES = {"api_error", "overloaded_error", "timeout_error", "rate_limit_error"}
 ACCOUNT_TYPES = {"billing_error", "authentication_error", "permission_error"}
 FIX_TYPES = {"invalid_request_error", "not_found_error", "request_too_large"}
 KNOWN_TYPES = RETRY_TYPES | ACCOUNT_TYPES | FIX_TYPES
-# A URL that could not be fetched may well be there the next time, and a document that could not be read may be read then.
+# Parts of the messages of `invalid_request_error` that may pass: a URL that was not there, a document that was not read.
 MAY_PASS_TEXTS = ("unable to download", "could not process")
-# Failures are counted by type: a longer text is no type, and the ledger keeps no more of it.
+# The longest error type that the ledger keeps; a longer text is cut.
 TYPE_CHARACTERS = 80
-# More types than these are counted as one, by class: nobody reads them, and each takes room in the ledger and on a screen.
+# Further types are counted together as OTHER_TYPES: each takes room in the ledger and on the screen.
 MOST_TYPES = 50
 OTHER_TYPES = "other types"
 
@@ -28,7 +32,7 @@ CODE_OF_STOP_REASON = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One result line, understood: `error_type` and `message` are empty unless it is without success."""
+    """One line of results, understood. `error_type` and `message` are empty for a success."""
 
     code: OutcomeCode
     outcome: Outcome
@@ -37,13 +41,16 @@ class Reading:
 
 
 class CountedTypes:
-    """The types of failures that are counted by themselves: those that are known, and the first of all others."""
+    """The error types that are counted by themselves: the known ones, and the first MOST_TYPES of all others.
+
+    Call it with the type of each failure; it returns the type to count that failure under.
+    """
 
     def __init__(self) -> None:
         self._met: set[str] = set()
 
     def __call__(self, error_type: str) -> str:
-        """The type under which a failure is counted."""
+        """Return the type under which a failure is counted."""
         if error_type in self._met or error_type in KNOWN_TYPES:
             return error_type
         if len(self._met) >= MOST_TYPES:
@@ -61,9 +68,10 @@ UNREADABLE = Reading(
 
 
 def failure_class(error_type: str, message: str, error_code: str = "") -> FailureClass:
-    """What ails the account often comes as `invalid_request_error`, and is told apart by its code or else by its text only.
+    """Return what can be done about an error.
 
-    A type nobody heard of is worth another try: the API says to treat unrecognised errors as their broad class.
+    Account problems often come as `invalid_request_error`; a code, or else only the text, distinguishes them. An unknown type is
+    worth a retry: the API's documentation says to treat an unrecognised error like its broad class.
     """
     if error_type in ACCOUNT_TYPES or error_code in ACCOUNT_CODES:
         return FailureClass.ACCOUNT
@@ -77,7 +85,7 @@ def failure_class(error_type: str, message: str, error_code: str = "") -> Failur
 
 
 def read_result(result: object) -> Reading:
-    """From the parsed `result` of a line. Never raises: a shape nobody heard of is `unknown`."""
+    """Return what the parsed `result` of a line says. Never raises: an unknown shape has the outcome `unknown`."""
     if not isinstance(result, dict):
         return Reading(OutcomeCode.UNKNOWN, Outcome.UNKNOWN, "unknown", "a result that is not an object")
     match result.get("type"):
@@ -104,7 +112,7 @@ def read_result(result: object) -> Reading:
 def _errored(result: dict[str, object]) -> Reading:
     response = result.get("error")
     error = response.get("error") if isinstance(response, dict) else None
-    # Older documents show one level less; read both.
+    # Older pages of the documentation show one level less: both are read.
     source = error if isinstance(error, dict) else response if isinstance(response, dict) else {}
     error_type = _storable(source.get("type") or "unknown")[:TYPE_CHARACTERS]
     message = _storable(source.get("message") or "")
@@ -122,11 +130,12 @@ def _code(error: dict[str, object]) -> str:
     return code if isinstance(code, str) else ""
 
 
-def _storable(said: object) -> str:
-    """As a text that a file and a database take: JSON may hold half a surrogate pair."""
-    return str(said).encode("utf-8", "replace").decode()
+def _storable(value: object) -> str:
+    """As text that a file and a database accept: JSON may hold half a surrogate pair."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
+# What can be done about a request, by its code; a success that is complete has no class.
 CLASS_OF_CODE = {
     OutcomeCode.UNANSWERED: FailureClass.RETRY,
     OutcomeCode.IN_NO_BATCH: FailureClass.RETRY,
@@ -134,9 +143,9 @@ CLASS_OF_CODE = {
     OutcomeCode.ERRORED_FIX: FailureClass.FIX,
     OutcomeCode.ERRORED_ACCOUNT: FailureClass.ACCOUNT,
     OutcomeCode.EXPIRED: FailureClass.RETRY,
-    # Canceled by choice: it goes again only when the person says so.
+    # A person canceled it: it is sent again only when they ask for it.
     OutcomeCode.CANCELED: FailureClass.FIX,
-    # It may be a success of a kind this program cannot read: never paid for twice without being told to.
+    # It may be a success that this program cannot read: it is never paid for again unless a person asks for it.
     OutcomeCode.UNKNOWN: FailureClass.FIX,
     OutcomeCode.UNREADABLE: FailureClass.FIX,
     OutcomeCode.REFUSAL: FailureClass.POLICY,

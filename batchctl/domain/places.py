@@ -1,11 +1,14 @@
-"""Whether a ledger is where it was, and as it was, when it was last written: a copy of it must not send what the other sent."""
+"""Whether a ledger may be a copy. A copy must not send what the original already sent.
+
+The ledger keeps its place and a generation, which rises with every create. The user's state folder keeps the generation, too.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a ledger lies: which machine, path, device and file. An empty machine: nothing was sent from it so far."""
+    """Where a ledger lies: machine, path, device and inode. An empty machine means that nothing was sent from it so far."""
 
     machine: str
     path: str
@@ -14,10 +17,13 @@ class Place:
 
 
 def mismatch(stored: Place, here: Place, generation: int, remembered: int | None) -> str:
-    """Why a copy of this ledger may have sent what it still plans; empty where none can have.
+    """Return why a copy of this ledger may have sent what it still plans, empty where none can have.
 
-    `generation`: of the ledger, which rises with every create. `remembered`: the last one that the user's state folder saw of
-    any copy of it; None where it saw none.
+    Args:
+        stored: The place that the ledger keeps.
+        here: The place where it lies now.
+        generation: The generation that the ledger keeps.
+        remembered: The greatest generation that the user's state folder has of any copy, None where it has none.
     """
     if remembered is not None and remembered > generation:
         return "it was continued elsewhere, or put back from a copy"

@@ -1,8 +1,12 @@
-"""Money: what requests use, what that costs, and exact arithmetic between the two.
+"""Usage, prices and what one costs by the other: exact arithmetic in US dollars.
 
-Amounts are US dollars as exact decimals; prices are US dollars per million tokens and, of web searches, per thousand.
-A batch costs half of the real-time price for everything that is counted in tokens, cache included; web searches are billed
-in full; `inference_geo: us` costs a tenth more per token (pricing page of the API's documentation).
+Prices are US dollars per million tokens and, for web searches, per thousand. A batch costs half of the real-time price for
+everything that is counted in tokens, cache included; web searches are billed in full; `inference_geo: us` costs a tenth
+more per token (pricing page of the API's documentation).
+
+A dollar's way: `money.catalog` finds the prices of a model on a day, `money.estimate` says what an input will cost,
+`money.budget` compares that with a person's limit, and `money.bill` says what the answers did cost. This module has the
+values that all of them share.
 """
 
 from dataclasses import dataclass, fields
@@ -12,24 +16,28 @@ from enum import StrEnum
 
 MILLION = Decimal(1_000_000)
 THOUSAND = Decimal(1_000)
+# The price of a token by `inference_geo`, where it is not that of everywhere else.
 GEO_FACTOR = {"us": Decimal("1.1")}
-# Where a request runs that does not say so is a setting of the API workspace, which may be the dearest; this says so.
+# A request without `inference_geo` runs where the API workspace's setting says, which may be the dearest place. One with
+# `global` does not.
 DEAREST_GEO, GLOBAL_GEO = "us", "global"
+# A batch price is this share of the real-time price.
 BATCH_SHARE = Decimal("0.5")
+# For a thousand searches.
 WEB_SEARCH = Decimal(10)
-# A greater one is a slip, or a number that arithmetic cannot hold.
+# A greater price is a slip.
 MAX_PRICE = Decimal(1_000_000)
-# Of the input price, where nothing else is said (the same page). Reads have no such rule: newer models differ.
+# The price of a cache write by that of input, where a list has none (the same page). Reads have no such rule.
 WRITE_5M = Decimal("1.25")
 WRITE_1H = Decimal(2)
 
-# Where the price of a whole request may change with the length of its prompt. Usage is summed apart between these, so that
-# a price can be found later; a price list with another step cannot be used on such sums.
+# The lengths of a prompt, in tokens, above which a request may have other prices. Usage is summed separately between them, so
+# that it can be priced later; a price list with another length cannot be used on these sums.
 TIER_STARTS = (0, 100_000, 200_000)
 
 
 class Lane(StrEnum):
-    """How requests are sent."""
+    """How requests are sent: in a batch, or one by one in real time."""
 
     BATCH = "batch"
     REAL_TIME = "real_time"
@@ -37,9 +45,13 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one request or many used, in tokens, as the API's `usage` counts them: each token stands in one class alone.
+    """What one request or many used, in tokens as the API's `usage` counts them. Each token is in one class alone.
 
-    `input_tokens` are those that were neither written to a cache (for 5 minutes or 1 hour) nor read from one.
+    Attributes:
+        input_tokens: Prompt tokens that were neither written to a cache nor read from one.
+        write_5m_tokens: Prompt tokens written to a cache for 5 minutes; `write_1h_tokens` for 1 hour.
+        read_tokens: Prompt tokens read from a cache.
+        web_searches: Searches, not tokens.
     """
 
     input_tokens: int = 0
@@ -51,28 +63,33 @@ class Usage:
 
     @property
     def cached_tokens(self) -> int:
-        """Those that were to be cached, written or read."""
+        """Prompt tokens that were written to a cache or read from one."""
         return self.write_5m_tokens + self.write_1h_tokens + self.read_tokens
 
     @property
     def prompt_tokens(self) -> int:
+        """All tokens of the prompts."""
         return self.input_tokens + self.cached_tokens
 
     @property
     def uncached(self) -> "Usage":
-        """The same had there been no cache at all."""
+        """The same usage had there been no cache."""
         return Usage(input_tokens=self.prompt_tokens, output_tokens=self.output_tokens, web_searches=self.web_searches)
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(Usage)})
+        return Usage(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Usage)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageTotals:
-    """Usage of succeeded requests that have one price: the model that answered, the step of their prompts, where they ran.
+    """The usage of succeeded requests that have one price.
 
-    `prompt_over`: the greatest of PROMPT_STEPS that each prompt exceeds. `inference_geo` is empty but where it costs more.
-    `model_prices`: the prices of its day, as they were known when it came home; None where none were.
+    Attributes:
+        model: The model that answered.
+        prompt_over: The tier of their prompts, see `tier_of`.
+        inference_geo: Where they ran, empty unless that costs more.
+        requests: How many they are.
+        model_prices: The prices of their day, as known when their results were fetched; None where none were known.
     """
 
     model: str
@@ -85,7 +102,7 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """Per million tokens; `web_search` per thousand searches."""
+    """Prices in US dollars: of a million tokens by class, and of a thousand web searches."""
 
     input: Decimal
     write_5m: Decimal
@@ -94,8 +111,8 @@ class Prices:
     output: Decimal
     web_search: Decimal = WEB_SEARCH
 
-    def at(self, share: Decimal) -> "Prices":
-        """That share of every price per token; searches in full."""
+    def scaled(self, share: Decimal) -> "Prices":
+        """Return these prices with that share of every price per token; web searches keep theirs."""
         return Prices(
             input=self.input * share,
             write_5m=self.write_5m * share,
@@ -114,15 +131,19 @@ class PriceTier:
     batch: Prices
     real_time: Prices
 
-    def of(self, lane: Lane) -> Prices:
+    def prices(self, lane: Lane) -> Prices:
+        """Return the prices of a lane."""
         return self.batch if lane is Lane.BATCH else self.real_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPrices:
-    """The prices of a model on a day. `tiers` rise from 0 and are among PROMPT_STEPS.
+    """The prices of a model on a day.
 
-    `source`: whose prices these are, with its version. `note`: what a reader should know of them, empty for nothing.
+    Attributes:
+        source: Whose prices these are, with their version.
+        tiers: Rising from `over` 0; each `over` is one of TIER_STARTS.
+        note: What a reader should know about them, empty for nothing.
     """
 
     model: str
@@ -132,35 +153,39 @@ class ModelPrices:
     note: str = ""
 
     def tier(self, prompt_over: int) -> PriceTier:
+        """Return the tier of requests whose prompts exceed `prompt_over`, one of TIER_STARTS."""
         return max((tier for tier in self.tiers if tier.over <= prompt_over), key=lambda tier: tier.over)
 
 
-def dearest(one: ModelPrices, other: ModelPrices) -> ModelPrices:
-    """The greater of both at each step and for each class, of two lists of prices of one model."""
-    if one.tiers == other.tiers:
-        return one
-    overs = sorted({tier.over for model_prices in (one, other) for tier in model_prices.tiers})
-    tiers = [(one.tier(over), other.tier(over)) for over in overs]
+def dearest(first: ModelPrices, second: ModelPrices) -> ModelPrices:
+    """Return the greater price of two lists in each tier and class. Both are of one model."""
+    if first.tiers == second.tiers:
+        return first
+    overs = sorted({tier.over for model_prices in (first, second) for tier in model_prices.tiers})
+    pairs = [(over, first.tier(over), second.tier(over)) for over in overs]
     return ModelPrices(
-        model=one.model,
-        day=one.day,
-        source=f"{one.source} and {other.source}",
+        model=first.model,
+        day=first.day,
+        source=f"{first.source} and {second.source}",
         tiers=tuple(
             PriceTier(over=over, batch=_greater(a.batch, b.batch), real_time=_greater(a.real_time, b.real_time))
-            for over, (a, b) in zip(overs, tiers, strict=True)
+            for over, a, b in pairs
         ),
     )
 
 
-def _greater(one: Prices, other: Prices) -> Prices:
-    return Prices(**{name.name: max(getattr(one, name.name), getattr(other, name.name)) for name in fields(Prices)})
+def _greater(first: Prices, second: Prices) -> Prices:
+    return Prices(**{each.name: max(getattr(first, each.name), getattr(second, each.name)) for each in fields(Prices)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What sending a round was estimated to cost, before it was sent. `how`: what that rests on, for a person.
+    """The estimated cost of a round before it was sent, in US dollars.
 
-    `prices`: whose, with their version and day. `is_bound`: `high` is the most that it comes to.
+    Attributes:
+        high: The most that it costs, where `is_bound` is true.
+        how: What the estimate rests on, for a person.
+        prices: Whose prices it rests on, with their version and day.
     """
 
     low: Decimal
@@ -173,9 +198,11 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheUse:
-    """`tokens` that were to be cached, those of them that were read from the cache, and what that saved in batches.
+    """What caching did in batches.
 
-    `saved`: against no cache at all, below 0 where it cost more; None where a price is not known.
+    Attributes:
+        tokens: Prompt tokens that were written to a cache or read from one; `read_tokens` were read.
+        saved: US dollars against no cache at all, negative where the cache cost more; None where a price is not known.
     """
 
     tokens: int
@@ -184,15 +211,21 @@ class CacheUse:
 
     @property
     def hit_rate(self) -> Decimal:
+        """The share of them that was read."""
         return Decimal(self.read_tokens) / self.tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TotalCost:
-    """What the successes of a job cost in batch, and what the same would have cost in real time, of all that has a price.
+    """What the successes of a job cost, of all that has a price.
 
-    `unknown`: why this is not all of it, and what the rest cost nobody can say. `beyond`: what may come on top. `sources`
-    and `days`: whose prices, and of which days. `cache`: None where nothing was to be cached.
+    Attributes:
+        batch: What they cost in batches, in US dollars.
+        real_time: What the same requests would have cost in real time.
+        unknown: Why this is not the cost of all of them; nobody can say what the rest cost.
+        beyond: What may come on top.
+        sources: Whose prices these are; `days`: of which days.
+        cache: None where nothing was cached.
     """
 
     batch: Decimal
@@ -205,17 +238,17 @@ class TotalCost:
 
     @property
     def has_known(self) -> bool:
-        """Whether anything in it has a price: else the amounts are no amounts at all."""
+        """Whether anything in it has a price. Otherwise the amounts mean nothing."""
         return bool(self.sources) or not self.unknown
 
 
 def tier_of(prompt_tokens: int) -> int:
-    """The greatest of PROMPT_STEPS that a prompt exceeds: exactly 100,000 tokens are still on the step below."""
+    """Return the greatest of TIER_STARTS that a prompt exceeds. Exactly 100,000 tokens are still in the tier below."""
     return max(over for over in TIER_STARTS if over < prompt_tokens or not over)
 
 
 def cost(usage: Usage, prices: Prices, inference_geo: str = "") -> Decimal:
-    """Exact, in US dollars."""
+    """Return what a usage costs, exactly, in US dollars."""
     tokens = (
         usage.input_tokens * prices.input
         + usage.write_5m_tokens * prices.write_5m
@@ -228,12 +261,14 @@ def cost(usage: Usage, prices: Prices, inference_geo: str = "") -> Decimal:
 
 
 def cost_of(usage_totals: UsageTotals, model_prices: ModelPrices, lane: Lane) -> Decimal:
-    """Of all requests that one `UsageTotals` sums up: they have one price."""
-    return cost(usage_totals.usage, model_prices.tier(usage_totals.prompt_over).of(lane), usage_totals.inference_geo)
+    """Return what all requests of a `UsageTotals` cost in a lane, in US dollars."""
+    return cost(
+        usage_totals.usage, model_prices.tier(usage_totals.prompt_over).prices(lane), usage_totals.inference_geo
+    )
 
 
 def dollars(value: Decimal) -> str:
-    """Cents; below a dollar two digits that say something, so that nothing but nothing is shown as nothing."""
+    """Return an amount as a person reads it: cents, and below a dollar at least two digits that are not 0."""
     if value >= 1 or not value:
         return f"${value:,.2f}"
     places = max(2, 1 - value.adjusted())

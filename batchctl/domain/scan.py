@@ -1,4 +1,4 @@
-"""What checking and cutting an input found."""
+"""What checking and cutting an input brought to light."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,13 +9,16 @@ from batchctl.domain.faults import Fault
 from batchctl.domain.groups import RequestGroup
 from batchctl.domain.model import Cut
 
-# Above this many requests the deep check of `params` is sampled; the cheap checks are made on every line.
+# Up to this line every request is checked in depth, beyond it every 20th one. The cheap checks are made on every line.
 DEEP_CHECK_ALL_BELOW = 100_000
 DEEP_CHECK_EVERY = 20
 
 
 class Depth(StrEnum):
-    """Which requests have their `params` checked in depth; `envelope` is for an API newer than the SDK's types."""
+    """Which requests have their `params` checked in depth, against the schema of the SDK's types.
+
+    `auto` checks all of a small input and samples a large one; `envelope` checks none, for an API newer than the schema.
+    """
 
     AUTO = "auto"
     FULL = "full"
@@ -23,7 +26,10 @@ class Depth(StrEnum):
 
 
 def deep_checked(first: int, count: int, depth: Depth) -> Sequence[int]:
-    """Which of `count` lines from `first` on: by line number, which stays the same however many lines are left out."""
+    """Return which of `count` lines from line `first` on are checked in depth.
+
+    By line number, so that the choice does not depend on how many lines are left out.
+    """
     every = range(first, first + count)
     if depth is Depth.AUTO and every[-1] > DEEP_CHECK_ALL_BELOW:
         return [line for line in every if line <= DEEP_CHECK_ALL_BELOW or line % DEEP_CHECK_EVERY == 0]
@@ -32,7 +38,7 @@ def deep_checked(first: int, count: int, depth: Depth) -> Sequence[int]:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault, with its place. `custom_id` is empty where the line has none that can be read."""
+    """A fault and where it is. `custom_id` is empty where the line has none that can be read."""
 
     line: int
     custom_id: str
@@ -41,12 +47,23 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """An input, read whole. `lines` counts lines that hold something; `left_out` those of them that have an error.
+    """An input, read whole.
 
-    `is_clean`: every byte from the first to the last request may travel as it stands (no blank line between, no BOM).
-    `request_groups`: its requests by what they have in common.
-    `caching`: where `cache_control` was added; the cuts are of what came of it, `size` and `sha256` of the input as it is.
-    `models_unchecked`: why the models it names were not all held against those of the account; empty where they were.
+    Attributes:
+        cuts: The cuts of its requests. They are ranges of the copy with `cache_control`, where `caching` says that it was added.
+        count: Requests that were planned.
+        lines: Lines that hold something.
+        blank: Lines that hold nothing.
+        left_out: Lines that hold something and have an error.
+        size: Bytes of the input as it is; `sha256` is the hash of these.
+        deep_checked: How many requests were checked in depth.
+        is_clean: Every byte from the first request to the last can be sent as it is: no blank line between them, and no BOM.
+        errors: Number of errors; `warnings` counts those that keep nothing from being sent.
+        models_unchecked: Why its models were not all compared with those of the account, empty where they were.
+        caching: What adding `cache_control` did, None where it was not asked for.
+        by_code: How often each code of a fault occurs.
+        first_problems: The first faults, to be shown.
+        request_groups: The requests by what they have in common.
     """
 
     cuts: tuple[Cut, ...]

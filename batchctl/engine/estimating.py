@@ -23,7 +23,7 @@ from batchctl.money.estimate import Answered, Counted, Estimate, SampledGroup, c
 from batchctl.requests.request_file import SampledRequest, prefix_bodies, read_sampled
 
 if TYPE_CHECKING:
-    from batchctl.api.client import SdkMessageBatches
+    from batchctl.api.protocol import MessageBatches
 
 AT_ONCE = 4
 # An estimate is waited for: no longer than this does one call wait to be made again.
@@ -38,7 +38,7 @@ def estimate(
     request_groups: Sequence[RequestGroup],
     path: Path,
     settings: Settings,
-    message_batches: "SdkMessageBatches | None" = None,
+    message_batches: "MessageBatches | None" = None,
     *,
     sample: int = DEFAULT_SAMPLE,
     job: Job | None = None,
@@ -82,10 +82,10 @@ def _of_group(
 ) -> SampledGroup:
     size = sum(read.size for read, _ in looks) or 1
     return SampledGroup(
-        request_group=request_group,
+        group=request_group,
         points=tuple(Counted(read.size, tokens) for read, tokens in looks if tokens is not None),
         prefix_tokens=prefix_tokens,
-        look=sample_facts([read.params for read, _ in looks]),
+        facts=sample_facts([read.params for read, _ in looks]),
         encoded=sum(read.encoded for read, _ in looks) / size,
     )
 
@@ -129,7 +129,7 @@ def _answers(session: ReadSession, shape: str, job: Job | None) -> Iterator[Answ
 class _Asking:
     """Counts by the API, from several threads, until something says that it is no use. `why`: what said so, and when."""
 
-    def __init__(self, session: ReadSession, message_batches: "SdkMessageBatches", settings: Settings) -> None:
+    def __init__(self, session: ReadSession, message_batches: "MessageBatches", settings: Settings) -> None:
         self._session = session
         self._message_batches = message_batches
         self._settings = settings

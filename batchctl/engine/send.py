@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from batchctl.api.client import Body, Seen
+from batchctl.api.protocol import Body, Seen
 from batchctl.domain.answers import AfterCreate, after_create, is_proven, why_paused
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, ServiceProblem, UnconfirmedProblem
 from batchctl.domain.events import BatchNotSent, BatchSent, BatchUnconfirmed, SendingBegun

@@ -8,7 +8,7 @@ date about it only makes the search wider.
 import threading
 from datetime import datetime, timedelta
 
-from batchctl.api.client import LIST_LIMIT, Page, SdkMessageBatches
+from batchctl.api.protocol import LIST_LIMIT, MessageBatches, Page
 from batchctl.api.secrets import shown_url
 from batchctl.clock import Clock
 from batchctl.domain.errors import ApiFailure, ServiceProblem
@@ -22,7 +22,7 @@ NEVER_AHEAD = timedelta(days=1)
 
 
 class Server:
-    def __init__(self, message_batches: SdkMessageBatches, clock: Clock, salt: str = "") -> None:
+    def __init__(self, message_batches: MessageBatches, clock: Clock, salt: str = "") -> None:
         """`salt`: of the ledger, for the fingerprint of the key."""
         self._message_batches = message_batches
         self._clock = clock

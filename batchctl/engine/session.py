@@ -12,7 +12,7 @@ from batchctl.money.catalog import PriceCatalog
 from batchctl.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from batchctl.api.client import SdkMessageBatches
+    from batchctl.api.protocol import MessageBatches
     from batchctl.domain.events import Emit
     from batchctl.engine.place_guard import PlaceGuard
     from batchctl.engine.server import Server
@@ -42,7 +42,7 @@ class ReadSession:
 class ApiSession(ReadSession):
     """And the way to the API, to ask it what costs nothing."""
 
-    message_batches: "SdkMessageBatches"
+    message_batches: "MessageBatches"
     server: "Server"
 
 

@@ -20,13 +20,13 @@ from batchctl.requests.grouping import group_ranges
 from batchctl.requests.request_file import request_file
 
 if TYPE_CHECKING:
-    from batchctl.api.client import SdkMessageBatches
+    from batchctl.api.protocol import MessageBatches
 
 
 class Estimating(Protocol):
     """Given whom to ask for the length of some prompts, and how many calls that may take; None to ask nobody."""
 
-    def __call__(self, message_batches: "SdkMessageBatches | None", /, *, sample: int = ...) -> Estimate: ...
+    def __call__(self, message_batches: "MessageBatches | None", /, *, sample: int = ...) -> Estimate: ...
 
 
 DEARER = "send less of it, lower its max_tokens, or raise the limit"

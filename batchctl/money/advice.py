@@ -1,4 +1,7 @@
-"""What would make an input cheaper, from what an estimate knows of it: never a fault, only said, with the money it is about."""
+"""Advice on paying less for an input, with the money that it is about.
+
+`money.estimate` asks for it with what it knows of each group of requests. Advice never keeps anything from being sent.
+"""
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -26,20 +29,21 @@ from batchctl.domain.caching import (
 from batchctl.domain.groups import RequestGroup
 from batchctl.domain.prices import MILLION, Prices, dollars
 
-# What saves less than this share of the input's cost is not worth a line, and more lines than these nobody reads.
+# Advice that saves less than this share of the input's cost is left out, and so is what comes after MOST_SAID lines.
 LEAST_SHARE = Decimal("0.01")
 MOST_SAID = 4
-# Of a text that is shorter nobody thinks that it might be cached.
+# For shorter texts no advice on caching is given.
 LEAST_SAID_TOKENS = 256
-# From so many lines on they speak for the others.
+# A sample of fewer lines says nothing about the other requests.
 ENOUGH_LINES = 3
-# How far `max_tokens` must be above what answers took, how great it must be, and what is suggested: so many times their mean.
+# Advice on `max_tokens` is given where it is so many times what answers took and so great; suggested is so many times their
+# mean, and not less than LEAST_SUGGESTED.
 FAR_ABOVE, LEAST_MAX_TOKENS, TIMES_THE_MEAN = 10, 1_000, 4
 LEAST_SUGGESTED = 256
 
 
 class Code(StrEnum):
-    """What an advice is about."""
+    """What a piece of advice is about, as `--json` names it."""
 
     PROMPT_NOT_CACHED = "prompt_not_cached"
     PROMPT_TOO_SHORT = "prompt_too_short"
@@ -50,9 +54,13 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """`saves`: in US dollars what following it saves at worst and at best; None where no bill changes or no price is known.
+    """One piece of advice on the requests of a model.
 
-    Below 0 it costs so much more.
+    Attributes:
+        requests: How many requests it is about.
+        text: The advice, for a person.
+        saves: What following it saves at worst and at best, in US dollars, negative where it costs more. None where no bill
+            changes, or no price is known.
     """
 
     code: Code
@@ -64,10 +72,14 @@ class Advice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleFacts:
-    """What sampled lines of a group tell. `before`, `behind`: the ttl of each breakpoint up to the messages, and in them.
+    """What the sampled lines of a group show.
 
-    `left`: why no breakpoint can be added at the end of the system prompt. `opening_bytes`: of the text that the first user
-    message of all of them begins with; `is_blocks`: it is made of whole blocks.
+    Attributes:
+        lines: How many lines were sampled.
+        before: The ttl of each breakpoint up to the messages; `behind`: of those in the messages.
+        left: Why no breakpoint can be added at the end of the system prompt, None where it can.
+        opening_bytes: Bytes of the text with which the first user message of every sampled line begins.
+        is_blocks: That text consists of whole blocks.
     """
 
     lines: int
@@ -80,44 +92,49 @@ class SampleFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvisedGroup:
-    """A group of requests as an estimate sees it. `tokens`: input, of all. `prefix`: low, expected, high; of each.
+    """A group of requests with what an estimate knows of it.
 
-    `prices`: of a batch. `answers`: how many earlier ones took `answer_tokens` together.
+    Attributes:
+        tokens: Input tokens of all its requests, as expected.
+        prefix: Tokens of the shared beginning of each request: low, expected and high.
+        prices: The batch prices of its model, None where it has none.
+        facts: What its sampled lines show, None where none were read.
+        answers: How many earlier answers of the model are known; together they took `answer_tokens`.
     """
 
-    request_group: RequestGroup
+    group: RequestGroup
     tokens: int
     prefix: tuple[int, int, int]
     prices: Prices | None
-    look: SampleFacts | None = None
+    facts: SampleFacts | None = None
     answers: int = 0
     answer_tokens: int = 0
 
     @property
     def least(self) -> int:
-        """Tokens of the shortest prefix that its model caches, or any model where that is not documented."""
-        return least_tokens(self.request_group.model) or LEAST_CACHED_TOKENS
+        """The shortest prefix in tokens that its model caches, or that any model does where that is not documented."""
+        return least_tokens(self.group.model) or LEAST_CACHED_TOKENS
 
     @property
     def is_marked(self) -> bool:
-        """Whether a breakpoint stands behind what all of them begin with."""
-        return bool(self.look.before if self.look else self.request_group.ttl and not self.request_group.marks_messages)
+        """Whether a breakpoint stands behind what all its requests begin with."""
+        return bool(self.facts.before if self.facts else self.group.ttl and not self.group.marks_messages)
 
 
 def advised(groups: Sequence[AdvisedGroup]) -> tuple[Advice, ...]:
-    """A few lines at most, most money first; what changes no bill last."""
-    shared = [one for one in groups if one.request_group.digest]
-    found = [*_not_cached(shared), *_too_brief(shared), *_repeated(shared), *_too_short(shared), *_long(groups)]
+    """Return a few pieces of advice: those that save most come first, those that change no bill last."""
+    shared = [one for one in groups if one.group.digest]
+    advice = [*_not_cached(shared), *_too_brief(shared), *_repeated(shared), *_too_short(shared), *_long(groups)]
     input_cost = sum((one.tokens * one.prices.input for one in groups if one.prices), Decimal(0)) / MILLION
-    worth = [one for one in found if one.saves is None or one.saves[1] >= input_cost * LEAST_SHARE]
+    worth = [one for one in advice if one.saves is None or one.saves[1] >= input_cost * LEAST_SHARE]
     return tuple(sorted(worth, key=lambda one: -(one.saves[1] if one.saves else 0))[:MOST_SAID])
 
 
-# ---------------------------------------------------------------- a look at a few lines
+# ---------------------------------------------------------------- what a sample shows
 
 
 def sample_facts(many: Sequence[Mapping[str, Any]]) -> SampleFacts | None:
-    """At the params of sampled requests of a group; None where there are none."""
+    """Return what the params of sampled requests of one group show, None where there are none."""
     if not many:
         return None
     first = many[0]
@@ -133,17 +150,22 @@ def sample_facts(many: Sequence[Mapping[str, Any]]) -> SampleFacts | None:
 
 
 def _first_message(params: Mapping[str, Any]) -> object:
-    """The content of the first one of the user."""
+    """The content of the first message of the user."""
     messages = params.get("messages")
-    said = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
-    return next((one.get("content") for one in said if one.get("role") == "user"), None)
+    readable = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
+    return next((one.get("content") for one in readable if one.get("role") == "user"), None)
 
 
 def _opening(contents: Sequence[object]) -> tuple[int, bool]:
-    """How many bytes all begin with, and whether these are whole blocks; 0 where they are marked already."""
+    """How many bytes all contents begin with, and whether these are whole blocks; 0 where they are marked already."""
     lists = [one for one in contents if isinstance(one, list)]
     if len(lists) == len(contents):
-        whole = [blocks[0] for blocks in takewhile(_is_same, zip(*lists, strict=False))]
+        whole = [
+            blocks[0]
+            for blocks in takewhile(
+                lambda several: all(block == several[0] for block in several), zip(*lists, strict=False)
+            )
+        ]
         if whole:
             is_marked = any(isinstance(block, dict) and block.get("cache_control") for block in whole)
             return 0 if is_marked else _bytes(whole), True
@@ -153,10 +175,6 @@ def _opening(contents: Sequence[object]) -> tuple[int, bool]:
     return len(low[:shared].encode()), False
 
 
-def _is_same(many: Sequence[object]) -> bool:
-    return all(one == many[0] for one in many)
-
-
 def _first_text(content: object) -> str:
     first = content[0] if isinstance(content, list) and content else content
     text = first.get("text") if isinstance(first, dict) else first
@@ -164,7 +182,7 @@ def _first_text(content: object) -> str:
 
 
 def _bytes(value: object) -> int:
-    """Of all texts in it."""
+    """Bytes of all texts in a JSON value."""
     if isinstance(value, str):
         return len(value.encode())
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -183,44 +201,41 @@ class _Cacheable:
 
     @property
     def model(self) -> str:
-        return self.groups[0].request_group.model
+        return self.groups[0].group.model
 
     @property
     def requests(self) -> int:
-        return sum(one.request_group.requests for one in self.groups)
+        return sum(one.group.requests for one in self.groups)
 
     @property
     def best(self) -> Decimal:
-        """Share of reads: of each group one request at least has to write."""
+        """The greatest hit rate that is possible: at least one request of each group has to write."""
         return min(HIT_RATES[-1], 1 - Decimal(len(self.groups)) / self.requests)
 
     @property
     def pays_from(self) -> Decimal:
-        """The share of reads from which a cache for 1 hour costs less than none."""
+        """The hit rate from which on a cache for 1 hour costs less than none."""
         parts = zip(self.groups, self.tokens, strict=True)
-        return pays_from(
-            LONG, [(one.request_group.requests * tokens, one.prices) for one, tokens in parts if one.prices]
-        )
+        return pays_from(LONG, [(one.group.requests * tokens, one.prices) for one, tokens in parts if one.prices])
 
     @property
     def range(self) -> tuple[Decimal, Decimal] | None:
-        """What a cache for 1 hour saves at the least and the greatest share of reads that are reported; None without prices."""
+        """What a cache for 1 hour saves at the lowest and the highest hit rate that are reported; None without prices."""
         if any(one.prices is None for one in self.groups):
             return None
         return self.saved(HIT_RATES[0]), self.saved(HIT_RATES[-1])
 
     def saved(self, rate: Decimal) -> Decimal:
-        return self._saved(min(rate, self.best))
-
-    def _saved(self, rate: Decimal) -> Decimal:
+        """What a cache for 1 hour saves at a hit rate, or at the greatest possible one."""
+        rate = min(rate, self.best)
         return self.sum(lambda prices: prices.input - rate * prices.read - (1 - rate) * prices.write_1h)
 
     def sum(self, each: Callable[[Prices], Decimal]) -> Decimal:
-        """In US dollars."""
+        """The sum of a price per million tokens over all tokens, in US dollars."""
         parts = zip(self.groups, self.tokens, strict=True)
         return (
             sum(
-                (one.request_group.requests * tokens * each(one.prices) for one, tokens in parts if one.prices),
+                (one.group.requests * tokens * each(one.prices) for one, tokens in parts if one.prices),
                 Decimal(0),
             )
             / MILLION
@@ -228,33 +243,37 @@ class _Cacheable:
 
 
 def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
-    """A prompt that requests share, long enough to be cached, and not marked."""
-    open_ = [one for one in groups if one.request_group.is_shared and not one.is_marked and one.prefix[1] >= one.least]
-    for alike in _alike(open_, lambda one: one.look and one.look.left):
-        of = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
-        if of.range and of.range[1] <= 0:
+    """Prompts that requests share, that are long enough to be cached, and that are not marked."""
+    open_ = [one for one in groups if one.group.is_shared and not one.is_marked and one.prefix[1] >= one.least]
+    for alike in _alike(open_, lambda one: one.facts and one.facts.left):
+        cacheable = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
+        if cacheable.range and cacheable.range[1] <= 0:
             continue
-        begin = f"{_requests(of.requests)} begin with the same {_amount(of)}, paid in full each time"
-        said = [f"{begin}: {_how(alike[0])} {_outcome(of)}"]
-        used = len(alike[0].look.behind) if alike[0].look else 0
+        begin = f"{_requests(cacheable.requests)} begin with the same {_amount(cacheable)}, paid in full each time"
+        parts = [f"{begin}: {_how(alike[0])} {_outcome(cacheable)}"]
+        used = len(alike[0].facts.behind) if alike[0].facts else 0
         if used:
-            said.append(f"{used} of {MOST_BREAKPOINTS} breakpoints are used already")
+            parts.append(f"{used} of {MOST_BREAKPOINTS} breakpoints are used already")
         if any(one.prefix[0] < one.least for one in alike):
-            said.append(f"prompts of less than {alike[0].least:,} tokens are not cached, which these may be")
-        said += _if_long_enough(of.model, min(of.tokens))
+            parts.append(f"prompts of less than {alike[0].least:,} tokens are not cached, which these may be")
+        parts += _if_long_enough(cacheable.model, min(cacheable.tokens))
         yield Advice(
-            code=Code.PROMPT_NOT_CACHED, model=of.model, requests=of.requests, text="; ".join(said), saves=of.range
+            code=Code.PROMPT_NOT_CACHED,
+            model=cacheable.model,
+            requests=cacheable.requests,
+            text="; ".join(parts),
+            saves=cacheable.range,
         )
 
 
 def _if_long_enough(model: str, tokens: int) -> list[str]:
-    """Where no minimum is documented, and the greatest of any model is not reached."""
+    """A note where no minimum is documented, and `tokens` do not reach the greatest one of any model."""
     is_open = least_tokens(model) is None and tokens < max(LEAST_TOKENS.values())
     return [f"how many tokens {model} caches at least is not documented"] if is_open else []
 
 
-def _how(one: AdvisedGroup) -> str:
-    left = one.look.left if one.look else None
+def _how(candidate: AdvisedGroup) -> str:
+    left = candidate.facts.left if candidate.facts else None
     if left is None:
         return "--cache-system 1h"
     if left is SkipReason.NO_SYSTEM:
@@ -264,135 +283,141 @@ def _how(one: AdvisedGroup) -> str:
     return "cache_control for 1h at the end of it, by hand,"
 
 
-def _outcome(of: _Cacheable) -> str:
-    """At which shares of reads it saves and loses what, of what is not promised anyway."""
-    if of.range is None:
-        return f"would save or lose money that is not known: {of.model} has no price"
-    least, most = f"{min(HIT_RATES[0], of.best):.0%}", f"{of.best:.0%}"
-    low, high = of.range
+def _outcome(cacheable: _Cacheable) -> str:
+    """What a cache costs or saves, by the hit rate."""
+    if cacheable.range is None:
+        return f"would save or lose money that is not known: {cacheable.model} has no price"
+    least, most = f"{min(HIT_RATES[0], cacheable.best):.0%}", f"{cacheable.best:.0%}"
+    low, high = cacheable.range
     lost = f"costs {dollars(-low)} more at {least} reads" if low < 0 else f"saves {dollars(low)} at {least} reads"
-    line = f"pays from {of.pays_from:.0%}; {HIT_RATES[0]:.0%} to {HIT_RATES[-1]:.0%} are reported, none is promised"
+    line = (
+        f"pays from {cacheable.pays_from:.0%}; {HIT_RATES[0]:.0%} to {HIT_RATES[-1]:.0%} are reported, none is promised"
+    )
     return f"{lost}, saves {dollars(high)} at {most}, and {line}"
 
 
-def _amount(of: _Cacheable) -> str:
-    low, high = min(of.tokens), max(of.tokens)
-    is_counted = all(one.prefix[:2] == (tokens, tokens) for one, tokens in zip(of.groups, of.tokens, strict=True))
+def _amount(cacheable: _Cacheable) -> str:
+    low, high = min(cacheable.tokens), max(cacheable.tokens)
+    is_counted = all(
+        one.prefix[:2] == (tokens, tokens) for one, tokens in zip(cacheable.groups, cacheable.tokens, strict=True)
+    )
     most = f" to {high:,}" if high > low else ""
     return f"{'' if is_counted else 'about '}{low:,}{most} tokens"
 
 
 def _too_brief(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
-    """Marked for 5 minutes: what it may lose, against what 1 hour would save."""
+    """Prompts marked for 5 minutes: what that may cost, and what 1 hour would save."""
     brief = [one for one in groups if one.is_marked and SHORT in _ttls(one) and one.prefix[1] >= one.least]
     for alike in _alike(brief):
-        of = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
-        lost = of.sum(lambda prices: prices.write_5m - prices.input)
-        priced = of.range
+        cacheable = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
+        lost = cacheable.sum(lambda prices: prices.write_5m - prices.input)
+        priced = cacheable.range
         worst = f" than no cache: {dollars(lost)}" if priced else " than no cache"
         yield Advice(
             code=Code.CACHE_TOO_BRIEF,
-            model=of.model,
-            requests=of.requests,
+            model=cacheable.model,
+            requests=cacheable.requests,
             text=(
-                f"{_requests(of.requests)} are cached for 5 minutes, and most batches take longer: what expires before it"
+                f"{_requests(cacheable.requests)} are cached for 5 minutes, and most batches take longer: what expires before it"
                 f' is read costs more{worst} if none is read; "ttl": "1h" lives long enough'
-                + (f" and pays from {of.pays_from:.0%} reads" if priced else "")
+                + (f" and pays from {cacheable.pays_from:.0%} reads" if priced else "")
             ),
             saves=(priced[0] + lost, priced[1] + lost) if priced else None,
         )
 
 
-def _ttls(one: AdvisedGroup) -> Sequence[str]:
-    return one.look.before if one.look else (one.request_group.ttl,)
+def _ttls(candidate: AdvisedGroup) -> Sequence[str]:
+    return candidate.facts.before if candidate.facts else (candidate.group.ttl,)
 
 
 def _too_short(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
-    """What no cache will hold, marked or not."""
-    short = [one for one in groups if one.request_group.prefix_bytes and one.prefix[1] < one.least]
-    marked = [one for one in short if one.is_marked and not one.request_group.marks_messages]
-    asked = [
-        one for one in short if one.request_group.is_shared and not one.is_marked and one.prefix[1] >= LEAST_SAID_TOKENS
-    ]
+    """Prompts that are too short for any cache, marked or not."""
+    short = [one for one in groups if one.group.prefix_bytes and one.prefix[1] < one.least]
+    marked = [one for one in short if one.is_marked and not one.group.marks_messages]
+    asked = [one for one in short if one.group.is_shared and not one.is_marked and one.prefix[1] >= LEAST_SAID_TOKENS]
     for alike in (*_alike(marked, lambda _: "marked"), *_alike(asked)):
-        of = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
+        cacheable = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
         what = "have cache_control on" if alike[0].is_marked else "begin with the same"
-        who = of.model if least_tokens(of.model) else "no model"
-        least = f"{alike[0].least:,} tokens or more" if least_tokens(of.model) else f"less than {alike[0].least:,}"
+        who = cacheable.model if least_tokens(cacheable.model) else "no model"
+        least = (
+            f"{alike[0].least:,} tokens or more" if least_tokens(cacheable.model) else f"less than {alike[0].least:,}"
+        )
         sure = (
             "no cache holds that" if all(one.prefix[2] < one.least for one in alike) else "probably no cache holds that"
         )
         yield Advice(
             code=Code.PROMPT_TOO_SHORT,
-            model=of.model,
-            requests=of.requests,
-            text=f"{_requests(of.requests)} {what} {_amount(of)}; {who} caches {least}: {sure}",
+            model=cacheable.model,
+            requests=cacheable.requests,
+            text=f"{_requests(cacheable.requests)} {what} {_amount(cacheable)}; {who} caches {least}: {sure}",
         )
 
 
-# ---------------------------------------------------------------- text where no cache can hold it
+# ---------------------------------------------------------------- repeated text outside of the system prompt
 
 
 def _repeated(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
-    """The first messages begin alike, as far as a few lines tell."""
-    found = [one for one in groups if one.request_group.requests > 1 and _opening_tokens(one)]
-    for alike in _alike(found, lambda one: one.look and one.look.is_blocks):
-        of = _Cacheable(groups=alike, tokens=[_opening_tokens(one) for one in alike])
-        if of.range and of.range[1] <= 0:
+    """First messages that begin with the same text, as far as the sampled lines show."""
+    repeating = [one for one in groups if one.group.requests > 1 and _opening_tokens(one)]
+    for alike in _alike(repeating, lambda one: one.facts and one.facts.is_blocks):
+        cacheable = _Cacheable(groups=alike, tokens=[_opening_tokens(one) for one in alike])
+        if cacheable.range and cacheable.range[1] <= 0:
             continue
-        looks = [one.look for one in alike if one.look]
-        seen = f"in all {sum(one.lines for one in looks):,} sampled lines of {_requests(of.requests)}"
-        paid = f", {dollars(of.sum(lambda prices: prices.input))} in all" if of.range else ""
+        samples = [one.facts for one in alike if one.facts]
+        seen = f"in all {sum(one.lines for one in samples):,} sampled lines of {_requests(cacheable.requests)}"
+        paid = f", {dollars(cacheable.sum(lambda prices: prices.input))} in all" if cacheable.range else ""
         in_place = "cache_control for 1h on the last block of it"
-        where = in_place if looks[0].is_blocks else "moved into system, with --cache-system 1h, it"
-        text = f"the first message begins with the same text, {_amount(of)}, {seen}, paid in full each time{paid}"
-        said = [f"{text}: {where} {_middle(of)}", *_if_long_enough(of.model, min(of.tokens))]
+        where = in_place if samples[0].is_blocks else "moved into system, with --cache-system 1h, it"
+        text = (
+            f"the first message begins with the same text, {_amount(cacheable)}, {seen}, paid in full each time{paid}"
+        )
+        parts = [f"{text}: {where} {_middle(cacheable)}", *_if_long_enough(cacheable.model, min(cacheable.tokens))]
         yield Advice(
-            code=Code.TEXT_REPEATED, model=of.model, requests=of.requests, text="; ".join(said), saves=of.range
+            code=Code.TEXT_REPEATED,
+            model=cacheable.model,
+            requests=cacheable.requests,
+            text="; ".join(parts),
+            saves=cacheable.range,
         )
 
 
-def _opening_tokens(one: AdvisedGroup) -> int:
-    """As dense as the whole lines; 0 for too few to be cached, or to be believed."""
-    look = one.look
-    if look is None or look.lines < min(ENOUGH_LINES, one.request_group.requests):
+def _opening_tokens(candidate: AdvisedGroup) -> int:
+    """Tokens of that text, as dense as the whole lines; 0 where they are too few to be cached, or the sample too small."""
+    facts = candidate.facts
+    if facts is None or facts.lines < min(ENOUGH_LINES, candidate.group.requests):
         return 0
-    tokens = round(look.opening_bytes * one.tokens / one.request_group.bytes)
-    return tokens if tokens >= LEAST_SAID_TOKENS and one.prefix[1] + tokens >= one.least else 0
+    tokens = round(facts.opening_bytes * candidate.tokens / candidate.group.bytes)
+    return tokens if tokens >= LEAST_SAID_TOKENS and candidate.prefix[1] + tokens >= candidate.least else 0
 
 
-def _middle(of: _Cacheable) -> str:
-    if of.range is None:
+def _middle(cacheable: _Cacheable) -> str:
+    if cacheable.range is None:
         return "could be read from a cache"
-    rate = min(EXPECTED_HIT_RATE, of.best)
-    middle = of.saved(rate)
-    said = f"saves {dollars(middle)}" if middle >= 0 else f"costs {dollars(-middle)} more"
-    return f"{said} at {rate:.0%} reads, and pays from {of.pays_from:.0%}"
+    rate = min(EXPECTED_HIT_RATE, cacheable.best)
+    middle = cacheable.saved(rate)
+    effect = f"saves {dollars(middle)}" if middle >= 0 else f"costs {dollars(-middle)} more"
+    return f"{effect} at {rate:.0%} reads, and pays from {cacheable.pays_from:.0%}"
 
 
 # ---------------------------------------------------------------- max_tokens
 
 
 def _long(groups: Sequence[AdvisedGroup]) -> Iterator[Advice]:
-    """It is a ceiling that nobody pays for, and what every bound of a cost rests on."""
+    """`max_tokens` far above what answers took. Nobody pays for it, but every bound of a cost rests on it."""
     far = [one for one in groups if _is_far_above(one)]
     for alike in _alike(far):
-        requests = sum(one.request_group.requests for one in alike)
+        requests = sum(one.group.requests for one in alike)
         answers, mean = alike[0].answers, alike[0].answer_tokens / alike[0].answers
         better = suggested(mean)
-        asked = sum(one.request_group.max_tokens for one in alike)
+        asked = sum(one.group.max_tokens for one in alike)
         less = sum(
-            (
-                (one.request_group.max_tokens - better * one.request_group.requests) * one.prices.output
-                for one in alike
-                if one.prices
-            ),
+            ((one.group.max_tokens - better * one.group.requests) * one.prices.output for one in alike if one.prices),
             Decimal(0),
         )
         off = f" and takes {dollars(less / MILLION)} off it" if less else ""
         yield Advice(
             code=Code.MAX_TOKENS_HIGH,
-            model=alike[0].request_group.model,
+            model=alike[0].group.model,
             requests=requests,
             text=(
                 f"max_tokens is {asked // requests:,}, and {answers:,} earlier answers took {mean:,.0f} on average: it"
@@ -402,29 +427,31 @@ def _long(groups: Sequence[AdvisedGroup]) -> Iterator[Advice]:
         )
 
 
-def _is_far_above(one: AdvisedGroup) -> bool:
-    mean_limit = one.request_group.max_tokens / one.request_group.requests
-    return bool(one.answers) and mean_limit > max(LEAST_MAX_TOKENS, FAR_ABOVE * one.answer_tokens / one.answers)
+def _is_far_above(candidate: AdvisedGroup) -> bool:
+    mean_limit = candidate.group.max_tokens / candidate.group.requests
+    return bool(candidate.answers) and mean_limit > max(
+        LEAST_MAX_TOKENS, FAR_ABOVE * candidate.answer_tokens / candidate.answers
+    )
 
 
 def suggested(mean: float) -> int:
-    """Well above the mean of earlier answers, of which nothing but the mean is known; two digits that say something."""
+    """Return a `max_tokens` well above the mean of earlier answers, of which nothing else is known; two significant digits."""
     tokens = max(LEAST_SUGGESTED, round(TIMES_THE_MEAN * mean))
     unit = int(10 ** max(0, len(str(tokens)) - 2))
     return -(-tokens // unit) * unit
 
 
-# ---------------------------------------------------------------- said once
+# ---------------------------------------------------------------- groups of like advice
 
 
 def _alike(
     groups: Iterable[AdvisedGroup], what: Callable[[AdvisedGroup], Hashable] = lambda _: None
 ) -> Iterator[list[AdvisedGroup]]:
-    """Those of one model of which the same is to be said."""
-    found: dict[Hashable, list[AdvisedGroup]] = {}
-    for one in groups:
-        found.setdefault((one.request_group.model, what(one)), []).append(one)
-    return iter(found.values())
+    """The groups for which the advice is the same: of one model, and alike in `what`."""
+    by_kind: dict[Hashable, list[AdvisedGroup]] = {}
+    for candidate in groups:
+        by_kind.setdefault((candidate.group.model, what(candidate)), []).append(candidate)
+    return iter(by_kind.values())
 
 
 def _requests(count: int) -> str:

@@ -1,4 +1,7 @@
-"""What the answers of a job cost: what each batch used, by the prices of the day on which it was made."""
+"""The bill of a job: what the answers of each batch cost, by the prices of the day on which the batch was created.
+
+The last stop of a dollar's way, after `money.catalog`, `money.estimate` and `money.budget`.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,21 +11,23 @@ from decimal import Decimal
 from batchctl.domain.model import Batch, Job, RequestCounts, State
 from batchctl.domain.prices import CacheUse, Forecast, Lane, ModelPrices, TotalCost, Usage, UsageTotals, cost_of
 
-# What is at the API, or was: it may be paid for, and its results are not here.
+# States of batches that may be paid for and whose results are not on disk.
 UNDER_WAY = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
 
-# The prices of a part of the usage, on the day on which its batch was made; None where there are none.
+# Returns the prices of a part of the usage on the day on which its batch was created, None where there are none.
 Pricing = Callable[[UsageTotals, date], ModelPrices | None]
 NOTHING = Usage()
-# Of models without a price.
+# How many models without a price are named.
 NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What requests used and cost, in batch and what they would have cost in real time.
+    """What requests used, and what that costs in US dollars: in batches, and in real time.
 
-    `unpriced`: those among them that have no price; their cost is in neither. `uncached`: in batch, had there been no cache.
+    Attributes:
+        uncached: What it would have cost in batches without a cache.
+        unpriced: Requests among them without a price; no amount includes them.
     """
 
     requests: int = 0
@@ -34,11 +39,12 @@ class Cost:
 
     @property
     def is_known(self) -> bool:
+        """Whether all of them have a price."""
         return not self.unpriced
 
     @property
     def cache(self) -> CacheUse | None:
-        """None where nothing was to be cached."""
+        """What caching did, None where nothing was cached."""
         used = self.usage
         if not used.cached_tokens:
             return None
@@ -58,7 +64,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one model cost. `model_prices_list`: its prices, of each day and list."""
+    """What one model cost. `model_prices_list`: its prices, one entry for each day and list."""
 
     cost: Cost
     model_prices_list: tuple[ModelPrices, ...]
@@ -66,7 +72,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchBill:
-    """`number`: in its round, from 1. `unread`: successes that do not say what they used; None where nothing is known of any."""
+    """What one batch cost.
+
+    Attributes:
+        number: Its number in the round, from 1.
+        day: The day whose prices count.
+        unread: Successes whose usage could not be read, None where its usage is not known at all.
+        models: The cost by model.
+    """
 
     batch: Batch
     number: int
@@ -76,7 +89,7 @@ class BatchBill:
 
     @property
     def billed(self) -> Decimal | None:
-        """What it costs in all; None where it is not here, or some of its results do not say."""
+        """The whole cost, None where its results are not on disk, or some do not say what they used or have no price."""
         if self.batch.state is State.REFUSED:
             return Decimal(0)
         cost = whole(self.models)
@@ -86,7 +99,7 @@ class BatchBill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundBill:
-    """`batches`: as many as it has; `summed_up`: those of them whose usage is known."""
+    """What one round cost. `summed_up`: how many of its `batches` have a known usage."""
 
     number: int
     batches: int
@@ -97,7 +110,13 @@ class RoundBill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """`free`: results that cost nothing. `total` is None where nothing was downloaded."""
+    """What a job cost.
+
+    Attributes:
+        total: The sum, None where nothing was downloaded.
+        models: The cost by model.
+        free: Results that cost nothing: errored, canceled and expired.
+    """
 
     job: Job
     total: TotalCost | None
@@ -108,11 +127,12 @@ class Bill:
 
     @property
     def cost(self) -> Cost:
+        """The cost over all models."""
         return whole(self.models)
 
 
 def price_day(job: Job, batch: Batch) -> date:
-    """The day on which the API says that the batch was created, in UTC."""
+    """Return the day whose prices count for a batch: in UTC, that of its creation at the API."""
     planned = next(r.created_at for r in job.rounds if r.number == batch.round)
     return (batch.created_at or batch.ended_at or planned).date()
 
@@ -124,18 +144,24 @@ def bill(
     pricing: Pricing,
     forgotten: int = 0,
 ) -> Bill:
-    """`batches` in the order of rounds and lines; `usage_totals` by their ids. Raises whatever `pricing` raises.
+    """Return the bill of a job.
 
-    `forgotten`: batches that the API did not know any more, and whose requests were sent again.
+    Args:
+        job: The job.
+        batches: Its batches in the order of rounds and lines.
+        usage_totals: What was used, by the id of the batch.
+        pricing: Returns the prices of a part of the usage. What it raises is raised here.
+        forgotten: Batches that the API no longer knew, and whose requests were sent again.
     """
     days = {batch.id: price_day(job, batch) for batch in batches}
-    # Lines that no batch holds cost nothing, and are no line of a bill.
+    # Lines that no batch holds cost nothing and have no place in a bill.
     batches = [batch for batch in batches if not batch.is_unattached]
     numbers: dict[int, int] = {}
     bills = []
     for batch in batches:
         numbers[batch.round] = numbers.get(batch.round, 0) + 1
-        models = _models(usage_totals.get(batch.id, ()), days[batch.id], pricing)
+        parts = usage_totals.get(batch.id, ())
+        models = joined({part.model: _part(part, pricing(part, days[batch.id]))} for part in parts)
         bills.append(
             BatchBill(
                 batch=batch,
@@ -157,22 +183,19 @@ def bill(
 
 
 def whole(models: Mapping[str, Part]) -> Cost:
+    """Return the cost over all models."""
     return sum((part.cost for part in models.values()), Cost())
 
 
 def joined(several: Iterable[Mapping[str, Part]]) -> dict[str, Part]:
-    """By model, the most expensive in real time first; those without a price first of all."""
-    found: dict[str, Part] = {}
+    """Return the costs by model over several batches: models without a price first, then the most expensive in real time."""
+    by_model: dict[str, Part] = {}
     for models in several:
         for model, part in models.items():
-            known = found.get(model, Part(cost=Cost(), model_prices_list=()))
+            known = by_model.get(model, Part(cost=Cost(), model_prices_list=()))
             model_prices_list = dict.fromkeys((*known.model_prices_list, *part.model_prices_list))
-            found[model] = Part(cost=known.cost + part.cost, model_prices_list=tuple(model_prices_list))
-    return dict(sorted(found.items(), key=lambda of: (of[1].cost.is_known, -of[1].cost.real_time, of[0])))
-
-
-def _models(usage_totals: Sequence[UsageTotals], day: date, pricing: Pricing) -> dict[str, Part]:
-    return joined({one.model: _part(one, pricing(one, day))} for one in usage_totals)
+            by_model[model] = Part(cost=known.cost + part.cost, model_prices_list=tuple(model_prices_list))
+    return dict(sorted(by_model.items(), key=lambda item: (item[1].cost.is_known, -item[1].cost.real_time, item[0])))
 
 
 def _part(usage_totals: UsageTotals, model_prices: ModelPrices | None) -> Part:
@@ -246,5 +269,5 @@ def _beyond(job: Job, bills: Sequence[BatchBill], forgotten: int) -> Iterable[st
         yield f"{_several(twice, 'batch', 'batches')} at the API with requests sent a second time"
 
 
-def _several(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def _several(count: int, singular: str, plural: str = "") -> str:
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -1,4 +1,8 @@
-"""What a job may cost: what it did cost and may still come to, held against a person's limit."""
+"""A person's limit: whether what a job did cost, and what it may still cost, stays within it.
+
+Before it comes `money.estimate`, whose forecast of each round it rests on; after it `money.bill`. `engine.spending_limit`
+asks these questions before anything is sent.
+"""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -8,22 +12,28 @@ from batchctl.domain.prices import Forecast
 
 
 class BudgetVerdict(StrEnum):
+    """Whether amounts are within a limit, over it, or cannot be compared with it."""
+
     WITHIN = "within"
     OVER = "over"
     UNKNOWN = "unknown"
 
 
 def budget_verdict(limit: Decimal, *amounts: Decimal | None) -> BudgetVerdict:
-    """Of a limit for all the amounts together. What is not known may be anything, unless the rest is over it already."""
+    """Return how a limit compares with the sum of the amounts.
+
+    None stands for an amount that is not known and may be anything; the verdict is OVER all the same where the rest is.
+    """
     if sum(amount for amount in amounts if amount is not None) > limit:
         return BudgetVerdict.OVER
     return BudgetVerdict.UNKNOWN if None in amounts else BudgetVerdict.WITHIN
 
 
 def most_of_round(billed: Iterable[Decimal | None], forecast: Forecast | None) -> tuple[Decimal | None, ...]:
-    """The most that a round comes to: what its batches cost where that is known of all, else the high end of its estimate.
+    """Return the most that a round costs, as amounts to be added; None among them where more may come on top.
 
-    `billed`: of each batch, None where its results are not here or do not say. With None where more may come on top.
+    It is what its batches cost, where that is known of all of them, else the high end of its estimate. `billed`: what each batch
+    costs, None where its results are not here or do not say.
     """
     costs = list(billed)
     known = sum((cost for cost in costs if cost is not None), Decimal(0))
@@ -33,17 +43,18 @@ def most_of_round(billed: Iterable[Decimal | None], forecast: Forecast | None) -
 
 
 def most_of_forecast(forecast: Forecast | None, known: Decimal = Decimal(0)) -> tuple[Decimal | None, ...]:
-    """The same of what was estimated, and is `known` to come to so much at least."""
+    """Return the same for a round by its estimate alone; it is `known` to cost so much at least."""
     if forecast is None:
         return known, None
     return (max(forecast.high, known), *(() if forecast.is_bound else (None,)))
 
 
 def most_of_part(own: Forecast | None, whole: Forecast | None) -> tuple[Decimal | None, ...]:
-    """The most that some requests of a round come to. `own`: the estimate of them alone; `whole`: that of the round.
+    """Return the most that some requests of a round cost, as amounts to be added.
 
-    Requests differ in length: their share of the round by their number is no bound.
+    `own`: the estimate of these requests alone; `whole`: that of the round. Their number is no measure, since requests differ in
+    length.
     """
-    known = [one for one in (own, whole) if one is not None]
-    bounds = [one.high for one in known if one.is_bound]
+    known = [forecast for forecast in (own, whole) if forecast is not None]
+    bounds = [forecast.high for forecast in known if forecast.is_bound]
     return (min(bounds),) if bounds else most_of_forecast(next(iter(known), None))

@@ -1,8 +1,12 @@
-"""What an input will cost, before it is sent: tokens out of lengths and a few counts, money out of tokens.
+"""The estimate of an input's cost before it is sent: tokens from lengths and a few counts, money from tokens.
 
-Each figure is low, expected and high. `high` is a bound that a budget can rest on, or the forecast says that it is none:
-prompts that the API counted as long as it said, all others with a token for each byte; answers as long as `max_tokens`
-allows; caches that are only ever written; the dearest place and the dearest step of prices that can be reached.
+Every figure is a range of low, expected and high. `high` is a bound that a limit can rest on, or the forecast says that it
+is none. It assumes: prompts that the API counted are as long as it said, all others have a token for each byte; answers are
+as long as `max_tokens` allows; caches are written and never read; prices are those of the dearest place and of the dearest
+tier that a request can reach.
+
+In a dollar's way it comes after `money.catalog`, which has the prices, and before `money.budget`, which compares the
+forecast with a limit. `engine.estimating` reads the samples and has the API count them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +26,7 @@ from batchctl.domain.caching import (
     least_tokens,
     pays_from,
 )
+from batchctl.domain.catalog import is_form_of, model_version
 from batchctl.domain.groups import RequestGroup, SampledLine, Stratum, stratum_floor
 from batchctl.domain.prices import (
     DEAREST_GEO,
@@ -36,32 +41,31 @@ from batchctl.domain.prices import (
     tier_of,
 )
 from batchctl.money.advice import Advice, AdvisedGroup, SampleFacts, advised
-from batchctl.money.price_table import is_form_of, version
 
-# From bytes alone. English prose has about 4 bytes to a token, a line of it a little more with its braces and quotes; from
-# model 4.7 on a tokenizer makes about 30 % more tokens of the same text (pricing page of the API's documentation).
+# For an estimate from bytes alone. English prose has about 4 bytes to a token, a line of it a little more with its braces and
+# quotes. The tokenizer of models from 4.7 on makes about 30 % more tokens (pricing page of the API's documentation).
 BYTES_PER_TOKEN, NEWER_BYTES_PER_TOKEN, NEWER_SINCE = 4.0, 3.0, (4, 7)
 LOW_BYTES_PER_TOKEN = 8.0
 # A token is at least one byte of its text, in whatever script; random ASCII has 1.3 bytes to a token.
 HIGH_BYTES_PER_TOKEN = 1.0
-# Base64 of a picture or a document: what that weighs has little to do with its bytes.
+# Base64 of an image or a document, whose tokens have little to do with its bytes.
 ENCODED_BYTES_PER_TOKEN = 100.0
-# With tools, the API writes a prompt of its own before a request: some hundreds of tokens, by model and tool (tool use page).
+# The most tokens of the prompt that the API adds to a request with tools: some hundreds, by model and tool (tool use page).
 MOST_TOOL_TOKENS = 1_000
 
-# The API calls its own count an estimate; few counts say little of how little a prompt may have.
+# The API calls its own count an estimate. From few counts, the shortest prompt may be much shorter.
 COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
-# Deviations of a stratum from the line through all points are believed from so many points on.
+# How many points of a stratum it takes to believe their deviation from the line through all points.
 ENOUGH_POINTS = 3
 
-# What a line of `how` says where the forecast is no bound, after the reason.
+# Ends a line of `how` that says why the forecast is no bound.
 NO_BOUND = "high is no bound"
 
-# Without earlier answers: shares of `max_tokens`, assumed.
+# The shares of `max_tokens` that answers are assumed to take where no earlier answers are known.
 ASSUMED_LOW, ASSUMED_EXPECTED = 0.01, 0.25
 
-# Of all calls, one in so many for the prefixes of groups that a cache may hold, and in all, with those that hide tokens; and
-# the shortest that may be cached at all, in bytes.
+# How many of all counts go to prefixes: one in CACHED_PREFIX_SHARE to those that a cache may hold, one in PREFIX_SHARE with
+# those to which the API adds a prompt. Shorter prefixes than LEAST_PREFIX_BYTES are not cached by any model.
 CACHED_PREFIX_SHARE, PREFIX_SHARE = 4, 2
 LEAST_PREFIX_BYTES = 1_000
 
@@ -70,6 +74,8 @@ T = TypeVar("T", int, Decimal)
 
 @dataclass(frozen=True, slots=True)
 class Range(Generic[T]):
+    """A figure as low, expected and high: tokens, or US dollars."""
+
     low: T
     expected: T
     high: T
@@ -88,25 +94,30 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledGroup:
-    """A group of requests and what a sample of it told. `prefix_tokens`: None where nobody counted them. `look`: None of none.
+    """A group of requests and what a sample of it showed.
 
-    `encoded`: the share of its bytes that are base64.
+    Attributes:
+        points: The lines that the API counted.
+        prefix_tokens: Tokens of the shared beginning, None where they were not counted.
+        facts: What the sampled lines show, None where none were read.
+        encoded: The share of its bytes that are base64.
     """
 
-    request_group: RequestGroup
+    group: RequestGroup
     points: tuple[Counted, ...] = ()
     prefix_tokens: int | None = None
-    look: SampleFacts | None = None
+    facts: SampleFacts | None = None
     encoded: float = 0.0
 
     @property
     def is_all_counted(self) -> bool:
-        return len(self.points) >= self.request_group.requests
+        """Whether the API counted every request."""
+        return len(self.points) >= self.group.requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """Earlier answers of a model, as its results name it."""
+    """Earlier answers of a model, by the name that results give it."""
 
     model: str
     requests: int
@@ -115,7 +126,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEstimate:
-    """Of all requests to one model; costs are None where it has no price."""
+    """The estimate of all requests to one model. Costs are None where it has no price."""
 
     model: str
     requests: int
@@ -129,9 +140,14 @@ class ModelEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEstimate:
-    """What the input of all requests costs in a batch if what they share is cached for `ttl`: by share of reads.
+    """What the input of all requests costs in batches, in US dollars, if their shared beginning is cached for `ttl`.
 
-    `without` is the same with no cache at all; above `break_even`, a share of reads, the cache saves money.
+    Attributes:
+        is_there: Requests hold such a `cache_control` already.
+        requests: Requests that share a beginning; together that has `prefix_tokens`.
+        without: The cost without a cache.
+        rows: The cost by hit rate.
+        break_even: The hit rate from which on the cache costs less than none.
     """
 
     ttl: str
@@ -145,9 +161,16 @@ class CacheEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """`forecast` is of the batches, `real_time` of the same requests sent one by one; None where a model has no price.
+    """The estimate of an input.
 
-    `counted`: lines that the API counted. `how`: what the figures rest on. `sources`: whose prices they are.
+    Attributes:
+        counted: Lines that the API counted.
+        forecast: The cost in batches, None where a model has no price.
+        real_time: The cost of the same requests in real time.
+        unpriced: Models without a price.
+        caches: What caching shared beginnings would cost.
+        how: What the figures rest on, for a person.
+        sources: Whose prices they are.
     """
 
     day: date
@@ -165,27 +188,35 @@ class Estimate:
 
 def estimated(
     groups: Sequence[SampledGroup],
-    model_prices_list: Mapping[str, ModelPrices | None],
+    prices_by_model: Mapping[str, ModelPrices | None],
     answers: Sequence[Answered],
     *,
     day: date,
     why: str,
     limits: Mapping[str, ModelPrices | None] | None = None,
 ) -> Estimate:
-    """`why`: what kept the API from counting, or from counting all that was wanted; empty for nothing.
+    """Return the estimate of an input.
 
-    `limits`: the prices that a limit rests on, where they are others; None for a model: there are none to rest on.
+    Args:
+        groups: Its requests by what they have in common, with what samples showed.
+        prices_by_model: The prices, None for a model that has none.
+        answers: Earlier answers of like requests.
+        day: The day whose prices these are.
+        why: What kept the API from counting all that was wanted, empty for nothing.
+        limits: The prices that a limit rests on, where they are others; None for a model for which there are none.
     """
-    limits = model_prices_list if limits is None else limits
-    weighed = [_weighed(one, _pooled(one, groups), _answers_of(one.request_group.model, answers)) for one in groups]
+    limits = prices_by_model if limits is None else limits
+    weighed_groups = [
+        _weighed_group(one, _pooled(one, groups), _answers_of(one.group.model, answers)) for one in groups
+    ]
     models = tuple(
         _of_model(
             model,
-            [one for one in weighed if one.request_group.model == model],
-            model_prices_list.get(model),
+            [one for one in weighed_groups if one.group.model == model],
+            prices_by_model.get(model),
             limits.get(model),
         )
-        for model in dict.fromkeys(one.request_group.model for one in groups)
+        for model in dict.fromkeys(one.group.model for one in groups)
     )
     unpriced = tuple(one.model for one in models if one.model_prices is None)
     counted = sum(len(one.points) for one in groups)
@@ -194,9 +225,12 @@ def estimated(
         *_how(models, counted, why),
         *_how_limits(models, limits, unsure),
         *_how_answers(models, answers),
-        *_what_to_know(weighed, groups),
+        *_what_to_know(weighed_groups, groups),
     )
-    is_bound = not unsure and not any(map(_is_open_ended, groups))
+    # Beyond `high` may go what the API does or adds itself, and images and documents that were not counted.
+    is_bound = not unsure and not any(
+        each.group.calls_servers or _hides(each) or _adds_uncounted(each) for each in groups
+    )
     batch, real_time = _sum(one.batch for one in models), _sum(one.real_time for one in models)
     sources = tuple(dict.fromkeys(one.model_prices.source for one in models if one.model_prices))
     prices = f"{', '.join(sources)} of {day}"
@@ -205,97 +239,101 @@ def estimated(
         requests=sum(one.requests for one in models),
         counted=counted,
         models=models,
-        forecast=_forecast(batch, how, prices, is_bound=is_bound) if batch else None,
+        forecast=Forecast(
+            low=batch.low,
+            expected=batch.expected,
+            high=batch.high,
+            how="; ".join(how),
+            prices=prices,
+            is_bound=is_bound,
+        )
+        if batch
+        else None,
         real_time=real_time,
         unpriced=unpriced,
-        caches=_caches(weighed, model_prices_list),
+        caches=_caches(weighed_groups, prices_by_model),
         how=how,
         sources=sources,
         advice=advised(
-            [_to_advise(one, known, model_prices_list, answers) for one, known in zip(weighed, groups, strict=True)]
+            [
+                _to_advise(one, sampled, prices_by_model, answers)
+                for one, sampled in zip(weighed_groups, groups, strict=True)
+            ]
         ),
     )
 
 
 def _to_advise(
-    of: "_Weighed",
-    known: SampledGroup,
-    model_prices_list: Mapping[str, ModelPrices | None],
+    weighed: "_WeighedGroup",
+    sampled: SampledGroup,
+    prices_by_model: Mapping[str, ModelPrices | None],
     answers: Sequence[Answered],
 ) -> AdvisedGroup:
-    request_group = of.request_group
-    model_prices, found = model_prices_list.get(request_group.model), _answers_of(request_group.model, answers)
-    prices = _mean_prices(of, model_prices) if model_prices else None
+    group = weighed.group
+    model_prices, answered = prices_by_model.get(group.model), _answers_of(group.model, answers)
+    prices = _mean_prices(weighed, model_prices) if model_prices else None
     return AdvisedGroup(
-        request_group=request_group,
-        tokens=of.input.expected,
-        prefix=(of.prefix.low, of.prefix.expected, of.prefix.high),
-        prices=prices.at(GEO_FACTOR.get(request_group.inference_geo, Decimal(1))) if prices else None,
-        look=known.look,
-        answers=found.requests if found else 0,
-        answer_tokens=found.output_tokens if found else 0,
+        group=group,
+        tokens=weighed.input.expected,
+        prefix=(weighed.prefix.low, weighed.prefix.expected, weighed.prefix.high),
+        prices=prices.scaled(GEO_FACTOR.get(group.inference_geo, Decimal(1))) if prices else None,
+        facts=sampled.facts,
+        answers=answered.requests if answered else 0,
+        answer_tokens=answered.output_tokens if answered else 0,
     )
 
 
-def _forecast(of: Range[Decimal], how: Sequence[str], prices: str, *, is_bound: bool) -> Forecast:
-    said = "; ".join(how)
-    return Forecast(low=of.low, expected=of.expected, high=of.high, how=said, prices=prices, is_bound=is_bound)
+def _hides(sampled: SampledGroup) -> bool:
+    """Whether requests that were not counted may have any number of tokens, whatever their bytes."""
+    return sampled.group.beyond_text and not sampled.is_all_counted
 
 
-def _is_open_ended(known: SampledGroup) -> bool:
-    """Whether what the API does or adds by itself, or what nobody counted of pictures and documents, may go beyond `high`."""
-    return known.request_group.calls_servers or _hides(known) or _adds_uncounted(known)
-
-
-def _hides(known: SampledGroup) -> bool:
-    """Whether requests that nobody counted may weigh anything: their bytes do not tell."""
-    return known.request_group.beyond_text and not known.is_all_counted
-
-
-def _adds_uncounted(known: SampledGroup) -> bool:
-    """Whether the API adds a prompt of its own whose length nobody knows. It is the same for a whole group: once is enough."""
-    return known.request_group.adds_prompt and known.prefix_tokens is None and not known.is_all_counted
+def _adds_uncounted(sampled: SampledGroup) -> bool:
+    """Whether the API adds a prompt of unknown length. It is the same for a whole group, so that one count is enough."""
+    return sampled.group.adds_prompt and sampled.prefix_tokens is None and not sampled.is_all_counted
 
 
 def _sum(parts: Iterable[Range[Decimal] | None]) -> Range[Decimal] | None:
-    """None where one is not known."""
-    found = list(parts)
-    known = [one for one in found if one is not None]
-    return reduce(add, known) if known and len(known) == len(found) else None
+    """The sum, None where there is nothing to sum or a part is not known."""
+    ranges = list(parts)
+    priced = [one for one in ranges if one is not None]
+    return reduce(add, priced) if priced and len(priced) == len(ranges) else None
 
 
 # ---------------------------------------------------------------- which lines to count
 
 
-def chosen(request_groups: Sequence[RequestGroup], calls: int) -> list[tuple[SampledLine, ...]]:
-    """For each group the lines to count, so many in all: more of where more bytes are, spread over each length."""
-    places = [
-        (group, stratum) for group, request_group in enumerate(request_groups) for stratum in request_group.strata
-    ]
+def chosen(groups: Sequence[RequestGroup], calls: int) -> list[tuple[SampledLine, ...]]:
+    """Return for each group the lines to count, `calls` in all.
+
+    More are chosen where more bytes are, and they are spread over each stratum.
+    """
+    places = [(number, stratum) for number, group in enumerate(groups) for stratum in group.strata]
     taken = [0] * len(places)
     for _ in range(calls):
         open_ = [n for n, (_, stratum) in enumerate(places) if taken[n] < len(stratum.sampled)]
         if not open_:
             break
-        # The divisors of Sainte-Lague: as near to the shares of bytes as whole numbers come.
+        # The method of Sainte-Lague: in whole numbers as near to the shares of bytes as possible.
         taken[max(open_, key=lambda n: places[n][1].bytes / (2 * taken[n] + 1))] += 1
-    found: list[list[SampledLine]] = [[] for _ in request_groups]
-    for count, (group, stratum) in zip(taken, places, strict=True):
-        found[group] += [stratum.sampled[n * len(stratum.sampled) // count] for n in range(count)]
-    return [tuple(one) for one in found]
+    lines: list[list[SampledLine]] = [[] for _ in groups]
+    for count, (number, stratum) in zip(taken, places, strict=True):
+        lines[number] += [stratum.sampled[n * len(stratum.sampled) // count] for n in range(count)]
+    return [tuple(each) for each in lines]
 
 
-def with_prefix_to_count(request_groups: Sequence[RequestGroup], calls: int) -> list[int]:
-    """The groups whose shared beginning is worth two calls: those to which the API adds a prompt, then those that repeat most."""
+def with_prefix_to_count(groups: Sequence[RequestGroup], calls: int) -> list[int]:
+    """Return the numbers of the groups whose shared beginning is counted, which takes two calls each.
+
+    First those to which the API adds a prompt, then those that repeat most.
+    """
 
     def weight(n: int) -> int:
-        return -request_groups[n].prefix_bytes * request_groups[n].requests
+        return -groups[n].prefix_bytes * groups[n].requests
 
-    shared = [
-        n for n, request_group in enumerate(request_groups) if request_group.digest and request_group.requests > 1
-    ]
-    hidden = sorted((n for n in shared if request_groups[n].adds_prompt), key=weight)[: calls // PREFIX_SHARE // 2]
-    worth = (n for n in shared if n not in hidden and request_groups[n].prefix_bytes >= LEAST_PREFIX_BYTES)
+    shared = [n for n, group in enumerate(groups) if group.digest and group.requests > 1]
+    hidden = sorted((n for n in shared if groups[n].adds_prompt), key=weight)[: calls // PREFIX_SHARE // 2]
+    worth = (n for n in shared if n not in hidden and groups[n].prefix_bytes >= LEAST_PREFIX_BYTES)
     return [*hidden, *sorted(worth, key=weight)[: max(0, calls // CACHED_PREFIX_SHARE // 2 - len(hidden))]]
 
 
@@ -303,8 +341,8 @@ def with_prefix_to_count(request_groups: Sequence[RequestGroup], calls: int) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Length:
-    """Requests of one group and like length: their tokens together, and the most that one of them may have."""
+class _WeighedStratum:
+    """A stratum in tokens: of all its requests together, and of its longest request at most."""
 
     requests: int
     tokens: Range[int]
@@ -312,11 +350,11 @@ class _Length:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Weighed:
-    """A group in tokens."""
+class _WeighedGroup:
+    """A group in tokens: by stratum, of its shared beginning in one request, and of all its answers."""
 
-    request_group: RequestGroup
-    lengths: tuple[_Length, ...]
+    group: RequestGroup
+    lengths: tuple[_WeighedStratum, ...]
     prefix: Range[int]
     output: Range[int]
 
@@ -326,76 +364,81 @@ class _Weighed:
 
     @property
     def is_long_enough(self) -> bool:
-        """Whether what is shared is cached by the model: what is shorter, the API leaves out without a word."""
+        """Whether the model caches the shared beginning. The API silently does not cache a shorter one."""
         return self.prefix.expected >= self.least
 
     @property
     def least(self) -> int:
-        return least_tokens(self.request_group.model) or LEAST_CACHED_TOKENS
+        return least_tokens(self.group.model) or LEAST_CACHED_TOKENS
 
 
-def _weighed(known: SampledGroup, pooled: Sequence[Counted], answers: Answered | None) -> _Weighed:
-    request_group, by_bytes = known.request_group, _by_bytes(known)
-    met = _by_count(known) if known.points else _by_others(pooled) if pooled else by_bytes
-    # Bytes tell nothing of what pictures weigh: as the worst that was counted, and no bound.
-    most = met if request_group.beyond_text else by_bytes
-    lengths = tuple(_length(one, known, met, most) for one in request_group.strata)
+def _weighed_group(sampled: SampledGroup, pooled: Sequence[Counted], answers: Answered | None) -> _WeighedGroup:
+    group, by_bytes = sampled.group, _by_bytes(sampled)
+    expected_rate = _by_count(sampled) if sampled.points else _by_others(pooled) if pooled else by_bytes
+    # Bytes say nothing about the tokens of images: these are taken as the worst that was counted, which is no bound.
+    high_rate = expected_rate if group.beyond_text else by_bytes
+    lengths = tuple(_weighed_stratum(one, sampled, expected_rate, high_rate) for one in group.strata)
     whole: Range[int] = reduce(add, (one.tokens for one in lengths))
-    return _Weighed(
-        request_group=request_group,
+    return _WeighedGroup(
+        group=group,
         lengths=lengths,
-        prefix=_prefix(known, whole),
-        output=_output(request_group, answers),
+        prefix=_prefix(sampled, whole),
+        output=_output(group, answers),
     )
 
 
-def _length(
-    of: Stratum, known: SampledGroup, met: Callable[[Stratum], Range[int]], most: Callable[[Stratum], Range[int]]
-) -> _Length:
-    """What was counted as it was counted; of the rest low and expected as `met` says, and high as `most` does."""
-    own = [point for point in known.points if stratum_floor(point.size) == of.least]
+def _weighed_stratum(
+    stratum: Stratum,
+    sampled: SampledGroup,
+    expected_rate: Callable[[Stratum], Range[int]],
+    high_rate: Callable[[Stratum], Range[int]],
+) -> _WeighedStratum:
+    """Requests that were counted as they were counted; of the others low and expected by one rate, high by another."""
+    own = [point for point in sampled.points if stratum_floor(point.size) == stratum.least]
     counted = sum(point.tokens for point in own)
-    found = Range(int(counted * (1 - COUNT_MARGIN)), counted, _with_margin(counted))
+    total = Range(int(counted * (1 - COUNT_MARGIN)), counted, _with_margin(counted))
     longest = _with_margin(max((point.tokens for point in own), default=0))
-    if len(own) < of.requests:
+    if len(own) < stratum.requests:
         rest = Stratum(
-            least=of.least, requests=of.requests - len(own), bytes=of.bytes - sum(point.size for point in own)
+            least=stratum.least,
+            requests=stratum.requests - len(own),
+            bytes=stratum.bytes - sum(point.size for point in own),
         )
-        tokens, high = met(rest), most(rest).high
-        found += Range(tokens.low, tokens.expected, max(tokens.expected, high))
-        alone = Stratum(least=of.least, requests=1, bytes=min(2 * of.least - 1, known.request_group.longest))
-        longest = max(longest, most(alone).high)
-    return _Length(requests=of.requests, tokens=found, longest=longest)
+        tokens, high = expected_rate(rest), high_rate(rest).high
+        total += Range(tokens.low, tokens.expected, max(tokens.expected, high))
+        alone = Stratum(least=stratum.least, requests=1, bytes=min(2 * stratum.least - 1, sampled.group.longest))
+        longest = max(longest, high_rate(alone).high)
+    return _WeighedStratum(requests=stratum.requests, tokens=total, longest=longest)
 
 
 def _with_margin(tokens: int) -> int:
     return -int(-tokens * (1 + COUNT_MARGIN) // 1)
 
 
-def _by_count(known: SampledGroup) -> Callable[[Stratum], Range[int]]:
-    """A line through what was counted; for low and high, every request as far off it as the worst of them."""
-    points = known.points
+def _by_count(sampled: SampledGroup) -> Callable[[Stratum], Range[int]]:
+    """By a line through the counted lines. For low and high, every request is as far off it as the worst of these."""
+    points = sampled.points
     base, slope = _line(points)
     ratios = [point.tokens / max(1.0, base + slope * point.size) for point in points]
-    scarcity = 0.0 if known.is_all_counted else SCARCITY_MARGIN / len(points)
+    scarcity = 0.0 if sampled.is_all_counted else SCARCITY_MARGIN / len(points)
     least, most = min(1.0, *ratios) * (1 - COUNT_MARGIN - scarcity), max(1.0, *ratios) * (1 + COUNT_MARGIN)
 
-    def rate(of: Stratum) -> Range[int]:
-        own = [point for point in points if stratum_floor(point.size) == of.least] if of.requests > 1 else []
+    def rate(stratum: Stratum) -> Range[int]:
+        own = [point for point in points if stratum_floor(point.size) == stratum.least] if stratum.requests > 1 else []
         off = sum(point.tokens - base - slope * point.size for point in own) / len(own) if own else 0.0
-        believed = off if len(own) >= min(ENOUGH_POINTS, of.requests) else 0.0
-        tokens = max(float(of.requests), of.requests * (base + believed) + slope * of.bytes)
+        believed = off if len(own) >= min(ENOUGH_POINTS, stratum.requests) else 0.0
+        tokens = max(float(stratum.requests), stratum.requests * (base + believed) + slope * stratum.bytes)
         return Range(int(tokens * least), round(tokens), -int(-tokens * most // 1))
 
     return rate
 
 
 def _line(points: Sequence[Counted]) -> tuple[float, float]:
-    """By least squares; through the origin where the points tell of no line."""
+    """The line through the points by least squares, as base and slope; through the origin where they show no line."""
     sizes, tokens = [float(point.size) for point in points], [float(point.tokens) for point in points]
     middle, height = sum(sizes) / len(sizes), sum(tokens) / len(tokens)
     spread = sum((size - middle) ** 2 for size in sizes)
-    # Lengths that hardly differ say nothing of what a longer one would weigh.
+    # Lengths that hardly differ do not show how tokens grow with them.
     if len(points) < ENOUGH_POINTS or spread <= len(sizes) * (0.02 * middle) ** 2:
         return 0.0, height / middle
     slope = sum((size - middle) * (one - height) for size, one in zip(sizes, tokens, strict=True)) / spread
@@ -403,61 +446,63 @@ def _line(points: Sequence[Counted]) -> tuple[float, float]:
 
 
 def _by_others(points: Sequence[Counted]) -> Callable[[Stratum], Range[int]]:
-    """A group that was too small to be counted, by what other groups of its model weigh."""
+    """By other groups of the same model, for a group that was too small to be counted."""
     ratios = [point.tokens / point.size for point in points]
     expected = sum(point.tokens for point in points) / sum(point.size for point in points)
     least = min(ratios) * (1 - SCARCITY_MARGIN)
-    return lambda of: Range(int(of.bytes * least), round(of.bytes * expected), -int(-of.bytes * max(ratios) // 1))
+    return lambda stratum: Range(
+        int(stratum.bytes * least), round(stratum.bytes * expected), -int(-stratum.bytes * max(ratios) // 1)
+    )
 
 
-def _by_bytes(known: SampledGroup) -> Callable[[Stratum], Range[int]]:
-    request_group, encoded = known.request_group, known.encoded
-    usual = BYTES_PER_TOKEN if is_older(request_group.model) else NEWER_BYTES_PER_TOKEN
+def _by_bytes(sampled: SampledGroup) -> Callable[[Stratum], Range[int]]:
+    group, encoded = sampled.group, sampled.encoded
+    usual = BYTES_PER_TOKEN if is_older(group.model) else NEWER_BYTES_PER_TOKEN
     least = (1 - encoded) / LOW_BYTES_PER_TOKEN
     expected = (1 - encoded) / usual + encoded / ENCODED_BYTES_PER_TOKEN
-    if known.prefix_tokens is not None:
-        # What stands before the messages is the same in each, with all that the API adds to it.
-        counted, shared = _with_margin(known.prefix_tokens), request_group.prefix_bytes
+    if sampled.prefix_tokens is not None:
+        # The beginning is the same in every request, with all that the API adds to it.
+        counted, shared = _with_margin(sampled.prefix_tokens), group.prefix_bytes
     else:
-        counted, shared = MOST_TOOL_TOKENS if request_group.adds_prompt else 0, 0
+        counted, shared = MOST_TOOL_TOKENS if group.adds_prompt else 0, 0
 
-    def rate(of: Stratum) -> Range[int]:
-        own = max(0, of.bytes - shared * of.requests)
-        high = -int(-own // HIGH_BYTES_PER_TOKEN) + counted * of.requests
-        return Range(int(of.bytes * least), round(of.bytes * expected), high)
+    def rate(stratum: Stratum) -> Range[int]:
+        own = max(0, stratum.bytes - shared * stratum.requests)
+        high = -int(-own // HIGH_BYTES_PER_TOKEN) + counted * stratum.requests
+        return Range(int(stratum.bytes * least), round(stratum.bytes * expected), high)
 
     return rate
 
 
 def is_older(model: str) -> bool:
-    """Whether it counts by the tokenizer of the models before 4.7."""
-    return () < version(model) < NEWER_SINCE
+    """Return whether a model has the tokenizer of the models before 4.7."""
+    return () < model_version(model) < NEWER_SINCE
 
 
-def _pooled(known: SampledGroup, groups: Sequence[SampledGroup]) -> list[Counted]:
-    return [point for one in groups if one.request_group.model == known.request_group.model for point in one.points]
+def _pooled(sampled: SampledGroup, groups: Sequence[SampledGroup]) -> list[Counted]:
+    return [point for one in groups if one.group.model == sampled.group.model for point in one.points]
 
 
-def _prefix(known: SampledGroup, whole: Range[int]) -> Range[int]:
-    """Of one request: what stands before its messages."""
-    request_group = known.request_group
-    if known.prefix_tokens is not None:
-        tokens = known.prefix_tokens
+def _prefix(sampled: SampledGroup, whole: Range[int]) -> Range[int]:
+    """Tokens of what stands before the messages of one request."""
+    group = sampled.group
+    if sampled.prefix_tokens is not None:
+        tokens = sampled.prefix_tokens
         return Range(tokens, tokens, _with_margin(tokens))
-    share = request_group.prefix_bytes * request_group.requests / request_group.bytes
+    share = group.prefix_bytes * group.requests / group.bytes
     each = Range(
-        whole.low // request_group.requests,
-        whole.expected // request_group.requests,
-        -(-whole.high // request_group.requests),
+        whole.low // group.requests,
+        whole.expected // group.requests,
+        -(-whole.high // group.requests),
     )
-    # Escapes in the line, where its own JSON has none, make no share of more than all of it.
+    # Where the line is shorter than its JSON written anew, the share is still at most all of it.
     most = min(1.0, share)
-    high = max(request_group.prefix_bytes, -int(-each.high * most // 1))
+    high = max(group.prefix_bytes, -int(-each.high * most // 1))
     return Range(int(each.low * most), int(each.expected * most), high)
 
 
 def _answers_of(model: str, answers: Sequence[Answered]) -> Answered | None:
-    """Under its own name or the dated one that it stands for."""
+    """Earlier answers of a model, under its own name or a dated form of it."""
     own = [one for one in answers if one.requests and (is_form_of(one.model, model) or is_form_of(model, one.model))]
     if not own:
         return None
@@ -468,17 +513,17 @@ def _answers_of(model: str, answers: Sequence[Answered]) -> Answered | None:
     )
 
 
-def _output(request_group: RequestGroup, answers: Answered | None) -> Range[int]:
-    most = request_group.max_tokens
+def _output(group: RequestGroup, answers: Answered | None) -> Range[int]:
+    most = group.max_tokens
     if answers is None:
         low, expected = (
-            max(request_group.requests, int(most * ASSUMED_LOW)),
-            max(request_group.requests, int(most * ASSUMED_EXPECTED)),
+            max(group.requests, int(most * ASSUMED_LOW)),
+            max(group.requests, int(most * ASSUMED_EXPECTED)),
         )
         return Range(low, expected, most)
     mean = answers.output_tokens / answers.requests
-    # Few answers tell little of the next ones.
-    expected = min(most, round(mean * request_group.requests))
+    # Few answers say little about the next ones.
+    expected = min(most, round(mean * group.requests))
     return Range(int(expected * (1 - min(0.5, 0.1 + answers.requests**-0.5))), expected, most)
 
 
@@ -486,12 +531,12 @@ def _output(request_group: RequestGroup, answers: Answered | None) -> Range[int]
 
 
 def _of_model(
-    model: str, groups: Sequence[_Weighed], model_prices: ModelPrices | None, limit: ModelPrices | None
+    model: str, groups: Sequence[_WeighedGroup], model_prices: ModelPrices | None, limit: ModelPrices | None
 ) -> ModelEstimate:
     limit = limit or model_prices
     return ModelEstimate(
         model=model,
-        requests=sum(one.request_group.requests for one in groups),
+        requests=sum(one.group.requests for one in groups),
         groups=len(groups),
         input=reduce(add, (one.input for one in groups)),
         output=reduce(add, (one.output for one in groups)),
@@ -505,56 +550,56 @@ def _of_model(
     )
 
 
-def _costs(of: _Weighed, model_prices: ModelPrices, limit: ModelPrices, lane: Lane) -> Range[Decimal]:
-    """`limit`: the prices of high."""
-    cached = of.request_group.ttl and (_may_cache_all(of) or of.prefix.high >= of.least)
-    # A list of private prices may have any of them dearer than the others.
+def _costs(weighed: _WeighedGroup, model_prices: ModelPrices, limit: ModelPrices, lane: Lane) -> Range[Decimal]:
+    """The cost of a group. `high` is by the prices `limit`."""
+    cached = weighed.group.ttl and (_may_cache_all(weighed) or weighed.prefix.high >= weighed.least)
+    # In private prices, any class of tokens may be dearer than the others.
     rates = (Decimal(0), Decimal(1)) if cached else ()
     low = [
-        _input_cost(of, model_prices, lane, "low", None),
-        *(_input_cost(of, model_prices, lane, "low", rate, is_all=_may_cache_all(of)) for rate in rates),
+        _input_cost(weighed, model_prices, lane, "low", None),
+        *(_input_cost(weighed, model_prices, lane, "low", rate, is_all=_may_cache_all(weighed)) for rate in rates),
     ]
-    expected = _input_cost(of, model_prices, lane, "expected", EXPECTED_HIT_RATE if _is_cached(of) else None)
+    expected = _input_cost(weighed, model_prices, lane, "expected", EXPECTED_HIT_RATE if _is_cached(weighed) else None)
     return Range(
-        min(low) + _output_cost(of, model_prices, lane, of.output.low, of.input.low),
-        expected + _output_cost(of, model_prices, lane, of.output.expected, of.input.expected),
-        _most(of, limit, lane),
+        min(low) + _output_cost(weighed, model_prices, lane, weighed.output.low, weighed.input.low),
+        expected + _output_cost(weighed, model_prices, lane, weighed.output.expected, weighed.input.expected),
+        _most(weighed, limit, lane),
     )
 
 
-def _most(of: _Weighed, model_prices: ModelPrices, lane: Lane) -> Decimal:
-    """Whatever each request comes to, none is dearer than at the dearest step that the longest of its length can reach.
+def _most(weighed: _WeighedGroup, model_prices: ModelPrices, lane: Lane) -> Decimal:
+    """The most that a group costs: each request at the dearest tier that the longest of its stratum can reach.
 
-    What may be cached is all written, all read, or none of it is in a cache, whichever is the dearest: nobody promises a share.
+    What may be cached is all written, all read, or not in a cache, whichever is dearest: no hit rate is guaranteed.
     """
-    request_group, total, left = of.request_group, Decimal(0), of.output.high
-    geo = "" if request_group.inference_geo == GLOBAL_GEO else DEAREST_GEO
-    # The longest answers may all be those to the prompts that make them dearest.
-    for one in sorted(of.lengths, key=lambda length: -length.longest):
-        tokens, answers = one.tokens.high, min(left, one.requests * request_group.most_max_tokens)
-        cached = tokens if _may_cache_all(of) else min(tokens, one.requests * of.prefix.high)
-        lives = (SHORT, LONG) if request_group.ttl == LONG else (SHORT,) if request_group.ttl else ()
+    group, total, left = weighed.group, Decimal(0), weighed.output.high
+    geo = "" if group.inference_geo == GLOBAL_GEO else DEAREST_GEO
+    # The longest answers may all be those to the prompts whose tier makes them dearest.
+    for stratum in sorted(weighed.lengths, key=lambda length: -length.longest):
+        tokens, answers = stratum.tokens.high, min(left, stratum.requests * group.most_max_tokens)
+        cached = tokens if _may_cache_all(weighed) else min(tokens, stratum.requests * weighed.prefix.high)
+        lives = (SHORT, LONG) if group.ttl == LONG else (SHORT,) if group.ttl else ()
         ways = [_used(tokens, cached, ttl, Decimal(read)) for ttl in lives for read in (0, 1)]
         ways.append(Usage(input_tokens=tokens))
-        prices = [tier.of(lane) for tier in model_prices.tiers if tier.over <= tier_of(one.longest)]
-        total += max(cost(way, one, geo) for way in ways for one in prices)
-        total += max(cost(Usage(output_tokens=answers), one, geo) for one in prices)
+        prices = [tier.prices(lane) for tier in model_prices.tiers if tier.over <= tier_of(stratum.longest)]
+        total += max(cost(way, stratum, geo) for way in ways for stratum in prices)
+        total += max(cost(Usage(output_tokens=answers), stratum, geo) for stratum in prices)
         left -= answers
     return total
 
 
-def _may_cache_all(of: _Weighed) -> bool:
-    """Whether more than the shared beginning may be in a cache: of what is left over of a model, each has its own."""
-    return bool(of.request_group.ttl) and (of.request_group.marks_messages or not of.request_group.digest)
+def _may_cache_all(weighed: _WeighedGroup) -> bool:
+    """Whether more than the shared beginning may be in a cache. Requests in no group of their own share none."""
+    return bool(weighed.group.ttl) and (weighed.group.marks_messages or not weighed.group.digest)
 
 
-def _is_cached(of: _Weighed) -> bool:
-    """As far as is expected: what is too short for the model is not."""
-    return bool(of.request_group.ttl) and (of.prefix.expected >= of.least or of.request_group.marks_messages)
+def _is_cached(weighed: _WeighedGroup) -> bool:
+    """Whether a cache is expected: not where the beginning is too short for the model."""
+    return bool(weighed.group.ttl) and (weighed.prefix.expected >= weighed.least or weighed.group.marks_messages)
 
 
 def _input_cost(
-    of: _Weighed,
+    weighed: _WeighedGroup,
     model_prices: ModelPrices,
     lane: Lane,
     which: str,
@@ -563,20 +608,23 @@ def _input_cost(
     *,
     is_all: bool = False,
 ) -> Decimal:
-    """At the step of the mean request of each length. `rate`: of reads, None without a cache. `is_all`: of whole prompts."""
+    """Cost of input by the tier of the mean request in each stratum.
+
+    `rate`: the hit rate, None without a cache. `is_all`: whole prompts are cached.
+    """
     total = Decimal(0)
-    for one in of.lengths:
-        size = getattr(one.tokens, which)
-        shared = size if is_all else min(size, one.requests * getattr(of.prefix, which))
-        used = _used(size, 0 if rate is None else shared, ttl or of.request_group.ttl, rate or Decimal(0))
-        prices = model_prices.tier(tier_of(size // max(1, one.requests))).of(lane)
-        total += cost(used, prices, of.request_group.inference_geo)
+    for stratum in weighed.lengths:
+        size = getattr(stratum.tokens, which)
+        shared = size if is_all else min(size, stratum.requests * getattr(weighed.prefix, which))
+        used = _used(size, 0 if rate is None else shared, ttl or weighed.group.ttl, rate or Decimal(0))
+        prices = model_prices.tier(tier_of(size // max(1, stratum.requests))).prices(lane)
+        total += cost(used, prices, weighed.group.inference_geo)
     return total
 
 
-def _output_cost(of: _Weighed, model_prices: ModelPrices, lane: Lane, tokens: int, prompts: int) -> Decimal:
-    prices = model_prices.tier(tier_of(prompts // of.request_group.requests)).of(lane)
-    return cost(Usage(output_tokens=tokens), prices, of.request_group.inference_geo)
+def _output_cost(weighed: _WeighedGroup, model_prices: ModelPrices, lane: Lane, tokens: int, prompts: int) -> Decimal:
+    prices = model_prices.tier(tier_of(prompts // weighed.group.requests)).prices(lane)
+    return cost(Usage(output_tokens=tokens), prices, weighed.group.inference_geo)
 
 
 def _used(tokens: int, cached: int, ttl: str, hit_rate: Decimal) -> Usage:
@@ -594,21 +642,21 @@ def _used(tokens: int, cached: int, ttl: str, hit_rate: Decimal) -> Usage:
 
 
 def _caches(
-    groups: Sequence[_Weighed], model_prices_list: Mapping[str, ModelPrices | None]
+    groups: Sequence[_WeighedGroup], prices_by_model: Mapping[str, ModelPrices | None]
 ) -> tuple[CacheEstimate, ...]:
-    """For both lives of a cache; none where requests share nothing that could be cached, or a price is not known."""
-    shared = [one for one in groups if one.request_group.is_shared and one.is_long_enough]
+    """One for each ttl; none where requests share nothing that can be cached, or a price is not known."""
+    shared = [one for one in groups if one.group.is_shared and one.is_long_enough]
     priced = [
-        (one, model_prices)
-        for one in groups
-        if (model_prices := model_prices_list.get(one.request_group.model)) is not None
+        (one, model_prices) for one in groups if (model_prices := prices_by_model.get(one.group.model)) is not None
     ]
     if not shared or len(priced) < len(groups):
         return ()
     return tuple(_cache(ttl, shared, priced) for ttl in (LONG, SHORT))
 
 
-def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed, ModelPrices]]) -> CacheEstimate:
+def _cache(
+    ttl: str, shared: Sequence[_WeighedGroup], priced: Sequence[tuple[_WeighedGroup, ModelPrices]]
+) -> CacheEstimate:
     def whole(rate: Decimal | None) -> Decimal:
         return sum(
             (
@@ -620,15 +668,15 @@ def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed
 
     return CacheEstimate(
         ttl=ttl,
-        is_there=any(one.request_group.ttl == ttl for one in shared),
-        requests=sum(one.request_group.requests for one in shared),
-        prefix_tokens=sum(one.request_group.requests * one.prefix.expected for one in shared),
+        is_there=any(one.group.ttl == ttl for one in shared),
+        requests=sum(one.group.requests for one in shared),
+        prefix_tokens=sum(one.group.requests * one.prefix.expected for one in shared),
         without=whole(None),
         rows=tuple((rate, whole(rate)) for rate in HIT_RATES),
         break_even=pays_from(
             ttl,
             [
-                (one.request_group.requests * one.prefix.expected, _mean_prices(one, model_prices))
+                (one.group.requests * one.prefix.expected, _mean_prices(one, model_prices))
                 for one, model_prices in priced
                 if one in shared
             ],
@@ -636,12 +684,12 @@ def _cache(ttl: str, shared: Sequence[_Weighed], priced: Sequence[tuple[_Weighed
     )
 
 
-def _mean_prices(of: _Weighed, model_prices: ModelPrices) -> Prices:
-    """In a batch, at the step of the mean request."""
-    return model_prices.tier(tier_of(of.input.expected // of.request_group.requests)).batch
+def _mean_prices(weighed: _WeighedGroup, model_prices: ModelPrices) -> Prices:
+    """Batch prices of the tier of the mean request."""
+    return model_prices.tier(tier_of(weighed.input.expected // weighed.group.requests)).batch
 
 
-# ---------------------------------------------------------------- how it was got
+# ---------------------------------------------------------------- what the figures rest on
 
 
 def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[str]:
@@ -659,13 +707,13 @@ def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[st
 
 
 def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -> Iterable[str]:
-    for one in models:
-        found = _answers_of(one.model, answers)
-        name = f" of {one.model}" if len(models) > 1 else ""
-        if found:
-            mean = found.output_tokens / found.requests
-            yield f"output{name}: as {found.requests:,} earlier answers, {mean:,.0f} tokens each; high is max_tokens"
-    if missing := [one.model for one in models if _answers_of(one.model, answers) is None]:
+    for estimate in models:
+        answered = _answers_of(estimate.model, answers)
+        name = f" of {estimate.model}" if len(models) > 1 else ""
+        if answered:
+            mean = answered.output_tokens / answered.requests
+            yield f"output{name}: as {answered.requests:,} earlier answers, {mean:,.0f} tokens each; high is max_tokens"
+    if missing := [estimate.model for estimate in models if _answers_of(estimate.model, answers) is None]:
         name = f" of {', '.join(missing)}" if len(missing) < len(models) else ""
         low, expected = f"{ASSUMED_LOW:.0%}", f"{ASSUMED_EXPECTED:.0%}"
         yield f"output{name}: no earlier answers; {low} and {expected} of max_tokens are assumed, high is all of it"
@@ -686,10 +734,10 @@ def _how_limits(
         yield f"price: only {own} of {', '.join(unsure)}: {NO_BOUND}; --prices FILE relies on a file"
 
 
-def _what_to_know(weighed: Sequence[_Weighed], groups: Sequence[SampledGroup]) -> Iterable[str]:
-    if any(map(_is_cached, weighed)):
+def _what_to_know(weighed_groups: Sequence[_WeighedGroup], groups: Sequence[SampledGroup]) -> Iterable[str]:
+    if any(map(_is_cached, weighed_groups)):
         yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
-    if any(one.request_group.calls_servers for one in groups):
+    if any(one.group.calls_servers for one in groups):
         yield f"tools: what the API does by itself, searches, what it reads, compacting, is in no figure: {NO_BOUND}"
     if any(map(_hides, groups)):
         yield f"documents: pictures, documents and tool calls that were not counted may weigh more: {NO_BOUND}"

@@ -1,7 +1,7 @@
-"""The list of the `genai-prices` package, or a newer one that was fetched, as sheets of ours.
+"""Public price lists: that of the `genai-prices` package, or a newer one that `prices --refresh` fetched.
 
-The package is imported when the first price is asked for: that takes a quarter of a second. Its shapes change with its
-versions: what of them is not understood has no price here.
+The package is imported when the first price is asked for, which takes a quarter of a second. Its types change with its
+versions: a model whose entry is not understood has no price here.
 """
 
 import json
@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
+from batchctl.domain.catalog import is_form_of
 from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.prices import (
     BATCH_SHARE,
@@ -25,14 +26,13 @@ from batchctl.domain.prices import (
     Prices,
     PriceTier,
 )
-from batchctl.money.price_table import is_form_of
 
 PROVIDER = "anthropic"
 BATCH = {"processing": "batch"}
-# Current models, each with prices of its own: a list that does not have them is no list for us.
+# Current models. A list without prices of all of them is refused.
 KNOWN = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 MOST_BYTES = 20_000_000
-# What comes of a shape that is not known, ours or the package's own; ImportError: of a name that it no longer has.
+# What code of ours or of the package raises for an entry of unknown form; ImportError for a name that it no longer has.
 NOT_UNDERSTOOD = (
     LookupError, AttributeError, TypeError, ValueError, ArithmeticError, AssertionError, RuntimeError, StopIteration,
     ImportError, re.error,
@@ -41,7 +41,7 @@ NOT_UNDERSTOOD = (
 PER_TOKEN = ("input_mtok", "cache_write_mtok", "cache_write_1h_mtok", "cache_read_mtok", "output_mtok")
 NO_BATCH_PRICE = "no batch price is listed: half of the real-time price"
 NOT_HALF = "the listed batch price is not half of the real-time price: half of it is used"
-# What may be missing: how it is called, and what stands in for it.
+# Prices that may be missing, with their name for a person and what is used instead.
 INFERRED = {
     "cache_write_mtok": f"5 m cache writes ({WRITE_5M} of input)",
     "cache_write_1h_mtok": f"1 h cache writes ({WRITE_1H} of input)",
@@ -51,7 +51,13 @@ INFERRED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceList:
-    """`models`: the package's own objects. `warning`: of a list that should have been used instead, empty for none."""
+    """A public price list.
+
+    Attributes:
+        models: The package's own objects.
+        source: Its name and version or day.
+        warning: What to say about a list that should have been used instead, empty for nothing.
+    """
 
     models: Sequence[Any]
     source: str
@@ -59,32 +65,33 @@ class PriceList:
 
     @property
     def ids(self) -> tuple[str, ...]:
+        """The ids of its models."""
         return tuple(str(model.id) for model in self.models if hasattr(model, "id"))
 
     @property
     def served(self) -> tuple[str, ...]:
-        """Those with a batch price at some time: the list has none for models that were retired before it knew batches."""
+        """Models with a batch price at some time: the list has none for models that were retired before it had batch prices."""
         return tuple(str(model.id) for model in self.models if hasattr(model, "id") and _has_batch_price(model))
 
     def model_prices(self, model: str, day: date) -> ModelPrices | None:
-        """None where the model has no price here, or one that cannot be used on summed-up usage."""
+        """Return the prices of a model on a day; None where it has none here, or none that fit `TIER_STARTS`."""
         try:
-            # The list's own matching takes beginnings of names, and so another model for one that it does not know.
-            found = next((one for one in self.models if is_form_of(model, one.id) and one.is_match(model)), None)
-            return _model_prices(model, found, day, self) if found is not None else None
+            # The list itself compares beginnings of names, and so may take a model that it does not know for another one.
+            entry = next((one for one in self.models if is_form_of(model, one.id) and one.is_match(model)), None)
+            return _model_prices(model, entry, day, self) if entry is not None else None
         except NOT_UNDERSTOOD:
             return None
 
 
 def newest(paths: Iterable[Path]) -> PriceList:
-    """The package's list, or the last one that was fetched to one of `paths` since that version of the package was out."""
+    """Return the newest list: one that was fetched to one of `paths` with this version of the package, else the package's own."""
     import genai_prices  # noqa: PLC0415 - a quarter of a second, for who asks for a price
 
     fetched, unreadable = _fetched(paths)
     warning = "".join(
         f"{path} cannot be read and is not used: batchctl prices --refresh writes it anew" for path in unreadable[:1]
     )
-    # A newer package than the one that checked it may have newer prices: when those were made it does not tell.
+    # A package that is newer than the one that checked a list may have newer prices; it does not say of which day.
     usable = [one for one in fetched if _numbers(genai_prices.__version__) <= one.checked_by]
     if usable:
         last = max(usable, key=lambda one: one.at)
@@ -97,7 +104,7 @@ def newest(paths: Iterable[Path]) -> PriceList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fetched:
-    """`checked_by`: the version of the package that was there when it was fetched."""
+    """A list that was fetched. `checked_by`: the version of the package that was installed then."""
 
     at: datetime
     checked_by: tuple[int, ...]
@@ -105,13 +112,17 @@ class _Fetched:
 
 
 def default_url() -> str:
+    """Return where the package says that its newest list is."""
     from genai_prices.update_prices import DEFAULT_UPDATE_URL  # noqa: PLC0415 - as above
 
     return DEFAULT_UPDATE_URL
 
 
 def checked(raw: bytes, now: datetime) -> bytes:
-    """What is to be kept of a list as it was fetched: our provider, when it came and who has read it. Raises ServiceProblem."""
+    """Return what is kept of a fetched list: our provider, the time, and the version of the package that read it.
+
+    Raises ServiceProblem where it is no list, or has no prices of the current models.
+    """
     import genai_prices  # noqa: PLC0415 - as above
 
     try:
@@ -120,8 +131,8 @@ def checked(raw: bytes, now: datetime) -> bytes:
     except NOT_UNDERSTOOD as error:
         if raw.lstrip().startswith(b"<"):
             _refuse("it is a page of HTML")
-        said = " ".join(str(error).split())[:200]
-        _refuse(f"it cannot be read as one ({type(error).__name__}{said and ': '}{said})")
+        detail = " ".join(str(error).split())[:200]
+        _refuse(f"it cannot be read as one ({type(error).__name__}{detail and ': '}{detail})")
     if missing := [model for model in KNOWN if priced.model_prices(model, now.date()) is None]:
         _refuse(f"it has no price for {', '.join(missing)}")
     kept = {"at": now.isoformat(), "checked_by": genai_prices.__version__, "provider": provider}
@@ -136,16 +147,16 @@ def _refuse(why: str) -> NoReturn:
 
 
 def _fetched(paths: Iterable[Path]) -> tuple[list[_Fetched], list[Path]]:
-    """Those that can be read, and the paths of those that are there and cannot."""
-    found, unreadable = [], []
+    """The lists that can be read, and the paths of those that are there and cannot."""
+    fetched, unreadable = [], []
     for path in paths:
         try:
-            found.append(_read(path))
+            fetched.append(_read(path))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, *NOT_UNDERSTOOD):
             unreadable.append(path)
-    return found, unreadable
+    return fetched, unreadable
 
 
 def _read(path: Path) -> _Fetched:
@@ -159,19 +170,19 @@ def _read(path: Path) -> _Fetched:
 
 
 def _parsed(raw: bytes) -> Any:
-    """JSON, with each number as it is written: a float would be another one."""
+    """JSON with each number as text: a float would be another number."""
     return json.loads(raw, parse_float=str, parse_constant=_no_number)
 
 
-def _no_number(said: str) -> NoReturn:
-    raise ValueError(f"{said} is no price")
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no price")
 
 
 def _ours(providers: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What is needed of our provider; the rest is how other programs read a usage."""
-    for one in providers:
-        if one["id"] == PROVIDER:
-            return {name: one[name] for name in ("id", "name", "api_pattern", "models")}
+    """What is needed of our provider; the rest tells other programs how to read a usage."""
+    for provider in providers:
+        if provider["id"] == PROVIDER:
+            return {name: provider[name] for name in ("id", "name", "api_pattern", "models")}
     raise LookupError(f"nothing of {PROVIDER}")
 
 
@@ -207,20 +218,20 @@ def _has_batch_price(model: Any) -> bool:
         return False
 
 
-def _model_prices(model: str, found: Any, day: date, listed_by: PriceList) -> ModelPrices | None:
+def _model_prices(model: str, entry: Any, day: date, listed_by: PriceList) -> ModelPrices | None:
     at = datetime.combine(day, time(12), UTC)
-    real_time, batch = found.get_prices(at), found.get_prices(at, BATCH)
+    real_time, batch = entry.get_prices(at), entry.get_prices(at, BATCH)
     overs = sorted(_overs(real_time) | _overs(batch))
     if not set(overs) <= set(TIER_STARTS):
         return None
     prices = {over: _prices(real_time, over) for over in overs}
-    tiers = tuple(PriceTier(over=over, real_time=one, batch=one.at(BATCH_SHARE)) for over, one in prices.items())
+    tiers = tuple(PriceTier(over=over, real_time=one, batch=one.scaled(BATCH_SHARE)) for over, one in prices.items())
     notes = (_of_batch(real_time, batch, overs), _of_inferred(real_time, overs), listed_by.warning)
     return ModelPrices(model=model, day=day, source=listed_by.source, tiers=tiers, note="; ".join(filter(None, notes)))
 
 
 def _of_batch(real_time: Any, batch: Any, overs: Iterable[int]) -> str:
-    """Where a model or a day has no batch price, the list gives the full one without a word."""
+    """A note on batch prices. Where a model or a day has none, the list silently gives the real-time price."""
     places = [(name, over) for name in PER_TOKEN for over in overs]
     listed = [_price(batch, *place) for place in places]
     full = [_price(real_time, *place) for place in places]
@@ -239,7 +250,7 @@ def _overs(listed: Any) -> set[int]:
 
 
 def _prices(listed: Any, over: int) -> Prices:
-    """Raises LookupError where one is missing that no rule stands in for."""
+    """The prices of a tier. Raises LookupError where one is missing for which there is no rule."""
     per_input = _needed(listed, "input_mtok", over)
     return Prices(
         input=per_input,
@@ -258,7 +269,7 @@ def _needed(listed: Any, name: str, over: int) -> Decimal:
 
 
 def _price(listed: Any, name: str, over: int) -> Decimal | None:
-    """None for one that is not listed, and for 0, which nothing costs."""
+    """A price, None where it is not listed or 0: nothing is free."""
     price = getattr(listed, name, None)
     if price is not None and not isinstance(price, Decimal):
         passed = [tier.price for tier in price.tiers if tier.start <= over]

@@ -1,20 +1,20 @@
-"""A file of private prices, TOML: what a contract says goes before any list.
+"""A person's own prices, from a TOML file: what a contract says goes before any list.
 
 [models."claude-opus-5-5"]          real-time US$ per million tokens
 input = 3.60                        needed, as is output
 output = 18
-write_5m = 4.50                     else 1.25 of input
-write_1h = 7.20                     else 2 of input
-read = 0.18                         else 0.1 of input
-web_search = 10                     per 1,000; else 10
-batch = 0.5                         the share of the real-time price; else 0.5
+write_5m = 4.50                     default: 1.25 times input
+write_1h = 7.20                     default: 2 times input
+read = 0.18                         default: 0.1 times input
+web_search = 10                     per 1,000; default: 10
+batch = 0.5                         share of the real-time price; default: 0.5
 
-[[models."claude-opus-5-5".steps]]  requests whose prompt is longer
+[[models."claude-opus-5-5".steps]]  tier of requests with a longer prompt
 over = 100000                       or 200000
 input = 7.20                        and so on, without web_search and batch
 output = 36
 
-A wrong file is wrong usage (2), as an option out of range is: the input may be faultless, and 5 would be said of that.
+A wrong file is wrong usage (exit status 2), like an option out of range; 5 would say that the input has faults.
 """
 
 import tomllib
@@ -36,6 +36,7 @@ from batchctl.domain.prices import (
     PriceTier,
 )
 
+# The default price of a cache read, by that of input.
 READ = Decimal("0.1")
 OF_TOKENS = ("input", "output", "write_5m", "write_1h", "read")
 OF_MODEL = (*OF_TOKENS, "web_search", "batch", "steps")
@@ -45,7 +46,7 @@ MOST_PLACES = 12
 
 
 def private_prices(path: Path) -> dict[str, tuple[PriceTier, ...]]:
-    """The steps of each model, as the file names it. Raises UsageProblem."""
+    """Return the price tiers of each model in the file, by the name that the file has. Raise UsageProblem for a wrong file."""
     top = _Table(path, "the file", _toml(path), ("models",))
     models = top.given.get("models", {})
     if not isinstance(models, dict):
@@ -69,7 +70,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Raises UsageProblem for a key that is not among `allowed`, and for what is no table."""
+    """A table of the file. Raises UsageProblem for a key that is not among `allowed`, and for what is no table."""
 
     path: Path
     name: str
@@ -82,8 +83,8 @@ class _Table:
         if unknown := [key for key in self.given if key not in self.allowed]:
             raise self.problem(f"no such key: {', '.join(map(repr, unknown))}")
 
-    def problem(self, said: str) -> UsageProblem:
-        return UsageProblem(f"{self.path}: {self.name}: {said}", hint=f"its keys: {', '.join(self.allowed)}")
+    def problem(self, what: str) -> UsageProblem:
+        return UsageProblem(f"{self.path}: {self.name}: {what}", hint=f"its keys: {', '.join(self.allowed)}")
 
     def number(self, key: str, default: Decimal | None = None, most: Decimal = MAX_PRICE) -> Decimal:
         if key not in self.given:
@@ -92,8 +93,8 @@ class _Table:
             return default
         value = self.given[key]
         if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
-            said = value if isinstance(value, Decimal) else repr(value)
-            raise self.problem(f"{key} = {said} is not a number")
+            shown = value if isinstance(value, Decimal) else repr(value)
+            raise self.problem(f"{key} = {shown} is not a number")
         if not 0 <= value <= most:
             raise self.problem(f"{key} = {value} is not from 0 to {most:,}")
         if int(Decimal(value).as_tuple().exponent) < -MOST_PLACES:
@@ -113,11 +114,11 @@ def _tiers(model: _Table) -> tuple[PriceTier, ...]:
     for number, given in enumerate(longer, 1):
         table = _Table(model.path, f"[{model.name.removesuffix(']')}.steps]] {number}", given, OF_TIER)
         prices[_over(table, prices)] = _prices(table, web_search)
-    return tuple(PriceTier(over=over, real_time=one, batch=one.at(share)) for over, one in sorted(prices.items()))
+    return tuple(PriceTier(over=over, real_time=one, batch=one.scaled(share)) for over, one in sorted(prices.items()))
 
 
 def _over(table: _Table, before: Mapping[int, Prices]) -> int:
-    """Usage is summed between PROMPT_STEPS: prices cannot change elsewhere."""
+    """The `over` of a tier: one of TIER_STARTS, between which usage is summed, and each only once."""
     over = int(table.number("over", most=Decimal(10**9)))
     if over not in TIER_STARTS or table.given["over"] != over or not over:
         raise table.problem(f"over = {table.given['over']} is none of {', '.join(map(str, TIER_STARTS[1:]))}")

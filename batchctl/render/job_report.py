@@ -153,7 +153,7 @@ def failures(kinds: Sequence[Failures]) -> Table:
 
 def _stage(stage: Stage) -> Text:
     # `--json` keeps the older word.
-    return Text("unconfirmed" if stage is Stage.UNCONFIRMED else stage.value, style=STAGE_STYLES[stage])
+    return Text(stage.shown, style=STAGE_STYLES[stage])
 
 
 def _facts(report: JobReport) -> Iterable[tuple[str, Text]]:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from batchctl.domain.prices import GEO_FACTOR, ModelPrices, Prices, PriceTier
-from batchctl.money.price_table import PriceTable, Refreshed
+from batchctl.money.catalog import PriceTable, Refreshed
 from batchctl.render.json_output import usd
 from batchctl.render.text import clean, number
 

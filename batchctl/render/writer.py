@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from batchctl.engine.choosing import Chosen
     from batchctl.engine.unconfirmed import UnconfirmedBatch
     from batchctl.money.bill import Bill
+    from batchctl.money.catalog import PriceTable
     from batchctl.money.estimate import Estimate
-    from batchctl.money.price_table import PriceTable
     from batchctl.render.progress import ProgressWriter
     from batchctl.results.proof import Proof
 

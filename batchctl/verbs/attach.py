@@ -24,10 +24,11 @@ from batchctl.domain.attaching import (
 )
 from batchctl.domain.errors import ApiFailure, InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Attached
+from batchctl.domain.headers import beta_problem
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Settings
-from batchctl.domain.names import beta_problem, job_name, name_problem
+from batchctl.domain.names import job_name, name_problem
 from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session

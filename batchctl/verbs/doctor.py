@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batchctl import __version__
 from batchctl.api.client import SdkMessageBatches, is_loopback_url
+from batchctl.api.protocol import MessageBatches
 from batchctl.api.secrets import shown_url
 from batchctl.clock import Clock
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, CertificateProblem
@@ -138,7 +139,7 @@ def _api(patient: Patient) -> Iterator[Finding]:
         message_batches.close()
 
 
-def _credential(message_batches: SdkMessageBatches) -> Finding:
+def _credential(message_batches: MessageBatches) -> Finding:
     found = message_batches.credential()
     if not found.source:
         return fail(
@@ -159,7 +160,7 @@ def _credential(message_batches: SdkMessageBatches) -> Finding:
     return ok("credential", f"{found.source}{hidden}{headers}")
 
 
-def _base_url(patient: Patient, message_batches: SdkMessageBatches) -> Iterator[Finding]:
+def _base_url(patient: Patient, message_batches: MessageBatches) -> Iterator[Finding]:
     """In use, and who says so. Where the credential cannot be read, the SDK cannot say it either."""
     environment = patient.environment.get("ANTHROPIC_BASE_URL")
     how = "--base-url" if patient.base_url else "ANTHROPIC_BASE_URL" if environment else "the SDK's, or the profile's"
@@ -177,7 +178,7 @@ def _base_url(patient: Patient, message_batches: SdkMessageBatches) -> Iterator[
         yield ok("base URL", said)
 
 
-def _reach(patient: Patient, message_batches: SdkMessageBatches) -> Iterator[Finding]:
+def _reach(patient: Patient, message_batches: MessageBatches) -> Iterator[Finding]:
     clock = patient.clock
     began = clock.monotonic()
     try:

@@ -7,8 +7,7 @@ from pathlib import Path
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.prices import PriceTier
-from batchctl.money.catalog import PriceCatalog
-from batchctl.money.price_table import PriceTable, Refreshed, newest_first
+from batchctl.money.catalog import PriceCatalog, PriceTable, Refreshed, newest_first
 from batchctl.store.local import LocalStore
 from batchctl.store.workspace import Workspace
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.headers import NO_CHANGE, HeaderChange
+from batchctl.domain.headers import NO_CHANGE, HeaderChange, beta_problem
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
-from batchctl.domain.names import beta_problem, name_problem
+from batchctl.domain.names import name_problem
 from batchctl.domain.scan import Depth
 from batchctl.engine.estimating import estimate
 from batchctl.engine.models import Models
@@ -21,7 +21,7 @@ from batchctl.requests.inputs import STDIN
 from batchctl.verbs.continuing import refuse_other_plan
 
 if TYPE_CHECKING:
-    from batchctl.api.client import SdkMessageBatches
+    from batchctl.api.protocol import MessageBatches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def estimated(
     session: ReadSession,
     wanted: Submission,
     given: Input,
-    message_batches: "SdkMessageBatches | None" = None,
+    message_batches: "MessageBatches | None" = None,
     *,
     sample: int = DEFAULT_SAMPLE,
 ) -> Estimate:

@@ -12,7 +12,8 @@ import pytest
 from loopback import always, answering, as_json
 from program import Cli, requests
 
-from batchctl.api.client import Body, SdkMessageBatches
+from batchctl.api.client import SdkMessageBatches
+from batchctl.api.protocol import Body
 from batchctl.domain.errors import ApiFailure, CertificateProblem
 
 TLS = Path(__file__).parent / "tls"

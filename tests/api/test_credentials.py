@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchctl.api.client import SdkMessageBatches
-from batchctl.api.credentials import Credential
+from batchctl.api.protocol import Credential
 from batchctl.domain.errors import AccountProblem
 
 FEDERATION = {"ANTHROPIC_FEDERATION_RULE_ID": "rule", "ANTHROPIC_ORGANIZATION_ID": "org"}

@@ -6,41 +6,13 @@ from typing import Any
 import pytest
 from loopback import always, answering, as_json
 
-from batchctl.api.client import SdkMessageBatches
+from batchctl.api.protocol import MessageBatches
 from batchctl.domain.catalog import Model
 from batchctl.domain.errors import ApiFailure
-from batchctl.emulator.clock import DAY
-from batchctl.emulator.running import Running
-
-
-def test_all_models_are_listed_retired_ones_too(emulator: Running, message_batches: SdkMessageBatches) -> None:
-    found = message_batches.models()
-    by_id = {model.id: model for model in found.models}
-    assert found.account
-    assert by_id["claude-haiku-4-5-20251001"] == Model(
-        id="claude-haiku-4-5-20251001",
-        lifecycle="active",
-        max_input_tokens=200_000,
-        max_tokens=64_000,
-        is_in_batches=True,
-    )
-    retires_at = by_id["claude-sonnet-4-5-20250929"].retires_at
-    assert retires_at is not None
-    assert 59 * DAY < retires_at.timestamp() - emulator.now() <= 60 * DAY
-    assert by_id["claude-opus-4-1-20250805"].lifecycle == "retired"
-    assert emulator.requests() == {"GET /v1/models": 1}
-
-
-def test_an_alias_says_whose_it_is_and_a_name_nobody_has_is_a_404(message_batches: SdkMessageBatches) -> None:
-    assert message_batches.model("claude-haiku-4-5").id == "claude-haiku-4-5-20251001"
-    for name in ("claude-no", "../messages/batches", "a b/c?d#e"):
-        with pytest.raises(ApiFailure) as raised:
-            message_batches.model(name)
-        assert raised.value.status == 404
 
 
 def test_pages_follow_one_another_and_an_end_that_never_comes_is_none(
-    connect: Callable[..., SdkMessageBatches],
+    connect: Callable[..., MessageBatches],
 ) -> None:
     pages = {"": ("a", True), "a": ("b", True), "b": ("c", False)}
 
@@ -68,18 +40,18 @@ def test_pages_follow_one_another_and_an_end_that_never_comes_is_none(
     ],
 )
 def test_of_what_is_said_in_another_way_nothing_is_known(
-    connect: Callable[..., SdkMessageBatches], said: dict[str, Any]
+    connect: Callable[..., MessageBatches], said: dict[str, Any]
 ) -> None:
     with answering(always(as_json({"id": "a", **said}))) as server:
         assert connect(server.url).model("a") == Model(id="a")
 
 
-def test_one_model_that_cannot_be_read_hides_no_other(connect: Callable[..., SdkMessageBatches]) -> None:
+def test_one_model_that_cannot_be_read_hides_no_other(connect: Callable[..., MessageBatches]) -> None:
     with answering(always(as_json({"data": [5, {"id": 7}, {"id": "b"}], "has_more": False}))) as server:
         assert connect(server.url).models().models == (Model(id="b"),)
 
 
 @pytest.mark.parametrize("answer", [{"data": {}}, {"data": []}, {"data": [], "has_more": True}, [], b"<html>"])
-def test_an_answer_of_another_shape_is_no_list(connect: Callable[..., SdkMessageBatches], answer: Any) -> None:
+def test_an_answer_of_another_shape_is_no_list(connect: Callable[..., MessageBatches], answer: Any) -> None:
     with answering(always(as_json(answer))) as server, pytest.raises(ApiFailure):
         connect(server.url).models()

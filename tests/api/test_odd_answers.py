@@ -18,7 +18,8 @@ from cases import few
 from loopback import Answer, always, answering, as_json
 
 from batchctl.api import translate
-from batchctl.api.client import Body, Page, SdkMessageBatches
+from batchctl.api.client import SdkMessageBatches
+from batchctl.api.protocol import Body, Page
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read, is_proven
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
@@ -547,3 +548,22 @@ def test_where_nobody_answered_the_api_did_not(connect: Connect) -> None:
         port = taken.getsockname()[1]
     failure = failure_of(lambda: create(connect(f"http://127.0.0.1:{port}")))
     assert (failure.is_from_api, failure.sent_whole, is_proven(failure)) == (False, False, True)
+
+
+# ---------------------------------------------------------------- a count of tokens
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"input_tokens": None},
+        {"input_tokens": 0},
+        {"input_tokens": -1},
+        {"input_tokens": True},
+        {"input_tokens": 10**12},
+    ],
+)
+def test_what_is_no_number_of_tokens_is_a_failure(connect: Connect, said: dict[str, Any]) -> None:
+    with answering(always(as_json(said))) as server, pytest.raises(ApiFailure, match="counts no tokens"):
+        connect(server.url).count_tokens(b"{}")

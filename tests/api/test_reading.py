@@ -1,203 +1,23 @@
-"""Looking, listing and downloading: pages, hints, breaks, and no way to lead the key elsewhere."""
+"""Answers of servers that are not the API, and where the key may go: redirects, URLs, headers, accounts."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from builders import request_id, request_line
+from api.calls import created, downloaded, failure_of
 from loopback import always, answering, as_json
 
-from batchctl.api.client import Body, SdkMessageBatches, checked_base_url, is_loopback
+from batchctl.api.client import SdkMessageBatches, checked_base_url, is_loopback
+from batchctl.api.protocol import MessageBatches
 from batchctl.api.secrets import shown_url
 from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read
-from batchctl.domain.errors import ApiFailure, UsageProblem
+from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import ProcessingStatus, RequestCounts
 from batchctl.emulator.running import Running
 
 BATCHES = "/v1/messages/batches"
-
-
-def created(message_batches: SdkMessageBatches, count: int = 2) -> str:
-    data = b'{"requests":[' + b",".join(request_line(request_id(n)) for n in range(count)) + b"]}"
-    return message_batches.create(Body([data], len(data))).batch.id
-
-
-def downloaded(message_batches: SdkMessageBatches, name: str) -> bytes:
-    with message_batches.results(name) as pieces:
-        return b"".join(pieces)
-
-
-def failure_of(read: Callable[[], object]) -> ApiFailure:
-    with pytest.raises(ApiFailure) as raised:
-        read()
-    return raised.value
-
-
-# ---------------------------------------------------------------- retrieve
-
-
-def test_a_batch_is_seen_on_its_way_and_at_its_end(emulator: Running, message_batches: SdkMessageBatches) -> None:
-    emulator.set_scenario({"batch_seconds": 100, "retry_after": 17})
-    name = created(message_batches)
-    seen = message_batches.retrieve(name)
-    assert (seen.batch.processing_status, seen.retry_after) == (ProcessingStatus.IN_PROGRESS, 17.0)
-    emulator.advance(200)
-    over = message_batches.retrieve(name)
-    assert (over.batch.processing_status, over.retry_after) == (ProcessingStatus.ENDED, None)
-    assert over.batch.counts == RequestCounts(succeeded=2)
-    assert over.batch.ended_at is not None
-
-
-def test_the_servers_clock_is_read_from_a_page_of_the_list(
-    emulator: Running, message_batches: SdkMessageBatches
-) -> None:
-    emulator.set_scenario({"batch_seconds": 0, "clock": {"skew_seconds": 420}})
-    created(message_batches)
-    page = message_batches.page()
-    assert page.server_time is not None
-    assert abs(page.server_time.timestamp() - emulator.now()) < 3
-
-
-@pytest.mark.parametrize("name", ["msgbatch_nobody", "../../models", "a b/c?d#e"])
-def test_a_batch_the_api_does_not_know_is_gone_whatever_it_is_called(
-    message_batches: SdkMessageBatches, name: str
-) -> None:
-    failure = failure_of(lambda: message_batches.retrieve(name))
-    assert (failure.status, after_read(failure)) == (404, AfterRead.GONE)
-
-
-@pytest.mark.parametrize(
-    ("fault", "follows"),
-    [
-        ({"fault": "not_found"}, AfterRead.GONE),
-        ({"fault": "status", "status": 500}, AfterRead.AGAIN),
-        ({"fault": "status", "status": 529}, AfterRead.AGAIN),
-        ({"fault": "status", "status": 429, "retry_after": 3}, AfterRead.AGAIN),
-        ({"fault": "html_status"}, AfterRead.AGAIN),
-        ({"fault": "html_answer"}, AfterRead.AGAIN),
-        ({"fault": "garbage_answer"}, AfterRead.AGAIN),
-        ({"fault": "truncated_answer"}, AfterRead.AGAIN),
-        ({"fault": "drop_before_accept"}, AfterRead.AGAIN),
-        ({"fault": "drop_after_accept"}, AfterRead.AGAIN),
-        ({"fault": "status", "status": 401}, AfterRead.PAUSE),
-        ({"fault": "spend_limit_429"}, AfterRead.PAUSE),
-        ({"fault": "on_hold"}, AfterRead.PAUSE),
-        ({"fault": "status", "status": 400}, AfterRead.FAIL),
-        ({"fault": "html_status", "status": 404}, AfterRead.FAIL),
-    ],
-)
-@pytest.mark.parametrize("on", ["retrieve", "list"])
-def test_a_failed_look_is_asked_once_and_judged(
-    emulator: Running, message_batches: SdkMessageBatches, on: str, fault: dict[str, Any], follows: AfterRead
-) -> None:
-    if on == "list" and fault["fault"] == "not_found":
-        pytest.skip("a list is always there")
-    name = created(message_batches)
-    emulator.add_fault({"on": on, **fault})
-    failure = failure_of(lambda: message_batches.retrieve(name) if on == "retrieve" else message_batches.page())
-    assert after_read(failure) is follows
-    assert sum(emulator.requests().values()) == 2
-    message_batches.retrieve(name)
-
-
-# ---------------------------------------------------------------- list
-
-
-def test_pages_follow_one_another_newest_first(emulator: Running, message_batches: SdkMessageBatches) -> None:
-    names = [created(message_batches) for _ in range(5)]
-    seen, after, pages = [], "", 0
-    while True:
-        page = message_batches.page(after, limit=2)
-        seen += [b.id for b in page.batches]
-        pages += 1
-        after = page.after
-        if not after:
-            break
-    assert seen == names[::-1]
-    assert pages == 3
-    assert emulator.requests()["GET /v1/messages/batches"] == 3
-
-
-def test_one_page_is_enough_for_a_thousand_batches(emulator: Running, message_batches: SdkMessageBatches) -> None:
-    for _ in range(25):
-        created(message_batches, 1)
-    page = message_batches.page()
-    assert (len(page.batches), page.after, page.is_whole) == (25, "", True)
-    assert page.server_time is not None
-
-
-def test_an_empty_workspace_is_an_empty_page(message_batches: SdkMessageBatches) -> None:
-    page = message_batches.page()
-    assert (page.batches, page.after, page.is_whole) == ((), "", True)
-
-
-def test_a_page_names_the_organization_and_the_workspace_of_its_key(
-    emulator: Running, connect: Callable[..., SdkMessageBatches], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, same = connect(emulator.base_url).page(), connect(emulator.base_url).page(limit=1)
-    organization, workspace = one.account.split(" ")
-    assert organization
-    assert workspace
-    assert same.account == one.account
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-of-another-workspace")
-    other = connect(emulator.base_url).page()
-    assert other.account != one.account
-
-
-# ---------------------------------------------------------------- results
-
-
-@pytest.mark.parametrize("framing", ["chunked", "content-length"])
-@pytest.mark.parametrize("gzip", [True, False])
-def test_results_arrive_as_the_api_sent_them(
-    emulator: Running, message_batches: SdkMessageBatches, framing: str, *, gzip: bool
-) -> None:
-    emulator.set_scenario({"batch_seconds": 0, "results": {"framing": framing, "gzip": gzip}})
-    data = downloaded(message_batches, created(message_batches, 300))
-    lines = data.split(b"\n")
-    assert lines.pop() == b""
-    assert {json.loads(line)["custom_id"] for line in lines} == {request_id(n) for n in range(300)}
-
-
-def test_the_results_of_a_batch_under_way_are_not_there_yet(
-    emulator: Running, message_batches: SdkMessageBatches
-) -> None:
-    emulator.set_scenario({"batch_seconds": 100})
-    name = created(message_batches)
-    failure = failure_of(lambda: downloaded(message_batches, name))
-    assert after_read(failure) is AfterRead.GONE
-
-
-@pytest.mark.parametrize("fault", ["reset", "short_content_length"])
-@pytest.mark.parametrize("size", [-1, 0, 1000])
-def test_a_download_that_breaks_is_a_failure_that_passes(
-    emulator: Running, message_batches: SdkMessageBatches, fault: str, size: int
-) -> None:
-    name = created(message_batches, 300)
-    emulator.add_fault({"on": "results", "fault": fault, "bytes": size})
-    failure = failure_of(lambda: downloaded(message_batches, name))
-    assert (failure.status, after_read(failure)) == (None, AfterRead.AGAIN)
-    assert downloaded(message_batches, name)
-
-
-def test_a_download_that_is_left_early_gives_its_connection_back(message_batches: SdkMessageBatches) -> None:
-    name = created(message_batches, 2000)
-    for _ in range(3):
-        with message_batches.results(name) as pieces:
-            assert next(pieces)
-    assert downloaded(message_batches, name).count(b"\n") == 2000
-
-
-@pytest.mark.parametrize("status", [401, 404, 429, 500])
-def test_a_refused_download_is_judged_like_any_read(
-    emulator: Running, message_batches: SdkMessageBatches, status: int
-) -> None:
-    name = created(message_batches)
-    emulator.add_fault({"on": "results", "fault": "status", "status": status})
-    assert failure_of(lambda: downloaded(message_batches, name)).status == status
 
 
 # ---------------------------------------------------------------- where the key may go
@@ -205,7 +25,7 @@ def test_a_refused_download_is_judged_like_any_read(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("what", ["create", "retrieve", "page", "results"])
-def test_no_redirect_is_followed(connect: Callable[..., SdkMessageBatches], what: str, status: int) -> None:
+def test_no_redirect_is_followed(connect: Callable[..., MessageBatches], what: str, status: int) -> None:
     with answering(always(as_json({}))) as elsewhere:
         redirect = status, {"location": f"{elsewhere.url}{BATCHES}"}, b""
         with answering(always(redirect)) as server:
@@ -230,7 +50,7 @@ def test_no_redirect_is_followed(connect: Callable[..., SdkMessageBatches], what
     [("7", 7.0), ("0.5", 0.5), ("0", None), ("-1", None), ("soon", None), ("nan", None), ("inf", None), ("", None)],
 )
 def test_when_to_come_back_is_read_where_it_can_be(
-    connect: Callable[..., SdkMessageBatches], retry_after: str, seconds: float | None
+    connect: Callable[..., MessageBatches], retry_after: str, seconds: float | None
 ) -> None:
     with answering(always((429, {"retry-after": retry_after}, b""))) as server:
         message_batches = connect(server.url)
@@ -240,7 +60,7 @@ def test_when_to_come_back_is_read_where_it_can_be(
 
 @pytest.mark.parametrize("retry_after", ["1e300", "99999999999"])
 def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
-    connect: Callable[..., SdkMessageBatches], retry_after: str
+    connect: Callable[..., MessageBatches], retry_after: str
 ) -> None:
     with answering(always((429, {"retry-after": retry_after}, b""))) as server:
         message_batches = connect(server.url)
@@ -265,7 +85,7 @@ def test_a_time_to_come_back_that_no_clock_can_show_is_cut_to_one_that_can(
     ],
 )
 def test_an_answer_of_another_shape_is_no_list_and_no_crash(
-    connect: Callable[..., SdkMessageBatches], answer: bytes
+    connect: Callable[..., MessageBatches], answer: bytes
 ) -> None:
     with answering(always(as_json(answer))) as server:
         message_batches = connect(server.url)
@@ -287,7 +107,7 @@ SHAPE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("answer", [5, None, "msgbatch_1", []])
-def test_a_batch_asked_for_by_its_name_is_an_object(connect: Callable[..., SdkMessageBatches], answer: object) -> None:
+def test_a_batch_asked_for_by_its_name_is_an_object(connect: Callable[..., MessageBatches], answer: object) -> None:
     with answering(always(as_json(answer))) as server:
         failure = failure_of(lambda: connect(server.url).retrieve("msgbatch_1"))
     assert (failure.status, after_read(failure)) == (200, AfterRead.AGAIN)
@@ -305,7 +125,7 @@ def test_a_batch_asked_for_by_its_name_is_an_object(connect: Callable[..., SdkMe
     ],
 )
 def test_a_status_nobody_heard_of_is_no_end(
-    connect: Callable[..., SdkMessageBatches], said: str, status: ProcessingStatus
+    connect: Callable[..., MessageBatches], said: str, status: ProcessingStatus
 ) -> None:
     shape = {**SHAPE, "processing_status": said}
     with answering(always(as_json(shape))) as server:
@@ -326,7 +146,7 @@ def test_a_status_nobody_heard_of_is_no_end(
     ],
 )
 def test_the_account_is_what_the_headers_name_of_it(
-    connect: Callable[..., SdkMessageBatches], headers: dict[str, str], account: str
+    connect: Callable[..., MessageBatches], headers: dict[str, str], account: str
 ) -> None:
     """A proxy may take them out: then nothing is made up."""
     with answering(always(as_json(b'{"data": [], "has_more": false}', headers))) as server:
@@ -334,7 +154,7 @@ def test_the_account_is_what_the_headers_name_of_it(
 
 
 def test_two_accounts_stay_two_where_headers_of_ours_name_them(
-    connect: Callable[..., SdkMessageBatches], monkeypatch: pytest.MonkeyPatch
+    connect: Callable[..., MessageBatches], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a header holds may be secret and is not shown; a list of one account proves nothing of the other all the same."""
     accounts = []
@@ -418,7 +238,7 @@ def test_loopback_is_this_machine_alone(host: str, *, expected: bool) -> None:
 
 
 def test_a_proxy_is_not_asked_for_this_machine(
-    emulator: Running, connect: Callable[..., SdkMessageBatches], monkeypatch: pytest.MonkeyPatch
+    emulator: Running, connect: Callable[..., MessageBatches], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_PROXY")
     monkeypatch.delenv("no_proxy")
@@ -429,8 +249,8 @@ def test_a_proxy_is_not_asked_for_this_machine(
 
 def test_the_sdk_is_imported_only_when_something_is_asked() -> None:
     code = (
-        "import sys; from batchctl.api.client import Transport;"
-        "Transport('http://127.0.0.1:9').close();"
+        "import sys; from batchctl.api.client import SdkMessageBatches;"
+        "SdkMessageBatches('http://127.0.0.1:9').close();"
         "print(sorted({'anthropic', 'httpx2', 'batchctl.api.translate'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)

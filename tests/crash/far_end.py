@@ -15,7 +15,8 @@ from typing import Any
 
 from builders import CANCELED, EXPIRED, NOW, errored, result_line, succeeded
 
-from batchctl.api.client import LIST_LIMIT, Body, Page, SdkMessageBatches, Seen
+from batchctl.api.client import SdkMessageBatches
+from batchctl.api.protocol import LIST_LIMIT, Body, Page, Seen
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import EXPIRY, MessageBatch, ProcessingStatus, RequestCounts

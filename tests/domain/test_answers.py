@@ -147,11 +147,11 @@ def test_a_code_is_believed_before_the_text() -> None:
     [
         (BETA, Headers(betas=("gone-2025-01-01", "other")), ("a header", "--beta gone-2025-01-01, other", "CUSTOM")),
         (BETA, Headers(), ("a header", "no --beta", "--api-version")),
-        ("This organization has been disabled.", Headers(), ("the account stops this job", "mend the cause")),
+        ("This organization has been disabled.", Headers(), ("account problem", "fix the cause")),
         ("Something else", Headers(), ("names no request", "no line is refused")),
     ],
 )
-def test_what_stops_a_job_is_told_with_what_there_is_to_mend(
+def test_what_stops_a_job_is_said_with_what_there_is_to_fix(
     message: str, headers: Headers, says: tuple[str, ...]
 ) -> None:
     said = " ".join(why_paused(ApiFailure(message, status=400, has_envelope=True), headers))
@@ -166,7 +166,7 @@ def test_a_code_of_the_account_pauses_whatever_the_status(code: str, status: int
     assert (after_create(failure), after_read(failure)) == (PAUSE, AfterRead.PAUSE)
 
 
-def test_a_service_error_with_a_code_of_the_account_still_leaves_a_create_in_doubt() -> None:
+def test_a_service_error_with_a_code_of_the_account_still_leaves_a_create_unconfirmed() -> None:
     failure = ApiFailure("the key is disabled", status=503, has_envelope=True, error_code="cmek_key_disabled")
     assert (after_create(failure), after_read(failure)) == (UNCONFIRMED, AfterRead.PAUSE)
 

@@ -1,3 +1,5 @@
+"""Attaching batches: their ids, their order in a job, and whose they may be instead."""
+
 from dataclasses import replace
 from datetime import datetime, timedelta
 

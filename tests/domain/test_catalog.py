@@ -1,4 +1,4 @@
-"""What the models of an account say of a request."""
+"""What the models of an account say of a request, and what the name of a model says."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from builders import HOUR, NOW
 
-from batchctl.domain.catalog import Catalog, Model, model_faults, unknown_faults
+from batchctl.domain.catalog import Catalog, Model, is_form_of, model_faults, model_version, unknown_faults
 from batchctl.domain.faults import MAX_TOKENS_BETA, Severity
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -99,3 +99,56 @@ def test_a_list_is_used_for_a_day_and_where_it_came_from(api: str, after: timede
 def test_a_day_long_past_is_no_freshness() -> None:
     catalog = Catalog(api="a", asked_at=datetime(1, 1, 1, tzinfo=UTC), models={})
     assert not catalog.is_fresh("a", NOW)
+
+
+# ---------------------------------------------------------------- names of models
+
+
+@pytest.mark.parametrize(
+    ("model", "listed"),
+    [
+        ("claude-opus-5-5", "claude-opus-5-5"),
+        ("claude-opus-4-5-20251101", "claude-opus-4-5"),
+        ("claude-opus-4-5-latest", "claude-opus-4-5"),
+        ("claude-opus-4-0", "claude-opus-4-0"),
+        ("claude-opus-4", "claude-opus-4-0"),
+        ("claude-opus-4-20250514", "claude-opus-4-0"),
+        ("claude-3-5-haiku-latest", "claude-3-5-haiku-latest"),
+        ("claude-3-5-haiku-20241022", "claude-3-5-haiku-latest"),
+        ("claude-haiku-4-5-20251001", "claude-haiku-4-5-20251001"),
+    ],
+)
+def test_a_listed_model_is_itself_its_dated_form_and_its_latest(model: str, listed: str) -> None:
+    assert is_form_of(model, listed)
+
+
+@pytest.mark.parametrize(
+    ("model", "listed"),
+    [
+        ("claude-opus-5-5", "claude-opus-5"),
+        ("claude-opus-4-50", "claude-opus-4-5"),
+        ("claude-opus-4-5-0", "claude-opus-4-5"),
+        ("claude-opus-4-1", "claude-opus-4-0"),
+        ("claude-opus-4-5-2025110", "claude-opus-4-5"),
+        ("claude-opus-4-5-20251101-latest", "claude-opus-4-5"),
+        ("claude-opus-4-5-20251101\n", "claude-opus-4-5"),
+        ("claude-haiku-4-5", "claude-haiku-4-5-20251001"),
+        ("claude-haiku-4-5-turbo", "claude-haiku-4-5"),
+        ("", "claude-opus-5-5"),
+    ],
+)
+def test_any_other_name_may_be_another_model(model: str, listed: str) -> None:
+    assert not is_form_of(model, listed)
+
+
+@pytest.mark.parametrize(
+    ("model", "numbers"),
+    [
+        ("claude-opus-5", (5,)),
+        ("claude-opus-4-5-20251101", (4, 5)),
+        ("claude-3-5-haiku-latest", (3, 5)),
+        ("house-model", ()),
+    ],
+)
+def test_a_version_is_what_the_id_says_without_its_date(model: str, numbers: tuple[int, ...]) -> None:
+    assert model_version(model) == numbers

@@ -45,8 +45,8 @@ def group(prefix: int | tuple[int, int, int] = 600, look: SampleFacts | None = N
         name: more.pop(name) for name in ("prices", "answers", "answer_tokens", "tokens") if name in more
     }
     low, expected, high = prefix if isinstance(prefix, tuple) else (prefix, prefix, prefix)
-    given: dict[str, Any] = {"request_group": request_group(**more), "tokens": 1_000_000, "prices": DOLLAR, **of}
-    return AdvisedGroup(**given, prefix=(low, expected, high), look=look or SampleFacts(lines=40))
+    given: dict[str, Any] = {"group": request_group(**more), "tokens": 1_000_000, "prices": DOLLAR, **of}
+    return AdvisedGroup(**given, prefix=(low, expected, high), facts=look or SampleFacts(lines=40))
 
 
 def codes(*groups: AdvisedGroup) -> list[Code]:
@@ -109,7 +109,7 @@ def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
 def test_a_shared_prompt_in_other_words(change: dict[str, Any], part: str) -> None:
     given = dict(change)
     of = group(given.pop("prefix", 600), given.pop("look", None), **given)
-    assert part in the_one(replace(of, look=None) if change.get("look", 1) is None else of).text
+    assert part in the_one(replace(of, facts=None) if change.get("look", 1) is None else of).text
 
 
 @pytest.mark.parametrize(

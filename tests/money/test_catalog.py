@@ -1,4 +1,4 @@
-"""What the book says, against sums written by hand from the API's own page of prices, and against the list's calculator."""
+"""What the catalog says, against sums written by hand from the API's own page of prices, and against the list's calculator."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from genai_prices.types import ModelInfo, ModelPrice, PriceVariant, Tier, Tiered
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.prices import Lane, ModelPrices, Prices, Usage, UsageTotals, cost_of, tier_of
+from batchctl.domain.prices import Lane, ModelPrices, Prices, PriceTier, Usage, UsageTotals, cost_of, tier_of
 from batchctl.money import listed
-from batchctl.money.catalog import PriceCatalog
+from batchctl.money.catalog import PriceCatalog, newest_first
 from batchctl.money.listed import NO_BATCH_PRICE, NOT_HALF, PriceList
 
 DAY = dt.date(2026, 11, 21)
 BEFORE_BATCH_PRICES = dt.date(2026, 10, 13)
-BOOK = PriceCatalog()
+CATALOG = PriceCatalog()
 
 
 def of_the_page(*numbers: str) -> dict[str, Decimal]:
@@ -61,7 +61,7 @@ RETIRED = [
 OUTPUT, SEARCHES, WRITTEN_5M, WRITTEN_1H, READ = 7_919, 13, 1_009, 2_003, 4_001
 
 
-def the_prices(model: str, day: dt.date = DAY, price_catalog: PriceCatalog = BOOK) -> ModelPrices:
+def the_prices(model: str, day: dt.date = DAY, price_catalog: PriceCatalog = CATALOG) -> ModelPrices:
     model_prices = price_catalog.model_prices(model, day)
     assert model_prices is not None, model
     return model_prices
@@ -167,7 +167,7 @@ tokens = st.integers(0, 400_000)
 
 
 @given(
-    model=st.sampled_from(sorted(BOOK.served)),
+    model=st.sampled_from(sorted(CATALOG.served)),
     lane=st.sampled_from(Lane),
     usage=st.builds(
         Usage,
@@ -200,12 +200,12 @@ def test_the_lists_own_calculator_agrees(model: str, lane: Lane, usage: Usage) -
 # ---------------------------------------------------------------- half, and what is said of it
 
 
-@pytest.mark.parametrize("model", BOOK.models)
+@pytest.mark.parametrize("model", CATALOG.models)
 @pytest.mark.parametrize("day", [dt.date(2024, 1, 1), BEFORE_BATCH_PRICES, dt.date(2026, 10, 14), DAY])
 def test_a_batch_is_half_of_real_time_whatever_the_model_and_the_day(model: str, day: dt.date) -> None:
-    model_prices = BOOK.model_prices(model, day)
+    model_prices = CATALOG.model_prices(model, day)
     for tier in model_prices.tiers if model_prices is not None else ():
-        assert tier.batch == tier.real_time.at(Decimal("0.5"))
+        assert tier.batch == tier.real_time.scaled(Decimal("0.5"))
         assert tier.batch.web_search == tier.real_time.web_search == 10
 
 
@@ -220,7 +220,7 @@ def test_before_batch_prices_are_listed_it_is_halved_and_said(model: str, _promp
 @pytest.mark.parametrize(("model", "_prompt", "_page"), RETIRED)
 def test_a_retired_model_is_halved_and_said(model: str, _prompt: int, _page: Any) -> None:
     assert the_prices(model).note == NO_BATCH_PRICE
-    assert model not in BOOK.served
+    assert model not in CATALOG.served
 
 
 # ---------------------------------------------------------------- names
@@ -276,7 +276,7 @@ def test_a_model_is_known_by_its_id_its_date_and_its_aliases(model: str) -> None
     ],
 )
 def test_a_name_that_may_be_another_model_has_no_price(model: str) -> None:
-    assert BOOK.model_prices(model, DAY) is None
+    assert CATALOG.model_prices(model, DAY) is None
 
 
 # ---------------------------------------------------------------- shapes
@@ -330,7 +330,7 @@ def test_a_batch_price_that_is_not_half_is_not_believed(batch: ModelPrice | None
     model_prices = a_list(some_prices(), batch).model_prices("claude-x-1", DAY)
     assert model_prices is not None
     assert model_prices.note == note
-    assert all(tier.batch == tier.real_time.at(Decimal("0.5")) for tier in model_prices.tiers)
+    assert all(tier.batch == tier.real_time.scaled(Decimal("0.5")) for tier in model_prices.tiers)
     assert model_prices.tiers[0].batch.web_search == 10
 
 
@@ -414,7 +414,24 @@ def test_a_package_without_our_provider_has_no_price(monkeypatch: pytest.MonkeyP
     assert PriceCatalog().models == ()
 
 
-def test_every_sheet_names_its_source_and_day() -> None:
+def test_all_prices_name_their_source_and_day() -> None:
     model_prices = the_prices("claude-opus-5-5")
     assert model_prices.source == f"genai-prices {genai_prices.__version__}"
     assert model_prices.day == DAY
+
+
+def test_newest_first_and_of_one_version_the_dearest() -> None:
+    def model_prices(model: str, input_: int) -> ModelPrices:
+        price = Decimal(input_)
+        prices = Prices(input=price, write_5m=price, write_1h=price, read=price, output=price)
+        tiers = (PriceTier(over=0, real_time=prices, batch=prices),)
+        return ModelPrices(model=model, day=DAY, source="a list", tiers=tiers)
+
+    given = (
+        model_prices("a-opus-5", 5),
+        model_prices("a-haiku-5-5", 1),
+        model_prices("house", 9),
+        model_prices("a-3-opus", 15),
+        model_prices("a-opus-5-5", 4),
+    )
+    assert [one.model for one in newest_first(given)] == ["a-opus-5-5", "a-haiku-5-5", "a-opus-5", "a-3-opus", "house"]

@@ -82,7 +82,7 @@ def amounts(of: Range[Decimal] | Forecast | None) -> tuple[Any, ...]:
 
 
 def test_where_every_request_was_counted_the_sum_is_known_but_for_what_the_api_calls_an_estimate() -> None:
-    found = estimate(SampledGroup(request_group=request_group(10), points=(Counted(1000, 250),) * 10))
+    found = estimate(SampledGroup(group=request_group(10), points=(Counted(1000, 250),) * 10))
     assert found.models[0].input == Range(2450, 2500, 2550)
     assert found.how[0] == "input: 10 of 10 requests counted by the API"
 
@@ -91,14 +91,14 @@ POINTS = (Counted(1000, 240), Counted(1000, 250), Counted(1000, 250), Counted(10
 
 
 def test_what_was_not_counted_has_a_token_for_each_byte_at_most() -> None:
-    (one,) = estimate(SampledGroup(request_group=request_group(100), points=POINTS)).models
+    (one,) = estimate(SampledGroup(group=request_group(100), points=POINTS)).models
     # Five were counted, 1,250 in all. The mean is 250; of the 95 others for low the worst, 4 % off, 2 % and a fifth of 25 %.
     assert one.input == Range(1225 + 21_204, 25_000, 1275 + 95_000)
 
 
 @pytest.mark.parametrize("times", [1, 2, 20])
 def test_a_few_that_were_counted_say_nothing_of_how_long_the_others_may_be(times: int) -> None:
-    (one,) = estimate(SampledGroup(request_group=request_group(1000), points=POINTS * times)).models
+    (one,) = estimate(SampledGroup(group=request_group(1000), points=POINTS * times)).models
     assert one.input.high == 1275 * times + 1000 * (1000 - 5 * times)
 
 
@@ -106,7 +106,7 @@ def test_what_was_not_counted_may_be_on_a_dearer_step_than_all_that_was() -> Non
     """Forty prompts of 75,000 tokens were counted; of the others each may have 300,000, at five times the price."""
     tiers = model_prices(tier(), tier(100_000, times=5))
     group = request_group(1000, each=300_000, max_tokens=0, most_max_tokens=0)
-    found = estimate(SampledGroup(request_group=group, points=(Counted(300_000, 75_000),) * 40), m=tiers)
+    found = estimate(SampledGroup(group=group, points=(Counted(300_000, 75_000),) * 40), m=tiers)
     assert amounts(found.real_time)[2] == 5 * (40 * 76_500 + 960 * 300_000)
     few = request_group(40, each=300_000, max_tokens=0, most_max_tokens=0)
     assert amounts(estimate(all_counted(few, 75_000), m=tiers).real_time)[2] == 40 * 76_500
@@ -117,16 +117,16 @@ def test_only_lengths_that_can_reach_a_dearer_step_are_priced_by_it() -> None:
     tiers = model_prices(tier(), tier(100_000, times=5))
     strata = (Stratum(least=512, requests=90, bytes=90_000), Stratum(least=131_072, requests=1, bytes=150_000))
     group = request_group(91, bytes=240_000, longest=150_000, strata=strata, max_tokens=910, most_max_tokens=100)
-    found = estimate(SampledGroup(request_group=group), m=tiers)
+    found = estimate(SampledGroup(group=group), m=tiers)
     # A token of an answer costs as much as five of a prompt.
     assert amounts(found.real_time)[2] == 90_000 + 5 * 150_000 + 5 * (910 - 100) + 25 * 100
 
 
 def test_what_stands_before_the_messages_is_counted_once_with_all_that_the_api_adds() -> None:
     group = request_group(10, prefix_bytes=600, adds_prompt=True)
-    counted = estimate(SampledGroup(request_group=group, prefix_tokens=500))
+    counted = estimate(SampledGroup(group=group, prefix_tokens=500))
     assert counted.models[0].input.high == 10 * (510 + 400), "2 % more than was counted, and the bytes of the rest"
-    uncounted = estimate(SampledGroup(request_group=group))
+    uncounted = estimate(SampledGroup(group=group))
     assert uncounted.models[0].input.high == 10 * (1000 + 1000), "1,000 tokens are allowed for"
 
 
@@ -149,9 +149,7 @@ def test_what_stands_before_the_messages_is_counted_once_with_all_that_the_api_a
 def test_high_is_a_bound_or_says_that_it_is_none(
     more: dict[str, Any], counted: int, prefix: int | None, said: str, *, is_bound: bool
 ) -> None:
-    known = SampledGroup(
-        request_group=request_group(10, **more), points=(Counted(1000, 250),) * counted, prefix_tokens=prefix
-    )
+    known = SampledGroup(group=request_group(10, **more), points=(Counted(1000, 250),) * counted, prefix_tokens=prefix)
     found = estimate(known)
     assert found.forecast is not None
     assert found.forecast.is_bound is is_bound
@@ -171,14 +169,14 @@ def test_whatever_is_counted_no_request_is_beyond_high(data: st.DataObject) -> N
     )
     group = request_group(len(sizes), bytes=sum(sizes), longest=max(sizes), strata=strata)
     points = tuple(map(Counted, sizes[:counted], tokens[:counted]))
-    found = estimate(SampledGroup(request_group=group, points=points), m=model_prices(tier(), tier(100_000, times=5)))
+    found = estimate(SampledGroup(group=group, points=points), m=model_prices(tier(), tier(100_000, times=5)))
     assert found.models[0].input.high >= sum(tokens)
     assert amounts(found.real_time)[2] >= sum(tokens) + 5 * group.max_tokens
 
 
 def test_pictures_that_were_not_counted_weigh_what_those_did_that_were() -> None:
     group = request_group(1000, each=1_000_000, beyond_text=True)
-    (one,) = estimate(SampledGroup(request_group=group, points=(Counted(1_000_000, 1600),) * 40, encoded=0.99)).models
+    (one,) = estimate(SampledGroup(group=group, points=(Counted(1_000_000, 1600),) * 40, encoded=0.99)).models
     assert one.input.high == 1_632_000, "and not a million each"
 
 
@@ -186,7 +184,7 @@ def test_lengths_that_differ_are_weighed_by_a_line_through_what_was_counted() ->
     strata = (Stratum(least=512, requests=90, bytes=90 * 600), Stratum(least=4096, requests=10, bytes=10 * 5000))
     points = (Counted(600, 200), Counted(1000, 300), Counted(4000, 1050), Counted(5000, 1300))
     group = request_group(100, bytes=104_000, longest=5000, strata=strata)
-    (one,) = estimate(SampledGroup(request_group=group, points=points)).models
+    (one,) = estimate(SampledGroup(group=group, points=points)).models
     assert one.input.expected == 90 * 200 + 10 * 1300
 
 
@@ -195,15 +193,15 @@ def test_a_length_that_was_counted_often_is_believed_more_than_the_line() -> Non
     strata = (Stratum(least=512, requests=90, bytes=90 * 600), Stratum(least=65536, requests=10, bytes=10 * 90_000))
     points = (*(Counted(600, 200),) * 9, *(Counted(90_000, 1_700),) * 3, Counted(70_000, 1_700))
     group = request_group(100, bytes=954_000, longest=90_000, strata=strata)
-    (one,) = estimate(SampledGroup(request_group=group, points=points)).models
+    (one,) = estimate(SampledGroup(group=group, points=points)).models
     assert abs(one.input.expected - (90 * 200 + 10 * 1_700)) < 1000
 
 
 def test_a_group_too_small_to_be_counted_is_weighed_like_others_of_its_model() -> None:
     small = request_group(2, digest="e")
     found = estimate(
-        SampledGroup(request_group=request_group(10), points=(Counted(1000, 250),) * 10),
-        SampledGroup(request_group=small),
+        SampledGroup(group=request_group(10), points=(Counted(1000, 250),) * 10),
+        SampledGroup(group=small),
     )
     # For high, by its bytes: nothing of it was counted.
     assert found.models[0].input == Range(2450 + 375, 2500 + 500, 2550 + 2000)
@@ -219,7 +217,7 @@ def test_a_group_too_small_to_be_counted_is_weighed_like_others_of_its_model() -
     ],
 )
 def test_from_bytes_alone(model: str, encoded: float, tokens: Range[int]) -> None:
-    known = SampledGroup(request_group=request_group(10, model=model), encoded=encoded)
+    known = SampledGroup(group=request_group(10, model=model), encoded=encoded)
     found = estimate(known, why="no API key was found")
     assert found.models[0].input == tokens
     assert found.how[:2] == ("input: from bytes alone: 1 to 8 of them to a token", "not counted: no API key was found")
@@ -241,7 +239,7 @@ def test_whatever_was_counted_low_is_at_most_expected_and_that_at_most_high(pair
         if (own := [size for size in sizes if stratum_floor(size) == least])
     )
     group = request_group(len(sizes), bytes=sum(sizes), longest=max(sizes), strata=strata)
-    (one,) = estimate(SampledGroup(request_group=group, points=points)).models
+    (one,) = estimate(SampledGroup(group=group, points=points)).models
     assert 0 <= one.input.low <= one.input.expected <= one.input.high
     for costs in (one.batch, one.real_time):
         low, expected, high = amounts(costs)
@@ -252,21 +250,21 @@ def test_whatever_was_counted_low_is_at_most_expected_and_that_at_most_high(pair
 
 
 def test_without_earlier_answers_the_middle_is_an_assumption_and_says_so() -> None:
-    found = estimate(SampledGroup(request_group=request_group(10)))
+    found = estimate(SampledGroup(group=request_group(10)))
     assert found.models[0].output == Range(10, 250, 1000)
     assert any("assumed" in said for said in found.how)
-    assert estimate(SampledGroup(request_group=request_group(10, max_tokens=10))).models[0].output == Range(10, 10, 10)
+    assert estimate(SampledGroup(group=request_group(10, max_tokens=10))).models[0].output == Range(10, 10, 10)
 
 
 def test_earlier_answers_say_what_to_expect_and_never_how_long_one_may_get() -> None:
     answers = [Answered(model="claude-haiku-4-5-20251001", requests=n, output_tokens=30 * n) for n in (60, 40)]
-    found = estimate(SampledGroup(request_group=request_group(10, model="claude-haiku-4-5")), answers=answers)
+    found = estimate(SampledGroup(group=request_group(10, model="claude-haiku-4-5")), answers=answers)
     # A tenth, and one in the root of a hundred answers.
     assert found.models[0].output == Range(240, 300, 1000)
     assert "output: as 100 earlier answers, 30 tokens each; high is max_tokens" in found.how
     others = [replace(one, model="claude-haiku-5-5") for one in answers]
     assert (
-        estimate(SampledGroup(request_group=request_group(10, model="claude-haiku-4-5")), answers=others)
+        estimate(SampledGroup(group=request_group(10, model="claude-haiku-4-5")), answers=others)
         .models[0]
         .output.expected
         == 250
@@ -278,7 +276,7 @@ def test_earlier_answers_say_what_to_expect_and_never_how_long_one_may_get() -> 
 
 def all_counted(group: RequestGroup, tokens: int, **more: Any) -> SampledGroup:
     """Each request has so many tokens, and each was counted."""
-    return SampledGroup(request_group=group, points=(Counted(group.longest, tokens),) * group.requests, **more)
+    return SampledGroup(group=group, points=(Counted(group.longest, tokens),) * group.requests, **more)
 
 
 def test_cost_is_tokens_times_prices_in_both_lanes() -> None:
@@ -426,8 +424,7 @@ def test_the_minimum_is_that_of_the_model() -> None:
 
 def test_what_the_api_runs_itself_is_said_to_be_missing() -> None:
     assert any(
-        said.startswith("tools: ")
-        for said in estimate(SampledGroup(request_group=request_group(calls_servers=True))).how
+        said.startswith("tools: ") for said in estimate(SampledGroup(group=request_group(calls_servers=True))).how
     )
 
 

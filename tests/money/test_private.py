@@ -48,7 +48,7 @@ def test_what_is_left_out_is_a_usual_multiple_of_input(path: Path) -> None:
         output=Decimal(18),
         web_search=Decimal(10),
     )
-    assert tier.batch == tier.real_time.at(Decimal("0.5"))
+    assert tier.batch == tier.real_time.scaled(Decimal("0.5"))
 
 
 def test_every_number_is_taken_as_it_is_written(path: Path) -> None:

@@ -66,7 +66,6 @@ STAGES: dict[Stage, tuple[Job, list[Batch]]] = {
     Stage.CANCELED: (a_job(canceled_at=NOW, merged=BAD_MERGE), [a_batch(S.FETCHED), a_batch(S.PLANNED)]),
 }
 # A stage that `--json` names with another word.
-WORDS = {Stage.UNCONFIRMED: "unconfirmed"}
 
 
 def seen(stage: Stage) -> JobReport:
@@ -84,14 +83,14 @@ def seen(stage: Stage) -> JobReport:
 def test_a_job_at_every_stage_fits_a_terminal(stage: Stage, *, wide: bool) -> None:
     text = drawn(job_report.draw(seen(stage), wide=wide))
     assert max(len(line) for line in text.splitlines()) <= 80
-    assert WORDS.get(stage, stage.value) in text.splitlines()[0]
+    assert stage.shown in text.splitlines()[0]
     assert "reviews-7f3a" in text.splitlines()[0]
 
 
 def test_a_job_that_is_done_is_drawn_like_this() -> None:
     text = drawn(job_report.draw(seen(Stage.INCOMPLETE)), 100)
     assert [line.rstrip() for line in text.splitlines()] == [
-        "reviews-7f3a  done, some without success",
+        "reviews-7f3a  done, not all succeeded",
         "  input    /data/reviews.jsonl: 10 requests, 2 lines left out",
         "  started  2026-11-21 12:00 UTC, elapsed 1 h 0 m",
         "  batches  ━━━━━━━━━━━━━━━━━━━━━━━━  1 of 2 ended, 1 fetched",
@@ -186,7 +185,7 @@ def test_all_jobs_stand_in_one_table() -> None:
     text = drawn(job_report.draw_all([seen(stage) for stage in Stage]), 120)
     assert len(text.splitlines()) == 1 + len(Stage)
     for stage in Stage:
-        assert WORDS.get(stage, stage.value) in text
+        assert stage.shown in text
 
 
 # ---------------------------------------------------------------- for programs

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from batchctl.domain.prices import ModelPrices, Prices, PriceTier
-from batchctl.money.price_table import PriceTable
+from batchctl.money.catalog import PriceTable
 from batchctl.render import json_output, prices
 
 DAY = dt.date(2026, 11, 21)
@@ -16,8 +16,8 @@ EVIL = "\x1b[31mred\u202e"
 def some_prices(model: str = "claude-x", price: str = "4", **more: str) -> ModelPrices:
     amount = Decimal(price)
     of = Prices(input=amount, write_5m=amount, write_1h=amount, read=amount, output=amount)
-    tiers = (PriceTier(over=0, real_time=of, batch=of.at(Decimal("0.5"))),)
-    return ModelPrices(**{"model": model, "day": DAY, "source": "a list", "steps": tiers, **more})  # type: ignore[arg-type]
+    tiers = (PriceTier(over=0, real_time=of, batch=of.scaled(Decimal("0.5"))),)
+    return ModelPrices(**{"model": model, "day": DAY, "source": "a list", "tiers": tiers, **more})  # type: ignore[arg-type]
 
 
 def drawn(table: PriceTable, *, is_one: bool = False) -> str:

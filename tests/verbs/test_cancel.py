@@ -7,7 +7,8 @@ import pytest
 from cases import few
 from program import Cli, ids, requests
 
-from batchctl.api.client import SdkMessageBatches, Seen
+from batchctl.api.client import SdkMessageBatches
+from batchctl.api.protocol import Seen
 from batchctl.emulator.running import Running
 from batchctl.engine.pacing import BACKOFF_SECONDS
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from program import KEY, Cli
 
-from batchctl.api.client import Body, SdkMessageBatches
+from batchctl.api.client import SdkMessageBatches
+from batchctl.api.protocol import Body
 from batchctl.clock import Clock
 from batchctl.emulator.running import Running
 from batchctl.ledger.schema import HEAD

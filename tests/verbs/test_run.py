@@ -113,7 +113,7 @@ SAYS_NO = {"on": "create", "fault": "status", "nth": 2}
     few(
         [
             ({**SAYS_NO, "status": 400, "message": "Something about all of it."}, (), 4, "names no request"),
-            ({**SAYS_NO, "status": 402, "message": "no credit"}, (), 4, "the account stops this job"),
+            ({**SAYS_NO, "status": 402, "message": "no credit"}, (), 4, "account problem"),
             # Presumed to have made nothing, and within the limit no more.
             ({**SAYS_NO, "status": 529}, ("--max-cost", "0.0011"), 6, "raise the limit"),
         ],

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 from program import Cli, requests
 
-from batchctl.api.client import Page, SdkMessageBatches
+from batchctl.api.client import SdkMessageBatches
+from batchctl.api.protocol import Page
 from batchctl.emulator.running import Running
 
 

@@ -13,7 +13,7 @@ import pytest
 from processes import Shell
 from program import Cli, requests, sent_lines, session_of
 
-from batchctl.api.client import Page
+from batchctl.api.protocol import Page
 from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.emulator.running import Running

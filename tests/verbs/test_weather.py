@@ -165,7 +165,7 @@ def test_no_batch_is_refused_for_what_is_said_of_the_account(cli: Cli, emulator:
     assert ran.status == 4
     assert text in ran.err
     assert "--edit" not in ran.err
-    assert "mend the cause, then: batchctl submit" in ran.err
+    assert "fix the cause, then: batchctl submit" in ran.err
     assert "refused by the API" not in cli.run("status", "@last", "--offline").out
     emulator.set_scenario({"batch_seconds": 0})
     assert cli.run("submit", path).status == 0
