@@ -28,7 +28,7 @@ from batchctl.clock import Clock, StopSignal
 OF_A_PLACE = ("fsync", "fdatasync", "ftruncate", "truncate", "mkdir", "rmdir", "unlink", "remove", "chmod")
 OF_TWO_PLACES = ("rename", "replace", "link", "symlink")
 READS = frozenset({"GET", "HEAD"})
-GRACE_VARIABLE = "BATCHCTL_DOUBT_GRACE"
+GRACE_VARIABLE = "BATCHCTL_UNCONFIRMED_GRACE"
 
 
 class Pulled(BaseException):

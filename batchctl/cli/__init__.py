@@ -1,4 +1,4 @@
-"""What the person types: options in, one call, one exit status. Typer lives here."""
+"""The command line: options in, one call of a verb, one exit status. Typer is used here alone."""
 
 import gc
 import os
@@ -10,10 +10,10 @@ OBJECTS_BEFORE_COLLECTING = 100_000
 
 
 def main() -> NoReturn:
-    """The program."""
+    """Run the program, and leave with its exit status."""
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
-    from batchctl.cli.app import app  # noqa: PLC0415 - so that `import batchctl.cli` stays cheap
-    from batchctl.cli.streams import prepare  # noqa: PLC0415
+    from batchctl.cli.app import app
+    from batchctl.cli.streams import prepare
 
     prepare()
     try:
@@ -21,7 +21,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         leave_quietly()
     except OSError as error:
-        # Of --help and --version, which no command is behind.
+        # Of --help and --version, which are no verbs.
         sys.stderr.write(f"error: stdout: {error.strerror or error}\n")
         sys.stderr.flush()
         os._exit(1)
@@ -31,11 +31,11 @@ def main() -> NoReturn:
         except BrokenPipeError:
             leave_quietly()
         except OSError:
-            # Said already, by the command that could not write; trying once more at the exit would be a traceback.
+            # The verb that could not write has reported it; a second try at the exit would end in a traceback.
             os._exit(1)
     sys.exit(0)
 
 
 def leave_quietly() -> NoReturn:
-    """The reader of stdout went away, as `head` does: nothing to say, and nobody to say it to."""
+    """Leave without a message: the reader of stdout went away, as `head` does."""
     os._exit(141)

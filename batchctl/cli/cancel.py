@@ -1,45 +1,45 @@
-"""`cancel`: asked first, because what is canceled does not come back."""
+"""`cancel`: ends a job early, after a yes."""
 
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import DONE, NOT_FINISHED
-from batchctl.cli.fetch import shown
-from batchctl.cli.outputs import Named, held_output
-from batchctl.cli.wiring import GlobalOptions, ask, run
-from batchctl.domain.errors import Refused
-from batchctl.domain.job_report import Stage
-from batchctl.domain.model import Job, State
-from batchctl.engine.session import Session
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs import cancel as canceling
-from batchctl.verbs.finding import find_job
-from batchctl.verbs.headers import speak_as
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
 
-# Canceled requests are what was asked for: only what has not come to its end yet is left to do.
-OPEN = frozenset({Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH})
+if TYPE_CHECKING:
+    from batchctl.engine.session import Session
+    from batchctl.render.writer import ReportWriter
 
 
-def cancel(global_options: GlobalOptions, word: str | None, *, files: Named, waits: bool, yes: bool) -> NoReturn:
-    def command(session: Session, writer: ReportWriter) -> int:
-        job = speak_as(session, find_job(session.ledger, word))
-        if not canceling.is_left(session, job):
-            raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
-        output = held_output(session, job, files)
-        if not yes and job.canceled_at is None:
-            ask(writer, _question(session, job), "--yes")
-        fetched = canceling.cancel(session, job, output, waits=waits)
-        status = shown(fetched, writer)
-        if fetched.report.stage in OPEN:
+@with_global_options()
+def cancel(
+    options: GlobalOptions,
+    job: o.JobWord = None,
+    output: o.Output = "",
+    output_dir: o.OutputDir = None,
+    force: o.Force = False,
+    poll_seconds: o.Poll = None,
+    no_wait: o.NoWaitForEnd = False,
+    timeout: o.Timeout = None,
+    yes: o.YesToCancel = False,
+) -> None:
+    """End a job early: nothing more is sent, and what was answered until then is fetched."""
+    from batchctl.cli.course import TerminalConfirm, run
+    from batchctl.cli.exit_status import DONE, NOT_FINISHED
+    from batchctl.cli.fetch import show_fetched
+    from batchctl.domain.job_report import Stage
+    from batchctl.verbs.cancel import cancel as verb
+    from batchctl.verbs.open_session import open_session
+    from batchctl.verbs.outputs import OutputOptions
+
+    files = OutputOptions(output=output, output_dir=output_dir, force=force)
+
+    def course(session: "Session", writer: "ReportWriter") -> int:
+        fetched = verb(session, job, files, confirm=TerminalConfirm(writer, yes), waits=not no_wait)
+        status = show_fetched(fetched, writer)
+        # Canceled requests are what was asked for: only what has not come to its end yet is left to do.
+        if fetched.report.stage in {Stage.SENDING, Stage.RUNNING, Stage.TO_FETCH}:
             return NOT_FINISHED
         return DONE if fetched.report.stage in {Stage.DONE, Stage.INCOMPLETE, Stage.CANCELED} else status
 
-    run(replace(global_options, cancels=True), command)
-
-
-def _question(session: Session, job: Job) -> str:
-    batches = session.ledger.batches(job)
-    running = [b for b in batches if b.is_running or b.state is State.SUBMITTING]
-    unsent = sum(b.state is State.PLANNED for b in batches)
-    parts = f"{len(running)} batches in progress ({sum(b.count for b in running):,} requests)"
-    return f"cancel {job.name}: {parts}{f' and {unsent} not sent yet' if unsent else ''}?"
+    run(replace(options, poll_seconds=poll_seconds, timeout=timeout, cancels=True), course, open_session)

@@ -1,27 +1,39 @@
 """`cost`: what a job cost so far."""
 
-from datetime import date
-from typing import NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import DONE
-from batchctl.cli.options import TODAY
-from batchctl.cli.wiring import GlobalOptions, run_light
-from batchctl.engine import costs as costing
-from batchctl.engine.reports import report_of
-from batchctl.engine.session import ReadSession
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs.finding import find_job
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+
+if TYPE_CHECKING:
+    from batchctl.engine.session import ReadSession
+    from batchctl.render.writer import ReportWriter
 
 
-def cost(global_options: GlobalOptions, word: str | None, *, at: str | None, wide: bool) -> NoReturn:
-    def command(session: ReadSession, writer: ReportWriter) -> int:
-        job = find_job(session.ledger, word)
-        day = None if at is None else session.clock.now().date() if at == TODAY else date.fromisoformat(at)
-        writer.write_bill(
-            costing.cost(session, job, at=day, anew=global_options.prices is not None),
-            report_of(session, job).next_command,
-            wide=wide,
-        )
+@with_global_options("base_url", "insecure_http")
+def cost(
+    options: GlobalOptions,
+    job: o.JobWord = None,
+    batches: o.Batches = False,
+    format_: o.Format = "",
+    at: o.At = None,
+    prices_file: o.Prices = None,
+) -> None:
+    """Show what a job's answers cost, from the ledger: by model, round and batch, and beside real time; asks nobody."""
+    from datetime import date
+
+    from batchctl.cli.course import run
+    from batchctl.cli.exit_status import DONE
+    from batchctl.verbs.cost import cost as verb
+    from batchctl.verbs.open_read_session import open_read_session
+
+    wide = batches or o.is_wide(format_)
+
+    def course(session: "ReadSession", writer: "ReportWriter") -> int:
+        day = None if at is None else session.now().date() if at == o.TODAY else date.fromisoformat(at)
+        bill, next_command = verb(session, job, at=day, anew=prices_file is not None)
+        writer.write_bill(bill, next_command, wide=wide)
         return DONE
 
-    run_light(global_options, command)
+    run(replace(options, prices=prices_file), course, open_read_session)

@@ -1,24 +1,29 @@
-"""`delete`: only what is proved to be on the disk, and only after a yes."""
+"""`delete`: removes batches at the API, after a yes."""
 
-from typing import NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import DONE
-from batchctl.cli.wiring import GlobalOptions, ask, run
-from batchctl.engine.session import Session
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs import delete as deleting
-from batchctl.verbs.finding import find_job
-from batchctl.verbs.headers import speak_as
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+
+if TYPE_CHECKING:
+    from batchctl.engine.session import Session
+    from batchctl.render.writer import ReportWriter
 
 
-def delete(global_options: GlobalOptions, word: str | None, *, yes: bool) -> NoReturn:
-    def command(session: Session, writer: ReportWriter) -> int:
-        def confirm(question: str) -> None:
-            if not yes:
-                ask(writer, question, "--yes")
+@with_global_options()
+def delete(
+    options: GlobalOptions, job: o.JobWord = None, timeout: o.Timeout = None, yes: o.YesToDelete = False
+) -> None:
+    """Remove a job's batches at the API, once all of their results are proved to be on the disk."""
+    from batchctl.cli.course import TerminalConfirm, run
+    from batchctl.cli.exit_status import DONE
+    from batchctl.verbs.delete import delete as verb
+    from batchctl.verbs.open_session import open_session
 
-        deleted = deleting.delete(session, speak_as(session, find_job(session.ledger, word)), confirm)
+    def course(session: "Session", writer: "ReportWriter") -> int:
+        deleted = verb(session, job, TerminalConfirm(writer, yes))
         writer.write_deleted(deleted.job.name, deleted.batches, deleted.folder, deleted.bytes)
         return DONE
 
-    run(global_options, command)
+    run(replace(options, timeout=timeout), course, open_session)

@@ -1,42 +1,47 @@
-"""`doctor`: a course of its own. It opens nothing that must work before it can say what does not."""
+"""`doctor`: opens nothing that must work before it can say what does not, so that its course is its own."""
 
-import os
-from pathlib import Path
-from typing import NoReturn
+from typing import Annotated
 
 import typer
 
-from batchctl.cli import leave_quietly
-from batchctl.cli.exit_status import DONE, INTERRUPTED, OF_PROBLEM
-from batchctl.cli.wiring import repeated_options
-from batchctl.clock import Clock
-from batchctl.domain.errors import AccountProblem, DiskProblem
-from batchctl.domain.health import Checkup, Health
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs.doctor import Patient
-from batchctl.verbs.doctor import doctor as look
+from batchctl.cli.global_options import GlobalOptions, with_global_options
 
 
+@with_global_options("verbose")
 def doctor(
-    workspace: Path | None, base_url: str | None, *, insecure_http: bool, offline: bool, as_json: bool, quiet: bool
-) -> NoReturn:
+    options: GlobalOptions, offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False
+) -> None:
+    """Look at everything a job rests on: versions, key, API, workspace, ledger; safe to paste, no secret is shown."""
+    import os
+
+    from batchctl.cli import leave_quietly
+    from batchctl.cli.course import repeated_options
+    from batchctl.cli.exit_status import DONE, INTERRUPTED, OF_PROBLEM
+    from batchctl.clock import Clock
+    from batchctl.domain.errors import AccountProblem, DiskProblem
+    from batchctl.domain.health import Health
+    from batchctl.render.writer import ReportWriter
+    from batchctl.verbs.doctor import Examined
+    from batchctl.verbs.doctor import doctor as verb
+
     clock = Clock()
-    writer = ReportWriter(
-        clock, as_json=as_json, quiet=quiet, options=repeated_options(workspace, base_url, insecure_http=insecure_http)
+    named = repeated_options(options.workspace, options.base_url, insecure_http=options.insecure_http)
+    writer = ReportWriter(clock, as_json=options.as_json, quiet=options.quiet, options=named)
+    examined = Examined(
+        workspace=options.workspace,
+        base_url=options.base_url,
+        insecure_http=options.insecure_http,
+        environment=os.environ,
+        clock=clock,
+        offline=offline,
     )
     try:
-        found = look(
-            Patient(
-                workspace=workspace,
-                base_url=base_url,
-                insecure_http=insecure_http,
-                environment=os.environ,
-                clock=clock,
-                offline=offline,
-            )
-        )
-        writer.write_checkup(found)
-        status = _status(found)
+        checkup = verb(examined)
+        writer.write_checkup(checkup)
+        status = OF_PROBLEM[DiskProblem] if checkup.count(Health.FAIL) else DONE
+        if checkup.is_account_at_fault:
+            # It goes first: until it is fixed, nothing else helps.
+            status = OF_PROBLEM[AccountProblem]
     except KeyboardInterrupt:
         status = INTERRUPTED
         writer.note("stopped")
@@ -46,10 +51,3 @@ def doctor(
         status = OF_PROBLEM[DiskProblem]
         writer.write_error(DiskProblem(f"stdout: {error.strerror or error}"), status)
     raise typer.Exit(status)
-
-
-def _status(found: Checkup) -> int:
-    """An account at fault speaks first: until it is mended, nothing else helps."""
-    if found.is_account_at_fault:
-        return OF_PROBLEM[AccountProblem]
-    return OF_PROBLEM[DiskProblem] if found.count(Health.FAIL) else DONE

@@ -1,49 +1,51 @@
-"""`estimate`: what an input would cost. It is checked as `submit` does it; nothing is recorded and nothing is sent."""
+"""`estimate`: what an input would cost."""
 
-import contextlib
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import NoReturn
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from batchctl.api.client import SdkMessageBatches
-from batchctl.cli.exit_status import DONE
-from batchctl.cli.wiring import GlobalOptions, opened_light, run_light, run_with, stdin
-from batchctl.clock import Clock, StopSignal
-from batchctl.engine.server import Server
-from batchctl.engine.session import ApiSession, ReadSession
-from batchctl.ledger.reading import SqlReadLedger
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs.submission import Submission, check, estimated
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS, DEFAULT_SAMPLE
+
+if TYPE_CHECKING:
+    from batchctl.engine.session import ReadSession
+    from batchctl.render.writer import ReportWriter
 
 
-def estimate(global_options: GlobalOptions, wanted: Submission, *, sample: int, offline: bool) -> NoReturn:
-    def command(session: ReadSession, writer: ReportWriter) -> int:
-        message_batches = session.message_batches if isinstance(session, ApiSession) else None
-        planner, given = check(session, wanted, stdin())
-        try:
-            found = estimated(session, wanted, given, message_batches, sample=sample)
-        finally:
-            planner.discard(given)
-        writer.write_estimate(found, wanted.path)
+@with_global_options()
+def estimate(
+    options: GlobalOptions,
+    input_: o.InputToEstimate,
+    sample: o.Sample = DEFAULT_SAMPLE,
+    offline: o.CountNothing = False,
+    check: o.Check = "auto",
+    skip_bad: o.SkipBad = False,
+    beta: o.Betas = None,
+    api_version: o.ApiVersion = API_VERSION,
+    timeout: o.Timeout = None,
+    prices_file: o.Prices = None,
+) -> None:
+    """Check INPUT and say what it will cost, in a batch and in real time, with a cache and without; sends nothing."""
+    from batchctl.cli.course import run, stdin
+    from batchctl.cli.exit_status import DONE
+    from batchctl.verbs.check_input import Submission
+    from batchctl.verbs.estimate import estimate as verb
+    from batchctl.verbs.open_read_session import open_read_session
+
+    settings = o.settings_of(
+        api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, "", equal_sizes=True, check=check
+    )
+    wanted = Submission(path=input_, settings=settings, skip_bad=skip_bad, depth=o.depth_of(check))
+
+    def course(session: "ReadSession", writer: "ReportWriter") -> int:
+        writer.write_estimate(verb(session, wanted, stdin(), sample=sample), wanted.path)
         return DONE
 
+    options = replace(options, timeout=timeout, makes_workspace=True, prices=prices_file, api_version=api_version)
     if offline:
         # As a dry run: the ledger of a new folder need not be made.
-        run_light(global_options, command, SqlReadLedger)
-    run_with(global_options, command, _opened)
+        run(options, course, partial(open_read_session, needs_ledger=False))
+    from batchctl.verbs.open_session import open_api_session
 
-
-@contextlib.contextmanager
-def _opened(
-    global_options: GlobalOptions, clock: Clock, writer: ReportWriter, stop: StopSignal
-) -> Iterator[ApiSession]:
-    # A URL that cannot be used is said before a large input is read.
-    message_batches = SdkMessageBatches(
-        global_options.base_url,
-        is_stopped=stop.is_set,
-        api_version=global_options.api_version,
-        insecure_http=global_options.insecure_http,
-    )
-    with contextlib.closing(message_batches), opened_light(SqlReadLedger, global_options, clock, writer, stop) as light:
-        plain = {one.name: getattr(light, one.name) for one in fields(light)}
-        yield ApiSession(**plain, message_batches=message_batches, server=Server(message_batches, clock))
+    run(options, course, open_api_session)

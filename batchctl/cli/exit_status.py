@@ -1,4 +1,4 @@
-"""What happened, as a number. The README's table is held against this one by a test."""
+"""The exit statuses. A test compares them with the table in the README."""
 
 from batchctl.domain.errors import (
     AccountProblem,
@@ -62,7 +62,7 @@ OF_STAGE = {
 
 
 def status_of_sending(report: JobReport) -> int:
-    """Of a verb that sends: done when all is sent, whatever becomes of it. What the API refused is not sent."""
+    """Return the exit status of a verb that sends: it is done once all is sent. What the API refused is not sent."""
     states = {b.state for b in report.batches if b.round == report.job.rounds[-1].number}
     if states & {State.PLANNED, State.SUBMITTING}:
         return NOT_FINISHED

@@ -1,29 +1,46 @@
-"""`fetch`: bring home, merge, say where."""
+"""`fetch`: downloads, verifies and merges."""
 
-from typing import NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import OF_STAGE
-from batchctl.cli.outputs import Named, held_output
-from batchctl.cli.wiring import GlobalOptions, run
-from batchctl.engine.session import Session
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs import fetch as fetching
-from batchctl.verbs.fetch import Fetched
-from batchctl.verbs.finding import find_job
-from batchctl.verbs.headers import speak_as
-from batchctl.verbs.submit import use_moved_input
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+
+if TYPE_CHECKING:
+    from batchctl.engine.session import Session
+    from batchctl.render.writer import ReportWriter
+    from batchctl.verbs.fetch import Fetched
 
 
-def fetch(global_options: GlobalOptions, word: str | None, *, files: Named, moved_to: str) -> NoReturn:
-    def command(session: Session, writer: ReportWriter) -> int:
-        job = use_moved_input(session, speak_as(session, find_job(session.ledger, word)), moved_to)
-        return shown(fetching.fetch(session, job, held_output(session, job, files)), writer)
+@with_global_options()
+def fetch(
+    options: GlobalOptions,
+    job: o.JobWord = None,
+    output: o.Output = "",
+    output_dir: o.OutputDir = None,
+    force: o.Force = False,
+    input_now: o.MovedInput = None,
+    parallel: o.Parallel = 4,
+    timeout: o.Timeout = None,
+) -> None:
+    """Download what has ended, verify it, and write the answers in input order."""
+    from batchctl.cli.course import run
+    from batchctl.verbs.fetch import fetch as verb
+    from batchctl.verbs.open_session import open_session
+    from batchctl.verbs.outputs import OutputOptions
 
-    run(global_options, command)
+    files = OutputOptions(output=output, output_dir=output_dir, force=force)
+
+    def course(session: "Session", writer: "ReportWriter") -> int:
+        return show_fetched(verb(session, job, files, str(input_now or "")), writer)
+
+    run(replace(options, parallel=parallel, timeout=timeout), course, open_session)
 
 
-def shown(fetched: Fetched, writer: ReportWriter) -> int:
-    """The exit status of what was brought home. Raises what kept some of it from coming."""
+def show_fetched(fetched: "Fetched", writer: "ReportWriter") -> int:
+    """Show what was fetched, and return the exit status. Raises the problem that kept some results from coming."""
+    from batchctl.cli.exit_status import OF_STAGE
+
     writer.write_fetched(fetched.report, fetched.merged, fetched.output.results, fetched.output.errors)
     if fetched.problem is not None:
         raise fetched.problem

@@ -1,5 +1,6 @@
-"""Every option once. The same flag means the same in every command."""
+"""Every option once, and what its text means. The same option means the same in every verb."""
 
+import secrets
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -9,15 +10,21 @@ import typer
 
 from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 
-TODAY = "today"
-
 if TYPE_CHECKING:
+    from batchctl.domain.headers import HeaderChange
+    from batchctl.domain.model import Settings
     from batchctl.domain.scan import Depth
     from batchctl.requests.param_changes import ParamChange
 
+TODAY = "today"
+COMMON = "Everywhere"
+LONGEST_SECONDS = 30 * 86_400
+# Who may have given a parameter its value, but for a default.
+NAMED_BY = {"COMMANDLINE", "ENVIRONMENT"}
+
 
 def _size(given: str | int) -> int:
-    """`32MB`, `500KB`, `1000000`; decimal units, as the API counts. Typer hands the default in as it is."""
+    """Return bytes, of a text like `32MB`, `500KB` or `1000000`, in decimal units, as the API counts; a default as it is."""
     text = str(given)
     units = {"KB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "B": 1}
     upper = text.strip().upper()
@@ -29,7 +36,7 @@ def _size(given: str | int) -> int:
 
 
 def _seconds(text: str) -> float:
-    """`90s`, `2m`, `1h`, `2d`, `0.5`."""
+    """Return the seconds of a text like `90s`, `2m`, `1h`, `2d` or `0.5`."""
     units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
     unit = next((u for u in units if text.endswith(u)), "")
     try:
@@ -42,7 +49,7 @@ def _seconds(text: str) -> float:
 
 
 def _dollars(text: str) -> Decimal:
-    """`5`, `0.50`, `$5`."""
+    """Return the amount of a text like `5`, `0.50` or `$5`."""
     try:
         dollars = Decimal(text.strip().removeprefix("$"))
     except ArithmeticError:
@@ -53,7 +60,6 @@ def _dollars(text: str) -> Decimal:
 
 
 def _day(text: str) -> str:
-    """`today`, or a date."""
     if text != TODAY:
         try:
             date.fromisoformat(text)
@@ -69,6 +75,7 @@ def _version(text: str) -> str:
 
 
 def labels_of(pairs: list[str]) -> dict[str, str]:
+    """Return the labels of texts like `team=evals`."""
     labels = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -79,8 +86,9 @@ def labels_of(pairs: list[str]) -> dict[str, str]:
 
 
 def param_changes_of(texts: list[str]) -> "tuple[ParamChange, ...]":
-    from batchctl.domain.errors import UsageProblem  # noqa: PLC0415 - keeps --help quick
-    from batchctl.requests.param_changes import param_change_of  # noqa: PLC0415
+    """Return the changes of texts like `max_tokens=4096`."""
+    from batchctl.domain.errors import UsageProblem
+    from batchctl.requests.param_changes import param_change_of
 
     try:
         return tuple(map(param_change_of, texts))
@@ -89,13 +97,15 @@ def param_changes_of(texts: list[str]) -> "tuple[ParamChange, ...]":
 
 
 def is_wide(word: str) -> bool:
+    """Return whether `-o` asks for the wide format."""
     if word not in {"", "wide"}:
         raise typer.BadParameter(f"-o {word!r}: the only other format is wide (and --json)")
     return word == "wide"
 
 
 def depth_of(word: str) -> "Depth":
-    from batchctl.domain.scan import Depth  # noqa: PLC0415 - keeps --help quick
+    """Return the depth that `--check` names."""
+    from batchctl.domain.scan import Depth
 
     if word not in list(Depth):
         raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")
@@ -103,13 +113,51 @@ def depth_of(word: str) -> "Depth":
 
 
 def ttl_of(word: str) -> str:
+    """Return the time to live that `--cache-system` names; empty where it was left out."""
     if word not in {"", *CACHE_TTLS}:
         raise typer.BadParameter(f"--cache-system {word!r}: {' or '.join(CACHE_TTLS)}")
     return word
 
 
-COMMON = "Everywhere"
-LONGEST_SECONDS = 30 * 86_400
+def settings_of(
+    api_version: str,
+    betas: list[str] | None,
+    max_requests: int,
+    max_bytes: int,
+    labels: list[str] | None,
+    cache_system: str,
+    *,
+    equal_sizes: bool,
+    check: str,
+) -> "Settings":
+    """Return the settings that the options of `submit` and `run` give a new job."""
+    from batchctl.domain.model import Settings
+    from batchctl.requests.cutting import MOST_SIZES
+
+    return Settings(
+        api_version=api_version,
+        betas=tuple(dict.fromkeys(betas or ())),
+        max_requests=max_requests,
+        max_bytes=max_bytes,
+        labels=labels_of(labels or []),
+        cache_system=ttl_of(cache_system),
+        size_start=None if equal_sizes else secrets.randbelow(MOST_SIZES),
+        depth=depth_of(check),
+    )
+
+
+def change_of(betas: list[str] | None, no_betas: list[str] | None, api_version: str | None) -> "HeaderChange":
+    """Return the change of a job's headers; None and empty lists leave them as they are."""
+    from batchctl.domain.headers import HeaderChange
+
+    return HeaderChange(add=tuple(betas or ()), drop=tuple(no_betas or ()), api_version=api_version)
+
+
+def named(context: typer.Context) -> frozenset[str]:
+    """Return the parameters that the command line or an environment variable names, by their names in Python."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name in NAMED_BY)
+
 
 Workspace = Annotated[
     Path | None,

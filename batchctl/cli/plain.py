@@ -1,7 +1,7 @@
-"""Typer's commands, but for this: what needs no conversion is not converted.
+"""Typer's commands, which convert no value that needs no conversion.
 
-Typer hands every value to pydantic, absent ones and defaults too, and to import pydantic takes a third of the time in which
-`status --offline` is done. Whatever a person types that is to be more than text goes Typer's own way.
+Typer hands every value to pydantic, absent ones and defaults too. To import pydantic takes a third of the time of
+`status --offline`. What a person types and is to be more than text is converted by Typer itself.
 """
 
 import sys
@@ -15,16 +15,22 @@ JSON = "--json"
 
 
 class Command(TyperCommand):
+    """A verb."""
+
     def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, each with a conversion that is built only when it is needed."""
         return _lightened(super().get_params(ctx))
 
 
 class Group(TyperGroup):
+    """All verbs."""
+
     def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, each with a conversion that is built only when it is needed."""
         return _lightened(super().get_params(ctx))
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """As Typer's; but with --json, what is wrong with a command line is an object, too."""
+        """Run the program as Typer does; with --json, an error in the command line is an object, too."""
         if JSON not in (args[0] if args else sys.argv[1:]):
             return super().main(*args, **extra)
         try:
@@ -36,9 +42,9 @@ class Group(TyperGroup):
 
 
 def _say(wrong: ClickException) -> None:
-    from batchctl.domain.errors import UsageProblem  # noqa: PLC0415 - keeps --help quick
-    from batchctl.render import error  # noqa: PLC0415
-    from batchctl.render.json_output import write  # noqa: PLC0415
+    from batchctl.domain.errors import UsageProblem
+    from batchctl.render import error
+    from batchctl.render.json_output import write
 
     context = getattr(wrong, "ctx", None)
     hint = f"{context.command_path if context else 'batchctl'} -h"
@@ -56,7 +62,7 @@ class _Argument(TyperArgument):
 
 
 class _Conversion:
-    """Stands in for Typer's, which is built when there is something to convert."""
+    """Takes the place of Typer's conversion, which is built when there is something to convert."""
 
     def __init__(self, build: Any) -> None:
         self._build = build

@@ -1,41 +1,32 @@
-"""`prices`: opens no ledger, and no way to the API."""
+"""`prices`: what models cost."""
 
-import contextlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import DONE
-from batchctl.cli.wiring import GlobalOptions, price_catalog_of, run_with
-from batchctl.clock import Clock, StopSignal
-from batchctl.render.writer import ReportWriter
-from batchctl.store.workspace import Workspace, cached_price_list, find_workspace
-from batchctl.verbs.prices import PriceSession
-from batchctl.verbs.prices import prices as look_up
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
 
-URL_VARIABLE = "BATCHCTL_PRICES_URL"
+if TYPE_CHECKING:
+    from batchctl.render.writer import ReportWriter
+    from batchctl.verbs.prices import PriceSession
 
 
-def prices(global_options: GlobalOptions, model: str | None, *, is_every: bool, refreshes: bool) -> NoReturn:
-    def shown(session: PriceSession, writer: ReportWriter) -> int:
-        writer.write_prices(look_up(session, model, is_every=is_every, refreshes=refreshes), is_one=model is not None)
+@with_global_options("base_url", "insecure_http", "verbose")
+def prices(
+    options: GlobalOptions,
+    model: o.PricedModel = None,
+    every: o.EveryModel = False,
+    refresh: o.RefreshPrices = False,
+    prices_file: o.Prices = None,
+) -> None:
+    """Show what models cost: in real time, in a batch, and with caching; needs no key and no workspace."""
+    from batchctl.cli.course import run
+    from batchctl.cli.exit_status import DONE
+    from batchctl.verbs.prices import open_price_session
+    from batchctl.verbs.prices import prices as verb
+
+    def course(session: "PriceSession", writer: "ReportWriter") -> int:
+        writer.write_prices(verb(session, model, is_every=every, refreshes=refresh), is_one=model is not None)
         return DONE
 
-    run_with(global_options, shown, _opened)
-
-
-@contextlib.contextmanager
-def _opened(
-    global_options: GlobalOptions, clock: Clock, _writer: ReportWriter, stop: StopSignal
-) -> Iterator[PriceSession]:
-    workspace = Workspace(find_workspace(global_options.workspace, Path.cwd()))
-    workspace.refuse_links_out()
-    yield PriceSession(
-        workspace=workspace,
-        cached=cached_price_list(os.environ),
-        url=os.environ.get(URL_VARIABLE, ""),
-        price_catalog=price_catalog_of(workspace, global_options.prices),
-        clock=clock,
-        stop=stop,
-    )
+    run(replace(options, prices=prices_file), course, open_price_session)

@@ -1,54 +1,38 @@
-"""`resolve`: what is in doubt, and a person's decision about it."""
+"""`resolve`: what is unconfirmed, and a person's decision about it."""
 
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import DONE, OF_PROBLEM
-from batchctl.cli.wiring import GlobalOptions, ask, run
-from batchctl.domain.errors import UnconfirmedProblem, UsageProblem
-from batchctl.engine.session import Session
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs import resolve as resolving
-from batchctl.verbs.finding import find_job
-from batchctl.verbs.headers import speak_as
-from batchctl.verbs.resolve import UnconfirmedBatches
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+
+if TYPE_CHECKING:
+    from batchctl.engine.session import Session
+    from batchctl.render.writer import ReportWriter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What a person decided: one of the three, or nothing yet. `number`: which batch of its round."""
+@with_global_options()
+def resolve(
+    options: GlobalOptions,
+    job: o.JobWord = None,
+    adopt: o.Adopt = "",
+    resend: o.Resend = False,
+    cancel_: o.CancelDuplicate = "",
+    batch: o.BatchNumber = None,
+    yes: o.YesToResend = False,
+) -> None:
+    """Show what is in doubt and what speaks for each side; decide it."""
+    from batchctl.cli.course import TerminalConfirm, run
+    from batchctl.cli.exit_status import DONE, OF_PROBLEM
+    from batchctl.domain.errors import UnconfirmedProblem
+    from batchctl.verbs.open_session import open_session
+    from batchctl.verbs.resolve import Decision
+    from batchctl.verbs.resolve import resolve as verb
 
-    adopt: str = ""
-    resend: bool = False
-    cancel: str = ""
-    number: int | None = None
-    yes: bool = False
+    decision = Decision(adopt=adopt, resend=resend, cancel=cancel_, number=batch)
 
+    def course(session: "Session", writer: "ReportWriter") -> int:
+        left = verb(session, job, decision, TerminalConfirm(writer, yes))
+        writer.write_unconfirmed(left.job.name, left.unconfirmed_batches, left.surplus, left.suspects)
+        return OF_PROBLEM[UnconfirmedProblem] if left.unconfirmed_batches or left.surplus else DONE
 
-def resolve(global_options: GlobalOptions, word: str | None, decision: Decision) -> NoReturn:
-    def command(session: Session, writer: ReportWriter) -> int:
-        if bool(decision.adopt) + decision.resend + bool(decision.cancel) > 1:
-            raise UsageProblem("--adopt, --resend and --cancel are three decisions: one at a time")
-        job = speak_as(session, find_job(session.ledger, word))
-        found = resolving.unconfirmed_batches_of(session, job)
-        if decision.adopt or decision.resend or decision.cancel:
-            _carry_out(session, writer, found, decision)
-            found = resolving.unconfirmed_batches_of(session, job)
-        writer.write_unconfirmed(found.job.name, found.unconfirmed_batches, found.surplus, found.suspects)
-        return OF_PROBLEM[UnconfirmedProblem] if found.unconfirmed_batches or found.surplus else DONE
-
-    run(global_options, command)
-
-
-def _carry_out(session: Session, writer: ReportWriter, found: UnconfirmedBatches, decision: Decision) -> None:
-    if decision.adopt:
-        resolving.adopt(session, found, decision.adopt, decision.number)
-    elif decision.resend:
-        resolving.resend(session, found, decision.number, lambda question: _confirm(writer, question, decision))
-    else:
-        resolving.cancel_duplicate(session, found, decision.cancel)
-
-
-def _confirm(writer: ReportWriter, question: str, decision: Decision) -> None:
-    if not decision.yes:
-        ask(writer, question, "--yes")
+    run(options, course, open_session)

@@ -1,50 +1,100 @@
 """`run`: a job from wherever it stands to its end."""
 
 from dataclasses import replace
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from batchctl.cli import submit as submitting
-from batchctl.cli.fetch import shown
-from batchctl.cli.outputs import Named, held_output
-from batchctl.cli.wiring import GlobalOptions, continued_by
-from batchctl.cli.wiring import run as run_command
-from batchctl.domain.errors import Stopped
-from batchctl.domain.model import Job
-from batchctl.engine.reports import report_of
-from batchctl.engine.session import Session
-from batchctl.render.writer import ReportWriter
-from batchctl.requests.inputs import STDIN
-from batchctl.verbs import run as running
-from batchctl.verbs.finding import find_job
-from batchctl.verbs.submission import Submission
-from batchctl.verbs.submit import emit_rest
+import typer
+
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
+
+if TYPE_CHECKING:
+    from batchctl.domain.job_report import JobReport
+    from batchctl.engine.session import Session
+    from batchctl.render.writer import ReportWriter
 
 
-def run(global_options: GlobalOptions, wanted: Submission, *, files: Named, max_rounds: int) -> NoReturn:
-    def command(session: Session, writer: ReportWriter) -> int:
-        job, is_new = _job(session, writer, wanted)
-        again = f"batchctl run {job.name}"
-        # The same words with --again would send, and pay for, the input once more.
-        with continued_by(again if wanted.again else ""):
-            job = submitting.resumed(session, writer, job, wanted, is_new=is_new)
-            if not is_new:
-                emit_rest(session, job)
-            output = held_output(session, job, files)
-            writer.watch(report_of(session, job), output.results, was_polled=False)
-            try:
-                fetched = running.run(session, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
-            except Stopped:
-                if not wanted.again:
-                    writer.write_next_command(again)
-                raise
-        return shown(fetched, writer)
+@with_global_options()
+def run(
+    options: GlobalOptions,
+    context: typer.Context,
+    input_: o.InputOrJob,
+    name: o.Name = "",
+    label: o.Labels = None,
+    max_requests: o.MaxRequests = DEFAULT_MAX_REQUESTS,
+    max_bytes: o.MaxBytes = CEILING_MAX_BYTES,
+    equal_sizes: o.EqualSizes = False,
+    check: o.Check = "auto",
+    skip_bad: o.SkipBad = False,
+    beta: o.Betas = None,
+    no_beta: o.NoBetas = None,
+    api_version: o.ApiVersion = API_VERSION,
+    cache_system: o.CacheSystem = "",
+    again: o.Again = False,
+    max_rounds: o.MaxRounds = 3,
+    output: o.Output = "",
+    output_dir: o.OutputDir = None,
+    force: o.Force = False,
+    input_now: o.MovedInput = None,
+    poll_seconds: o.Poll = None,
+    parallel: o.Parallel = 4,
+    timeout: o.Timeout = None,
+    max_cost: o.MaxCost = None,
+    yes: o.Yes = False,
+    prices_file: o.Prices = None,
+) -> None:
+    """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
+    from batchctl.cli.course import TerminalConfirm, stdin
+    from batchctl.cli.course import run as run_course
+    from batchctl.cli.fetch import show_fetched
+    from batchctl.domain.errors import Stopped
+    from batchctl.engine.spending_limit import Budget
+    from batchctl.verbs.check_input import Submission
+    from batchctl.verbs.open_session import open_session
+    from batchctl.verbs.outputs import OutputOptions
+    from batchctl.verbs.run import run as verb
 
-    run_command(global_options, command)
+    named = o.named(context)
+    wanted = Submission(
+        path=input_,
+        settings=o.settings_of(
+            api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes=equal_sizes, check=check
+        ),
+        name=name,
+        skip_bad=skip_bad,
+        depth=o.depth_of(check),
+        again=again,
+        moved_to=str(input_now or ""),
+        budget=Budget(max_cost, yes),
+        change=o.change_of(beta, no_beta, api_version if "api_version" in named else None),
+        named=named,
+    )
+    files = OutputOptions(output=output, output_dir=output_dir, force=force)
 
+    def course(session: "Session", writer: "ReportWriter") -> int:
+        watched: list[str] = []
 
-def _job(session: Session, writer: ReportWriter, wanted: Submission) -> tuple[Job, bool]:
-    """The job that a path or a word means, and whether it is new."""
-    if wanted.path != STDIN and not Path(wanted.path).exists() and session.ledger.jobs():
-        return find_job(session.ledger, wanted.path, may_be_file=True), False
-    return submitting.job_to_send(session, writer, replace(wanted, goes_on=True))
+        def watch(report: "JobReport", results: str) -> None:
+            writer.watch(report, results, was_polled=False)
+            watched.append(report.job.name)
+
+        confirm = TerminalConfirm(writer, yes)
+        try:
+            fetched = verb(session, wanted, files, stdin(), max_rounds=max_rounds, confirm=confirm, watch=watch)
+        except Stopped:
+            if watched and not again:
+                writer.write_next_command(f"batchctl run {watched[0]}")
+            raise
+        return show_fetched(fetched, writer)
+
+    options = replace(
+        options,
+        parallel=parallel,
+        poll_seconds=poll_seconds,
+        timeout=timeout,
+        makes_workspace=True,
+        api_version=api_version,
+        prices=prices_file,
+    )
+    run_course(options, course, open_session)

@@ -1,43 +1,64 @@
 """`status`: one job, or all of them."""
 
-from typing import NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import DONE, OF_STAGE
-from batchctl.cli.wiring import GlobalOptions, run, run_light
-from batchctl.engine.reports import all_jobs, report_of
-from batchctl.engine.session import ReadSession, Session
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs.finding import find_job
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+
+if TYPE_CHECKING:
+    from batchctl.engine.session import ReadSession, Session
+    from batchctl.render.writer import ReportWriter
 
 
+@with_global_options()
 def status(
-    global_options: GlobalOptions, word: str | None, *, watch: bool, offline: bool, wide: bool, exit_status: bool
-) -> NoReturn:
-    def table(session: ReadSession, writer: ReportWriter) -> int:
+    options: GlobalOptions,
+    job: o.JobWord = None,
+    watch: o.Watch = False,
+    poll_seconds: o.Poll = None,
+    offline: o.Offline = False,
+    batches: o.Batches = False,
+    format_: o.Format = "",
+    exit_status: o.ExitStatus = False,
+    timeout: o.Timeout = None,
+) -> None:
+    """Show one job, or all jobs of the workspace; --watch follows the latest until it has ended."""
+    from batchctl.cli.course import run
+    from batchctl.cli.exit_status import DONE, OF_STAGE
+    from batchctl.engine.reports import all_jobs, report_of
+    from batchctl.verbs.find_job import find_job
+    from batchctl.verbs.open_read_session import open_read_session
+
+    wide = batches or o.is_wide(format_)
+    options = replace(options, poll_seconds=poll_seconds, timeout=timeout, takes_steps=False)
+
+    def table(session: "ReadSession", writer: "ReportWriter") -> int:
         writer.write_jobs(all_jobs(session))
         return DONE
 
-    def remembered(session: ReadSession, writer: ReportWriter) -> int:
-        report = report_of(session, find_job(session.ledger, word))
+    def from_ledger(session: "ReadSession", writer: "ReportWriter") -> int:
+        report = report_of(session, find_job(session.ledger, job))
         writer.write_status(report, wide=wide)
         return OF_STAGE[report.stage] if exit_status else DONE
 
-    def asked(session: Session, writer: ReportWriter) -> int:
-        from batchctl.verbs import status as looking  # noqa: PLC0415 - keeps --offline quick
-        from batchctl.verbs.headers import speak_as  # noqa: PLC0415 - as above
+    if job is None and not watch and not exit_status and not wide:
+        run(options, table, open_read_session)
+    if offline:
+        run(options, from_ledger, open_read_session)
 
-        job = speak_as(session, find_job(session.ledger, word))
-        report, unreachable = looking.status(session, job)
+    from batchctl.verbs.open_session import open_session
+    from batchctl.verbs.status import status as verb
+    from batchctl.verbs.status import watch as watch_job
+
+    def from_api(session: "Session", writer: "ReportWriter") -> int:
+        report, problem = verb(session, job)
         if watch:
             writer.watch(report)
-            report, unreachable = looking.watch(session, job), None
+            report, problem = watch_job(session, report.job), None
         writer.write_status(report, wide=wide)
-        if unreachable is not None:
-            raise unreachable
+        if problem is not None:
+            raise problem
         return OF_STAGE[report.stage] if exit_status else DONE
 
-    if word is None and not watch and not exit_status and not wide:
-        run_light(global_options, table)
-    if offline:
-        run_light(global_options, remembered)
-    run(global_options, asked)
+    run(options, from_api, open_session)

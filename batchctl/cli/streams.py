@@ -1,4 +1,4 @@
-"""The streams of the process, made such that no text is too odd for them, and that no message which cannot be written stops a job."""
+"""The streams of the process: they take every text, and a message that cannot be written does not stop a job."""
 
 import io
 import os
@@ -11,7 +11,7 @@ NARROWEST = 20  # columns; of fewer, nothing that is shown can be read
 
 
 def prepare() -> None:
-    """Once, before anything is written."""
+    """Prepare stdout, stderr and what Rich reads of the environment: once, before anything is written."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
@@ -31,7 +31,7 @@ def prepare() -> None:
 
 
 class _WhereverItGoes(io.FileIO):
-    """A full disk, or a terminal that is gone, takes no message: a job that is under way goes on without."""
+    """A file that drops what it cannot write: a job goes on where the disk is full, or the terminal is gone."""
 
     def write(self, data: Any) -> int:
         try:
@@ -42,7 +42,10 @@ class _WhereverItGoes(io.FileIO):
 
 
 def _errors(encoding: str | None) -> str:
-    """Names of files that are no UTF-8 keep their bytes visible; what an older terminal has no character for is a `?`."""
+    """Return how a text is written that the encoding has no character for.
+
+    UTF-8 shows the bytes of file names that are not UTF-8; an older terminal shows a `?`.
+    """
     return "backslashreplace" if is_utf8(encoding) else "replace"
 
 

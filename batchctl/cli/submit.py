@@ -1,88 +1,113 @@
-"""`submit`: find or make the job, send it, show the end, give the status."""
+"""`submit`: sends an input, or what is left of a job; with `--dry-run` it shows what would be sent."""
 
+from dataclasses import replace
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from batchctl.cli.agreeing import agreed
-from batchctl.cli.exit_status import status_of_sending
-from batchctl.cli.wiring import GlobalOptions, ask, continued_by, run, stdin
-from batchctl.domain.errors import UsageProblem
-from batchctl.domain.headers import shown_betas
-from batchctl.domain.model import Job
-from batchctl.engine.planning import Input
-from batchctl.engine.session import Session
-from batchctl.money.estimate import Estimate
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs import submit as submitting
-from batchctl.verbs.edited import check_rest
-from batchctl.verbs.headers import record_headers, speak_as, wanted_headers
-from batchctl.verbs.rest import nothing_left
-from batchctl.verbs.submission import Submission, check, estimated, refuse_contradiction
+import typer
+
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+from batchctl.domain.limits import API_VERSION, CEILING_MAX_BYTES, DEFAULT_MAX_REQUESTS
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from batchctl.engine.session import ReadSession, Session
+    from batchctl.render.writer import ReportWriter
+    from batchctl.verbs.check_input import Submission
+    from batchctl.verbs.dry_run import InputRehearsal, JobRehearsal
 
 
-def submit(global_options: GlobalOptions, wanted: Submission) -> NoReturn:
-    def command(session: Session, writer: ReportWriter) -> int:
-        job, is_new = job_to_send(session, writer, wanted)
-        # The same words with --again would send, and pay for, the input once more.
-        with continued_by(f"batchctl submit {job.name}" if wanted.again else ""):
-            job = resumed(session, writer, job, wanted, is_new=is_new)
-            report = submitting.send_rest(session, job, is_new=is_new, waits=wanted.waits)
+@with_global_options()
+def submit(
+    options: GlobalOptions,
+    context: typer.Context,
+    input_: o.InputFile,
+    name: o.Name = "",
+    label: o.Labels = None,
+    max_requests: o.MaxRequests = DEFAULT_MAX_REQUESTS,
+    max_bytes: o.MaxBytes = CEILING_MAX_BYTES,
+    equal_sizes: o.EqualSizes = False,
+    check: o.Check = "auto",
+    skip_bad: o.SkipBad = False,
+    dry_run: o.DryRun = False,
+    show: o.Show = None,
+    beta: o.Betas = None,
+    no_beta: o.NoBetas = None,
+    api_version: o.ApiVersion = API_VERSION,
+    cache_system: o.CacheSystem = "",
+    again: o.Again = False,
+    input_now: o.MovedInput = None,
+    parallel: o.Parallel = 4,
+    no_wait: o.NoWait = False,
+    timeout: o.Timeout = None,
+    max_cost: o.MaxCost = None,
+    yes: o.Yes = False,
+    prices_file: o.Prices = None,
+) -> None:
+    """Check INPUT, cut it into batches and send them; the same input again continues."""
+    from batchctl.cli.course import TerminalConfirm, run, stdin
+    from batchctl.cli.exit_status import status_of_sending
+    from batchctl.engine.spending_limit import Budget
+    from batchctl.verbs.check_input import Submission
+
+    named = o.named(context)
+    wanted = Submission(
+        path=input_,
+        settings=o.settings_of(
+            api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes=equal_sizes, check=check
+        ),
+        name=name,
+        skip_bad=skip_bad,
+        depth=o.depth_of(check),
+        again=again,
+        waits=not no_wait,
+        moved_to=str(input_now or ""),
+        budget=Budget(max_cost, yes),
+        change=o.change_of(beta, no_beta, api_version if "api_version" in named else None),
+        named=named,
+    )
+    options = replace(
+        options,
+        parallel=parallel,
+        timeout=timeout,
+        makes_workspace=True,
+        api_version=api_version,
+        prices=prices_file,
+    )
+    if dry_run or show is not None:
+        _dry_run(options, wanted, show)
+    from batchctl.verbs.open_session import open_session
+    from batchctl.verbs.submit import submit as verb
+
+    def course(session: "Session", writer: "ReportWriter") -> int:
+        report = verb(session, wanted, stdin(), TerminalConfirm(writer, yes))
         writer.write_submitted(report)
         return status_of_sending(report)
 
-    run(global_options, command)
+    run(options, course, open_session)
 
 
-def resumed(session: Session, writer: ReportWriter, job: Job, wanted: Submission, *, is_new: bool) -> Job:
-    """A job goes on as it was planned, but for its headers; beyond their limit, or once it was canceled, at a person's wish alone.
+def _dry_run(options: GlobalOptions, wanted: "Submission", number: int | None) -> "NoReturn":
+    from batchctl.cli.course import run, stdin
+    from batchctl.cli.exit_status import DONE
+    from batchctl.verbs.check_input import is_input
+    from batchctl.verbs.dry_run import InputRehearsal
+    from batchctl.verbs.dry_run import dry_run as verb
+    from batchctl.verbs.open_read_session import open_read_session
 
-    Raises Refused, UsageProblem, and InputProblem for a moved input that is another: then nothing is changed.
-    """
-    seen, headers = job, job.settings.headers
-    if not is_new:
-        refuse_contradiction(job, wanted)
-        headers = wanted_headers(session, job, wanted.change)
-    wanted.budget.of(job).hold_rest(session, job)
-    if job.canceled_at is not None and not wanted.budget.yes:
-        ask(writer, f"{job.name} was canceled: send what was not sent then?", "--yes")
-    job = submitting.use_moved_input(session, job, wanted.moved_to)
-    check_rest(session, job, headers, wanted.depth if "check" in wanted.named else None)
-    record_headers(session, seen, headers)
-    wanted.budget.record(session, job)
-    if job.canceled_at is not None:
-        session.ledger.record_canceled(job, None)
-    return speak_as(session, session.ledger.job(job.name))
+    def course(session: "ReadSession", writer: "ReportWriter") -> int:
+        def show(rehearsal: "InputRehearsal | JobRehearsal | bytes") -> None:
+            if isinstance(rehearsal, bytes):
+                writer.write_payload(rehearsal)
+            elif isinstance(rehearsal, InputRehearsal):
+                writer.write_dry_run(rehearsal.scan, rehearsal.batches, rehearsal.estimate, wanted.path)
+            else:
+                writer.write_rest(rehearsal.job, rehearsal.planned, rehearsal.unconfirmed, rehearsal.estimate)
 
+        verb(session, wanted, stdin(), number, show)
+        return DONE
 
-def job_to_send(session: Session, writer: ReportWriter, wanted: Submission) -> tuple[Job, bool]:
-    """The job that this input is or becomes, and whether it is new."""
-    known = submitting.known_job(session, wanted)
-    if known is not None:
-        if not wanted.goes_on and not submitting.is_open(session, known):
-            raise nothing_left(session, known)
-        return known, False
-    planner, given = check(session, wanted, stdin())
-    try:
-        if same := submitting.same_input(session, wanted, given.scan):
-            return same, False
-        if wanted.change.drop:
-            raise UsageProblem(
-                f"--no-beta {wanted.change.drop[0]}: this is a new job, which sends {shown_betas(wanted.settings.betas)}",
-                hint="leave it out",
-            )
-        estimate = _agreed(session, writer, wanted, given)
-        with session.workspace.planning():
-            same = submitting.same_input(session, wanted, given.scan)
-            if same:
-                return same, False
-            return submitting.record(session, planner, wanted, given, estimate.forecast), True
-    finally:
-        planner.discard(given)
-
-
-def _agreed(session: Session, writer: ReportWriter, wanted: Submission, given: Input) -> Estimate:
-    """Somebody wants it sent at its price and with its warnings. Raises Refused."""
-    warnings, requests = given.scan.warnings, f"send {given.scan.count:,} requests"
-    said = f"{warnings:,} warnings: {requests} all the same" if warnings else requests
-    estimating = partial(estimated, session, wanted, given)
-    return agreed(session, writer, wanted.budget, estimating, said, needs_yes=bool(warnings))
+    # An input asks the ledger nothing, so that the ledger of a new folder need not be made.
+    run(options, course, partial(open_read_session, needs_ledger=not is_input(wanted.path)))

@@ -1,26 +1,31 @@
-"""`verify`: prove it again from the disk, show the proof, say by the status whether it holds."""
+"""`verify`: proves a job from the disk alone."""
 
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from batchctl.cli.exit_status import DONE, SOME_FAILED
-from batchctl.cli.outputs import output_of
-from batchctl.cli.wiring import GlobalOptions, run_light
-from batchctl.domain.errors import UsageProblem
-from batchctl.engine.session import ReadSession
-from batchctl.render.writer import ReportWriter
-from batchctl.verbs import verify as verifying
-from batchctl.verbs.finding import find_job
+from batchctl.cli import options as o
+from batchctl.cli.global_options import GlobalOptions, with_global_options
+
+if TYPE_CHECKING:
+    from batchctl.engine.session import ReadSession
+    from batchctl.render.writer import ReportWriter
 
 
-def verify(global_options: GlobalOptions, word: str | None, *, output: str, output_dir: Path | None) -> NoReturn:
-    def command(session: ReadSession, writer: ReportWriter) -> int:
-        if output == "-":
-            raise UsageProblem("-o -: what went to stdout cannot be read again", hint="name the file it was written to")
-        job = find_job(session.ledger, word)
-        results = Path(output_of(job, output, output_dir).results)
-        proof = verifying.verify(session, job, results, is_named=bool(output))
+@with_global_options("base_url", "insecure_http")
+def verify(
+    options: GlobalOptions, job: o.JobWord = None, output: o.ResultsFile = "", output_dir: o.OutputDir = None
+) -> None:
+    """Prove from the disk alone that every line of the input has its one answer; asks nobody, writes nothing."""
+    from batchctl.cli.course import run
+    from batchctl.cli.exit_status import DONE, SOME_FAILED
+    from batchctl.verbs.open_read_session import open_read_session
+    from batchctl.verbs.outputs import OutputOptions
+    from batchctl.verbs.verify import verify as verb
+
+    files = OutputOptions(output=output, output_dir=output_dir)
+
+    def course(session: "ReadSession", writer: "ReportWriter") -> int:
+        proof = verb(session, job, files)
         writer.write_proof(proof)
         return DONE if proof.is_complete else SOME_FAILED
 
-    run_light(global_options, command)
+    run(options, course, open_read_session)

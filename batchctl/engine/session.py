@@ -1,4 +1,4 @@
-"""What a command works with. Opened and closed by `cli.wiring`; tests open the same with another clock."""
+"""What a verb works with. `verbs.open_session` and `verbs.open_read_session` open it; tests open the same with another clock."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

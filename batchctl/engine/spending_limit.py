@@ -77,10 +77,10 @@ class Budget:
     def holds(self, amounts: Sequence[Decimal | None]) -> bool:
         return self.limit is None or budget_verdict(self.limit, *amounts) is BudgetVerdict.WITHIN
 
-    def agreed(self, session: Session, estimating: Estimating, job: Job | None = None) -> Estimate:
-        """What a round may cost, on top of what `job` comes to before it. Raises as `hold` does.
+    def hold_estimate(self, session: Session, estimating: Estimating, job: Job | None = None) -> Estimate:
+        """Return what a round may cost, on top of what `job` comes to before it. Raises as `hold` does.
 
-        Prompts are measured only where that can change the answer: nobody reads it otherwise.
+        The API measures prompts only where that can change the answer.
         """
         before, found = self._before(session, job), estimating(None)
         if not self.holds([*before, *most_of_forecast(found.forecast)]):

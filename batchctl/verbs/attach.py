@@ -2,8 +2,8 @@
 
 1. ask      the API for every batch that was named
 2. record   job, round and batches, all or nothing; what their requests were is not known
-3. pair     with the input: which line went into which batch (`matching`)
-A stop before 2 leaves nothing; one after it leaves a job without its input, and the same command goes on with 3. An input
+3. match    the batches with the input: which line went into which batch (`verbs.attach_input`)
+A stop before 2 leaves nothing; one after it leaves a job without its input, and the same command continues with 3. An input
 that is not the one of these batches takes 2 back.
 """
 
@@ -35,14 +35,23 @@ from batchctl.engine.session import Session
 from batchctl.requests.attached_input import AttachedInput
 from batchctl.requests.inputs import STDIN, input_name
 from batchctl.verbs.attach_input import detach, give_input, reading
-from batchctl.verbs.headers import speak_as
+from batchctl.verbs.headers import use_api_version
 
 STEM = "attached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """What a person asked for. `words`: ids, `-` for more of them from stdin, or the name of a job without its input."""
+    """What a person asked `attach` for.
+
+    Attributes:
+        words: Ids of batches, `-` for more of them from stdin, or the name of a job without its input.
+        path: The input of the batches; empty where it is not given.
+        name: The name of the job; empty for one made of the input's.
+        api_version: The anthropic-version header of what is sent later; None for the usual one.
+        betas: The anthropic-beta header of what is sent later.
+        labels: Labels of the job.
+    """
 
     words: tuple[str, ...]
     path: str = ""
@@ -53,22 +62,25 @@ class Attachment:
 
 
 def attach(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> JobReport:
-    """Raises UsageProblem, Refused and InputProblem where it is refused; then nothing was recorded by it."""
+    """Make a job of batches, or give a job of them its input, and return the job.
+
+    Raises UsageProblem, Refused and InputProblem where that is refused; then nothing is recorded.
+    """
     if problem := name_problem(wanted.name) or beta_problem(wanted.betas):
         raise UsageProblem(problem)
     ids = _ids(session, wanted, stdin)
     job = _without_input(session, wanted, ids)
     if job is not None:
-        as_wanted = speak_as(session, _as_wanted(job, wanted))
+        as_wanted = use_api_version(session, _as_wanted(job, wanted))
         with reading(session, wanted.path, stdin) as (given, matching):
             give_input(session, as_wanted, given, matching)
         return report_of(session, job)
-    found = sorted_by_creation(_asked_for(session, ids))
+    message_batches = sorted_by_creation(_asked_for(session, ids))
     if not wanted.path:
-        return report_of(session, _record(session, wanted, found, None))
-    _refuse_running(found)
+        return report_of(session, _record(session, wanted, message_batches, None))
+    _refuse_running(message_batches)
     with reading(session, wanted.path, stdin) as (given, matching):
-        job = _record(session, wanted, found, given)
+        job = _record(session, wanted, message_batches, given)
         try:
             give_input(session, job, given, matching)
         except (InputProblem, Refused):
@@ -81,7 +93,7 @@ def attach(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> JobR
 
 
 def _ids(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> list[str]:
-    """Raises UsageProblem where the words are not the ids of different batches, or not one job alone."""
+    """Return the ids that were named. Raises UsageProblem where the words are neither different ids nor one job."""
     if STDIN in wanted.words and wanted.path == STDIN:
         raise UsageProblem("stdin holds either the ids or the input, not both", hint="--input FILE")
     ids: list[str] = []
@@ -107,9 +119,9 @@ def _from_stdin(stdin: BinaryIO | None) -> list[str]:
 
 
 def _without_input(session: Session, wanted: Attachment, ids: Sequence[str]) -> Job | None:
-    """The job of exactly these batches that lacks its input, where one is given; None where none of them is in a job.
+    """Return the job of exactly these batches, which lacks the input that is given; None where no batch is in a job.
 
-    Raises Refused for all that lies between.
+    Raises Refused in every other case.
     """
     holders = session.ledger.jobs_of_message_batches(set(ids))
     if not holders:
@@ -133,7 +145,7 @@ def _taken(ids: Sequence[str], holders: dict[str, str], job: Job) -> Refused:
 
 
 def _as_wanted(job: Job, wanted: Attachment) -> Job:
-    """What is said now goes before what was said when it was attached."""
+    """Return the job with the headers and labels that are named now in place of those it was attached with."""
     settings = replace(
         job.settings,
         api_version=wanted.api_version or job.settings.api_version,
@@ -147,37 +159,42 @@ def _as_wanted(job: Job, wanted: Attachment) -> Job:
 
 
 def _asked_for(session: Session, ids: Sequence[str]) -> list[MessageBatch]:
-    """The batches in the order in which they were named. Raises UsageProblem and Refused for those that make no job."""
-    found: dict[str, MessageBatch] = {}
+    """Return the batches in the order in which they were named. Raises UsageProblem and Refused where they make no job."""
+    by_id: dict[str, MessageBatch] = {}
     if len(ids) > RETRIEVE_UP_TO:
-        found = _listed(session, set(ids))
-    for one in ids:
-        if one not in found and (seen := patiently(session, partial(_retrieved, session, one))):
-            found[one] = seen
-    _refuse_unknown([one for one in ids if one not in found])
-    _refuse_archived([seen for seen in found.values() if seen.archived_at is not None])
-    _refuse_doubted(session, list(found.values()))
+        by_id = _listed(session, set(ids))
+    for message_batch_id in ids:
+        if message_batch_id not in by_id and (
+            retrieved := patiently(session, partial(_retrieved, session, message_batch_id))
+        ):
+            by_id[message_batch_id] = retrieved
+    _refuse_unknown([each for each in ids if each not in by_id])
+    _refuse_archived([seen for seen in by_id.values() if seen.archived_at is not None])
+    _refuse_unconfirmed(session, list(by_id.values()))
     # To another key they will be unknown, which is what deleted ones are, too.
     patiently(session, session.server.meet)
-    empty = [seen.id for seen in found.values() if not seen.size]
+    empty = [seen.id for seen in by_id.values() if not seen.size]
     if empty:
         raise Refused(
             f"the API does not say how many requests {list_some(empty)} holds", hint="run the same command again later"
         )
-    return [found[one] for one in ids]
+    return [by_id[each] for each in ids]
 
 
 def _listed(session: Session, ids: Collection[str]) -> dict[str, MessageBatch]:
-    """Those that the newest pages of the list show. No more pages are read than it would take to ask for each that is missing."""
-    found: dict[str, MessageBatch] = {}
+    """Return the batches that the newest pages of the API's list show, by id.
+
+    No more pages are read than requests would be made for the batches that are missing.
+    """
+    by_id: dict[str, MessageBatch] = {}
     after, pages = "", 0
-    while len(ids) - len(found) > max(RETRIEVE_UP_TO, pages):
+    while len(ids) - len(by_id) > max(RETRIEVE_UP_TO, pages):
         page = patiently(session, partial(session.server.page, after))
-        found.update((seen.id, seen) for seen in page.batches if seen.id in ids)
+        by_id.update((seen.id, seen) for seen in page.batches if seen.id in ids)
         after, pages = page.after, pages + 1
         if not after:
             break
-    return found
+    return by_id
 
 
 def _retrieved(session: Session, message_batch_id: str) -> MessageBatch | None:
@@ -206,22 +223,22 @@ def _refuse_archived(archived: Sequence[MessageBatch]) -> None:
         )
 
 
-def _refuse_doubted(session: Session, found: Sequence[MessageBatch]) -> None:
-    """A batch in doubt whose own Message Batch were taken by another job would be sent, and paid for, again."""
+def _refuse_unconfirmed(session: Session, message_batches: Sequence[MessageBatch]) -> None:
+    """Refuse the Message Batch of an unconfirmed batch: taken by another job, that batch would be sent, and paid for, again."""
     for unconfirmed_batch in session.ledger.unconfirmed_batches():
-        if seen := next((seen for seen in found if may_be(unconfirmed_batch, seen)), None):
+        if seen := next((seen for seen in message_batches if may_be(unconfirmed_batch, seen)), None):
             job = session.ledger.job_of(unconfirmed_batch)
             raise Refused(
-                f"{seen.id} may be a batch that {job.name} is sending, or in doubt about",
-                hint=f"that is settled first: batchctl submit {job.name}",
+                f"{seen.id} may be a batch that {job.name} is sending, or an unconfirmed batch of it",
+                hint=f"first let it be reconciled: batchctl submit {job.name}",
             )
 
 
-def _refuse_running(found: Sequence[MessageBatch]) -> None:
-    running = [seen.id for seen in found if seen.processing_status is not ProcessingStatus.ENDED]
+def _refuse_running(message_batches: Sequence[MessageBatch]) -> None:
+    running = [seen.id for seen in message_batches if seen.processing_status is not ProcessingStatus.ENDED]
     if running:
         raise Refused(
-            f"{len(running)} of {len(found)} batches have not ended: {list_some(running)}; which line of the input went into"
+            f"{len(running)} of {len(message_batches)} batches have not ended: {list_some(running)}; which line of the input went into"
             " which batch is read from their results",
             hint="attach them now without --input, and once they have ended with it",
         )
@@ -230,31 +247,37 @@ def _refuse_running(found: Sequence[MessageBatch]) -> None:
 # ---------------------------------------------------------------- 2. record
 
 
-def _record(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: AttachedInput | None) -> Job:
-    """One transaction. Raises Refused where another process was first with one of the batches."""
-    places = cuts_without_requests(found)
+def _record(
+    session: Session, wanted: Attachment, message_batches: Sequence[MessageBatch], given: AttachedInput | None
+) -> Job:
+    """Record the job in one transaction. Raises Refused where another process was first with one of the batches."""
+    places = cuts_without_requests(message_batches)
     with session.workspace.planning():
-        job = _job(session, wanted, found, given)
+        job = _job(session, wanted, message_batches, given)
         session.workspace.job_folder(job.name)
         api = session.server.account.stored()
-        if not session.ledger.record_attached(job, list(zip(places, found, strict=True)), session.now(), api=api):
-            _without_input(session, Attachment(words=()), [seen.id for seen in found])
-            _refuse_doubted(session, found)
+        if not session.ledger.record_attached(
+            job, list(zip(places, message_batches, strict=True)), session.now(), api=api
+        ):
+            _without_input(session, Attachment(words=()), [seen.id for seen in message_batches])
+            _refuse_unconfirmed(session, message_batches)
             raise Refused("another process took one of these batches", hint="run the same command again")
     recorded = session.ledger.job(job.name)
     session.emit(Attached(recorded, session.ledger.batches(recorded)))
     return recorded
 
 
-def _job(session: Session, wanted: Attachment, found: Sequence[MessageBatch], given: AttachedInput | None) -> Job:
-    """As it stands without its input; of `given` it takes only the name. Raises UsageProblem where its name is taken."""
+def _job(
+    session: Session, wanted: Attachment, message_batches: Sequence[MessageBatch], given: AttachedInput | None
+) -> Job:
+    """Return the job without its input; `given` serves for its name alone. Raises UsageProblem where the name is taken."""
     names = {job.name for job in session.ledger.jobs()}
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
-    stand_in = stand_in_sha256([seen.id for seen in found])
+    stand_in = stand_in_sha256([seen.id for seen in message_batches])
     name = job_name(input_name(wanted.path), given.sha256, names) if given else job_name(STEM, stand_in, names)
-    count = sum(seen.size or 0 for seen in found)
-    began = min((seen.created_at for seen in found if seen.created_at), default=session.now())
+    count = sum(seen.size or 0 for seen in message_batches)
+    began = min((seen.created_at for seen in message_batches if seen.created_at), default=session.now())
     return Job(
         id=0,
         name=wanted.name or name,

@@ -2,12 +2,12 @@
 
 1. read        the input, for its ids
 2. download    every batch, by order of arrival
-3. pair        lines and results; both must fit
-4. lay down    the request file and its line numbers, batch by batch, within a batch in the order of the input; after them
+3. match       lines and results; both must fit
+4. write       the request file and its line numbers, batch by batch, within a batch in the order of the input; after them
                the lines that are in no batch, for a later round; what cannot be sent is left out, with the reason
-5. index       the results anew, by the positions of their requests
+5. index       the results again, by the positions of their requests
 6. record      that the requests are known, and which of them are in no batch, all or nothing
-A stop before 6 leaves a job without its input, whose results are whole in any order; the next try does 3 to 6 anew.
+A stop before 6 leaves a job without its input, whose results are whole in any order; the next try repeats 3 to 6.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ from batchctl.verbs.fetch import forget_what_is_gone, poll_once
 
 @contextlib.contextmanager
 def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tuple[AttachedInput, LineMatching]]:
-    """Step 1. The scratch files live as long as the block. Raises InputProblem."""
+    """Read the input; the temporary files live as long as the block. Raises InputProblem."""
     copied = session.workspace.temporary(f"{session.owner}.input")
     try:
         plain = plain_file(session, path, copied, stdin)
@@ -56,13 +56,13 @@ def reading(session: Session, path: str, stdin: BinaryIO | None) -> Iterator[tup
 
 
 def give_input(session: Session, job: Job, given: AttachedInput, matching: LineMatching) -> None:
-    """Steps 2 to 6. Raises InputProblem and Refused where the input cannot be the one of these batches."""
+    """Take steps 2 to 6. Raises InputProblem and Refused where the input cannot be the one of these batches."""
     _download(session, job)
     batches = session.ledger.batches(job)
     if not session.ledger.claim_all(batches, session.owner, session.now()):
         raise _busy(job)
     try:
-        _pair(session, job, batches, given, matching)
+        _match(session, job, batches, given, matching)
         known, laid = _laid_down(session, job, given, matching, [b.cut for b in batches])
         _index(session, job, batches, laid.batches)
         if not session.ledger.record_requests(known, session.owner, laid.batches, laid.rest):
@@ -74,8 +74,8 @@ def give_input(session: Session, job: Job, given: AttachedInput, matching: LineM
 
 
 def detach(session: Session, job: Job) -> None:
-    """Takes back a job that was attached a moment ago, unless somebody works on it by now."""
-    # Nobody is to make a job of the same name between the two.
+    """Take back a job that was attached a moment ago, unless another process works on it by now."""
+    # No other process is to make a job of the same name between the two.
     with session.workspace.planning():
         if session.ledger.record_detached(job):
             remove_folder(session.workspace.job_folder(job.name))
@@ -89,7 +89,7 @@ def _busy(job: Job) -> Refused:
 
 
 def _download(session: Session, job: Job) -> None:
-    """Every batch to the disk. Raises Refused where one has not ended, and ServiceProblem where one cannot be had."""
+    """Download every batch. Raises Refused where one has not ended, and ServiceProblem where one cannot be had."""
     forget_what_is_gone(session, job)
     # Where that got no answer, what the ledger says counts.
     poll_once(session, job)
@@ -102,10 +102,10 @@ def _download(session: Session, job: Job) -> None:
     Loop(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD}))).run()
 
 
-# ---------------------------------------------------------------- 3. pair
+# ---------------------------------------------------------------- 3. match
 
 
-def _pair(session: Session, job: Job, batches: Sequence[Batch], given: AttachedInput, matching: LineMatching) -> None:
+def _match(session: Session, job: Job, batches: Sequence[Batch], given: AttachedInput, matching: LineMatching) -> None:
     for number, batch in enumerate(batches):
         with contextlib.closing(_answers(session, job, batch)) as answers:
             matching.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
@@ -147,13 +147,13 @@ def _refuse_on_two_lines(odd: UnmatchedIds, given: AttachedInput) -> None:
         )
 
 
-# ---------------------------------------------------------------- 4 and 5. lay down, index
+# ---------------------------------------------------------------- 4 and 5. write, index
 
 
 def _laid_down(
     session: Session, job: Job, given: AttachedInput, matching: LineMatching, places: Sequence[Cut]
 ) -> tuple[Job, AttachedCuts]:
-    """The job as it will be, and where its lines lie."""
+    """Write the request file, and return the job as it will be, and where its lines are."""
     workspace = session.workspace
     target = workspace.requests(job.name, 1)
     emit = progress(session, "copying", given.size)
@@ -182,7 +182,7 @@ def _laid_down(
 
 
 def _left_out(session: Session, job: Job, matching: LineMatching) -> int:
-    """Writes down the lines that are in none of the batches and cannot be sent: they stay accounted for. How many."""
+    """Write the lines that are in none of the batches and cannot be sent to a file, and return how many there are."""
     problems = ProblemFile(session.workspace.temporary(f"{session.owner}.left-out"))
     session.workspace.left_out(job.name).unlink(missing_ok=True)
     try:

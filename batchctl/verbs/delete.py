@@ -1,11 +1,10 @@
 """`delete JOB`: removes its batches, and with them its results, at the API; what is on the disk stays.
 
-1. prove    every batch that the API ever took is on the disk, whole: read again, not believed
-2. ask      what is deleted there does not come back
-3. delete   one batch after the other, each written down at once: a stop is continued by the same command
+1. prove     every batch that the API ever took is on the disk, whole: it is read again
+2. confirm   what is deleted there does not come back
+3. delete    one batch after the other, each recorded at once: a stop is continued by the same command
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,14 +16,17 @@ from batchctl.domain.model import Batch, Job, State
 from batchctl.engine.accounts import account_of, is_other, is_other_key, is_same
 from batchctl.engine.poll import patiently, reachable
 from batchctl.engine.session import Session
-from batchctl.verbs.verify import verify
+from batchctl.verbs.confirmation import Confirm, Question
+from batchctl.verbs.find_job import find_job
+from batchctl.verbs.headers import use_api_version
+from batchctl.verbs.verify import verify_job
 
 AT_THE_API = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deleted:
-    """`batches` went this time. `folder`: what stays on the disk, `bytes` of results in it."""
+    """What was deleted: `batches` counts those of this time. `folder` stays on the disk, with `bytes` of results in it."""
 
     job: Job
     batches: int
@@ -32,15 +34,23 @@ class Deleted:
     bytes: int
 
 
-def delete(session: Session, job: Job, confirm: Callable[[str], None]) -> Deleted:
-    """Raises Refused where something is not proved, or was sent with another key; AccountProblem, ServiceProblem."""
+def delete(session: Session, word: str | None, confirm: Confirm) -> Deleted:
+    """Delete the batches of the job that a word means.
+
+    Raises:
+        Refused: Something is not proved, was sent with another key, or nobody says yes.
+        AccountProblem: The API refuses the account.
+        ServiceProblem: The API cannot be asked.
+    """
+    job = use_api_version(session, find_job(session.ledger, word))
     _prove(session, job)
     fetched = [b for b in session.ledger.batches(job) if b.state is State.FETCHED]
     left = [b for b in fetched if b.deleted_at is None]
     if left:
         _refuse_other_account(session, left)
         requests = sum(b.count for b in left)
-        confirm(f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?")
+        text = f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?"
+        confirm(Question(text=text))
     for batch in left:
         patiently(session, partial(_delete, session, batch))
         session.ledger.record_deleted(batch, session.now())
@@ -61,7 +71,7 @@ def _prove(session: Session, job: Job) -> None:
             hint=f"batchctl fetch {job.name}, or first batchctl cancel {job.name}",
         )
     # The merged file may have been moved or changed by a person: what was paid for lies in the workspace.
-    proof = verify(session, job, session.workspace.job_folder(job.name) / "no-output", is_named=False)
+    proof = verify_job(session, job, session.workspace.job_folder(job.name) / "no-output", is_named=False)
     if proof.flaws:
         raise Refused(
             f"the disk does not prove that {job.name} is whole: nothing was deleted",
@@ -70,7 +80,7 @@ def _prove(session: Session, job: Job) -> None:
 
 
 def _refuse_other_account(session: Session, batches: list[Batch]) -> None:
-    """To another key they would be unknown, which is what deleted ones are, too."""
+    # To another key they would be unknown, as deleted ones are.
     with reachable("nothing was deleted"):
         session.server.meet()
     here = session.server.account
@@ -84,7 +94,7 @@ def _refuse_other_account(session: Session, batches: list[Batch]) -> None:
 
 
 def _delete(session: Session, batch: Batch) -> None:
-    """Where it is gone already, too. Raises ApiFailure, and Refused where it may be there, unseen by this key."""
+    """Delete a batch that may be gone already. Raises ApiFailure, and Refused where this key may just not see it."""
     assert batch.message_batch_id is not None, "what was fetched has a name"
     try:
         session.message_batches.delete(batch.message_batch_id)
@@ -100,7 +110,7 @@ def _delete(session: Session, batch: Batch) -> None:
 
 
 def _is_gone(session: Session, message_batch_id: str) -> bool:
-    """Whether a 404 was meant: one that passes would be taken for deleted for good. What cannot be asked counts as there."""
+    """Return whether a second request gets a 404, too: a transient one is no proof. What cannot be asked counts as there."""
     try:
         session.message_batches.retrieve(message_batch_id)
     except ApiFailure as failure:

@@ -1,4 +1,4 @@
-"""`doctor`: everything a job rests on, looked at one thing at a time. What is broken is a line, and hides no other."""
+"""`doctor`: checks everything a job rests on, one thing at a time. What is broken is a line, and hides no other."""
 
 import platform
 import sqlite3
@@ -43,14 +43,15 @@ PATIENCE_SECONDS = 30.0
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 HINT = "see the message; if it makes no sense, report it with the lines above"
 
-Look = Callable[[], Iterable[Finding]]
+Check = Callable[[], Iterable[Finding]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patient:
-    """What to look at. `workspace` and `base_url` as a person named them, None where they did not.
+class Examined:
+    """What is checked.
 
-    `insecure_http`: they say that the key may travel readable.
+    `workspace` and `base_url` are None where a person named none. `insecure_http` says that the key may go over plain http to
+    another host. `offline` leaves the API alone.
     """
 
     workspace: Path | None
@@ -61,23 +62,24 @@ class Patient:
     offline: bool
 
 
-def doctor(patient: Patient) -> Checkup:
-    hidden = secrets(patient.environment, patient.base_url or "")
-    looks: list[tuple[str, Look]] = [
+def doctor(examined: Examined) -> Checkup:
+    """Return the findings, without any secret. What goes wrong on the way is a finding, too."""
+    hidden = secrets(examined.environment, examined.base_url or "")
+    checks: list[tuple[str, Check]] = [
         ("versions", _versions),
-        ("proxies", lambda: [_proxies(patient)]),
-        ("api", lambda: _api(patient)),
+        ("proxies", lambda: [_proxies(examined)]),
+        ("api", lambda: _api(examined)),
         ("open files", lambda: [open_files_finding(probing.open_files())]),
-        ("workspace", lambda: _workspace(patient)),
+        ("workspace", lambda: _workspace(examined)),
     ]
-    findings = tuple(redacted(found, hidden) for subject, look in looks for found in _polled(subject, look))
+    findings = tuple(redacted(found, hidden) for subject, check in checks for found in _checked(subject, check))
     return Checkup(findings=findings, next_command=next_command(findings))
 
 
-def _polled(subject: str, look: Look) -> Iterator[Finding]:
-    """What it found, and what stopped it, if anything did: of many findings those before the stop are kept."""
+def _checked(subject: str, check: Check) -> Iterator[Finding]:
+    """Yield what a check finds, and what stopped it, if anything did."""
     try:
-        yield from look()
+        yield from check()
     except BatchctlError as problem:
         yield fail(subject, problem.message, problem.hint or HINT, is_account=isinstance(problem, AccountProblem))
     except OSError as error:
@@ -112,8 +114,8 @@ def _version_of(package: str) -> str:
 # ---------------------------------------------------------------- the API
 
 
-def _proxies(patient: Patient) -> Finding:
-    environment = patient.environment
+def _proxies(examined: Examined) -> Finding:
+    environment = examined.environment
     found = {name: environment.get(name) or environment.get(name.lower()) for name in PROXIES}
     said = [f"{name}={value if name == 'NO_PROXY' else shown_url(value)}" for name, value in found.items() if value]
     if not any(not one.startswith("NO_PROXY") for one in said):
@@ -121,20 +123,20 @@ def _proxies(patient: Patient) -> Finding:
     return ok("proxies", ", ".join(said))
 
 
-def _api(patient: Patient) -> Iterator[Finding]:
+def _api(examined: Examined) -> Iterator[Finding]:
     message_batches = SdkMessageBatches(
-        patient.base_url,
+        examined.base_url,
         patience=PATIENCE_SECONDS,
         longest=PATIENCE_SECONDS,
-        insecure_http=patient.insecure_http,
+        insecure_http=examined.insecure_http,
     )
     try:
-        yield from _polled("credential", lambda: [_credential(message_batches)])
-        yield from _base_url(patient, message_batches)
-        if patient.offline:
+        yield from _checked("credential", lambda: [_credential(message_batches)])
+        yield from _base_url(examined, message_batches)
+        if examined.offline:
             yield ok("reach", "not asked (--offline)")
         else:
-            yield from _reach(patient, message_batches)
+            yield from _reach(examined, message_batches)
     finally:
         message_batches.close()
 
@@ -160,10 +162,10 @@ def _credential(message_batches: MessageBatches) -> Finding:
     return ok("credential", f"{found.source}{hidden}{headers}")
 
 
-def _base_url(patient: Patient, message_batches: MessageBatches) -> Iterator[Finding]:
-    """In use, and who says so. Where the credential cannot be read, the SDK cannot say it either."""
-    environment = patient.environment.get("ANTHROPIC_BASE_URL")
-    how = "--base-url" if patient.base_url else "ANTHROPIC_BASE_URL" if environment else "the SDK's, or the profile's"
+def _base_url(examined: Examined, message_batches: MessageBatches) -> Iterator[Finding]:
+    """Yield the base URL in use, and where it comes from. Without a credential, the SDK does not say it either."""
+    environment = examined.environment.get("ANTHROPIC_BASE_URL")
+    how = "--base-url" if examined.base_url else "ANTHROPIC_BASE_URL" if environment else "the SDK's, or the profile's"
     try:
         url = message_batches.base_url or message_batches.credential().base_url
     except AccountProblem:
@@ -178,8 +180,8 @@ def _base_url(patient: Patient, message_batches: MessageBatches) -> Iterator[Fin
         yield ok("base URL", said)
 
 
-def _reach(patient: Patient, message_batches: MessageBatches) -> Iterator[Finding]:
-    clock = patient.clock
+def _reach(examined: Examined, message_batches: MessageBatches) -> Iterator[Finding]:
+    clock = examined.clock
     began = clock.monotonic()
     try:
         page = message_batches.page(limit=1)
@@ -187,7 +189,7 @@ def _reach(patient: Patient, message_batches: MessageBatches) -> Iterator[Findin
         yield fail("reach", problem.message, problem.hint, is_account=True)
         return
     except AccountProblem as problem:
-        yield warn("reach", f"not asked: {problem.message}", "mend the credential first")
+        yield warn("reach", f"not asked: {problem.message}", "fix the credential first")
         return
     except ApiFailure as failure:
         yield reach_finding(failure)
@@ -203,25 +205,25 @@ def _reach(patient: Patient, message_batches: MessageBatches) -> Iterator[Findin
 # ---------------------------------------------------------------- the workspace
 
 
-def _workspace(patient: Patient) -> Iterator[Finding]:
-    workspace = Workspace(find_workspace(patient.workspace, Path.cwd()))
+def _workspace(examined: Examined) -> Iterator[Finding]:
+    workspace = Workspace(find_workspace(examined.workspace, Path.cwd()))
     root = workspace.root
     if not root.exists():
         yield ok("workspace", f"none here; `batchctl submit` makes {root}")
         yield room_finding(probing.room(root))
         return
     workspace.refuse_links_out()
-    looks: list[tuple[str, Look]] = [
+    checks: list[tuple[str, Check]] = [
         ("workspace", lambda: [ok("workspace", str(root))]),
         ("permissions", lambda: [permissions_finding(probing.modes(workspace))]),
         ("writes", lambda: _writes(workspace)),
         ("locks", lambda: [locks_finding(has_locks=probing.lock(root))]),
         ("room", lambda: [room_finding(probing.room(root))]),
-        ("leftovers", lambda: [leftovers_finding(probing.leftovers(workspace), patient.clock.now())]),
+        ("leftovers", lambda: [leftovers_finding(probing.leftovers(workspace), examined.clock.now())]),
         ("ledger", lambda: _ledger(workspace)),
     ]
-    for subject, look in looks:
-        yield from _polled(subject, look)
+    for subject, check in checks:
+        yield from _checked(subject, check)
 
 
 def _writes(workspace: Workspace) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`fetch [JOB]`: every ended batch to the disk, verified; then the merged answers. Re-running brings only what is missing."""
+"""`fetch [JOB]`: downloads every ended batch, verifies it, and merges the answers. A second run downloads what is missing."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +14,18 @@ from batchctl.engine.poll import patiently, poll, raise_unless_passing
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.results.downloaded import is_on_disk
+from batchctl.verbs.find_job import find_job
+from batchctl.verbs.headers import use_api_version
+from batchctl.verbs.outputs import OutputOptions, held_output
+from batchctl.verbs.submit import use_moved_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """`problem`: why some of it could not be had; what could is in the files all the same."""
+    """A job after a fetch, and where its answers are.
+
+    `problem` says why some results could not be had; None where all could. What could be had is in the files all the same.
+    """
 
     report: JobReport
     merged: Merged
@@ -26,24 +33,34 @@ class Fetched:
     problem: BatchctlError | None
 
 
-def fetch(session: Session, job: Job, output: Output) -> Fetched:
-    """Downloads and merges. Results that cannot be had do not keep the others from the merged files."""
+def fetch(session: Session, word: str | None, files: OutputOptions, moved_to: str = "") -> Fetched:
+    """Download and merge the results of the job that a word means; `moved_to` says where its input is now.
+
+    Raises UsageProblem and Refused before anything is downloaded, and AccountProblem and ServiceProblem where the API cannot
+    be asked.
+    """
+    job = use_moved_input(session, use_api_version(session, find_job(session.ledger, word)), moved_to)
+    return fetch_job(session, job, held_output(session, job, files))
+
+
+def fetch_job(session: Session, job: Job, output: Output) -> Fetched:
+    """Download and merge. Results that cannot be had do not keep the others from the merged files."""
     forget_what_is_gone(session, job)
     patiently(session, partial(_poll_if_due, session, job))
-    # A doubt is looked for once more, never waited for and never sent from here.
+    # An unconfirmed batch is looked for once more, never waited for and never sent from here.
     problem = take_steps(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.RECONCILE})))
     return finish_fetch(session, job, output, problem)
 
 
 def _poll_if_due(session: Session, job: Job) -> None:
-    """No answer is none only where nothing is known to have ended: what has can be brought home meanwhile."""
+    # Without an answer, what is known to have ended can be downloaded all the same.
     failure = poll_once(session, job)
     if failure is not None and not any(b.state is State.ENDED for b in session.ledger.batches(job)):
         raise failure
 
 
 def forget_what_is_gone(session: Session, job: Job) -> None:
-    """What is no longer on the disk as it was is downloaded again."""
+    """Record as ended, to be downloaded again, each batch whose results are no longer on the disk as they were."""
     for batch in session.ledger.batches(job):
         raw, index = session.workspace.raw(job, batch), session.workspace.index(job, batch)
         if batch.state is State.FETCHED and not is_on_disk(raw, index, batch):
@@ -51,7 +68,7 @@ def forget_what_is_gone(session: Session, job: Job) -> None:
 
 
 def take_steps(session: Session, job: Job, verb: Verb) -> BatchctlError | None:
-    """Runs the loop; what could not be had is told at the end, after what could is in the files."""
+    """Run the loop, and return the problem that kept some results from coming: it is raised once the others are merged."""
     try:
         Loop(session, job, verb).run()
     except (ServiceProblem, UnconfirmedProblem, InputProblem) as problem:
@@ -60,14 +77,17 @@ def take_steps(session: Session, job: Job, verb: Verb) -> BatchctlError | None:
 
 
 def finish_fetch(session: Session, job: Job, output: Output, problem: BatchctlError | None) -> Fetched:
-    """Merged from what is on the disk."""
+    """Merge what is on the disk; `problem` goes into what is returned."""
     notice_duplicates(session, job)
     merged = merge(session, session.ledger.job(job.name), output)
     return Fetched(report=report_of(session, job), merged=merged, output=output, problem=problem)
 
 
 def poll_once(session: Session, job: Job) -> ApiFailure | None:
-    """What kept the API from saying, if something passing did. Raises AccountProblem and ServiceProblem for the rest."""
+    """Poll the running batches once, and return the transient error that kept the API from answering, if one did.
+
+    Raises AccountProblem and ServiceProblem for other errors.
+    """
     running = [b for b in session.ledger.batches(job) if b.is_running]
     if not running:
         return None

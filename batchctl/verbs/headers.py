@@ -1,7 +1,7 @@
-"""What a person changes of a job's headers, for what is still to be sent.
+"""Changes of a job's headers, for what is still to be sent.
 
-What was sent, and what may have been, keeps the headers of its create: they stand with each batch. The change is one value of
-the job, which every create reads in the transaction that records its intent, whoever sends it.
+What was sent, or may have been, keeps the headers of its create, which the ledger has with each batch. The change is one value
+of the job, which every create reads in the transaction that records its intent, whichever process sends it.
 """
 
 from batchctl.domain.errors import Refused
@@ -12,14 +12,17 @@ from batchctl.engine.session import ApiSession, ReadSession, Session
 
 
 def wanted_headers(session: ReadSession, job: Job, change: HeaderChange) -> Headers:
-    """What the job is to have. Raises UsageProblem where that cannot be meant."""
+    """Return the headers of the job after a change. Raises UsageProblem for one that makes no sense."""
     if change == NO_CHANGE:
         return job.settings.headers
     return changed_headers(job, change, [batch.headers for batch in session.ledger.batches(job)])
 
 
 def record_headers(session: Session, job: Job, headers: Headers) -> None:
-    """From here on. `job`: as the person's words were held against it. Raises Refused where its headers have changed since."""
+    """Record the headers that creates have from here on.
+
+    `job` is the job as it was when the change was checked. Raises Refused where its headers have changed since.
+    """
     if headers == job.settings.headers:
         return
     if not session.ledger.record_headers(job, headers):
@@ -34,7 +37,7 @@ def record_headers(session: Session, job: Job, headers: Headers) -> None:
     session.emit(HeadersChanged(changed, keep))
 
 
-def speak_as(session: ApiSession, job: Job) -> Job:
-    """The job; from here on the API is asked in its version, whatever it is asked."""
+def use_api_version(session: ApiSession, job: Job) -> Job:
+    """Send the anthropic-version header of the job with every request from here on, and return the job."""
     session.message_batches.api_version = job.settings.api_version
     return job

@@ -1,6 +1,6 @@
-"""`resolve JOB`: what is in doubt, what speaks for each side, and a person's decision. It sends nothing itself."""
+"""`resolve JOB`: the unconfirmed batches of a job, the evidence about each, and a person's decision. It sends nothing itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from batchctl.domain.answers import AfterRead, after_read
@@ -24,11 +24,30 @@ from batchctl.engine.unconfirmed import (
     resending_risks,
 )
 from batchctl.results.result_lines import IncompleteResults
+from batchctl.verbs.confirmation import Confirm, Question
+from batchctl.verbs.find_job import find_job
+from batchctl.verbs.headers import use_api_version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a person decided: to adopt a batch, to send again, to cancel a duplicate batch, or nothing yet.
+
+    `number` names one batch by its place in its round; None stands for all that the decision fits.
+    """
+
+    adopt: str = ""
+    resend: bool = False
+    cancel: str = ""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnconfirmedBatches:
-    """What is open. `surplus`: batches of the API that hold requests twice; `suspects`: those that may."""
+    """What a person may decide about a job.
+
+    `surplus` holds the duplicate batches of the API, which have requests a second time, and `suspects` those that may.
+    """
 
     job: Job
     unconfirmed_batches: tuple[UnconfirmedBatch, ...]
@@ -36,26 +55,51 @@ class UnconfirmedBatches:
     suspects: tuple[MessageBatch, ...]
 
 
+def resolve(session: Session, word: str | None, decision: Decision, confirm: Confirm) -> UnconfirmedBatches:
+    """Carry out a decision about the job that a word means, and return what is left to decide.
+
+    Raises:
+        UsageProblem: More than one decision, or one that fits no batch.
+        Refused: The decision contradicts what is known, or nobody says yes to the risk of paying twice.
+        ServiceProblem: The API cannot be asked.
+    """
+    if bool(decision.adopt) + decision.resend + bool(decision.cancel) > 1:
+        raise UsageProblem("--adopt, --resend and --cancel are three decisions: one at a time")
+    job = use_api_version(session, find_job(session.ledger, word))
+    left = unconfirmed_batches_of(session, job)
+    if decision.adopt:
+        adopt(session, left, decision.adopt, decision.number)
+    elif decision.resend:
+        resend(session, left, decision.number, confirm)
+    elif decision.cancel:
+        cancel_duplicate(session, left, decision.cancel)
+    else:
+        return left
+    return unconfirmed_batches_of(session, job)
+
+
 def unconfirmed_batches_of(session: Session, job: Job) -> UnconfirmedBatches:
-    """After one more look, which settles what it can. Raises ServiceProblem where the API cannot be asked."""
+    """Reconcile once more, and return what is left. Raises ServiceProblem where the API cannot be asked."""
     with reachable():
         session.server.meet()
         may_send(session, job)
-        found = _in_doubt(session, job)
+        submitting = _submitting(session, job)
         # Where one was sent with another key, nobody but a person can say whether this one sees it.
-        if found and not any(_is_other_key(session, b) for b in found):
-            Reconciler(session).reconcile(job, found)
+        if submitting and not any(_is_other_key(session, b) for b in submitting):
+            Reconciler(session).reconcile(job, submitting)
         _seek_lost(session, job)
         suspects = notice_duplicates(session, job)
-        still = _in_doubt(session, job)
-        opened = _opened(session, job, still)
+        unconfirmed = _with_candidates(session, job, _submitting(session, job))
     now = session.now()
     lost = [b for b in session.ledger.batches(job) if b.is_lost(now)]
-    opened += [_open_doubt(session, b, is_lost=True) for b in lost]
-    opened += [_held(session, b) for b in session.ledger.batches(job) if b.held and b not in lost]
-    fresh = session.ledger.job(job.name)
+    unconfirmed += [_unconfirmed(session, b, is_lost=True) for b in lost]
+    unconfirmed += [_held(session, b) for b in session.ledger.batches(job) if b.held and b not in lost]
+    now_known = session.ledger.job(job.name)
     return UnconfirmedBatches(
-        job=fresh, unconfirmed_batches=tuple(opened), surplus=fresh.duplicate_batches, suspects=tuple(suspects)
+        job=now_known,
+        unconfirmed_batches=tuple(unconfirmed),
+        surplus=now_known.duplicate_batches,
+        suspects=tuple(suspects),
     )
 
 
@@ -67,11 +111,11 @@ def _held(session: Session, batch: Batch) -> UnconfirmedBatch:
         counts=batch.counts,
         created_at=batch.created_at,
     )
-    return _open_doubt(session, batch, [Candidate(seen=seen, share=1.0)])
+    return _unconfirmed(session, batch, [Candidate(seen=seen, share=1.0)])
 
 
 def _seek_lost(session: Session, job: Job) -> None:
-    """Whoever noted the 404 may have had another key, or a bad hour: what is there again needs no decision."""
+    """Ask again for the batches that answered 404: what the API knows by now needs no decision."""
     lost = [b for b in session.ledger.batches(job) if b.is_lost(session.now())]
     for batch in lost:
         try:
@@ -85,7 +129,7 @@ def _seek_lost(session: Session, job: Job) -> None:
 
 
 def _seen_whole(session: Session, batch: Batch) -> MessageBatch:
-    """The batch, and for one that has ended its results, too. Raises ApiFailure."""
+    """Return the batch, once its results can be had, too, where it has ended. Raises ApiFailure."""
     assert batch.message_batch_id is not None, "what was lost had a name"
     seen = session.message_batches.retrieve(batch.message_batch_id).batch
     if batch.state is State.ENDED:
@@ -94,8 +138,8 @@ def _seen_whole(session: Session, batch: Batch) -> MessageBatch:
     return seen
 
 
-def _in_doubt(session: Session, job: Job) -> list[Batch]:
-    """Raises Refused while another process is sending one of them."""
+def _submitting(session: Session, job: Job) -> list[Batch]:
+    """Return the batches of which nobody knows whether they exist. Raises Refused while another process sends one of them."""
     session.ledger.release_dead(session.clock.monotonic())
     sending = [b for b in session.ledger.batches(job) if b.state is State.SUBMITTING]
     if any(b.claim is not None for b in sending):
@@ -103,13 +147,13 @@ def _in_doubt(session: Session, job: Job) -> list[Batch]:
     return sending
 
 
-def _opened(session: Session, job: Job, unconfirmed_batches: Sequence[Batch]) -> list[UnconfirmedBatch]:
+def _with_candidates(session: Session, job: Job, unconfirmed_batches: Sequence[Batch]) -> list[UnconfirmedBatch]:
     if not unconfirmed_batches:
         return []
     listing = listing_for(session, job, unconfirmed_batches, with_any_key=True)
     return [
         replace(
-            _open_doubt(
+            _unconfirmed(
                 session,
                 unconfirmed_batch,
                 [_candidate(session, seen, unconfirmed_batch) for seen in candidates_of([unconfirmed_batch], listing)],
@@ -125,7 +169,7 @@ def _is_other_key(session: Session, batch: Batch) -> bool:
     return is_other_key(batch.api, session.server.account)
 
 
-def _open_doubt(
+def _unconfirmed(
     session: Session, batch: Batch, candidates: Sequence[Candidate] = (), *, is_lost: bool = False
 ) -> UnconfirmedBatch:
     _, number, total = session.place(batch)
@@ -149,22 +193,22 @@ def _candidate(session: Session, seen: MessageBatch, unconfirmed_batch: Batch) -
     return Candidate(seen=seen, share=share)
 
 
-def chosen(found: UnconfirmedBatches, number: int | None) -> list[UnconfirmedBatch]:
-    """The doubts that a person means: all, or the one at a place of its round. Raises UsageProblem, Refused."""
-    if not found.unconfirmed_batches:
-        raise Refused(f"{found.job.name}: nothing is unconfirmed", hint=f"batchctl status {found.job.name}")
-    numbered = [d for d in found.unconfirmed_batches if number is None or d.number == number]
+def _meant(left: UnconfirmedBatches, number: int | None) -> list[UnconfirmedBatch]:
+    """Return the batches that a person means: all, or the one at a place of its round."""
+    if not left.unconfirmed_batches:
+        raise Refused(f"{left.job.name}: nothing is unconfirmed", hint=f"batchctl status {left.job.name}")
+    numbered = [d for d in left.unconfirmed_batches if number is None or d.number == number]
     if not numbered:
-        numbers = ", ".join(str(d.number) for d in found.unconfirmed_batches)
+        numbers = ", ".join(str(d.number) for d in left.unconfirmed_batches)
         raise UsageProblem(f"--batch {number}: unconfirmed are {numbers}")
     return numbered
 
 
-def adopt(session: Session, found: UnconfirmedBatches, message_batch_id: str, number: int | None) -> None:
-    """Binds a batch of the API to the doubt it can be. Raises UsageProblem and Refused where that is not one."""
+def adopt(session: Session, left: UnconfirmedBatches, message_batch_id: str, number: int | None) -> None:
+    """Bind a batch of the API to the one unconfirmed batch it can be. Raises UsageProblem and Refused where it is not one."""
     seen = _retrieved(session, message_batch_id)
     mine = []
-    for unconfirmed_batch in chosen(found, number):
+    for unconfirmed_batch in _meant(left, number):
         with reachable():
             candidate = _candidate(session, seen, unconfirmed_batch.batch)
         problem = adopting_problem(unconfirmed_batch, candidate)
@@ -184,7 +228,7 @@ def adopt(session: Session, found: UnconfirmedBatches, message_batch_id: str, nu
     if not session.ledger.record_adopted(
         unconfirmed_batch.batch, seen, session.owner, session.now(), identified=candidate.share == 1
     ):
-        raise Refused(f"{seen.id} was taken by another process meanwhile", hint=f"batchctl status {found.job.name}")
+        raise Refused(f"{seen.id} was taken by another process meanwhile", hint=f"batchctl status {left.job.name}")
     session.emit(
         BatchReconciled(
             unconfirmed_batch.batch,
@@ -197,7 +241,7 @@ def adopt(session: Session, found: UnconfirmedBatches, message_batch_id: str, nu
 
 
 def _vouch(session: Session, unconfirmed_batch: UnconfirmedBatch, seen: MessageBatch) -> None:
-    """A person says that results are ours which nothing could be held against."""
+    """Record a person's word that results are ours which could be compared with nothing."""
     if seen.id != unconfirmed_batch.batch.message_batch_id or not session.ledger.record_vouched(
         unconfirmed_batch.batch, "size, ids and your word"
     ):
@@ -213,7 +257,7 @@ def _vouch(session: Session, unconfirmed_batch: UnconfirmedBatch, seen: MessageB
 
 
 def _make_free(session: Session, unconfirmed_batch: Batch, message_batch_id: str) -> None:
-    """Whoever was given it as a guess gives it back. Raises Refused where it is surely another batch."""
+    """Take a batch back from where it is a provisional match. Raises Refused where it is surely another batch."""
     held = session.ledger.jobs_of_message_batches({message_batch_id})
     if not held:
         return
@@ -237,29 +281,29 @@ def _retrieved(session: Session, message_batch_id: str) -> MessageBatch:
     return seen
 
 
-def resend(session: Session, found: UnconfirmedBatches, number: int | None, confirm: Callable[[str], None]) -> None:
-    """Plans them again; `confirm` asks a person where that could pay twice. Raises Refused where it surely would."""
-    wanted = chosen(found, number)
-    if not found.job.has_requests:
+def resend(session: Session, left: UnconfirmedBatches, number: int | None, confirm: Confirm) -> None:
+    """Plan the batches again, after a yes where that could pay twice. Raises Refused where it surely would."""
+    wanted = _meant(left, number)
+    if not left.job.has_requests:
         raise Refused(
-            f"{found.job.name} was made elsewhere: its requests are not known here",
-            hint=f"batchctl attach {found.job.name} --input FILE gives them to it",
+            f"{left.job.name} was made elsewhere: its requests are not known here",
+            hint=f"batchctl attach {left.job.name} --input FILE gives them to it",
         )
     refuse_other_account(session, [d.batch for d in wanted if not d.is_other_key])
     for unconfirmed_batch in wanted:
         if problem := resending_problem(unconfirmed_batch):
-            raise Refused(problem, hint=f"batchctl resolve {found.job.name} --adopt ID")
+            raise Refused(problem, hint=f"batchctl resolve {left.job.name} --adopt ID")
     risks = resending_risks(wanted)
     if risks:
-        confirm(f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?")
+        confirm(Question(text=f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?"))
     for unconfirmed_batch in wanted:
         note = "sent again at a person's word"
         if not session.ledger.record_presumed_not_created(
             unconfirmed_batch.batch, session.owner, session.now(), note=note
         ):
             raise Refused(
-                f"batch {unconfirmed_batch.number} of {found.job.name} has come on meanwhile: it is not sent again",
-                hint=f"batchctl resolve {found.job.name} shows what is left",
+                f"batch {unconfirmed_batch.number} of {left.job.name} has come on meanwhile: it is not sent again",
+                hint=f"batchctl resolve {left.job.name} shows what is left",
             )
         session.emit(
             BatchReconciled(
@@ -268,18 +312,18 @@ def resend(session: Session, found: UnconfirmedBatches, number: int | None, conf
         )
 
 
-def cancel_duplicate(session: Session, found: UnconfirmedBatches, message_batch_id: str) -> None:
-    """Ends a batch that holds requests twice, or of a canceled job one that was found by size and time alone.
+def cancel_duplicate(session: Session, left: UnconfirmedBatches, message_batch_id: str) -> None:
+    """Cancel a batch that holds requests twice, or of a canceled job one that was found by its size and time alone.
 
-    What of it was done by then is paid for, and stays so. Raises Refused for any other.
+    What was answered by then is paid for. Raises Refused for any other batch.
     """
     provisional_matches = {
         g.message_batch_id
         for g in session.ledger.provisional_matches()
-        if found.job.canceled_at and g.job_id == found.job.id
+        if left.job.canceled_at and g.job_id == left.job.id
     }
-    if message_batch_id not in {*found.surplus, *(s.id for s in found.suspects), *provisional_matches}:
-        raise Refused(f"{message_batch_id} is not known to hold requests of {found.job.name} twice: it is not canceled")
+    if message_batch_id not in {*left.surplus, *(s.id for s in left.suspects), *provisional_matches}:
+        raise Refused(f"{message_batch_id} is not known to hold requests of {left.job.name} twice: it is not canceled")
     seen = _retrieved(session, message_batch_id)
     if seen.processing_status is ProcessingStatus.IN_PROGRESS:
         try:
@@ -288,7 +332,7 @@ def cancel_duplicate(session: Session, found: UnconfirmedBatches, message_batch_
             raise ServiceProblem(f"{message_batch_id} could not be canceled: {failure}", hint="try again") from failure
     if message_batch_id in provisional_matches:
         return
-    session.ledger.record_foreign_batch(found.job.id, message_batch_id, session.now())
+    session.ledger.record_foreign_batch(left.job.id, message_batch_id, session.now())
     counts = seen.counts
     is_free = seen.processing_status is ProcessingStatus.ENDED and counts is not None and not counts.succeeded
-    session.ledger.record_duplicate_ended(found.job.id, message_batch_id, session.now(), is_free=is_free)
+    session.ledger.record_duplicate_ended(left.job.id, message_batch_id, session.now(), is_free=is_free)

@@ -1,70 +1,217 @@
 """`retry [JOB]`: what failed and can succeed, sent again as the next round, from the original bytes.
 
-1. choose    by failure class, over the newest word on every request
-2. rebuild   the request file and the origins, beside their place, renamed; what was never sent is checked as an input is
-3. record    the round and its batches, all or nothing
-4. send      as every round is sent
-A stop before 3 leaves files that the next try removes; a stop after it is continued by `retry` or `submit`.
+The steps are those of `verbs.next_round`. A round that is recorded and not all sent is continued instead: no other is made
+before that.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from batchctl.api.secrets import scrubber
-from batchctl.domain.errors import AccountProblem, InputProblem, Refused
-from batchctl.domain.events import Planned
-from batchctl.domain.faults import is_stricter
-from batchctl.domain.groups import RequestGroup, shape_digest
-from batchctl.domain.model import Cut, FailureClass, Job, Outcome, OutcomeCode, Round
-from batchctl.domain.names import request_file_name
-from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
-from batchctl.domain.prices import Forecast
-from batchctl.domain.scan import Depth
+from batchctl.domain.errors import Refused, UsageProblem
+from batchctl.domain.headers import NO_CHANGE, HeaderChange
+from batchctl.domain.job_report import JobReport
+from batchctl.domain.model import Job
+from batchctl.domain.names import job_of_request_file, request_file_name
+from batchctl.domain.outcomes import KNOWN_TYPES, OTHER_TYPES
 from batchctl.domain.states import OPEN_STATES
-from batchctl.engine.choosing import Choice, Chosen, is_chosen, why_left
-from batchctl.engine.estimating import estimate
-from batchctl.engine.latest import Latest, Source, latest
+from batchctl.engine.choosing import Choice, unknown_words
 from batchctl.engine.session import Session
-from batchctl.engine.spending_limit import Budget, Estimating
-from batchctl.ledger.liveness import FileLockLiveness
+from batchctl.engine.spending_limit import NO_LIMIT, Budget
 from batchctl.money.estimate import Estimate
-from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.grouping import group_requests
-from batchctl.requests.param_changes import ParamChange, shown, with_changes
-from batchctl.results.merging import without_plain_success
-from batchctl.results.outputs import WrittenFiles, output_file
-from batchctl.store.local import PRIVATE, replacing
-from batchctl.verbs.edited import check_anew, take_edited
-from batchctl.verbs.in_no_batch import Elsewhere, Unsent, find_elsewhere
+from batchctl.requests.param_changes import ParamChange
+from batchctl.results.outputs import WrittenFiles, refuse_to_replace
+from batchctl.verbs.check_again import check_rest
+from batchctl.verbs.confirmation import Confirm
+from batchctl.verbs.find_job import find_job
+from batchctl.verbs.headers import record_headers, use_api_version, wanted_headers
+from batchctl.verbs.next_round import (
+    Rebuilt,
+    discard,
+    estimating_of,
+    pause_for_account,
+    plan_round,
+    rebuild,
+    rebuild_edited,
+)
+from batchctl.verbs.submit import continued_by, send_rest, use_moved_input
 
-CUT = frozenset({OutcomeCode.TRUNCATED, OutcomeCode.PAUSED})
-ERRORED = frozenset({OutcomeCode.ERRORED_RETRY, OutcomeCode.ERRORED_FIX, OutcomeCode.ERRORED_ACCOUNT})
+# What passes by itself, and what was never sent.
+USUAL_CHOICE = Choice()
+
+
+def _in_command(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuilt:
-    """A round that is not recorded yet; `shape` and `forecast` once it was agreed to.
+class Retry:
+    """What a person asked `retry` for.
 
-    `changes`: what --set made of its params, as it may be shown. `warnings`: of params that were checked anew. `unsent`: how
-    many of its requests were in no batch before.
+    Attributes:
+        choice: Which requests are sent again.
+        keeps_file: Whether the requests are written to a file for the person, and nothing is sent.
+        is_for_editing: Whether the person will edit that file.
+        edited: A file that the person edited, to be sent.
+        output_dir: The folder of the file that is kept; None for the current one.
+        moved_to: Where the input of the job is now; empty where it did not move.
+        waits: Whether a full queue of the API is waited out.
+        budget: The limit and the yes that were given beforehand.
+        change: Of the headers of what is still to be sent.
+        param_changes: Of the params of what is sent again.
+        in_command: Writes a path as it stands in a command.
     """
 
-    number: int
+    choice: Choice = USUAL_CHOICE
+    keeps_file: bool = False
+    is_for_editing: bool = False
+    edited: Path | None = None
+    output_dir: Path | None = None
+    moved_to: str = ""
+    waits: bool = True
+    budget: Budget = NO_LIMIT
+    change: HeaderChange = NO_CHANGE
+    param_changes: tuple[ParamChange, ...] = ()
+    in_command: Callable[[Path], str] = _in_command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundChoice:
+    """What a retry sends again, and what it would cost.
+
+    Attributes:
+        job: The job.
+        rebuilt: The round.
+        path: The file that holds its requests.
+        is_last: Whether nothing follows: no request is chosen, or the file is kept for the person.
+        estimate: What the round would cost; None where it is sent, since its price is agreed to then.
+    """
+
+    job: Job
+    rebuilt: Rebuilt
     path: Path
-    cuts: tuple[Cut, ...]
-    chosen: Chosen
-    shape: str = ""
-    forecast: Forecast | None = None
-    changes: tuple[str, ...] = ()
-    warnings: int = 0
-    unsent: int = 0
+    is_last: bool
+    estimate: Estimate | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried:
+    """How a retry ended.
+
+    Attributes:
+        report: The job once the round is sent; None where nothing was to be sent.
+        choice: What was chosen; None where a round that was there already was continued.
+        refusal: What the limit of the job says to sending the file that was kept; None where it says nothing.
+    """
+
+    report: JobReport | None
+    choice: RoundChoice | None
+    refusal: Refused | None = None
+
+
+def retry(
+    session: Session, word: str | None, wanted: Retry, *, confirm: Confirm, show: Callable[[RoundChoice], None]
+) -> Retried:
+    """Plan and send the next round of a job, or continue the one that is not all sent.
+
+    Args:
+        session: The session of the verb.
+        word: Names the job; None for the latest, or for that of the edited file.
+        wanted: What the person asked for.
+        confirm: Asks the person about the price and the dangers.
+        show: Receives the choice before anything is agreed to.
+
+    Raises:
+        UsageProblem: Options contradict each other, or would be ignored.
+        Refused: A round cannot be planned now, or nobody agrees to it. Nothing was sent.
+        InputProblem: A request cannot be sent. Nothing was sent.
+        AccountProblem: The account was the cause of failures; or what stops the sending.
+    """
+    _refuse_contradictions(wanted)
+    job = find_job(session.ledger, word or (job_of_request_file(wanted.edited.name) if wanted.edited else None))
+    _refuse_unknown_words(session, job, wanted.choice)
+    job = use_moved_input(session, job, wanted.moved_to)
+    with session.workspace.planning():
+        seen = session.ledger.job(job.name)
+        headers = wanted_headers(session, seen, wanted.change)
+        # From here on all is checked, estimated and asked with the headers that it is to be sent with.
+        settings = replace(seen.settings, api_version=headers.api_version, betas=headers.betas)
+        job = use_api_version(session, replace(seen, settings=settings))
+        rebuilt = None if _continues_round(session, seen, job, wanted) else _rebuilt(session, job, wanted)
+    choice = None
+    budget = wanted.budget.of(job)
+    if rebuilt is not None:
+        choice, refusal = _shown(session, job, rebuilt, wanted, show)
+        if choice.is_last:
+            if not wanted.keeps_file:
+                # Nothing is left to send now; they hold for a later round all the same.
+                record_headers(session, seen, job.settings.headers)
+                wanted.budget.record(session, job)
+            return Retried(report=None, choice=choice, refusal=refusal)
+        plan_round(session, job, rebuilt, budget, seen=seen, confirm=confirm)
+    # What makes a round is not repeated: the same command would ask for another one. A yes to what cannot be known holds
+    # against a limit only where it is given again.
+    needs_yes = budget.yes and budget.limit is not None
+    with continued_by(f"batchctl retry {job.name}{' --yes' if needs_yes else ''}"):
+        report = send_rest(session, session.ledger.job(job.name), is_new=rebuilt is not None, waits=wanted.waits)
+    return Retried(report=report, choice=choice)
+
+
+def _refuse_contradictions(wanted: Retry) -> None:
+    """Raise UsageProblem for options that contradict each other, and for one that would be ignored."""
+    if wanted.edited and (wanted.is_for_editing or wanted.param_changes or wanted.choice != USUAL_CHOICE):
+        raise UsageProblem(
+            "--from FILE holds the requests as they are to be sent: --only, --include-*, --set and --edit go without it"
+        )
+    if problem := wanted.change.problem():
+        raise UsageProblem(problem)
+    if wanted.output_dir is not None and not wanted.keeps_file:
+        raise UsageProblem(
+            "--output-dir is where --dry-run and --edit write the requests: without them, no file is written"
+        )
+    if wanted.change != NO_CHANGE and wanted.keeps_file:
+        raise UsageProblem(
+            "--dry-run and --edit send nothing, and change nothing of the job: its headers are named when it is sent",
+            hint=f"add to the command that sends it: {wanted.change.options()}",
+        )
+
+
+def _refuse_unknown_words(session: Session, job: Job, choice: Choice) -> None:
+    known = {failure.error_type for failure in session.ledger.failures(job)}
+    unknown = [word for word in unknown_words(choice.only, KNOWN_TYPES) if word not in known]
+    if unknown and OTHER_TYPES not in known:
+        raise UsageProblem(f"--only {unknown[0]!r} is no class, no outcome and no error type of this job")
+
+
+def _continues_round(session: Session, seen: Job, job: Job, wanted: Retry) -> bool:
+    """Return whether a round is still to be sent, as it was agreed to; then its headers and limit are recorded.
+
+    `seen` is the job as the ledger has it, `job` the same with the headers that it is to have. Raises Refused where more is
+    asked for than to continue the round, and where results are outstanding.
+    """
+    if not open_round(session, job):
+        return False
+    if job.canceled_at is not None:
+        raise Refused(
+            f"{job.name} was canceled: what was not sent then goes only after a yes",
+            hint=f"batchctl submit {job.name} --yes",
+        )
+    if wanted.keeps_file or wanted.edited or wanted.param_changes or wanted.choice != USUAL_CHOICE:
+        raise Refused(
+            f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
+            hint=f"batchctl retry {job.name}, without options, sends the rest of it",
+        )
+    wanted.budget.of(job).hold_rest(session, job)
+    check_rest(session, seen, job.settings.headers)
+    record_headers(session, seen, job.settings.headers)
+    wanted.budget.record(session, job)
+    return True
 
 
 def open_round(session: Session, job: Job) -> bool:
-    """Whether the newest round still has batches to send. Raises Refused while results or requests are outstanding."""
+    """Return whether the newest round has batches to send. Raises Refused while results or requests are outstanding."""
     if not job.has_requests:
         raise Refused(
             f"{job.name} was attached without its input: what its requests were is not known",
@@ -82,213 +229,48 @@ def open_round(session: Session, job: Job) -> bool:
     return False
 
 
-def rebuild(
-    session: Session,
-    job: Job,
-    choice: Choice,
-    changes: Sequence[ParamChange] = (),
-    target: Path | None = None,
-    *,
-    is_for_editing: bool = False,
-) -> Rebuilt:
-    """Steps 1 and 2. `target`: where a person wants the file; None for the job's folder.
+def _rebuilt(session: Session, job: Job, wanted: Retry) -> Rebuilt:
+    if wanted.edited:
+        return rebuild_edited(session, job, wanted.edited)
+    path = None
+    if wanted.keeps_file:
+        path = (wanted.output_dir or Path()) / request_file_name(job.name, job.rounds[-1].number + 1)
+        if wanted.is_for_editing and path.exists():
+            raise Refused(
+                f"{path} is there already: it may hold your edits",
+                hint=f"batchctl retry {job.name} --from {wanted.in_command(path)}",
+            )
+        written = WrittenFiles(session.workspace.outputs(job.name))
+        refuse_to_replace(path, written, elsewhere="name another folder with --output-dir", forcing="")
+    return rebuild(session, job, wanted.choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing)
 
-    Raises InputProblem where the params that `changes` make cannot be sent, a line that was never sent, or the same with
-    other headers; then no file is left. What is to be edited is checked once it was.
+
+def _shown(
+    session: Session, job: Job, rebuilt: Rebuilt, wanted: Retry, show: Callable[[RoundChoice], None]
+) -> tuple[RoundChoice, Refused | None]:
+    """Show the choice; of a rehearsal with what it would cost, and what a limit would say to that.
+
+    Raises AccountProblem where the account was the cause of failures.
     """
-    number = job.rounds[-1].number + 1
-    _clear_up_after_the_dead(session, job, number)
-    path = target or session.workspace.requests(job.name, number, session.owner)
-    origins = session.workspace.origins(session.workspace.requests(job.name, number, session.owner))
-    chooser, cut = _Chooser(choice), 0
-    kept = (
-        output_file(path, WrittenFiles(session.workspace.outputs(job.name)), mode=PRIVATE)
-        if target
-        else replacing(path)
-    )
-    with (
-        Unsent(session) as unsent,
-        kept as requests,
-        replacing(origins) as numbers,
-    ):
-        batches = session.ledger.batches(job)
-        cuts = CopiedCuts(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
-        for found in latest(session, job, batches):
-            for position in chooser.positions(found):
-                line = found.request_line(position)
-                other = with_changes(line, changes)
-                cut += other is line and found.sent_last(position).code in CUT
-                cuts.add(other, 0, found.origin + position)
-                if found.codes[position] == OutcomeCode.IN_NO_BATCH:
-                    unsent.add(line, found.lines[position])
-        done = cuts.close()
-        chosen = replace(chooser.chosen(done), cut=cut)
-        rebuilt = Rebuilt(
-            number=number, path=path, cuts=done, chosen=chosen, changes=tuple(shown(changes)), unsent=unsent.count
-        )
-        warnings = 0
-        if unsent.count and not changes and not is_for_editing:
-            warnings = unsent.check(job)
-    # What is sent again as it was passes the check as it did, but for headers that take less than those it was sent with. What a
-    # person wants in a file is checked when it comes back.
-    is_other = target is None and any(
-        b.headers is not None and is_stricter(job.settings.headers, than=b.headers) for b in batches
-    )
-    if chosen.requests and (changes or is_other):
-        depth = Depth.FULL if changes else Depth(job.settings.depth)
+    is_rehearsal = wanted.keeps_file and bool(rebuilt.chosen.requests)
+    keeps_file = is_rehearsal and wanted.edited is None
+    price, refusal = None, None
+    if is_rehearsal:
+        price = estimating_of(session, job, rebuilt, group_requests(rebuilt.path))(None)
         try:
-            anew = check_anew(session, job, path, request_file_name(job.name, number), depth)
-        except BaseException as stopped:
-            discard(session, job, rebuilt, keeps_file=False)
-            if isinstance(stopped, InputProblem) and not changes:
-                way = f"{stopped.hint}; to mend them in a file: batchctl retry {job.name} --edit"
-                raise InputProblem(f"with the headers of the job, {stopped.message}", hint=way) from stopped
-            raise
-        # To those of the same bytes a person has said yes before.
-        warnings = anew if changes else warnings
-    return replace(rebuilt, warnings=warnings)
-
-
-def _clear_up_after_the_dead(session: Session, job: Job, number: int) -> None:
-    """Whoever was stopped before the round was recorded has left files that nobody will ever name."""
-    for left, owner in session.workspace.rebuilt(job.name, number):
-        if FileLockLiveness(session.workspace.owners).is_alive(owner) is False:
-            left.unlink(missing_ok=True)
-
-
-def discard(session: Session, job: Job, rebuilt: Rebuilt, *, keeps_file: bool) -> None:
-    """It is not sent from here: its files go, but for the one that a person wants to keep."""
-    own = session.workspace.requests(job.name, rebuilt.number, session.owner)
-    for left in (session.workspace.origins(own), own, *([] if keeps_file else [rebuilt.path])):
-        left.unlink(missing_ok=True)
-
-
-def agreed(session: Session, job: Job, rebuilt: Rebuilt, agree: Callable[[Estimating], Estimate]) -> Rebuilt:
-    """With what it may cost, which `agree` holds against a limit or asks for. Raises Refused, and then the files are gone."""
-    try:
-        request_groups = group_requests(rebuilt.path)
-        forecast = agree(_estimating(session, job, rebuilt, request_groups)).forecast
-    except BaseException:
-        discard(session, job, rebuilt, keeps_file=False)
-        raise
-    return replace(rebuilt, shape=shape_digest(request_groups), forecast=forecast)
-
-
-def look_elsewhere(session: Session, job: Job, rebuilt: Rebuilt) -> Elsewhere:
-    """Whether a batch that nobody named may hold lines which were never sent from here. Raises Refused where one does."""
-    if not rebuilt.unsent:
-        return Elsewhere()
-    try:
-        own = session.workspace.requests(job.name, rebuilt.number, session.owner)
-        return find_elsewhere(session, job, rebuilt.path, session.workspace.origins(own), rebuilt.chosen.requests)
-    except BaseException:
-        discard(session, job, rebuilt, keeps_file=False)
-        raise
-
-
-def rehearsed(session: Session, job: Job, rebuilt: Rebuilt, budget: Budget) -> tuple[Estimate, Refused | None]:
-    """What it may cost, by its bytes alone; and what a limit would say to sending it."""
-    found = _estimating(session, job, rebuilt, group_requests(rebuilt.path))(None)
-    try:
-        budget.rehearse(session, found, job)
-    except Refused as refused:
-        return found, refused
-    return found, None
-
-
-def _estimating(session: Session, job: Job, rebuilt: Rebuilt, request_groups: Sequence[RequestGroup]) -> Estimating:
-    return partial(estimate, session, request_groups, rebuilt.path, job.settings, job=job)
-
-
-def record(session: Session, job: Job, rebuilt: Rebuilt) -> Job:
-    """Step 3. Raises Refused when another process was first: what it planned is not touched, and what was rebuilt here goes."""
-    found = rebuilt.path.stat()
-    new = Round(
-        number=rebuilt.number,
-        request_file=session.workspace.stored_path(rebuilt.path),
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        count=rebuilt.chosen.requests,
-        created_at=session.now(),
-        shape=rebuilt.shape,
-        forecast=rebuilt.forecast,
-        changes=rebuilt.changes,
+            wanted.budget.of(job).rehearse(session, price, job)
+        except Refused as refused:
+            # What is to be edited may be made cheaper by that.
+            refusal = None if wanted.is_for_editing else refused
+    choice = RoundChoice(
+        job=job,
+        rebuilt=rebuilt,
+        path=wanted.edited or rebuilt.path,
+        is_last=wanted.keeps_file or not rebuilt.chosen.requests,
+        estimate=price,
     )
-    if not session.ledger.record_round(job, new, rebuilt.cuts):
-        discard(session, job, rebuilt, keeps_file=False)
-        raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")
-    recorded = session.ledger.job(job.name)
-    session.emit(Planned(recorded, len(rebuilt.cuts), new.count, rebuilt.chosen.bytes, new.number))
-    return recorded
-
-
-def use_edited(session: Session, job: Job, edited: Path) -> Rebuilt:
-    """Steps 1 and 2 for a file that a person edited: its ids must be those of requests without success."""
-    number = job.rounds[-1].number + 1
-    path, cuts, warnings, unsent = take_edited(session, job, edited, number)
-    count = sum(cut.count for cut in cuts)
-    chosen = Chosen(sent={("edited", "fix"): count}, left={}, requests=count, bytes=sum(c.body_bytes for c in cuts))
-    return Rebuilt(number=number, path=path, cuts=cuts, chosen=chosen, warnings=warnings, unsent=unsent)
-
-
-def account_is_cause(chosen: Chosen, choice: Choice) -> bool:
-    """Whether requests failed because of the account, and nobody said that this is mended."""
-    return not choice.only and any(failure_class == FailureClass.ACCOUNT for _, failure_class, _ in chosen.left)
-
-
-def pause_for_account(session: Session, job: Job, chosen: Chosen, choice: Choice) -> None:
-    """Where the account failed requests, nothing goes again by itself: it would fail again. Raises AccountProblem."""
-    if not account_is_cause(chosen, choice):
-        return
-    count = sum(n for (_, failure_class, _), n in chosen.left.items() if failure_class == FailureClass.ACCOUNT)
-    said = next((f.sample_message for f in session.ledger.failures(job) if f.failure_class is FailureClass.ACCOUNT), "")
-    session.ledger.record_pause(job, said)
-    raise AccountProblem(
-        f"{count:,} requests of {job.name} failed because of the account: {said}",
-        hint=f"mend it, then: batchctl retry {job.name} --only account --only retry",
-    )
-
-
-class _Chooser:
-    def __init__(self, choice: Choice) -> None:
-        self._choice = choice
-        self._scrubbed = scrubber()
-        self._told_apart = CountedTypes()
-        self._sent: Counter[tuple[str, str]] = Counter()
-        self._left: Counter[tuple[str, str, str]] = Counter()
-
-    def positions(self, found: Latest) -> Iterator[int]:
-        for position in without_plain_success(found.codes):
-            code = OutcomeCode(found.codes[position])
-            source = found.answer(position)
-            last = found.sent_last(position)
-            # An answer that was cut, refused or paused stays the result where a person had it sent again and that failed. What
-            # the person wanted is a better one: the failure is what a retry is for.
-            is_failed_attempt = code.is_success and not last.code.is_success
-            if is_failed_attempt and not is_chosen(code, code.name.lower(), self._choice):
-                code, source = last.code, last
-            # As the ledger has it.
-            error_type = self._scrubbed(_error_type(source, code))
-            failure_class = CLASS_OF_CODE.get(code)
-            kind = (self._told_apart(error_type), failure_class.value if failure_class else "succeeded")
-            if is_chosen(code, error_type, self._choice):
-                self._sent[kind] += 1
-                yield position
-            elif not code.is_success:
-                self._left[(*kind, why_left(code))] += 1
-
-    def chosen(self, cuts: tuple[Cut, ...]) -> Chosen:
-        return Chosen(
-            sent=dict(self._sent),
-            left=dict(self._left),
-            requests=sum(cut.count for cut in cuts),
-            bytes=sum(cut.body_bytes for cut in cuts),
-        )
-
-
-def _error_type(source: Source, code: OutcomeCode) -> str:
-    """The nested type of an errored line, else a word for what became of it."""
-    if code in ERRORED:
-        assert source.batch.answers is not None
-        return source.batch.answers.read(source.position)[1].error_type
-    return Outcome.UNANSWERED.value if code is OutcomeCode.UNANSWERED else code.name.lower()
+    show(choice)
+    pause_for_account(session, job, rebuilt, wanted.choice, keeps_file=keeps_file)
+    if choice.is_last:
+        discard(session, job, rebuilt, keeps_file=keeps_file)
+    return choice, refusal

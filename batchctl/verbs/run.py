@@ -1,40 +1,93 @@
 """`run INPUT|JOB`: everything, until nothing is left that can succeed.
 
-Send, watch, download as batches end, merge, and send again what failed for a passing reason, for so many rounds. Lines of an
-attached job that were never sent are left to a retry. There is nothing here that the other verbs do not do: a stop at any
-instant is continued by any of them.
+1. find      the job, or make one, as `submit` does
+2. send, poll and download, as batches end
+3. merge
+4. plan      the next round of what failed for a passing reason, as `retry` does, and begin again with 2, for so many rounds
+Lines of an attached job that were never sent are left to a retry. There is nothing here that the other verbs do not do: a
+stop at any instant is continued by any of them.
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
 
 from batchctl.domain.errors import AccountProblem, BatchctlError, InputProblem, Refused, ServiceProblem, UsageProblem
+from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, State
 from batchctl.engine.choosing import Choice
 from batchctl.engine.loop import Verb
 from batchctl.engine.merge import Output
 from batchctl.engine.next_steps import Arrow
+from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget
+from batchctl.requests.inputs import STDIN
 from batchctl.results.outputs import STDOUT
-from batchctl.verbs import retry
+from batchctl.verbs.check_input import Submission
+from batchctl.verbs.confirmation import Confirm
 from batchctl.verbs.fetch import Fetched, finish_fetch, forget_what_is_gone, poll_once, take_steps
+from batchctl.verbs.find_job import find_job
+from batchctl.verbs.next_round import discard, pause_for_account, plan_round, rebuild
+from batchctl.verbs.outputs import OutputOptions, held_output
+from batchctl.verbs.submit import continued_by, emit_rest, job_to_send, resume
 
 ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD})
 # What was in no batch so far goes only after a person's word to its price, and to what may be paid for twice: by a retry.
 BY_ITSELF = Choice(in_no_batch=False)
 
 
-def run(session: Session, job: Job, output: Output, *, max_rounds: int, yes: bool) -> Fetched:
-    """Rounds are counted over the whole life of the job. `yes`: to what cannot be told of their price.
+def run(
+    session: Session,
+    wanted: Submission,
+    files: OutputOptions,
+    stdin: BinaryIO | None,
+    *,
+    max_rounds: int,
+    confirm: Confirm,
+    watch: Callable[[JobReport, str], None],
+) -> Fetched:
+    """Bring a job from wherever it stands to its end.
 
-    Each is held to the limit that the job has by then. Raises as `Loop.run` does.
+    Args:
+        session: The session of the verb.
+        wanted: What `submit` is asked for; its path may name a job as `fetch` takes it.
+        files: Where the answers are written.
+        stdin: Holds the input where its path is `-`.
+        max_rounds: How many rounds the job may have, over its whole life.
+        confirm: Asks a person about the price of a new job. Later rounds are held to the limit alone.
+        watch: Receives the job, and the file of its results, before it is sent on.
+
+    Raises:
+        BatchctlError: What `submit` and `fetch` raise, where nothing could be fetched; else it is in what is returned.
+    """
+    if wanted.path != STDIN and not Path(wanted.path).exists() and session.ledger.jobs():
+        job, is_new = find_job(session.ledger, wanted.path, may_be_file=True), False
+    else:
+        job, is_new = job_to_send(session, replace(wanted, goes_on=True), stdin, confirm)
+    # The same command with --again would send, and pay for, the input once more.
+    with continued_by(f"batchctl run {job.name}" if wanted.again else ""):
+        job = resume(session, job, wanted, confirm, is_new=is_new)
+        if not is_new:
+            emit_rest(session, job)
+        output = held_output(session, job, files)
+        watch(report_of(session, job), output.results)
+        return run_job(session, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
+
+
+def run_job(session: Session, job: Job, output: Output, *, max_rounds: int, yes: bool) -> Fetched:
+    """Send, poll, download and merge, round after round.
+
+    `max_rounds` counts over the whole life of the job. Each round is held to the limit that the job has by then; `yes` agrees
+    to a price that cannot be known. Raises as `Loop.run` does.
     """
     forget_what_is_gone(session, job)
     while True:
         session.ledger.record_pause(job, "")
-        problem = _go_through(session, job)
-        # What went to stdout cannot be taken back: there, only the last word on every request is written.
+        problem = _take_all_steps(session, job)
+        # What went to stdout cannot be taken back: there, only the newest outcome of every request is written.
         fetched = None if output.results == STDOUT else finish_fetch(session, job, output, problem)
         try:
             again = _next_round(session, job, max_rounds, Budget(yes=yes)) if problem is None else None
@@ -45,8 +98,8 @@ def run(session: Session, job: Job, output: Output, *, max_rounds: int, yes: boo
         job = again
 
 
-def _go_through(session: Session, job: Job) -> BatchctlError | None:
-    """Every step there is. What the API refuses ends the sending; what was sent is brought home all the same."""
+def _take_all_steps(session: Session, job: Job) -> BatchctlError | None:
+    """Take every step there is. What the API refuses ends the sending; what was sent is fetched all the same."""
     try:
         problem = take_steps(session, job, Verb(arrows=ARROWS))
     except (AccountProblem, Refused) as stopping:
@@ -60,7 +113,7 @@ def _go_through(session: Session, job: Job) -> BatchctlError | None:
 
 
 def _downloaded_what_has_ended(session: Session, job: Job) -> bool:
-    """Whether any results are on the disk then. The API is asked once, if the account may still ask."""
+    """Return whether any results are on the disk, after one poll, if the account allows it."""
     with contextlib.suppress(AccountProblem, ServiceProblem):
         poll_once(session, job)
         take_steps(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD})))
@@ -68,7 +121,7 @@ def _downloaded_what_has_ended(session: Session, job: Job) -> bool:
 
 
 def _next_round(session: Session, job: Job, max_rounds: int, budget: Budget) -> Job | None:
-    """The job with another round to send; None where there is none. Raises Refused where it may cost too much."""
+    """Return the job with another round to send; None where there is none. Raises Refused where it may cost too much."""
     if not job.has_requests:
         return None
     with session.workspace.planning():
@@ -87,11 +140,9 @@ def _next_round(session: Session, job: Job, max_rounds: int, budget: Budget) -> 
         if any(b.is_removed for b in batches):
             # Their requests were paid for, and stand among those without an answer: to pay for them again takes a person's word.
             return None
-        rebuilt = retry.rebuild(session, job, BY_ITSELF)
-        if not rebuilt.chosen.requests or retry.account_is_cause(rebuilt.chosen, BY_ITSELF):
-            retry.discard(session, job, rebuilt, keeps_file=False)
-            retry.pause_for_account(session, job, rebuilt.chosen, BY_ITSELF)
+        rebuilt = rebuild(session, job, BY_ITSELF)
+        pause_for_account(session, job, rebuilt, BY_ITSELF)
+        if not rebuilt.chosen.requests:
+            discard(session, job, rebuilt)
             return None
-        return retry.record(
-            session, job, retry.agreed(session, job, rebuilt, lambda of: budget.agreed(session, of, job))
-        )
+        return plan_round(session, job, rebuilt, budget)

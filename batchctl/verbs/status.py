@@ -1,4 +1,4 @@
-"""`status [JOB]`: what there is to know, from the API and the ledger. From the ledger alone: `picture`."""
+"""`status [JOB]`: one job, as the API and the ledger have it. From the ledger alone: `engine.reports.report_of`."""
 
 from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.job_report import JobReport
@@ -9,17 +9,24 @@ from batchctl.engine.poll import unreachable
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.verbs.fetch import poll_once
+from batchctl.verbs.find_job import find_job
+from batchctl.verbs.headers import use_api_version
 
 BY_THEMSELVES = "the batches go on without us: run the same command again"
 
 
-def status(session: Session, job: Job) -> tuple[JobReport, ServiceProblem | None]:
-    """The job, and why it may be older than now: a failed look is told, and is no state."""
+def status(session: Session, word: str | None) -> tuple[JobReport, ServiceProblem | None]:
+    """Return the job after one poll, and why it may be older than now.
+
+    A failed poll is not a failed job: it is returned, so that the job can be shown first. Raises AccountProblem and
+    ServiceProblem where the API refuses.
+    """
+    job = use_api_version(session, find_job(session.ledger, word))
     failure = poll_once(session, job)
     return report_of(session, job), unreachable(failure, BY_THEMSELVES) if failure else None
 
 
 def watch(session: Session, job: Job) -> JobReport:
-    """Looks again and again, until every batch that was sent has ended."""
+    """Poll until every batch that was sent has ended, and return the job. Raises as `Loop.run` does."""
     Loop(session, job, Verb(arrows=frozenset({Arrow.POLL}))).run()
     return report_of(session, job)

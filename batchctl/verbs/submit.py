@@ -1,10 +1,24 @@
-"""`submit INPUT`: check, cut, record the plan, send. The same input again continues its job."""
+"""`submit INPUT|JOB`: check, cut, record the plan, send. The same input again continues its job.
 
+1. find      the job that a name means, or that an unchanged file was planned as
+2. check     else the whole input
+3. price     what a new job may cost, agreed to by a limit, a yes or a person
+4. record    job, round and batches, all or nothing: two processes with one input make one job
+5. resume    a job that is there already: with the headers and the limit that are named now
+6. send      what is not sent yet
+A stop before 4 leaves nothing; one after it is continued by the same command.
+"""
+
+import contextlib
 import shlex
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
-from batchctl.domain.errors import InputProblem, UsageProblem
+from batchctl.domain.errors import InputProblem, Stopped, UsageProblem
 from batchctl.domain.events import Continued
+from batchctl.domain.headers import shown_betas
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_name
@@ -17,17 +31,69 @@ from batchctl.engine.planning import Input, Planner
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.requests.inputs import absolute, input_name, is_spooled, sha256_of, stat
-from batchctl.verbs.finding import find_whole
-from batchctl.verbs.rest import is_input, nothing_left
-from batchctl.verbs.submission import Submission
+from batchctl.verbs.check_again import check_rest
+from batchctl.verbs.check_input import Submission, check, estimated, is_input, nothing_left, refuse_contradiction
+from batchctl.verbs.confirmation import Confirm, Question, confirm_price
+from batchctl.verbs.find_job import find_named_job
+from batchctl.verbs.headers import record_headers, use_api_version, wanted_headers
 
 ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE})
 
 
-def known_job(session: Session, wanted: Submission) -> Job | None:
-    """A job this can only be: named instead of a path, or unfinished with a file that is unchanged since it was planned."""
+def submit(session: Session, wanted: Submission, stdin: BinaryIO | None, confirm: Confirm) -> JobReport:
+    """Send an input as a new job, or what is left of a job, and return the job.
+
+    Raises:
+        UsageProblem: An option makes no sense, or contradicts the job.
+        InputProblem: The input cannot be sent. Nothing was sent.
+        Refused: Nobody agrees to the price, it exceeds the limit, or nothing is left to send. Nothing was sent.
+        AccountProblem: The account stops the sending; what was sent stays sent, here and below.
+        ServiceProblem: The API refuses a batch for good.
+        UnconfirmedProblem: A person must decide about a batch.
+    """
+    job, is_new = job_to_send(session, wanted, stdin, confirm)
+    # The same command with --again would send, and pay for, the input once more.
+    with continued_by(f"batchctl submit {job.name}" if wanted.again else ""):
+        job = resume(session, job, wanted, confirm, is_new=is_new)
+        return send_rest(session, job, is_new=is_new, waits=wanted.waits)
+
+
+# ---------------------------------------------------------------- 1 to 4. the job
+
+
+def job_to_send(session: Session, wanted: Submission, stdin: BinaryIO | None, confirm: Confirm) -> tuple[Job, bool]:
+    """Return the job that the input is or becomes, and whether it is new."""
+    known = _known_job(session, wanted)
+    if known is not None:
+        if not wanted.goes_on and not _is_open(session, known):
+            raise nothing_left(session, known)
+        return known, False
+    planner, given = check(session, wanted, stdin)
+    try:
+        if same := _same_input(session, wanted, given.scan):
+            return same, False
+        if wanted.change.drop:
+            raise UsageProblem(
+                f"--no-beta {wanted.change.drop[0]}: this is a new job, which sends {shown_betas(wanted.settings.betas)}",
+                hint="leave it out",
+            )
+        warnings, action = given.scan.warnings, f"send {given.scan.count:,} requests"
+        if warnings:
+            action = f"{warnings:,} warnings: {action} all the same"
+        estimating = partial(estimated, session, wanted, given)
+        estimate = confirm_price(session, wanted.budget, estimating, action, confirm, needs_yes=bool(warnings))
+        with session.workspace.planning():
+            if same := _same_input(session, wanted, given.scan):
+                return same, False
+            return _record(session, planner, wanted, given, estimate.forecast), True
+    finally:
+        planner.discard(given)
+
+
+def _known_job(session: Session, wanted: Submission) -> Job | None:
+    """Return the job that is named instead of a path, or that has work left and was planned from this unchanged file."""
     if not is_input(wanted.path):
-        return find_whole(session.ledger, wanted.path)
+        return find_named_job(session.ledger, wanted.path)
     if wanted.again or is_spooled(wanted.path):
         return None
     path = Path(wanted.path)
@@ -37,28 +103,28 @@ def known_job(session: Session, wanted: Submission) -> Job | None:
         for job in session.ledger.jobs()
         if job.input_path == absolute(path)
         and (job.input_size, job.input_mtime_ns) == (now.st_size, now.st_mtime_ns)
-        and (wanted.goes_on or is_open(session, job))
+        and (wanted.goes_on or _is_open(session, job))
     ]
     return same[-1] if same else None
 
 
-def same_input(session: Session, wanted: Submission, scan: Scan) -> Job | None:
-    """The latest job of the same bytes. Raises Refused where all of it was sent."""
+def _same_input(session: Session, wanted: Submission, scan: Scan) -> Job | None:
+    """Return the latest job of the same bytes. Raises Refused where all of it was sent."""
     if wanted.again:
         return None
     same = [job for job in session.ledger.jobs() if job.input_sha256 == scan.sha256]
     if not same:
         return None
-    if not wanted.goes_on and not is_open(session, same[-1]):
+    if not wanted.goes_on and not _is_open(session, same[-1]):
         raise nothing_left(session, same[-1])
     return same[-1]
 
 
-def is_open(session: Session, job: Job) -> bool:
+def _is_open(session: Session, job: Job) -> bool:
     return any(b.state in OPEN_STATES for b in session.ledger.batches(job))
 
 
-def record(session: Session, planner: Planner, wanted: Submission, given: Input, forecast: Forecast | None) -> Job:
+def _record(session: Session, planner: Planner, wanted: Submission, given: Input, forecast: Forecast | None) -> Job:
     names = {job.name for job in session.ledger.jobs()}
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
@@ -68,24 +134,35 @@ def record(session: Session, planner: Planner, wanted: Submission, given: Input,
     return session.ledger.job(job.name)
 
 
-def send_rest(session: Session, job: Job, *, is_new: bool, waits: bool) -> JobReport:
-    """Sends what is not sent yet, of whatever round. Raises what stops the job; what was sent stays sent."""
+# ---------------------------------------------------------------- 5. resume
+
+
+def resume(session: Session, job: Job, wanted: Submission, confirm: Confirm, *, is_new: bool) -> Job:
+    """Return a job that may be sent on: as it was planned, but for the headers and the limit that are named now.
+
+    Beyond its limit, or once it was canceled, it goes on at a person's wish alone. Raises Refused, UsageProblem, and
+    InputProblem where the input that moved is another one: then nothing is changed.
+    """
+    seen, headers = job, job.settings.headers
     if not is_new:
-        emit_rest(session, job)
-    # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
-    session.ledger.record_pause(job, "")
-    Loop(session, job, Verb(arrows=ARROWS, waits=waits)).run()
-    return report_of(session, job)
-
-
-def emit_rest(session: Session, job: Job) -> None:
-    session.emit(Continued(job, sum(b.state in OPEN_STATES for b in session.ledger.batches(job))))
+        refuse_contradiction(job, wanted)
+        headers = wanted_headers(session, job, wanted.change)
+    wanted.budget.of(job).hold_rest(session, job)
+    if job.canceled_at is not None:
+        confirm(Question(text=f"{job.name} was canceled: send what was not sent then?"))
+    job = use_moved_input(session, job, wanted.moved_to)
+    check_rest(session, job, headers, wanted.depth if "check" in wanted.named else None)
+    record_headers(session, seen, headers)
+    wanted.budget.record(session, job)
+    if job.canceled_at is not None:
+        session.ledger.record_canceled(job, None)
+    return use_api_version(session, session.ledger.job(job.name))
 
 
 def use_moved_input(session: Session, job: Job, path: str) -> Job:
-    """The bytes of round 1 are found at `path` from now on; an empty one leaves them where they are.
+    """Record that the bytes of round 1 are at `path` from now on; an empty path changes nothing.
 
-    Raises InputProblem where they are others.
+    Raises UsageProblem where the job reads no input, and InputProblem where the bytes are others.
     """
     if not path:
         return job
@@ -98,11 +175,38 @@ def use_moved_input(session: Session, job: Job, path: str) -> Job:
     if is_copied or is_spooled(job.input_path):
         raise UsageProblem(f"{job.name} sends from its own copy of the input: --input is not needed")
     moved = Path(absolute(path))
-    found = stat(moved)
-    if found.st_size != job.input_size or sha256_of(moved) != job.input_sha256:
+    now = stat(moved)
+    if now.st_size != job.input_size or sha256_of(moved) != job.input_sha256:
         raise InputProblem(
             f"{path} is not the input of {job.name}: its bytes are others than those that were planned",
-            hint=f"it was {job.input_size:,} bytes, sha256 {job.input_sha256[:12]}...; this one is {found.st_size:,} bytes",
+            hint=f"it was {job.input_size:,} bytes, sha256 {job.input_sha256[:12]}...; this one is {now.st_size:,} bytes",
         )
-    session.ledger.record_request_file(job, 1, str(moved), found.st_mtime_ns)
+    session.ledger.record_request_file(job, 1, str(moved), now.st_mtime_ns)
     return session.ledger.job(job.name)
+
+
+# ---------------------------------------------------------------- 6. send
+
+
+def send_rest(session: Session, job: Job, *, is_new: bool, waits: bool) -> JobReport:
+    """Send what is not sent yet, of whatever round. Raises what stops the job, as `Loop.run` does; what was sent stays sent."""
+    if not is_new:
+        emit_rest(session, job)
+    # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
+    session.ledger.record_pause(job, "")
+    Loop(session, job, Verb(arrows=ARROWS, waits=waits)).run()
+    return report_of(session, job)
+
+
+def emit_rest(session: Session, job: Job) -> None:
+    """Emit that a job is continued, and how many of its batches are left to send."""
+    session.emit(Continued(job, sum(b.state in OPEN_STATES for b in session.ledger.batches(job))))
+
+
+@contextlib.contextmanager
+def continued_by(command: str) -> Iterator[None]:
+    """Name the command that continues what is stopped in the block; an empty one stands for the command that was typed."""
+    try:
+        yield
+    except Stopped as stopped:
+        raise Stopped(command or stopped.command) from None

@@ -1,9 +1,9 @@
-"""`verify [JOB]`: completeness proved again from the disk alone. No network, no steps, nothing is written.
+"""`verify [JOB]`: proves from the disk alone that a job is complete. No network, no steps, nothing is written.
 
 1. of every round     the requests are the bytes that were cut; the origins of a retry fit into round 1
 2. of every batch     the results are the bytes that came, one line for each request, as the index and the counts say
 3. over all rounds    the newest word on each request; the sum; the file that a merge wrote
-One batch is in hand at a time. What is wrong in 1 or 2 counts as not there in 3.
+One batch is held in memory at a time. What is wrong in 1 or 2 counts as missing in 3.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchctl.api.secrets import scrubbed
-from batchctl.domain.errors import DiskProblem, InputProblem
+from batchctl.domain.errors import DiskProblem, InputProblem, UsageProblem
 from batchctl.domain.events import Verifying
 from batchctl.domain.job_report import rests_on
 from batchctl.domain.model import Batch, Job, Merged, OutcomeCode, Round, State
@@ -48,24 +48,34 @@ from batchctl.results.proof import (
 from batchctl.results.result_lines import custom_id_of_result
 from batchctl.store.line_maps import LineMap, read_line_map
 from batchctl.store.local import disk
+from batchctl.verbs.find_job import find_job
+from batchctl.verbs.outputs import OutputOptions, output_of
 
 SHOWN = 20
 
 
-def verify(session: ReadSession, job: Job, output: Path, *, is_named: bool) -> Proof:
-    """The proof, with all that speaks against it. `output`: the merged results; whether a person named them."""
+def verify(session: ReadSession, word: str | None, files: OutputOptions) -> Proof:
+    """Return the proof of the job that a word means; `files` says where its merged results are. Raises UsageProblem."""
+    if files.output == "-":
+        raise UsageProblem("-o -: what went to stdout cannot be read again", hint="name the file it was written to")
+    job = find_job(session.ledger, word)
+    return verify_job(session, job, Path(output_of(job, files).results), is_named=bool(files.output))
+
+
+def verify_job(session: ReadSession, job: Job, output: Path, *, is_named: bool) -> Proof:
+    """Return the proof, with all that speaks against it. `is_named` says whether a person named the merged results."""
     return _Verification(session, job, output, is_named=is_named).run()
 
 
 def _fetch_command(job: Job, output: Path, *, is_other: bool) -> str:
-    """`is_other`: the file that is there is not what a merge would write, and may be a person's."""
+    """Return the command that merges again. `is_other`: the file is not what a merge would write, and may be a person's."""
     is_usual = str(output) == f"{job.name}.results.jsonl"
     where = "" if is_usual else f" --output {shlex.quote(str(output))}"
     return f"batchctl fetch {job.name}{where}{' --force' if is_other else ''}"
 
 
 class _Flaws:
-    """All are counted, the first are kept."""
+    """The flaws of a job: all are counted, the first are kept."""
 
     def __init__(self) -> None:
         self.by_part: Counter[Part] = Counter()
@@ -100,7 +110,7 @@ class _Verification:
         self._good_batches: list[Batch] = []
 
     def run(self) -> Proof:
-        rounds = tuple(self._round(one) for one in self._job.rounds)
+        rounds = tuple(self._round(each) for each in self._job.rounds)
         self._left_out()
         answers, output = self._sum()
         fetch = _fetch_command(
@@ -128,91 +138,98 @@ class _Verification:
 
     # ------------------------------------------------------------------ 1. requests
 
-    def _round(self, of: Round) -> RoundProof:
-        mine = [b for b in self._batches if b.round == of.number]
-        for message in request_flaws(self._job, of.number, [b.cut for b in mine]):
-            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=message, fix=Fix.PUT_BACK))
-        if self._are_origins_good(of):
-            self._good_rounds.append(of)
-        path = self._request_path(of)
-        held = self._hold_against_input(of, path)
+    def _round(self, round_: Round) -> RoundProof:
+        mine = [b for b in self._batches if b.round == round_.number]
+        for message in request_flaws(self._job, round_.number, [b.cut for b in mine]):
+            self._flaws.add(Flaw(part=Part.REQUESTS, round=round_.number, message=message, fix=Fix.PUT_BACK))
+        if self._are_origins_good(round_):
+            self._good_rounds.append(round_)
+        path = self._request_path(round_)
+        held = self._hold_against_input(round_, path)
         results = 0
         for place, batch in enumerate(mine, 1):
-            positions = self._positions(of, path, batch, place)
+            positions = self._positions(round_, path, batch, place)
             if batch.state is State.FETCHED:
                 results += self._results(batch, place, positions)
             else:
                 self._good_batches.append(batch)
             self._emit(batch.count)
         return RoundProof(
-            number=of.number,
-            requests=of.count,
+            number=round_.number,
+            requests=round_.count,
             batches=sum(not b.is_unattached for b in mine),
-            requests_known=bool(of.request_file),
+            requests_known=bool(round_.request_file),
             fetched=sum(b.state is State.FETCHED for b in mine),
             results=results,
             is_held_against_input=held,
         )
 
-    def _hold_against_input(self, of: Round, path: Path | None) -> bool | None:
-        """The change that a person asked for, made once more; None where there is none, or the input is not there."""
+    def _hold_against_input(self, round_: Round, path: Path | None) -> bool | None:
+        """Return whether the change that a person asked for gives the same lines again; None where that cannot be checked."""
         settings, original = self._job.settings, Path(self._job.input_path)
-        if not settings.cache_system or of.number > 1 or path is None:
+        if not settings.cache_system or round_.number > 1 or path is None:
             return None
         if not is_original(original, self._job.input_sha256):
             return None
-        planned = CachingPlan(ttl=settings.cache_system, count=of.count, longest=settings.max_bytes)
+        planned = CachingPlan(ttl=settings.cache_system, count=round_.count, longest=settings.max_bytes)
         try:
             line = line_that_differs(original, path, self._session.workspace.lines(self._job.name), planned)
-            said = f"not line {line:,} of the input with cache_control added" if line else ""
+            message = f"not line {line:,} of the input with cache_control added" if line else ""
         except (InputProblem, DiskProblem) as problem:
-            line, said = 0, problem.message
-        if said:
-            flaw = Flaw(part=Part.REQUESTS, round=1, path=_shown(path), line=line, message=said, fix=Fix.PUT_BACK)
+            line, message = 0, problem.message
+        if message:
+            flaw = Flaw(part=Part.REQUESTS, round=1, path=_shown(path), line=line, message=message, fix=Fix.PUT_BACK)
             self._flaws.add(flaw)
-        return not said
+        return not message
 
-    def _request_path(self, of: Round) -> Path | None:
-        """None where the requests are not known, or are gone."""
-        if not of.request_file:
+    def _request_path(self, round_: Round) -> Path | None:
+        """Return the request file of a round; None where its requests are not known, or are gone."""
+        if not round_.request_file:
             return None
         try:
-            return request_file(self._session.workspace, self._job, of.number)
+            return request_file(self._session.workspace, self._job, round_.number)
         except InputProblem as gone:
-            self._flaws.add(Flaw(part=Part.REQUESTS, round=of.number, message=gone.message, fix=Fix.PUT_BACK))
+            self._flaws.add(Flaw(part=Part.REQUESTS, round=round_.number, message=gone.message, fix=Fix.PUT_BACK))
             return None
 
-    def _positions(self, of: Round, path: Path | None, batch: Batch, place: int) -> dict[bytes, int] | None:
-        """The custom_ids of a batch as they were sent, with their places; None where nobody can tell any more."""
+    def _positions(self, round_: Round, path: Path | None, batch: Batch, place: int) -> dict[bytes, int] | None:
+        """Return the custom_ids of a batch as they were sent, with their positions; None where they cannot be known."""
         if path is None:
             return None
         try:
             positions = ids_of_range(path, batch)
-            said = "" if len(positions) == batch.count else f"{len(positions):,} custom_ids, not {batch.count:,}"
+            message = "" if len(positions) == batch.count else f"{len(positions):,} custom_ids, not {batch.count:,}"
         except (InputProblem, DiskProblem) as problem:
-            positions, said = {}, problem.message
-        if not said:
+            positions, message = {}, problem.message
+        if not message:
             return positions
         self._flaws.add(
-            Flaw(part=Part.REQUESTS, round=of.number, batch=place, path=_shown(path), message=said, fix=Fix.PUT_BACK)
+            Flaw(
+                part=Part.REQUESTS,
+                round=round_.number,
+                batch=place,
+                path=_shown(path),
+                message=message,
+                fix=Fix.PUT_BACK,
+            )
         )
         return None
 
-    def _are_origins_good(self, of: Round) -> bool:
-        """Round 1 has none. Where its numbers of lines stand in a file, that is read, too."""
+    def _are_origins_good(self, round_: Round) -> bool:
+        """Return whether the origins of a round are valid. Round 1 has none, but perhaps a file of line numbers."""
         workspace = self._session.workspace
-        if of.number > 1:
-            path = workspace.origins(workspace.resolve(of.request_file))
-            said = self._said_of(lambda: self._origins_flaw(path, of.count))
+        if round_.number > 1:
+            path = workspace.origins(workspace.resolve(round_.request_file))
+            message = self._message_of(lambda: self._origins_flaw(path, round_.count))
         else:
             path = workspace.lines(self._job.name)
-            said = self._said_of(lambda: self._lines_flaw(path, of)) if path.exists() else ""
-        if said:
-            flaw = Flaw(part=Part.ORIGINS, round=of.number, message=said, path=_shown(path), fix=Fix.PUT_BACK)
+            message = self._message_of(lambda: self._lines_flaw(path, round_)) if path.exists() else ""
+        if message:
+            flaw = Flaw(part=Part.ORIGINS, round=round_.number, message=message, path=_shown(path), fix=Fix.PUT_BACK)
             self._flaws.add(flaw)
-        return not said
+        return not message
 
-    def _said_of(self, look: Callable[[], str]) -> str:
+    def _message_of(self, look: Callable[[], str]) -> str:
         try:
             return look()
         except DiskProblem as problem:
@@ -221,49 +238,52 @@ class _Verification:
     def _origins_flaw(self, path: Path, count: int) -> str:
         with contextlib.closing(LineMap(self._session.workspace.lines(self._job.name), base=1)) as lines:
             places = reading_places([(b.cut.first, b.count) for b in reading_order(self._batches, lines)])
-        after, said = -1, ""
+        after, message = -1, ""
         for origins in read_line_map(path, count):
             found = places_of(origins, places)
-            said = said or rising_flaw(found, after, self._job.count - 1)
+            message = message or rising_flaw(found, after, self._job.count - 1)
             after = found[-1]
-        return said
+        return message
 
-    def _lines_flaw(self, path: Path, of: Round) -> str:
-        """Of batches made elsewhere, in whatever order, only the lines of each rise."""
-        for _ in read_line_map(path, of.count):
+    def _lines_flaw(self, path: Path, round_: Round) -> str:
+        """Return what is wrong with the line numbers. Of batches that were made elsewhere, only the lines of each rise."""
+        for _ in read_line_map(path, round_.count):
             pass
         # Nobody knows how many blank lines stood between them.
         most = (1 << 64) - 1
         with contextlib.closing(LineMap(path)) as lines:
             of_batches = (lines.numbers(b.cut.first, b.count) for b in self._batches if b.round == 1)
-            return next((said for numbers in of_batches if (said := rising_flaw(numbers, 0, most))), "")
+            return next((message for numbers in of_batches if (message := rising_flaw(numbers, 0, most))), "")
 
     def _left_out(self) -> None:
         path = self._session.workspace.left_out(self._job.name)
         try:
             told = sum(1 for _ in left_out_lines(path))
-            said = "" if told == self._job.left_out else f"tells {told:,} lines, {self._job.left_out:,} were left out"
+            message = (
+                "" if told == self._job.left_out else f"tells {told:,} lines, {self._job.left_out:,} were left out"
+            )
         except DiskProblem as problem:
-            said = problem.message
-        if said:
-            self._flaws.add(Flaw(part=Part.LEFT_OUT, message=said, path=_shown(path), fix=Fix.PUT_BACK))
+            message = problem.message
+        if message:
+            self._flaws.add(Flaw(part=Part.LEFT_OUT, message=message, path=_shown(path), fix=Fix.PUT_BACK))
 
     # ------------------------------------------------------------------ 2. results
 
     def _results(self, batch: Batch, place: int, positions: dict[bytes, int] | None) -> int:
-        """How many lines were read; the batch is good when nothing in them is odd."""
+        """Return how many result lines were read; the batch is good when they have no flaw."""
         before = self._flaws.by_part[Part.RESULTS]
-        raw, index = (one(self._job, batch) for one in (self._session.workspace.raw, self._session.workspace.index))
-        odd = _Odd(self._flaws, batch, place, _shown(raw))
+        workspace = self._session.workspace
+        raw, index = workspace.raw(self._job, batch), workspace.index(self._job, batch)
+        batch_flaws = _BatchFlaws(self._flaws, batch, place, _shown(raw))
         lines = 0
         if not is_on_disk(raw, index, batch):
-            odd.note("its results, or their index, are gone or of another length", fix=Fix.FETCH)
+            batch_flaws.note("its results, or their index, are gone or of another length", fix=Fix.FETCH)
         else:
-            odd.index = _shown(index)
+            batch_flaws.index = _shown(index)
             try:
-                lines = _reread(raw, index, batch, positions, odd)
+                lines = _reread(raw, index, batch, positions, batch_flaws)
             except DiskProblem as problem:
-                odd.note(problem.message)
+                batch_flaws.note(problem.message)
         is_good = self._flaws.by_part[Part.RESULTS] == before
         self._good_batches.append(batch if is_good else replace(batch, state=State.ENDED))
         return lines
@@ -271,7 +291,7 @@ class _Verification:
     # ------------------------------------------------------------------ 3. the sum
 
     def _sum(self) -> tuple[Merged | None, OutputProof]:
-        """The newest word on each request, and what a merge would write of it today."""
+        """Return the newest outcome of each request, counted, and how the merged file compares with it."""
         nothing = OutputProof(path=str(self._output), is_there=None)
         if self._job.rounds[0] not in self._good_rounds:
             return None, nothing
@@ -281,34 +301,34 @@ class _Verification:
         except (DiskProblem, InputProblem) as problem:
             self._flaws.add(Flaw(part=Part.SUM, message=problem.message, fix=Fix.PUT_BACK))
             return None, nothing
-        if said := sum_flaw(self._job, answers):
-            self._flaws.add(Flaw(part=Part.SUM, message=said, fix=Fix.PUT_BACK))
+        if message := sum_flaw(self._job, answers):
+            self._flaws.add(Flaw(part=Part.SUM, message=message, fix=Fix.PUT_BACK))
         return answers, self._output_proof(held)
 
     def _walk(self, held: OutputComparison | None) -> Merged:
         codes: Counter[OutcomeCode] = Counter()
         job = replace(self._job, rounds=tuple(self._good_rounds))
-        for found in latest(self._session, job, self._good_batches):
-            codes.update({OutcomeCode(code): n for code, n in Counter(found.codes).items()})
-            self._places(found)
+        for newest in latest(self._session, job, self._good_batches):
+            codes.update({OutcomeCode(code): n for code, n in Counter(newest.codes).items()})
+            self._places(newest)
             if held is not None:
-                write_answers(found, held.take)
-            self._emit(found.count)
+                write_answers(newest, held.take)
+            self._emit(newest.count)
         if held is not None:
             held.end()
         fetched = sum(b.state is State.FETCHED for b in self._good_batches)
         return Merged(at=self._session.now(), batches=fetched, failures=(), cost=None, **counted(codes))
 
-    def _places(self, found: Latest) -> None:
-        """Whether what later rounds answered lies where the origins say: under the custom_id that round 1 has there."""
-        answered = {position: custom_id_of_result(line) for position, line in found.answers_of_later_rounds()}
+    def _places(self, newest: Latest) -> None:
+        """Check that each answer of a later round has the custom_id of the request at its origin in round 1."""
+        answered = {position: custom_id_of_result(line) for position, line in newest.answers_of_later_rounds()}
         if not answered:
             return
-        for custom_id, position in self._ids(found).items():
-            said = answered.get(position)
-            if said not in {None, custom_id.decode()}:
-                message = f"an answer to {said!r} lies at the place of this request"
-                line = found.lines[position]
+        for custom_id, position in self._ids(newest).items():
+            other = answered.get(position)
+            if other not in {None, custom_id.decode()}:
+                message = f"an answer to {other!r} lies at the place of this request"
+                line = newest.lines[position]
                 self._flaws.add(
                     Flaw(
                         part=Part.ORIGINS,
@@ -319,12 +339,12 @@ class _Verification:
                     )
                 )
 
-    def _ids(self, found: Latest) -> dict[bytes, int]:
-        """Of a batch of round 1; none where its requests are not known, or are wrong, which is told already."""
+    def _ids(self, newest: Latest) -> dict[bytes, int]:
+        """Return the positions of a batch of round 1 by custom_id; none where they are not known, or are a flaw already."""
         stored = self._job.rounds[0].request_file
         if not stored:
             return {}
-        batch = next(b for b in self._batches if b.round == 1 and b.cut.first == found.origin)
+        batch = next(b for b in self._batches if b.round == 1 and b.cut.first == newest.origin)
         try:
             return ids_of_range(self._session.workspace.resolve(stored), batch)
         except (InputProblem, DiskProblem):
@@ -339,11 +359,11 @@ class _Verification:
         if any(self._flaws.by_part[part] for part in (Part.RESULTS, Part.ORIGINS)):
             return OutputProof(path=path, is_there=None)
         if held.expected is not None:
-            said = "not what the results on the disk make of it: changed, or written before the last of them came"
+            message = "not what the results on the disk make of it: changed, or written before the last of them came"
             custom_id = custom_id_of_result(held.expected) if held.expected else ""
             line = held.lines + 1
             self._flaws.add(
-                Flaw(part=Part.OUTPUT, message=said, path=path, line=line, custom_id=custom_id, fix=Fix.FETCH)
+                Flaw(part=Part.OUTPUT, message=message, path=path, line=line, custom_id=custom_id, fix=Fix.FETCH)
             )
             return OutputProof(path=path, is_there=True, lines=held.lines)
         return OutputProof(path=path, is_there=True, lines=held.lines, sha256=held.sha256)
@@ -351,7 +371,7 @@ class _Verification:
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[OutputComparison | None]:
-    """The merged results to hold against; None where they are not there."""
+    """Open the merged results for a comparison; None where the file does not exist."""
     if not path.is_file():
         yield None
         return
@@ -362,13 +382,13 @@ def _held(path: Path) -> Iterator[OutputComparison | None]:
 
 
 def _shown(path: Path) -> str:
-    """As a person would type it from here."""
+    """Return a path as a person would type it in the current folder."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-class _Odd:
-    """What is odd in the results of one batch. `index` is empty as long as a fetch sees by itself that they are wrong."""
+class _BatchFlaws:
+    """Notes the flaws in the results of one batch. `index` is empty as long as a fetch notices by itself that they are wrong."""
 
     def __init__(self, flaws: _Flaws, batch: Batch, place: int, raw: str) -> None:
         self._flaws = flaws
@@ -393,43 +413,47 @@ class _Odd:
         )
 
 
-def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | None, odd: _Odd) -> int:
-    """Every line of a raw file, held against the requests, the index and the ledger; how many there are."""
+def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | None, batch_flaws: _BatchFlaws) -> int:
+    """Compare every line of a raw file with the requests, the index and the ledger, and return how many there are."""
     digest = hashlib.sha256()
     # Made elsewhere, or sent from bytes that are gone: a batch of so many requests whose ids nobody can tell.
     places = OrderOfArrival(batch.count) if positions is None else positions
     # Only where some were taken for such when they came, a line that cannot be read is no flaw.
     has_unreadable = OutcomeCode.UNREADABLE in index.read_bytes()[12 * batch.count :]
-    found = IndexRebuilder(places, batch.count, odd.note, is_patient=not has_unreadable)
+    reread = IndexRebuilder(places, batch.count, batch_flaws.note, is_patient=not has_unreadable)
     for piece in pieces_of(raw):
         digest.update(piece)
-        found.take(piece)
-    found.end()
+        reread.take(piece)
+    reread.end()
     with lines_at(raw) as line_at:
-        found.drop_twins(line_at)
+        reread.drop_twins(line_at)
     if digest.hexdigest() != batch.results_sha256:
-        odd.note("not the bytes that were verified when they came")
+        batch_flaws.note("not the bytes that were verified when they came")
     for custom_id, position in (positions or {}).items():
-        if not found.codes[position]:
-            odd.note("this request has no result", custom_id=custom_id.decode("utf-8", "replace"))
-    if positions is None and (missing := found.codes.count(0)):
-        odd.note(f"{missing:,} of {batch.count:,} requests have no result")
-    for said in found.disagreements(batch.counts):
-        odd.note(said)
-    _hold_index(index, found, positions, odd)
-    return found.lines
+        if not reread.codes[position]:
+            batch_flaws.note("this request has no result", custom_id=custom_id.decode("utf-8", "replace"))
+    if positions is None and (missing := reread.codes.count(0)):
+        batch_flaws.note(f"{missing:,} of {batch.count:,} requests have no result")
+    for message in reread.disagreements(batch.counts):
+        batch_flaws.note(message)
+    _hold_index(index, reread, positions, batch_flaws)
+    return reread.lines
 
 
-def _hold_index(index: Path, found: IndexBuilder, positions: dict[bytes, int] | None, odd: _Odd) -> None:
+def _hold_index(
+    index: Path, reread: IndexBuilder, positions: dict[bytes, int] | None, batch_flaws: _BatchFlaws
+) -> None:
     with disk(index):
         stored = index.read_bytes()
     if positions is None:
         # Which request is which cannot be told: the same lines with the same marks, in any order.
-        if not found.has_same_lines(stored):
-            odd.note("the index tells of other lines than there are")
+        if not reread.has_same_lines(stored):
+            batch_flaws.note("the index tells of other lines than there are")
         return
-    wrong = found.differences(stored)
+    wrong = reread.differences(stored)
     if wrong:
         ids = list(positions)
         for position in wrong:
-            odd.note("the index has another place, size or mark for this result", custom_id=ids[position].decode())
+            batch_flaws.note(
+                "the index has another place, size or mark for this result", custom_id=ids[position].decode()
+            )

@@ -14,13 +14,14 @@ import typer
 from cases import few
 from program import Cli, requests
 
+from batchctl.cli.course import run
 from batchctl.cli.exit_status import MEANINGS, OF_PROBLEM, OF_STAGE
-from batchctl.cli.wiring import GlobalOptions, run_with
+from batchctl.cli.global_options import GlobalOptions
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain import errors
+from batchctl.domain.events import Emit
 from batchctl.domain.job_report import Stage
 from batchctl.emulator.running import running
-from batchctl.render.writer import ReportWriter
 
 # What takes long to import, and what of our own leads to it.
 HEAVY = (
@@ -88,7 +89,7 @@ def test_completion_loads_nothing_heavy() -> None:
 LOADED = [
     ("status", PICTURE),
     ("submit three.jsonl --dry-run", REHEARSAL),
-    ("estimate three.jsonl --offline", {*REHEARSAL, "batchctl.api.client"}),
+    ("estimate three.jsonl --offline", REHEARSAL),
     ("status @last --offline --batches", PICTURE),
     ("verify one", CHECK - {"jsonschema_rs"}),
     ("prices", PRICES),
@@ -142,13 +143,11 @@ def test_a_stop_that_comes_while_a_command_is_opened_is_said_as_any_other(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager
-    def opening(
-        _global_options: GlobalOptions, _clock: Clock, _writer: ReportWriter, _stop: StopSignal
-    ) -> Iterator[Any]:
+    def opening(_options: GlobalOptions, _clock: Clock, _emit: Emit, _stop: StopSignal) -> Iterator[Any]:
         signal.raise_signal(number)
         yield pytest.fail("it was opened")
 
     with pytest.raises(typer.Exit) as leaving:
-        run_with(GlobalOptions(workspace=None), lambda _tools, _writer: 0, opening)
+        run(GlobalOptions(), lambda _session, _writer: 0, opening)
     assert leaving.value.exit_code == 130
     assert "nothing was canceled" in capsys.readouterr().err

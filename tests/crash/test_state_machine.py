@@ -40,8 +40,10 @@ from batchctl.ledger.ledger import SqlLedger
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.downloaded import is_on_disk
 from batchctl.store.workspace import Workspace
-from batchctl.verbs import cancel, fetch, run
+from batchctl.verbs.cancel import cancel_job
+from batchctl.verbs.fetch import fetch_job
 from batchctl.verbs.resolve import unconfirmed_batches_of
+from batchctl.verbs.run import run_job
 from batchctl.verbs.status import watch
 from batchctl.verbs.submit import send_rest
 
@@ -75,11 +77,11 @@ def _output(session: Session, job: Job) -> Output:
 VERBS: dict[str, Callable[[Session, Job], object]] = {
     "submit": lambda session, job: send_rest(session, job, is_new=False, waits=True),
     "submit --no-wait": lambda session, job: send_rest(session, job, is_new=False, waits=False),
-    "run": lambda session, job: run.run(session, job, _output(session, job), max_rounds=2, yes=False),
-    "fetch": lambda session, job: fetch.fetch(session, job, _output(session, job)),
+    "run": lambda session, job: run_job(session, job, _output(session, job), max_rounds=2, yes=False),
+    "fetch": lambda session, job: fetch_job(session, job, _output(session, job)),
     "status --watch": watch,
     "resolve": unconfirmed_batches_of,
-    "cancel": lambda session, job: cancel.cancel(session, job, _output(session, job), waits=True),
+    "cancel": lambda session, job: cancel_job(session, job, _output(session, job), waits=True),
 }
 OFTEN = ["submit", "submit", "submit --no-wait", "run", "run", "fetch", "status --watch", "resolve"]
 ANY = st.integers(0, 5)

@@ -22,6 +22,6 @@ def shell(server: Server, tmp_path: Path) -> Shell:
         **os.environ,
         "ANTHROPIC_BASE_URL": server.url,
         "ANTHROPIC_API_KEY": "sk-ant-e2e",
-        "BATCHCTL_DOUBT_GRACE": "0.5",
+        "BATCHCTL_UNCONFIRMED_GRACE": "0.5",
     }
     return Shell(folder, environment)

@@ -31,7 +31,7 @@ def _killed(shell: Shell, moment: float, *words: str) -> None:
 def _cli(shell: Shell) -> Cli:
     """Whoever types what nobody stops: it need not be a process of its own."""
     cli = Cli(shell.folder, shell.environment["ANTHROPIC_BASE_URL"])
-    cli.variables |= {name: shell.environment[name] for name in ("ANTHROPIC_API_KEY", "BATCHCTL_DOUBT_GRACE")}
+    cli.variables |= {name: shell.environment[name] for name in ("ANTHROPIC_API_KEY", "BATCHCTL_UNCONFIRMED_GRACE")}
     return cli
 
 

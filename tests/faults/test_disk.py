@@ -181,7 +181,7 @@ def limited(here: Scenario, tmp_path: Path) -> Callable[..., "subprocess.Complet
     """Runs the program as a process that the machine sets a limit."""
 
     def run(limit: int, most: int, *words: str) -> "subprocess.CompletedProcess[str]":
-        shell = Shell(here.cli.folder, {**os.environ, **here.cli.variables, "BATCHCTL_DOUBT_GRACE": "0.3"})
+        shell = Shell(here.cli.folder, {**os.environ, **here.cli.variables, "BATCHCTL_UNCONFIRMED_GRACE": "0.3"})
         hard = resource.getrlimit(limit)[1]
         with shell.start(*words, preexec_fn=lambda: resource.setrlimit(limit, (most, hard))) as process:
             out, err = process.communicate(timeout=100)

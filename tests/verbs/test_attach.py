@@ -275,7 +275,7 @@ def test_a_batch_that_a_job_is_in_doubt_about_is_not_taken_from_it(
     cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Taken, its own job would never find it, and pay for it again."""
-    monkeypatch.setenv("BATCHCTL_DOUBT_GRACE", "1")
+    monkeypatch.setenv("BATCHCTL_UNCONFIRMED_GRACE", "1")
     emulator.set_scenario({"batch_seconds": 600})
     emulator.add_fault({"on": "create", "fault": "drop_after_accept"})
     emulator.add_fault({"on": "list", "fault": "status", "status": 401, "type": "authentication_error", "nth": 2})
@@ -284,7 +284,7 @@ def test_a_batch_that_a_job_is_in_doubt_about_is_not_taken_from_it(
     lost = emulator.batches()[0]["id"]
     ran = cli.run("attach", lost)
     assert ran.status == 6
-    assert "in doubt about" in ran.err
+    assert "unconfirmed batch" in ran.err
     assert cli.run("submit", path).status == 0
     assert emulator.requests()[CREATE] == 1
     assert "in-" in cli.run("attach", lost).err
@@ -613,8 +613,8 @@ def test_a_stop_before_the_round_is_recorded_sends_nothing(
     lines = requests(6)
     job = _with_rest(cli, emulator, lines, lines[:2])
     for at in (
-        "batchctl.verbs.in_no_batch.check_anew",
-        "batchctl.verbs.in_no_batch.list_since",
+        "batchctl.verbs.unsent_lines.check_anew",
+        "batchctl.verbs.unsent_lines.list_since",
         "batchctl.ledger.ledger.SqlLedger.record_round",
     ):
         with monkeypatch.context() as stop:

@@ -18,7 +18,7 @@ CANCEL = "POST /v1/messages/batches/{id}/cancel"
 
 @pytest.fixture(autouse=True)
 def _short_grace(cli: Cli) -> None:
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "0.3"
 
 
 def _running(emulator: Running, **more: Any) -> None:

@@ -28,7 +28,7 @@ WHEN = pytest.mark.parametrize("seconds", [pytest.param(0, id="ended"), pytest.p
 @pytest.fixture(autouse=True)
 def _soon(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pause as short as a test needs it; a longer one is a hang."""
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "0.3"
     monkeypatch.setattr("batchctl.engine.send.FIRST_RECONCILE_PAUSE", timedelta(seconds=0.02))
     monkeypatch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
     monkeypatch.setattr("batchctl.engine.next_steps.OTHERS_PAUSE", timedelta(seconds=0.1))
@@ -613,7 +613,7 @@ def test_a_batch_that_the_list_leaves_out_for_some_looks_is_not_sent_again(
 def test_looks_of_several_runs_do_not_make_a_lagging_list_believed_before_the_grace_is_over(
     cli: Cli, emulator: Running, seconds: float
 ) -> None:
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "3"
     _scene(emulator, seconds)
     emulator.add_fault(LOST)
     emulator.add_fault({"on": "list", "fault": "hide_from_list", "nth": 2, "times": 5})

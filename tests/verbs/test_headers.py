@@ -211,7 +211,7 @@ def test_a_batch_in_doubt_keeps_its_headers_until_its_outcome_is_known(
     emulator.add_fault({"on": "create", **fault})
     path = cli.write("in.jsonl", requests(4))
     cli.left_in_doubt(path, "--beta", GONE)
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "0.3"
     (unconfirmed_batch,) = status(cli, "--offline")["message_batches"]
     assert (unconfirmed_batch["state"], unconfirmed_batch["betas"]) == ("submitting", [GONE])
     ran = cli.run("submit", path, "--no-beta", GONE, "--beta", KEPT)

@@ -157,7 +157,10 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(cli: Cli) 
         ("batchctl submit <(cat in.jsonl) --yes", 0, "planned"),
         ("batchctl status >/dev/full", 1, "No space left"),
         ("batchctl submit in.jsonl --max-bytes inf", 2, "not a size"),
+        ("BATCHCTL_UNCONFIRMED_GRACE=nan batchctl submit in.jsonl", 2, "BATCHCTL_UNCONFIRMED_GRACE"),
+        # The name that earlier versions read.
         ("BATCHCTL_DOUBT_GRACE=nan batchctl submit in.jsonl", 2, "BATCHCTL_DOUBT_GRACE"),
+        ("BATCHCTL_DOUBT_GRACE=nan BATCHCTL_UNCONFIRMED_GRACE=1 batchctl submit in.jsonl --yes", 0, "planned"),
         ("batchctl submit in.jsonl --workspace '~nosuchuser/x'", 2, "no such user"),
         ("batchctl submit in.jsonl --base-url http://127.0.0.1:abc", 2, "not a URL"),
         ("batchctl submit in.jsonl --base-url 'http://[::1'", 2, "not a URL"),

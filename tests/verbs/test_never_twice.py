@@ -31,7 +31,7 @@ NEVER_MADE = {"on": "create", "fault": "status", "status": 529}
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BATCHCTL_DOUBT_GRACE", "0.3")
+    monkeypatch.setenv("BATCHCTL_UNCONFIRMED_GRACE", "0.3")
     monkeypatch.setattr("batchctl.engine.send.FIRST_RECONCILE_PAUSE", timedelta(seconds=0.02))
     monkeypatch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
     monkeypatch.setattr("batchctl.engine.next_steps.OTHERS_PAUSE", timedelta(seconds=0.1))

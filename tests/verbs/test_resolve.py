@@ -19,7 +19,7 @@ LONG_AGO = "2001-01-01T00:00:00.000000Z"
 
 @pytest.fixture(autouse=True)
 def _soon(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "0.3"
     monkeypatch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
 
 
@@ -270,7 +270,7 @@ def unwatched(tmp_path: Path) -> Any:
 
 def test_a_batch_the_api_no_longer_knows_is_a_persons_decision(unwatched: Running, tmp_path: Path) -> None:
     cli = Cli(tmp_path, unwatched.base_url)
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "0.3"
     path, name = _lost(cli, unwatched)
     ran = cli.run("run", path, "--poll", "50ms")
     assert ran.status == 7, ran.err

@@ -7,12 +7,12 @@ import pytest
 from cases import few
 from program import OF_WRONG, Cli, ids, request, requests, sent_lines, session_of, wrong_request
 
-from batchctl.cli.agreeing import agreed
 from batchctl.domain.errors import Refused
 from batchctl.emulator.running import Running
 from batchctl.engine.choosing import Choice
 from batchctl.engine.session import Session
-from batchctl.verbs.retry import rebuild, record
+from batchctl.verbs.confirmation import confirm_price
+from batchctl.verbs.next_round import rebuild, record
 
 CREATE = "POST /v1/messages/batches"
 
@@ -484,16 +484,16 @@ def test_a_price_that_was_agreed_to_holds_for_what_it_was_agreed_of(
     job = _mixed(cli, emulator, requests(3), overloaded_error=1.0)
 
     def meanwhile(session: Session, *rest: Any, **more: Any) -> Any:
-        found = agreed(session, *rest, **more)
+        agreed = confirm_price(session, *rest, **more)
         now = session.ledger.job(job)
         if what == "limit":
             session.ledger.record_limit(now, Decimal("0.00001"))
         else:
             assert session.ledger.record_headers(now, replace(now.settings.headers, betas=("b-1",)))
-        return found
+        return agreed
 
     with monkeypatch.context() as other:
-        other.setattr("batchctl.cli.retry.agreed", meanwhile)
+        other.setattr("batchctl.verbs.next_round.confirm_price", meanwhile)
         ran = cli.run("retry", job, "--max-cost", "1000")
     assert ran.status == 6, ran.err
     assert "was changed by another process" in ran.err

@@ -23,7 +23,7 @@ CREATE = "POST /v1/messages/batches"
 
 @pytest.fixture(autouse=True)
 def _short_grace(cli: Cli) -> None:
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "0.3"
 
 
 def test_one_command_ends_with_every_answer(cli: Cli, emulator: Running) -> None:

@@ -22,7 +22,7 @@ from batchctl.engine.merge import Output
 from batchctl.engine.reconciler import Reconciler
 from batchctl.engine.session import Session
 from batchctl.store.local import place
-from batchctl.verbs.fetch import fetch
+from batchctl.verbs.fetch import fetch_job
 from batchctl.verbs.submit import ARROWS
 
 # Forced interleavings, one after the other: tests/ledger holds the rules, test_stops.py has real processes.
@@ -36,7 +36,7 @@ GRACE = timedelta(seconds=0.3)
 
 @pytest.fixture(autouse=True)
 def _soon(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = str(GRACE.total_seconds())
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = str(GRACE.total_seconds())
     monkeypatch.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
     monkeypatch.setattr("batchctl.engine.next_steps.OTHERS_PAUSE", timedelta(seconds=0.1))
 
@@ -63,7 +63,9 @@ def _submits(session: Session) -> None:
 
 def _fetches(session: Session) -> None:
     folder = session.workspace.root.parent
-    fetch(session, session.ledger.jobs()[0], Output(results=str(folder / "out.jsonl"), errors=folder / "errors.jsonl"))
+    fetch_job(
+        session, session.ledger.jobs()[0], Output(results=str(folder / "out.jsonl"), errors=folder / "errors.jsonl")
+    )
 
 
 def _at_once(cli: Cli, monkeypatch: pytest.MonkeyPatch, verbs: Sequence[Callable[[Session], None]]) -> None:

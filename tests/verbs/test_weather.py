@@ -21,7 +21,7 @@ CREATE = "POST /v1/messages/batches"
 
 @pytest.fixture(autouse=True)
 def _soon(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli.variables["BATCHCTL_DOUBT_GRACE"] = "0.3"
+    cli.variables["BATCHCTL_UNCONFIRMED_GRACE"] = "0.3"
     monkeypatch.setattr("batchctl.engine.send.FIRST_RECONCILE_PAUSE", timedelta(seconds=0.05))
 
 

@@ -1,4 +1,4 @@
-"""Which job a person means."""
+"""The job that a person means by a word."""
 
 from batchctl.domain.attaching import is_id
 from batchctl.domain.errors import UsageProblem
@@ -9,21 +9,22 @@ LAST = "@last"
 
 
 def find_job(ledger: SqlReadLedger, word: str | None, *, may_be_file: bool = False) -> Job:
-    """By name, unique prefix of one, `@last` or nothing for the latest, or the id of one of its batches.
+    """Return the job of a name, of a unique beginning of one, or of the id of one of its batches.
 
-    `may_be_file`: the word may as well be a file that is not there.
+    `@last` and None mean the latest job. `may_be_file`: the word may as well be a file that does not exist, and the error
+    says so. Raises UsageProblem where no job or more than one is meant.
     """
     jobs = ledger.jobs()
     if not jobs:
         raise UsageProblem("this workspace holds no job yet", hint="batchctl submit INPUT.jsonl")
     if word is None or word == LAST:
         return jobs[-1]
-    found = matching(jobs, word)
-    if len(found) == 1:
-        return found[0]
-    if len(found) > 1:
-        names = ", ".join(job.name for job in found[-5:])
-        raise UsageProblem(f"{word!r} may be any of {len(found)} jobs: {names}", hint="type more of the name")
+    candidates = [job for job in jobs if job.name == word] or [job for job in jobs if job.name.startswith(word)]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        names = ", ".join(job.name for job in candidates[-5:])
+        raise UsageProblem(f"{word!r} may be any of {len(candidates)} jobs: {names}", hint="type more of the name")
     job_id = ledger.job_id_of_message_batch(word) if is_id(word) else None
     by_batch = next((job for job in jobs if job.id == job_id), None)
     if by_batch is None and may_be_file:
@@ -36,14 +37,11 @@ def find_job(ledger: SqlReadLedger, word: str | None, *, may_be_file: bool = Fal
     return by_batch
 
 
-def find_whole(ledger: SqlReadLedger, word: str) -> Job | None:
-    """By its whole name, or `@last`, for what sends: a mistyped file is no job. None where no job is called so."""
+def find_named_job(ledger: SqlReadLedger, word: str) -> Job | None:
+    """Return the job of this whole name, or the latest for `@last`; None where there is none.
+
+    For verbs that send: the beginning of a name may be a mistyped file.
+    """
     if word == LAST:
         return find_job(ledger, word)
     return next((job for job in ledger.jobs() if job.name == word), None)
-
-
-def matching(jobs: list[Job], word: str) -> list[Job]:
-    """The one of that name, else all whose name begins with it."""
-    exact = [job for job in jobs if job.name == word]
-    return exact or [job for job in jobs if job.name.startswith(word)]

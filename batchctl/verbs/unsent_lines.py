@@ -1,7 +1,7 @@
-"""Lines of an attached job's input that are in none of its batches: what must be known before a round sends them.
+"""Lines of an attached job's input that are in none of its batches: what is checked before a round sends them.
 
-They were never checked: that is made up for here. And another job may hold them by now, or a batch that the same script sent
-and nobody named: the jobs here and the API's list are looked through for one.
+They were never checked as an input is. And another job may hold them by now, or a batch that the same script sent and nobody
+named: the jobs of this workspace and the API's list are searched for one.
 """
 
 import os
@@ -27,7 +27,7 @@ from batchctl.requests.request_file import custom_id_of, ids_of, lines_of_range,
 from batchctl.results.result_lines import IncompleteResults, first_ids
 from batchctl.store.line_maps import read_line_map
 from batchctl.store.local import PRIVATE, disk
-from batchctl.verbs.edited import check_anew
+from batchctl.verbs.check_again import check_anew
 
 _PIECE = 1 << 16
 # The person may not have named the first batch that the script made.
@@ -37,9 +37,9 @@ MOST_SAMPLED = 50
 
 
 class Unsent:
-    """Never sent before: written down for the check, each at its number in the input, which a fault is told by.
+    """Lines that were never sent, in a file for the check; each at its line number in the input, which a fault names.
 
-    A context manager: at its end the file is gone.
+    A context manager: the file is removed at its end.
     """
 
     def __init__(self, session: Session) -> None:
@@ -60,7 +60,7 @@ class Unsent:
             self._path.unlink(missing_ok=True)
 
     def add(self, line: bytes, number: int) -> None:
-        """By rising number only. What stands on the lines between is not looked at: they are left blank."""
+        """Add a line by its number in the input. Numbers rise; the lines between are left blank."""
         blank = number - self._number - 1
         with disk(self._path):
             if self._file is None:
@@ -73,7 +73,7 @@ class Unsent:
         self.count += 1
 
     def check(self, job: Job) -> int:
-        """How many warnings there are. Raises InputProblem where one of the lines cannot be sent."""
+        """Return the number of warnings. Raises InputProblem where one of the lines cannot be sent."""
         if self._file is None:
             return 0
         with disk(self._path):
@@ -91,7 +91,7 @@ class Unsent:
             listed = self._session.workspace.problems(input_name(job.input_path))
             raise InputProblem(
                 problem.message,
-                hint=f"batchctl retry {job.name} --edit writes them to a file: mend them there, or take them out; all that"
+                hint=f"batchctl retry {job.name} --edit writes them to a file: fix them there, or take them out; all that"
                 f" is wrong: {listed}",
             ) from problem
 
@@ -100,7 +100,8 @@ class Unsent:
 class Elsewhere:
     """Batches in no job of this workspace that may hold lines which are in none of an attached job's batches.
 
-    `maybe`: their size would fit, and their ids cannot be read yet. `is_whole`: all of the API's list could be read.
+    `maybe` are those whose size would fit and whose ids cannot be read yet. `is_whole` says whether all of the API's list
+    could be read.
     """
 
     maybe: tuple[MessageBatch, ...] = ()
@@ -108,7 +109,7 @@ class Elsewhere:
 
     @property
     def danger(self) -> str:
-        """What a person is to know before they say yes; empty where there is nothing."""
+        """The danger that a person is told of before they say yes; empty where there is none."""
         if self.maybe:
             some = list_some([seen.id for seen in self.maybe])
             return f"those of them that are in {some}, which is in no job here, would be paid for twice"
@@ -118,33 +119,39 @@ class Elsewhere:
 
 
 def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count: int) -> Elsewhere:
-    """Looks through the other jobs here, and the API's list, from before the oldest attached batch on.
+    """Search the other jobs of the workspace, and the API's list from before the oldest attached batch on.
 
-    `path`, `origins`, `count`: of the round that would send them, the file of its requests, of their positions in round 1, and
-    how many it has.
+    Args:
+        session: The session of the verb.
+        job: The attached job.
+        path: The requests of the round that would send the lines.
+        origins: The positions of those requests in round 1.
+        count: How many requests the round has.
 
-    Raises Refused where some of the lines are elsewhere; AccountProblem, ServiceProblem where nobody can be asked.
+    Raises:
+        Refused: Some of the lines are in another job or batch.
+        AccountProblem: The API refuses to list its batches.
+        ServiceProblem: The API cannot be asked.
     """
     batches = session.ledger.batches(job)
     known, since, most = session.ledger.message_batch_ids(), _since(batches), in_no_batch(session, job, batches)
     here = {name: ids for name, ids in _ids_of_other_jobs(session, job, since) if ids}
     listed, is_whole = patiently(session, partial(list_since, session, since, known))
-    seen = [one for one in listed if one.id not in known and _may_hold(one, since, most)]
-    there = {one.id: ids for one in seen[:MOST_SAMPLED] if (ids := _some_ids(session, one))}
+    candidates = [batch for batch in listed if batch.id not in known and _may_hold(batch, since, most)]
+    there = {batch.id: ids for batch in candidates[:MOST_SAMPLED] if (ids := _some_ids(session, batch))}
     wanted = frozenset(chain(*here.values(), *there.values()))
     held = _held(path, origins, count, first_unattached(batches), wanted) if wanted else set()
     for name, ids in (*here.items(), *there.items()):
-        if custom_id := next((one for one in ids if one in held), None):
+        if custom_id := next((each for each in ids if each in held), None):
             raise Refused(
                 f"{name} holds {custom_id.decode(errors='replace')}, which is in none of the batches of {job.name}: sent now,"
                 " it would be paid for twice; nothing was sent",
                 hint=_way_out(job, name, is_here=name in here),
             )
-    return Elsewhere(maybe=tuple(one for one in seen if one.id not in there), is_whole=is_whole)
+    return Elsewhere(maybe=tuple(batch for batch in candidates if batch.id not in there), is_whole=is_whole)
 
 
 def _way_out(job: Job, name: str, *, is_here: bool) -> str:
-    """Of a job of this workspace, or of a batch that is in none."""
     if is_here:
         return f"batchctl retry {job.name} --edit writes them to a file: take out there what {name} sends"
     return (
@@ -154,9 +161,9 @@ def _way_out(job: Job, name: str, *, is_here: bool) -> str:
 
 
 def _ids_of_other_jobs(session: Session, job: Job, since: datetime | None) -> Iterator[tuple[str, list[bytes]]]:
-    """Each job here that has sent something since then, or will, with some of its custom_ids, spread over all of them.
+    """Yield each job here that has sent something since then, or will, with a sample of its custom_ids.
 
-    Where the requests of an attached job are not known, a person has said that it is another's.
+    An attached job whose requests are not known is left out: a person has said that it is another's.
     """
     for other in session.ledger.jobs():
         if other.id == job.id or not other.has_requests:
@@ -167,7 +174,7 @@ def _ids_of_other_jobs(session: Session, job: Job, since: datetime | None) -> It
 
 
 def _ids_here(session: Session, job: Job, batch: Batch) -> list[bytes]:
-    """Some of its custom_ids; none where its requests are no longer those that were planned."""
+    """Return a sample of the custom_ids of a batch; none where its requests are no longer those that were planned."""
     try:
         lines = lines_of_range(request_file(session.workspace, job, batch.round), batch)
         return ids_of(list(islice(lines, 0, None, max(1, batch.count // SAMPLE_IDS))))
@@ -176,14 +183,14 @@ def _ids_here(session: Session, job: Job, batch: Batch) -> list[bytes]:
 
 
 def _since(batches: Sequence[Batch]) -> datetime | None:
-    """None for all of the list."""
+    """Return the time from which the API's list is searched; None for all of it."""
     times = [b.created_at for b in batches if b.message_batch_id]
     oldest = min((at for at in times if at is not None), default=None)
     return None if oldest is None or None in times else oldest - BEFORE
 
 
 def _may_hold(seen: MessageBatch, since: datetime | None, most: int) -> bool:
-    """Whether it may hold, and have answered, at most so many lines. `since`: no batch of the script is older."""
+    """Return whether a batch may hold some of so many lines, and cost money. No batch of the script is older than `since`."""
     if seen.size is not None and not 0 < seen.size <= most:
         return False
     if since is not None and seen.created_at is not None and seen.created_at < since:
@@ -194,7 +201,7 @@ def _may_hold(seen: MessageBatch, since: datetime | None, most: int) -> bool:
 
 
 def _some_ids(session: Session, seen: MessageBatch) -> list[bytes]:
-    """Some of its custom_ids; none where they cannot be read, or not yet."""
+    """Return a sample of the custom_ids of a batch of the API; none where they cannot be read, or not yet."""
     if seen.processing_status is not ProcessingStatus.ENDED:
         return []
     try:
@@ -205,7 +212,7 @@ def _some_ids(session: Session, seen: MessageBatch) -> list[bytes]:
 
 
 def _held(path: Path, origins: Path, count: int, first: int | None, wanted: frozenset[bytes]) -> set[bytes]:
-    """Those of the ids that stand in a round on a line which was never sent. `first`: the position of the first of those."""
+    """Return those of the ids that a round has on a line which was never sent. `first` is the position of the first such line."""
     numbers = chain.from_iterable(read_line_map(origins, count))
     lines = zip(numbers, (line for _, line in whole_lines(path)), strict=True)
     ids = (custom_id_of(line) for origin, line in lines if first is not None and origin >= first)

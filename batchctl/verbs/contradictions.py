@@ -1,6 +1,6 @@
-"""What a command line says of a job that is there already: it goes on as it was planned, or the command is refused.
+"""Options that contradict what an existing job was planned with: a job goes on as it was planned, or is refused.
 
-An option that says what the job has is no contradiction: running the same command again is how a job is continued.
+An option that repeats what the job has is no contradiction: running the same command again is how a job is continued.
 """
 
 from collections.abc import Callable, Collection
@@ -9,37 +9,26 @@ from batchctl.domain.errors import Refused
 from batchctl.domain.model import Job, Settings
 from batchctl.domain.scan import DEEP_CHECK_ALL_BELOW, Depth
 
-# How many lines each has looked at in depth, as a rank; auto is full up to a number of lines.
+# By how many lines each checks in depth, as a rank; auto is full up to a number of lines.
 _DEPTHS = {Depth.ENVELOPE: 0, Depth.AUTO: 1, Depth.FULL: 2}
 HINT = "leave the option out; or send all of it anew, and pay for it: --again"
 
 
 def refuse_other_plan(job: Job, asked: Settings, named: Collection[str], name: str = "") -> None:
-    """Raises Refused for the first option that would have to be ignored.
+    """Refuse the first option that would have to be ignored.
 
-    `named`: the parameters that the command line names, by their names in Python; what is left out contradicts nothing.
-    `name`: what --name says.
+    Args:
+        job: The job that is there.
+        asked: The settings that the options would give a new job.
+        named: The parameters that the command line names, by their names in Python: what is left out contradicts nothing.
+        name: The value of `--name`.
+
+    Raises:
+        Refused: An option differs from what the job was planned with.
     """
     for parameter, differs in _DIFFERS.items():
         if parameter in named and (planned := differs(job, asked, name)):
             raise Refused(f"{job.name} was planned {planned}, and goes on so", hint=HINT)
-
-
-def already_sent(job: Job, in_no_batch: int) -> Refused:
-    """`in_no_batch`: requests that are in none of an attached job's batches, and were not sent so far."""
-    if not job.has_requests:
-        return Refused(
-            f"{job.name} was made elsewhere and attached: there is nothing to send", hint=f"batchctl status {job.name}"
-        )
-    if in_no_batch:
-        return Refused(
-            f"this input is already job {job.name}: {in_no_batch:,} of its requests are in none of the attached batches",
-            hint=f"batchctl retry {job.name} sends those alone; to send and pay for all of it once more: --again",
-        )
-    return Refused(
-        f"this input is already job {job.name}: nothing of it is left to send",
-        hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
-    )
 
 
 def _name(job: Job, _: Settings, name: str) -> str:
@@ -69,7 +58,7 @@ def _equal_sizes(job: Job, asked: Settings, _: str) -> str:
 
 
 def _depth(job: Job, asked: Settings, _: str) -> str:
-    """What was looked at in more depth than is asked for now is fine."""
+    # A check in more depth than is asked for now contradicts nothing.
     planned, wanted = Depth(job.settings.depth), Depth(asked.depth)
     is_all = planned is Depth.AUTO and job.line_count <= DEEP_CHECK_ALL_BELOW
     if is_all or _DEPTHS[planned] >= _DEPTHS[wanted]:

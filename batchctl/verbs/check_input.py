@@ -1,0 +1,120 @@
+"""An input that a person wants sent: what they asked for, the check of it, and what it may cost. Nothing is recorded."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from batchctl.domain.errors import Refused, UsageProblem
+from batchctl.domain.headers import NO_CHANGE, HeaderChange, beta_problem
+from batchctl.domain.limits import DEFAULT_SAMPLE
+from batchctl.domain.model import Job, Settings
+from batchctl.domain.names import name_problem
+from batchctl.domain.scan import Depth
+from batchctl.engine.estimating import estimate
+from batchctl.engine.models import Models
+from batchctl.engine.planning import Input, Planner
+from batchctl.engine.reports import in_no_batch
+from batchctl.engine.session import ReadSession
+from batchctl.engine.spending_limit import NO_LIMIT, Budget
+from batchctl.money.estimate import Estimate
+from batchctl.requests.cutting import limits_problem
+from batchctl.requests.inputs import STDIN
+from batchctl.verbs.contradictions import refuse_other_plan
+
+if TYPE_CHECKING:
+    from batchctl.api.protocol import MessageBatches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a person asked `submit`, `run` or `estimate` for.
+
+    Attributes:
+        path: The input, `-` for stdin, or the name of a job.
+        settings: The settings of a new job.
+        name: The name of a new job; empty for one made of the input's.
+        skip_bad: Whether lines with errors are left out.
+        depth: How many requests have their params checked in depth.
+        again: Whether an input that was sent before is sent once more.
+        waits: Whether a full queue of the API is waited out.
+        goes_on: Whether a job that is all sent is taken all the same: `run` has more to do than to send.
+        moved_to: Where the input of an existing job is now; empty where it did not move.
+        budget: The limit and the yes that were given beforehand.
+        change: Of the headers of an existing job.
+        named: The parameters that the command line names, by their names in Python.
+    """
+
+    path: str
+    settings: Settings
+    name: str = ""
+    skip_bad: bool = False
+    depth: Depth = Depth.AUTO
+    again: bool = False
+    waits: bool = True
+    goes_on: bool = False
+    moved_to: str = ""
+    budget: Budget = NO_LIMIT
+    change: HeaderChange = NO_CHANGE
+    named: frozenset[str] = frozenset()
+
+
+def is_input(word: str) -> bool:
+    """Return whether the word is a file, or stdin: anything else can only be a job."""
+    path = Path(word)
+    return word == STDIN or (path.exists() and not path.is_dir())
+
+
+def check(session: ReadSession, wanted: Submission, stdin: BinaryIO | None) -> tuple[Planner, Input]:
+    """Return the checked input, and the planner that made it. The API is asked for its models, if it can be.
+
+    Raises UsageProblem for options that no job can have, and InputProblem for an input that cannot be sent.
+    """
+    settings = wanted.settings
+    problem = limits_problem(settings.max_requests, settings.max_bytes) or name_problem(wanted.name)
+    problem = problem or wanted.change.problem() or beta_problem(settings.betas)
+    if problem:
+        raise UsageProblem(problem)
+    models = Models(session, settings, wanted.depth)
+    planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
+    return planner, planner.read(wanted.path, stdin)
+
+
+def refuse_contradiction(job: Job, wanted: Submission) -> None:
+    """Raise UsageProblem or Refused where an option contradicts what the job was planned with."""
+    if wanted.again:
+        is_file = job.has_requests and job.input_path != STDIN
+        command = f"batchctl submit {shlex.quote(job.input_path) if is_file else 'INPUT.jsonl'} --again"
+        raise UsageProblem(f"{job.name} is a job: --again sends an input once more", hint=command)
+    refuse_other_plan(job, wanted.settings, wanted.named, wanted.name)
+
+
+def nothing_left(session: ReadSession, job: Job) -> Refused:
+    """Return the refusal to send a job of which `submit` has nothing left to send."""
+    if not job.has_requests:
+        return Refused(
+            f"{job.name} was made elsewhere and attached: there is nothing to send", hint=f"batchctl status {job.name}"
+        )
+    if unsent := in_no_batch(session, job, session.ledger.batches(job)):
+        return Refused(
+            f"this input is already job {job.name}: {unsent:,} of its requests are in none of the attached batches",
+            hint=f"batchctl retry {job.name} sends those alone; to send and pay for all of it once more: --again",
+        )
+    return Refused(
+        f"this input is already job {job.name}: nothing of it is left to send",
+        hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
+    )
+
+
+def estimated(
+    session: ReadSession,
+    wanted: Submission,
+    given: Input,
+    message_batches: "MessageBatches | None" = None,
+    *,
+    sample: int = DEFAULT_SAMPLE,
+) -> Estimate:
+    """Return what sending it may cost; `message_batches`, `sample` and what is raised are those of `engine.estimating.estimate`."""
+    return estimate(
+        session, given.scan.request_groups, given.plain, wanted.settings, message_batches=message_batches, sample=sample
+    )

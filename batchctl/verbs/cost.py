@@ -1,0 +1,22 @@
+"""`cost [JOB]`: what a job cost so far, from the ledger."""
+
+from datetime import date
+
+from batchctl.engine import costs
+from batchctl.engine.reports import report_of
+from batchctl.engine.session import ReadSession
+from batchctl.money.bill import Bill
+from batchctl.verbs.find_job import find_job
+
+
+def cost(session: ReadSession, word: str | None, *, at: date | None, anew: bool) -> tuple[Bill, str]:
+    """Return the bill of the job that a word means, and the command that comes next.
+
+    Args:
+        session: The session of the verb.
+        word: Names the job; None for the latest.
+        at: The day whose prices hold; None for those that were recorded with the answers.
+        anew: Whether private prices were named, which go before those that were recorded.
+    """
+    job = find_job(session.ledger, word)
+    return costs.cost(session, job, at=at, anew=anew), report_of(session, job).next_command
