@@ -8,6 +8,7 @@ from batchctl.emulator import serve
 
 
 def main() -> int:
+    """Serve until a signal stops it, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m batchctl.emulator", description="A stand-in for the API.")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one")
     parser.add_argument("--speed", type=float, default=1.0, help="virtual seconds per real second")

@@ -38,6 +38,7 @@ class Call:
 
     @property
     def batch_id(self) -> str:
+        """The id in the path of the call, or an empty text."""
         return str(self.request.path_params.get("id", ""))
 
     @property

@@ -31,6 +31,7 @@ class Author:
     style: Mapping[str, Any]
 
     def text(self, params: Mapping[str, Any], drawn: bytes) -> str:
+        """Return the text of an answer, as the scenario has it."""
         if self.style["text"]:
             return str(self.style["text"])
         if choices := self.style["choices"]:

@@ -41,15 +41,18 @@ class Batch:
 
     @property
     def ends_at(self) -> float:
+        """The virtual time at which the batch ends, in seconds."""
         done = self.created_at + min(self.duration, EXPIRY)
         return done if self.canceled_at is None else min(done, self.canceled_at + self.drain)
 
     def status(self, now: float) -> str:
+        """Return the `processing_status` at a virtual time."""
         if now >= self.ends_at:
             return "ended"
         return "in_progress" if self.canceled_at is None else "canceling"
 
     def archived_at(self, now: float) -> float | None:
+        """Return when the results were archived, or None where they are still there."""
         gone = self.created_at + RETENTION
         return gone if now >= gone else None
 
@@ -132,6 +135,7 @@ class Batch:
             raise no_results(self.id, is_early=is_early)
 
     def delete(self, now: float) -> None:
+        """Delete the batch. Raises Refused where it has not ended."""
         if self.status(now) != "ended":
             raise invalid(UNFINISHED)
         self.deleted = True
@@ -145,9 +149,11 @@ class Shelf:
         self.all: dict[str, Batch] = {}
 
     def add(self, batch: Batch) -> None:
+        """Put a new batch on the shelf."""
         self.all[batch.id] = batch
 
     def find(self, batch_id: str, workspace: str) -> Batch:
+        """Return a batch of a workspace. Raises Refused where it is unknown there, or deleted."""
         batch = self.all.get(batch_id)
         if batch is None or batch.deleted or batch.workspace != workspace:
             raise unknown_batch(batch_id)

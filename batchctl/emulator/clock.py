@@ -22,6 +22,7 @@ class VirtualClock:
         return self._origin + self._jumped + (time.monotonic() - self._started) * self.speed
 
     def advance(self, seconds: float) -> None:
+        """Move the clock ahead."""
         self._jumped += seconds
 
 
@@ -37,4 +38,5 @@ def next_month(at: float) -> str:
 
 
 def http_date(at: float) -> str:
+    """Return a time as the `Date` header writes it."""
     return formatdate(at, usegmt=True)

@@ -124,6 +124,7 @@ def _check_queue(state: State, count: int) -> None:
 
 
 def queue_full(retry_after: int) -> Refused:
+    """Return the refusal of a create while the queue is full."""
     return Refused(429, QUEUE_FULL, headers={"retry-after": str(retry_after)})
 
 

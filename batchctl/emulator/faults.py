@@ -186,4 +186,5 @@ class Script:
         return struck[0]
 
     def unfired(self) -> list[Fault]:
+        """Return the faults that have struck no call so far."""
         return [each for each in self.faults if not each.fired]

@@ -23,6 +23,7 @@ class Lines:
         self._counters = bytearray()
 
     def write(self, lines: Iterator[tuple[bytes, int]]) -> None:
+        """Write result lines, each with the number of its counter."""
         with self.path.open("wb") as file:
             for line, counter in lines:
                 file.write(line)
@@ -58,6 +59,7 @@ class Lines:
                 yield os.pread(file.fileno(), starts[number + 1] - starts[number], starts[number])
 
     def remove(self) -> None:
+        """Remove the files."""
         self.path.unlink(missing_ok=True)
         self.order_path.unlink(missing_ok=True)
 

@@ -37,6 +37,7 @@ class Model:
 
     @property
     def line(self) -> str:
+        """The model's family: `opus`, `sonnet`, `haiku`."""
         return self.name.split()[1].lower()
 
 

@@ -57,6 +57,7 @@ class Dice:
         self._seed = str(seed)
 
     def drawn(self, custom_id: str, prompt: str = "") -> bytes:
+        """Return the seeded bytes that decide about a request."""
         return digest(self._seed, custom_id, prompt)
 
     def kind(self, drawn: bytes, sent: int) -> str:

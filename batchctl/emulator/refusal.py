@@ -59,10 +59,12 @@ class Refused(Exception):
 
 
 def invalid(message: str) -> Refused:
+    """Return a 400 as the API writes it."""
     return Refused(400, message)
 
 
 def unknown_batch(batch_id: str) -> Refused:
+    """Return the 404 for a batch."""
     return Refused(404, f"Message Batch {batch_id} not found.")
 
 

@@ -24,6 +24,7 @@ class Running:
 
     @property
     def base_url(self) -> str:
+        """The URL to point a client at."""
         return self._state.base_url
 
     def _ask(self, question: Callable[[], Told]) -> Told:

@@ -55,16 +55,20 @@ class State:
         self.script = Script((replace(each, seen=0, fired=0) for each in scenario.faults), self.seed)
 
     def now(self) -> float:
+        """Return the server's time in seconds, skew included."""
         return self.clock.now() + float(self.scenario.clock["skew_seconds"])
 
     def fates(self, workspace: str, rules: Rules) -> Fates:
+        """Return what decides how the requests of a workspace turn out."""
         memory = self.memories.setdefault(workspace, Memory())
         return Fates(self.dice, self.author, rules, memory, float(self.scenario.cache["hit_rate"]))
 
     def in_virtual(self, real_seconds: float) -> float:
+        """Return how many virtual seconds pass in so many real ones."""
         return real_seconds * self.clock.speed
 
     def batches(self) -> list[dict[str, Any]]:
+        """Return what there is to know of every batch, oldest first."""
         return [batch.account(self.now()) for batch in self.shelf.all.values()]
 
     def told(self) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def _mark(block: Any) -> Any:
 
 
 def in_tokens(characters: int) -> int:
+    """Return how many tokens so many characters are."""
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
@@ -77,4 +78,5 @@ def _digest(params: dict[str, Any], last: int) -> bytes:
 
 
 def count_tokens(params: dict[str, Any]) -> int:
+    """Return the input tokens of a Messages body."""
     return weigh(params).tokens

@@ -19,6 +19,7 @@ class Wire(H11Protocol):
     """uvicorn's HTTP/1.1 connection, which also lets the application misbehave on it; found in `scope["state"]`."""
 
     def connection_made(self, transport: BaseTransport) -> None:
+        """Remember this connection for the calls that it carries."""
         super().connection_made(cast("Transport", transport))
         self.app_state = {**self.app_state, "wire": self}
 
@@ -57,6 +58,7 @@ class Wire(H11Protocol):
 
 
 def wire_of(scope: Mapping[str, Any]) -> Wire:
+    """Return the connection that carries a call."""
     return cast("Wire", scope["state"]["wire"])
 
 
@@ -64,7 +66,7 @@ class Silence(Response):
     """No answer: the connection has been dealt with below HTTP."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        pass
+        """Send nothing."""
 
 
 class Streamed(Response):
@@ -77,6 +79,7 @@ class Streamed(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send the pieces, until the caller is gone."""
         wire = wire_of(scope)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -190,6 +190,7 @@ def test_what_was_sent_has_the_headers_of_its_job_and_what_was_not_has_none(migr
     assert migrated.job("reviews-7f3a").settings.depth == "auto"
 
 
+@pytest.mark.slow
 def test_a_migration_that_is_cut_off_anywhere_has_happened_whole_or_not_at_all(old: Path, tmp_path: Path) -> None:
     """From the version before; two words of the place are random where they are made, so they are made before."""
     upgraded(old, "0007")

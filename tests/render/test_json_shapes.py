@@ -151,6 +151,7 @@ def differences(before: Any, after: Any, where: str) -> Iterator[str]:
         yield f"{where}: {before} became {after}"
 
 
+@pytest.mark.slow
 def test_what_programs_read_only_grows(tmp_path: Path) -> None:
     recorded = json.loads(FILE.read_text("utf-8"))
     found = shapes(tmp_path)
