@@ -109,7 +109,7 @@ class OutcomeCode(IntEnum):
 
     @property
     def is_success(self) -> bool:
-        """Whether the API counts it as succeeded: it was paid for, and no later failure replaces it."""
+        """Whether the API counts it as succeeded and bills it. No later failure replaces it."""
         return OutcomeCode.SUCCEEDED <= self <= OutcomeCode.PAUSED
 
 
@@ -149,7 +149,7 @@ class MessageBatch:
         processing_status: `in_progress` where it could not be read: a batch has ended only where the API says so.
         counts: The API's counters.
         archived_at: Since when the API has no results of it any more.
-        unread: Names of fields that are missing, null where the API allows no null, or of another form than today's.
+        unread: Names of fields that were missing, wrongly null, or of an unknown form.
     """
 
     id: str
@@ -192,7 +192,7 @@ class Cut:
 
     @property
     def has_requests(self) -> bool:
-        """Whether its requests are known. Else its bytes mean nothing, and positions follow the order of the results."""
+        """Whether its requests are known. If not, start and end mean nothing, and positions follow the order of the results."""
         return bool(self.sha256)
 
 
@@ -223,12 +223,12 @@ class Batch:
 
     Attributes:
         provisional: It was matched to a batch of the API's list, and its results are not verified yet.
-        identified: A provisional match of which some ids were read, and these are ours.
+        identified: Some ids of its results were read and are ours: it is more than a match by size and time.
         claim: Who takes its next step, None where nobody does.
-        tries: How many steps were begun on it in its present state.
+        tries: How many tries of a step failed or were put off in its present state.
         list_reads: How many times the API's list was read for it since it is unconfirmed.
         intent_at: When the last create was about to be sent.
-        attempt: How many creates of it were begun. With the owner, it fences every record of the step.
+        attempt: How many creates of it were begun. Owner and attempt together fence every record of a step.
         created_after: The newest `created_at` that the API had shown before the last create, by the API's own clock: an
             older batch cannot be this one. None where it had shown none.
         unconfirmed: Why the outcome of the last create is not known.
@@ -236,15 +236,15 @@ class Batch:
         unknown_creates: Creates of unknown outcome that were presumed not created.
         unproven_refusals: Refusals that did not come from the API itself, and were presumed not created.
         api: Base URL, account and key that the last create was sent with, empty where none was sent from here.
-        headers: The headers of the last create while it may still count, None where none was sent from here.
+        headers: The headers of the last create, kept until it proves to have created nothing; None where none was sent from here.
         not_before: No step is taken on it before this time, as the API asked or after a failure.
         put_off_at: When `not_before` was set, by the same clock.
         missing_since: When the API first answered 404 for it; None after an answer that knows it.
         deleted_at: Since when the API has no results of it, because a person deleted it or the API removed them.
         polled_at: When the API was last asked for it.
         counts_unread: The API's counters could not be read in its last description.
-        evidence: What it rests on that a batch found in the API's list is this one, for a person.
-        held: Why a person must say whether it is, empty where nobody must.
+        evidence: Why a batch found in the API's list is believed to be this one, for a person; empty where it was not found there.
+        held: Why a person must say whether that batch is this one, empty where nobody must.
         results_bytes: Length of the raw results on disk, None before they are fetched.
         usage_unread: Successes whose usage could not be read, None where usage was not summed up.
         note: The last thing worth telling about it, for a person.
@@ -294,7 +294,7 @@ class Batch:
 
     @property
     def is_unattached(self) -> bool:
-        """Whether it is no batch: the place in round 1 of lines that none of the attached batches holds."""
+        """Whether this is no batch, but the lines of an attached input that none of its batches holds."""
         return self.state is State.IN_NO_BATCH
 
     @property
@@ -368,7 +368,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a job was submitted with. A continued job keeps its own, except for the headers of what is still to be sent.
+    """What a job was submitted with. It stays as it is; only the headers of what is still to be sent can change.
 
     Attributes:
         max_requests: The most requests in a batch.
@@ -409,7 +409,10 @@ class Failures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What the last merge wrote: requests by outcome over all rounds. The six outcomes sum to the planned requests.
+    """What the last merge wrote: requests by outcome over all rounds.
+
+    Succeeded, errored, canceled, expired, unknown and unanswered sum to the planned requests; the other counts are parts of
+    these.
 
     Attributes:
         batches: How many fetched batches it read, so that a reader knows whether more were fetched since.
@@ -445,11 +448,11 @@ class Merged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One input, submitted once. A person names it.
+    """One input, submitted once, and known to a person by its name.
 
     Attributes:
         line_count: Lines of the input that hold something.
-        left_out: Those of them that have faults and were not planned.
+        left_out: Those of them that were not planned: they have faults, or no attached batch holds them and their ids repeat.
         paused: Why nothing is sent until a person continues, empty where it is not paused.
         hold_until: No batch of it is created before this time, as the API asked; `hold_reason` says why.
         hold_at: When `hold_until` was set, by the same clock.

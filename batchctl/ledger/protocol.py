@@ -36,7 +36,7 @@ class ReadLedger(Protocol):
 
     @property
     def revision(self) -> str | None:
-        """The revision of its tables; None where nothing was made yet, so that there is nothing to ask."""
+        """The revision of the tables; None for an empty database, which must not be asked anything."""
         ...
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class ReadLedger(Protocol):
     # ---------------------------------------------------------------- the workspace
 
     def stored_place(self) -> tuple[str, str, Place, int]:
-        """Return id and salt, which all copies of the workspace share, the place it was last written, and its generation."""
+        """Return (workspace id, salt, place where it was last written, generation). All copies share the id and the salt."""
         ...
 
     # ---------------------------------------------------------------- batches of a job
@@ -93,7 +93,9 @@ class ReadLedger(Protocol):
         ...
 
     def possibly_paid_creates(self, job: Job) -> list[PresumedNotCreated]:
-        """Return all that may be paid for besides the batches: `presumed_not_created`, and batches that the API forgot."""
+        """Return all that may be paid for besides the batches.
+
+        These are `presumed_not_created`, and batches whose id the API stopped knowing and that were sent again."""
         ...
 
     # ---------------------------------------------------------------- batches of all jobs
@@ -109,7 +111,7 @@ class ReadLedger(Protocol):
     def contenders(self, count: int) -> list[Batch]:
         """Return the batches of all jobs that a batch of `count` requests in the API's list may belong to.
 
-        These are the ones that are being sent, are unconfirmed or were adopted, in the order of their intents.
+        These are the ones that are being sent, are unconfirmed or were adopted, the oldest intent first.
         """
         ...
 
@@ -144,12 +146,12 @@ class ReadLedger(Protocol):
         ...
 
     def known_message_batches(self, job: Job) -> set[str]:
-        """Return the ids at the API that no unconfirmed batch of the job can have: other batches', and foreign ones."""
+        """Return the ids at the API that cannot be an unconfirmed batch of the job: taken by other batches, or foreign."""
         ...
 
 
 class Ledger(ReadLedger, Protocol):
-    """A ledger that is written as well. A method that takes a step returns whether it was there to be taken."""
+    """A ledger that is written as well. A method that takes a step returns False if another owner took it or the batch changed."""
 
     # ---------------------------------------------------------------- claims
 

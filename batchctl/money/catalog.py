@@ -41,14 +41,16 @@ class PriceCatalog:
         Args:
             private: A file of private prices.
             lists: Where price lists that were fetched may be.
-            relied_on: The prices that a limit may rest on, where these are not trusted for that; None where they are.
+            relied_on: Other prices, that a limit may rest on where `private` came with the workspace and is not trusted; None
+                where it is trusted.
         """
         self._path = private
         self._lists = tuple(lists)
         self._relied_on = relied_on
 
     def model_prices(self, model: str, day: date) -> ModelPrices | None:
-        """Return the prices of a model on a day; None where it has none here, or none that fit `TIER_STARTS`."""
+        """Return the prices of a model on a day; None where it has none here, or tiers that `domain.prices.TIER_STARTS` does not
+        know."""
         if (tiers := self._private_tiers(model)) is not None:
             assert self._path is not None
             return ModelPrices(model=model, day=day, source=self._path.name, tiers=tiers)
@@ -68,17 +70,17 @@ class PriceCatalog:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Every id that it may have prices for."""
+        """The ids of all models that it may have prices for."""
         return tuple(dict.fromkeys((*self._private, *self._listed.ids)))
 
     @property
     def served(self) -> tuple[str, ...]:
-        """Those of them that the API serves, as far as can be known without asking it."""
+        """The ids of those that the API still serves, by the price list; of all where the list does not say."""
         return tuple(dict.fromkeys((*self._private, *(self._listed.served or self._listed.ids))))
 
     @property
     def source(self) -> str:
-        """Whose the prices are that are not private."""
+        """The name of the price list in use."""
         return self._listed.source
 
     def reread(self) -> "PriceCatalog":
@@ -100,7 +102,7 @@ class PriceCatalog:
         return newest(self._lists)
 
     def _with_note_of_slip(self, model_prices: ModelPrices) -> ModelPrices:
-        """Note where private prices have a name that no list has and that is nearly this one: a slip, it seems."""
+        """Note where private prices have a name that no list has and that is nearly this one: probably a typo."""
         assert self._path is not None
         unlisted = set(self._private).difference(self._listed.ids)
         others = [name for name in unlisted if model_version(name) == model_version(model_prices.model)]

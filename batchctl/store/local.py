@@ -1,7 +1,6 @@
 """Replace files on a local disk so that a stop at any instant leaves the old file or the new one, never a part of one.
 
-`replacing` is the only place where a file gets its content and its name; `LocalStore` is the `Store` of a folder, on top of
-it. `disk` turns the errors of the disk into DiskProblem, with what to do about each.
+`replacing` is the way to write a whole file; `LocalStore` is the `Store` of a folder, on top of it. `disk` turns the errors of the disk into DiskProblem, with what to do about each.
 """
 
 import contextlib
@@ -37,6 +36,8 @@ def replacing(
     needs_lock: bool = False,
 ) -> Iterator[BinaryIO]:
     """Give a file to write, which takes the place of `path` when the block ends without an error. Raises DiskProblem.
+
+    1. open and lock the part file · 2. write it · 3. sync it · 4. rename it · 5. sync the folder
 
     A stop before step 4 leaves a part file that nobody reads; a stop after it leaves the whole new file.
 
@@ -89,7 +90,7 @@ class LocalStore:
         return Versioned(data, _version(data))
 
     def stream(self, name: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the same bytes in pieces, all of the file that stood there at the first. Raises NotStored."""
+        """Yield the bytes of `read` in pieces, from the file as it was at the first piece. Raises NotStored."""
         path = self._path(name)
         with disk(path):
             try:
@@ -254,7 +255,7 @@ def sync_folder(folder: Path) -> None:
 
 def _opened_alone(part: Path, mode: int, *, waits: bool, needs_lock: bool = False) -> BinaryIO:
     """Return the part file, empty and locked: two processes must not write into the same one."""
-    # What a link of this name leads to is not ours to empty.
+    # Never follow a link here: emptying its target would destroy another file.
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         file = os.fdopen(os.open(part, flags, mode), "wb", BUFFER_BYTES)
@@ -265,6 +266,7 @@ def _opened_alone(part: Path, mode: int, *, waits: bool, needs_lock: bool = Fals
                 if os.fstat(file.fileno()).st_nlink == 1:
                     os.ftruncate(file.fileno(), 0)
                     return file
+                # A hard link: the bytes are another file's, too. Start anew.
                 part.unlink()
         except BaseException:
             file.close()

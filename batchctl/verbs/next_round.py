@@ -1,11 +1,11 @@
 """The next round of a job, planned in one place: for `retry`, which a person asks for, and for `run`, which does it by itself.
 
 1. choose     the requests by failure class, over the newest outcome of each
-2. rebuild    the request file and the origins, beside their place, then renamed
-3. check      what was never sent, has other params, or goes with headers that take less than those it was sent with
+2. rebuild    the request file and the origins, written as part files, then renamed
+3. check      requests that were never sent, have changed params, or go under stricter headers
 4. look       for lines that were never sent from here: in the other jobs, and in the API's list
 5. price      what the round may cost, with what the job comes to so far, held against the limit
-6. confirm    a person's yes, where a person asked for the round and nothing else says yes
+6. confirm    a person's yes, where a person asked for the round, unless --yes or a limit was given
 7. record     the headers and the limit that were named, then the round and its batches, all or nothing
 8. send       as every round is sent
 `rebuild` and `rebuild_edited` are steps 1 to 3, `plan_round` is 4 to 7. A stop before the end of 7 leaves files that the next
@@ -93,7 +93,7 @@ def rebuild(
     """Choose requests and write them to a request file, from their original bytes.
 
     Args:
-        session: The session of the verb, which holds the lock of planning.
+        session: The session of the verb. The caller holds `workspace.planning()`.
         job: The job, with the headers that the round is to be sent with.
         choice: Which requests are sent again.
         changes: Changes of their params.
@@ -135,8 +135,8 @@ def rebuild(
             unsent=unsent.count,
         )
         warnings = unsent.check(job) if unsent.count and not changes and not is_for_editing else 0
-    # Requests that go again unchanged pass the check as they did, but for headers that take less than those they were sent
-    # with. What a person wants in a file is checked when it comes back.
+    # Unchanged requests passed the check before: they are checked again only for stricter headers. A file for a person is
+    # checked when it comes back.
     has_less = target is None and any(
         b.headers is not None and is_stricter(job.settings.headers, than=b.headers) for b in batches
     )
@@ -150,7 +150,7 @@ def rebuild(
                 hint = f"{stopped.hint}; to fix them in a file: batchctl retry {job.name} --edit"
                 raise InputProblem(f"with the headers of the job, {stopped.message}", hint=hint) from stopped
             raise
-        # To the warnings of the same bytes a person has said yes before.
+        # A person has accepted the warnings of unchanged bytes before.
         warnings = warnings_anew if changes else warnings
     return replace(rebuilt, warnings=warnings)
 
@@ -191,7 +191,7 @@ def rebuild_edited(session: Session, job: Job, edited: Path) -> Rebuilt:
 
 
 def _origins_without_success(session: Session, job: Job) -> tuple[dict[bytes, int], set[int]]:
-    """Return the position in round 1 of every request without plain success by its id, and which were never sent.
+    """Return {custom_id: position in round 1} of the requests that did not plainly succeed, and the positions never sent.
 
     The order is that of a round. Truncated and refused requests may be edited, too.
     """
@@ -253,8 +253,8 @@ def plan_round(
 ) -> Job:
     """Record a rebuilt round once its price is agreed to, and return the job with it.
 
-    A round that a person asks for needs `confirm` and `seen`. It takes the lock of planning only to record: nobody else waits
-    while the person reads the price, and what another process changed meanwhile is refused. A round that is planned by itself
+    A round that a person asks for needs `confirm` and `seen`. It takes `workspace.planning()` only to record:
+    the lock is free while the person reads the price, and what another process changed meanwhile is refused. A round that is planned by itself
     is held to the limit alone, and its caller holds the lock all the time.
 
     Args:
@@ -299,7 +299,7 @@ def plan_round(
             raise
         # The limit first: a round that is recorded is sent by whoever continues the job.
         budget.record(session, job)
-        # A new round is a person's word to send; before it, nothing is left that the cancel had kept back.
+        # Planning a round lifts an earlier cancel: nothing unsent from before it is left.
         session.ledger.record_canceled(job, None)
         return record(session, job, rebuilt)
 
@@ -386,7 +386,7 @@ class _Chooser:
             is_failed_attempt = code.is_success and not last.code.is_success
             if is_failed_attempt and not is_chosen(code, code.name.lower(), self._choice):
                 code, source = last.code, last
-            # As the ledger has it.
+            # Scrubbed, as the ledger stores it, so that --only matches.
             error_type = self._scrubbed(_error_type(source, code))
             failure_class = CLASS_OF_CODE.get(code)
             kind = (self._told_apart(error_type), failure_class.value if failure_class else "succeeded")
