@@ -95,7 +95,8 @@ class ReadLedger(Protocol):
     def possibly_paid_creates(self, job: Job) -> list[PresumedNotCreated]:
         """Return all that may be paid for besides the batches.
 
-        These are `presumed_not_created`, and batches whose id the API stopped knowing and that were sent again."""
+        These are `presumed_not_created`, and batches whose id the API stopped knowing and that were sent again.
+        """
         ...
 
     # ---------------------------------------------------------------- batches of all jobs

@@ -49,8 +49,10 @@ class PriceCatalog:
         self._relied_on = relied_on
 
     def model_prices(self, model: str, day: date) -> ModelPrices | None:
-        """Return the prices of a model on a day; None where it has none here, or tiers that `domain.prices.TIER_STARTS` does not
-        know."""
+        """Return the prices of a model on a day.
+
+        None where it has none here, or tiers that `domain.prices.TIER_STARTS` does not know.
+        """
         if (tiers := self._private_tiers(model)) is not None:
             assert self._path is not None
             return ModelPrices(model=model, day=day, source=self._path.name, tiers=tiers)
