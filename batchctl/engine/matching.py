@@ -13,7 +13,7 @@ from batchctl.domain.errors import ApiFailure, Stopped
 from batchctl.domain.groups import SampledLine
 from batchctl.domain.model import Batch, Headers, Job, OutcomeCode
 from batchctl.engine.evidence import (
-    ENOUGH,
+    ENOUGH_COMPARISONS,
     NOT_COUNTED,
     Comparison,
     Evidence,
@@ -36,10 +36,10 @@ MOST_TRIES = 40
 # Requests that are read to find some that can be compared: where these are so rare, they would prove little.
 MOST_READ = 5_000
 # Statuses of an address that nothing answers at.
-NOT_THERE = frozenset({404, 405, 410, 501})
+NO_ENDPOINT = frozenset({404, 405, 410, 501})
 
 
-def hold_against_requests(session: ApiSession, job: Job, batch: Batch, answers: Answers) -> Evidence:
+def gather_evidence(session: ApiSession, job: Job, batch: Batch, answers: Answers) -> Evidence:
     """Compare up to 20 answers of a batch with the requests of its cut: input tokens and model.
 
     `answers`: the verified results of the batch, by the positions of its cut. Asks for at most 40 counts, and for one model
@@ -85,7 +85,7 @@ class _Counting:
         path = request_file(self._session.workspace, self._job, self._batch.round)
         starts = starts_of_range(path, self._batch)
         for number in islice(spread(len(positions)), MOST_READ):
-            if len(self.comparisons) == ENOUGH or self._tries == MOST_TRIES:
+            if len(self.comparisons) == ENOUGH_COMPARISONS or self._tries == MOST_TRIES:
                 return
             if self._session.stop.is_set():
                 raise Stopped
@@ -107,7 +107,7 @@ class _Counting:
         return f"{said}; the last failure: {self._failure}" if self._failure else said
 
     def _comparison(self, path: Path, position: int, place: SampledLine) -> Comparison:
-        """Raises NotComparable, _NoCounting, and ApiFailure as `hold_against_requests` does."""
+        """Raises NotComparable, _NoCounting, and ApiFailure as `gather_evidence` does."""
         line = self._answers.line(position)
         answered, billed = read_answer(message_of(line))
         request = read_sampled(path, place)
@@ -134,7 +134,7 @@ class _Counting:
         except ApiFailure as failure:
             if not _is_final(failure):
                 raise
-            if failure.status in NOT_THERE and not _is_about_model(failure):
+            if failure.status in NO_ENDPOINT and not _is_about_model(failure):
                 raise _NoCounting(str(failure)) from failure
             self._failure = str(failure)
             raise NotComparable("requests that the API does not count") from failure
@@ -157,7 +157,7 @@ def _is_final(failure: ApiFailure) -> bool:
     """Whether asking for the same again would bring no other answer, and the account is not the cause."""
     if is_about_account(failure):
         return False
-    if failure.status in NOT_THERE or (failure.status is not None and 200 <= failure.status < 300):
+    if failure.status in NO_ENDPOINT or (failure.status is not None and 200 <= failure.status < 300):
         return True
     return after_read(failure) in {AfterRead.FAIL, AfterRead.GONE}
 
