@@ -5,9 +5,9 @@ Another account does not see what this one created: that its list lacks a batch 
 
 from dataclasses import dataclass, replace
 
-KEY = "key:"
+KEY_PREFIX = "key:"
 # The organization and the API workspace.
-NAMES = 2
+NAMES_PER_ACCOUNT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Account:
 
     def stored(self) -> str:
         """As one text."""
-        return " ".join(part for part in (self.url, self.named, KEY + self.key if self.key else "") if part)
+        return " ".join(part for part in (self.url, self.named, KEY_PREFIX + self.key if self.key else "") if part)
 
     def shown(self) -> str:
         """As a person knows it."""
@@ -32,8 +32,8 @@ class Account:
 
 def account_of(stored: str) -> Account:
     url, *words = stored.split(" ")
-    named = " ".join(word for word in words if not word.startswith(KEY))
-    key = next((word.removeprefix(KEY) for word in words if word.startswith(KEY)), "")
+    named = " ".join(word for word in words if not word.startswith(KEY_PREFIX))
+    key = next((word.removeprefix(KEY_PREFIX) for word in words if word.startswith(KEY_PREFIX)), "")
     return Account(url=url, named=named, key=key)
 
 
@@ -54,7 +54,7 @@ def is_other(stored: str, here: Account) -> bool:
         if not (theirs <= ours or ours <= theirs):
             return True
         # Of one organization there are several API workspaces, and each sees its own batches alone.
-        if min(len(theirs), len(ours)) >= NAMES:
+        if min(len(theirs), len(ours)) >= NAMES_PER_ACCOUNT:
             return False
     return bool(there.key and here.key) and there.key != here.key
 
@@ -62,7 +62,7 @@ def is_other(stored: str, here: Account) -> bool:
 def is_same(stored: str, here: Account) -> bool:
     """Whether a create was certainly made with this account: what this one does not know is gone then, and not elsewhere."""
     there = account_of(stored)
-    is_named, is_of_key = len(there.named.split()) >= NAMES, bool(there.key)
+    is_named, is_of_key = len(there.named.split()) >= NAMES_PER_ACCOUNT, bool(there.key)
     return not is_other(stored, here) and (
         (is_named and there.named == here.named) or (is_of_key and there.key == here.key)
     )

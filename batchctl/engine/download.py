@@ -16,7 +16,7 @@ from batchctl.domain.model import Batch, Job, ProcessingStatus, Verified
 from batchctl.engine.costs import with_prices
 from batchctl.engine.evidence import Evidence, Match
 from batchctl.engine.matching import hold_against_requests
-from batchctl.engine.pacing import GIVE_UP_AFTER, READ_AGAIN, backoff
+from batchctl.engine.pacing import GIVE_UP_AFTER, MAX_REREADS, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
@@ -130,7 +130,7 @@ def _received(session: Session, job: Job, batch: Batch) -> Verified:
     are on the disk all the same.
     """
     raw, index = session.workspace.raw(job, batch), session.workspace.index(job, batch)
-    is_patient = batch.tries < READ_AGAIN
+    is_patient = batch.tries < MAX_REREADS
     try:
         positions = _positions(session, job, batch)
     except (InputProblem, DiskProblem) as problem:

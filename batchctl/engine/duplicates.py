@@ -9,7 +9,7 @@ import contextlib
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, UnconfirmedProblem
 from batchctl.domain.events import DuplicateBatch
 from batchctl.domain.model import Job, MessageBatch, PresumedNotCreated, ProcessingStatus
-from batchctl.engine.reconcile import earliest, may_be_duplicate
+from batchctl.engine.reconcile import created_bound, may_be_duplicate
 from batchctl.engine.reconciler import bound_of, list_since, shares_of
 from batchctl.engine.session import Session
 from batchctl.results.result_lines import IncompleteResults
@@ -29,7 +29,7 @@ def notice_duplicates(session: Session, job: Job) -> list[MessageBatch]:
         matched = {g.message_batch_id for g in session.ledger.provisional_matches() if g.message_batch_id}
         known = session.ledger.known_message_batches(job) | matched
         listed, _ = list_since(session, bound_of(presumed), known, session.ledger.batches(job))
-        since = earliest(presumed, listed)
+        since = created_bound(presumed, listed)
         seen = [s for s in listed if any(may_be_duplicate(p, s, known, since) for p in presumed)]
         return [one for one in seen if not _is_settled(session, job, one, presumed)]
     return []

@@ -12,7 +12,7 @@ from math import gcd
 from typing import Any
 
 # So many answers are compared, spread over the batch.
-ENOUGH = 20
+ENOUGH_COMPARISONS = 20
 # "The token count is an estimate" and "might differ by a small amount" (token counting page of the API's documentation).
 SPARE_TOKENS, SPARE_SHARE = 2, 50
 
@@ -39,7 +39,7 @@ _PROMPT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_toke
 _UNFINISHED = frozenset({"pause_turn", "compaction"})
 
 # Of a rule that holds for all comparisons: tokens counted and not billed, or billed and not counted; how far apart is alike.
-MOST_ADDED, MOST_BILLED, LIKE, LEAST_FOR_A_RULE = 10, 4, 0.05, 3
+MOST_ADDED, MOST_BILLED, RATIO_TOLERANCE, LEAST_FOR_A_RULE = 10, 4, 0.05, 3
 
 _DATE = re.compile(r"-[0-9]{8}")
 # Its multiples modulo 1 leave no large gap, however many of them are taken.
@@ -242,9 +242,9 @@ def is_systematic(comparisons: Sequence[Comparison]) -> bool:
         return False
     counted, billed = [one.counted for one in comparisons], [one.billed for one in comparisons]
     if min(counted) == max(counted):
-        return max(billed) > min(billed) * (1 + LIKE)
+        return max(billed) > min(billed) * (1 + RATIO_TOLERANCE)
     ratios = [one.billed / one.counted for one in comparisons]
-    is_one_ratio = max(ratios) <= min(ratios) * (1 + LIKE)
+    is_one_ratio = max(ratios) <= min(ratios) * (1 + RATIO_TOLERANCE)
     return is_one_ratio and max(counted) > min(counted) * 1.3 and 0.7 <= min(ratios) <= max(ratios) <= 1.5
 
 

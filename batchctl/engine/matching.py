@@ -13,7 +13,7 @@ from batchctl.domain.errors import ApiFailure, Stopped
 from batchctl.domain.groups import SampledLine
 from batchctl.domain.model import Batch, Headers, Job, OutcomeCode
 from batchctl.engine.evidence import (
-    ENOUGH,
+    ENOUGH_COMPARISONS,
     NOT_COUNTED,
     Comparison,
     Evidence,
@@ -36,7 +36,7 @@ MOST_TRIES = 40
 # Requests that are read to find some that can be compared: where these are so rare, they would prove little.
 MOST_READ = 5_000
 # Statuses of an address that nothing answers at.
-NOT_THERE = frozenset({404, 405, 410, 501})
+NO_ENDPOINT = frozenset({404, 405, 410, 501})
 
 
 def hold_against_requests(session: ApiSession, job: Job, batch: Batch, answers: Answers) -> Evidence:
@@ -85,7 +85,7 @@ class _Counting:
         path = request_file(self._session.workspace, self._job, self._batch.round)
         starts = starts_of_range(path, self._batch)
         for number in islice(spread(len(positions)), MOST_READ):
-            if len(self.comparisons) == ENOUGH or self._tries == MOST_TRIES:
+            if len(self.comparisons) == ENOUGH_COMPARISONS or self._tries == MOST_TRIES:
                 return
             if self._session.stop.is_set():
                 raise Stopped
@@ -134,7 +134,7 @@ class _Counting:
         except ApiFailure as failure:
             if not _is_final(failure):
                 raise
-            if failure.status in NOT_THERE and not _is_about_model(failure):
+            if failure.status in NO_ENDPOINT and not _is_about_model(failure):
                 raise _NoCounting(str(failure)) from failure
             self._failure = str(failure)
             raise NotComparable("requests that the API does not count") from failure
@@ -157,7 +157,7 @@ def _is_final(failure: ApiFailure) -> bool:
     """Whether asking for the same again would bring no other answer, and the account is not the cause."""
     if is_about_account(failure):
         return False
-    if failure.status in NOT_THERE or (failure.status is not None and 200 <= failure.status < 300):
+    if failure.status in NO_ENDPOINT or (failure.status is not None and 200 <= failure.status < 300):
         return True
     return after_read(failure) in {AfterRead.FAIL, AfterRead.GONE}
 

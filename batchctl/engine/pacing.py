@@ -16,7 +16,7 @@ MOST_DOUBLINGS = 20
 # Consecutive failures without an answer in between, after which waiting on is a person's decision.
 GIVE_UP_AFTER = 6
 # Downloads of a batch before a line that cannot be read counts as what the API has for its request.
-READ_AGAIN = 2
+MAX_REREADS = 2
 
 
 def poll_pause(looks: int, watched: float, hint: float | None, draw: float) -> float:

@@ -66,7 +66,7 @@ def raise_unless_passing(failure: ApiFailure) -> None:
             return
 
 
-def patiently(session: Session, question: Callable[[], Told]) -> Told:
+def ask_until_answered(session: Session, question: Callable[[], Told]) -> Told:
     """Asks until an answer comes. Raises Stopped, AccountProblem, and ServiceProblem where asking again cannot help."""
     poller = Poller(session)
     while True:
@@ -79,7 +79,7 @@ def patiently(session: Session, question: Callable[[], Told]) -> Told:
 
 
 @contextlib.contextmanager
-def reachable(hint: str = "run the same command again") -> Iterator[None]:
+def ask_once(hint: str = "run the same command again") -> Iterator[None]:
     """What is asked in the block is asked once. Raises AccountProblem, and ServiceProblem where no answer comes."""
     try:
         yield
@@ -133,7 +133,7 @@ def _listed(session: Session, wanted: dict[str, Batch]) -> list[MessageBatch]:
     return list(found.values())
 
 
-def completed(session: Session, listed: Sequence[MessageBatch], known: Collection[str]) -> list[MessageBatch]:
+def fill_in_sizes(session: Session, listed: Sequence[MessageBatch], known: Collection[str]) -> list[MessageBatch]:
     """Entries of the list, each asked for by its id where its size cannot be read; so many at most. Raises ApiFailure."""
     left = MOST_COMPLETED
     found = []

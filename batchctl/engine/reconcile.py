@@ -85,7 +85,7 @@ def _of_size(unconfirmed: list[Batch], listing: Listing) -> Verdict:
     )
     if is_free and len(candidates) == len(unconfirmed):
         return Verdict(adopt=tuple(zip(unconfirmed, candidates, strict=True)), candidates=tuple(candidates))
-    is_absent = listing.is_whole and not candidates and all(has_been_sought(b) for b in unconfirmed)
+    is_absent = listing.is_whole and not candidates and all(is_search_complete(b) for b in unconfirmed)
     if not is_absent:
         return Verdict(wait=tuple(unconfirmed), candidates=tuple(candidates))
     decide = tuple(b for b in unconfirmed if needs_person(b))
@@ -94,7 +94,7 @@ def _of_size(unconfirmed: list[Batch], listing: Listing) -> Verdict:
 
 def candidates_of(unconfirmed: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
     """Those that may be one of `unconfirmed`, which are of one size, oldest first. What cannot be read excludes nothing."""
-    since = earliest(unconfirmed, listing.batches)
+    since = created_bound(unconfirmed, listing.batches)
     found = [
         b
         for b in listing.batches
@@ -103,7 +103,7 @@ def candidates_of(unconfirmed: Sequence[Batch], listing: Listing) -> list[Messag
     return sorted(found, key=lambda b: (b.created_at is not None, b.created_at))
 
 
-def earliest(unconfirmed: Sequence[Batch | PresumedNotCreated], listed: Sequence[MessageBatch]) -> datetime | None:
+def created_bound(unconfirmed: Sequence[Batch | PresumedNotCreated], listed: Sequence[MessageBatch]) -> datetime | None:
     """The `created_at` before which no batch is theirs, by the API's own clock; None where nothing bounds them.
 
     The newest batch that the API had shown before the first create: it bounds them only while the API says the same of it.
@@ -128,7 +128,7 @@ def is_past(page: Sequence[MessageBatch], since: datetime | None) -> bool:
     return known == sorted(known, reverse=True)
 
 
-def has_been_sought(unconfirmed: Batch) -> bool:
+def is_search_complete(unconfirmed: Batch) -> bool:
     """Whether it was looked for often enough that one more list without it proves its absence.
 
     The first refusal that did not come from the API takes that one list alone.
@@ -150,7 +150,7 @@ def needs_person(unconfirmed: Batch) -> bool:
             return unconfirmed.unknown_creates + 1 >= MOST_UNKNOWN
 
 
-def why_a_person(unconfirmed: Batch) -> str:
+def why_person_decides(unconfirmed: Batch) -> str:
     match unconfirmed.unconfirmed:
         case Unconfirmed.ACCEPTED:
             return "unconfirmed: the API took it and did not say as which batch, and its list shows none of its size"

@@ -13,16 +13,16 @@ from batchctl.domain.events import BatchReconciled, DuplicateBatch, PollFailed
 from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, PresumedNotCreated, State
 from batchctl.engine.accounts import account_of, is_other, is_other_key
 from batchctl.engine.pacing import backoff
-from batchctl.engine.poll import completed, pages, raise_unless_passing
+from batchctl.engine.poll import fill_in_sizes, pages, raise_unless_passing
 from batchctl.engine.reconcile import (
     MIN_LIST_READS,
     Listing,
     Verdict,
     grace_of,
-    has_been_sought,
+    is_search_complete,
     is_past,
     reconcile,
-    why_a_person,
+    why_person_decides,
 )
 from batchctl.engine.send import refuse, split
 from batchctl.engine.session import Session
@@ -80,7 +80,7 @@ class Reconciler:
         for unconfirmed_batch in verdict.absent:
             _carry_out_absence(session, unconfirmed_batch)
         for unconfirmed_batch in verdict.decide:
-            self._put_off([unconfirmed_batch], why_a_person(unconfirmed_batch), WAIT_FOR_END.total_seconds())
+            self._put_off([unconfirmed_batch], why_person_decides(unconfirmed_batch), WAIT_FOR_END.total_seconds())
         found_out = [self._identify(candidate, verdict) for candidate in verdict.identify]
         has_come_on = bool(verdict.adopt or verdict.absent) or any(found_out)
         note = _why_open(verdict, listing)
@@ -260,7 +260,7 @@ def list_since(
         is_whole = is_whole and page.is_whole
         if is_past(page.batches, since):
             break
-    return completed(session, found, known), is_whole
+    return fill_in_sizes(session, found, known), is_whole
 
 
 def refuse_other_account(session: Session, unconfirmed_batches: Sequence[Batch]) -> None:
@@ -312,4 +312,4 @@ def _ids(session: Session, batch: Batch | PresumedNotCreated) -> dict[bytes, int
 
 
 def is_in_grace(unconfirmed_batches: Sequence[Batch]) -> bool:
-    return any(not has_been_sought(d) for d in unconfirmed_batches)
+    return any(not is_search_complete(d) for d in unconfirmed_batches)

@@ -82,6 +82,6 @@ def resending_risks(unconfirmed_batches: Sequence[UnconfirmedBatch]) -> list[str
     return risks
 
 
-def meant(unconfirmed_batches: Sequence[UnconfirmedBatch], candidate: Candidate) -> list[UnconfirmedBatch]:
+def possible_batches(unconfirmed_batches: Sequence[UnconfirmedBatch], candidate: Candidate) -> list[UnconfirmedBatch]:
     """The doubts that a batch of the API can be."""
     return [d for d in unconfirmed_batches if not d.is_lost and not adopting_problem(d, candidate)]

@@ -29,7 +29,7 @@ from batchctl.domain.job_report import JobReport
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Settings
 from batchctl.domain.names import job_name, name_problem
-from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
+from batchctl.engine.poll import RETRIEVE_UP_TO, ask_until_answered
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.requests.attached_input import AttachedInput
@@ -165,14 +165,14 @@ def _asked_for(session: Session, ids: Sequence[str]) -> list[MessageBatch]:
         by_id = _listed(session, set(ids))
     for message_batch_id in ids:
         if message_batch_id not in by_id and (
-            retrieved := patiently(session, partial(_retrieved, session, message_batch_id))
+            retrieved := ask_until_answered(session, partial(_retrieved, session, message_batch_id))
         ):
             by_id[message_batch_id] = retrieved
     _refuse_unknown([each for each in ids if each not in by_id])
     _refuse_archived([seen for seen in by_id.values() if seen.archived_at is not None])
     _refuse_unconfirmed(session, list(by_id.values()))
     # To another key they will be unknown, which is what deleted ones are, too.
-    patiently(session, session.server.meet)
+    ask_until_answered(session, session.server.meet)
     empty = [seen.id for seen in by_id.values() if not seen.size]
     if empty:
         raise Refused(
@@ -189,7 +189,7 @@ def _listed(session: Session, ids: Collection[str]) -> dict[str, MessageBatch]:
     by_id: dict[str, MessageBatch] = {}
     after, pages = "", 0
     while len(ids) - len(by_id) > max(RETRIEVE_UP_TO, pages):
-        page = patiently(session, partial(session.server.page, after))
+        page = ask_until_answered(session, partial(session.server.page, after))
         by_id.update((seen.id, seen) for seen in page.batches if seen.id in ids)
         after, pages = page.after, pages + 1
         if not after:

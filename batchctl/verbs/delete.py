@@ -14,7 +14,7 @@ from batchctl.domain.errors import ApiFailure, Refused
 from batchctl.domain.events import BatchDeleted
 from batchctl.domain.model import Batch, Job, State
 from batchctl.engine.accounts import account_of, is_other, is_other_key, is_same
-from batchctl.engine.poll import patiently, reachable
+from batchctl.engine.poll import ask_until_answered, ask_once
 from batchctl.engine.session import Session
 from batchctl.verbs.confirmation import Confirm, Question
 from batchctl.verbs.find_job import find_job
@@ -52,7 +52,7 @@ def delete(session: Session, word: str | None, confirm: Confirm) -> Deleted:
         text = f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?"
         confirm(Question(text=text))
     for batch in left:
-        patiently(session, partial(_delete, session, batch))
+        ask_until_answered(session, partial(_delete, session, batch))
         session.ledger.record_deleted(batch, session.now())
         session.emit(BatchDeleted(*session.place(batch)))
     return Deleted(
@@ -81,7 +81,7 @@ def _prove(session: Session, job: Job) -> None:
 
 def _refuse_other_account(session: Session, batches: list[Batch]) -> None:
     # To another key they would be unknown, as deleted ones are.
-    with reachable("nothing was deleted"):
+    with ask_once("nothing was deleted"):
         session.server.meet()
     here = session.server.account
     # A key that was rotated deletes what it sees; what it does not see is judged there.

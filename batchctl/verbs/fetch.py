@@ -10,7 +10,7 @@ from batchctl.engine.duplicates import notice_duplicates
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.merge import Output, merge
 from batchctl.engine.next_steps import Arrow
-from batchctl.engine.poll import patiently, poll, raise_unless_passing
+from batchctl.engine.poll import ask_until_answered, poll, raise_unless_passing
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.results.downloaded import is_on_disk
@@ -46,7 +46,7 @@ def fetch(session: Session, word: str | None, files: OutputOptions, moved_to: st
 def fetch_job(session: Session, job: Job, output: Output) -> Fetched:
     """Download and merge. Results that cannot be had do not keep the others from the merged files."""
     forget_what_is_gone(session, job)
-    patiently(session, partial(_poll_if_due, session, job))
+    ask_until_answered(session, partial(_poll_if_due, session, job))
     # An unconfirmed batch is looked for once more, never waited for and never sent from here.
     problem = take_steps(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.RECONCILE})))
     return finish_fetch(session, job, output, problem)

@@ -11,7 +11,7 @@ from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, St
 from batchctl.engine.accounts import is_other_key
 from batchctl.engine.copies import may_send
 from batchctl.engine.duplicates import notice_duplicates
-from batchctl.engine.poll import emit_unread_fields, reachable
+from batchctl.engine.poll import emit_unread_fields, ask_once
 from batchctl.engine.reconcile import candidates_of
 from batchctl.engine.reconciler import Reconciler, is_in_grace, listing_for, refuse_other_account, shares_of
 from batchctl.engine.session import Session
@@ -19,7 +19,7 @@ from batchctl.engine.unconfirmed import (
     Candidate,
     UnconfirmedBatch,
     adopting_problem,
-    meant,
+    possible_batches,
     resending_problem,
     resending_risks,
 )
@@ -80,7 +80,7 @@ def resolve(session: Session, word: str | None, decision: Decision, confirm: Con
 
 def unconfirmed_batches_of(session: Session, job: Job) -> UnconfirmedBatches:
     """Reconcile once more, and return what is left. Raises ServiceProblem where the API cannot be asked."""
-    with reachable():
+    with ask_once():
         session.server.meet()
         may_send(session, job)
         submitting = _submitting(session, job)
@@ -209,12 +209,12 @@ def adopt(session: Session, left: UnconfirmedBatches, message_batch_id: str, num
     seen = _retrieved(session, message_batch_id)
     mine = []
     for unconfirmed_batch in _meant(left, number):
-        with reachable():
+        with ask_once():
             candidate = _candidate(session, seen, unconfirmed_batch.batch)
         problem = adopting_problem(unconfirmed_batch, candidate)
         if problem and number is not None:
             raise Refused(f"{seen.id} {problem}")
-        mine += [(d, candidate) for d in meant([unconfirmed_batch], candidate)]
+        mine += [(d, candidate) for d in possible_batches([unconfirmed_batch], candidate)]
     if not mine:
         raise Refused(f"{seen.id} is none of the unconfirmed batches: its size or its custom_ids say so")
     if len(mine) > 1:
@@ -275,7 +275,7 @@ def _retrieved(session: Session, message_batch_id: str) -> MessageBatch:
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
-        with reachable():
+        with ask_once():
             raise
     emit_unread_fields(session, seen)
     return seen

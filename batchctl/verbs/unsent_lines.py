@@ -18,7 +18,7 @@ from batchctl.domain.attaching import list_some
 from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, Refused
 from batchctl.domain.events import Checked, Event
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
-from batchctl.engine.poll import patiently
+from batchctl.engine.poll import ask_until_answered
 from batchctl.engine.reconciler import SAMPLE_IDS, list_since
 from batchctl.engine.reports import first_unattached, in_no_batch
 from batchctl.engine.session import Session
@@ -136,7 +136,7 @@ def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count:
     batches = session.ledger.batches(job)
     known, since, most = session.ledger.message_batch_ids(), _since(batches), in_no_batch(session, job, batches)
     here = {name: ids for name, ids in _ids_of_other_jobs(session, job, since) if ids}
-    listed, is_whole = patiently(session, partial(list_since, session, since, known))
+    listed, is_whole = ask_until_answered(session, partial(list_since, session, since, known))
     candidates = [batch for batch in listed if batch.id not in known and _may_hold(batch, since, most)]
     there = {batch.id: ids for batch in candidates[:MOST_SAMPLED] if (ids := _some_ids(session, batch))}
     wanted = frozenset(chain(*here.values(), *there.values()))

@@ -21,14 +21,14 @@ from batchctl.engine.reconcile import (
     Listing,
     Verdict,
     candidates_of,
-    earliest,
+    created_bound,
     grace_of,
-    has_been_sought,
+    is_search_complete,
     is_past,
     may_be_duplicate,
     needs_person,
     reconcile,
-    why_a_person,
+    why_person_decides,
 )
 
 SECOND = timedelta(seconds=1)
@@ -198,7 +198,7 @@ def test_a_candidate_that_was_matched_with_another_keeps_it_unconfirmed() -> Non
 @pytest.mark.parametrize("why", list(U))
 def test_a_refusal_takes_one_list_and_everything_else_several(why: Unconfirmed, looks: int, *, is_sought: bool) -> None:
     expected = is_sought or why is U.REFUSED
-    assert has_been_sought(unconfirmed(looks=looks, unconfirmed=why)) is expected
+    assert is_search_complete(unconfirmed(looks=looks, unconfirmed=why)) is expected
 
 
 PERSONS = [
@@ -268,8 +268,8 @@ def test_what_needs_a_person_is_matched_like_any_other_where_it_shows_up() -> No
     ],
 )
 def test_why_a_person_must_decide_is_said(why: Unconfirmed, words: str) -> None:
-    assert words in why_a_person(unconfirmed(unconfirmed=why))
-    assert why_a_person(unconfirmed(unconfirmed=why)).startswith("unconfirmed: ")
+    assert words in why_person_decides(unconfirmed(unconfirmed=why))
+    assert why_person_decides(unconfirmed(unconfirmed=why)).startswith("unconfirmed: ")
 
 
 # ---------------------------------------------------------------- by the API's own clock
@@ -301,9 +301,9 @@ def test_what_the_api_had_shown_before_the_create_bounds_it_while_the_api_says_t
 ) -> None:
     shown = [theirs(n, at) for n, at in enumerate(listed)]
     sought = [unconfirmed(n, created_after=bound) for n, bound in enumerate(bounds)]
-    assert earliest(sought, shown) == expected
+    assert created_bound(sought, shown) == expected
     presumed = [a_presumed(created_after=bound) for bound in bounds]
-    assert earliest(presumed, shown) == expected
+    assert created_bound(presumed, shown) == expected
 
 
 @pytest.mark.parametrize(

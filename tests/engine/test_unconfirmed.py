@@ -11,7 +11,7 @@ from batchctl.engine.unconfirmed import (
     Candidate,
     UnconfirmedBatch,
     adopting_problem,
-    meant,
+    possible_batches,
     resending_problem,
     resending_risks,
 )
@@ -65,11 +65,11 @@ def a_candidate(share: float | None, count: int | None = 10, name: str = "msgbat
 def test_only_what_can_be_it_is_adopted(candidate: Candidate, problem: str) -> None:
     assert problem in adopting_problem(an_unconfirmed_batch(), candidate)
     assert bool(adopting_problem(an_unconfirmed_batch(), candidate)) == bool(problem)
-    assert meant([an_unconfirmed_batch()], candidate) == ([] if problem else [an_unconfirmed_batch()])
+    assert possible_batches([an_unconfirmed_batch()], candidate) == ([] if problem else [an_unconfirmed_batch()])
 
 
 def test_what_is_not_known_any_more_adopts_nothing() -> None:
-    assert meant([an_unconfirmed_batch(is_lost=True)], a_candidate(None)) == []
+    assert possible_batches([an_unconfirmed_batch(is_lost=True)], a_candidate(None)) == []
 
 
 def test_what_is_surely_there_is_not_sent_again() -> None:
