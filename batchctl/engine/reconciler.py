@@ -19,8 +19,8 @@ from batchctl.engine.reconcile import (
     Listing,
     Verdict,
     grace_of,
-    is_search_complete,
     is_past,
+    is_search_complete,
     reconcile,
     why_person_decides,
 )

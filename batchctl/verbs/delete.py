@@ -14,7 +14,7 @@ from batchctl.domain.errors import ApiFailure, Refused
 from batchctl.domain.events import BatchDeleted
 from batchctl.domain.model import Batch, Job, State
 from batchctl.engine.accounts import account_of, is_other, is_other_key, is_same
-from batchctl.engine.poll import ask_until_answered, ask_once
+from batchctl.engine.poll import ask_once, ask_until_answered
 from batchctl.engine.session import Session
 from batchctl.verbs.confirmation import Confirm, Question
 from batchctl.verbs.find_job import find_job

@@ -11,7 +11,7 @@ from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, St
 from batchctl.engine.accounts import is_other_key
 from batchctl.engine.copies import may_send
 from batchctl.engine.duplicates import notice_duplicates
-from batchctl.engine.poll import emit_unread_fields, ask_once
+from batchctl.engine.poll import ask_once, emit_unread_fields
 from batchctl.engine.reconcile import candidates_of
 from batchctl.engine.reconciler import Reconciler, is_in_grace, listing_for, refuse_other_account, shares_of
 from batchctl.engine.session import Session
