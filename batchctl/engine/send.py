@@ -94,7 +94,7 @@ def _while_held(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iter
 
 def _raise_if_lost(session: Session, batch: Batch) -> None:
     if not session.ledger.is_held(batch, session.owner):
-        raise StepLost("another process took it over while this one stood still; this upload was broken off")
+        raise StepLost("another process took it over while this one was suspended; its upload was aborted")
 
 
 def _created(session: Session, batch: Batch, created: Seen) -> None:
@@ -105,7 +105,7 @@ def _created(session: Session, batch: Batch, created: Seen) -> None:
         if message_batch_id not in job.duplicate_batches:
             raise UnconfirmedProblem(
                 f"the answer to a create names {message_batch_id}, which is another batch of this workspace",
-                hint=f"a batch was made, and nobody knows which: batchctl resolve {job.name}",
+                hint=f"a batch was created, and its id is unknown: batchctl resolve {job.name}",
             )
         raise UnconfirmedProblem(
             f"{message_batch_id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
