@@ -15,7 +15,7 @@ from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, 
 from batchctl.domain.model import Batch, Job, ProcessingStatus, Verified
 from batchctl.engine.costs import with_prices
 from batchctl.engine.evidence import Evidence, Match
-from batchctl.engine.matching import hold_against_requests
+from batchctl.engine.matching import gather_evidence
 from batchctl.engine.pacing import GIVE_UP_AFTER, MAX_REREADS, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing
 from batchctl.engine.session import Session
@@ -112,7 +112,7 @@ def _not_ours(session: Session, job: Job, batch: Batch, why: str, *, is_sure: bo
 
 
 def _evidence(session: Session, job: Job, batch: Batch) -> Evidence:
-    """Return the evidence that the results which were just received are ours. Raises as `hold_against_requests` does."""
+    """Return the evidence that the results which were just received are ours. Raises as `gather_evidence` does."""
     if not batch.provisional or not job.has_requests:
         return Evidence(match=Match.OURS, basis="")
     if batch.evidence:
@@ -126,7 +126,7 @@ def _evidence(session: Session, job: Job, batch: Batch) -> Evidence:
         return Evidence(match=Match.UNDECIDED, basis="", problem=f"{create}, and it may be that one")
     answers = Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
     with contextlib.closing(answers):
-        return hold_against_requests(session, job, batch, answers)
+        return gather_evidence(session, job, batch, answers)
 
 
 def _with_counts(session: Session, batch: Batch) -> Batch:

@@ -39,7 +39,7 @@ MOST_READ = 5_000
 NO_ENDPOINT = frozenset({404, 405, 410, 501})
 
 
-def hold_against_requests(session: ApiSession, job: Job, batch: Batch, answers: Answers) -> Evidence:
+def gather_evidence(session: ApiSession, job: Job, batch: Batch, answers: Answers) -> Evidence:
     """Compare up to 20 answers of a batch with the requests of its cut: input tokens and model.
 
     Asks the API for at most 40 counts, and once for each model name that does not explain the model of an answer. Needs some
@@ -117,7 +117,7 @@ class _Counting:
         return f"{obstacles}; the last failure: {self._failure}" if self._failure else obstacles
 
     def _comparison(self, path: Path, position: int, place: SampledLine) -> Comparison:
-        """Compare one request. Raise NotComparable, _NoCounting, and what `hold_against_requests` raises."""
+        """Compare one request. Raise NotComparable, _NoCounting, and what `gather_evidence` raises."""
         line = self._answers.line(position)
         answered, billed = read_answer(message_of(line))
         request = read_sampled(path, place)

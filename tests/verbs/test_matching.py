@@ -17,7 +17,7 @@ from batchctl.domain.errors import AccountProblem, ApiFailure, InputProblem, Sto
 from batchctl.domain.model import Batch, Job
 from batchctl.emulator.running import Running
 from batchctl.engine.evidence import Evidence, Match
-from batchctl.engine.matching import hold_against_requests
+from batchctl.engine.matching import gather_evidence
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.downloaded import Answers
@@ -65,7 +65,7 @@ def held(
     batch = session.ledger.batches(job)[number]
     adopted, answers = received(session, job, batch, message_batch or str(batch.message_batch_id))
     with closing(answers):
-        return hold_against_requests(asks or session, job, adopted, answers)
+        return gather_evidence(asks or session, job, adopted, answers)
 
 
 def rows(texts: Sequence[str], **params: Any) -> list[bytes]:
@@ -340,7 +340,7 @@ def test_requests_that_are_no_longer_those_that_were_sent_are_not_compared(cli: 
     path.chmod(0o600)
     path.write_bytes(path.read_bytes().replace(b"What is 3", b"What is 4"))
     with closing(answers), pytest.raises(InputProblem, match="changed since it was planned"):
-        hold_against_requests(session, job, adopted, answers)
+        gather_evidence(session, job, adopted, answers)
 
 
 def test_a_stop_ends_it(cli: Cli, emulator: Running, session: Session) -> None:
