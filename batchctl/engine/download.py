@@ -44,7 +44,8 @@ def download(session: Session, job: Job, batch: Batch) -> None:
     try:
         if batch.counts_unread:
             batch = _with_counts(session, batch)
-        # 2. The ids that must come back: those of this batch's cut. 3. The raw bytes, which are then verified against them.
+        # 2. The ids that must come back: those of this batch's cut.
+        # 3. The raw bytes, which are then verified against these ids.
         verified = _received(session, job, batch)
         # 4. The evidence: another job may use the same ids, so the answers of a batch that was found in the API's list are
         #    compared with the requests.

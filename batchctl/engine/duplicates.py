@@ -8,10 +8,9 @@ named.
 import contextlib
 
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, UnconfirmedProblem
-from batchctl.domain.events import DuplicateBatch
 from batchctl.domain.model import Job, MessageBatch, PresumedNotCreated, ProcessingStatus
 from batchctl.engine.reconcile import created_bound, may_be_duplicate
-from batchctl.engine.reconciler import bound_of, list_since, shares_of
+from batchctl.engine.reconciler import bound_of, list_since, record_if_duplicate, shares_of
 from batchctl.engine.session import Session
 from batchctl.results.result_lines import IncompleteResults
 
@@ -44,11 +43,6 @@ def _is_identified(session: Session, job: Job, candidate: MessageBatch, presumed
         shares = shares_of(session, candidate, [p for p in presumed if candidate.size in {None, p.cut.count}])
     except (ApiFailure, IncompleteResults):
         return False
-    ours = next((p for p, share in shares if share == 1), None)
-    if ours is not None:
-        batch = next(b for b in session.ledger.batches(job) if b.id == ours.batch_id)
-        session.ledger.record_duplicate_batch(job.id, candidate.id, session.now())
-        session.emit(DuplicateBatch(*session.place(batch), candidate.id))
-    elif not any(share for _, share in shares):
+    if not record_if_duplicate(session, job, candidate, shares) and not any(share for _, share in shares):
         session.ledger.record_foreign_batch(job.id, candidate.id, session.now())
     return True

@@ -22,8 +22,8 @@ from batchctl.domain.model import Batch, MessageBatch, PresumedNotCreated, Proce
 # The list may lag behind a create, and a retrieve may answer 404 for a while (reported by users of the SDK).
 GRACE = timedelta(seconds=60)
 MIN_LIST_READS = 3
-# A large body takes the API longer, and a create may be committed after its connection broke. So the grace is as long again
-# for each of these bytes.
+# A large body takes the API longer, and a create may be committed after its connection broke. So the grace grows in
+# proportion to the body: one of this size doubles it.
 GRACE_BYTES = 60_000_000
 # Creates of one cut with unknown outcome, and its refusals that did not come from the API itself, after which a person must
 # decide about the next create. More of the latter are allowed: a proxy's rate limit answers with several of them.

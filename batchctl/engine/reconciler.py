@@ -30,6 +30,7 @@ from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.result_lines import IncompleteResults, first_ids
 
+# The pause while only the end of a candidate, or a person, can tell more.
 WAIT_FOR_END = timedelta(seconds=60)
 # Ids that are read of a candidate: enough to distinguish two inputs, and few enough to read from any batch.
 SAMPLE_IDS = 20
@@ -46,7 +47,7 @@ class Reconciler:
         self._counted_at: dict[int, float] = {}
 
     def reconcile(self, job: Job, unconfirmed_batches: Sequence[Batch]) -> bool:
-        """Read the list once and record what it says of all unconfirmed batches of a job.
+        """Read the API's list once, and record what it says about all unconfirmed batches of a job.
 
         Returns whether waiting may bring more. False: only the end of a candidate or a person can tell more.
 
@@ -175,8 +176,10 @@ class Reconciler:
             return False
         if holder is not None:
             session.ledger.record_wrong_adoption(holder, session.owner, session.now())
-        if not self._record_if_duplicate(candidate, session.ledger.job_of(unconfirmed_batches[0])):
-            session.ledger.record_foreign_batch(unconfirmed_batches[0].job_id, candidate.id, session.now())
+        job = session.ledger.job_of(unconfirmed_batches[0])
+        presumed = [p for p in session.ledger.presumed_not_created(job) if candidate.size in {None, p.cut.count}]
+        if not (presumed and record_if_duplicate(session, job, candidate, shares_of(session, candidate, presumed))):
+            session.ledger.record_foreign_batch(job.id, candidate.id, session.now())
         return True
 
     def _is_of_planned(self, candidate: MessageBatch, batch: Batch) -> bool:
@@ -185,20 +188,6 @@ class Reconciler:
         job = session.ledger.job_of(batch)
         planned = [b for b in session.ledger.batches(job) if b.state is State.PLANNED] if job.may_be_copied else []
         return bool(planned) and any(share for _, share in shares_of(session, candidate, planned))
-
-    def _record_if_duplicate(self, candidate: MessageBatch, job: Job) -> bool:
-        """Record a candidate as a duplicate batch if it is a create that was presumed to have created nothing."""
-        session = self._session
-        presumed = [p for p in session.ledger.presumed_not_created(job) if candidate.size in {None, p.cut.count}]
-        if not presumed:
-            return False
-        ours = next((p for p, share in shares_of(session, candidate, presumed) if share == 1), None)
-        if ours is None:
-            return False
-        batch = next(b for b in session.ledger.batches(job) if b.id == ours.batch_id)
-        session.ledger.record_duplicate_batch(job.id, candidate.id, session.now())
-        session.emit(DuplicateBatch(*session.place(batch), candidate.id))
-        return True
 
     def _reassign(self, owner: Batch, holder: Batch | None, candidate: MessageBatch) -> bool:
         """Adopt a candidate for the batch whose ids it holds; a `holder` by a wrong match becomes unconfirmed again.
@@ -325,6 +314,22 @@ def shares_of(
         ids = ids_of_range(path, contender)
         shares.append((contender, sum(i in ids for i in sample) / len(sample)))
     return shares
+
+
+def record_if_duplicate(
+    session: Session, job: Job, candidate: MessageBatch, shares: Sequence[tuple[PresumedNotCreated, float]]
+) -> bool:
+    """Record and emit a candidate as a duplicate batch if all sampled ids are those of one presumption; return whether.
+
+    `shares`: what `shares_of` returned for the creates of the job that were presumed to have created nothing.
+    """
+    original = next((presumed for presumed, share in shares if share == 1), None)
+    if original is None:
+        return False
+    batch = next(b for b in session.ledger.batches(job) if b.id == original.batch_id)
+    session.ledger.record_duplicate_batch(job.id, candidate.id, session.now())
+    session.emit(DuplicateBatch(*session.place(batch), candidate.id))
+    return True
 
 
 def is_in_grace(unconfirmed_batches: Sequence[Batch]) -> bool:

@@ -27,6 +27,7 @@ from batchctl.engine.session import Session
 from batchctl.requests.request_file import body_pieces, halves, request_file
 from batchctl.store.line_maps import LineMap
 
+# The pause before the API's list is read for the first time for a batch of unknown outcome.
 FIRST_RECONCILE_PAUSE = timedelta(seconds=1)
 # Seconds between two checks of an upload that this process still owns the batch.
 HOLD_CHECK_SECONDS = 20.0
@@ -39,8 +40,8 @@ class StepLost(BatchctlError):
 def send(session: Session, job: Job, planned: Batch) -> None:
     """Create one planned batch at the API and record what became of it.
 
-    Returns without a record where another process has claimed the batch. Failures that pass, and unknown outcomes, are
-    recorded and emitted. What stops the whole job is raised: AccountProblem, ServiceProblem for a refused batch,
+    Returns without a record where another process has claimed the batch. Transient errors and unknown outcomes are recorded
+    and emitted. What stops the whole job is raised: AccountProblem, ServiceProblem for a refused batch,
     UnconfirmedProblem for a duplicate, InputProblem where the input has changed, DiskProblem, and Stopped.
     """
     path = request_file(session.workspace, job, planned.round)
@@ -238,19 +239,19 @@ def refuse(session: Session, job: Job, batch: Batch, reason: str) -> None:
     _, number, total = session.place(batch)
     session.emit(BatchNotSent(batch, number, total, reason, None))
     raise ServiceProblem(
-        f"the API refused batch {number} of {total}: {reason}{_where(session, job, batch, reason)}",
-        hint=f"nothing was created for it; its requests stay unanswered: {_others_first(session, job)}batchctl retry {job.name} --edit",
+        f"the API refused batch {number} of {total}: {reason}{_named_line(session, job, batch, reason)}",
+        hint=f"nothing was created for it; its requests stay unanswered: {_command_first(session, job)}batchctl retry {job.name} --edit",
     )
 
 
-def _others_first(session: Session, job: Job) -> str:
+def _command_first(session: Session, job: Job) -> str:
     """Return the command that must come before a retry, which chooses from all batches and so needs all of them settled."""
     is_open = any(not b.is_settled for b in session.ledger.batches(job))
     return f"batchctl run {job.name} --max-rounds {len(job.rounds)}, then " if is_open else ""
 
 
-def _where(session: Session, job: Job, batch: Batch, reason: str) -> str:
-    """Return the input line that a refusal names. The API counts requests from the start of the batch."""
+def _named_line(session: Session, job: Job, batch: Batch, reason: str) -> str:
+    """Return the input line of the request that a refusal names, or nothing. The API counts requests from the start of the batch."""
     named = re.search(r"requests\.(\d+)\.", reason)
     if not named or int(named.group(1)) >= batch.count or batch.round != 1:
         return ""
