@@ -9,8 +9,8 @@ import contextlib
 
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, UnconfirmedProblem
 from batchctl.domain.model import Job, MessageBatch, PresumedNotCreated, ProcessingStatus
-from batchctl.engine.reconcile import created_bound, may_be_duplicate
-from batchctl.engine.reconciler import bound_of, list_since, record_if_duplicate, shares_of
+from batchctl.engine.reconcile import created_bound, may_be_duplicate, oldest_created_after
+from batchctl.engine.reconciler import list_since, record_if_duplicate, shares_of
 from batchctl.engine.session import Session
 from batchctl.results.result_lines import IncompleteResults
 
@@ -28,7 +28,7 @@ def notice_duplicates(session: Session, job: Job) -> list[MessageBatch]:
         # A provisional match counts as a batch of ours until its ids show otherwise: canceled as a duplicate, it would be lost.
         matched = {b.message_batch_id for b in session.ledger.provisional_matches() if b.message_batch_id}
         known = session.ledger.known_message_batches(job) | matched
-        listed, _ = list_since(session, bound_of(presumed), known, session.ledger.batches(job))
+        listed, _ = list_since(session, oldest_created_after(presumed), known, session.ledger.batches(job))
         since = created_bound(presumed, listed)
         candidates = [b for b in listed if any(may_be_duplicate(p, b, known, since) for p in presumed)]
         return [b for b in candidates if not _is_identified(session, job, b, presumed)]

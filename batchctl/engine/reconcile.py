@@ -127,11 +127,16 @@ def created_bound(unconfirmed: Sequence[Batch | PresumedNotCreated], listed: Seq
     It is the `created_at` of the newest batch that the API had shown before the first of their creates, and bounds them only
     while the API still lists a batch with that time.
     """
-    bounds = [b.created_after for b in unconfirmed]
-    if not bounds or None in bounds:
+    since = oldest_created_after(unconfirmed)
+    if since is None:
         return None
-    since = min(bound for bound in bounds if bound is not None)
     return since - API_CLOCK_SLACK if any(b.created_at == since for b in listed) else None
+
+
+def oldest_created_after(unconfirmed: Sequence[Batch | PresumedNotCreated]) -> datetime | None:
+    """Return the `created_at` back to which the list must be read to show all of these batches; None for the whole list."""
+    bounds = [b.created_after for b in unconfirmed if b.created_after is not None]
+    return min(bounds, default=None) if len(bounds) == len(unconfirmed) else None
 
 
 def _is_older(batch: MessageBatch, since: datetime | None) -> bool:

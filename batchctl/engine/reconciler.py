@@ -22,6 +22,7 @@ from batchctl.engine.reconcile import (
     grace_of,
     is_past,
     is_search_complete,
+    oldest_created_after,
     reconcile,
     why_person_decides,
 )
@@ -233,8 +234,8 @@ def listing_for(
     of_this_account = [
         b for b in unconfirmed_batches if not (with_any_key and is_other_key(b.api, session.server.account))
     ]
-    listed, is_whole = list_since(session, bound_of(unconfirmed_batches), known, of_this_account)
-    sizes = [b.count for b in unconfirmed_batches]
+    listed, is_whole = list_since(session, oldest_created_after(unconfirmed_batches), known, of_this_account)
+    sizes = {b.count for b in unconfirmed_batches}
     return Listing(
         batches=listed,
         known=known,
@@ -244,18 +245,13 @@ def listing_for(
     )
 
 
-def bound_of(sought: Sequence[Batch | PresumedNotCreated]) -> datetime | None:
-    """Return the `created_at` back to which the list is read for these batches; None for the whole list."""
-    bounds = [b.created_after for b in sought]
-    return min((b for b in bounds if b is not None), default=None) if None not in bounds else None
-
-
 def list_since(
     session: Session, since: datetime | None, known: Collection[str], unconfirmed_batches: Sequence[Batch] = ()
 ) -> tuple[list[MessageBatch], bool]:
     """Return the batches of the API's list back to `since`, newest first, and whether all of that could be read.
 
-    Some older batches may follow. The size of a batch that the list does not show is asked for by id, unless it is `known`.
+    Some older batches may follow; without `since` the whole list is read. The size of a batch that the list does not show is
+    asked for by id, unless the batch is `known`.
     Raises as `listing_for` does.
     """
     listed: list[MessageBatch] = []
