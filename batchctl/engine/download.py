@@ -58,10 +58,10 @@ def download(session: Session, job: Job, batch: Batch) -> None:
         session.ledger.release(batch, session.owner, not_before=None)
         raise
     else:
-        _verified(session, job, batch, verified, evidence)
+        _record(session, job, batch, verified, evidence)
 
 
-def _verified(session: Session, job: Job, batch: Batch, verified: Verified, evidence: Evidence) -> None:
+def _record(session: Session, job: Job, batch: Batch, verified: Verified, evidence: Evidence) -> None:
     problem = scrubbed(evidence.problem)
     match evidence.match:
         case Match.FOREIGN:
@@ -123,8 +123,8 @@ def _evidence(session: Session, job: Job, batch: Batch) -> Evidence:
         p for p in session.ledger.presumed_not_created(job) if p.round != batch.round and p.cut.count == batch.count
     ]
     if others:
-        create = f"a create of round {others[0].round} that was presumed not created has as many requests"
-        return Evidence(match=Match.UNDECIDED, basis="", problem=f"{create}, and it may be that one")
+        other = f"a batch of round {others[0].round} that was presumed not created has as many requests"
+        return Evidence(match=Match.UNDECIDED, basis="", problem=f"{other}, and it may be that one")
     answers = Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
     with contextlib.closing(answers):
         return gather_evidence(session, job, batch, answers)
@@ -147,7 +147,11 @@ def _received(session: Session, job: Job, batch: Batch) -> Verified:
     raw, index = session.workspace.raw(job, batch), session.workspace.index(job, batch)
     is_patient = batch.tries < MAX_REREADS
     try:
-        positions = _positions(session, job, batch)
+        positions: Positions = (
+            ids_of_range(request_file(session.workspace, job, batch.round), batch)
+            if job.has_requests
+            else OrderOfArrival(batch.count)
+        )
     except (InputProblem, DiskProblem) as problem:
         # The API will remove the results one day, whether or not the input can be read by then.
         if not (kept := unverified(raw, batch)).exists():
@@ -159,12 +163,6 @@ def _received(session: Session, job: Job, batch: Batch) -> Verified:
         return verified
     with _results(session, batch) as pieces:
         return receive(pieces, positions, batch, raw, index, is_patient=is_patient)
-
-
-def _positions(session: Session, job: Job, batch: Batch) -> Positions:
-    if not job.has_requests:
-        return OrderOfArrival(batch.count)
-    return ids_of_range(request_file(session.workspace, job, batch.round), batch)
 
 
 def _results(session: Session, batch: Batch) -> contextlib.AbstractContextManager[Iterator[bytes]]:
