@@ -1,6 +1,6 @@
-"""Asks the API to end a batch early. What was answered by then is billed, and comes home like any other result.
+"""Ask the API to cancel a batch. What was answered by then is billed, and is downloaded like any other result.
 
-Safe to repeat, so a stop at any instant is continued by asking again.
+Asking is safe to repeat: after a stop at any instant, the next run asks again.
 """
 
 from datetime import timedelta
@@ -15,19 +15,22 @@ from batchctl.engine.session import Session
 
 
 def cancel(session: Session, batch: Batch) -> None:
-    """Raises AccountProblem; what passes, or is refused, is asked again after a while."""
-    assert batch.message_batch_id is not None, "what runs has a name"
+    """Ask the API to cancel a running batch, and record its answer.
+
+    A transient error and a refusal are recorded, and it is asked again after a pause. Raises AccountProblem.
+    """
+    assert batch.message_batch_id is not None, "a running batch has an id"
     try:
-        seen = _asked(session, batch.message_batch_id)
+        message_batch = _asked(session, batch.message_batch_id)
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
             session.ledger.record_missing(batch, session.now())
-        _again(session, batch, failure)
+        _ask_later(session, batch, failure)
         return
-    session.ledger.record_polled([(batch, seen)], session.now())
-    if seen.processing_status is ProcessingStatus.IN_PROGRESS:
-        # Taken, and not to be seen yet: without a pause it would be asked for as fast as answers come.
-        _rest(session, batch, "the API does not show the cancel yet", None)
+    session.ledger.record_polled([(batch, message_batch)], session.now())
+    if message_batch.processing_status is ProcessingStatus.IN_PROGRESS:
+        # Accepted, and not visible yet: without a pause the loop would ask again at once.
+        _postpone(session, batch, "the API does not show the cancel yet", None)
     session.emit(CancelAsked(*session.place(batch)))
 
 
@@ -37,23 +40,23 @@ def _asked(session: Session, message_batch_id: str) -> MessageBatch:
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.FAIL:
             raise
-        # What has ended by itself meanwhile may be refused: there is nothing left to cancel.
-        seen = session.message_batches.retrieve(message_batch_id).batch
-        if seen.processing_status is not ProcessingStatus.ENDED:
+        # The API may refuse because the batch has ended meanwhile: then there is nothing left to cancel.
+        message_batch = session.message_batches.retrieve(message_batch_id).batch
+        if message_batch.processing_status is not ProcessingStatus.ENDED:
             raise
-        return seen
+        return message_batch
 
 
-def _again(session: Session, batch: Batch, failure: ApiFailure) -> None:
+def _ask_later(session: Session, batch: Batch, failure: ApiFailure) -> None:
     if after_read(failure) is not AfterRead.FAIL:
         raise_unless_passing(failure)
-    # One that refuses to be canceled keeps none of the others from it; it ends by itself, too.
-    pause = _rest(session, batch, str(failure), failure.retry_after)
+    # A batch whose cancel is refused does not keep the others from being canceled. It ends by itself, too.
+    pause = _postpone(session, batch, str(failure), failure.retry_after)
     session.emit(PollFailed(str(failure), batch.tries + 1, pause))
 
 
-def _rest(session: Session, batch: Batch, note: str, retry_after: float | None) -> float:
-    """Seconds until it is asked again."""
+def _postpone(session: Session, batch: Batch, note: str, retry_after: float | None) -> float:
+    """Record when the API is asked again, and return the seconds until then."""
     pause = backoff(batch.tries + 1, retry_after, session.clock.draw())
     session.ledger.record_postponed(
         batch, session.now(), not_before=session.now() + timedelta(seconds=pause), note=note

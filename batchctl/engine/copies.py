@@ -18,8 +18,8 @@ from batchctl.engine.accounts import is_other
 from batchctl.engine.reconciler import list_since
 from batchctl.engine.session import Session
 
-# A job has a time of our clock and a batch one of the API's. Where the two clocks agree today, no batch is older than its job
-# by more than this.
+# A job's creation time is read from our clock, and a batch's from the API's. While the two agree within AGREES_WITHIN, a batch
+# that is older than the job by more than BEFORE was not sent for it.
 BEFORE = timedelta(days=1)
 AGREES_WITHIN = timedelta(hours=1)
 NOTE = "unconfirmed: a copy of this workspace may have sent it"
@@ -28,7 +28,7 @@ NOTE = "unconfirmed: a copy of this workspace may have sent it"
 def may_send(session: Session, job: Job) -> bool:
     """Return whether the planned batches of a job may be sent.
 
-    False where some of them are unconfirmed from now on, and are looked for first. Raises ApiFailure, and UnconfirmedProblem
+    False where some of them are unconfirmed from now on and are reconciled first. Raises ApiFailure, and UnconfirmedProblem
     where the list cannot be read whole.
     """
     guard = session.place_guard
@@ -53,11 +53,12 @@ def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> i
             "this workspace was moved, copied or put back, and the API's list cannot be read whole: nothing is sent",
             hint="run the same command again later; `batchctl doctor` shows what the API answers",
         )
-    fits = [b for b in listed if b.id not in known and any(b.size in {None, one.count} for one in planned)]
-    for batch in [b for b in fits if _is_older(session, job, b)]:
-        session.ledger.record_foreign_batch(job.id, batch.id, session.now())
-        fits.remove(batch)
-    sizes = {b.size for b in fits}
+    counts = {None, *(b.count for b in planned)}
+    candidates = [b for b in listed if b.id not in known and b.size in counts]
+    for candidate in [b for b in candidates if _is_older(session, job, b)]:
+        session.ledger.record_foreign_batch(job.id, candidate.id, session.now())
+        candidates.remove(candidate)
+    sizes = {b.size for b in candidates}
     # The list does not show what another account has sent.
     other_api = next((b.api for b in batches if is_other(b.api, session.server.account)), "")
     affected = [b for b in planned if other_api or None in sizes or b.count in sizes]
@@ -66,6 +67,6 @@ def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> i
 
 
 def _is_older(session: Session, job: Job, batch: MessageBatch) -> bool:
-    # A job whose time is in the future was planned by a wrong clock: its time says nothing.
+    # A job from the future was planned while our clock was wrong: its time cannot be compared.
     is_comparable = session.server.is_clock_within(AGREES_WITHIN) and job.created_at <= session.now()
     return is_comparable and batch.created_at is not None and batch.created_at < job.created_at - BEFORE

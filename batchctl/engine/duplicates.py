@@ -1,52 +1,48 @@
-"""Batches that the API shows too late: what was presumed to have made nothing, and was sent again, is there twice.
+"""Find duplicate batches: creates that were presumed to have created nothing, were sent again, and are there after all.
 
-It takes an API whose list lags behind by more than the grace, a proxy whose refusal was not true, or a person's word. Every
-presumption is remembered and looked for until the job's last fetch; then it is at least said.
+That happens where the API's list lags behind by more than the grace, where a proxy's refusal was wrong, or where a person
+decided to send again. Every presumption is kept in the ledger and checked until the job's last fetch, so that a duplicate is
+named.
 """
 
 import contextlib
 
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, UnconfirmedProblem
-from batchctl.domain.events import DuplicateBatch
 from batchctl.domain.model import Job, MessageBatch, PresumedNotCreated, ProcessingStatus
-from batchctl.engine.reconcile import created_bound, may_be_duplicate
-from batchctl.engine.reconciler import bound_of, list_since, shares_of
+from batchctl.engine.reconcile import created_bound, may_be_duplicate, oldest_created_after
+from batchctl.engine.reconciler import list_since, record_if_duplicate, shares_of
 from batchctl.engine.session import Session
 from batchctl.results.result_lines import IncompleteResults
 
 
 def notice_duplicates(session: Session, job: Job) -> list[MessageBatch]:
-    """Looks for them and writes them down; gives those that only their ids can tell, once they have ended.
+    """Read the API's list for duplicates of a job's batches, and record and emit those that their ids prove.
 
-    Asks nothing where nothing was presumed; what cannot be asked now is asked the next time.
+    Returns the batches that may be duplicates and whose ids cannot be read yet, mostly because they have not ended. Asks
+    nothing where nothing was presumed. Where the API cannot be asked, the list is empty and the next call asks again.
     """
     presumed = session.ledger.presumed_not_created(job)
     if not presumed:
         return []
     with contextlib.suppress(ApiFailure, AccountProblem, ServiceProblem, UnconfirmedProblem):
-        # A provisional match is some batch's own as long as its ids do not say otherwise: canceled as one too many, it would
-        # be lost.
-        matched = {g.message_batch_id for g in session.ledger.provisional_matches() if g.message_batch_id}
+        # A provisional match counts as a batch of ours until its ids show otherwise: canceled as a duplicate, it would be lost.
+        matched = {b.message_batch_id for b in session.ledger.provisional_matches() if b.message_batch_id}
         known = session.ledger.known_message_batches(job) | matched
-        listed, _ = list_since(session, bound_of(presumed), known, session.ledger.batches(job))
+        listed, _ = list_since(session, oldest_created_after(presumed), known, session.ledger.batches(job))
         since = created_bound(presumed, listed)
-        seen = [s for s in listed if any(may_be_duplicate(p, s, known, since) for p in presumed)]
-        return [one for one in seen if not _is_settled(session, job, one, presumed)]
+        candidates = [b for b in listed if any(may_be_duplicate(p, b, known, since) for p in presumed)]
+        return [b for b in candidates if not _is_identified(session, job, b, presumed)]
     return []
 
 
-def _is_settled(session: Session, job: Job, seen: MessageBatch, presumed: list[PresumedNotCreated]) -> bool:
-    if seen.processing_status is not ProcessingStatus.ENDED:
+def _is_identified(session: Session, job: Job, candidate: MessageBatch, presumed: list[PresumedNotCreated]) -> bool:
+    """Record whether a batch of the API is a duplicate or a foreign batch. Return False where its ids cannot be read."""
+    if candidate.processing_status is not ProcessingStatus.ENDED:
         return False
     try:
-        shares = shares_of(session, seen, [p for p in presumed if seen.size in {None, p.cut.count}])
+        shares = shares_of(session, candidate, [p for p in presumed if candidate.size in {None, p.cut.count}])
     except (ApiFailure, IncompleteResults):
         return False
-    ours = next((p for p, share in shares if share == 1), None)
-    if ours is not None:
-        batch = next(b for b in session.ledger.batches(job) if b.id == ours.batch_id)
-        session.ledger.record_duplicate_batch(job.id, seen.id, session.now())
-        session.emit(DuplicateBatch(*session.place(batch), seen.id))
-    elif not any(share for _, share in shares):
-        session.ledger.record_foreign_batch(job.id, seen.id, session.now())
+    if not record_if_duplicate(session, job, candidate, shares) and not any(share for _, share in shares):
+        session.ledger.record_foreign_batch(job.id, candidate.id, session.now())
     return True

@@ -1,7 +1,8 @@
-"""Whether the results of a batch answer our requests: prompts and models held against what the answers were billed for.
+"""The rules of evidence (pure): do the results of a batch answer our requests? `engine.matching` reads and counts for them.
 
-The API gives a batch no name of ours, and two jobs may use the same custom_ids for different prompts. So the input tokens
-of a few requests are compared with those that their answers were billed for, and the model with the model.
+The API gives a batch no name of ours, and two jobs may use the same custom_ids for different prompts. So the input tokens of
+some requests are compared with those that their answers were billed for, and the models that were requested with those that
+answered.
 """
 
 import re
@@ -11,17 +12,18 @@ from enum import Enum
 from math import gcd
 from typing import Any
 
-# So many answers are compared, spread over the batch.
+# Answers that are compared, spread over the batch.
 ENOUGH_COMPARISONS = 20
-# "The token count is an estimate" and "might differ by a small amount" (token counting page of the API's documentation).
+# Counts agree within so many tokens and one part in so many: "The token count is an estimate" and "might differ by a small
+# amount" (token counting page of the API's documentation).
 SPARE_TOKENS, SPARE_SHARE = 2, 50
 
-# Params that are no part of the prompt: count_tokens need not know them (MessageCreateParams of SDK 2.11).
+# Params that are no part of the prompt, which count_tokens does not take (MessageCreateParams of SDK 2.11).
 NOT_COUNTED = frozenset({
     "max_tokens", "metadata", "stop_sequences", "stream", "temperature", "top_p", "top_k", "service_tier", "speed",
     "inference_geo", "diagnostics", "user_profile_id", "workspace_id", "billing_policy", "fallback_credit_token",
 })  # fmt: skip
-# Params by which the API reads more than the request, reads less than all of it, or asks another model.
+# Params with which the API reads more than the request, less than all of it, or asks another model.
 _READ_ELSEWHERE: Mapping[str, str] = {
     "mcp_servers": "MCP servers",
     "container": "a container",
@@ -30,7 +32,7 @@ _READ_ELSEWHERE: Mapping[str, str] = {
     "thread": "a thread",
     "fallbacks": "fallback models",
 }
-# Blocks whose tokens are known from the request, wherever they stand in it.
+# Blocks whose tokens are known from the request, at any place in it.
 _BLOCKS = frozenset({
     "text", "image", "document", "search_result", "thinking", "redacted_thinking", "tool_use", "tool_result",
 })  # fmt: skip
@@ -38,18 +40,19 @@ _SOURCES = frozenset({"base64", "text", "content"})
 _PROMPT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _UNFINISHED = frozenset({"pause_turn", "compaction"})
 
-# Of a rule that holds for all comparisons: tokens counted and not billed, or billed and not counted; how far apart is alike.
+# For `is_systematic`: tokens that may be counted and not billed, tokens that may be billed and not counted, how much ratios may
+# differ, and the number of comparisons that a ratio needs.
 MOST_ADDED, MOST_BILLED, RATIO_TOLERANCE, LEAST_FOR_A_RULE = 10, 4, 0.05, 3
 
 _DATE = re.compile(r"-[0-9]{8}")
-# Its multiples modulo 1 leave no large gap, however many of them are taken.
+# The multiples of this number, modulo 1, are spread evenly, however many are taken.
 _GOLDEN_RATIO = 0.618_034
 
 Resolve = Callable[[str], str | None]
 
 
 class Match(Enum):
-    """What the comparison says of a batch."""
+    """What the comparison says about a batch."""
 
     OURS = "its results answer our requests, as far as anybody can tell"
     FOREIGN = "its results answer the requests of another job"
@@ -58,9 +61,12 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A conclusion and what it rests on, each as one line for people.
+    """A conclusion and what it rests on.
 
-    `problem`: what differs, or why nothing can be compared; empty for OURS.
+    Attributes:
+        match: The conclusion.
+        basis: What was compared, in one line for people.
+        problem: What differs, or why nothing can be compared, in one line for people; empty for OURS.
     """
 
     match: Match
@@ -70,9 +76,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One request beside its answer: input tokens as counted and as billed, the model as requested and as answered.
+    """A request and its answer.
 
-    `is_text`: the prompt is plain text, of which nothing hidden is counted or billed.
+    Attributes:
+        custom_id: The id of the request.
+        counted: Its input tokens, as the API counts them.
+        billed: The input tokens that the answer was billed for.
+        requested: The model in the request.
+        answered: The model in the answer.
+        is_text: Whether the prompt is only text, so that the API adds no tokens that are billed and not counted.
     """
 
     custom_id: str
@@ -89,11 +101,12 @@ class Comparison:
 
     @property
     def is_other_text(self) -> bool:
+        """Whether the answer was billed for another text than that of the request."""
         return self.is_text and not self.tokens_agree
 
 
 class NotComparable(Exception):
-    """A request, or its answer, whose billed tokens are not decided by the prompt alone; the text is a noun phrase."""
+    """The tokens that an answer was billed for do not depend on its prompt alone. The text is a noun phrase that says why."""
 
 
 def spread(count: int) -> Iterator[int]:
@@ -108,17 +121,17 @@ def spread(count: int) -> Iterator[int]:
 
 
 def check_request(params: Mapping[str, Any]) -> None:
-    """Raise NotComparable where the API may be billed for more, or for less, than `params` say."""
-    for name, said in _READ_ELSEWHERE.items():
+    """Raise NotComparable where a request may be billed for more, or for fewer, tokens than its `params` hold."""
+    for name, obstacle in _READ_ELSEWHERE.items():
         if params.get(name):
-            raise NotComparable(said)
+            raise NotComparable(obstacle)
     for tool in _objects(params.get("tools")):
         if tool.get("type") not in (None, "custom"):
             raise NotComparable("tools of the API")
         if tool.get("defer_loading"):
             raise NotComparable("tools that are loaded later")
     contents = [params.get("system"), *(message.get("content") for message in _objects(params.get("messages")))]
-    # Not recursive: how deep blocks are nested is up to whoever wrote the request.
+    # Not recursive: a request may nest blocks to any depth.
     while contents:
         contents.extend(map(_content_of, _objects(contents.pop())))
 
@@ -144,7 +157,7 @@ def _content_of(block: Mapping[str, Any]) -> object:
 
 
 def _objects(value: object) -> Iterator[dict[str, Any]]:
-    return (one for one in value if isinstance(one, dict)) if isinstance(value, list) else iter(())
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
 def read_answer(message: object) -> tuple[str, int]:
@@ -157,10 +170,10 @@ def read_answer(message: object) -> tuple[str, int]:
     usage = message.get("usage") if isinstance(message, dict) else None
     if not isinstance(message, dict) or not isinstance(usage, dict) or not isinstance(model, str):
         raise NotComparable("usage that cannot be read")
-    # Not by classes: how long a cache lives changes no number of tokens.
+    # Not divided by the lifetime of a cache, which does not change the number of tokens.
     prompt = [usage.get(name) or 0 for name in _PROMPT]
     is_number = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in prompt)
-    # What was used in several goes, as by compacting, is more than one prompt.
+    # Usage of several iterations, as with compaction, is that of more than one prompt.
     if not is_number or usage.get("iterations"):
         raise NotComparable("usage that cannot be read")
     if str(message.get("stop_reason")) in _UNFINISHED:
@@ -169,31 +182,31 @@ def read_answer(message: object) -> tuple[str, int]:
     if not isinstance(searched, dict) or any(searched.values()):
         raise NotComparable("tools of the API")
     if not sum(prompt):
-        # Every prompt has tokens: whatever was billed here, it was not the prompt.
+        # Every prompt has tokens, so these numbers are not those of the prompt.
         raise NotComparable("usage without input tokens")
     return model, sum(prompt)
 
 
 def is_model_of(requested: str, answered: str, resolve: Resolve) -> bool | None:
-    """Return whether an answer of the model `answered` is one of the model `requested`; None where nobody can tell.
+    """Return whether a request for the model `requested` may be answered by the model `answered`; None where it is unknown.
 
-    `resolve` gives the id that the API has for a name, or None; it is asked only where the names alone do not tell.
+    `resolve` returns the id that the API has for a name, or None. It is called only where the names alone do not decide.
     """
     if _is_same_or_dated(answered, requested):
         return True
     if answered.endswith(f"/{requested}"):
         # As gateways write it.
         return True
-    known = resolve(requested)
-    if known is None or _is_same_or_dated(answered, known):
-        return None if known is None else True
-    # An alias may have meant another model of its line when the request ran: only an id is meant for good.
-    is_of_line = bool(_line(answered) & (_line(requested) | _line(known)))
-    return None if known != requested and is_of_line else False
+    model_id = resolve(requested)
+    if model_id is None or _is_same_or_dated(answered, model_id):
+        return None if model_id is None else True
+    # An alias may have named another model of its family when the request ran. Only an id always names the same model.
+    is_of_family = bool(_family(answered) & (_family(requested) | _family(model_id)))
+    return None if model_id != requested and is_of_family else False
 
 
-def _line(name: str) -> frozenset[str]:
-    """The words of a model's name that say its line, as `haiku`."""
+def _family(name: str) -> frozenset[str]:
+    """Return the words of a model's name that say its family, such as `haiku`."""
     return frozenset(word for word in name.split("-") if word.isalpha()) - {"claude", "latest", "preview"}
 
 
@@ -205,45 +218,49 @@ def _is_same_or_dated(answered: str, name: str) -> bool:
 
 
 def judge(comparisons: Sequence[Comparison], resolve: Resolve, *, succeeded: int, why_not: str = "") -> Evidence:
-    """Conclude from the comparisons of a batch whose size and custom_ids agree.
+    """Return the evidence about a batch whose size and custom_ids agree with our requests.
 
-    `succeeded`: results that may hold an answer. `why_not`: why nothing could be compared, where nothing could. Raises
-    what `resolve` raises.
+    Args:
+        comparisons: The requests and answers that could be compared.
+        resolve: As in `is_model_of`. What it raises is raised.
+        succeeded: How many results may hold an answer.
+        why_not: Why nothing could be compared, where nothing could.
     """
     if not succeeded:
-        # Nothing was billed, and there is no answer that could be a wrong one.
+        # Nothing was billed, and there is no answer that could be another job's.
         basis = "size and ids; no request succeeded, so there is nothing to compare"
         return Evidence(match=Match.OURS, basis=basis)
     if not comparisons:
         return Evidence(match=Match.UNDECIDED, basis="size and ids", problem=f"no answer can be counted: {why_not}")
-    models = [is_model_of(one.requested, one.answered, resolve) for one in comparisons]
-    basis = _basis(len(comparisons), sum(model is not None for model in models))
-    differing = [one for one, model in zip(comparisons, models, strict=True) if model is False or not one.tokens_agree]
+    are_models = [is_model_of(c.requested, c.answered, resolve) for c in comparisons]
+    basis = _basis(len(comparisons), sum(is_model is not None for is_model in are_models))
+    judged = list(zip(comparisons, are_models, strict=True))
+    differing = [c for c, is_model in judged if is_model is False or not c.tokens_agree]
     if not differing:
         return Evidence(match=Match.OURS, basis=basis)
-    # What the API adds to tools, formats and files by itself may be billed and not counted: that alone condemns nobody.
-    if False not in models and is_systematic(comparisons):
+    # The API adds tokens to tools, formats and files that may be billed and not counted: that alone proves no foreign batch.
+    if False not in are_models and is_systematic(comparisons):
         return Evidence(match=Match.UNDECIDED, basis=basis, problem=_difference(differing, len(comparisons)))
-    telling = [one for one, model in zip(comparisons, models, strict=True) if model is False or one.is_other_text]
-    match = Match.FOREIGN if 2 * len(telling) > len(comparisons) else Match.UNDECIDED
+    contradicting = [c for c, is_model in judged if is_model is False or c.is_other_text]
+    match = Match.FOREIGN if 2 * len(contradicting) > len(comparisons) else Match.UNDECIDED
     return Evidence(match=match, basis=basis, problem=_difference(differing, len(comparisons)))
 
 
 def is_systematic(comparisons: Sequence[Comparison]) -> bool:
-    """Whether counts and bills differ in one way throughout, as another tokenizer or a gateway's own count makes them.
+    """Return whether counted and billed tokens differ by one rule, as with another tokenizer or the counts of a gateway.
 
-    Other prompts differ without a rule. Three kinds are known: a few tokens that are counted and not billed ("system-added
-    tokens", token counting page), one ratio over prompts of different lengths, and one count for all prompts.
+    Between different prompts they differ without a rule. Three rules are known: a few tokens that are counted and not billed
+    ("system-added tokens", token counting page), one ratio over prompts of different lengths, and one count for all prompts.
     """
-    apart = {one.counted - one.billed for one in comparisons}
-    if max(apart) - min(apart) <= 1 and -MOST_BILLED <= min(apart) <= MOST_ADDED:
+    differences = {c.counted - c.billed for c in comparisons}
+    if max(differences) - min(differences) <= 1 and -MOST_BILLED <= min(differences) <= MOST_ADDED:
         return True
     if len(comparisons) < LEAST_FOR_A_RULE:
         return False
-    counted, billed = [one.counted for one in comparisons], [one.billed for one in comparisons]
+    counted, billed = [c.counted for c in comparisons], [c.billed for c in comparisons]
     if min(counted) == max(counted):
         return max(billed) > min(billed) * (1 + RATIO_TOLERANCE)
-    ratios = [one.billed / one.counted for one in comparisons]
+    ratios = [c.billed / c.counted for c in comparisons]
     is_one_ratio = max(ratios) <= min(ratios) * (1 + RATIO_TOLERANCE)
     return is_one_ratio and max(counted) > min(counted) * 1.3 and 0.7 <= min(ratios) <= max(ratios) <= 1.5
 
@@ -256,14 +273,14 @@ def _basis(compared: int, models: int) -> str:
 
 
 def _difference(differing: Sequence[Comparison], compared: int) -> str:
-    one = differing[0]
-    tokens = f"{one.counted:,} tokens counted, {one.billed:,} billed"
-    models = f"{one.requested} requested, {one.answered} answered"
-    many = f" ({len(differing)} of {compared} answers differ)" if compared > 1 else ""
-    return f"custom_id {one.custom_id}: {models if one.tokens_agree else tokens}{many}"
+    example = differing[0]
+    tokens = f"{example.counted:,} tokens counted, {example.billed:,} billed"
+    models = f"{example.requested} requested, {example.answered} answered"
+    number = f" ({len(differing)} of {compared} answers differ)" if compared > 1 else ""
+    return f"custom_id {example.custom_id}: {models if example.tokens_agree else tokens}{number}"
 
 
 def describe_obstacles(obstacles: Mapping[str, int], succeeded: int) -> str:
-    """Return, for people, why requests cannot be compared: how many have what, the most frequent first."""
-    often = sorted(obstacles.items(), key=lambda item: -item[1])
-    return ", ".join(f"{said} ({'all' if count == succeeded else f'{count:,}'})" for said, count in often)
+    """Return, for people, why requests cannot be compared: each obstacle with its number of requests, the most frequent first."""
+    by_frequency = sorted(obstacles.items(), key=lambda item: -item[1])
+    return ", ".join(f"{what} ({'all' if count == succeeded else f'{count:,}'})" for what, count in by_frequency)

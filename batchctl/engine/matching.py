@@ -1,6 +1,6 @@
-"""Holds the results of an adopted batch against our requests: a few are counted by the API, which costs nothing.
+"""Gather the evidence about an adopted batch: read its answers and our requests, and have the API count their tokens.
 
-How the answers are judged is decided in `domain.matching`; this module chooses the requests, reads them and asks.
+`engine.evidence` has the rules that judge what is gathered here. Counting tokens is free.
 """
 
 from collections import Counter
@@ -31,25 +31,35 @@ from batchctl.requests.request_file import body_to_count, read_sampled, request_
 from batchctl.results.downloaded import Answers
 from batchctl.results.result_lines import message_of
 
-# Requests that the API is asked to count, those included that it refuses to.
+# Requests that the API is asked to count, including those that it refuses to count.
 MOST_TRIES = 40
-# Requests that are read to find some that can be compared: where these are so rare, they would prove little.
+# Requests that are read to find some that can be compared. Where fewer than one in so many can be, they would prove little.
 MOST_READ = 5_000
-# Statuses of an address that nothing answers at.
+# Statuses by which a server says that it has no such endpoint.
 NO_ENDPOINT = frozenset({404, 405, 410, 501})
 
 
 def gather_evidence(session: ApiSession, job: Job, batch: Batch, answers: Answers) -> Evidence:
     """Compare up to 20 answers of a batch with the requests of its cut: input tokens and model.
 
-    `answers`: the verified results of the batch, by the positions of its cut. Asks for at most 40 counts, and for one model
-    for each name of a model that the names alone do not explain. Memory: some tens of bytes for each request, and a few lines.
+    Asks the API for at most 40 counts, and once for each model name that does not explain the model of an answer. Needs some
+    tens of bytes of memory for each request.
 
-    Raises ApiFailure where a later call may bring another answer, or the account is the cause; AccountProblem where there is
-    no key; InputProblem where the requests are no longer those that were planned; DiskProblem; Stopped.
+    Args:
+        session: The open session.
+        job: The job of the batch.
+        batch: A batch that was found in the API's list.
+        answers: Its verified results, by the positions of its cut.
+
+    Raises:
+        ApiFailure: A later call may bring another answer, or the account is the cause.
+        AccountProblem: There is no key.
+        InputProblem: The requests are no longer those that were planned.
+        DiskProblem: The requests or the results cannot be read.
+        Stopped: The stop signal was set.
     """
     succeeded = [position for position, code in enumerate(answers.codes) if OutcomeCode(code).is_success]
-    # A result of a type that is newer than this program may hold an answer that cannot be read.
+    # A result of a type that this program does not know may hold an answer.
     unknown = answers.codes.count(OutcomeCode.UNKNOWN) + answers.codes.count(OutcomeCode.UNREADABLE)
     counting = _Counting(session, job, batch, answers)
     if unknown:
@@ -65,7 +75,7 @@ class _NoCounting(Exception):
 
 
 class _Counting:
-    """Counts requests of a batch beside their answers; `obstacles`: what keeps how many of them from being compared."""
+    """Compares requests of a batch with their answers; `obstacles` has how many of them cannot be compared, by the reason."""
 
     def __init__(self, session: ApiSession, job: Job, batch: Batch, answers: Answers) -> None:
         self.comparisons: list[Comparison] = []
@@ -73,7 +83,7 @@ class _Counting:
         self._session = session
         self._job = job
         self._batch = batch
-        # Of batches that were made elsewhere nobody knows more than a person said of the job.
+        # Of a batch that was not sent from here, only the headers of the job are known.
         self._headers = batch.headers or job.settings.headers
         self._answers = answers
         self._tries = 0
@@ -81,7 +91,7 @@ class _Counting:
         self._no_counting = ""
 
     def compare(self, positions: list[int]) -> None:
-        """Compare as many of these requests as are enough, spread over all of them."""
+        """Compare up to 20 of these requests, spread evenly over all of them."""
         path = request_file(self._session.workspace, self._job, self._batch.round)
         starts = starts_of_range(path, self._batch)
         for number in islice(spread(len(positions)), MOST_READ):
@@ -103,18 +113,18 @@ class _Counting:
         """Return why nothing could be compared. `holding`: results that may hold an answer."""
         if self._no_counting:
             return f"this API has no count_tokens: {self._no_counting}"
-        said = describe_obstacles(self.obstacles, holding)
-        return f"{said}; the last failure: {self._failure}" if self._failure else said
+        obstacles = describe_obstacles(self.obstacles, holding)
+        return f"{obstacles}; the last failure: {self._failure}" if self._failure else obstacles
 
     def _comparison(self, path: Path, position: int, place: SampledLine) -> Comparison:
-        """Raises NotComparable, _NoCounting, and ApiFailure as `gather_evidence` does."""
+        """Compare one request. Raise NotComparable, _NoCounting, and what `gather_evidence` raises."""
         line = self._answers.line(position)
         answered, billed = read_answer(message_of(line))
         request = read_sampled(path, place)
         if request is None:
             raise NotComparable("requests too large to be counted")
         check_request(request.params)
-        # What the API may know and this program does not is part of the prompt until the API refuses to count it.
+        # A param that this program does not know counts as part of the prompt, unless the API refuses to count it.
         body = body_to_count(request.params, *(name for name in request.params if name not in NOT_COUNTED))
         return Comparison(
             custom_id=self._answers.read(position)[0].decode(),
@@ -154,7 +164,7 @@ def _resolver(session: ApiSession) -> Resolve:
 
 
 def _is_final(failure: ApiFailure) -> bool:
-    """Whether asking for the same again would bring no other answer, and the account is not the cause."""
+    """Return whether asking again would bring the same answer, and the account is not the cause."""
     if is_about_account(failure):
         return False
     if failure.status in NO_ENDPOINT or (failure.status is not None and 200 <= failure.status < 300):
@@ -163,5 +173,5 @@ def _is_final(failure: ApiFailure) -> bool:
 
 
 def _is_about_model(failure: ApiFailure) -> bool:
-    """Whether a 404 is about the model that one request names, and not about the address (`model: NAME`, captured)."""
+    """Return whether a 404 is about the model in a request and not about the endpoint (message `model: NAME`, captured)."""
     return failure.status == 404 and failure.has_envelope and failure.message.startswith("model:")

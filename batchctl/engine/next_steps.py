@@ -1,6 +1,6 @@
-"""What to do next: one pure function over a snapshot of a job.
+"""The rules of the control loop (pure): `next_steps` says what to do next, from a snapshot of a job. `engine.loop` performs it.
 
-A verb is a set of allowed arrows. A stop and a re-run is no special case: the next call sees the ledger as it is.
+A verb is a set of allowed arrows. A second run after a stop is no special case: it starts from the ledger as it is.
 """
 
 from collections.abc import Iterable
@@ -11,12 +11,15 @@ from enum import StrEnum
 from batchctl.domain.model import Batch, Job, State
 from batchctl.engine.pacing import TRY_MORE_AFTER, admitted
 
+# The pause before the ledger is read again to see what another process has done.
 OTHERS_PAUSE = timedelta(seconds=1)
-# A clock that is put back by less makes a pause longer by that; by more, and what was put off is due.
+# A clock that is set back by less makes pauses longer by that. If it is set back by more, pauses that were set before are over.
 PUT_BACK = timedelta(minutes=1)
 
 
 class Arrow(StrEnum):
+    """A kind of step that a verb may allow, with its arrow in the life of a batch (docs/architecture.md)."""
+
     SEND = "a, b"
     POLL = "c"
     DOWNLOAD = "d"
@@ -26,9 +29,13 @@ class Arrow(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A job as the ledger has it now; claims of dead owners are already gone.
+    """A job as the ledger has it now, without the claims of dead owners.
 
-    `busy_counts`: request counts of batches that somebody is sending for other jobs of this workspace.
+    Attributes:
+        job: The job.
+        batches: The batches of all its rounds.
+        busy_counts: Request counts of the batches of other jobs in this workspace that are being sent now.
+        poll_due: When the next poll is due; None for at once.
     """
 
     job: Job
@@ -39,33 +46,43 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """Create a planned batch at the API."""
+
     batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """Find out which of these doubts the API has."""
+    """Find out which of these unconfirmed batches the API has."""
 
     batches: tuple[Batch, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
+    """Ask the API about running batches."""
+
     batches: tuple[Batch, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
+    """Download the results of an ended batch."""
+
     batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
+    """Ask the API to cancel a running batch."""
+
     batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
+    """Do nothing until a time, and say why."""
+
     at: datetime
     why: str
 
@@ -74,13 +91,19 @@ Step = Send | Reconcile | Poll | Download | Cancel | WaitUntil
 
 
 def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[Step, ...]:
-    """The steps that can be taken now, all at once; a single `WaitUntil` when there is only waiting; empty when done."""
-    unconfirmed_batches = _unconfirmed_batches(snapshot, allowed)
-    settle = tuple(b for b in unconfirmed_batches if b.count not in _counts_being_sent(snapshot))
-    if any(_is_due(b, now) for b in settle):
-        # All of them together: one left out would leave its batch to be taken for a stranger's. And alone in its wave: a
-        # create of ours in flight would look like a candidate.
-        return (Reconcile(settle),)
+    """Return the steps that can be taken now, in any order and at the same time.
+
+    A single `WaitUntil` means that nothing can be done before that time; an empty tuple, that the verb is done.
+    """
+    # While a create of the same size is under way, what it creates would be a candidate.
+    counts_being_sent = snapshot.busy_counts | {
+        b.count for b in snapshot.batches if b.state is State.SUBMITTING and b.claim is not None
+    }
+    to_reconcile = tuple(b for b in _unconfirmed_batches(snapshot, allowed) if b.count not in counts_being_sent)
+    if any(_is_due(b, now) for b in to_reconcile):
+        # All of them together: the batch of one that was left out would be taken for a foreign batch. And no other step with
+        # it: a create of ours that is under way would look like a candidate.
+        return (Reconcile(to_reconcile),)
     steps: list[Step] = [
         *(Send(b) for b in _sendable(snapshot, allowed, now)),
         *(Cancel(b) for b in _cancelable(snapshot, allowed) if _is_due(b, now)),
@@ -91,22 +114,28 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
 
 
 def is_all_else_done(job: Job, batches: Iterable[Batch], allowed: frozenset[Arrow], now: datetime) -> bool:
-    """Whether doubts are all that this verb still waits for. One that neither sends nor cancels never waits for them."""
+    """Return whether this verb waits for nothing but unconfirmed batches.
+
+    False for a verb that neither sends nor cancels, which never waits for them.
+    """
     if not {Arrow.SEND, Arrow.CANCEL} & allowed:
         return False
-    moving: set[State] = {State.PLANNED} if _may_send(job, allowed) else set()
-    moving |= {State.IN_PROGRESS, State.CANCELING} if Arrow.POLL in allowed else set()
-    moving |= {State.ENDED} if Arrow.DOWNLOAD in allowed else set()
-    return not any(b.state in moving and not b.held and not b.is_removed and not b.is_lost(now) for b in batches)
+    awaited: set[State] = {State.PLANNED} if _may_send(job, allowed) else set()
+    awaited |= {State.IN_PROGRESS, State.CANCELING} if Arrow.POLL in allowed else set()
+    awaited |= {State.ENDED} if Arrow.DOWNLOAD in allowed else set()
+    return not any(b.state in awaited and not b.held and not b.is_removed and not b.is_lost(now) for b in batches)
 
 
 def has_passed(until: datetime | None, since: datetime | None, now: datetime) -> bool:
-    """Whether a pause is over that was set at `since`. One of the future was set before our clock was put back, and says nothing."""
+    """Return whether a pause is over that was set at `since` and lasts until `until`.
+
+    A `since` in the future shows that our clock was set back: then the pause is over.
+    """
     return until is None or until <= now or (since is not None and now < since - PUT_BACK)
 
 
 def is_on_hold(job: Job, now: datetime) -> bool:
-    """Whether no batch of it may be sent yet, by a limit of the API's or for want of a network."""
+    """Return whether no batch of a job may be sent yet, because of a rate limit of the API or a network that is down."""
     return not has_passed(job.hold_until, job.hold_at, now)
 
 
@@ -118,11 +147,6 @@ def _unconfirmed_batches(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[
     if Arrow.RECONCILE not in allowed:
         return []
     return [b for b in snapshot.batches if b.state is State.SUBMITTING and b.claim is None]
-
-
-def _counts_being_sent(snapshot: Snapshot) -> frozenset[int]:
-    ours = {b.count for b in snapshot.batches if b.state is State.SUBMITTING and b.claim is not None}
-    return snapshot.busy_counts | ours
 
 
 def _sendable(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list[Batch]:
@@ -140,7 +164,7 @@ def _may_send(job: Job, allowed: frozenset[Arrow]) -> bool:
 def _cancelable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
     if Arrow.CANCEL not in allowed or snapshot.job.canceled_at is None:
         return []
-    # What may be somebody else's is not canceled: that cannot be taken back.
+    # A batch that may be another job's is not canceled: a cancel cannot be undone.
     return [b for b in snapshot.batches if b.state is State.IN_PROGRESS and not b.is_provisional_match]
 
 
@@ -151,7 +175,7 @@ def _polls(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> list
 
 
 def _may_poll(snapshot: Snapshot, allowed: frozenset[Arrow]) -> bool:
-    """Who sends into a full queue looks, too: as batches end there is room for the next."""
+    """Return whether the verb polls. One that sends into a full queue polls, too: a batch that ends makes room for the next."""
     is_queued = snapshot.job.window is not None and any(b.state is State.PLANNED for b in snapshot.batches)
     return Arrow.POLL in allowed or (_may_send(snapshot.job, allowed) and is_queued)
 
@@ -164,7 +188,7 @@ def _downloadable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
 
 
 def _waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[WaitUntil, ...]:
-    """The earliest of all reasons to wait; none means that this verb has nothing left to do."""
+    """Return the earliest of all waits; none means that this verb has nothing left to do."""
     waits = [*_send_waits(snapshot, allowed, now), *_other_waits(snapshot, allowed, now)]
     return (min(waits, key=lambda wait: wait.at),) if waits else ()
 
@@ -174,7 +198,7 @@ def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) ->
     if not {Arrow.SEND, Arrow.CANCEL} & allowed:
         return
     for batch in _unconfirmed_batches(snapshot, allowed):
-        yield WaitUntil(_later(batch.not_before, now), batch.note or "unconfirmed: looking whether the API has it")
+        yield WaitUntil(_later(batch.not_before, now), batch.note or "unconfirmed: asking whether the API has it")
     for batch in snapshot.batches:
         if batch.state is State.PLANNED and batch.claim is None and _may_send(job, allowed):
             yield _planned_wait(job, batch, now)
@@ -211,17 +235,17 @@ def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -
 def _why_polling(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
     if Arrow.POLL not in allowed:
         return _queue_is_full(snapshot.job)
-    guess = next(
+    provisional_match = next(
         (b.message_batch_id for b in snapshot.batches if b.state is State.IN_PROGRESS and b.is_provisional_match), None
     )
-    if Arrow.CANCEL not in allowed or guess is None:
+    if Arrow.CANCEL not in allowed or provisional_match is None:
         return "batches are in progress"
     return (
-        f"{guess} is a provisional match by its size, may be somebody else's, and is not canceled; if it is yours:"
-        f" batchctl resolve {snapshot.job.name} --cancel {guess}"
+        f"{provisional_match} is a provisional match by its size, may be somebody else's, and is not canceled; if it is yours:"
+        f" batchctl resolve {snapshot.job.name} --cancel {provisional_match}"
     )
 
 
 def _later(at: datetime | None, now: datetime) -> datetime:
-    """A time that has come and still left nothing to do waits for somebody else: never for no time at all."""
+    """Return `at`, or a second from now where it has come: then another process must act first, and a pause is needed."""
     return at if at and at > now else now + OTHERS_PAUSE

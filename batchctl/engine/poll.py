@@ -1,4 +1,4 @@
-"""Arrow c: what the API says of the batches under way. One list page answers for a thousand of them."""
+"""Poll the API about running batches (arrow c), and read its list. One page of the list describes up to 1,000 batches."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,15 +16,15 @@ from batchctl.engine.reconcile import is_past
 from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 
-# Up to this many are asked for one by one: that answer says when to ask again, the list does not.
+# Up to this many batches are asked for one by one: those answers say when to poll again, and the list does not.
 RETRIEVE_UP_TO = 2
-# Entries of one reading of the list that are asked for by their ids, because the list does not say their size.
+# Entries of one reading of the list that are asked for by their ids because the list does not say their size.
 MOST_COMPLETED = 20
-Told = TypeVar("Told")
+Answer = TypeVar("Answer")
 
 
 class Poller:
-    """Looks, and says how long to wait for the next one. A failed look is counted and shown, never a state."""
+    """Polls, and computes the pause before the next poll. A failed poll is counted and emitted; it changes no state."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -32,7 +32,10 @@ class Poller:
         self._begun = session.clock.monotonic()
 
     def poll(self, job: Job, batches: Sequence[Batch]) -> float:
-        """Seconds until the next look. Raises AccountProblem, and ServiceProblem where asking again cannot help."""
+        """Poll once and return the seconds until the next poll.
+
+        A transient error is emitted. Raises AccountProblem, and ServiceProblem where asking again cannot help.
+        """
         try:
             hint = poll(self._session, job, batches)
         except ApiFailure as failure:
@@ -44,7 +47,7 @@ class Poller:
         return poll_pause(self._polls, watched, hint, self._session.clock.draw())
 
     def failed(self, failure: ApiFailure) -> float:
-        """Seconds until the next try. Raises as `look` does."""
+        """Count and emit a failed request, and return the seconds until the next try. Raises as `poll` does."""
         raise_unless_passing(failure)
         self._failures += 1
         pause = backoff(self._failures, failure.retry_after, self._session.clock.draw())
@@ -53,10 +56,11 @@ class Poller:
 
 
 def raise_unless_passing(failure: ApiFailure) -> None:
+    """Raise AccountProblem or ServiceProblem where a failed read will not succeed by itself; return for a transient error."""
     match after_read(failure):
         case AfterRead.PAUSE:
-            said = f"the account stops this: {failure}"
-            raise AccountProblem(said, hint="mend the cause, then run it again") from failure
+            message = f"account problem: {failure}"
+            raise AccountProblem(message, hint="fix the cause, then run it again") from failure
         case AfterRead.FAIL:
             raise ServiceProblem(
                 f"the API refused: {failure}",
@@ -66,8 +70,11 @@ def raise_unless_passing(failure: ApiFailure) -> None:
             return
 
 
-def ask_until_answered(session: Session, question: Callable[[], Told]) -> Told:
-    """Asks until an answer comes. Raises Stopped, AccountProblem, and ServiceProblem where asking again cannot help."""
+def ask_until_answered(session: Session, question: Callable[[], Answer]) -> Answer:
+    """Ask until an answer comes, and return it; transient errors are emitted and waited out.
+
+    Raises Stopped, AccountProblem, and ServiceProblem where asking again cannot help.
+    """
     poller = Poller(session)
     while True:
         try:
@@ -80,7 +87,10 @@ def ask_until_answered(session: Session, question: Callable[[], Told]) -> Told:
 
 @contextlib.contextmanager
 def ask_once(hint: str = "run the same command again") -> Iterator[None]:
-    """What is asked in the block is asked once. Raises AccountProblem, and ServiceProblem where no answer comes."""
+    """Turn an ApiFailure in the block into AccountProblem or ServiceProblem, without a second try.
+
+    `hint` says what to do where the API cannot be reached.
+    """
     try:
         yield
     except ApiFailure as failure:
@@ -89,71 +99,84 @@ def ask_once(hint: str = "run the same command again") -> Iterator[None]:
 
 
 def unreachable(failure: ApiFailure, hint: str) -> ServiceProblem:
+    """Return the error that says the API cannot be reached, to be raised."""
     return ServiceProblem(f"the API cannot be reached: {failure}", hint=hint)
 
 
 def poll(session: Session, job: Job, batches: Sequence[Batch]) -> float | None:
-    """Asks and records; gives the API's hint when to ask again. Raises ApiFailure."""
+    """Ask the API about `batches`, record the answers, and return the seconds that it asks to wait, if it does.
+
+    Raises ApiFailure.
+    """
     wanted = {b.message_batch_id: b for b in batches if b.message_batch_id}
     hint: float | None = None
-    found: list[tuple[Batch, MessageBatch]] = []
+    polled: list[tuple[Batch, MessageBatch]] = []
     if len(wanted) > RETRIEVE_UP_TO:
-        found = [(wanted[seen.id], seen) for seen in _listed(session, wanted)]
-    for message_batch_id in wanted.keys() - {seen.id for _, seen in found}:
-        seen = _retrieved(session, wanted[message_batch_id], message_batch_id)
-        if seen is not None:
-            found.append((wanted[message_batch_id], seen.batch))
-            hint = seen.retry_after or hint
-    session.ledger.record_polled(found, session.now())
-    for _, batch in found:
-        emit_unread_fields(session, batch)
+        polled = [(wanted[message_batch.id], message_batch) for message_batch in _listed(session, wanted)]
+    for message_batch_id in wanted.keys() - {message_batch.id for _, message_batch in polled}:
+        retrieved = _retrieved(session, wanted[message_batch_id], message_batch_id)
+        if retrieved is not None:
+            polled.append((wanted[message_batch_id], retrieved.batch))
+            hint = retrieved.retry_after or hint
+    session.ledger.record_polled(polled, session.now())
+    for _, message_batch in polled:
+        emit_unread_fields(session, message_batch)
     session.emit(Polled(report_of(session, job)))
     return hint
 
 
 def emit_unread_fields(session: Session, seen: MessageBatch) -> None:
-    """Once for each set of fields: what could not be read is not known, and is asked for again with every look."""
+    """Emit which fields of an API's answer could not be read, once for each set of fields.
+
+    Their values are unknown; every poll asks for them again.
+    """
     session.server.note(seen)
     if session.server.is_news(seen.unread):
         session.emit(FieldsUnread(seen.id, seen.unread))
 
 
 def _listed(session: Session, wanted: dict[str, Batch]) -> list[MessageBatch]:
-    """Those of `wanted` that the list shows, read no further back than the oldest of them.
+    """Return those of `wanted` that the list shows, reading it no further back than the oldest of them.
 
-    An entry that does not say whether the batch has ended says nothing: that batch is asked for by its id.
+    An entry without a readable processing status is left out: that batch is asked for by its id.
     """
     times = [b.created_at for b in wanted.values()]
     oldest = min((at for at in times if at is not None), default=None) if None not in times else None
-    found: dict[str, MessageBatch] = {}
+    listed: dict[str, MessageBatch] = {}
     for page in pages(session):
-        found.update((b.id, b) for b in page.batches if b.id in wanted and "processing_status" not in b.unread)
-        if len(found) == len(wanted) or is_past(page.batches, oldest):
+        listed.update((b.id, b) for b in page.batches if b.id in wanted and "processing_status" not in b.unread)
+        if len(listed) == len(wanted) or is_past(page.batches, oldest):
             break
-    return list(found.values())
+    return list(listed.values())
 
 
 def fill_in_sizes(session: Session, listed: Sequence[MessageBatch], known: Collection[str]) -> list[MessageBatch]:
-    """Entries of the list, each asked for by its id where its size cannot be read; so many at most. Raises ApiFailure."""
-    left = MOST_COMPLETED
-    found = []
+    """Return the entries of the list, with sizes that it does not show asked for by id.
+
+    At most 20 batches are asked for, and none of `known`. A size that cannot be had stays None.
+    """
+    requests_left = MOST_COMPLETED
+    filled_in = []
     for batch in listed:
-        if batch.size is None and batch.id not in known and left:
-            left -= 1
+        if batch.size is None and batch.id not in known and requests_left:
+            requests_left -= 1
             with contextlib.suppress(ApiFailure):
                 batch = session.message_batches.retrieve(batch.id).batch  # noqa: PLW2901 - the same batch, better known
-        found.append(batch)
-    return found
+        filled_in.append(batch)
+    return filled_in
 
 
 def pages(session: Session) -> Iterator[Page]:
-    """The API's list, newest first, read as far as pages are asked for. Raises Stopped, and as `Server.page` does."""
+    """Yield the pages of the API's list, newest first; each is requested when it is needed.
+
+    Raises Stopped, and what `Server.page` raises.
+    """
     after = ""
     shown: set[str] = set()
     while not session.stop.is_set():
         page = session.server.page(after)
         ids = {b.id for b in page.batches}
-        # A list that does not move on has no end: nothing can be said to be missing from it.
+        # A list that repeats itself never ends: it does not prove that a batch is missing.
         is_stuck = bool(page.after) and ids <= shown
         yield replace(page, is_whole=page.is_whole and not is_stuck)
         if not page.after or is_stuck:
@@ -169,6 +192,6 @@ def _retrieved(session: Session, batch: Batch, message_batch_id: str) -> Seen | 
     except ApiFailure as failure:
         if after_read(failure) is not AfterRead.GONE:
             raise
-        # A fresh id may answer 404 for a while, and an old one now and then: it is noted, and believed only when it stays.
+        # A new id may answer 404 for a while, and an old one now and then. The 404 is recorded, and believed if it persists.
         session.ledger.record_missing(batch, session.now())
         return None

@@ -1,10 +1,15 @@
-"""Reconciling unconfirmed batches: which batches of the API's list are the ones that our creates may have made.
+"""The rules of reconciling (pure): what the API's list says about unconfirmed batches. `engine.reconciler` applies them.
 
-A Message Batch carries no name of ours; before it has ended only its size speaks, and that it is no older than what the API
-had shown before the create. So: a candidate that has ended is asked for some of its ids; as many running candidates as there
-are unconfirmed batches of one size are matched provisionally (the results confirm or correct it); no candidate in a list that
-could be read whole, several times over a grace, means that nothing was created; anything else waits until the candidates have
-ended. What is presumed to have made nothing once is not presumed so again by itself: the second time a person decides.
+They decide whether a batch may be sent again. The API gives a batch no name of ours. Until it has ended, only its size
+identifies it, and that it is no older than the newest batch that the API had shown before the create. The candidates of an
+unconfirmed batch are the batches in the list that agree with both:
+
+- some ids of a candidate that has ended are read: they say whose it is;
+- running candidates are matched provisionally where there are as many as unconfirmed batches of their size; their results
+  confirm or refute the match;
+- no candidate in a list that could be read whole, several times over a grace, proves that nothing was created: the batch may be
+  sent again, unless a person must decide that (`needs_person`);
+- in every other case the unconfirmed batches wait until the candidates have ended.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,13 +19,14 @@ from datetime import datetime, timedelta
 from batchctl.domain.limits import API_CLOCK_SLACK
 from batchctl.domain.model import Batch, MessageBatch, PresumedNotCreated, ProcessingStatus, Unconfirmed
 
-# The list may lag behind a create, and a retrieve may answer 404 for a while (seen by users of the SDK).
+# The list may lag behind a create, and a retrieve may answer 404 for a while (reported by users of the SDK).
 GRACE = timedelta(seconds=60)
 MIN_LIST_READS = 3
-# A large body takes the API longer, and a create may be committed after its connection broke: so much more for so many bytes.
+# A large body takes the API longer, and a create may be committed after its connection broke. So the grace grows in
+# proportion to the body: one of this size doubles it.
 GRACE_BYTES = 60_000_000
-# Creates of one cut whose outcome is not known, after which the next needs a person. Refusals that a proxy may have made up
-# end a job less often than its rate limit would: but they end, too.
+# Creates of one cut with unknown outcome, and its refusals that did not come from the API itself, after which a person must
+# decide about the next create. More of the latter are allowed: a proxy's rate limit answers with several of them.
 MOST_UNKNOWN = 2
 MOST_UNPROVEN = 5
 
@@ -29,8 +35,13 @@ MOST_UNPROVEN = 5
 class Verdict:
     """What to do with each unconfirmed batch.
 
-    `adopt`: provisional matches; `absent`: nothing was created; `decide`: nothing seems to be created, and only a person may
-    say so; `wait`: not known yet. `identify`: candidates that ended, whose ids tell whose they are.
+    Attributes:
+        adopt: Provisional matches of an unconfirmed batch and a candidate.
+        absent: Batches that were not created.
+        decide: Batches that are not in the list, and of which only a person may say that they were not created.
+        wait: Batches of which nothing is known yet.
+        identify: Candidates that have ended, so that their ids say whose they are.
+        candidates: All candidates of the batches in `adopt` and `wait`.
     """
 
     adopt: tuple[tuple[Batch, MessageBatch], ...] = ()
@@ -43,11 +54,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What the API's list says, newest first. `is_whole`: all of it could be read, back to before the oldest create.
+    """The API's list, and what the ledger knows of the batches in it.
 
-    `known`: ids that are certainly another batch's. `matched`: ids that are another's provisionally: they are not adopted
-    again, but while one of them fits, no batch is taken for never created.
-    `contested`: sizes that unconfirmed batches of other jobs have, too: there, only ids tell whose a batch is.
+    Attributes:
+        batches: The entries, newest first.
+        known: Ids of batches that certainly are not one of the unconfirmed batches.
+        matched: Ids of batches that are matched provisionally. They are not adopted again; but while one of them is a
+            candidate, no batch is declared absent.
+        contested: Sizes that unconfirmed batches of other jobs have, too. There, only the ids say whose a batch is.
+        is_whole: Whether all of the list could be read, back to before the oldest create.
     """
 
     batches: Sequence[MessageBatch]
@@ -58,7 +73,7 @@ class Listing:
 
 
 def reconcile(unconfirmed: Sequence[Batch], listing: Listing) -> Verdict:
-    """Judge the unconfirmed batches size by size."""
+    """Return what to do with the unconfirmed batches of a job, which are judged by their size, each size for itself."""
     verdicts = [
         _of_size([b for b in unconfirmed if b.count == size], listing)
         for size in sorted({b.count for b in unconfirmed})
@@ -74,7 +89,7 @@ def reconcile(unconfirmed: Sequence[Batch], listing: Listing) -> Verdict:
 
 
 def _of_size(unconfirmed: list[Batch], listing: Listing) -> Verdict:
-    # Who died over a create and who saw it fail: in the order in which they were begun.
+    # In the order in which their creates were begun, which is the order of the candidates.
     unconfirmed = sorted(unconfirmed, key=lambda b: (b.intent_at is not None, b.intent_at))
     candidates = candidates_of(unconfirmed, listing)
     ended = tuple(c for c in candidates if c.processing_status is ProcessingStatus.ENDED)
@@ -93,52 +108,68 @@ def _of_size(unconfirmed: list[Batch], listing: Listing) -> Verdict:
 
 
 def candidates_of(unconfirmed: Sequence[Batch], listing: Listing) -> list[MessageBatch]:
-    """Those that may be one of `unconfirmed`, which are of one size, oldest first. What cannot be read excludes nothing."""
+    """Return the batches of the list that may be one of `unconfirmed`, oldest first.
+
+    All of `unconfirmed` have one size. A batch of which the size or the time cannot be read is not excluded by it.
+    """
     since = created_bound(unconfirmed, listing.batches)
-    found = [
+    candidates = [
         b
         for b in listing.batches
         if b.id not in listing.known and b.size in {None, unconfirmed[0].count} and not _is_older(b, since)
     ]
-    return sorted(found, key=lambda b: (b.created_at is not None, b.created_at))
+    return sorted(candidates, key=lambda b: (b.created_at is not None, b.created_at))
 
 
 def created_bound(unconfirmed: Sequence[Batch | PresumedNotCreated], listed: Sequence[MessageBatch]) -> datetime | None:
-    """The `created_at` before which no batch is theirs, by the API's own clock; None where nothing bounds them.
+    """Return the `created_at`, by the API's own clock, before which no batch is one of `unconfirmed`; None for no bound.
 
-    The newest batch that the API had shown before the first create: it bounds them only while the API says the same of it.
+    It is the `created_at` of the newest batch that the API had shown before the first of their creates, and bounds them only
+    while the API still lists a batch with that time.
     """
-    bounds = [b.created_after for b in unconfirmed]
-    if not bounds or None in bounds:
+    since = oldest_created_after(unconfirmed)
+    if since is None:
         return None
-    since = min(bound for bound in bounds if bound is not None)
     return since - API_CLOCK_SLACK if any(b.created_at == since for b in listed) else None
 
 
-def _is_older(seen: MessageBatch, since: datetime | None) -> bool:
-    return since is not None and seen.created_at is not None and seen.created_at < since
+def oldest_created_after(unconfirmed: Sequence[Batch | PresumedNotCreated]) -> datetime | None:
+    """Return the `created_at` back to which the list must be read to show all of these batches; None for the whole list."""
+    bounds = [b.created_after for b in unconfirmed if b.created_after is not None]
+    return min(bounds, default=None) if len(bounds) == len(unconfirmed) else None
+
+
+def _is_older(batch: MessageBatch, since: datetime | None) -> bool:
+    return since is not None and batch.created_at is not None and batch.created_at < since
 
 
 def is_past(page: Sequence[MessageBatch], since: datetime | None) -> bool:
-    """Whether the pages after this one hold only what is older: it ends before `since`, and is in the order of the list."""
+    """Return whether the pages after this one hold only batches older than `since`.
+
+    True where this page ends before `since`, every time in it can be read, and it is in the order of the list.
+    """
     times = [b.created_at for b in page]
-    known = [at for at in times if at is not None]
-    if since is None or not known or len(known) < len(times) or known[-1] >= since - API_CLOCK_SLACK:
+    readable = [at for at in times if at is not None]
+    if since is None or not readable or len(readable) < len(times) or readable[-1] >= since - API_CLOCK_SLACK:
         return False
-    return known == sorted(known, reverse=True)
+    return readable == sorted(readable, reverse=True)
 
 
 def is_search_complete(unconfirmed: Batch) -> bool:
-    """Whether it was looked for often enough that one more list without it proves its absence.
+    """Return whether the list was read often enough that one more list without the batch proves its absence.
 
-    The first refusal that did not come from the API takes that one list alone.
+    For the first refusal that did not come from the API itself, that one list is enough.
     """
     is_first_refusal = unconfirmed.unconfirmed is Unconfirmed.REFUSED and not unconfirmed.unproven_refusals
     return is_first_refusal or unconfirmed.list_reads >= MIN_LIST_READS
 
 
 def needs_person(unconfirmed: Batch) -> bool:
-    """Whether nothing but a person's word may send it once more."""
+    """Return whether only a person may decide to send an absent batch again.
+
+    So it is after a 2xx answer without an id, after the second create with unknown outcome, and after the fifth refusal that
+    did not come from the API itself.
+    """
     match unconfirmed.unconfirmed:
         case Unconfirmed.ACCEPTED:
             return True
@@ -151,6 +182,7 @@ def needs_person(unconfirmed: Batch) -> bool:
 
 
 def why_person_decides(unconfirmed: Batch) -> str:
+    """Return, for people, why a batch for which `needs_person` holds is not sent again."""
     match unconfirmed.unconfirmed:
         case Unconfirmed.ACCEPTED:
             return "unconfirmed: the API took it and did not say as which batch, and its list shows none of its size"
@@ -161,14 +193,17 @@ def why_person_decides(unconfirmed: Batch) -> str:
 
 
 def grace_of(unconfirmed: Batch, grace: timedelta) -> timedelta:
-    """How long it is looked for. It grows with the body."""
+    """Return how long the list is searched for a batch: `grace`, and more for a large body."""
     return grace * (1 + unconfirmed.cut.body_bytes / GRACE_BYTES)
 
 
 def may_be_duplicate(
     presumed: PresumedNotCreated, seen: MessageBatch, known: Collection[str], since: datetime | None
 ) -> bool:
-    """Whether a batch of the API may be what was presumed to have made nothing, and was sent again since."""
+    """Return whether a batch of the API may come from a create that was presumed to have created nothing.
+
+    `known`: ids that certainly do not. `since`: the `created_bound` of the creates.
+    """
     return seen.id not in known and seen.size in {None, presumed.cut.count} and not _is_older(seen, since)
 
 

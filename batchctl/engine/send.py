@@ -1,10 +1,14 @@
-"""Arrows a, b and e: the only place that spends money.
+"""Send a batch (arrows a and b). This is the only module that spends money.
 
-A stop between any two numbered steps is continued by running the same command again:
-after 1   the batch is `submitting` and its owner is dead: it is unconfirmed, and looked for in the API's list
+After a stop between two of the numbered steps, running the same command again continues:
+
+after 1   the batch is `submitting` and its owner is dead: it is unconfirmed, and `engine.reconciler` searches the API's list
 after 2   the same
-after 3   the same: the API has the batch, the ledger does not know its name yet
-after 4   nothing is open
+after 3   the same: the API has the batch, and the ledger does not have its id yet
+after 4   nothing is left to do
+
+`refuse` and `split` record what follows from a definite refusal. `engine.reconciler` calls them, too, where a refusal was
+first held against the API's list.
 """
 
 import re
@@ -23,22 +27,28 @@ from batchctl.engine.session import Session
 from batchctl.requests.request_file import body_pieces, halves, request_file
 from batchctl.store.line_maps import LineMap
 
+# The pause before the API's list is read for the first time for a batch of unknown outcome.
 FIRST_RECONCILE_PAUSE = timedelta(seconds=1)
-# How often an upload asks whether its step is still its own. Claims are renewed more often than they run out.
+# Seconds between two checks of an upload that this process still owns the batch.
 HOLD_CHECK_SECONDS = 20.0
 
 
 class StepLost(BatchctlError):
-    """While this process stood still, another took its step over. Its upload was broken off: nothing was created."""
+    """Another process took the batch over while this one was suspended. The upload was aborted: nothing was created."""
 
 
 def send(session: Session, job: Job, planned: Batch) -> None:
-    """Creates one planned batch. Raises what stops the whole job: account, changed input, refused, unreachable."""
+    """Create one planned batch at the API and record what became of it.
+
+    Returns without a record where another process has claimed the batch. Transient errors and unknown outcomes are recorded
+    and emitted. What stops the whole job is raised: AccountProblem, ServiceProblem for a refused batch,
+    UnconfirmedProblem for a duplicate, InputProblem where the input has changed, DiskProblem, and Stopped.
+    """
     path = request_file(session.workspace, job, planned.round)
-    here = session.server
-    # 1. The intent, on the disk before a byte leaves: from here on the batch may exist.
+    server = session.server
+    # 1. The intent, on the disk before a byte is sent: from here on the batch may exist.
     batch = session.ledger.claim_send(
-        planned, session.owner, session.now(), created_after=here.newest, api=here.account.stored()
+        planned, session.owner, session.now(), created_after=server.newest, api=server.account.stored()
     )
     if batch is None:
         return
@@ -46,96 +56,97 @@ def send(session: Session, job: Job, planned: Batch) -> None:
     body = Body(_while_held(session, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
     headers = _sent_headers(job, batch)
     try:
-        # 2. The generation, in the state folder: a copy of this workspace that goes on elsewhere stops here.
+        # 2. The generation, in the state folder: it stops a copy of this workspace that is used elsewhere.
         session.place_guard.advance()
-        # 3. One POST. The API takes no idempotency key, so whatever goes wrong, it is not simply tried again.
-        seen = session.message_batches.create(body, api_version=headers.api_version, betas=headers.betas)
+        # 3. One POST. The API takes no idempotency key, so a failed create is never just repeated.
+        created = session.message_batches.create(body, api_version=headers.api_version, betas=headers.betas)
     except ApiFailure as failure:
         _not_answered(session, job, batch, failure)
     except StepLost as lost:
         session.emit(BatchNotSent(*session.place(batch), lost.message, None))
     except BatchctlError as problem:
-        # The body was never completed, no key was found or no certificate was trusted: the API has seen no whole request.
+        # The body was not sent whole, no key was found, or no certificate was trusted: the API has no complete request.
         session.ledger.record_not_created(batch, session.owner, session.now(), not_before=None, note=problem.message)
         if isinstance(problem, AccountProblem):
             session.ledger.record_pause(job, why_stopped(problem))
         raise
     else:
-        # 4. The API's name for it.
-        _created(session, batch, seen)
+        # 4. The id that the API gave it.
+        _created(session, batch, created)
 
 
 def _while_held(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces, as long as the step is ours. Raises StepLost, at the latest before the last of them leaves.
+    """Yield the pieces while this process owns the batch. Raise StepLost otherwise, at the latest before the last piece.
 
-    A process that was suspended for longer than its lease comes back in the middle of this.
+    A process that was suspended for longer than its lease may resume in the middle of an upload.
     """
     checked_at = session.clock.monotonic()
-    waiting = b""
+    pending = b""
     for piece in pieces:
-        if waiting:
-            yield waiting
-        waiting = piece
+        if pending:
+            yield pending
+        pending = piece
         if session.clock.monotonic() - checked_at > HOLD_CHECK_SECONDS:
             _raise_if_lost(session, batch)
             checked_at = session.clock.monotonic()
     _raise_if_lost(session, batch)
-    yield waiting
+    yield pending
 
 
 def _raise_if_lost(session: Session, batch: Batch) -> None:
     if not session.ledger.is_held(batch, session.owner):
-        raise StepLost("another process took it over while this one stood still; this upload was broken off")
+        raise StepLost("another process took it over while this one was suspended; its upload was aborted")
 
 
-def _created(session: Session, batch: Batch, seen: Seen) -> None:
-    emit_unread_fields(session, seen.batch)
-    if not session.ledger.record_created(batch, seen.batch, session.now()):
+def _created(session: Session, batch: Batch, created: Seen) -> None:
+    message_batch_id = created.batch.id
+    emit_unread_fields(session, created.batch)
+    if not session.ledger.record_created(batch, created.batch, session.now()):
         job = session.ledger.job_of(batch)
-        if seen.batch.id not in job.duplicate_batches:
+        if message_batch_id not in job.duplicate_batches:
             raise UnconfirmedProblem(
-                f"the answer to a create names {seen.batch.id}, which is another batch of this workspace",
-                hint=f"a batch was made, and nobody knows which: batchctl resolve {job.name}",
+                f"the answer to a create names {message_batch_id}, which is another batch of this workspace",
+                hint=f"a batch was created, and its id is unknown: batchctl resolve {job.name}",
             )
         raise UnconfirmedProblem(
-            f"{seen.batch.id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
-            hint=f"batchctl resolve {job.name} --cancel {seen.batch.id}",
+            f"{message_batch_id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
+            hint=f"batchctl resolve {job.name} --cancel {message_batch_id}",
         )
-    _widen(session, batch)
-    session.emit(BatchSent(*session.place(batch), seen.batch.id))
+    _widen_window(session, batch)
+    session.emit(BatchSent(*session.place(batch), message_batch_id))
 
 
-def _widen(session: Session, sent: Batch) -> None:
-    """The queue took more than it was known to take: one more is tried, until it refuses again."""
+def _widen_window(session: Session, sent: Batch) -> None:
+    """Let one more batch into the API's queue if it took more requests than it was known to take."""
     job = session.ledger.job_of(sent)
     if job.window is None:
         return
-    taken = under_way(session.ledger.batches(job))
-    if taken > job.window:
-        session.ledger.record_window(job, taken + sent.count, session.now())
+    queued = under_way(session.ledger.batches(job))
+    if queued > job.window:
+        session.ledger.record_window(job, queued + sent.count, session.now())
 
 
 def _not_answered(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
     after = after_create(failure)
     match after:
         case AfterCreate.UNCONFIRMED:
-            _unconfirmed(session, batch, failure, Unconfirmed.UNKNOWN)
+            _record_unconfirmed(session, batch, failure, Unconfirmed.UNKNOWN)
         case AfterCreate.ACCEPTED:
-            _unconfirmed(session, batch, failure, Unconfirmed.ACCEPTED)
+            _record_unconfirmed(session, batch, failure, Unconfirmed.ACCEPTED)
         case _ if not is_proven(failure):
-            _refused_elsewhere(session, job, batch, failure, after)
+            _unproven_refusal(session, job, batch, failure, after)
         case AfterCreate.AGAIN:
-            _again(session, job, batch, failure)
+            _send_later(session, job, batch, failure)
         case AfterCreate.PAUSE | AfterCreate.HEADER:
             session.ledger.record_not_created(batch, session.owner, session.now(), not_before=None, note=str(failure))
             raise _paused(session, job, batch, failure)
-        case AfterCreate.SPLIT:
-            _split(session, job, batch, failure)
-        case AfterCreate.REFUSE:
+        case AfterCreate.SPLIT if batch.count > 1:
+            split(session, job, batch)
+        case AfterCreate.SPLIT | AfterCreate.REFUSE:
             refuse(session, job, batch, str(failure))
 
 
-def _unconfirmed(session: Session, batch: Batch, failure: ApiFailure, why: Unconfirmed) -> None:
+def _record_unconfirmed(session: Session, batch: Batch, failure: ApiFailure, why: Unconfirmed) -> None:
     now = session.now()
     session.ledger.record_unconfirmed(
         batch, session.owner, now, not_before=now + FIRST_RECONCILE_PAUSE, note=str(failure), unconfirmed=why
@@ -143,18 +154,18 @@ def _unconfirmed(session: Session, batch: Batch, failure: ApiFailure, why: Uncon
     session.emit(BatchUnconfirmed(*session.place(batch), str(failure)))
 
 
-def _refused_elsewhere(session: Session, job: Job, batch: Batch, failure: ApiFailure, after: AfterCreate) -> None:
-    """A no that did not come from the API: somebody between may have said it after the batch was made.
+def _unproven_refusal(session: Session, job: Job, batch: Batch, failure: ApiFailure, after: AfterCreate) -> None:
+    """Record a refusal that did not come from the API itself: a proxy may have sent it after the batch was created.
 
-    What it asks for is done once the API's list shows no such batch.
+    What the refusal asks for is done once the API's list does not show the batch.
     """
     now, pause = session.now(), FIRST_RECONCILE_PAUSE
     if after is AfterCreate.AGAIN:
         pause = timedelta(seconds=_backoff(session, batch, failure))
         _hold(session, job, batch, failure, now + pause)
-    then = {AfterCreate.SPLIT: IfAbsent.SPLIT, AfterCreate.REFUSE: IfAbsent.REFUSE}.get(after, IfAbsent.PLAN)
-    if then is IfAbsent.SPLIT and batch.count == 1:
-        then = IfAbsent.REFUSE
+    if_absent = {AfterCreate.SPLIT: IfAbsent.SPLIT, AfterCreate.REFUSE: IfAbsent.REFUSE}.get(after, IfAbsent.PLAN)
+    if if_absent is IfAbsent.SPLIT and batch.count == 1:
+        if_absent = IfAbsent.REFUSE
     session.ledger.record_unconfirmed(
         batch,
         session.owner,
@@ -162,7 +173,7 @@ def _refused_elsewhere(session: Session, job: Job, batch: Batch, failure: ApiFai
         not_before=now + pause,
         note=str(failure),
         unconfirmed=Unconfirmed.REFUSED,
-        if_absent=then,
+        if_absent=if_absent,
     )
     session.emit(BatchUnconfirmed(*session.place(batch), str(failure)))
     if after in {AfterCreate.PAUSE, AfterCreate.HEADER}:
@@ -170,24 +181,25 @@ def _refused_elsewhere(session: Session, job: Job, batch: Batch, failure: ApiFai
 
 
 def _paused(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> AccountProblem:
+    """Pause the job, and return the error to raise."""
     session.ledger.record_pause(job, str(failure))
-    sent = _sent_headers(job, batch)
-    cause, hint = why_paused(failure, sent)
-    command = command_for_rest(job, failure.message, sent.betas)
+    headers = _sent_headers(job, batch)
+    cause, hint = why_paused(failure, headers)
+    command = command_for_rest(job, failure.message, headers.betas)
     return AccountProblem(f"{cause}: {failure!s}", hint=f"{hint}: {command}")
 
 
 def why_stopped(problem: AccountProblem) -> str:
-    """Return what a pause says of it: the API's own words, where it was the API."""
+    """Return the reason to record with a pause: the API's own words where the problem came from the API."""
     return str(problem.__cause__ if isinstance(problem.__cause__, ApiFailure) else problem.message)
 
 
 def _sent_headers(job: Job, batch: Batch) -> Headers:
-    """Those that were recorded with the intent, and no newer ones."""
+    """Return the headers that were recorded with the intent, not those that the job has by now."""
     return batch.headers or job.settings.headers
 
 
-def _again(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
+def _send_later(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
     until = session.now() + timedelta(seconds=_backoff(session, batch, failure))
     session.ledger.record_not_created(batch, session.owner, session.now(), not_before=until, note=str(failure))
     _hold(session, job, batch, failure, until)
@@ -195,60 +207,56 @@ def _again(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> Non
 
 
 def _backoff(session: Session, batch: Batch, failure: ApiFailure) -> float:
-    """Seconds until the next try."""
+    """Return the seconds until the next try."""
     return backoff(batch.tries + 1, failure.retry_after, session.clock.draw())
 
 
 def _hold(session: Session, job: Job, batch: Batch, failure: ApiFailure, until: datetime) -> None:
-    """What is no matter of this batch alone: a queue that is full, a limit of the account, a network that is not there."""
+    """Record what concerns all batches of the job: a full queue, a rate limit of the account, a network that is down."""
     if is_queue_full(failure, batch.tries):
         others = [b for b in session.ledger.batches(job) if b.id != batch.id]
         session.ledger.record_window(job, under_way(others), session.now())
     if failure.status in {None, 429}:
-        # None is uploaded only to be refused.
+        # No other batch is uploaded just to be refused.
         session.ledger.record_hold(job, until, str(failure), session.now())
 
 
-def _split(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
-    if batch.count == 1:
-        refuse(session, job, batch, str(failure))
-        return
-    split(session, job, batch)
-
-
 def split(session: Session, job: Job, batch: Batch) -> None:
-    """Too large for the API: its two halves are planned in its place."""
+    """Plan the two halves of a batch in its place, because it is too large for the API. It must hold two requests or more."""
     path = request_file(session.workspace, job, batch.round)
     note = "too large for the API: cut in two"
     if session.ledger.record_split(batch, session.owner, halves(path, batch), session.now(), note):
         session.emit(BatchNotSent(*session.place(batch), note, session.now()))
 
 
-def refuse(session: Session, job: Job, batch: Batch, said: str) -> None:
-    """The API, or somebody before it, says no to what is in the batch. Raises ServiceProblem."""
-    if not session.ledger.record_refused(batch, session.owner, session.now(), said):
+def refuse(session: Session, job: Job, batch: Batch, reason: str) -> None:
+    """Record that the API, or a proxy, refuses the contents of a batch, and raise ServiceProblem with its `reason`.
+
+    Returns where the batch is no longer this process's own.
+    """
+    if not session.ledger.record_refused(batch, session.owner, session.now(), reason):
         return
     _, number, total = session.place(batch)
-    session.emit(BatchNotSent(batch, number, total, said, None))
+    session.emit(BatchNotSent(batch, number, total, reason, None))
     raise ServiceProblem(
-        f"the API refused batch {number} of {total}: {said}{_where(session, job, batch, said)}",
-        hint=f"nothing was created for it; its requests stay unanswered: {_others_first(session, job)}batchctl retry {job.name} --edit",
+        f"the API refused batch {number} of {total}: {reason}{_named_line(session, job, batch, reason)}",
+        hint=f"nothing was created for it; its requests stay unanswered: {_command_first(session, job)}batchctl retry {job.name} --edit",
     )
 
 
-def _others_first(session: Session, job: Job) -> str:
-    """A retry takes requests of all batches, and so waits until all of them are settled."""
+def _command_first(session: Session, job: Job) -> str:
+    """Return the command that must come before a retry, which chooses from all batches and so needs all of them settled."""
     is_open = any(not b.is_settled for b in session.ledger.batches(job))
     return f"batchctl run {job.name} --max-rounds {len(job.rounds)}, then " if is_open else ""
 
 
-def _where(session: Session, job: Job, batch: Batch, said: str) -> str:
-    """The API counts requests from the start of the batch; a person counts lines of the input."""
-    found = re.search(r"requests\.(\d+)\.", said)
-    if not found or int(found.group(1)) >= batch.count or batch.round != 1:
+def _named_line(session: Session, job: Job, batch: Batch, reason: str) -> str:
+    """Return the input line of the request that a refusal names, or nothing. The API counts requests from the start of the batch."""
+    named = re.search(r"requests\.(\d+)\.", reason)
+    if not named or int(named.group(1)) >= batch.count or batch.round != 1:
         return ""
-    numbers = LineMap(session.workspace.lines(job.name), base=1)
+    line_map = LineMap(session.workspace.lines(job.name), base=1)
     try:
-        return f" (line {numbers.numbers(batch.cut.first + int(found.group(1)), 1)[0]:,} of {job.input_path})"
+        return f" (line {line_map.numbers(batch.cut.first + int(named.group(1)), 1)[0]:,} of {job.input_path})"
     finally:
-        numbers.close()
+        line_map.close()

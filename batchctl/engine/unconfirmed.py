@@ -1,4 +1,7 @@
-"""What a person can decide about batches that nobody else can tell of, and when that could pay twice."""
+"""The rules of deciding about unconfirmed batches (pure): what a person may decide, and what could then be paid twice.
+
+`engine.reconcile` has the rules for what is decided without a person; `verbs.resolve` asks.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,12 @@ from batchctl.domain.model import Batch, MessageBatch, Unconfirmed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A batch of the API that may be ours. `share`: which part of some of its ids is; None while they cannot be read."""
+    """A batch of the API that may be ours.
+
+    Attributes:
+        seen: The batch as the API's list shows it.
+        share: The share, from 0 to 1, of a sample of its ids that are ours; None while they cannot be read.
+    """
 
     seen: MessageBatch
     share: float | None
@@ -16,12 +24,20 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnconfirmedBatch:
-    """A batch that waits for a decision: unconfirmed, or (`is_lost`) known once and not known to the API any more.
+    """A batch that waits for a decision.
 
-    One that is `held` has results which may be another job's: its candidate is the batch it goes by.
+    It is unconfirmed, or lost (`is_lost`), or its results may be another job's (`batch.held`). In the last case its candidate
+    is the batch of the API that it was matched to.
 
-    `number` of `total`: its place in its round. `is_early`: the API's list may still be behind. `is_list_whole`: all of the
-    list could be read. `is_other_key`: it was sent with another key, whose batches this one may not see.
+    Attributes:
+        batch: The batch in the ledger.
+        number: Its place in its round, from 1 to `total`.
+        total: How many batches its round has.
+        is_lost: Whether the API had the batch and no longer knows it.
+        is_early: Whether the API's list may not show the batch yet.
+        is_list_whole: Whether all of the list could be read.
+        is_other_key: Whether it was sent with another key, whose batches the present key may not see.
+        candidates: The batches of the API that may be this one.
     """
 
     batch: Batch
@@ -35,17 +51,17 @@ class UnconfirmedBatch:
 
 
 def adopting_problem(unconfirmed_batch: UnconfirmedBatch, candidate: Candidate) -> str:
-    """Why a batch of the API cannot be this one; empty where it can."""
-    size = candidate.seen.size
-    if size not in {None, unconfirmed_batch.batch.count}:
-        return f"holds {size:,} requests, and batch {unconfirmed_batch.number} has {unconfirmed_batch.batch.count:,}"
+    """Return why a batch of the API cannot be this batch; empty where it can."""
+    size, count = candidate.seen.size, unconfirmed_batch.batch.count
+    if size not in {None, count}:
+        return f"holds {size:,} requests, and batch {unconfirmed_batch.number} has {count:,}"
     if candidate.share is not None and candidate.share < 1:
         return f"holds other requests than batch {unconfirmed_batch.number}: its custom_ids say so"
     return ""
 
 
 def resending_problem(unconfirmed_batch: UnconfirmedBatch) -> str:
-    """Why it must not be sent again, because it is there; empty where nobody knows that."""
+    """Return why a batch must not be sent again: a candidate holds its requests. Empty where none is known to."""
     if unconfirmed_batch.batch.held:
         return ""
     ours = next((c.seen.id for c in unconfirmed_batch.candidates if c.share == 1), None)
@@ -53,35 +69,30 @@ def resending_problem(unconfirmed_batch: UnconfirmedBatch) -> str:
 
 
 def resending_risks(unconfirmed_batches: Sequence[UnconfirmedBatch]) -> list[str]:
-    """How sending again could pay twice, for a person to weigh."""
-    risks = []
-    for unconfirmed_batch in unconfirmed_batches:
-        names = ", ".join(c.seen.id for c in unconfirmed_batch.candidates if c.share is None)
-        if unconfirmed_batch.is_lost:
-            risks.append(
-                f"batch {unconfirmed_batch.number} was {unconfirmed_batch.batch.message_batch_id}, which this key does not see any more"
-            )
-        elif unconfirmed_batch.batch.held:
-            risks.append(f"batch {unconfirmed_batch.number} may be there already: {unconfirmed_batch.batch.held}")
-        elif unconfirmed_batch.is_other_key:
-            risks.append(
-                f"batch {unconfirmed_batch.number} was sent with another key, whose batches this one may not see"
-            )
-        elif unconfirmed_batch.batch.unconfirmed is Unconfirmed.ACCEPTED:
-            risks.append(f"the API took batch {unconfirmed_batch.number}, and did not say as which one")
-        elif unconfirmed_batch.batch.unknown_creates:
-            risks.append(f"a create of batch {unconfirmed_batch.number} was lost before, too, and may show up yet")
-        elif names:
-            risks.append(f"batch {unconfirmed_batch.number} may be {names}")
-        elif not unconfirmed_batch.is_list_whole:
-            risks.append(
-                f"the API's list could not be read whole: batch {unconfirmed_batch.number} may stand in what is missing"
-            )
-        elif unconfirmed_batch.is_early:
-            risks.append(f"the API's list may not show batch {unconfirmed_batch.number} yet")
-    return risks
+    """Return how sending these batches again could pay twice, at most one sentence for each."""
+    return [risk for unconfirmed_batch in unconfirmed_batches if (risk := _resending_risk(unconfirmed_batch))]
+
+
+def _resending_risk(unconfirmed_batch: UnconfirmedBatch) -> str:
+    batch, name = unconfirmed_batch.batch, f"batch {unconfirmed_batch.number}"
+    unread = ", ".join(c.seen.id for c in unconfirmed_batch.candidates if c.share is None)
+    # The first that applies, the more certain risks first.
+    risks = (
+        (unconfirmed_batch.is_lost, f"{name} was {batch.message_batch_id}, which this key does not see any more"),
+        (batch.held, f"{name} may be there already: {batch.held}"),
+        (unconfirmed_batch.is_other_key, f"{name} was sent with another key, whose batches this one may not see"),
+        (batch.unconfirmed is Unconfirmed.ACCEPTED, f"the API took {name}, and did not say as which one"),
+        (batch.unknown_creates, f"a create of {name} was lost before, too, and may show up yet"),
+        (unread, f"{name} may be {unread}"),
+        (
+            not unconfirmed_batch.is_list_whole,
+            f"the API's list could not be read whole: {name} may stand in what is missing",
+        ),
+        (unconfirmed_batch.is_early, f"the API's list may not show {name} yet"),
+    )
+    return next((risk for applies, risk in risks if applies), "")
 
 
 def possible_batches(unconfirmed_batches: Sequence[UnconfirmedBatch], candidate: Candidate) -> list[UnconfirmedBatch]:
-    """The doubts that a batch of the API can be."""
-    return [d for d in unconfirmed_batches if not d.is_lost and not adopting_problem(d, candidate)]
+    """Return those of the unconfirmed batches that a batch of the API can be."""
+    return [b for b in unconfirmed_batches if not b.is_lost and not adopting_problem(b, candidate)]

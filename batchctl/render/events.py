@@ -229,7 +229,7 @@ def _of_sending(
         case events.BatchNotSent():
             return Line(f"not sent   {place}: {clean(event.why)}{_again(event.until, now)}", WARN)
         case events.BatchUnconfirmed():
-            return Line(f"unconfirmed  {place}: {clean(event.why)}; looking whether the API has it", WARN)
+            return Line(f"unconfirmed  {place}: {clean(event.why)}; asking whether the API has it", WARN)
         case events.CancelAsked():
             return Line(f"canceling  {place} {clean(event.batch.message_batch_id or '')}", WARN)
         case events.BatchDeleted():

@@ -159,7 +159,7 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
     (
         events.BatchUnconfirmed(*PLACE, "the connection broke"),
         "warn",
-        "unconfirmed  batch 2 of 12 (10,000 requests): the connection broke; looking whether the API has it",
+        "unconfirmed  batch 2 of 12 (10,000 requests): the connection broke; asking whether the API has it",
     ),
     (
         events.BatchReconciled(*PLACE, "msgbatch_1", identified=False),

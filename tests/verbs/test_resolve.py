@@ -161,7 +161,9 @@ def test_a_batch_that_may_be_of_a_create_of_another_round_is_for_a_person(cli: C
     assert emulator.requests()[CREATE] == 3
     ran = cli.run("fetch", job, "--timeout", "20s")
     assert ran.status == 7, ran.err
-    assert "a create of round 1 that was given up sent as many requests" in ran.err + cli.run("resolve", job).out
+    assert (
+        "a batch of round 1 that was presumed not created has as many requests" in ran.err + cli.run("resolve", job).out
+    )
     newest = emulator.batches()[-1]
     assert cli.run("resolve", job, "--adopt", newest["id"]).status == 0
     assert cli.run("fetch", job).status == 0
