@@ -11,9 +11,9 @@ from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import FieldsUnread, Polled, PollFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
+from batchctl.engine.job_report import read_report
 from batchctl.engine.pacing import backoff, poll_pause
 from batchctl.engine.reconcile import is_past
-from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 
 # Up to this many batches are asked for one by one: those answers say when to poll again, and the list does not.
@@ -121,7 +121,7 @@ def poll(session: Session, job: Job, batches: Sequence[Batch]) -> float | None:
     session.ledger.record_polled(polled, session.now())
     for _, message_batch in polled:
         emit_unread_fields(session, message_batch)
-    session.emit(Polled(report_of(session, job)))
+    session.emit(Polled(read_report(session, job)))
     return hint
 
 
