@@ -37,7 +37,7 @@ def retry(
 ) -> None:
     """Send again what failed and can succeed, as the job's next round."""
     from batchctl.cli.course import TerminalConfirm, repeated_options, run
-    from batchctl.engine.choosing import Choice
+    from batchctl.engine.retry_choice import Choice
     from batchctl.engine.spending_limit import Budget
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.retry import Retry

@@ -26,7 +26,7 @@ def status(
     """Show one job, or all jobs of the workspace; --watch follows the latest until it has ended."""
     from batchctl.cli.course import run
     from batchctl.cli.exit_status import DONE, OF_STAGE
-    from batchctl.engine.reports import all_jobs, report_of
+    from batchctl.engine.job_report import all_jobs, report_of
     from batchctl.verbs.find_job import find_job
     from batchctl.verbs.open_read_session import open_read_session
 

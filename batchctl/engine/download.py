@@ -13,8 +13,8 @@ from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, ServiceProblem
 from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, ForeignBatch, ResultsRemoved
 from batchctl.domain.model import Batch, Job, ProcessingStatus, Verified
-from batchctl.engine.costs import with_prices
 from batchctl.engine.evidence import Evidence, Match
+from batchctl.engine.job_cost import with_prices
 from batchctl.engine.matching import hold_against_requests
 from batchctl.engine.pacing import GIVE_UP_AFTER, READ_AGAIN, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing

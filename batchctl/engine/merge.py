@@ -11,8 +11,8 @@ from batchctl.domain.events import Merging
 from batchctl.domain.job_report import SAMPLES, joined
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Merged, Outcome, OutcomeCode, State
 from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
-from batchctl.engine.costs import total
-from batchctl.engine.latest import Latest, latest
+from batchctl.engine.job_cost import total
+from batchctl.engine.latest_outcomes import Latest, latest
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import custom_id_of
 from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines

@@ -25,8 +25,8 @@ from batchctl.domain.groups import shape_digest
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth, Problem, Scan
-from batchctl.engine.models import Models
-from batchctl.engine.reading import plain_file, progress
+from batchctl.engine.account_models import Models
+from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import OriginalInput, write_with_cache_control
 from batchctl.requests.check import CheckOptions, ProblemFile, scan

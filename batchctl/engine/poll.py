@@ -11,9 +11,9 @@ from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import FieldsUnread, Polled, PollFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
+from batchctl.engine.job_report import report_of
 from batchctl.engine.pacing import backoff, poll_pause
 from batchctl.engine.reconcile import is_past
-from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 
 # Up to this many are asked for one by one: that answer says when to ask again, the list does not.

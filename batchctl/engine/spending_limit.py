@@ -11,8 +11,8 @@ from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, PresumedNotCreated
 from batchctl.domain.prices import dollars
 from batchctl.domain.states import OPEN_STATES
-from batchctl.engine.costs import cost
-from batchctl.engine.estimating import estimate
+from batchctl.engine.estimate_requests import estimate
+from batchctl.engine.job_cost import cost
 from batchctl.engine.session import ReadSession, Session
 from batchctl.money.budget import BudgetVerdict, budget_verdict, most_of_forecast, most_of_part, most_of_round
 from batchctl.money.estimate import NO_BOUND, Estimate

@@ -6,7 +6,7 @@ as long as `max_tokens` allows; caches are written and never read; prices are th
 tier that a request can reach.
 
 In a dollar's way it comes after `money.catalog`, which has the prices, and before `money.budget`, which compares the
-forecast with a limit. `engine.estimating` reads the samples and has the API count them.
+forecast with a limit. `engine.estimate_requests` reads the samples and has the API count them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

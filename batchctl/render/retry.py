@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from batchctl.engine.choosing import Chosen
+from batchctl.engine.retry_choice import Chosen
 from batchctl.render import estimate
 from batchctl.render.text import clean, number
 

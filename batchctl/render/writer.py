@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from batchctl.domain.events import Event
     from batchctl.domain.health import Checkup
     from batchctl.domain.scan import Scan
-    from batchctl.engine.choosing import Chosen
+    from batchctl.engine.retry_choice import Chosen
     from batchctl.engine.unconfirmed import UnconfirmedBatch
     from batchctl.money.bill import Bill
     from batchctl.money.catalog import PriceTable

@@ -29,8 +29,8 @@ from batchctl.domain.job_report import JobReport
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Settings
 from batchctl.domain.names import job_name, name_problem
+from batchctl.engine.job_report import report_of
 from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
-from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.requests.attached_input import AttachedInput
 from batchctl.requests.inputs import STDIN, input_name

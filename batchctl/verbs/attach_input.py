@@ -22,9 +22,9 @@ from batchctl.domain.events import InputMatched
 from batchctl.domain.faults import Fault
 from batchctl.domain.model import Batch, Cut, Job
 from batchctl.domain.scan import Problem
+from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
-from batchctl.engine.reading import plain_file, progress
 from batchctl.engine.session import Session
 from batchctl.requests.attached_input import (
     AttachedCuts,

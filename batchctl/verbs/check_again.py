@@ -8,7 +8,7 @@ from batchctl.domain.faults import is_stricter
 from batchctl.domain.model import Headers, Job
 from batchctl.domain.scan import Depth
 from batchctl.domain.states import OPEN_STATES
-from batchctl.engine.models import Models
+from batchctl.engine.account_models import Models
 from batchctl.engine.planning import Planner
 from batchctl.engine.session import Session
 from batchctl.requests.inputs import input_name

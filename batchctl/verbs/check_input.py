@@ -11,10 +11,10 @@ from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
 from batchctl.domain.names import name_problem
 from batchctl.domain.scan import Depth
-from batchctl.engine.estimating import estimate
-from batchctl.engine.models import Models
+from batchctl.engine.account_models import Models
+from batchctl.engine.estimate_requests import estimate
+from batchctl.engine.job_report import in_no_batch
 from batchctl.engine.planning import Input, Planner
-from batchctl.engine.reports import in_no_batch
 from batchctl.engine.session import ReadSession
 from batchctl.engine.spending_limit import NO_LIMIT, Budget
 from batchctl.money.estimate import Estimate
@@ -114,7 +114,7 @@ def estimated(
     *,
     sample: int = DEFAULT_SAMPLE,
 ) -> Estimate:
-    """Return what sending it may cost; `message_batches`, `sample` and what is raised are those of `engine.estimating.estimate`."""
+    """Return what sending it may cost; `message_batches`, `sample` and what is raised are those of `engine.estimate_requests.estimate`."""
     return estimate(
         session, given.scan.request_groups, given.plain, wanted.settings, message_batches=message_batches, sample=sample
     )

@@ -12,7 +12,7 @@ from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.scan import Scan
 from batchctl.domain.states import OPEN_STATES
-from batchctl.engine.estimating import estimate
+from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.session import ReadSession
 from batchctl.money.estimate import Estimate
 from batchctl.requests.grouping import group_ranges

@@ -7,11 +7,11 @@ from batchctl.domain.errors import ApiFailure, BatchctlError, InputProblem, Serv
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, Merged, State
 from batchctl.engine.duplicates import notice_duplicates
+from batchctl.engine.job_report import report_of
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.merge import Output, merge
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import patiently, poll, raise_unless_passing
-from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.results.downloaded import is_on_disk
 from batchctl.verbs.find_job import find_job

@@ -28,9 +28,9 @@ from batchctl.domain.names import request_file_name
 from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth
-from batchctl.engine.choosing import Choice, Chosen, is_chosen, why_left
-from batchctl.engine.estimating import estimate
-from batchctl.engine.latest import Latest, Source, latest
+from batchctl.engine.estimate_requests import estimate
+from batchctl.engine.latest_outcomes import Latest, Source, latest
+from batchctl.engine.retry_choice import Choice, Chosen, is_chosen, why_left
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimating
 from batchctl.ledger.liveness import FileLockLiveness

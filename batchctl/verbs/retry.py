@@ -16,7 +16,7 @@ from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
 from batchctl.domain.outcomes import KNOWN_TYPES, OTHER_TYPES
 from batchctl.domain.states import OPEN_STATES
-from batchctl.engine.choosing import Choice, unknown_words
+from batchctl.engine.retry_choice import Choice, unknown_words
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import NO_LIMIT, Budget
 from batchctl.money.estimate import Estimate

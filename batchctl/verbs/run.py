@@ -17,11 +17,11 @@ from typing import BinaryIO
 from batchctl.domain.errors import AccountProblem, BatchctlError, InputProblem, Refused, ServiceProblem, UsageProblem
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, State
-from batchctl.engine.choosing import Choice
+from batchctl.engine.job_report import report_of
 from batchctl.engine.loop import Verb
 from batchctl.engine.merge import Output
 from batchctl.engine.next_steps import Arrow
-from batchctl.engine.reports import report_of
+from batchctl.engine.retry_choice import Choice
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget
 from batchctl.requests.inputs import STDIN

@@ -1,12 +1,12 @@
-"""`status [JOB]`: one job, as the API and the ledger have it. From the ledger alone: `engine.reports.report_of`."""
+"""`status [JOB]`: one job, as the API and the ledger have it. From the ledger alone: `engine.job_report.report_of`."""
 
 from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job
+from batchctl.engine.job_report import report_of
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import unreachable
-from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.verbs.fetch import poll_once
 from batchctl.verbs.find_job import find_job

@@ -25,10 +25,10 @@ from batchctl.domain.names import job_name
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Scan
 from batchctl.domain.states import OPEN_STATES
+from batchctl.engine.job_report import report_of
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.planning import Input, Planner
-from batchctl.engine.reports import report_of
 from batchctl.engine.session import Session
 from batchctl.requests.inputs import absolute, input_name, is_spooled, sha256_of, stat
 from batchctl.verbs.check_again import check_rest

@@ -18,9 +18,9 @@ from batchctl.domain.attaching import list_some
 from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, Refused
 from batchctl.domain.events import Checked, Event
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
+from batchctl.engine.job_report import first_unattached, in_no_batch
 from batchctl.engine.poll import patiently
 from batchctl.engine.reconciler import SAMPLE_IDS, list_since
-from batchctl.engine.reports import first_unattached, in_no_batch
 from batchctl.engine.session import Session
 from batchctl.requests.inputs import input_name
 from batchctl.requests.request_file import custom_id_of, ids_of, lines_of_range, request_file, whole_lines

@@ -19,9 +19,9 @@ from batchctl.domain.errors import DiskProblem, InputProblem, UsageProblem
 from batchctl.domain.events import Verifying
 from batchctl.domain.job_report import rests_on
 from batchctl.domain.model import Batch, Job, Merged, OutcomeCode, Round, State
-from batchctl.engine.latest import Latest, latest, reading_order
+from batchctl.engine.job_report import report_of
+from batchctl.engine.latest_outcomes import Latest, latest, reading_order
 from batchctl.engine.merge import write_answers
-from batchctl.engine.reports import report_of
 from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import CachingPlan, is_original, line_that_differs
 from batchctl.requests.request_file import ids_of_range, request_file

@@ -21,7 +21,7 @@ from batchctl.domain.model import (
     Settings,
     State,
 )
-from batchctl.engine.choosing import Chosen
+from batchctl.engine.retry_choice import Chosen
 from batchctl.render import job_report, retry
 
 S = State

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from render.drawing import drawn, written
 
-from batchctl.engine.choosing import Chosen
+from batchctl.engine.retry_choice import Chosen
 from batchctl.render import retry
 
 

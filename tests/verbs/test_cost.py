@@ -15,8 +15,8 @@ from loopback import Answer, answering, as_json
 from program import Cli, request, requests, session_of
 
 from batchctl.emulator.running import Running
-from batchctl.engine.costs import cost as look_up
-from batchctl.engine.costs import total
+from batchctl.engine.job_cost import cost as look_up
+from batchctl.engine.job_cost import total
 from batchctl.engine.spending_limit import most_of
 from batchctl.money.catalog import PriceCatalog
 

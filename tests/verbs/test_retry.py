@@ -9,7 +9,7 @@ from program import OF_WRONG, Cli, ids, request, requests, sent_lines, session_o
 
 from batchctl.domain.errors import Refused
 from batchctl.emulator.running import Running
-from batchctl.engine.choosing import Choice
+from batchctl.engine.retry_choice import Choice
 from batchctl.engine.session import Session
 from batchctl.verbs.confirmation import confirm_price
 from batchctl.verbs.next_round import rebuild, record

@@ -96,7 +96,7 @@ def _summed_up(session: ReadSession, job: Job, batches: Sequence[Batch]) -> dict
     found: dict[int, Verified] = {}
     if not old:
         return found
-    from batchctl.engine.reading import progress  # noqa: PLC0415 - to read results, which is rarely due
+    from batchctl.engine.input_file import progress  # noqa: PLC0415 - to read results, which is rarely due
     from batchctl.results.receive import verified_again  # noqa: PLC0415
 
     done, emit = 0, progress(session, "summing up", sum(b.results_bytes or 0 for b in old))
