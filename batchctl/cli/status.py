@@ -26,7 +26,7 @@ def status(
     """Show one job, or all jobs of the workspace; --watch follows the latest until it has ended."""
     from batchctl.cli.course import run
     from batchctl.cli.exit_status import DONE, OF_STAGE
-    from batchctl.engine.job_report import all_jobs, report_of
+    from batchctl.engine.job_report import read_all_reports, read_report
     from batchctl.verbs.find_job import find_job
     from batchctl.verbs.open_read_session import open_read_session
 
@@ -34,11 +34,11 @@ def status(
     options = replace(options, poll_seconds=poll_seconds, timeout=timeout, takes_steps=False)
 
     def table(session: "ReadSession", writer: "ReportWriter") -> int:
-        writer.write_jobs(all_jobs(session))
+        writer.write_jobs(read_all_reports(session))
         return DONE
 
     def from_ledger(session: "ReadSession", writer: "ReportWriter") -> int:
-        report = report_of(session, find_job(session.ledger, job))
+        report = read_report(session, find_job(session.ledger, job))
         writer.write_status(report, wide=wide)
         return OF_STAGE[report.stage] if exit_status else DONE
 

@@ -23,7 +23,7 @@ NO_LIST = "no list of them from today is here, and nobody is asked"
 MOST_ASKED = 20
 
 
-class Models:
+class AccountModels:
     """What is known of the models, and the judge of requests. `why_not` says why one was not judged; empty for all."""
 
     def __init__(self, session: ReadSession, settings: Settings, depth: Depth) -> None:

@@ -20,7 +20,7 @@ from batchctl.engine.download import download
 from batchctl.engine.next_steps import Cancel, Download, Send, is_on_hold
 from batchctl.engine.send import send
 from batchctl.engine.session import Session
-from batchctl.engine.spending_limit import LOST, hold_again
+from batchctl.engine.spending_limit import LOST, check_limit_again
 
 # Well within `ledger.liveness.LEASE`, for which a claim is believed without a sign of life.
 RENEW_SECONDS = 30.0
@@ -77,7 +77,7 @@ def perform(session: Session, task: Task) -> Performed:
                 return Performed(task)
             if batch.unknown_creates or batch.unproven_refusals:
                 # An earlier create of these requests may be paid for, too.
-                hold_again(session, job, LOST)
+                check_limit_again(session, job, LOST)
             send(session, job, batch)
         case Download(batch):
             try:

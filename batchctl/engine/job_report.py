@@ -12,7 +12,7 @@ from batchctl.engine.session import ReadSession
 from batchctl.store.line_maps import read_line_map
 
 
-def report_of(session: ReadSession, job: Job) -> JobReport:
+def read_report(session: ReadSession, job: Job) -> JobReport:
     """The job as the ledger has it now."""
     current = session.ledger.job(job.name)
     batches = session.ledger.batches(current)
@@ -20,8 +20,8 @@ def report_of(session: ReadSession, job: Job) -> JobReport:
     return report(current, batches, failures, session.now(), in_no_batch(session, current, batches))
 
 
-def all_jobs(session: ReadSession) -> list[JobReport]:
-    return [report_of(session, job) for job in session.ledger.jobs()]
+def read_all_reports(session: ReadSession) -> list[JobReport]:
+    return [read_report(session, job) for job in session.ledger.jobs()]
 
 
 def in_no_batch(session: ReadSession, job: Job, batches: Sequence[Batch]) -> int:

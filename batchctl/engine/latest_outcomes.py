@@ -19,7 +19,7 @@ from batchctl.results.downloaded import Answers
 from batchctl.results.merging import replaces
 from batchctl.store.line_maps import LineMap
 
-LINES_BYTES = 1 << 18
+BYTES_AT_A_TIME = 1 << 18
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class OpenBatch:
             self.answers.close()
 
 
-class Latest:
+class LatestOutcomes:
     """The requests of one batch of round 1, with the newest word on each."""
 
     def __init__(self, first: OpenBatch, lines: Sequence[int]) -> None:
@@ -75,7 +75,7 @@ class Latest:
         self._answered_by: dict[int, Source] = {}
         self._sent_by: dict[int, Source] = {}
 
-    def take(self, source: Source, origin: int) -> None:
+    def add_later_outcome(self, source: Source, origin: int) -> None:
         """A later round's word."""
         position = origin - self.origin
         self._sent_by[position] = source
@@ -96,13 +96,13 @@ class Latest:
         return source.batch.answers.line(source.position)
 
     def answer_lines(self) -> Iterator[list[bytes]]:
-        """The lines of all requests that have an answer, in input order, about `LINES_BYTES` at a time.
+        """The lines of all requests that have an answer, in input order, about `BYTES_AT_A_TIME` at a time.
 
         Without those that cannot be read: nobody could read the lines around them, either.
         """
         answers = self._first.answers
         later = sorted(self._answered_by)
-        step = max(1, LINES_BYTES // max(1, answers.line_bytes if answers else 0))
+        step = max(1, BYTES_AT_A_TIME // max(1, answers.line_bytes if answers else 0))
         for first in range(0, self.count, step):
             end = min(first + step, self.count)
             lines = answers.lines(first, end) if answers else [b""] * (end - first)
@@ -134,7 +134,7 @@ def reading_order(batches: Sequence[Batch], lines: LineMap) -> list[Batch]:
     return sorted((b for b in batches if b.round == 1), key=lambda b: lines.numbers(b.cut.first, 1)[0])
 
 
-def latest(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Iterator[Latest]:
+def latest_outcomes(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Iterator[LatestOutcomes]:
     """Round 1, batch by batch. What is given is good until the next is asked for."""
     with contextlib.ExitStack() as stack:
         # Without requests there are no lines: what lies there is of an input whose way here was stopped.
@@ -144,7 +144,7 @@ def latest(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Iterator
         for one in later:
             stack.callback(one.close)
         for first in _opened_ahead(reading_order(batches, lines), partial(OpenBatch, session, job)):
-            found = Latest(first, lines.numbers(first.batch.cut.first, first.batch.count))
+            found = LatestOutcomes(first, lines.numbers(first.batch.cut.first, first.batch.count))
             for one in later:
                 one.hand_over(found)
             yield found
@@ -187,7 +187,7 @@ class _LaterRound:
             for position, origin in enumerate(origins):
                 yield origin, Source(opened, position)
 
-    def hand_over(self, found: Latest) -> None:
+    def hand_over(self, found: LatestOutcomes) -> None:
         """All that this round knows of the requests of one batch of round 1."""
         for done in self._opened[:-1]:
             done.close()
@@ -195,7 +195,7 @@ class _LaterRound:
         end = found.origin + found.count
         while self._next is not None and found.origin <= self._next[0] < end:
             origin, source = self._next
-            found.take(source, origin)
+            found.add_later_outcome(source, origin)
             self._next = next(self._sources, None)
 
     def close(self) -> None:

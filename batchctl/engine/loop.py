@@ -30,7 +30,7 @@ from batchctl.engine.poll import Poller
 from batchctl.engine.reconciler import Reconciler, refuse_other_account
 from batchctl.engine.send import why_stopped
 from batchctl.engine.session import Session
-from batchctl.engine.spending_limit import DEARER_THAN_TOLD, hold_again
+from batchctl.engine.spending_limit import DEARER_THAN_ESTIMATED, check_limit_again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,7 @@ class Loop:
         batches = session.ledger.batches(job)
         fetched_count = sum(b.state is State.FETCHED for b in batches)
         if sends and fetched_count != self._fetched_count:
-            hold_again(session, job, DEARER_THAN_TOLD)
+            check_limit_again(session, job, DEARER_THAN_ESTIMATED)
             self._fetched_count = fetched_count
         refuse_other_account(session, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True

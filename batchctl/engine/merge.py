@@ -12,7 +12,7 @@ from batchctl.domain.job_report import SAMPLES, joined
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Merged, Outcome, OutcomeCode, State
 from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
 from batchctl.engine.job_cost import total
-from batchctl.engine.latest_outcomes import Latest, latest
+from batchctl.engine.latest_outcomes import LatestOutcomes, latest_outcomes
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import custom_id_of
 from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
@@ -35,7 +35,7 @@ class Output:
     force: bool = False
 
 
-def hold(session: Session, job: Job, output: Output) -> None:
+def check_outputs(session: Session, job: Job, output: Output) -> None:
     """Raises Refused where one of the files may not be written: before anything is sent or downloaded for it."""
     precious = []
     if job.has_requests:
@@ -48,7 +48,7 @@ def hold(session: Session, job: Job, output: Output) -> None:
 def merge(session: Session, job: Job, output: Output) -> Merged:
     """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
     batches = session.ledger.batches(job)
-    hold(session, job, output)
+    check_outputs(session, job, output)
     remembered = WrittenFiles(session.workspace.outputs(job.name))
     written = _Merge(session, job, batches)
     with output_file(output.errors, remembered) as errors, results_file(output.results, remembered) as results:
@@ -73,7 +73,7 @@ class _Merge:
     def run(self, write: Callable[[bytes], object]) -> Iterator[ErrorLine]:
         done, scrubbed = 0, scrubber()
         removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
-        for found in latest(self._session, self._job, self._batches):
+        for found in latest_outcomes(self._session, self._job, self._batches):
             self._codes.update({OutcomeCode(code): n for code, n in Counter(found.codes).items()})
             write_answers(found, write)
             why = REMOVED if found.origin in removed else NO_RESULT if found.has_requests else NOT_KNOWN
@@ -110,14 +110,14 @@ def _failures(error_type: str, samples: Sequence[ErrorLine], count: int) -> Fail
     )
 
 
-def write_answers(found: Latest, write: Callable[[bytes], object]) -> None:
+def write_answers(found: LatestOutcomes, write: Callable[[bytes], object]) -> None:
     """The API's own lines, in input order; a request without an answer has no line."""
     for lines in found.answer_lines():
         # One write: a newline by itself would leave every one after it across the pages of the file.
         write(b"\n".join((*lines, b"")))
 
 
-def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> Iterator[ErrorLine]:
+def _unsuccessful(found: LatestOutcomes, why: str, scrubbed: Callable[[str], str]) -> Iterator[ErrorLine]:
     for position in without_plain_success(found.codes):
         code = OutcomeCode(found.codes[position])
         if code.is_success:
@@ -132,7 +132,7 @@ def _unsuccessful(found: Latest, why: str, scrubbed: Callable[[str], str]) -> It
             )
 
 
-def _unanswered(found: Latest, position: int, why: str, *, error_type: str = "unanswered") -> ErrorLine:
+def _unanswered(found: LatestOutcomes, position: int, why: str, *, error_type: str = "unanswered") -> ErrorLine:
     """Where the requests are not known, nor is the id: it comes with the result."""
     custom_id = _custom_id(found, position)
     return ErrorLine(
@@ -146,7 +146,7 @@ def _unanswered(found: Latest, position: int, why: str, *, error_type: str = "un
     )
 
 
-def _custom_id(found: Latest, position: int) -> str:
+def _custom_id(found: LatestOutcomes, position: int) -> str:
     """As the request has it; empty where the requests are not known, or are no longer as they were planned."""
     try:
         return custom_id_of(found.request_line(position)).decode() if found.has_requests else ""
@@ -155,7 +155,7 @@ def _custom_id(found: Latest, position: int) -> str:
         return ""
 
 
-def _failed(found: Latest, position: int, scrubbed: Callable[[str], str]) -> ErrorLine:
+def _failed(found: LatestOutcomes, position: int, scrubbed: Callable[[str], str]) -> ErrorLine:
     source = found.answer(position)
     assert source.batch.answers is not None
     custom_id, reading = source.batch.answers.read(source.position)

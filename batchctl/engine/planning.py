@@ -25,7 +25,7 @@ from batchctl.domain.groups import shape_digest
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth, Problem, Scan
-from batchctl.engine.account_models import Models
+from batchctl.engine.account_models import AccountModels
 from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import OriginalInput, write_with_cache_control
@@ -66,7 +66,7 @@ class Planner:
         *,
         skip_bad: bool | None,
         depth: Depth,
-        models: Models | None = None,
+        models: AccountModels | None = None,
     ) -> None:
         """`skip_bad`: None where it cannot be asked for. `models`: what requests name is held against them; None: it is not."""
         self._session = session

@@ -11,7 +11,7 @@ from batchctl.domain.answers import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import FieldsUnread, Polled, PollFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
-from batchctl.engine.job_report import report_of
+from batchctl.engine.job_report import read_report
 from batchctl.engine.pacing import backoff, poll_pause
 from batchctl.engine.reconcile import is_past
 from batchctl.engine.session import Session
@@ -107,7 +107,7 @@ def poll(session: Session, job: Job, batches: Sequence[Batch]) -> float | None:
     session.ledger.record_polled(found, session.now())
     for _, batch in found:
         emit_unread_fields(session, batch)
-    session.emit(Polled(report_of(session, job)))
+    session.emit(Polled(read_report(session, job)))
     return hint
 
 

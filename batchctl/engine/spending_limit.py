@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batchctl.api.protocol import MessageBatches
 
 
-class Estimating(Protocol):
+class Estimator(Protocol):
     """Given whom to ask for the length of some prompts, and how many calls that may take; None to ask nobody."""
 
     def __call__(self, message_batches: "MessageBatches | None", /, *, sample: int = ...) -> Estimate: ...
@@ -77,7 +77,7 @@ class Budget:
     def holds(self, amounts: Sequence[Decimal | None]) -> bool:
         return self.limit is None or budget_verdict(self.limit, *amounts) is BudgetVerdict.WITHIN
 
-    def hold_estimate(self, session: Session, estimating: Estimating, job: Job | None = None) -> Estimate:
+    def hold_estimate(self, session: Session, estimating: Estimator, job: Job | None = None) -> Estimate:
         """Return what a round may cost, on top of what `job` comes to before it. Raises as `hold` does.
 
         The API measures prompts only where that can change the answer.
@@ -103,7 +103,7 @@ class Budget:
 
     def _before(self, session: ReadSession, job: Job | None) -> list[Decimal | None]:
         """What a job comes to so far; not worked out where nothing is held against it."""
-        return [] if self.limit is None or job is None else most_of(session, job)
+        return [] if self.limit is None or job is None else most_by_round(session, job)
 
 
 def _why_unknown(estimate: Estimate, job: Job | None) -> str:
@@ -126,10 +126,10 @@ NO_LIMIT = Budget()
 
 
 LOST = "a create whose answer was lost may be paid for, too"
-DEARER_THAN_TOLD = "what came home was dearer than the estimate"
+DEARER_THAN_ESTIMATED = "what came home was dearer than the estimate"
 
 
-def hold_again(session: Session, job: Job, why: str) -> None:
+def check_limit_again(session: Session, job: Job, why: str) -> None:
     """In the middle of a round, once more is known of it than when it was agreed to: is it still within the job's limit?
 
     `why`: LOST before requests are sent again whose earlier create may have been paid for; DEARER_THAN_TOLD once results came
@@ -138,13 +138,13 @@ def hold_again(session: Session, job: Job, why: str) -> None:
     if job.max_cost is None:
         return
     Budget(limit=job.max_cost, yes=True).hold(
-        [amount for amount in most_of(session, job) if amount is not None],
+        [amount for amount in most_by_round(session, job) if amount is not None],
         hint=f"{why}; raise the limit: batchctl submit {job.name} --max-cost USD",
         so_far="nothing more was sent",
     )
 
 
-def most_of(session: ReadSession, job: Job) -> list[Decimal | None]:
+def most_by_round(session: ReadSession, job: Job) -> list[Decimal | None]:
     """The most that each round of a job comes to; None stands for what may come on top, and nobody knows how much.
 
     So for what was sent a second time: which requests those are is not known. A create that was presumed to have made nothing

@@ -29,7 +29,7 @@ from batchctl.domain.job_report import JobReport
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Settings
 from batchctl.domain.names import job_name, name_problem
-from batchctl.engine.job_report import report_of
+from batchctl.engine.job_report import read_report
 from batchctl.engine.poll import RETRIEVE_UP_TO, patiently
 from batchctl.engine.session import Session
 from batchctl.requests.attached_input import AttachedInput
@@ -74,10 +74,10 @@ def attach(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> JobR
         as_wanted = use_api_version(session, _as_wanted(job, wanted))
         with reading(session, wanted.path, stdin) as (given, matching):
             give_input(session, as_wanted, given, matching)
-        return report_of(session, job)
+        return read_report(session, job)
     message_batches = sorted_by_creation(_asked_for(session, ids))
     if not wanted.path:
-        return report_of(session, _record(session, wanted, message_batches, None))
+        return read_report(session, _record(session, wanted, message_batches, None))
     _refuse_running(message_batches)
     with reading(session, wanted.path, stdin) as (given, matching):
         job = _record(session, wanted, message_batches, given)
@@ -86,7 +86,7 @@ def attach(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> JobR
         except (InputProblem, Refused):
             detach(session, job)
             raise
-    return report_of(session, job)
+    return read_report(session, job)
 
 
 # ---------------------------------------------------------------- what was named

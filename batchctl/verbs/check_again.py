@@ -8,7 +8,7 @@ from batchctl.domain.faults import is_stricter
 from batchctl.domain.model import Headers, Job
 from batchctl.domain.scan import Depth
 from batchctl.domain.states import OPEN_STATES
-from batchctl.engine.account_models import Models
+from batchctl.engine.account_models import AccountModels
 from batchctl.engine.planning import Planner
 from batchctl.engine.session import Session
 from batchctl.requests.inputs import input_name
@@ -23,7 +23,7 @@ def check_anew(session: Session, job: Job, path: Path, called: str = "", depth: 
     """
     # The file is checked as it is: cache_control that was added to the input is in it, unless a person took it out.
     settings = replace(job.settings, cache_system="")
-    models = Models(session, settings, depth)
+    models = AccountModels(session, settings, depth)
     planner = Planner(session, settings, skip_bad=None, depth=depth, models=models)
     checked = planner.read(str(path), stdin=None, called=called)
     planner.discard(checked)

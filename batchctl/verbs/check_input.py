@@ -11,7 +11,7 @@ from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
 from batchctl.domain.names import name_problem
 from batchctl.domain.scan import Depth
-from batchctl.engine.account_models import Models
+from batchctl.engine.account_models import AccountModels
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.job_report import in_no_batch
 from batchctl.engine.planning import Input, Planner
@@ -75,7 +75,7 @@ def check(session: ReadSession, wanted: Submission, stdin: BinaryIO | None) -> t
     problem = problem or wanted.change.problem() or beta_problem(settings.betas)
     if problem:
         raise UsageProblem(problem)
-    models = Models(session, settings, wanted.depth)
+    models = AccountModels(session, settings, wanted.depth)
     planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
     return planner, planner.read(wanted.path, stdin)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from batchctl.domain.model import Job
 from batchctl.domain.prices import Forecast, dollars
 from batchctl.engine.session import Session
-from batchctl.engine.spending_limit import Budget, Estimating
+from batchctl.engine.spending_limit import Budget, Estimator
 from batchctl.money.estimate import Estimate
 
 
@@ -46,7 +46,7 @@ class Confirm(Protocol):
 def confirm_price(
     session: Session,
     budget: Budget,
-    estimating: Estimating,
+    estimating: Estimator,
     action: str,
     confirm: Confirm | None,
     job: Job | None = None,

@@ -3,7 +3,7 @@
 from datetime import date
 
 from batchctl.engine import job_cost
-from batchctl.engine.job_report import report_of
+from batchctl.engine.job_report import read_report
 from batchctl.engine.session import ReadSession
 from batchctl.money.bill import Bill
 from batchctl.verbs.find_job import find_job
@@ -19,4 +19,4 @@ def cost(session: ReadSession, word: str | None, *, at: date | None, anew: bool)
         anew: Whether private prices were named, which go before those that were recorded.
     """
     job = find_job(session.ledger, word)
-    return job_cost.cost(session, job, at=at, anew=anew), report_of(session, job).next_command
+    return job_cost.cost(session, job, at=at, anew=anew), read_report(session, job).next_command

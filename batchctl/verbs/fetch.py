@@ -7,7 +7,7 @@ from batchctl.domain.errors import ApiFailure, BatchctlError, InputProblem, Serv
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, Merged, State
 from batchctl.engine.duplicates import notice_duplicates
-from batchctl.engine.job_report import report_of
+from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.merge import Output, merge
 from batchctl.engine.next_steps import Arrow
@@ -80,7 +80,7 @@ def finish_fetch(session: Session, job: Job, output: Output, problem: BatchctlEr
     """Merge what is on the disk; `problem` goes into what is returned."""
     notice_duplicates(session, job)
     merged = merge(session, session.ledger.job(job.name), output)
-    return Fetched(report=report_of(session, job), merged=merged, output=output, problem=problem)
+    return Fetched(report=read_report(session, job), merged=merged, output=output, problem=problem)
 
 
 def poll_once(session: Session, job: Job) -> ApiFailure | None:

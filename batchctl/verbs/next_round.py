@@ -29,10 +29,10 @@ from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Depth
 from batchctl.engine.estimate_requests import estimate
-from batchctl.engine.latest_outcomes import Latest, Source, latest
+from batchctl.engine.latest_outcomes import LatestOutcomes, Source, latest_outcomes
 from batchctl.engine.retry_choice import Choice, Chosen, is_chosen, why_left
 from batchctl.engine.session import Session
-from batchctl.engine.spending_limit import Budget, Estimating
+from batchctl.engine.spending_limit import Budget, Estimator
 from batchctl.ledger.liveness import FileLockLiveness
 from batchctl.requests.cut_builders import CleanCopy, CopiedCuts
 from batchctl.requests.grouping import group_requests
@@ -117,7 +117,7 @@ def rebuild(
     with Unsent(session) as unsent, file as requests, replacing(origins) as numbers:
         batches = session.ledger.batches(job)
         copied = CopiedCuts(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
-        for newest in latest(session, job, batches):
+        for newest in latest_outcomes(session, job, batches):
             for position in chooser.positions(newest):
                 line = newest.request_line(position)
                 changed = with_changes(line, changes)
@@ -197,7 +197,7 @@ def _origins_without_success(session: Session, job: Job) -> tuple[dict[bytes, in
     """
     origins: dict[bytes, int] = {}
     unsent: set[int] = set()
-    for newest in latest(session, job, session.ledger.batches(job)):
+    for newest in latest_outcomes(session, job, session.ledger.batches(job)):
         for position in without_plain_success(newest.codes):
             origins[custom_id_of(newest.request_line(position))] = newest.origin + position
             if newest.codes[position] == OutcomeCode.IN_NO_BATCH:
@@ -304,7 +304,7 @@ def plan_round(
         return record(session, job, rebuilt)
 
 
-def estimating_of(session: Session, job: Job, rebuilt: Rebuilt, request_groups: Sequence[RequestGroup]) -> Estimating:
+def estimating_of(session: Session, job: Job, rebuilt: Rebuilt, request_groups: Sequence[RequestGroup]) -> Estimator:
     """Return what makes the estimate of a rebuilt round."""
     return partial(estimate, session, request_groups, rebuilt.path, job.settings, job=job)
 
@@ -376,7 +376,7 @@ class _Chooser:
         self._sent: Counter[tuple[str, str]] = Counter()
         self._left: Counter[tuple[str, str, str]] = Counter()
 
-    def positions(self, newest: Latest) -> Iterator[int]:
+    def positions(self, newest: LatestOutcomes) -> Iterator[int]:
         for position in without_plain_success(newest.codes):
             code = OutcomeCode(newest.codes[position])
             source = newest.answer(position)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
-from batchctl.engine.merge import Output, hold
+from batchctl.engine.merge import Output, check_outputs
 from batchctl.engine.session import Session
 
 
@@ -22,7 +22,7 @@ class OutputOptions:
 def held_output(session: Session, job: Job, options: OutputOptions) -> Output:
     """Return where the answers are written. Raises UsageProblem as `output_of` does, and Refused for a file of others."""
     output = output_of(job, options)
-    hold(session, job, output)
+    check_outputs(session, job, output)
     return output
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from batchctl.domain.errors import AccountProblem, BatchctlError, InputProblem, Refused, ServiceProblem, UsageProblem
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, State
-from batchctl.engine.job_report import report_of
+from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import Verb
 from batchctl.engine.merge import Output
 from batchctl.engine.next_steps import Arrow
@@ -73,7 +73,7 @@ def run(
         if not is_new:
             emit_rest(session, job)
         output = held_output(session, job, files)
-        watch(report_of(session, job), output.results)
+        watch(read_report(session, job), output.results)
         return run_job(session, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
 
 

@@ -1,9 +1,9 @@
-"""`status [JOB]`: one job, as the API and the ledger have it. From the ledger alone: `engine.job_report.report_of`."""
+"""`status [JOB]`: one job, as the API and the ledger have it. From the ledger alone: `engine.job_report.read_report`."""
 
 from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job
-from batchctl.engine.job_report import report_of
+from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import unreachable
@@ -23,10 +23,10 @@ def status(session: Session, word: str | None) -> tuple[JobReport, ServiceProble
     """
     job = use_api_version(session, find_job(session.ledger, word))
     failure = poll_once(session, job)
-    return report_of(session, job), unreachable(failure, BY_THEMSELVES) if failure else None
+    return read_report(session, job), unreachable(failure, BY_THEMSELVES) if failure else None
 
 
 def watch(session: Session, job: Job) -> JobReport:
     """Poll until every batch that was sent has ended, and return the job. Raises as `Loop.run` does."""
     Loop(session, job, Verb(arrows=frozenset({Arrow.POLL}))).run()
-    return report_of(session, job)
+    return read_report(session, job)

@@ -25,7 +25,7 @@ from batchctl.domain.names import job_name
 from batchctl.domain.prices import Forecast
 from batchctl.domain.scan import Scan
 from batchctl.domain.states import OPEN_STATES
-from batchctl.engine.job_report import report_of
+from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.planning import Input, Planner
@@ -195,7 +195,7 @@ def send_rest(session: Session, job: Job, *, is_new: bool, waits: bool) -> JobRe
     # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
     session.ledger.record_pause(job, "")
     Loop(session, job, Verb(arrows=ARROWS, waits=waits)).run()
-    return report_of(session, job)
+    return read_report(session, job)
 
 
 def emit_rest(session: Session, job: Job) -> None:

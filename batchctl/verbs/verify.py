@@ -19,8 +19,8 @@ from batchctl.domain.errors import DiskProblem, InputProblem, UsageProblem
 from batchctl.domain.events import Verifying
 from batchctl.domain.job_report import rests_on
 from batchctl.domain.model import Batch, Job, Merged, OutcomeCode, Round, State
-from batchctl.engine.job_report import report_of
-from batchctl.engine.latest_outcomes import Latest, latest, reading_order
+from batchctl.engine.job_report import read_report
+from batchctl.engine.latest_outcomes import LatestOutcomes, latest_outcomes, reading_order
 from batchctl.engine.merge import write_answers
 from batchctl.engine.session import ReadSession
 from batchctl.requests.caching import CachingPlan, is_original, line_that_differs
@@ -116,7 +116,7 @@ class _Verification:
         fetch = _fetch_command(
             self._job, self._output, is_other=bool(self._flaws.by_part[Part.OUTPUT] and output.is_there)
         )
-        otherwise = report_of(self._session, self._job).next_command
+        otherwise = read_report(self._session, self._job).next_command
         flaws = self._flaws
         return Proof(
             job=self._job,
@@ -308,7 +308,7 @@ class _Verification:
     def _walk(self, held: OutputComparison | None) -> Merged:
         codes: Counter[OutcomeCode] = Counter()
         job = replace(self._job, rounds=tuple(self._good_rounds))
-        for newest in latest(self._session, job, self._good_batches):
+        for newest in latest_outcomes(self._session, job, self._good_batches):
             codes.update({OutcomeCode(code): n for code, n in Counter(newest.codes).items()})
             self._places(newest)
             if held is not None:
@@ -319,7 +319,7 @@ class _Verification:
         fetched = sum(b.state is State.FETCHED for b in self._good_batches)
         return Merged(at=self._session.now(), batches=fetched, failures=(), cost=None, **counted(codes))
 
-    def _places(self, newest: Latest) -> None:
+    def _places(self, newest: LatestOutcomes) -> None:
         """Check that each answer of a later round has the custom_id of the request at its origin in round 1."""
         answered = {position: custom_id_of_result(line) for position, line in newest.answers_of_later_rounds()}
         if not answered:
@@ -339,7 +339,7 @@ class _Verification:
                     )
                 )
 
-    def _ids(self, newest: Latest) -> dict[bytes, int]:
+    def _ids(self, newest: LatestOutcomes) -> dict[bytes, int]:
         """Return the positions of a batch of round 1 by custom_id; none where they are not known, or are a flaw already."""
         stored = self._job.rounds[0].request_file
         if not stored:

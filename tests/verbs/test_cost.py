@@ -17,7 +17,7 @@ from program import Cli, request, requests, session_of
 from batchctl.emulator.running import Running
 from batchctl.engine.job_cost import cost as look_up
 from batchctl.engine.job_cost import total
-from batchctl.engine.spending_limit import most_of
+from batchctl.engine.spending_limit import most_by_round
 from batchctl.money.catalog import PriceCatalog
 
 MILLION = Decimal(1_000_000)
@@ -172,7 +172,7 @@ def test_a_round_that_another_process_plans_meanwhile_is_a_round_like_all_others
         read_before = session.ledger.job(name)
         assert cli.run("retry", name).status == 0
         assert [one.number for one in look_up(session, read_before).rounds] == [1, 2]
-        assert len(most_of(session, read_before)) == 2
+        assert len(most_by_round(session, read_before)) == 2
         found = total(session, read_before, session.ledger.batches(read_before))
     assert found is not None
     assert (found.unknown, found.beyond) == ((), ("1 batch not fetched yet",))
