@@ -101,13 +101,12 @@ def _sampled_groups(
     return [
         SampledGroup(
             group=request_group,
-            points=tuple(Counted(request.size, tokens) for request, tokens in samples[n] if tokens is not None),
+            points=tuple(Counted(request.size, tokens) for request, tokens in pairs if tokens is not None),
             prefix_tokens=prefixes.get(n),
-            facts=sample_facts([request.params for request, _ in samples[n]]),
-            encoded=sum(request.encoded for request, _ in samples[n])
-            / (sum(request.size for request, _ in samples[n]) or 1),
+            facts=sample_facts([request.params for request, _ in pairs]),
+            encoded=sum(request.encoded for request, _ in pairs) / (sum(request.size for request, _ in pairs) or 1),
         )
-        for n, request_group in enumerate(request_groups)
+        for n, (request_group, pairs) in enumerate(zip(request_groups, samples, strict=True))
     ]
 
 

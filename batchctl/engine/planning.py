@@ -113,17 +113,17 @@ class Planner:
             if changed is not None:
                 copied.unlink(missing_ok=True)
                 plain = cached
-            seen, repeats = self._check(plain, problems)
-            plain_sha256 = seen.sha256
+            checked, repeats = self._check(plain, problems)
+            plain_sha256 = checked.sha256
             if changed is not None:
                 caching, original = changed
-                seen = replace(seen, caching=caching, size=original.size, sha256=original.sha256)
+                checked = replace(checked, caching=caching, size=original.size, sha256=original.sha256)
             problems.close()
             listed.unlink(missing_ok=True)
             if problems.path.exists():
                 link_or_copy(problems.path, listed)
-            self._session.emit(Checked(called, seen, str(listed)))
-            self._refuse(called, seen, listed)
+            self._session.emit(Checked(called, checked, str(listed)))
+            self._refuse(called, checked, listed)
         except BaseException as stopped:
             problems.close()
             for left in (problems.path, copied, cached):
@@ -137,7 +137,7 @@ class Planner:
             is_ours=plain in {copied, cached},
             size=0 if path == STDIN else file.st_size,
             mtime_ns=0 if path == STDIN else file.st_mtime_ns,
-            scan=seen,
+            scan=checked,
             plain_sha256=plain_sha256,
             problems=problems,
             repeats=repeats,
@@ -223,10 +223,10 @@ class Planner:
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
         emit = progress(self._session, "checking", stat(plain).st_size)
-        seen, hashes = scan(plain, self._check_options(), problems, emit)
+        checked, hashes = scan(plain, self._check_options(), problems, emit)
         if self._models is not None:
             self._models.keep()
-            seen = replace(seen, models_unchecked=self._models.why_not)
+            checked = replace(checked, models_unchecked=self._models.why_not)
         repeats: set[int] = set()
         for line, custom_id, first in repeated_lines(plain, hashes, problems.error_lines()) if hashes else ():
             repeats.add(line)
@@ -235,28 +235,28 @@ class Planner:
             )
             problems.add(Problem(line, custom_id, fault))
         if repeats:
-            seen = replace(
-                seen,
+            checked = replace(
+                checked,
                 errors=problems.errors,
-                left_out=seen.left_out + len(repeats),
-                count=seen.count - len(repeats),
+                left_out=checked.left_out + len(repeats),
+                count=checked.count - len(repeats),
                 by_code=dict(problems.by_code),
                 first_problems=tuple(sorted(problems.first, key=lambda problem: problem.line)),
                 is_clean=False,
                 # The first pass grouped them with all others.
                 request_groups=group_requests(plain, problems.error_lines()) if self._skip_bad else (),
             )
-        return seen, frozenset(repeats)
+        return checked, frozenset(repeats)
 
-    def _refuse(self, path: str, seen: Scan, listed: Path) -> None:
+    def _refuse(self, path: str, checked: Scan, listed: Path) -> None:
         """Raise InputProblem where there are errors, unless lines with errors are left out and another line remains."""
-        if seen.errors and not self._skip_bad:
+        if checked.errors and not self._skip_bad:
             way = "take them out" if self._skip_bad is None else "leave them out with --skip-bad"
             raise InputProblem(
-                f"{path}: {seen.left_out:,} of {seen.lines:,} lines cannot be sent; nothing was sent",
+                f"{path}: {checked.left_out:,} of {checked.lines:,} lines cannot be sent; nothing was sent",
                 hint=f"fix them, or {way}; all of them: {listed}",
             )
-        if not seen.count:
+        if not checked.count:
             raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {listed}")
 
     def _write_request_file(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
