@@ -1,6 +1,6 @@
-"""The models of the account: asked before an input is checked, kept for a day, and held against what requests name.
+"""The models that the account has: read from the API, kept for a day, and compared with the models that requests name.
 
-Whether they can be asked is no condition of anything: what was not held against them is said, and the API has its word later.
+An input can be checked without them: it is said which models were not compared, and the API checks them later.
 """
 
 import contextlib
@@ -17,29 +17,35 @@ from batchctl.domain.scan import Depth
 from batchctl.engine.session import ApiSession, ReadSession
 from batchctl.store.model_catalog import read_catalog, write_catalog
 
-NOT_TOLD = (ApiFailure, AccountProblem, ServiceProblem)
+NO_ANSWER = (ApiFailure, AccountProblem, ServiceProblem)
 NO_LIST = "no list of them from today is here, and nobody is asked"
-# An input may name as many models as it has lines.
+# Calls for single models. An input may name as many models as it has lines.
 MOST_ASKED = 20
 
 
 class AccountModels:
-    """What is known of the models, and the judge of requests. `why_not` says why one was not judged; empty for all."""
+    """The known models, and the faults of requests that they show.
+
+    Attributes:
+        faults: A function of a model and `max_tokens`: the faults of a request, None where the model is not known.
+        why_not: Why a model was not compared; empty where all were.
+    """
 
     def __init__(self, session: ReadSession, settings: Settings, depth: Depth) -> None:
+        """Read the models that are kept, or ask the API where the session can."""
         self._session = session
         self._betas = settings.betas
-        # Whoever says that the API is newer than this program is believed.
+        # With this depth, a person says that the API is newer than this program.
         self._only_warns = depth is Depth.ENVELOPE
         self._now = session.now()
         self._asked = 0
-        self._told: set[str] = set()
+        self._emitted: set[str] = set()
         self.why_not = ""
         self._catalog = self._known()
         self.faults = lru_cache(4096)(self._faults)
 
     def keep(self) -> None:
-        """What was learned on the way, for who asks next. A disk that does not take it stops nothing."""
+        """Keep what the API answered, for later commands. A disk that cannot be written stops nothing."""
         if self._asked and self._catalog is not None:
             with contextlib.suppress(DiskProblem):
                 write_catalog(self._session.workspace.files, self._catalog)
@@ -54,40 +60,39 @@ class AccountModels:
             return kept
         try:
             if kept is not None:
-                # Of this URL; whether of this account, the first answer tells.
+                # They are of this URL; the first answer of the API shows whether they are of this account.
                 session.server.meet()
                 if kept.is_fresh(_api(session.base_url, session.server.account.named), self._now):
                     return kept
-            return self._ask(session)
-        except NOT_TOLD as problem:
-            self.why_not = _said(problem)
+            answer = session.message_batches.models()
+        except NO_ANSWER as problem:
+            self.why_not = _message(problem)
             return None
-
-    def _ask(self, session: ApiSession) -> Catalog:
-        found = session.message_batches.models()
         self._asked += 1
         return Catalog(
-            api=_api(session.base_url, found.account),
+            api=_api(session.base_url, answer.account),
             asked_at=self._now,
-            models={model.id: model for model in found.models},
+            models={model.id: model for model in answer.models},
         )
 
     def _faults(self, name: str, max_tokens: int) -> tuple[Fault, ...] | None:
-        """Of every request that names this model and this limit; None where it cannot be told."""
+        """Return the faults of every request with this model and `max_tokens`; None where the model is not known."""
         if self._catalog is None:
             return None
         model = self._catalog.models.get(name) or self._by_alias(self._catalog, name)
         if model is not None:
-            self._tell_of_end(model)
-            found = model_faults(model, max_tokens, betas=self._betas, now=self._now)
+            if model.lifecycle == DEPRECATED and model.id not in self._emitted:
+                self._emitted.add(model.id)
+                self._session.emit(ModelDeprecated(model.id, model.retires_at))
+            faults = model_faults(model, max_tokens, betas=self._betas, now=self._now)
         elif name in self._catalog.unknown:
-            found = unknown_faults(name, self._catalog.models)
+            faults = unknown_faults(name, self._catalog.models)
         else:
             return None
-        return tuple(replace(one, severity=Severity.WARNING) if self._only_warns else one for one in found)
+        return tuple(replace(fault, severity=Severity.WARNING) if self._only_warns else fault for fault in faults)
 
     def _by_alias(self, catalog: Catalog, name: str) -> Model | None:
-        """A name that the list does not have is asked for by itself. None where it is unknown, or cannot be asked for."""
+        """Ask for a model that the list does not have, as for an alias. None where it is unknown, or cannot be asked for."""
         session = self._session
         if not isinstance(session, ApiSession) or self._asked > MOST_ASKED:
             if name not in catalog.unknown:
@@ -96,24 +101,19 @@ class AccountModels:
         self._asked += 1
         try:
             model = session.message_batches.model(name)
-        except NOT_TOLD as problem:
+        except NO_ANSWER as problem:
             if isinstance(problem, ApiFailure) and problem.status == 404:
                 self._catalog = replace(catalog, unknown=catalog.unknown | {name})
             else:
-                self.why_not = f"{name}: {_said(problem)}"
+                self.why_not = f"{name}: {_message(problem)}"
             return None
         self._catalog = replace(catalog, models={**catalog.models, name: model}, unknown=catalog.unknown - {name})
         return model
-
-    def _tell_of_end(self, model: Model) -> None:
-        if model.lifecycle == DEPRECATED and model.id not in self._told:
-            self._told.add(model.id)
-            self._session.emit(ModelDeprecated(model.id, model.retires_at))
 
 
 def _api(base_url: str, account: str = "") -> str:
     return f"{shown_url(base_url) if base_url else 'default'} {account}".strip()
 
 
-def _said(problem: Exception) -> str:
+def _message(problem: Exception) -> str:
     return problem.message if isinstance(problem, AccountProblem | ServiceProblem) else str(problem)

@@ -1,13 +1,14 @@
-"""What an input will cost: a few of its lines counted by the API, earlier answers asked of the ledger, and the price book.
+"""What requests will cost: tokens of a few of them counted by the API, earlier answers from the ledger, and the price catalog.
 
-Nothing is recorded. Where the API cannot be asked, or answers that it is asked too much, the estimate rests on less and
-says so.
+`money.estimate` computes the estimate from these. Nothing is recorded. Where the API cannot be asked, or limits its calls, the
+estimate rests on less and says so.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,12 @@ from batchctl.requests.request_file import SampledRequest, prefix_bodies, read_s
 if TYPE_CHECKING:
     from batchctl.api.protocol import MessageBatches
 
+# Calls of the API at once.
 AT_ONCE = 4
-# An estimate is waited for: no longer than this does one call wait to be made again.
+# A person waits for an estimate: a call that is to be repeated after a longer pause ends the counting.
 LONGEST_WAIT_SECONDS = 20.0
 PAUSE_SECONDS = 1.0
-# Requests that the API does not take teach nothing; after so many of them the others would be no better.
+# After so many requests whose tokens the API refuses to count, the others are not tried.
 MOST_REFUSED = 3
 
 
@@ -43,91 +45,92 @@ def estimate(
     sample: int = DEFAULT_SAMPLE,
     job: Job | None = None,
 ) -> Estimate:
-    """Of the requests at `path` that the tallies are of. `message_batches`: whom to ask; None asks nobody.
+    """Return what the requests at `path` will cost.
 
-    `job`: whose earlier answers count whatever they were asked. Raises Stopped, and UsageProblem for a wrong price file.
+    Args:
+        session: Where the ledger and the prices are.
+        request_groups: The groups of the requests, with their sampled lines.
+        path: The request file that the sampled lines are of.
+        settings: The API version and the betas of the job.
+        message_batches: Counts tokens; None to estimate from bytes alone.
+        sample: The highest number of calls that count tokens.
+        job: A job whose earlier answers are used whatever their requests were.
+
+    Raises:
+        Stopped: The stop signal was set.
+        UsageProblem: The file of private prices is wrong.
     """
-    asking = _Asking(session, message_batches, settings) if message_batches is not None else None
-    groups = _known(session, request_groups, path, asking, sample)
+    counter = _TokenCounter(session, message_batches, settings) if message_batches is not None else None
+    groups = _sampled_groups(session, request_groups, path, counter, sample)
     day = session.now().date()
     models = {request_group.model for request_group in request_groups}
     model_prices_list = {model: session.price_catalog.model_prices(model, day) for model in models}
     limits = {model: session.price_catalog.prices_for_limit(model, day) for model in models}
-    answers = list(_answers(session, shape_digest(request_groups), job))
-    return estimated(groups, model_prices_list, answers, day=day, why=asking.why if asking else "", limits=limits)
+    answers = list(_earlier_answers(session, shape_digest(request_groups), job))
+    return estimated(groups, model_prices_list, answers, day=day, why=counter.why if counter else "", limits=limits)
 
 
-def _known(
-    session: ReadSession, request_groups: Sequence[RequestGroup], path: Path, asking: "_Asking | None", sample: int
+def _sampled_groups(
+    session: ReadSession,
+    request_groups: Sequence[RequestGroup],
+    path: Path,
+    counter: "_TokenCounter | None",
+    sample: int,
 ) -> list[SampledGroup]:
-    prefixes = with_prefix_to_count(request_groups, sample) if asking else []
-    lines = chosen(request_groups, sample - 2 * len(prefixes))
-    groups = [n for n, of in enumerate(lines) for _ in of]
-    with ThreadPoolExecutor(AT_ONCE if asking else 1) as pool:
-        looks = list(pool.map(_poller(path, asking), (one for of in lines for one in of)))
-        before = dict(
-            zip(prefixes, pool.map(_prefix_looker(path, asking), (request_groups[n] for n in prefixes)), strict=True)
-        )
-    if session.stop.is_set():
-        raise Stopped
-    own = [
-        [look for n, look in zip(groups, looks, strict=True) if n == group and look]
-        for group in range(len(request_groups))
-    ]
-    return [_of_group(request_group, own[n], before.get(n)) for n, request_group in enumerate(request_groups)]
+    def count(line: SampledLine) -> tuple[SampledRequest, int | None] | None:
+        request = read_sampled(path, line)
+        return None if request is None else (request, counter.tokens(request.body) if counter else None)
 
-
-def _of_group(
-    request_group: RequestGroup, looks: Sequence[tuple[SampledRequest, int | None]], prefix_tokens: int | None
-) -> SampledGroup:
-    size = sum(read.size for read, _ in looks) or 1
-    return SampledGroup(
-        group=request_group,
-        points=tuple(Counted(read.size, tokens) for read, tokens in looks if tokens is not None),
-        prefix_tokens=prefix_tokens,
-        facts=sample_facts([read.params for read, _ in looks]),
-        encoded=sum(read.encoded for read, _ in looks) / size,
-    )
-
-
-def _poller(path: Path, asking: "_Asking | None") -> Callable[[SampledLine], tuple[SampledRequest, int | None] | None]:
-    def look(one: SampledLine) -> tuple[SampledRequest, int | None] | None:
-        read = read_sampled(path, one)
-        return None if read is None else (read, asking.tokens(read.body) if asking else None)
-
-    return look
-
-
-def _prefix_looker(path: Path, asking: "_Asking | None") -> Callable[[RequestGroup], int | None]:
-    def look(request_group: RequestGroup) -> int | None:
-        read = next(
-            (read for of in request_group.strata for one in of.sampled[:1] if (read := read_sampled(path, one))), None
-        )
-        if read is None or asking is None:
+    def count_prefix(number: int) -> int | None:
+        lines = (line for stratum in request_groups[number].strata for line in stratum.sampled[:1])
+        request = next((request for line in lines if (request := read_sampled(path, line))), None)
+        if request is None or counter is None:
             return None
-        whole, alone = map(asking.tokens, prefix_bodies(read.params))
+        whole, alone = map(counter.tokens, prefix_bodies(request.params))
         return None if whole is None or alone is None else max(0, whole - alone)
 
-    return look
+    with_prefix = with_prefix_to_count(request_groups, sample) if counter else []
+    lines_by_group = chosen(request_groups, sample - 2 * len(with_prefix))
+    with ThreadPoolExecutor(AT_ONCE if counter else 1) as pool:
+        counts = list(pool.map(count, (line for lines in lines_by_group for line in lines)))
+        prefixes = dict(zip(with_prefix, pool.map(count_prefix, with_prefix), strict=True))
+    if session.stop.is_set():
+        raise Stopped
+    in_order = iter(counts)
+    samples = [[pair for pair in islice(in_order, len(lines)) if pair] for lines in lines_by_group]
+    return [
+        SampledGroup(
+            group=request_group,
+            points=tuple(Counted(request.size, tokens) for request, tokens in pairs if tokens is not None),
+            prefix_tokens=prefixes.get(n),
+            facts=sample_facts([request.params for request, _ in pairs]),
+            encoded=sum(request.encoded for request, _ in pairs) / (sum(request.size for request, _ in pairs) or 1),
+        )
+        for n, (request_group, pairs) in enumerate(zip(request_groups, samples, strict=True))
+    ]
 
 
-def _answers(session: ReadSession, shape: str, job: Job | None) -> Iterator[Answered]:
-    """Of earlier rounds that are like this one, in whatever job; a ledger that nobody has made yet has none."""
+def _earlier_answers(session: ReadSession, shape: str, job: Job | None) -> Iterator[Answered]:
+    """Yield the answers of rounds of the same shape in any job, and of all rounds of `job`; none without a ledger."""
     if session.ledger.revision != HEAD:
         return
-    for one in session.ledger.jobs():
-        is_own = job is not None and one.id == job.id
-        like = {r.number for r in one.rounds if is_own or (shape and r.shape == shape)}
-        if not like:
+    for other in session.ledger.jobs():
+        is_own = job is not None and other.id == job.id
+        alike = {r.number for r in other.rounds if is_own or (shape and r.shape == shape)}
+        if not alike:
             continue
-        rounds = {batch.id: batch.round for batch in session.ledger.batches(one)}
-        for batch_id, usage_totals in session.ledger.usage_totals(one).items():
-            for of in usage_totals if rounds[batch_id] in like else ():
-                yield Answered(model=of.model, requests=of.requests, output_tokens=of.usage.output_tokens)
+        rounds = {batch.id: batch.round for batch in session.ledger.batches(other)}
+        for batch_id, usage_totals in session.ledger.usage_totals(other).items():
+            for total in usage_totals if rounds[batch_id] in alike else ():
+                yield Answered(model=total.model, requests=total.requests, output_tokens=total.usage.output_tokens)
 
 
-class _Asking:
-    """Counts by the API, from several threads, until something says that it is no use. `why`: what said so, and when."""
+class _TokenCounter:
+    """Counts tokens by the API, from several threads, until an answer shows that it is of no use.
+
+    Attributes:
+        why: Why tokens of some requests were not counted; empty where they were.
+    """
 
     def __init__(self, session: ReadSession, message_batches: "MessageBatches", settings: Settings) -> None:
         self._session = session
@@ -138,7 +141,7 @@ class _Asking:
         self.why = ""
 
     def tokens(self, body: bytes) -> int | None:
-        """None where it could not be counted."""
+        """Return the tokens of a request; None where they could not be counted."""
         for is_last in (False, True):
             if self._is_over or self._session.stop.is_set():
                 return None
@@ -157,7 +160,7 @@ class _Asking:
     def _after(self, failure: ApiFailure, *, is_last: bool) -> None:
         after = after_read(failure)
         if after in {AfterRead.FAIL, AfterRead.GONE}:
-            # What is wrong with one request, its model for instance, may not be wrong with another.
+            # What is wrong with one request, as its model, may not be wrong with another.
             self._refused += 1
             self.why = f"the API does not count {self._refused} of them: {failure}"
             self._is_over = self._refused >= MOST_REFUSED

@@ -1,7 +1,8 @@
-"""Perform steps side by side: the seam behind which threads work today, and other engines may work.
+"""Perform steps side by side: the seam behind which threads work today, and processes or other machines may work later.
 
-A task is plain data and names its job. Whoever performs it opens a session from URLs and the environment, or shares one, and
-claims the step in the ledger first: an executor that performs a task twice, or loses it, costs time and no money.
+A task is plain data and names its job. A worker opens a session from URLs and the environment, or shares one, and claims the
+step in the ledger first: an executor that performs a task twice, or loses it, costs time and no money. `tests/engine/test_executor.py`
+holds for every implementation.
 """
 
 import concurrent.futures
@@ -21,7 +22,7 @@ from batchctl.engine.send import send
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import LOST, check_limit_again
 
-# Claims are believed for longer than this without a sign of life (ledger): they are renewed well before.
+# Well within `ledger.liveness.LEASE`, for which a claim is believed without a sign of life.
 RENEW_SECONDS = 30.0
 
 
@@ -35,21 +36,35 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """What became of a task. `unverified` is why its results could not be held against the requests, else None."""
+    """What became of a task. `unverified` says why its results could not be verified, else None."""
 
     task: Task
     unverified: BatchctlError | None = None
 
 
 class Executor(Protocol):
-    """Perform tasks, each by a worker with a session of its own or a shared one."""
+    """Perform tasks by workers that have a session of their own or share one.
+
+    A context manager: whoever makes an executor leaves its context, which closes the sessions of its workers.
+    """
+
+    def __enter__(self) -> Self:
+        """Return the executor itself."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the sessions that were opened for workers."""
+        ...
 
     def run(self, tasks: Sequence[Task]) -> list[Performed]:
         """Perform the tasks side by side, and return what became of those that were performed.
 
-        While tasks are performed, the claims of this process are renewed. The first problem lets the tasks in flight finish,
+        While tasks are performed, the claims of the workers are renewed. The first problem lets the tasks in flight finish,
         starts no further one, and is then raised. Raises Stopped where a person or a time limit stopped it.
         """
+        ...
 
 
 def perform(session: Session, task: Task) -> Performed:
@@ -68,7 +83,7 @@ def perform(session: Session, task: Task) -> Performed:
             try:
                 download(session, job, batch)
             except InputProblem as problem:
-                # Results that cannot be verified keep no others from coming.
+                # Results that cannot be verified do not keep the results of other batches from being fetched.
                 return Performed(task, problem)
         case Cancel(batch):
             cancel(session, batch)
@@ -76,27 +91,33 @@ def perform(session: Session, task: Task) -> Performed:
 
 
 class ThreadExecutor:
-    """Perform tasks in threads of this process.
-
-    `open_worker` opens the session of a worker, which is kept for further tasks until the executor is closed. Without it all
-    workers share the session of the coordinator, which is safe for threads.
-    """
+    """Perform tasks in threads of this process."""
 
     def __init__(
         self, session: Session, open_worker: Callable[[], contextlib.AbstractContextManager[Session]] | None = None
     ) -> None:
+        """Coordinate with `session`, in as many threads as its `parallel` says.
+
+        Args:
+            session: Its ledger renews claims, and its stop signal stops the workers.
+            open_worker: Opens the session of a worker, whose server has met the API. It is used for further tasks until the
+                executor is closed. None: all workers share `session`, which is safe for threads.
+        """
         self._session = session
         self._open_worker = open_worker or (lambda: contextlib.nullcontext(session))
         self._idle: queue.SimpleQueue[Session] = queue.SimpleQueue()
+        self._owners = {session.owner}
         self._opened = contextlib.ExitStack()
         self._problem: BaseException | None = None
 
     def __enter__(self) -> Self:
+        """Return the executor itself."""
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, raised: BaseException | None, traceback: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the sessions that were opened for workers."""
         self._opened.close()
 
     def run(self, tasks: Sequence[Task]) -> list[Performed]:
@@ -119,6 +140,7 @@ class ThreadExecutor:
                 worker = self._idle.get_nowait()
             except queue.Empty:
                 worker = self._opened.enter_context(self._open_worker())
+                self._owners.add(worker.owner)
             performed.append(perform(worker, task))
             self._idle.put(worker)
         except BaseException as problem:  # noqa: BLE001 - carried to the main thread, which raises it
@@ -135,9 +157,10 @@ class ThreadExecutor:
                 session.emit(Stopping(sum(f.running() for f in futures)))
             if session.clock.monotonic() - renewed_at > RENEW_SECONDS:
                 try:
-                    session.ledger.renew(session.owner, session.now())
+                    for owner in tuple(self._owners):
+                        session.ledger.renew(owner, session.now())
                 except BaseException as problem:
-                    # Noted before it is raised: the pool would otherwise take every task that is left before it ends.
+                    # Noted before it is raised: the pool would otherwise start every task that is left before it ends.
                     self._problem = self._problem or problem
                     raise
                 renewed_at = session.clock.monotonic()

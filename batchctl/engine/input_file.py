@@ -1,4 +1,4 @@
-"""An input as a plain file, and word of how far it has been read."""
+"""The plain file of an input, and events that say how much of a file is read."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +9,19 @@ from batchctl.domain.events import Reading
 from batchctl.engine.session import ReadSession
 from batchctl.requests.inputs import STDIN, absolute, is_spooled, spool
 
+# A `Reading` event is emitted each time that so many bytes are done.
 PROGRESS_BYTES = 8 << 20
 
 
 def plain_file(session: ReadSession, path: str, copied: Path, stdin: BinaryIO | None) -> Path:
-    """The file of an input's bytes: its own, or `copied`, where it cannot be read by range. Raises InputProblem."""
+    """Return a file with the bytes of an input that can be read by range. Raises InputProblem.
+
+    Args:
+        session: Where progress is emitted.
+        path: The input; `-` for stdin.
+        copied: Where stdin and compressed inputs are copied to; any other input is read in its place.
+        stdin: None where it is closed.
+    """
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -29,7 +37,10 @@ def plain_file(session: ReadSession, path: str, copied: Path, stdin: BinaryIO | 
 
 
 def progress(session: ReadSession, what: str, total: int) -> Callable[[int], None]:
-    """Tells of the bytes done now and then. `total`: how many there are, 0 where nobody knows."""
+    """Return a function that takes the number of bytes done so far and emits `Reading` now and then.
+
+    `total` is the number of all bytes; 0 where it is not known.
+    """
     last = 0
 
     def emit(done: int) -> None:

@@ -1,4 +1,4 @@
-"""Where jobs stand, as the ledger has it: nobody is asked, and nothing is written."""
+"""Reports of jobs, read from the ledger and the disk: the API is not called, and nothing is written."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from batchctl.store.line_maps import read_line_map
 
 
 def read_report(session: ReadSession, job: Job) -> JobReport:
-    """The job as the ledger has it now."""
+    """Return the report of a job as the ledger has it now."""
     current = session.ledger.job(job.name)
     batches = session.ledger.batches(current)
     failures = session.ledger.failures(current)
@@ -21,32 +21,34 @@ def read_report(session: ReadSession, job: Job) -> JobReport:
 
 
 def read_all_reports(session: ReadSession) -> list[JobReport]:
+    """Return the report of every job of the workspace."""
     return [read_report(session, job) for job in session.ledger.jobs()]
 
 
 def in_no_batch(session: ReadSession, job: Job, batches: Sequence[Batch]) -> int:
-    """How many requests of an attached job are in none of its batches, nor in a later round.
+    """Return how many requests of an attached job are neither in one of its batches nor in a later round.
 
-    Which of them a round sent is in the numbers beside its file. Where these cannot be read it counts as none of them.
+    The line map beside the file of a round says which of them it sent; where it cannot be read, the round counts as having sent
+    none.
     """
-    rest = [b for b in batches if b.is_unattached]
-    if not rest:
+    unattached = [b for b in batches if b.is_unattached]
+    first = first_unattached(unattached)
+    if first is None:
         return 0
-    first = first_unattached(rest)
     later = [(session.workspace.origins(session.workspace.resolve(r.request_file)), r.count) for r in job.rounds[1:]]
     sent = heapq.merge(*(_origins(path, count, first) for path, count in later))
-    return sum(b.count for b in rest) - sum(1 for _ in groupby(sent))
+    return sum(b.count for b in unattached) - sum(1 for _ in groupby(sent))
 
 
 def first_unattached(batches: Sequence[Batch]) -> int | None:
-    """From which position in round 1 on its requests are in none of the attached batches; None where all are in one."""
+    """Return the first position of round 1 whose request is in none of the attached batches; None where each is in one."""
     return min((b.cut.first for b in batches if b.is_unattached), default=None)
 
 
-def _origins(path: Path, count: int, first: int | None) -> Iterator[int]:
-    """Those from `first` on, which rise: they were laid down in the order in which they are read."""
+def _origins(path: Path, count: int, first: int) -> Iterator[int]:
+    """Yield the positions in round 1 from `first` on that a later round sent, in rising order."""
     try:
         for run in read_line_map(path, count):
-            yield from (origin for origin in run if first is not None and origin >= first)
+            yield from (origin for origin in run if origin >= first)
     except DiskProblem:
         return

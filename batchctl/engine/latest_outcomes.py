@@ -1,7 +1,7 @@
-"""The latest answer to every request, in input order, over all rounds; one batch of round 1 in hand at a time.
+"""The latest outcome of every request, in input order, over all rounds; one batch of round 1 in memory at a time.
 
-A batch's results answer only its own range, and every later round keeps the order in which these are read: so the rounds
-are read side by side, and no request is ever looked up.
+The results of a batch answer only its own range, and every later round keeps the order of round 1. So the rounds are read side
+by side, and no request is looked up.
 """
 
 import contextlib
@@ -24,20 +24,27 @@ BYTES_AT_A_TIME = 1 << 18
 
 @dataclass(slots=True)
 class Source:
-    """Where one later round's word on a request lies: its batch there, and the position in it."""
+    """Where an outcome of a request lies: a batch, and the position in it."""
 
     batch: "OpenBatch"
     position: int
 
     @property
     def code(self) -> OutcomeCode:
+        """The outcome and what can be done about it."""
         return OutcomeCode(self.batch.code(self.position))
 
 
 class OpenBatch:
-    """A batch with its answers, if it has any, and its request lines, if they are asked for."""
+    """A batch with its answers, if it has any, and its request lines, if they are asked for. Close it after use.
+
+    Attributes:
+        has_requests: Whether the job has its requests; an attached job may have none.
+        answers: None for a batch that is not fetched.
+    """
 
     def __init__(self, session: ReadSession, job: Job, batch: Batch) -> None:
+        """Open the answers of `batch`. Raises DiskProblem."""
         self.batch = batch
         self._session = session
         self._job = job
@@ -48,23 +55,34 @@ class OpenBatch:
             self.answers = Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
 
     def code(self, position: int) -> int:
+        """Return the outcome code of a position."""
         return self.answers.codes[position] if self.answers else OutcomeCode.UNANSWERED
 
     def request_line(self, position: int) -> bytes:
-        """Ask by rising position only, and where the job has its requests."""
+        """Return a request as it was sent. Positions must rise from call to call, and the job must have its requests."""
         if self._lines is None:
             self._lines = LinesInOrder(request_file(self._session.workspace, self._job, self.batch.round), self.batch)
         return self._lines.line(position)
 
     def close(self) -> None:
+        """Close the answers."""
         if self.answers:
             self.answers.close()
 
 
 class LatestOutcomes:
-    """The requests of one batch of round 1, with the newest word on each."""
+    """The requests of one batch of round 1, with the latest outcome of each. Positions are those in the batch.
+
+    Attributes:
+        lines: The line of the input of each request.
+        count: How many requests there are.
+        origin: The position of the first of them in round 1.
+        has_requests: Whether the job has its requests.
+        codes: The `OutcomeCode` of each request, one byte each.
+    """
 
     def __init__(self, first: OpenBatch, lines: Sequence[int]) -> None:
+        """Start with the outcomes of round 1."""
         self._first = first
         self.lines = lines
         self.count = first.batch.count
@@ -76,7 +94,7 @@ class LatestOutcomes:
         self._sent_by: dict[int, Source] = {}
 
     def add_later_outcome(self, source: Source, origin: int) -> None:
-        """A later round's word."""
+        """Take the outcome in a later round of the request at `origin` of round 1, where it replaces the one so far."""
         position = origin - self.origin
         self._sent_by[position] = source
         if self.codes[position] == OutcomeCode.IN_NO_BATCH:
@@ -87,18 +105,19 @@ class LatestOutcomes:
             self._answered_by[position] = source
 
     def answer(self, position: int) -> Source:
-        """Where the answer that counts lies; ask only where the mark says that there is one."""
+        """Return where the answer that counts lies. The code of the position must be one of an answer."""
         return self._answered_by.get(position) or Source(self._first, position)
 
     def answer_line(self, position: int) -> bytes:
+        """Return the result line of the answer that counts."""
         source = self.answer(position)
         assert source.batch.answers is not None
         return source.batch.answers.line(source.position)
 
     def answer_lines(self) -> Iterator[list[bytes]]:
-        """The lines of all requests that have an answer, in input order, about `BYTES_AT_A_TIME` at a time.
+        """Yield the result lines of all requests that have an answer, in input order, about `BYTES_AT_A_TIME` at a time.
 
-        Without those that cannot be read: nobody could read the lines around them, either.
+        A line that cannot be read is left out: with it in the file, a reader might not read the lines around it.
         """
         answers = self._first.answers
         later = sorted(self._answered_by)
@@ -111,54 +130,54 @@ class LatestOutcomes:
             at = -1
             while (at := self.codes.find(OutcomeCode.UNREADABLE, max(first, at + 1), end)) >= 0:
                 lines[at - first] = b""
-            if found := list(filter(None, lines)):
-                yield found
+            if answered := list(filter(None, lines)):
+                yield answered
 
     def answers_of_later_rounds(self) -> Iterator[tuple[int, bytes]]:
-        """The positions whose answer is not the first round's, with that answer's line, where it can be read."""
+        """Yield each position whose answer is of a later round, with its result line, where that can be read."""
         for position in (p for p in sorted(self._answered_by) if self.codes[p] != OutcomeCode.UNREADABLE):
             yield position, self.answer_line(position)
 
     def request_line(self, position: int) -> bytes:
-        """As it was sent last. Ask by rising position only."""
+        """Return a request as it was sent last. Positions must rise from call to call."""
         source = self.sent_last(position)
         return source.batch.request_line(source.position)
 
     def sent_last(self, position: int) -> Source:
-        """Where it was sent last. What came of that is not the answer that counts where it failed after a success."""
+        """Return where a request was sent last. Its outcome there does not count where it failed after a success."""
         return self._sent_by.get(position) or Source(self._first, position)
 
 
 def reading_order(batches: Sequence[Batch], lines: LineMap) -> list[Batch]:
-    """Those of round 1, by their first line: made elsewhere, they may have been created in another order than the input's."""
+    """Return the batches of round 1 by their first line. Attached batches may have been created in another order."""
     return sorted((b for b in batches if b.round == 1), key=lambda b: lines.numbers(b.cut.first, 1)[0])
 
 
 def latest_outcomes(session: ReadSession, job: Job, batches: Sequence[Batch]) -> Iterator[LatestOutcomes]:
-    """Round 1, batch by batch. What is given is good until the next is asked for."""
+    """Yield the requests of round 1, batch by batch. Each value is valid until the next is asked for."""
     with contextlib.ExitStack() as stack:
-        # Without requests there are no lines: what lies there is of an input whose way here was stopped.
+        # Without requests there is no line map: a file there is left from an `attach --input` that was stopped.
         lines = LineMap(session.workspace.lines(job.name) if job.has_requests else None, base=1)
         stack.callback(lines.close)
-        later = [_LaterRound(session, job, r.number, batches) for r in job.rounds[1:]]
-        for one in later:
-            stack.callback(one.close)
+        later_rounds = [_LaterRound(session, job, r.number, batches) for r in job.rounds[1:]]
+        for later_round in later_rounds:
+            stack.callback(later_round.close)
         for first in _opened_ahead(reading_order(batches, lines), partial(OpenBatch, session, job)):
-            found = LatestOutcomes(first, lines.numbers(first.batch.cut.first, first.batch.count))
-            for one in later:
-                one.hand_over(found)
-            yield found
+            outcomes = LatestOutcomes(first, lines.numbers(first.batch.cut.first, first.batch.count))
+            for later_round in later_rounds:
+                later_round.add_to(outcomes)
+            yield outcomes
 
 
-def _opened_ahead(batches: Sequence[Batch], opened: Callable[[Batch], OpenBatch]) -> Iterator[OpenBatch]:
-    """Each in its turn, closed after it; the next is read and hashed meanwhile, which needs no Python."""
+def _opened_ahead(batches: Sequence[Batch], open_batch: Callable[[Batch], OpenBatch]) -> Iterator[OpenBatch]:
+    """Yield each batch opened, and close it after use. Meanwhile a thread reads and hashes the next, without the GIL."""
     with ThreadPoolExecutor(1) as pool:
-        coming = deque(pool.submit(opened, batch) for batch in batches[:1])
+        coming = deque(pool.submit(open_batch, batch) for batch in batches[:1])
         try:
             for following in (*batches[1:], None):
                 with contextlib.closing(coming[0].result()) as batch:
                     if following is not None:
-                        coming.append(pool.submit(opened, following))
+                        coming.append(pool.submit(open_batch, following))
                     yield batch
                 coming.popleft()
         finally:
@@ -168,7 +187,7 @@ def _opened_ahead(batches: Sequence[Batch], opened: Callable[[Batch], OpenBatch]
 
 
 class _LaterRound:
-    """The requests of a retry, in the order in which those of round 1 are read."""
+    """The requests of a later round, in the order in which those of round 1 are read."""
 
     def __init__(self, session: ReadSession, job: Job, number: int, batches: Sequence[Batch]) -> None:
         self._opened: list[OpenBatch] = []
@@ -176,10 +195,10 @@ class _LaterRound:
         self._numbers = LineMap(session.workspace.origins(session.workspace.resolve(stored)))
         self._session = session
         self._job = job
-        self._sources = self._all([b for b in batches if b.round == number])
+        self._sources = self._read([b for b in batches if b.round == number])
         self._next = next(self._sources, None)
 
-    def _all(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Source]]:
+    def _read(self, batches: Sequence[Batch]) -> Iterator[tuple[int, Source]]:
         for batch in batches:
             opened = OpenBatch(self._session, self._job, batch)
             self._opened.append(opened)
@@ -187,15 +206,14 @@ class _LaterRound:
             for position, origin in enumerate(origins):
                 yield origin, Source(opened, position)
 
-    def hand_over(self, found: LatestOutcomes) -> None:
-        """All that this round knows of the requests of one batch of round 1."""
+    def add_to(self, outcomes: LatestOutcomes) -> None:
         for done in self._opened[:-1]:
             done.close()
         del self._opened[:-1]
-        end = found.origin + found.count
-        while self._next is not None and found.origin <= self._next[0] < end:
+        end = outcomes.origin + outcomes.count
+        while self._next is not None and outcomes.origin <= self._next[0] < end:
             origin, source = self._next
-            found.add_later_outcome(source, origin)
+            outcomes.add_later_outcome(source, origin)
             self._next = next(self._sources, None)
 
     def close(self) -> None:

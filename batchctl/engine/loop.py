@@ -1,7 +1,7 @@
 """The control loop: ask `engine.next_steps` what to do, perform it, ask again.
 
-There is one loop for all verbs. A verb is the set of arrows that it allows. A stop and a second run is no special case: the
-next run reads the ledger as it is.
+There is one loop for all verbs. A verb is the set of arrows that it allows. A run after a stop is no special case: it reads
+the ledger as it is.
 """
 
 from collections.abc import Sequence
@@ -37,8 +37,9 @@ from batchctl.engine.spending_limit import DEARER_THAN_ESTIMATED, check_limit_ag
 class Verb:
     """What one run of the loop may do.
 
-    `arrows` are the arrows of a batch's life that it may follow. `waits` says whether it waits for room in a full queue of the
-    API.
+    Attributes:
+        arrows: The arrows of a batch's life that it may follow.
+        waits: Whether it waits for room in a full queue of the API.
     """
 
     arrows: frozenset[Arrow]
@@ -46,13 +47,21 @@ class Verb:
 
 
 class Loop:
-    """One run over the batches of a job, for one verb. Without an executor the steps are performed in threads."""
+    """One run over the batches of a job, for one verb."""
 
     def __init__(self, session: Session, job: Job, verb: Verb, executor: Executor | None = None) -> None:
+        """Prepare a run.
+
+        Args:
+            session: What to work with.
+            job: The job, which is read anew before each step.
+            verb: What the run may do.
+            executor: Performs the steps; whoever made it closes it. None: the loop makes one with threads, and closes it.
+        """
         self._session = session
         self._name = job.name
         self._verb = verb
-        self._executor = executor or ThreadExecutor(session)
+        self._executor = executor
         self._poller = Poller(session)
         self._reconciler = Reconciler(session)
         # By the steady clock: setting the wall clock does not put off a poll.
@@ -68,11 +77,15 @@ class Loop:
         """Take steps until this verb has none left. Raises Stopped, UnconfirmedProblem, and what a step raises."""
         self._session.stop.is_gentle = True
         try:
-            self._run()
+            if self._executor is not None:
+                self._run(self._executor)
+                return
+            with ThreadExecutor(self._session) as executor:
+                self._run(executor)
         finally:
             self._session.stop.is_gentle = False
 
-    def _run(self) -> None:
+    def _run(self, executor: Executor) -> None:
         while True:
             if self._session.stop.is_set():
                 raise Stopped
@@ -91,7 +104,7 @@ class Loop:
                     if self._session.clock.wait_until(wait.at, self._session.stop):
                         raise Stopped
                 case _:
-                    self._take(steps)
+                    self._take(steps, executor)
 
     def _snapshot(self) -> Snapshot:
         ledger = self._session.ledger
@@ -106,10 +119,9 @@ class Loop:
             poll_due=None if left is None else self._session.now() + left,
         )
 
-    def _take(self, steps: Sequence[Step]) -> None:
+    def _take(self, steps: Sequence[Step], executor: Executor) -> None:
         sends = any(isinstance(step, Send) for step in steps)
-        # A copy of the workspace is noticed before anything is sent, and before a batch that it sent could be taken for a
-        # foreign one.
+        # A copy of the workspace is noticed before anything is sent, and before a batch that it sent is taken for a foreign one.
         if (sends or isinstance(steps[0], Reconcile)) and not self._is_ready(sends=sends):
             return
         job = self._session.ledger.job(self._name)
@@ -127,7 +139,7 @@ class Loop:
                     tasks.append(Task(job.name, step))
                 case WaitUntil():
                     pass
-        for performed in self._executor.run(tasks) if tasks else ():
+        for performed in executor.run(tasks) if tasks else ():
             if performed.unverified is not None:
                 self._unverified[performed.task.step.batch.id] = performed.unverified
 

@@ -1,4 +1,4 @@
-"""The files a person wants, written from what is on the disk: no network, any number of times."""
+"""The results file and the errors file of a job, written from what is on the disk: without network, any number of times."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,12 @@ CHANGED = "no result yet, and which request it is cannot be told: the input is n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where the two files go; `results` may be `-`. `force`: files that the job did not write may be replaced."""
+    """Where the two files go.
+
+    Attributes:
+        results: A path, or `-` for stdout.
+        force: Whether files that the job did not write may be replaced.
+    """
 
     results: str
     errors: Path
@@ -36,26 +41,26 @@ class Output:
 
 
 def check_outputs(session: Session, job: Job, output: Output) -> None:
-    """Raises Refused where one of the files may not be written: before anything is sent or downloaded for it."""
-    precious = []
+    """Raise Refused where one of the files may not be written. To be called before anything is sent or downloaded."""
+    kept = []
     if job.has_requests:
-        precious = [*(session.workspace.resolve(r.request_file) for r in job.rounds), Path(job.input_path)]
+        kept = [*(session.workspace.resolve(r.request_file) for r in job.rounds), Path(job.input_path)]
     written = WrittenFiles(session.workspace.outputs(job.name))
     for path in (output.errors, *([] if output.results == STDOUT else [Path(output.results)])):
-        refuse_to_replace(path, written, precious, force=output.force)
+        refuse_to_replace(path, written, kept, force=output.force)
 
 
 def merge(session: Session, job: Job, output: Output) -> Merged:
-    """Writes both files beside their place, then puts them in it. Raises Refused, DiskProblem, InputProblem."""
+    """Write both files under other names, then rename them, and record it. Raises Refused, DiskProblem, InputProblem."""
     batches = session.ledger.batches(job)
     check_outputs(session, job, output)
-    remembered = WrittenFiles(session.workspace.outputs(job.name))
-    written = _Merge(session, job, batches)
-    with output_file(output.errors, remembered) as errors, results_file(output.results, remembered) as results:
+    written = WrittenFiles(session.workspace.outputs(job.name))
+    run = _Merge(session, job, batches)
+    with output_file(output.errors, written) as errors, results_file(output.results, written) as results:
         left_out = left_out_lines(session.workspace.left_out(job.name)) if job.left_out else ()
-        for failed in in_line_order(written.run(results.write), left_out):
+        for failed in in_line_order(run.write(results.write), left_out):
             errors.write(encode_error_line(failed))
-    merged = written.counts(session)
+    merged = run.merged()
     session.ledger.record_merged(job, merged)
     return merged
 
@@ -66,35 +71,36 @@ class _Merge:
         self._job = job
         self._batches = batches
         self._codes: Counter[OutcomeCode] = Counter()
-        self._told_apart = CountedTypes()
+        self._types = CountedTypes()
         self._failures: dict[tuple[str, str], list[ErrorLine]] = {}
         self._failed: Counter[tuple[str, str]] = Counter()
 
-    def run(self, write: Callable[[bytes], object]) -> Iterator[ErrorLine]:
+    def write(self, write: Callable[[bytes], object]) -> Iterator[ErrorLine]:
+        """Write the answers with `write`, and yield a line for each request that did not succeed."""
         done, scrubbed = 0, scrubber()
         removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
-        for found in latest_outcomes(self._session, self._job, self._batches):
-            self._codes.update({OutcomeCode(code): n for code, n in Counter(found.codes).items()})
-            write_answers(found, write)
-            why = REMOVED if found.origin in removed else NO_RESULT if found.has_requests else NOT_KNOWN
-            for failed in _unsuccessful(found, why, scrubbed):
+        for outcomes in latest_outcomes(self._session, self._job, self._batches):
+            self._codes.update({OutcomeCode(code): n for code, n in Counter(outcomes.codes).items()})
+            write_answers(outcomes, write)
+            why = REMOVED if outcomes.origin in removed else NO_RESULT if outcomes.has_requests else NOT_KNOWN
+            for failed in _unsuccessful(outcomes, why, scrubbed):
                 self._note(failed)
                 yield failed
-            done += found.count
+            done += outcomes.count
             self._session.emit(Merging(done, self._job.count))
 
     def _note(self, failed: ErrorLine) -> None:
-        kind = (self._told_apart(failed.error_type), failed.failure_class)
+        kind = (self._types(failed.error_type), failed.failure_class)
         self._failed[kind] += 1
         samples = self._failures.setdefault(kind, [])
         if not samples or (failed.custom_id and len(samples) < SAMPLES):
             samples.append(failed)
 
-    def counts(self, session: Session) -> Merged:
+    def merged(self) -> Merged:
         fetched = sum(b.state is State.FETCHED for b in self._batches)
         failures = joined([_failures(kind[0], samples, self._failed[kind]) for kind, samples in self._failures.items()])
-        cost = total(session, self._job, self._batches)
-        return Merged(at=session.now(), batches=fetched, failures=failures, cost=cost, **counted(self._codes))
+        cost = total(self._session, self._job, self._batches)
+        return Merged(at=self._session.now(), batches=fetched, failures=failures, cost=cost, **counted(self._codes))
 
 
 def _failures(error_type: str, samples: Sequence[ErrorLine], count: int) -> Failures:
@@ -105,38 +111,38 @@ def _failures(error_type: str, samples: Sequence[ErrorLine], count: int) -> Fail
         error_type=error_type,
         failure_class=FailureClass(first.failure_class),
         count=count,
-        sample_ids=tuple(one.custom_id for one in samples if one.custom_id),
+        sample_ids=tuple(line.custom_id for line in samples if line.custom_id),
         sample_message=first.message,
     )
 
 
-def write_answers(found: LatestOutcomes, write: Callable[[bytes], object]) -> None:
-    """The API's own lines, in input order; a request without an answer has no line."""
-    for lines in found.answer_lines():
-        # One write: a newline by itself would leave every one after it across the pages of the file.
+def write_answers(outcomes: LatestOutcomes, write: Callable[[bytes], object]) -> None:
+    """Write the API's own result lines, in input order; a request without an answer has no line."""
+    for lines in outcomes.answer_lines():
+        # One write for lines and newlines: a newline written by itself would put all writes after it across page borders.
         write(b"\n".join((*lines, b"")))
 
 
-def _unsuccessful(found: LatestOutcomes, why: str, scrubbed: Callable[[str], str]) -> Iterator[ErrorLine]:
-    for position in without_plain_success(found.codes):
-        code = OutcomeCode(found.codes[position])
+def _unsuccessful(outcomes: LatestOutcomes, why: str, scrubbed: Callable[[str], str]) -> Iterator[ErrorLine]:
+    for position in without_plain_success(outcomes.codes):
+        code = OutcomeCode(outcomes.codes[position])
         if code.is_success:
             continue
         if code is OutcomeCode.IN_NO_BATCH:
-            yield _unanswered(found, position, IN_NO_BATCH, error_type="in_no_batch")
+            yield _unanswered(outcomes, position, IN_NO_BATCH, error_type="in_no_batch")
         else:
             yield (
-                _unanswered(found, position, why)
+                _unanswered(outcomes, position, why)
                 if code is OutcomeCode.UNANSWERED
-                else _failed(found, position, scrubbed)
+                else _failed(outcomes, position, scrubbed)
             )
 
 
-def _unanswered(found: LatestOutcomes, position: int, why: str, *, error_type: str = "unanswered") -> ErrorLine:
-    """Where the requests are not known, nor is the id: it comes with the result."""
-    custom_id = _custom_id(found, position)
+def _unanswered(outcomes: LatestOutcomes, position: int, why: str, *, error_type: str = "unanswered") -> ErrorLine:
+    """Return the line of a request without an answer. Its id is empty where the job does not have its requests."""
+    custom_id = _custom_id(outcomes, position)
     return ErrorLine(
-        line=found.lines[position],
+        line=outcomes.lines[position],
         custom_id=custom_id,
         round=0,
         outcome="unanswered",
@@ -146,22 +152,22 @@ def _unanswered(found: LatestOutcomes, position: int, why: str, *, error_type: s
     )
 
 
-def _custom_id(found: LatestOutcomes, position: int) -> str:
-    """As the request has it; empty where the requests are not known, or are no longer as they were planned."""
+def _custom_id(outcomes: LatestOutcomes, position: int) -> str:
+    """Return the id in the request; empty where the job has no requests, or they are no longer as they were planned."""
     try:
-        return custom_id_of(found.request_line(position)).decode() if found.has_requests else ""
+        return custom_id_of(outcomes.request_line(position)).decode() if outcomes.has_requests else ""
     except InputProblem:
-        # What others were answered is written all the same.
+        # The answers to other requests are written all the same.
         return ""
 
 
-def _failed(found: LatestOutcomes, position: int, scrubbed: Callable[[str], str]) -> ErrorLine:
-    source = found.answer(position)
+def _failed(outcomes: LatestOutcomes, position: int, scrubbed: Callable[[str], str]) -> ErrorLine:
+    source = outcomes.answer(position)
     assert source.batch.answers is not None
     custom_id, reading = source.batch.answers.read(source.position)
     return ErrorLine(
-        line=found.lines[position],
-        custom_id=custom_id.decode() or _custom_id(found, position),
+        line=outcomes.lines[position],
+        custom_id=custom_id.decode() or _custom_id(outcomes, position),
         round=source.batch.batch.round,
         outcome=reading.outcome.value,
         failure_class=CLASS_OF_CODE[reading.code].value,

@@ -1,4 +1,4 @@
-"""Notice that the workspace was copied, moved or put back: a copy must not send what the other copy has sent.
+"""Notice a workspace that was copied, moved or put back: a copy must not send what the other copy has sent.
 
 1. compare   where the ledger is and its generation, with what was stored in the ledger and in the user's state folder
 2. record    where they differ: the ledger belongs here from now on, and each of its jobs may have been continued by a copy
@@ -18,11 +18,15 @@ from batchctl.ledger.places import Memory, state_folder
 class PlaceGuard:
     """The place and the generation of the ledger of this process.
 
-    `checked` holds the planned batches that were compared with the API's list, as (batch id, hash of their bytes): halves of
-    a batch that was split are other batches.
+    Attributes:
+        workspace_id: Shared by all copies of the workspace, as is `salt`.
+        salt: For fingerprints of keys.
+        checked: The planned batches that were compared with the API's list, as (batch id, hash of their bytes): halves of a
+            batch that was split are other batches.
     """
 
     def __init__(self, ledger: SqlLedger) -> None:
+        """Guard `ledger`. Nothing is compared yet."""
         self._ledger = ledger
         self.workspace_id, self.salt, _, _ = ledger.stored_place()
         self._memory = Memory(state_folder(os.environ), self.workspace_id)

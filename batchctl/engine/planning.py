@@ -1,12 +1,12 @@
-"""The plan: the whole input checked and cut before the first byte is sent, then recorded in one transaction.
+"""Plan a job: check and cut the whole input before the first byte is sent, then record the job in one transaction.
 
-1. read    stdin and compressed inputs are copied out first, so that what is checked is what can be sent; so is an input
-           that `cache_control` is added to
-2. check   every line; any error ends it here, unless bad lines are to be left out
-3. clean   only where the file is no clean run of requests: the good lines, copied
-4. hold    a clone or a hard link, so that deleting or replacing the input hurts nobody
-5. record  job, round and batches, all or nothing
-A stop before 5 leaves nothing but files that the next try writes anew.
+1. read    copy stdin, a compressed input, or one that `cache_control` is added to, so that what is checked is what is sent
+2. check   check every line; an error ends it here, unless lines with errors are to be left out
+3. clean   copy the lines without errors, where the file is not already whole lines of requests
+4. keep    clone or link the input, so that it may be deleted or replaced
+5. record  record job, round and batches, all or nothing
+
+A stop before step 5 leaves only files that the next run writes anew.
 """
 
 import contextlib
@@ -42,9 +42,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """An input, read and checked. `plain` is the file of its bytes; `is_ours` says whether it is a copy of ours.
+    """An input that was read and checked.
 
-    `plain_sha256`: of that file, which is another than the input where `cache_control` was added.
+    Attributes:
+        path: The input as a person named it.
+        plain: A file with its bytes that can be read by range.
+        is_ours: Whether `plain` is a copy that this program made.
+        size: The size of the file at `path`; 0 for stdin.
+        mtime_ns: Its time of modification; 0 for stdin.
+        scan: What the check found, with the cuts.
+        plain_sha256: The hash of `plain`, whose bytes are not those of the input where `cache_control` was added.
+        problems: The list of all faults, on the disk.
+        repeats: The lines whose `custom_id` is on an earlier line.
     """
 
     path: str
@@ -59,6 +68,8 @@ class Input:
 
 
 class Planner:
+    """Reads, checks and records inputs with the same settings."""
+
     def __init__(
         self,
         session: ReadSession,
@@ -68,7 +79,15 @@ class Planner:
         depth: Depth,
         models: AccountModels | None = None,
     ) -> None:
-        """`skip_bad`: None where it cannot be asked for. `models`: what requests name is held against them; None: it is not."""
+        """Prepare.
+
+        Args:
+            session: What to work with.
+            settings: How the job is cut and sent.
+            skip_bad: Whether lines with errors are left out; None where the verb has no such option.
+            depth: How much of each request is checked.
+            models: Compared with the models that requests name; None to compare nothing.
+        """
         self._session = session
         self._settings = settings
         self._skip_bad = skip_bad
@@ -76,16 +95,17 @@ class Planner:
         self._models = models
 
     def read(self, path: str, stdin: BinaryIO | None, called: str = "") -> Input:
-        """Steps 1 and 2. `called`: what a person knows it by, where that is not its path.
+        """Take steps 1 and 2. `called` names the input in messages, where that is not its path.
 
-        Raises InputProblem where the input has an error, after telling of all of them.
+        Raises:
+            InputProblem: The input has errors. `Checked`, which names all of them, was emitted.
         """
         called = called or path
         workspace = self._session.workspace
         copied, cached = (workspace.temporary(f"{os.getpid()}.{what}") for what in ("input", "cached"))
         plain = plain_file(self._session, path, copied, stdin)
-        found = stat(plain) if path == STDIN else stat(Path(path))
-        # A list of our own: another process may check an input of the same name.
+        file = stat(plain) if path == STDIN else stat(Path(path))
+        # A list of this process alone: another process may check an input of the same name.
         problems = ProblemFile(workspace.temporary(f"{os.getpid()}.problems"))
         listed = workspace.problems(input_name(called))
         try:
@@ -93,17 +113,17 @@ class Planner:
             if changed is not None:
                 copied.unlink(missing_ok=True)
                 plain = cached
-            seen, repeats = self._check(plain, problems)
-            plain_sha256 = seen.sha256
+            checked, repeats = self._check(plain, problems)
+            plain_sha256 = checked.sha256
             if changed is not None:
                 caching, original = changed
-                seen = replace(seen, caching=caching, size=original.size, sha256=original.sha256)
+                checked = replace(checked, caching=caching, size=original.size, sha256=original.sha256)
             problems.close()
             listed.unlink(missing_ok=True)
             if problems.path.exists():
                 link_or_copy(problems.path, listed)
-            self._session.emit(Checked(called, seen, str(listed)))
-            self._refuse(called, seen, listed)
+            self._session.emit(Checked(called, checked, str(listed)))
+            self._refuse(called, checked, listed)
         except BaseException as stopped:
             problems.close()
             for left in (problems.path, copied, cached):
@@ -115,9 +135,9 @@ class Planner:
             path=path,
             plain=plain,
             is_ours=plain in {copied, cached},
-            size=0 if path == STDIN else found.st_size,
-            mtime_ns=0 if path == STDIN else found.st_mtime_ns,
-            scan=seen,
+            size=0 if path == STDIN else file.st_size,
+            mtime_ns=0 if path == STDIN else file.st_mtime_ns,
+            scan=checked,
             plain_sha256=plain_sha256,
             problems=problems,
             repeats=repeats,
@@ -131,14 +151,14 @@ class Planner:
         forecast: Forecast | None = None,
         max_cost: Decimal | None = None,
     ) -> Job:
-        """Steps 3 to 5."""
-        request_file, cuts = self._lay_down(name, given)
-        found = request_file.stat()
+        """Take steps 3 to 5, and return the job. Raises InputProblem where the input has changed meanwhile."""
+        request_file, cuts = self._write_request_file(name, given)
+        file = request_file.stat()
         first = Round(
             number=1,
             request_file=self._session.workspace.stored_path(request_file),
-            size=found.st_size,
-            mtime_ns=found.st_mtime_ns,
+            size=file.st_size,
+            mtime_ns=file.st_mtime_ns,
             count=given.scan.count,
             created_at=self._session.now(),
             shape=shape_digest(given.scan.request_groups),
@@ -166,7 +186,7 @@ class Planner:
 
     @contextlib.contextmanager
     def rehearsed(self, given: Input) -> Iterator[tuple[Path, tuple[Cut, ...]]]:
-        """What would be sent: the file and its cuts, for as long as the block lasts."""
+        """Yield the request file that would be sent and its cuts. The file exists while the context lasts."""
         if given.scan.is_clean:
             yield given.plain, given.scan.cuts
             return
@@ -178,7 +198,7 @@ class Planner:
             lines.unlink(missing_ok=True)
 
     def discard(self, given: Input) -> None:
-        """Removes what was made of an input that is not planned after all."""
+        """Remove the files that were made of an input that is not planned after all."""
         given.problems.path.unlink(missing_ok=True)
         if given.is_ours:
             given.plain.unlink(missing_ok=True)
@@ -186,7 +206,7 @@ class Planner:
     def _add_cache_control(
         self, path: str, plain: Path, target: Path, problems: ProblemFile
     ) -> tuple[Caching, OriginalInput] | None:
-        """The input at `plain` to `target`, where a person asked for it; None where nobody did."""
+        """Write the input with `cache_control` to `target`, where the settings ask for it; return None where they do not."""
         ttl = self._settings.cache_system
         if not ttl:
             return None
@@ -197,16 +217,16 @@ class Planner:
         self._session.emit(CacheControlAdded(path, caching))
         return caching, original
 
-    def _order(self) -> CheckOptions:
-        order = CheckOptions(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
-        return replace(order, judge=self._models.faults) if self._models else order
+    def _check_options(self) -> CheckOptions:
+        options = CheckOptions(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
+        return replace(options, judge=self._models.faults) if self._models else options
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:
-        order = self._order()
-        seen, hashes = scan(plain, order, problems, progress(self._session, "checking", stat(plain).st_size))
+        emit = progress(self._session, "checking", stat(plain).st_size)
+        checked, hashes = scan(plain, self._check_options(), problems, emit)
         if self._models is not None:
             self._models.keep()
-            seen = replace(seen, models_unchecked=self._models.why_not)
+            checked = replace(checked, models_unchecked=self._models.why_not)
         repeats: set[int] = set()
         for line, custom_id, first in repeated_lines(plain, hashes, problems.error_lines()) if hashes else ():
             repeats.add(line)
@@ -215,32 +235,32 @@ class Planner:
             )
             problems.add(Problem(line, custom_id, fault))
         if repeats:
-            seen = replace(
-                seen,
+            checked = replace(
+                checked,
                 errors=problems.errors,
-                left_out=seen.left_out + len(repeats),
-                count=seen.count - len(repeats),
+                left_out=checked.left_out + len(repeats),
+                count=checked.count - len(repeats),
                 by_code=dict(problems.by_code),
                 first_problems=tuple(sorted(problems.first, key=lambda problem: problem.line)),
                 is_clean=False,
-                # The first look took them for requests like all others.
+                # The first pass grouped them with all others.
                 request_groups=group_requests(plain, problems.error_lines()) if self._skip_bad else (),
             )
-        return seen, frozenset(repeats)
+        return checked, frozenset(repeats)
 
-    def _refuse(self, path: str, seen: Scan, listed: Path) -> None:
-        """Raises InputProblem where an error stands, unless bad lines are left out and a good one remains."""
-        if seen.errors and not self._skip_bad:
+    def _refuse(self, path: str, checked: Scan, listed: Path) -> None:
+        """Raise InputProblem where there are errors, unless lines with errors are left out and another line remains."""
+        if checked.errors and not self._skip_bad:
             way = "take them out" if self._skip_bad is None else "leave them out with --skip-bad"
             raise InputProblem(
-                f"{path}: {seen.left_out:,} of {seen.lines:,} lines cannot be sent; nothing was sent",
-                hint=f"mend them, or {way}; all of them: {listed}",
+                f"{path}: {checked.left_out:,} of {checked.lines:,} lines cannot be sent; nothing was sent",
+                hint=f"fix them, or {way}; all of them: {listed}",
             )
-        if not seen.count:
+        if not checked.count:
             raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {listed}")
 
-    def _lay_down(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
-        """The request file in the job's folder, and its cuts."""
+    def _write_request_file(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
+        """Take steps 3 and 4, and return the request file and its cuts."""
         workspace = self._session.workspace
         target = workspace.requests(name, 1)
         for left in (workspace.lines(name), workspace.left_out(name)):
@@ -260,15 +280,15 @@ class Planner:
         return target, given.scan.cuts
 
     def _clean(self, given: Input, target: Path, lines: Path) -> tuple[Cut, ...]:
-        """The good lines alone, to `target`, and their line numbers to `lines`."""
+        """Write the lines without errors to `target`, and their line numbers to `lines`; return the cuts."""
         workspace = self._session.workspace
         again = ProblemFile(workspace.temporary(f"{os.getpid()}.cleaning"))
         try:
             with replacing(target) as requests, replacing(lines) as numbers:
                 copy = CleanCopy(requests=requests, numbers=numbers)
-                order = replace(self._order(), repeats=given.repeats, copy=copy)
+                options = replace(self._check_options(), repeats=given.repeats, copy=copy)
                 emit = progress(self._session, "cleaning", stat(given.plain).st_size)
-                cleaned, _ = scan(given.plain, order, again, emit)
+                cleaned, _ = scan(given.plain, options, again, emit)
         finally:
             again.close()
             again.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Which requests a retry sends again, and why not the others."""
+"""Which requests a retry sends again, and why it leaves the others."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from batchctl.domain.model import FailureClass, OutcomeCode
 from batchctl.domain.outcomes import CLASS_OF_CODE
 
-# Words for `--only` beside the API's error types: our classes, and the successes a person may want to send again.
+# Words for `--only` beside the API's error types: failure classes, and outcomes that a person may want to send again.
 CLASS_WORDS = {c.value: c for c in FailureClass}
 CODE_WORDS = {
     "expired": OutcomeCode.EXPIRED,
@@ -21,9 +21,14 @@ CODE_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a person asked `retry` for. `only` holds classes, error types or the words above; empty means class `retry`.
+    """What a person asked `retry` for.
 
-    `in_no_batch`: also what was never sent so far; False where nobody is there who agrees to its price.
+    Attributes:
+        only: Failure classes, error types of the API, or words of `CODE_WORDS`; empty for the class `retry`.
+        include_invalid: Whether requests that were refused as invalid are sent again.
+        include_canceled: Whether canceled requests are sent again.
+        in_no_batch: Whether requests of an attached job that are in no batch are sent. False where nobody is asked to agree to
+            their price.
     """
 
     only: frozenset[str] = frozenset()
@@ -34,20 +39,29 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What goes again and what stays, by (outcome or error type, failure class), and why it stays."""
+    """What a retry sends again and what it leaves.
+
+    Attributes:
+        sent: Numbers of requests by (outcome or error type, failure class).
+        left: Numbers of requests by (outcome or error type, failure class, why they are left).
+        requests: How many requests are sent.
+        bytes: How large the requests are that are sent.
+        cut: How many of those sent are unchanged and had an answer that was truncated or paused, which may happen again.
+    """
 
     sent: dict[tuple[str, str], int]
     left: dict[tuple[str, str, str], int]
     requests: int
     bytes: int
-    cut: int = 0  # of those sent: the same bytes whose answers were cut or paused, and may be again
+    cut: int = 0
 
 
 def is_chosen(code: OutcomeCode, error_type: str, choice: Choice) -> bool:
+    """Return whether a request of this outcome is sent again. `error_type` is empty where the API named none."""
     failure_class = CLASS_OF_CODE.get(code)
     if choice.only:
         word = next((w for w, m in CODE_WORDS.items() if m is code), "")
-        # What was canceled, or may be a success for all we know, goes again by its own name only, never by its class.
+        # What was canceled, or may have succeeded, is sent again by its own name only, never by its class.
         by_name_only = {OutcomeCode.CANCELED, OutcomeCode.UNKNOWN, OutcomeCode.UNREADABLE}
         by_class = failure_class.value if failure_class and code not in by_name_only else ""
         return bool(choice.only & ({error_type, word, by_class} - {""}))
@@ -61,19 +75,19 @@ def is_chosen(code: OutcomeCode, error_type: str, choice: Choice) -> bool:
 
 
 def why_left(code: OutcomeCode) -> str:
-    """Why a request without success stays where it is, and what would send it."""
+    """Return why a request that did not succeed is not sent again, and the option that would send it."""
     return {
         OutcomeCode.ERRORED_FIX: "the request is wrong: the same bytes fail again (--edit, or --include-invalid)",
-        OutcomeCode.ERRORED_ACCOUNT: "the account was the cause (--only account once that is mended)",
+        OutcomeCode.ERRORED_ACCOUNT: "the account was the cause (--only account once that is fixed)",
         OutcomeCode.CANCELED: "canceled by choice (--include-canceled)",
         OutcomeCode.UNKNOWN: "a result of a kind batchctl does not know (--only unknown)",
         OutcomeCode.UNREADABLE: "a result that cannot be read, and may be a success (--only unreadable)",
         OutcomeCode.IN_NO_BATCH: "in none of the attached batches: not asked for",
         OutcomeCode.EXPIRED: "expired: not asked for",
-        OutcomeCode.ERRORED_RETRY: "passing trouble: not asked for",
+        OutcomeCode.ERRORED_RETRY: "transient error: not asked for",
     }.get(code, "not asked for")
 
 
 def unknown_words(only: Collection[str], known_types: Collection[str]) -> list[str]:
-    """Words of `--only` that name no class, no outcome and no error type ever seen or documented."""
+    """Return the words of `--only` that name no failure class, no outcome and no error type of `known_types`, sorted."""
     return sorted(set(only) - set(CLASS_WORDS) - set(CODE_WORDS) - set(known_types))

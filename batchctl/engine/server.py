@@ -1,8 +1,8 @@
-"""The API as we meet it: which account asks, and the newest batch that it has shown.
+"""What the API's answers say of itself: the account of the key, and the newest batch that it has shown.
 
-No time of ours is held against a time of the API's. What bounds the batches that a lost create may have made is the newest
-`created_at` that the API itself had shown before: an older batch was there already. It needs no margin, and what is out of
-date about it only makes the search wider.
+Times of our clock are never compared with times of the API. A batch that a lost create may have made is bounded by the newest
+`created_at` that the API itself had shown before the create: an older batch existed already. That needs no margin, and an
+older bound only makes the search wider.
 """
 
 import threading
@@ -15,41 +15,54 @@ from batchctl.domain.errors import ApiFailure, ServiceProblem
 from batchctl.domain.model import MessageBatch
 from batchctl.engine.accounts import Account
 
-# Before a create the list is asked again after so long, a sleep of the machine included: a newer bound is a closer one.
+# Before a create, the list is read again after so long, a sleep of the machine included: a newer bound is narrower.
 MEET_AGAIN_SECONDS = 300.0
-# A clock of ours that is behind by more leaves no bound at all, and the search is only wider.
+# Where our clock is behind by more, there is no bound, and the search is only wider.
 NEVER_AHEAD = timedelta(days=1)
 
 
 class Server:
+    """The API as this process has seen it.
+
+    Attributes:
+        account: The account of the key, as the last page of the list named it.
+        newest: The latest `created_at` of all batches that the API has shown; None for none.
+    """
+
     def __init__(self, message_batches: MessageBatches, clock: Clock, salt: str = "") -> None:
-        """`salt`: of the ledger, for the fingerprint of the key."""
+        """Start with nothing seen. `salt` is the ledger's, for the fingerprint of the key."""
         self._message_batches = message_batches
         self._clock = clock
         self._salt = salt
         self._met_at: float | None = None
         self._meeting = threading.Lock()
         self._has_list = False
-        self._told: set[tuple[str, ...]] = set()
+        self._emitted: set[tuple[str, ...]] = set()
         self._ahead: timedelta | None = None
         self.newest: datetime | None = None
         self.account = Account(url=shown_url(message_batches.base_url) or "default")
 
     def meet(self) -> None:
-        """One small list page: tells the account, the newest batch, and that the key is good, before anything is sent.
+        """Read one small page of the list, unless that was done lately.
 
-        Raises as `page` does.
+        It shows the account, the newest batch, and that the key is good, before anything is sent. Raises as `page` does.
         """
         with self._meeting:
             if self._met_at is None or self._clock.monotonic() - self._met_at >= MEET_AGAIN_SECONDS:
                 self.page(limit=1)
 
     def page(self, after: str = "", limit: int = LIST_LIMIT) -> Page:
-        """Of the API's list. Raises ApiFailure, AccountProblem, and ServiceProblem where there is no list at all."""
+        """Return a page of the API's list of batches.
+
+        Raises:
+            ApiFailure: The API refused, or could not be reached.
+            AccountProblem: The key is not good.
+            ServiceProblem: There is no such list at this URL.
+        """
         try:
             page = self._message_batches.page(after, limit)
         except ApiFailure as failure:
-            # A batch may be unknown for a while, the list never is: asked for again, it would be as unknown.
+            # A batch may be unknown for a while; the list never is, so it is not asked for again.
             if failure.status == 404 and not self._has_list:
                 where = shown_url(self._message_batches.base_url) or "the API"
                 raise ServiceProblem(
@@ -68,11 +81,11 @@ class Server:
         return page
 
     def is_clock_within(self, limit: timedelta) -> bool:
-        """Whether our clock and the API's differ by less, as far as the last answer says."""
+        """Return whether our clock and the API's differ by less than `limit`; False where the last page had no time."""
         return self._ahead is not None and self._ahead < limit
 
     def note(self, seen: MessageBatch) -> None:
-        """A batch that the API has shown. One of the future bounds nothing: no other would be young enough."""
+        """Note a batch that the API has shown. A time in the future is ignored: no batch would be newer."""
         created = seen.created_at
         if created is None or created > self._clock.now() + NEVER_AHEAD:
             return
@@ -80,8 +93,8 @@ class Server:
             self.newest = created
 
     def is_news(self, unread: tuple[str, ...]) -> bool:
-        """Whether a person has not been told so far that these fields could not be read."""
-        if not unread or unread in self._told:
+        """Return whether these fields of an answer could not be read and this was not emitted before."""
+        if not unread or unread in self._emitted:
             return False
-        self._told.add(unread)
+        self._emitted.add(unread)
         return True

@@ -1,4 +1,7 @@
-"""What a verb works with. `verbs.open_session` and `verbs.open_read_session` open it; tests open the same with another clock."""
+"""What a verb works with: the workspace, the ledger, the clock and the API.
+
+`verbs.open_session` and `verbs.open_read_session` open a session; a test opens the same with another clock.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,9 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSession:
-    """All it takes to read and to show: the ledger is only asked, the API is not.
+    """What a verb needs that only reads the ledger, and calls no API.
 
-    `base_url`: where it would be, empty for the SDK's own.
+    Attributes:
+        stop: Set by a signal or a time limit.
+        base_url: Where the API would be; empty for the default of the SDK.
     """
 
     workspace: Workspace
@@ -35,12 +40,13 @@ class ReadSession:
     base_url: str = ""
 
     def now(self) -> datetime:
+        """Return the time of day of the session's clock, in UTC."""
         return self.clock.now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSession(ReadSession):
-    """And the way to the API, to ask it what costs nothing."""
+    """A session that also calls the API, for what costs nothing."""
 
     message_batches: "MessageBatches"
     server: "Server"
@@ -48,9 +54,13 @@ class ApiSession(ReadSession):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session(ApiSession):
-    """`owner`: this process, as claims name it. `poll_seconds`: fixed seconds between looks, None for the usual pace.
+    """A session that also writes the ledger and takes steps.
 
-    `grace`: how long a batch in doubt may be missing from the API's list before it counts as never created.
+    Attributes:
+        owner: The name of this process in claims.
+        parallel: How many steps are performed at once.
+        poll_seconds: Fixed seconds between polls; None for the usual pace.
+        grace: How long an unconfirmed batch may be missing from the API's list before it is presumed not created.
     """
 
     ledger: "SqlLedger"
@@ -61,5 +71,5 @@ class Session(ApiSession):
     grace: timedelta = GRACE
 
     def place(self, batch: Batch) -> tuple[Batch, int, int]:
-        """A batch as events tell of it: itself, its number in its round from 1, and how many there are."""
+        """Return a batch as events name it: the batch, its number in its round from 1, and how many batches the round has."""
         return batch, *self.ledger.place(batch)

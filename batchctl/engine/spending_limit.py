@@ -1,4 +1,7 @@
-"""A person's limit, held before anything is sent: what a job did cost, may still cost, and what comes now, together."""
+"""A person's limit, enforced before anything is sent.
+
+It bounds the sum of what a job cost, what it may still cost, and what is sent now. `money.budget` has the comparisons.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +27,11 @@ if TYPE_CHECKING:
 
 
 class Estimator(Protocol):
-    """Given whom to ask for the length of some prompts, and how many calls that may take; None to ask nobody."""
+    """A function that estimates what is to be sent."""
 
-    def __call__(self, message_batches: "MessageBatches | None", /, *, sample: int = ...) -> Estimate: ...
+    def __call__(self, message_batches: "MessageBatches | None", /, *, sample: int = ...) -> Estimate:
+        """Return the estimate. `message_batches` counts tokens in at most `sample` calls; None to use bytes alone."""
+        ...
 
 
 DEARER = "send less of it, lower its max_tokens, or raise the limit"
@@ -36,17 +41,22 @@ BY_BYTES = "this is from bytes alone: submit has the API count some prompts firs
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """`limit`: US dollars for all rounds of a job together, None for none. `yes`: what cannot be told is agreed to."""
+    """What a person agreed to pay.
+
+    Attributes:
+        limit: US dollars for all rounds of a job together; None for no limit.
+        yes: Whether a cost that is not known was agreed to.
+    """
 
     limit: Decimal | None = None
     yes: bool = False
 
     def of(self, job: Job) -> "Budget":
-        """With the limit that was named for the job before, where none is named now."""
+        """Return the budget with the limit that the job has, where it names none itself."""
         return self if self.limit is not None else replace(self, limit=job.max_cost)
 
     def record(self, session: Session, job: Job) -> None:
-        """The limit that is named now holds from here on, whoever goes on with the job, until another is named."""
+        """Record the limit with the job, for every later command, until another limit is named."""
         if self.limit is not None and self.limit != job.max_cost:
             session.ledger.record_limit(job, self.limit)
 
@@ -58,51 +68,60 @@ class Budget:
         if_unknown: str = UNKNOWN,
         so_far: str = "nothing was sent",
     ) -> None:
-        """Raises Refused where the most that each of the amounts comes to may be more than the limit in all."""
+        """Raise Refused where the sum of the amounts may be more than the limit. None stands for an amount that is not known.
+
+        Args:
+            amounts: The most that each part may cost.
+            why_unknown: Ends the message where the sum is not known.
+            hint: What to do where the sum is more than the limit.
+            if_unknown: What to do where the sum is not known.
+            so_far: Ends the message where the sum is more than the limit: what was done so far.
+        """
         if self.limit is None:
             return
-        found = budget_verdict(self.limit, *amounts)
-        if found is BudgetVerdict.OVER:
+        verdict = budget_verdict(self.limit, *amounts)
+        if verdict is BudgetVerdict.OVER:
             most = sum((amount for amount in amounts if amount is not None), Decimal(0))
             raise Refused(
                 f"may cost up to {dollars(most)} in all, more than the limit of ${self.limit} (--max-cost); {so_far}",
                 hint=hint,
             )
-        if found is BudgetVerdict.UNKNOWN and not self.yes:
+        if verdict is BudgetVerdict.UNKNOWN and not self.yes:
             raise Refused(
                 f"what it may cost is not known, so the limit of ${self.limit} (--max-cost) cannot hold; nothing was sent{why_unknown}",
                 hint=if_unknown,
             )
 
     def holds(self, amounts: Sequence[Decimal | None]) -> bool:
+        """Return whether the sum of the amounts is known to be within the limit."""
         return self.limit is None or budget_verdict(self.limit, *amounts) is BudgetVerdict.WITHIN
 
     def hold_estimate(self, session: Session, estimating: Estimator, job: Job | None = None) -> Estimate:
-        """Return what a round may cost, on top of what `job` comes to before it. Raises as `hold` does.
+        """Return what a round may cost, and hold it to the limit with what `job` comes to before it. Raises as `hold` does.
 
-        The API measures prompts only where that can change the answer.
+        The API counts tokens of prompts only where that can change the answer.
         """
-        before, found = self._before(session, job), estimating(None)
-        if not self.holds([*before, *most_of_forecast(found.forecast)]):
-            # A bound is lower by what is counted: of few requests, by each of them and by what they share.
-            sample = 2 * found.requests if found.requests <= ALL_SAMPLED else DEFAULT_SAMPLE
-            found = estimating(session.message_batches, sample=sample)
-            self.hold([*before, *most_of_forecast(found.forecast)], _why_unknown(found, job))
-        return found
+        before, estimate = self._before(session, job), estimating(None)
+        if not self.holds([*before, *most_of_forecast(estimate.forecast)]):
+            # Counting lowers the bound. Of few requests, each is counted, and what they share.
+            sample = 2 * estimate.requests if estimate.requests <= ALL_SAMPLED else DEFAULT_SAMPLE
+            estimate = estimating(session.message_batches, sample=sample)
+            self.hold([*before, *most_of_forecast(estimate.forecast)], _why_unknown(estimate, job))
+        return estimate
 
     def rehearse(self, session: ReadSession, estimate: Estimate, job: Job | None = None) -> None:
-        """The same for an estimate from bytes alone: nothing is to be sent."""
+        """Raise as `hold` does for a round that is not sent now, whose estimate is from bytes alone."""
         amounts = [*self._before(session, job), *most_of_forecast(estimate.forecast)]
         counting = f"{BY_BYTES}, or has a bound; else {UNKNOWN}"
         self.hold(amounts, _why_unknown(estimate, job), hint=BY_BYTES, if_unknown=counting)
 
     def hold_rest(self, session: ReadSession, job: Job) -> None:
-        """The same for a job that is continued: where nothing of it is left to send, it costs no more than it does."""
+        """Raise as `hold` does for a job that is continued. Where nothing of it is left to send, it costs no more."""
         if any(b.state in OPEN_STATES for b in session.ledger.batches(job)):
             self.hold(self._before(session, job), _why_unknown_before(job))
 
     def _before(self, session: ReadSession, job: Job | None) -> list[Decimal | None]:
-        """What a job comes to so far; not worked out where nothing is held against it."""
+        """Return the most that a job comes to so far; nothing where there is no limit to compare it with."""
         return [] if self.limit is None or job is None else most_by_round(session, job)
 
 
@@ -110,7 +129,7 @@ def _why_unknown(estimate: Estimate, job: Job | None) -> str:
     if estimate.unpriced:
         return f": no price is known for {', '.join(estimate.unpriced)}"
     if estimate.forecast and not estimate.forecast.is_bound:
-        return f": {'; '.join(one for one in estimate.how if NO_BOUND in one)}"
+        return f": {'; '.join(part for part in estimate.how if NO_BOUND in part)}"
     return _why_unknown_before(job)
 
 
@@ -124,16 +143,21 @@ def _why_unknown_before(job: Job | None) -> str:
 
 NO_LIMIT = Budget()
 
-
+# Why a limit is checked again.
 LOST = "a create whose answer was lost may be paid for, too"
-DEARER_THAN_ESTIMATED = "what came home was dearer than the estimate"
+DEARER_THAN_ESTIMATED = "fetched results cost more than the estimate"
 
 
 def check_limit_again(session: Session, job: Job, why: str) -> None:
-    """In the middle of a round, once more is known of it than when it was agreed to: is it still within the job's limit?
+    """Raise Refused where a job is over its limit by what is known in the middle of a round.
 
-    `why`: LOST before requests are sent again whose earlier create may have been paid for; DEARER_THAN_TOLD once results came
-    home. Raises Refused, as `Budget.hold` does. A yes to what cannot be told was given when the round was agreed to.
+    A cost that is not known was agreed to with the round.
+
+    Args:
+        session: Where the ledger is.
+        job: The job, with its limit.
+        why: LOST before requests are sent again whose earlier create may have been paid for; DEARER_THAN_ESTIMATED once results
+            were fetched.
     """
     if job.max_cost is None:
         return
@@ -145,27 +169,27 @@ def check_limit_again(session: Session, job: Job, why: str) -> None:
 
 
 def most_by_round(session: ReadSession, job: Job) -> list[Decimal | None]:
-    """The most that each round of a job comes to; None stands for what may come on top, and nobody knows how much.
+    """Return the most that each round of a job comes to. None stands for an unknown amount on top.
 
-    So for what was sent a second time: which requests those are is not known. A create that was presumed to have made nothing
-    may be paid for, too, and so may a batch that the API did not know any more.
+    There is one for each duplicate batch: which requests it holds is not known. A create that was presumed to have made nothing
+    may be paid for, too, and so may a batch that the API no longer knew.
     """
-    found = cost(session, job, is_for_limit=True)
+    bill = cost(session, job, is_for_limit=True)
     rounds = [
-        most_of_round([one.billed for one in found.batches if one.batch.round == r.number], r.forecast)
-        for r in found.job.rounds
+        most_of_round([batch.billed for batch in bill.batches if batch.batch.round == r.number], r.forecast)
+        for r in bill.job.rounds
     ]
-    twice = (*found.job.duplicate_batches, *found.job.paid_twice)
-    presumed = [_most_of_presumed(session, found.job, one) for one in session.ledger.possibly_paid_creates(found.job)]
+    twice = (*bill.job.duplicate_batches, *bill.job.paid_twice)
+    presumed = [_most_of_presumed(session, bill.job, one) for one in session.ledger.possibly_paid_creates(bill.job)]
     return [*(amount for amounts in (*rounds, *presumed) for amount in amounts), *(None for _ in twice)]
 
 
-def _most_of_presumed(session: ReadSession, job: Job, one: PresumedNotCreated) -> tuple[Decimal | None, ...]:
-    """From the bytes of its requests; as much as the whole round, where they are no longer there."""
-    whole = next(r.forecast for r in job.rounds if r.number == one.round)
+def _most_of_presumed(session: ReadSession, job: Job, presumed: PresumedNotCreated) -> tuple[Decimal | None, ...]:
+    """Return the most that a create may have cost, by the bytes of its requests; that of its round where they are gone."""
+    whole = next(r.forecast for r in job.rounds if r.number == presumed.round)
     try:
-        path = request_file(session.workspace, job, one.round)
-        own = estimate(session, group_ranges(path, [one]), path, job.settings).forecast
+        path = request_file(session.workspace, job, presumed.round)
+        own = estimate(session, group_ranges(path, [presumed]), path, job.settings).forecast
     except InputProblem:
         own = None
     return most_of_part(own, whole)

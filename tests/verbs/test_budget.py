@@ -142,7 +142,7 @@ def test_what_came_home_dearer_than_it_was_told_stops_what_is_not_sent_yet(tmp_p
         said = " ".join(ran.err.split())
         assert ran.status == 6, said
         assert "more than the limit of $1 (--max-cost); nothing more was sent" in said
-        assert "what came home was dearer than the estimate; raise the limit: batchctl submit in-" in said
+        assert "fetched results cost more than the estimate; raise the limit: batchctl submit in-" in said
         assert len(emulator.batches()) < 4
         # A higher limit, and it goes on to its end.
         assert shopper.run("run", "@last", "--max-cost", "11", "--yes").status == 0
