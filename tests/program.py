@@ -20,9 +20,9 @@ from batchctl.api.client import SdkMessageBatches
 from batchctl.cli.app import app
 from batchctl.clock import Clock
 from batchctl.emulator.running import Running
-from batchctl.engine.place_guard import PlaceGuard
-from batchctl.engine.reconcile import GRACE
-from batchctl.engine.server import Server
+from batchctl.engine.api_view import Server
+from batchctl.engine.copy_guard import PlaceGuard
+from batchctl.engine.resend_rules import GRACE
 from batchctl.engine.session import Session
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.liveness import Owner

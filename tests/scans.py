@@ -7,8 +7,8 @@ from typing import Any
 
 from builders import written
 
+from batchctl.domain.check_report import Depth, Scan
 from batchctl.domain.model import Settings
-from batchctl.domain.scan import Depth, Scan
 from batchctl.requests.check import CheckOptions, ProblemFile, scan
 from batchctl.requests.cut_builders import CleanCopy
 from batchctl.store.line_maps import unpack

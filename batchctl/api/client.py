@@ -19,9 +19,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from batchctl.api.protocol import LIST_LIMIT, Body, Credential, MessageBatches, Models, Page, Seen
 from batchctl.api.secrets import remember_sent, shown_url
-from batchctl.domain.catalog import Model
 from batchctl.domain.errors import ApiFailure, CertificateProblem, UsageProblem
 from batchctl.domain.limits import API_VERSION
+from batchctl.domain.model_catalog import Model
 
 if TYPE_CHECKING:
     import ssl

@@ -6,7 +6,7 @@ Importing this module imports neither the SDK nor an HTTP library.
 What every call raises:
 
 - `ApiFailure` where the expected answer did not come: a status of 400 or more, an answer that cannot be read, a connection
-  that broke. It holds the facts; `domain.answers` decides what follows from them. Nothing is retried here.
+  that broke. It holds the facts; `domain.api_failures` decides what follows from them. Nothing is retried here.
 - `AccountProblem` where no request can be made with what is configured: no credential, one that cannot be used, or (as
   `CertificateProblem`) a server whose certificate is not trusted.
 - `Stopped` where the command was stopped while it waited for the answer; `create` alone never raises it.
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from batchctl.domain.catalog import Model
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import MessageBatch
+from batchctl.domain.model_catalog import Model
 
 # The most entries that the API puts into one page of a list (API reference, List Message Batches).
 LIST_LIMIT = 1000

@@ -21,9 +21,9 @@ import httpx2
 
 from batchctl.api.protocol import Body
 from batchctl.api.secrets import scrubbed
-from batchctl.domain.catalog import Model
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, CertificateProblem
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
+from batchctl.domain.model_catalog import Model
 
 CREDENTIALS_HINT = (
     "the SDK looks for one in five places: ANTHROPIC_API_KEY; ANTHROPIC_AUTH_TOKEN; ANTHROPIC_PROFILE; workload identity"

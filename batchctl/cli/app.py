@@ -13,13 +13,13 @@ from batchctl.cli.doctor import doctor
 from batchctl.cli.emulator import emulator
 from batchctl.cli.estimate import estimate
 from batchctl.cli.fetch import fetch
-from batchctl.cli.plain import Command, Group
 from batchctl.cli.prices import prices
 from batchctl.cli.resolve import resolve
 from batchctl.cli.retry import retry
 from batchctl.cli.run import run
 from batchctl.cli.status import status
 from batchctl.cli.submit import submit
+from batchctl.cli.typer_classes import Command, Group
 from batchctl.cli.verify import verify
 
 app = typer.Typer(

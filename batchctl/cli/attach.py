@@ -25,8 +25,8 @@ def attach(
     timeout: o.Timeout = None,
 ) -> None:
     """Make a job of batches that were made elsewhere; with their input, retry works on it, too."""
-    from batchctl.cli.course import run, stdin
     from batchctl.cli.exit_status import DONE, SOME_FAILED
+    from batchctl.cli.run_verb import run, stdin
     from batchctl.verbs.attach import Attachment
     from batchctl.verbs.attach import attach as verb
     from batchctl.verbs.open_session import open_session

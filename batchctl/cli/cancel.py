@@ -24,9 +24,9 @@ def cancel(
     yes: o.YesToCancel = False,
 ) -> None:
     """End a job early: nothing more is sent, and what was answered until then is fetched."""
-    from batchctl.cli.course import TerminalConfirm, run
     from batchctl.cli.exit_status import DONE, NOT_FINISHED
     from batchctl.cli.fetch import show_fetched
+    from batchctl.cli.run_verb import TerminalConfirm, run
     from batchctl.domain.job_report import Stage
     from batchctl.verbs.cancel import cancel as verb
     from batchctl.verbs.open_session import open_session

@@ -23,8 +23,8 @@ def cost(
     """Show what a job's answers cost, from the ledger: by model, round and batch, and beside real time; asks nobody."""
     from datetime import date
 
-    from batchctl.cli.course import run
     from batchctl.cli.exit_status import DONE
+    from batchctl.cli.run_verb import run
     from batchctl.verbs.cost import cost as verb
     from batchctl.verbs.open_read_session import open_read_session
 

@@ -16,8 +16,8 @@ def delete(
     options: GlobalOptions, job: o.JobWord = None, timeout: o.Timeout = None, yes: o.YesToDelete = False
 ) -> None:
     """Remove a job's batches at the API, once all of their results are proved to be on the disk."""
-    from batchctl.cli.course import TerminalConfirm, run
     from batchctl.cli.exit_status import DONE
+    from batchctl.cli.run_verb import TerminalConfirm, run
     from batchctl.verbs.delete import delete as verb
     from batchctl.verbs.open_session import open_session
 

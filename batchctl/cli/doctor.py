@@ -15,8 +15,8 @@ def doctor(
     import os
 
     from batchctl.cli import leave_quietly
-    from batchctl.cli.course import repeated_options
     from batchctl.cli.exit_status import DONE, INTERRUPTED, OF_PROBLEM
+    from batchctl.cli.run_verb import repeated_options
     from batchctl.clock import Clock
     from batchctl.domain.errors import AccountProblem, DiskProblem
     from batchctl.domain.health import Health

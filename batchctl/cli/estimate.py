@@ -27,8 +27,8 @@ def estimate(
     prices_file: o.Prices = None,
 ) -> None:
     """Check INPUT and say what it will cost, in a batch and in real time, with a cache and without; sends nothing."""
-    from batchctl.cli.course import run, stdin
     from batchctl.cli.exit_status import DONE
+    from batchctl.cli.run_verb import run, stdin
     from batchctl.verbs.check_input import Submission
     from batchctl.verbs.estimate import estimate as verb
     from batchctl.verbs.open_read_session import open_read_session

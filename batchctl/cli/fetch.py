@@ -24,7 +24,7 @@ def fetch(
     timeout: o.Timeout = None,
 ) -> None:
     """Download what has ended, verify it, and write the answers in input order."""
-    from batchctl.cli.course import run
+    from batchctl.cli.run_verb import run
     from batchctl.verbs.fetch import fetch as verb
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.outputs import OutputOptions

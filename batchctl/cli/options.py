@@ -11,9 +11,9 @@ import typer
 from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 
 if TYPE_CHECKING:
+    from batchctl.domain.check_report import Depth
     from batchctl.domain.headers import HeaderChange
     from batchctl.domain.model import Settings
-    from batchctl.domain.scan import Depth
     from batchctl.requests.param_changes import ParamChange
 
 TODAY = "today"
@@ -105,7 +105,7 @@ def is_wide(word: str) -> bool:
 
 def depth_of(word: str) -> "Depth":
     """Return the depth that `--check` names."""
-    from batchctl.domain.scan import Depth
+    from batchctl.domain.check_report import Depth
 
     if word not in list(Depth):
         raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")

@@ -20,8 +20,8 @@ def prices(
     prices_file: o.Prices = None,
 ) -> None:
     """Show what models cost: in real time, in a batch, and with caching; needs no key and no workspace."""
-    from batchctl.cli.course import run
     from batchctl.cli.exit_status import DONE
+    from batchctl.cli.run_verb import run
     from batchctl.verbs.prices import open_price_session
     from batchctl.verbs.prices import prices as verb
 

@@ -21,8 +21,8 @@ def resolve(
     yes: o.YesToResend = False,
 ) -> None:
     """Show what is in doubt and what speaks for each side; decide it."""
-    from batchctl.cli.course import TerminalConfirm, run
     from batchctl.cli.exit_status import DONE, OF_PROBLEM
+    from batchctl.cli.run_verb import TerminalConfirm, run
     from batchctl.domain.errors import UnconfirmedProblem
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.resolve import Decision

@@ -36,7 +36,7 @@ def retry(
     prices_file: o.Prices = None,
 ) -> None:
     """Send again what failed and can succeed, as the job's next round."""
-    from batchctl.cli.course import TerminalConfirm, repeated_options, run
+    from batchctl.cli.run_verb import TerminalConfirm, repeated_options, run
     from batchctl.engine.retry_choice import Choice
     from batchctl.engine.spending_limit import Budget
     from batchctl.verbs.open_session import open_session

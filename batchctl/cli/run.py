@@ -45,9 +45,9 @@ def run(
     prices_file: o.Prices = None,
 ) -> None:
     """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
-    from batchctl.cli.course import TerminalConfirm, stdin
-    from batchctl.cli.course import run as run_course
     from batchctl.cli.fetch import show_fetched
+    from batchctl.cli.run_verb import TerminalConfirm, stdin
+    from batchctl.cli.run_verb import run as run_course
     from batchctl.domain.errors import Stopped
     from batchctl.engine.spending_limit import Budget
     from batchctl.verbs.check_input import Submission

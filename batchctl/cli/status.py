@@ -24,8 +24,8 @@ def status(
     timeout: o.Timeout = None,
 ) -> None:
     """Show one job, or all jobs of the workspace; --watch follows the latest until it has ended."""
-    from batchctl.cli.course import run
     from batchctl.cli.exit_status import DONE, OF_STAGE
+    from batchctl.cli.run_verb import run
     from batchctl.engine.job_report import read_all_reports, read_report
     from batchctl.verbs.find_job import find_job
     from batchctl.verbs.open_read_session import open_read_session

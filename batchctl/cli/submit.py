@@ -47,8 +47,8 @@ def submit(
     prices_file: o.Prices = None,
 ) -> None:
     """Check INPUT, cut it into batches and send them; the same input again continues."""
-    from batchctl.cli.course import TerminalConfirm, run, stdin
     from batchctl.cli.exit_status import status_of_sending
+    from batchctl.cli.run_verb import TerminalConfirm, run, stdin
     from batchctl.engine.spending_limit import Budget
     from batchctl.verbs.check_input import Submission
 
@@ -90,8 +90,8 @@ def submit(
 
 
 def _dry_run(options: GlobalOptions, wanted: "Submission", number: int | None) -> "NoReturn":
-    from batchctl.cli.course import run, stdin
     from batchctl.cli.exit_status import DONE
+    from batchctl.cli.run_verb import run, stdin
     from batchctl.verbs.check_input import is_input
     from batchctl.verbs.dry_run import InputRehearsal
     from batchctl.verbs.dry_run import dry_run as verb

@@ -15,8 +15,8 @@ def verify(
     options: GlobalOptions, job: o.JobWord = None, output: o.ResultsFile = "", output_dir: o.OutputDir = None
 ) -> None:
     """Prove from the disk alone that every line of the input has its one answer; asks nobody, writes nothing."""
-    from batchctl.cli.course import run
     from batchctl.cli.exit_status import DONE, SOME_FAILED
+    from batchctl.cli.run_verb import run
     from batchctl.verbs.open_read_session import open_read_session
     from batchctl.verbs.outputs import OutputOptions
     from batchctl.verbs.verify import verify as verb

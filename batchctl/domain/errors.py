@@ -13,7 +13,7 @@ BatchctlError
 └── LedgerProblem           1  the ledger cannot be used
 
 `cli/exit_status.py` has the numbers; a test compares both tables. Two exceptions stand beside the tree: `Stopped` ends a
-command at a person's wish, and `ApiFailure` holds the facts of a failed request, which `domain.answers` judges.
+command at a person's wish, and `ApiFailure` holds the facts of a failed request, which `domain.api_failures` judges.
 """
 
 
@@ -107,7 +107,7 @@ class Stopped(BaseException):
 
 
 class ApiFailure(Exception):
-    """The facts of a request to the API that did not bring the expected answer. `domain.answers` decides what follows.
+    """The facts of a request to the API that did not bring the expected answer. `domain.api_failures` decides what follows.
 
     Attributes:
         message: What the API or the connection said, without secrets.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batchctl.domain.caching import Caching
+from batchctl.domain.check_report import Scan
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Batch, Job, RequestCounts
-from batchctl.domain.scan import Scan
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ The lines have the form of the API reference (Retrieve Message Batch results). A
 outcome `unknown`, never a success and never an exception.
 """
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from batchctl.domain.answers import ACCOUNT_CODES, REQUEST_CODES, text_is_about_account
+from batchctl.domain.api_failures import ACCOUNT_CODES, REQUEST_CODES, text_is_about_account
 from batchctl.domain.model import FailureClass, Outcome, OutcomeCode
 
 # Values of `result.error.error.type`: `result.error` is a whole error response (API reference).
@@ -21,6 +23,8 @@ TYPE_CHARACTERS = 80
 # Further types are counted together as OTHER_TYPES: each takes room in the ledger and on the screen.
 MOST_TYPES = 50
 OTHER_TYPES = "other types"
+
+_NOT_SUCCEEDED = re.compile(b"[^%c]" % OutcomeCode.SUCCEEDED, re.DOTALL).finditer
 
 CODE_OF_STOP_REASON = {
     "max_tokens": OutcomeCode.TRUNCATED,
@@ -150,3 +154,38 @@ CLASS_OF_CODE = {
     OutcomeCode.UNREADABLE: FailureClass.FIX,
     OutcomeCode.REFUSAL: FailureClass.POLICY,
 }
+
+
+# ---------------------------------------------------------------- one answer for each request, over all rounds
+
+
+def replaces(newer: OutcomeCode, older: OutcomeCode) -> bool:
+    """Return whether the result of a later round replaces an earlier one: the newest success wins, else the newest outcome."""
+    if newer is OutcomeCode.UNANSWERED:
+        return False
+    return newer.is_success or not older.is_success
+
+
+def without_plain_success(codes: bytes | bytearray) -> Iterator[int]:
+    """Yield the positions, in order, of the codes that are not SUCCEEDED: few among very many."""
+    return (match.start() for match in _NOT_SUCCEEDED(codes))
+
+
+def counted(codes: Mapping[OutcomeCode, int]) -> dict[str, int]:
+    """Return how many requests have each outcome, named as the fields of `Merged`; `codes` counts their newest codes."""
+
+    def sum_of(*wanted: OutcomeCode) -> int:
+        return sum(codes.get(code, 0) for code in wanted)
+
+    return {
+        "succeeded": sum(n for code, n in codes.items() if code.is_success),
+        "errored": sum_of(OutcomeCode.ERRORED_RETRY, OutcomeCode.ERRORED_FIX, OutcomeCode.ERRORED_ACCOUNT),
+        "canceled": sum_of(OutcomeCode.CANCELED),
+        "expired": sum_of(OutcomeCode.EXPIRED),
+        "unknown": sum_of(OutcomeCode.UNKNOWN, OutcomeCode.UNREADABLE),
+        "unanswered": sum_of(OutcomeCode.UNANSWERED, OutcomeCode.IN_NO_BATCH),
+        "in_no_batch": sum_of(OutcomeCode.IN_NO_BATCH),
+        "truncated": sum_of(OutcomeCode.TRUNCATED),
+        "refusals": sum_of(OutcomeCode.REFUSAL),
+        "paused_turns": sum_of(OutcomeCode.PAUSED),
+    }

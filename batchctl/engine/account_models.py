@@ -8,14 +8,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 from batchctl.api.secrets import shown_url
-from batchctl.domain.catalog import DEPRECATED, Catalog, Model, model_faults, unknown_faults
+from batchctl.domain.check_report import Depth
 from batchctl.domain.errors import AccountProblem, ApiFailure, DiskProblem, ServiceProblem
 from batchctl.domain.events import ModelDeprecated
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.model import Settings
-from batchctl.domain.scan import Depth
+from batchctl.domain.model_catalog import DEPRECATED, Catalog, Model, model_faults, unknown_faults
 from batchctl.engine.session import ApiSession, ReadSession
-from batchctl.store.model_catalog import read_catalog, write_catalog
+from batchctl.store.models_file import read_catalog, write_catalog
 
 NO_ANSWER = (ApiFailure, AccountProblem, ServiceProblem)
 NO_LIST = "no list of them from today is here, and nobody is asked"

@@ -5,7 +5,7 @@ Asking is safe to repeat: after a stop at any instant, the next run asks again.
 
 from datetime import timedelta
 
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.events import CancelAsked, PollFailed
 from batchctl.domain.model import Batch, MessageBatch, ProcessingStatus

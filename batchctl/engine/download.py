@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from batchctl.api.secrets import scrubbed
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, DiskProblem, InputProblem, ServiceProblem
 from batchctl.domain.events import BatchFetched, DownloadBegun, DownloadFailed, ForeignBatch, ResultsRemoved
 from batchctl.domain.model import Batch, Job, ProcessingStatus, Verified
-from batchctl.engine.evidence import Evidence, Match
 from batchctl.engine.job_cost import with_prices
-from batchctl.engine.matching import gather_evidence
+from batchctl.engine.match_results import gather_evidence
+from batchctl.engine.match_rules import Evidence, Match
 from batchctl.engine.pacing import GIVE_UP_AFTER, MAX_REREADS, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing
 from batchctl.engine.session import Session

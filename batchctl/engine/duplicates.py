@@ -9,8 +9,8 @@ import contextlib
 
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, UnconfirmedProblem
 from batchctl.domain.model import Job, MessageBatch, PresumedNotCreated, ProcessingStatus
-from batchctl.engine.reconcile import created_bound, may_be_duplicate, oldest_created_after
 from batchctl.engine.reconciler import list_since, record_if_duplicate, shares_of
+from batchctl.engine.resend_rules import created_bound, may_be_duplicate, oldest_created_after
 from batchctl.engine.session import Session
 from batchctl.results.result_lines import IncompleteResults
 

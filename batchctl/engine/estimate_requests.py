@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, Stopped
 from batchctl.domain.groups import RequestGroup, SampledLine, shape_digest
 from batchctl.domain.limits import DEFAULT_SAMPLE

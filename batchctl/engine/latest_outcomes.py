@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from batchctl.domain.model import Batch, Job, OutcomeCode, State
+from batchctl.domain.outcomes import replaces
 from batchctl.engine.session import ReadSession
 from batchctl.requests.request_file import LinesInOrder, request_file
 from batchctl.results.downloaded import Answers
-from batchctl.results.merging import replaces
 from batchctl.store.line_maps import LineMap
 
 BYTES_AT_A_TIME = 1 << 18

@@ -11,7 +11,7 @@ from datetime import timedelta
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, Stopped, UnconfirmedProblem
 from batchctl.domain.events import Waiting
 from batchctl.domain.model import Batch, Job, State
-from batchctl.engine.copies import may_send
+from batchctl.engine.copy_check import may_send
 from batchctl.engine.executor import Executor, Task, ThreadExecutor
 from batchctl.engine.next_steps import (
     Arrow,

@@ -10,13 +10,12 @@ from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import Merging
 from batchctl.domain.job_report import SAMPLES, joined
 from batchctl.domain.model import Batch, FailureClass, Failures, Job, Merged, Outcome, OutcomeCode, State
-from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
+from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes, counted, without_plain_success
 from batchctl.engine.job_cost import total
 from batchctl.engine.latest_outcomes import LatestOutcomes, latest_outcomes
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import custom_id_of
 from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
-from batchctl.results.merging import counted, without_plain_success
 from batchctl.results.outputs import STDOUT, WrittenFiles, output_file, refuse_to_replace, results_file
 
 NO_RESULT = "no result yet"

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchctl.domain.caching import Caching, sharing_faults
+from batchctl.domain.check_report import Depth, Problem, Scan
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import CacheControlAdded, Checked, Planned
 from batchctl.domain.faults import Fault
 from batchctl.domain.groups import shape_digest
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.prices import Forecast
-from batchctl.domain.scan import Depth, Problem, Scan
 from batchctl.engine.account_models import AccountModels
 from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.session import ReadSession

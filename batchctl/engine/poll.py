@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import TypeVar
 
 from batchctl.api.protocol import Page, Seen
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import AccountProblem, ApiFailure, ServiceProblem, Stopped
 from batchctl.domain.events import FieldsUnread, Polled, PollFailed
 from batchctl.domain.model import Batch, Job, MessageBatch
 from batchctl.engine.job_report import read_report
 from batchctl.engine.pacing import backoff, poll_pause
-from batchctl.engine.reconcile import is_past
+from batchctl.engine.resend_rules import is_past
 from batchctl.engine.session import Session
 
 # Up to this many batches are asked for one by one: those answers say when to poll again, and the list does not.

@@ -1,4 +1,4 @@
-"""Perform reconciling (arrow e): read the API's list, apply the rules of `engine.reconcile`, and record what they decide.
+"""Perform reconciling (arrow e): read the API's list, apply the rules of `engine.resend_rules`, and record what they decide.
 
 A stop between any two of the numbered steps in `Reconciler.reconcile` loses nothing: each conclusion is a transaction of its
 own, and a batch without one stays unconfirmed.
@@ -8,14 +8,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, UnconfirmedProblem
 from batchctl.domain.events import BatchReconciled, DuplicateBatch, PollFailed
 from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, PresumedNotCreated, State
 from batchctl.engine.accounts import account_of, is_other, is_other_key
 from batchctl.engine.pacing import backoff
 from batchctl.engine.poll import fill_in_sizes, pages, raise_unless_passing
-from batchctl.engine.reconcile import (
+from batchctl.engine.resend_rules import (
     MIN_LIST_READS,
     Listing,
     Verdict,

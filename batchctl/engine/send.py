@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from batchctl.api.protocol import Body, Seen
-from batchctl.domain.answers import AfterCreate, after_create, is_proven, why_paused
+from batchctl.domain.api_failures import AfterCreate, after_create, is_proven, why_paused
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, ServiceProblem, UnconfirmedProblem
 from batchctl.domain.events import BatchNotSent, BatchSent, BatchUnconfirmed, SendingBegun
 from batchctl.domain.headers import command_for_rest

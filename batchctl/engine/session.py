@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.model import Batch
-from batchctl.engine.reconcile import GRACE
+from batchctl.engine.resend_rules import GRACE
 from batchctl.ledger.reading import SqlReadLedger
 from batchctl.money.catalog import PriceCatalog
 from batchctl.store.workspace import Workspace
@@ -17,8 +17,8 @@ from batchctl.store.workspace import Workspace
 if TYPE_CHECKING:
     from batchctl.api.protocol import MessageBatches
     from batchctl.domain.events import Emit
-    from batchctl.engine.place_guard import PlaceGuard
-    from batchctl.engine.server import Server
+    from batchctl.engine.api_view import Server
+    from batchctl.engine.copy_guard import PlaceGuard
     from batchctl.ledger.ledger import SqlLedger
 
 

@@ -1,6 +1,6 @@
 """The rules of deciding about unconfirmed batches (pure): what a person may decide, and what could then be paid twice.
 
-`engine.reconcile` has the rules for what is decided without a person; `verbs.resolve` asks.
+`engine.resend_rules` has the rules for what is decided without a person; `verbs.resolve` asks.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, select
 from batchctl.domain.model import Batch, Failures, Job, PresumedNotCreated, Round, State
 from batchctl.domain.places import Place
 from batchctl.domain.prices import UsageTotals
-from batchctl.ledger.engine import database_at
+from batchctl.ledger.database import database_at
 from batchctl.ledger.rows import (
     BATCH,
     FAILURE,

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchctl.domain.catalog import is_form_of, model_version
+from batchctl.domain.model_catalog import is_form_of, model_version
 from batchctl.domain.prices import ModelPrices, PriceTier, dearest
 
 if TYPE_CHECKING:

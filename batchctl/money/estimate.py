@@ -26,8 +26,8 @@ from batchctl.domain.caching import (
     least_tokens,
     pays_from,
 )
-from batchctl.domain.catalog import is_form_of, model_version
 from batchctl.domain.groups import RequestGroup, SampledLine, Stratum, stratum_floor
+from batchctl.domain.model_catalog import is_form_of, model_version
 from batchctl.domain.prices import (
     DEAREST_GEO,
     GEO_FACTOR,

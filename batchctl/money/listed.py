@@ -13,8 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
-from batchctl.domain.catalog import is_form_of
 from batchctl.domain.errors import ServiceProblem
+from batchctl.domain.model_catalog import is_form_of
 from batchctl.domain.prices import (
     BATCH_SHARE,
     MAX_PRICE,

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from batchctl.domain.caching import Caching
+from batchctl.domain.check_report import Scan
 from batchctl.domain.model import Batch, Job
-from batchctl.domain.scan import Scan
 from batchctl.money.estimate import Estimate
 from batchctl.render import estimate
 from batchctl.render.text import plural

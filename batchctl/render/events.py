@@ -11,9 +11,9 @@ from rich.text import Text
 
 from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
+from batchctl.domain.check_report import Problem, Scan
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.prices import dollars
-from batchctl.domain.scan import Problem, Scan
 from batchctl.render.text import clean, duration, number, plural, size
 
 GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", "dim", "warn", "bad"

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain import events
+from batchctl.domain.check_report import Scan
 from batchctl.domain.job_report import ENDED, JobReport
-from batchctl.domain.scan import Scan
 from batchctl.render import job_report
 from batchctl.render.events import DIM, STYLES, Line, draw_problems, line_of, problem_line
 from batchctl.render.json_output import write

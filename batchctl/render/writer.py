@@ -23,9 +23,9 @@ from batchctl.render.repeated_options import RepeatedOptions
 from batchctl.render.text import clean, plural, size
 
 if TYPE_CHECKING:
+    from batchctl.domain.check_report import Scan
     from batchctl.domain.events import Event
     from batchctl.domain.health import Checkup
-    from batchctl.domain.scan import Scan
     from batchctl.engine.retry_choice import Chosen
     from batchctl.engine.unconfirmed import UnconfirmedBatch
     from batchctl.money.bill import Bill

@@ -15,11 +15,11 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from batchctl.domain.catalog import TOLD_ONCE
+from batchctl.domain.check_report import Depth, Problem, Scan, deep_checked
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.faults import Fault, Severity, are_params_plainly_good, envelope_faults
 from batchctl.domain.model import Settings
-from batchctl.domain.scan import Depth, Problem, Scan, deep_checked
+from batchctl.domain.model_catalog import TOLD_ONCE
 from batchctl.requests.blocks import LONG_BYTES, read_requests, read_shared_prefix
 from batchctl.requests.cut_builders import CleanCopy, CopiedCuts, CutBuilder, InPlaceCuts, RangeHashes
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.attaching import list_some
+from batchctl.domain.check_report import Problem
 from batchctl.domain.errors import InputProblem, Refused
 from batchctl.domain.events import InputMatched
 from batchctl.domain.faults import Fault
 from batchctl.domain.model import Batch, Cut, Job
-from batchctl.domain.scan import Problem
 from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.loop import Loop, Verb
 from batchctl.engine.next_steps import Arrow

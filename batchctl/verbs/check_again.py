@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+from batchctl.domain.check_report import Depth
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.faults import is_stricter
 from batchctl.domain.model import Headers, Job
-from batchctl.domain.scan import Depth
 from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.account_models import AccountModels
 from batchctl.engine.planning import Planner

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from batchctl.domain.check_report import Depth
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.headers import NO_CHANGE, HeaderChange, beta_problem
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
 from batchctl.domain.names import name_problem
-from batchctl.domain.scan import Depth
 from batchctl.engine.account_models import AccountModels
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.job_report import in_no_batch

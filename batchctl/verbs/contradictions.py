@@ -5,9 +5,9 @@ An option that repeats what the job has is no contradiction: running the same co
 
 from collections.abc import Callable, Collection
 
+from batchctl.domain.check_report import DEEP_CHECK_ALL_BELOW, Depth
 from batchctl.domain.errors import Refused
 from batchctl.domain.model import Job, Settings
-from batchctl.domain.scan import DEEP_CHECK_ALL_BELOW, Depth
 
 # By how many lines each checks in depth, as a rank; auto is full up to a number of lines.
 _DEPTHS = {Depth.ENVELOPE: 0, Depth.AUTO: 1, Depth.FULL: 2}

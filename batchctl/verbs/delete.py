@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, Refused
 from batchctl.domain.events import BatchDeleted
 from batchctl.domain.model import Batch, Job, State

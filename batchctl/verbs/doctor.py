@@ -34,7 +34,7 @@ from batchctl.domain.health import (
     warn,
 )
 from batchctl.ledger import checkup as ledger_checkup
-from batchctl.ledger.engine import WAL_IS_SAFE_SINCE, journal_mode
+from batchctl.ledger.database import WAL_IS_SAFE_SINCE, journal_mode
 from batchctl.ledger.schema import REVISIONS
 from batchctl.store import probing
 from batchctl.store.workspace import Workspace, find_workspace

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from batchctl.domain.check_report import Scan
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Job, State
-from batchctl.domain.scan import Scan
 from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.session import ReadSession

@@ -19,15 +19,15 @@ from functools import partial
 from pathlib import Path
 
 from batchctl.api.secrets import scrubber
+from batchctl.domain.check_report import Depth
 from batchctl.domain.errors import AccountProblem, InputProblem, Refused, UsageProblem
 from batchctl.domain.events import Planned
 from batchctl.domain.faults import is_stricter
 from batchctl.domain.groups import RequestGroup, shape_digest
 from batchctl.domain.model import Cut, FailureClass, Job, Outcome, OutcomeCode, Round
 from batchctl.domain.names import request_file_name
-from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes
+from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes, without_plain_success
 from batchctl.domain.prices import Forecast
-from batchctl.domain.scan import Depth
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.latest_outcomes import LatestOutcomes, Source, latest_outcomes
 from batchctl.engine.retry_choice import Choice, Chosen, is_chosen, why_left
@@ -39,7 +39,6 @@ from batchctl.requests.grouping import group_requests
 from batchctl.requests.inputs import is_spooled
 from batchctl.requests.param_changes import ParamChange, shown, with_changes
 from batchctl.requests.request_file import custom_id_of, whole_lines
-from batchctl.results.merging import without_plain_success
 from batchctl.results.outputs import WrittenFiles, output_file
 from batchctl.store.local import PRIVATE, replacing
 from batchctl.verbs.check_again import check_anew

@@ -10,9 +10,9 @@ from batchctl.api.client import SdkMessageBatches
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.events import Emit
-from batchctl.engine.place_guard import PlaceGuard
-from batchctl.engine.reconcile import GRACE
-from batchctl.engine.server import Server
+from batchctl.engine.api_view import Server
+from batchctl.engine.copy_guard import PlaceGuard
+from batchctl.engine.resend_rules import GRACE
 from batchctl.engine.session import ApiSession, Session
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.liveness import Owner

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.attaching import ids_problem
 from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, UsageProblem
 from batchctl.domain.events import BatchReconciled
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
 from batchctl.engine.accounts import is_other_key
-from batchctl.engine.copies import may_send
+from batchctl.engine.copy_check import may_send
 from batchctl.engine.duplicates import notice_duplicates
 from batchctl.engine.poll import ask_once, emit_unread_fields
-from batchctl.engine.reconcile import candidates_of
 from batchctl.engine.reconciler import Reconciler, is_in_grace, listing_for, refuse_other_account, shares_of
+from batchctl.engine.resend_rules import candidates_of
 from batchctl.engine.session import Session
 from batchctl.engine.unconfirmed import (
     Candidate,

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from batchctl.domain.check_report import Scan
 from batchctl.domain.errors import InputProblem, Stopped, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.headers import shown_betas
@@ -23,7 +24,6 @@ from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job
 from batchctl.domain.names import job_name
 from batchctl.domain.prices import Forecast
-from batchctl.domain.scan import Scan
 from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import Loop, Verb

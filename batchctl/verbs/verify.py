@@ -19,6 +19,7 @@ from batchctl.domain.errors import DiskProblem, InputProblem, UsageProblem
 from batchctl.domain.events import Verifying
 from batchctl.domain.job_report import rests_on
 from batchctl.domain.model import Batch, Job, Merged, OutcomeCode, Round, State
+from batchctl.domain.outcomes import counted
 from batchctl.engine.job_report import read_report
 from batchctl.engine.latest_outcomes import LatestOutcomes, latest_outcomes, reading_order
 from batchctl.engine.merge import write_answers
@@ -28,7 +29,6 @@ from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.downloaded import is_on_disk, lines_at, pieces_of
 from batchctl.results.errors_file import left_out_lines
 from batchctl.results.index import IndexBuilder, IndexRebuilder, OrderOfArrival
-from batchctl.results.merging import counted
 from batchctl.results.outputs import OutputComparison
 from batchctl.results.proof import (
     Fix,

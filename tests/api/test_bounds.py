@@ -21,7 +21,7 @@ from batchctl.api.bounds import MOST_BYTES
 from batchctl.api.client import SdkMessageBatches
 from batchctl.api.fetching import fetch
 from batchctl.api.protocol import Body
-from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read, is_proven
+from batchctl.domain.api_failures import AfterCreate, AfterRead, after_create, after_read, is_proven
 from batchctl.domain.errors import ApiFailure, ServiceProblem, Stopped
 from batchctl.emulator.running import Running
 

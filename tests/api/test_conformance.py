@@ -12,10 +12,10 @@ from api.calls import body_bytes, body_of, created, downloaded, failure_of
 from builders import request_id, request_line
 
 from batchctl.api.protocol import Body, MessageBatches
-from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read, is_proven
-from batchctl.domain.catalog import Model
+from batchctl.domain.api_failures import AfterCreate, AfterRead, after_create, after_read, is_proven
 from batchctl.domain.errors import ApiFailure, InputProblem, Stopped
 from batchctl.domain.model import EXPIRY, ProcessingStatus, RequestCounts
+from batchctl.domain.model_catalog import Model
 from batchctl.emulator.clock import DAY
 from batchctl.emulator.running import Running
 

@@ -7,7 +7,7 @@ import pytest
 from api.calls import body_bytes, body_of, created, failure_of
 
 from batchctl.api.protocol import Body, MessageBatches
-from batchctl.domain.answers import AfterCreate, after_create
+from batchctl.domain.api_failures import AfterCreate, after_create
 from batchctl.domain.errors import AccountProblem, ApiFailure
 from batchctl.emulator.running import Running
 

@@ -7,8 +7,8 @@ import pytest
 from loopback import always, answering, as_json
 
 from batchctl.api.protocol import MessageBatches
-from batchctl.domain.catalog import Model
 from batchctl.domain.errors import ApiFailure
+from batchctl.domain.model_catalog import Model
 
 
 def test_pages_follow_one_another_and_an_end_that_never_comes_is_none(

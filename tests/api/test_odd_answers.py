@@ -20,7 +20,7 @@ from loopback import Answer, always, answering, as_json
 from batchctl.api import translate
 from batchctl.api.client import SdkMessageBatches
 from batchctl.api.protocol import Body, Page
-from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read, is_proven
+from batchctl.domain.api_failures import AfterCreate, AfterRead, after_create, after_read, is_proven
 from batchctl.domain.errors import ApiFailure
 from batchctl.domain.model import MessageBatch, ProcessingStatus, RequestCounts
 

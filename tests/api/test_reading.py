@@ -12,7 +12,7 @@ from loopback import always, answering, as_json
 from batchctl.api.client import SdkMessageBatches, checked_base_url, is_loopback
 from batchctl.api.protocol import MessageBatches
 from batchctl.api.secrets import shown_url
-from batchctl.domain.answers import AfterCreate, AfterRead, after_create, after_read
+from batchctl.domain.api_failures import AfterCreate, AfterRead, after_create, after_read
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import ProcessingStatus, RequestCounts
 from batchctl.emulator.running import Running

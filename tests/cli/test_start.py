@@ -14,9 +14,9 @@ import typer
 from cases import few
 from program import Cli, requests
 
-from batchctl.cli.course import run
 from batchctl.cli.exit_status import MEANINGS, OF_PROBLEM, OF_STAGE
 from batchctl.cli.global_options import GlobalOptions
+from batchctl.cli.run_verb import run
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain import errors
 from batchctl.domain.events import Emit

@@ -18,8 +18,8 @@ from crash.far_end import Api, ModelMessageBatches
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import BatchctlError, Stopped
 from batchctl.domain.model import Job
-from batchctl.engine.place_guard import PlaceGuard
-from batchctl.engine.server import Server
+from batchctl.engine.api_view import Server
+from batchctl.engine.copy_guard import PlaceGuard
 from batchctl.engine.session import Session
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.liveness import Owner

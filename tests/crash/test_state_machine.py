@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.states import may_follow
 from batchctl.engine.merge import Output
-from batchctl.engine.reconcile import needs_person
+from batchctl.engine.resend_rules import needs_person
 from batchctl.engine.session import Session
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.requests.request_file import ids_of_range, request_file

@@ -8,7 +8,7 @@ from builders import CANCELED, EXPIRED, errored, succeeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchctl.domain.answers import CREDIT_TEXT, SPEND_TEXT
+from batchctl.domain.api_failures import CREDIT_TEXT, SPEND_TEXT
 from batchctl.domain.model import FailureClass, Outcome, OutcomeCode
 from batchctl.domain.outcomes import CLASS_OF_CODE, FIX_TYPES, KNOWN_TYPES, RETRY_TYPES, failure_class, read_result
 

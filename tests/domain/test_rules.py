@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchctl.domain.check_report import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, deep_checked
 from batchctl.domain.model import OutcomeCode
 from batchctl.domain.names import NAME_PATTERN, job_name, name_problem
-from batchctl.domain.outcomes import CLASS_OF_CODE, KNOWN_TYPES
-from batchctl.domain.scan import DEEP_CHECK_ALL_BELOW, DEEP_CHECK_EVERY, Depth, deep_checked
+from batchctl.domain.outcomes import CLASS_OF_CODE, KNOWN_TYPES, replaces
 from batchctl.engine.pacing import (
     BACKOFF_SECONDS,
     FIRST_POLL_SECONDS,
@@ -18,7 +18,6 @@ from batchctl.engine.pacing import (
     poll_pause,
 )
 from batchctl.engine.retry_choice import CLASS_WORDS, CODE_WORDS, Choice, is_chosen, unknown_words, why_left
-from batchctl.results.merging import replaces
 
 # ---------------------------------------------------------------- names
 

@@ -16,8 +16,8 @@ from ledger.making import upgraded
 
 from batchctl.domain.model import Batch, IfAbsent, PresumedNotCreated, RequestCounts, State, Unconfirmed
 from batchctl.domain.places import Place
-from batchctl.engine.reconcile import needs_person
-from batchctl.ledger.engine import SqliteDatabase
+from batchctl.engine.resend_rules import needs_person
+from batchctl.ledger.database import SqliteDatabase
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.schema import Instant
 

@@ -35,7 +35,7 @@ from batchctl.domain.model import (
     Verified,
 )
 from batchctl.ledger import rows, schema
-from batchctl.ledger.engine import journal_mode
+from batchctl.ledger.database import journal_mode
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.opening import for_reading
 from batchctl.ledger.reading import SqlReadLedger

@@ -15,8 +15,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from ledger.making import WAYS
 
-from batchctl.ledger import engine, schema
-from batchctl.ledger.engine import journal_mode
+from batchctl.ledger import database as engine
+from batchctl.ledger import schema
+from batchctl.ledger.database import journal_mode
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.schema import HEAD, REVISIONS
 

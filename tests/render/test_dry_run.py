@@ -5,8 +5,8 @@ from datetime import date
 from builders import a_cut
 from render.drawing import written
 
+from batchctl.domain.check_report import Problem, Scan
 from batchctl.domain.faults import Fault
-from batchctl.domain.scan import Problem, Scan
 from batchctl.money.estimate import estimated
 from batchctl.render import dry_run
 

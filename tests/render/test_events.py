@@ -8,10 +8,10 @@ from builders import HOUR, NOW, a_batch, a_job
 
 from batchctl.domain import events
 from batchctl.domain.caching import Caching, ShortPrefixes, SkipReason
+from batchctl.domain.check_report import Problem, Scan
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, Settings, State
-from batchctl.domain.scan import Problem, Scan
 from batchctl.render.events import line_of, problem_line
 
 SOON = NOW + timedelta(seconds=90)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scans import scanned
 
-from batchctl.domain.scan import Depth
+from batchctl.domain.check_report import Depth
 from batchctl.requests.blocks import read_requests, read_shared_prefix
 from batchctl.requests.decoding import LineFault, decode_line
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scans import scanned
 
+from batchctl.domain.check_report import Depth
 from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, shape_digest, stratum_floor
-from batchctl.domain.scan import Depth
 from batchctl.requests.grouping import APART, LineBlock, RequestGrouper, group_requests
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}

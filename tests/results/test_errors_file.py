@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from batchctl.domain.check_report import Problem
 from batchctl.domain.faults import Fault, Severity
-from batchctl.domain.scan import Problem
 from batchctl.requests.check import ProblemFile
 from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
 

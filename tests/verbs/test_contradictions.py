@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from builders import a_job
 
+from batchctl.domain.check_report import DEEP_CHECK_ALL_BELOW
 from batchctl.domain.errors import Refused
 from batchctl.domain.model import Settings
-from batchctl.domain.scan import DEEP_CHECK_ALL_BELOW
 from batchctl.verbs.contradictions import refuse_other_plan
 
 PLANNED = Settings(max_requests=10, max_bytes=5_000, labels={"team": "a", "run": "1"}, cache_system="1h", size_start=7)

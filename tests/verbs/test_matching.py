@@ -16,8 +16,8 @@ from batchctl.api.client import SdkMessageBatches
 from batchctl.domain.errors import AccountProblem, ApiFailure, InputProblem, Stopped
 from batchctl.domain.model import Batch, Job
 from batchctl.emulator.running import Running
-from batchctl.engine.evidence import Evidence, Match
-from batchctl.engine.matching import gather_evidence
+from batchctl.engine.match_results import gather_evidence
+from batchctl.engine.match_rules import Evidence, Match
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.downloaded import Answers
@@ -242,7 +242,7 @@ def test_the_few_that_can_be_compared_are_found_among_many(cli: Cli, session: Se
 
 
 def test_they_are_not_looked_for_without_end(cli: Cli, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchctl.engine.matching.MOST_READ", 30)
+    monkeypatch.setattr("batchctl.engine.match_results.MOST_READ", 30)
     job = cli.submitted("in.jsonl", rows(["a"] * 40, tools=SEARCH), "--yes")
     assert held(session, job).problem == "no answer can be counted: tools of the API (30)"
 

@@ -18,7 +18,7 @@ from program import Cli, request, sent_lines, session_of
 from batchctl.clock import Clock
 from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.emulator.running import Running
-from batchctl.engine.copies import may_send
+from batchctl.engine.copy_check import may_send
 from batchctl.engine.send import send
 
 CREATE = "POST /v1/messages/batches"

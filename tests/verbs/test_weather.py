@@ -11,10 +11,10 @@ from program import Cli, ids, requests, sent_lines
 
 from batchctl.api.client import SdkMessageBatches
 from batchctl.clock import Clock
-from batchctl.domain.answers import AfterRead, after_read
+from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure
 from batchctl.emulator.running import Running
-from batchctl.engine.server import Server
+from batchctl.engine.api_view import Server
 
 CREATE = "POST /v1/messages/batches"
 

@@ -1,4 +1,4 @@
-"""The rules of evidence (pure): do the results of a batch answer our requests? `engine.matching` reads and counts for them.
+"""The rules of evidence (pure): do the results of a batch answer our requests? `engine.match_results` reads and counts for them.
 
 The API gives a batch no name of ours, and two jobs may use the same custom_ids for different prompts. So the input tokens of
 some requests are compared with those that their answers were billed for, and the models that were requested with those that

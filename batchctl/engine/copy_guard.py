@@ -3,7 +3,7 @@
 1. compare   where the ledger is and its generation, with what was stored in the ledger and in the user's state folder
 2. record    where they differ: the ledger belongs here from now on, and each of its jobs may have been continued by a copy
 
-A process that stops before step 2 compares again. What a planned batch needs after step 2 is in `engine.copies`.
+A process that stops before step 2 compares again. What a planned batch needs after step 2 is in `engine.copy_check`.
 """
 
 import os

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.limits import API_CLOCK_SLACK
 from batchctl.domain.model import Batch, Cut, MessageBatch, PresumedNotCreated, State, Unconfirmed
-from batchctl.engine.reconcile import (
+from batchctl.engine.resend_rules import (
     GRACE,
     GRACE_BYTES,
     MIN_LIST_READS,

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from batchctl.domain.catalog import Catalog, Model
 from batchctl.domain.errors import BatchctlError
+from batchctl.domain.model_catalog import Catalog, Model
 from batchctl.store.protocol import Store
 
 NAME = "models.json"

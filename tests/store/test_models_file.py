@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from builders import NOW
 
-from batchctl.domain.catalog import Catalog, Model
+from batchctl.domain.model_catalog import Catalog, Model
 from batchctl.store.local import LocalStore
-from batchctl.store.model_catalog import NAME, read_catalog, write_catalog
+from batchctl.store.models_file import NAME, read_catalog, write_catalog
 
 MODEL = Model(
     id="claude-haiku-4-5-20251001",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchctl.domain.answers import (
+from batchctl.domain.api_failures import (
     ACCOUNT_CODES,
     AfterCreate,
     AfterRead,

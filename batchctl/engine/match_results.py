@@ -1,6 +1,6 @@
 """Gather the evidence about an adopted batch: read its answers and our requests, and have the API count their tokens.
 
-`engine.evidence` has the rules that judge what is gathered here. Counting tokens is free.
+`engine.match_rules` has the rules that judge what is gathered here. Counting tokens is free.
 """
 
 from collections import Counter
@@ -8,11 +8,11 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from batchctl.domain.answers import AfterRead, after_read, is_about_account
+from batchctl.domain.api_failures import AfterRead, after_read, is_about_account
 from batchctl.domain.errors import ApiFailure, Stopped
 from batchctl.domain.groups import SampledLine
 from batchctl.domain.model import Batch, Headers, Job, OutcomeCode
-from batchctl.engine.evidence import (
+from batchctl.engine.match_rules import (
     ENOUGH_COMPARISONS,
     NOT_COUNTED,
     Comparison,

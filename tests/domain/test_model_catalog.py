@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from builders import HOUR, NOW
 
-from batchctl.domain.catalog import Catalog, Model, is_form_of, model_faults, model_version, unknown_faults
 from batchctl.domain.faults import MAX_TOKENS_BETA, Severity
+from batchctl.domain.model_catalog import Catalog, Model, is_form_of, model_faults, model_version, unknown_faults
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 LONG = (MAX_TOKENS_BETA,)

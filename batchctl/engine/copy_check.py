@@ -1,6 +1,6 @@
 """Find out whether a copy of this workspace has sent what this one still plans.
 
-`engine.place_guard` has noticed that the workspace was copied, moved or put back (steps 1 and 2). Then, for each such job and
+`engine.copy_guard` has noticed that the workspace was copied, moved or put back (steps 1 and 2). Then, for each such job and
 before a round of it is sent:
 
 3. read      the API's list, for batches that no job of this workspace knows and that have the size of a planned batch

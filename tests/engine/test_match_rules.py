@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from builders import succeeded
 
-from batchctl.engine.evidence import (
+from batchctl.engine.match_rules import (
     Comparison,
     Match,
     NotComparable,
