@@ -310,9 +310,11 @@ class _Group:
                 self._marks_messages = True
                 self._ttls |= behind
             for message in params["messages"]:
-                if not _is_text(message.get("content")):
+                # Without a deep check a message need not be an object: what it is, is not known.
+                content = message.get("content") if isinstance(message, dict) else [message]
+                if not _is_text(content):
                     self._beyond_text = True
-                    self._calls_servers = self._calls_servers or _is_read_elsewhere(message.get("content"))
+                    self._calls_servers = self._calls_servers or _is_read_elsewhere(content)
 
     def request_group(self, sampled: int) -> RequestGroup:
         """Return the group as a value; `sampled` as of `add`."""

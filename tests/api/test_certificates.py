@@ -126,6 +126,7 @@ def test_a_handshake_that_is_cut_is_weather(connect: Connect, said: bytes) -> No
     assert (raised.value.status, raised.value.sent_whole) == (None, False)
 
 
+@pytest.mark.slow
 def test_the_program_says_it_at_once_and_the_job_goes_on_once_it_is_mended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

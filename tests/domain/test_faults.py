@@ -162,7 +162,7 @@ def test_a_strange_key_is_quoted_in_a_path(key, text):
 ROOT = Path(checking.__file__).parents[2]
 CHECKS = [
     "batchctl/domain/caching.py",
-    "batchctl/domain/catalog.py",
+    "batchctl/domain/model_catalog.py",
     "batchctl/domain/faults.py",
     "batchctl/requests/decoding.py",
     "batchctl/requests/structure.py",

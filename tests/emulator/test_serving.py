@@ -65,6 +65,7 @@ def test_it_prints_its_url_alone_and_stops_cleanly_while_an_answer_is_open(tmp_p
         assert time.monotonic() - began < 1
 
 
+@pytest.mark.slow
 def test_a_wrong_scenario_is_one_line_on_stderr_and_status_2(tmp_path):
     scenario = tmp_path / "s.toml"
     scenario.write_text("[outcomes]\napi_error = 7\n")
@@ -160,6 +161,7 @@ def test_other_callers_are_answered_while_a_large_body_is_read(request_of):
 
 
 @pytest.mark.parametrize("below", ["", "folder"])
+@pytest.mark.slow
 def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path, below):
     taken = tmp_path / "file"
     taken.write_text("mine")

@@ -537,7 +537,7 @@ def _is_cheap(change: Change) -> bool:
 
 @pytest.mark.parametrize(
     "group",
-    few([Group(kind, LOST_ANSWER, ALWAYS, of_fields=_is_cheap) for kind in (EVERY_BATCH, "list")], 1),
+    few([Group(kind, LOST_ANSWER, ALWAYS, of_fields=_is_cheap) for kind in (EVERY_BATCH, "list")]),
     ids=str,
 )
 def test_a_field_that_is_missing_or_a_number_makes_nothing_paid_twice(

@@ -172,6 +172,7 @@ def test_a_dead_owner_is_dead_once_that_can_be_noticed(way: Way) -> None:
         assert asked.is_alive(name, 500.0 + way.notices_after) is False
 
 
+@pytest.mark.slow
 def test_one_dead_owner_takes_no_other_along(way: Way) -> None:
     asked, one, other = way.asked_by_another(), way.name(ONE), way.name(OTHER)
     with way.owner(one) as dying, way.owner(other) as living:

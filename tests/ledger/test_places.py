@@ -198,6 +198,7 @@ for n in range(int(sys.argv[2]), 400, 2):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_remember_at_once_lose_nothing(folder: Path) -> None:
     words = [sys.executable, "-c", KEEPS, str(folder)]
     both = [subprocess.Popen([*words, str(n)], stdin=-1, stdout=-1, stderr=-1, text=True) for n in range(2)]

@@ -218,6 +218,7 @@ def test_asking_goes_on_while_another_is_about_to_write(light: SqlReadLedger, jo
     other.close()
 
 
+@pytest.mark.slow
 def test_many_threads_ask_one_ledger(ledger: SqlLedger, job: Job) -> None:
     def asked(n: int) -> object:
         if n % 7 == 0:

@@ -336,3 +336,13 @@ def test_rounds_have_one_shape_where_they_ask_the_same_of_the_same_models(tmp_pa
     )
     assert shape(one) != shape(two)
     assert shape_digest(()) == ""
+
+
+@pytest.mark.parametrize("message", ['"x"', "5", "null", "[1]", '{"role":"user"}'])
+def test_a_message_that_is_no_object_is_beyond_text_and_no_traceback(tmp_path: Path, message: str) -> None:
+    """Without a deep check it goes to the API as it stands."""
+    path = tmp_path / "in.jsonl"
+    path.write_text(f'{{"custom_id":"a","params":{{"model":"m","max_tokens":1,"messages":[{message}]}}}}\n', "utf-8")
+    (group,) = group_requests(path)
+    assert group.requests == 1
+    assert group.beyond_text is (message != '{"role":"user"}')

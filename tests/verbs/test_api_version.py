@@ -34,6 +34,7 @@ def _plain(method: str, path: str) -> str:
     return " ".join((method, *("ID" if "msgbatch_" in part or part.startswith("claude-") else part for part in parts)))
 
 
+@pytest.mark.slow
 def test_every_call_of_every_verb_has_the_version_of_the_job(cli: Cli, emulator: Running, gateway: Forwarding) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     # That only the older version has: a call in another would not even be sent.

@@ -487,6 +487,7 @@ def test_what_a_crashed_script_did_not_send_is_the_next_round(cli: Cli, emulator
     assert emulator.requests()[CREATE] == 2
 
 
+@pytest.mark.slow
 def test_run_does_not_send_what_nobody_agreed_to(cli: Cli, emulator: Running) -> None:
     lines = requests(6)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 1.0}})
@@ -546,6 +547,7 @@ def test_they_go_out_at_a_price_that_was_agreed_to(cli: Cli, emulator: Running) 
     assert sent_lines(emulator)[1:] == [lines[2:]]
 
 
+@pytest.mark.slow
 def test_a_fault_of_a_line_that_was_never_sent_is_told_by_its_line(cli: Cli, emulator: Running) -> None:
     lines = [request("a", newer_parameter=1), *requests(3), request("no limit", max_tokens=0), *requests(2, "s")]
     (cli.folder / "in.jsonl").write_bytes(b"\n\n".join(lines))

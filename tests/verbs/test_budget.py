@@ -177,6 +177,7 @@ def test_a_limit_takes_each_byte_that_was_not_counted_for_a_token(shopper: Cli, 
     assert shopper.run("submit", path, "--max-cost", str(most * Decimal("1.1"))).status == 0
 
 
+@pytest.mark.slow
 def test_of_few_requests_each_is_counted_for_a_limit_and_then_pictures_have_a_bound(
     shopper: Cli, emulator: Running
 ) -> None:
@@ -279,6 +280,7 @@ def test_a_limit_is_remembered_until_another_is_named(shopper: Cli, emulator: Ru
 PRICES = '[models."claude-haiku-4-5"]\ninput = {0}\noutput = {0}\n'
 
 
+@pytest.mark.slow
 def test_a_limit_that_was_named_before_holds_for_what_is_left(shopper: Cli, emulator: Running) -> None:
     """Half of a job is sent and on the disk; then the prices rise."""
     path = shopper.write("in.jsonl", requests(20))

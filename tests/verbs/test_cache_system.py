@@ -141,6 +141,7 @@ def test_a_line_that_grows_beyond_a_batch_is_a_fault(cli: Cli, emulator: Running
     assert cli.run("submit", path, "--max-bytes", most).status == 0
 
 
+@pytest.mark.slow
 def test_the_input_is_known_again_and_a_job_keeps_its_own_settings(cli: Cli, emulator: Running) -> None:
     path = cli.write("in.jsonl", lines(6))
     emulator.add_fault({"on": "create", "fault": "status", "status": 429, "retry_after": 1, "nth": 2})

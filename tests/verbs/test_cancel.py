@@ -72,6 +72,7 @@ def test_what_was_not_sent_stays_unsent_until_a_person_wants_it(cli: Cli, emulat
     assert len(emulator.batches()) == 4
 
 
+@pytest.mark.slow
 def test_a_batch_in_doubt_is_looked_for_and_canceled_at_a_persons_word(cli: Cli, emulator: Running) -> None:
     """By its size and time alone it may be somebody else's, and a cancel cannot be taken back."""
     _running(emulator)
@@ -149,6 +150,7 @@ def test_a_batch_that_ended_by_itself_meanwhile_is_simply_fetched(cli: Cli, emul
     assert {r["result"]["type"] for r in cli.results(job)} == {"succeeded"}
 
 
+@pytest.mark.slow
 def test_no_wait_asks_and_leaves_and_the_same_command_ends_it(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600, "cancel_seconds": 0.5})
     cli.submitted("in.jsonl", requests(4))
@@ -194,6 +196,7 @@ def test_a_retry_of_what_was_not_sent_before_the_cancel_says_how_it_is_sent(cli:
     assert len(emulator.batches()) == 1
 
 
+@pytest.mark.slow
 def test_a_cancel_that_does_not_show_yet_is_asked_again_after_a_while(
     cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +215,7 @@ def test_a_cancel_that_does_not_show_yet_is_asked_again_after_a_while(
     assert len(asked) < 5
 
 
+@pytest.mark.slow
 def test_a_cancel_that_is_stopped_does_not_say_that_nothing_was_canceled(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600, "cancel_seconds": 600})
     cli.submitted("in.jsonl", requests(4))

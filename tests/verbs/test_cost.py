@@ -144,6 +144,7 @@ def test_the_total_stands_at_the_end_of_a_fetch_and_in_the_status(cli: Cli) -> N
     assert cli.run("status", job, "--offline", "--json").json["cost"] == fetched
 
 
+@pytest.mark.slow
 def test_run_and_cancel_end_with_it_too(cli: Cli, emulator: Running) -> None:
     assert "\ncost     $0.00" in cli.run("run", cli.write("in.jsonl", requests(3))).err
     emulator.set_scenario({"batch_seconds": 600, "finished_at_cancel": 0.5})
@@ -213,6 +214,7 @@ def test_where_nothing_has_a_price_there_is_no_amount_of_all_else(cli: Cli) -> N
     assert (total["batch_usd"], total["known_batch_usd"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_what_is_left_at_the_api_makes_it_a_least_amount(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
     path = cli.write("in.jsonl", requests(20))

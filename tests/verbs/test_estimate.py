@@ -219,6 +219,7 @@ def test_what_cannot_be_counted_is_estimated_from_bytes_and_the_reason_said(
     assert emulator.requests()[COUNTING] <= 12, "one that answers so is not asked forty times"
 
 
+@pytest.mark.slow
 def test_a_limit_that_passes_is_waited_for(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 429, "retry_after": 1, "nth": 3, "times": 2})
     found = told(cli, cli.write("in.jsonl", mixed()))
@@ -226,6 +227,7 @@ def test_a_limit_that_passes_is_waited_for(cli: Cli, emulator: Running) -> None:
     assert not any(one.startswith("not counted") for one in found["how"])
 
 
+@pytest.mark.slow
 def test_what_was_counted_before_it_failed_is_used(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 529, "nth": 20, "times": 0})
     found = told(cli, cli.write("in.jsonl", mixed()))
@@ -297,6 +299,7 @@ def test_it_leaves_nothing_behind(cli: Cli) -> None:
     assert sorted(path.name for path in left) == [".gitignore", "models.json"]
 
 
+@pytest.mark.slow
 def test_the_time_that_a_person_allows_ends_it(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "count_tokens", "fault": "status", "status": 429, "retry_after": 15, "times": 0})
     ran = cli.run("estimate", cli.write("in.jsonl", mixed()), "--timeout", "2s")

@@ -21,6 +21,7 @@ def test_results_are_the_apis_own_bytes_in_input_order(cli: Cli, emulator: Runni
     assert cli.errors(job) == []
 
 
+@pytest.mark.slow
 def test_fetching_while_batches_run_gives_what_there_is_and_says_so(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0})
     path = cli.write("in.jsonl", requests(20))
@@ -269,6 +270,7 @@ def test_a_look_without_an_answer_is_made_again(cli: Cli, emulator: Running) -> 
     assert len(cli.results(job)) == 3
 
 
+@pytest.mark.slow
 def test_what_has_ended_comes_home_while_looks_get_no_answer(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
     path = cli.write("in.jsonl", requests(4))

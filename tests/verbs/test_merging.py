@@ -143,6 +143,7 @@ def the_answer(rounds: list[Sending], origin: int) -> dict[str, Any] | None:
 # A job of its own each time; the ledger they all stand in is opened once.
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(jobs())
+@pytest.mark.slow
 def test_whatever_the_rounds_brought_each_request_has_its_newest_success_else_its_newest_outcome(
     session: Session, rounds: list[Sending]
 ) -> None:

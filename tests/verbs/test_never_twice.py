@@ -128,6 +128,7 @@ def test_their_batch_is_named_as_foreign_and_shown_as_provisional_before(
     assert cli.run("status", job, "--json", "--offline").json["batches"]["provisional"] == 0
 
 
+@pytest.mark.slow
 def test_another_model_under_our_ids_is_not_ours(cli: Cli, other: Cli, emulator: Running) -> None:
     _echoing(emulator)
     ours = _rows(5, "What is")
@@ -164,6 +165,7 @@ def uncounted(emulator: Running) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_counted_a_person_decides_and_nothing_is_sent_again(
     cli: Cli, emulator: Running, uncounted: str
 ) -> None:
@@ -308,6 +310,7 @@ def _left_in_doubt_behind_a_gateway(cli: Cli, emulator: Running, lines: Sequence
         yield path
 
 
+@pytest.mark.slow
 def test_behind_a_gateway_another_key_does_not_settle_what_this_one_left_open(cli: Cli, emulator: Running) -> None:
     _echoing(emulator, keys={"sk-ant-tests": "one", "sk-ant-other": "two"})
     with _left_in_doubt_behind_a_gateway(cli, emulator, _rows(5, "What is")) as path:

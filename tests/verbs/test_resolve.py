@@ -87,6 +87,7 @@ def test_a_wrong_word_of_a_person_is_corrected_by_the_ids(cli: Cli, stranger: Cl
     assert emulator.requests()[CREATE] == 2
 
 
+@pytest.mark.slow
 def test_once_they_have_ended_the_ids_settle_it_without_a_word(cli: Cli, stranger: Cli, emulator: Running) -> None:
     _stuck(cli, stranger, emulator)
     emulator.advance(600)
@@ -132,6 +133,7 @@ def test_a_batch_that_may_be_there_twice_can_be_canceled_while_it_runs(
     assert states[theirs] == "in_progress"
 
 
+@pytest.mark.slow
 def test_a_batch_of_our_own_that_was_found_after_a_create_was_given_up_is_not_there_twice(
     cli: Cli, emulator: Running
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_batch_of_our_own_that_was_found_after_a_create_was_given_up_is_not_th
     assert "paid for unless" not in ran.err
 
 
+@pytest.mark.slow
 def test_a_batch_that_may_be_of_a_create_of_another_round_is_for_a_person(cli: Cli, emulator: Running) -> None:
     """The same ids, and other params: no answer tells with which of them it was made."""
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"max_tokens": 1.0}})

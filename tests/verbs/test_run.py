@@ -146,6 +146,7 @@ def test_what_is_running_is_not_waited_for_where_a_person_is(cli: Cli, emulator:
     assert not list(cli.folder.glob("*.results.jsonl"))
 
 
+@pytest.mark.slow
 def test_the_time_a_person_allows_ends_it_and_the_same_command_goes_on(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600})
     path = cli.write("in.jsonl", requests(4))
@@ -192,6 +193,7 @@ def test_a_refused_batch_ends_the_sending_and_the_rest_is_brought_home(cli: Cli,
     assert len(results.read_bytes().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_a_queue_that_is_full_is_sent_into_as_batches_end(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0.4, "limits": {"queue": 20}})
     path = cli.write("in.jsonl", requests(60))

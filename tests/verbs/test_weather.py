@@ -111,6 +111,7 @@ def test_a_rate_limit_is_waited_out_as_long_as_the_api_asks(cli: Cli, emulator: 
     assert "429" in ran.err
 
 
+@pytest.mark.slow
 def test_a_full_queue_ends_the_run_with_no_wait_and_continues_later(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
     path = cli.write("in.jsonl", requests(20))
@@ -234,6 +235,7 @@ def test_a_wrong_key_is_the_account_and_never_shown(cli: Cli) -> None:
     assert "sk-ant" not in ran.err
 
 
+@pytest.mark.slow
 def test_no_network_is_waited_out_as_long_as_a_person_allows(cli: Cli, emulator: Running) -> None:
     there = cli.variables["ANTHROPIC_BASE_URL"]
     cli.variables["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
