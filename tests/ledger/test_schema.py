@@ -71,11 +71,6 @@ def test_the_known_revisions_are_the_scripts_in_their_order() -> None:
     assert SCRIPTS.get_current_head() == HEAD
 
 
-@pytest.mark.parametrize("column", [c for t in schema.metadata.sorted_tables for c in t.columns], ids=str)
-def test_every_column_says_what_it_holds(column: sa.Column[object]) -> None:
-    assert column.comment
-
-
 def test_no_column_could_hold_a_request_an_answer_or_a_key() -> None:
     names = {column.name for table in schema.metadata.sorted_tables for column in table.columns}
     assert not {
