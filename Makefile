@@ -62,7 +62,7 @@ check: $(SETUP) ## Look over the code and change nothing: ruff, mypy, the import
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fmt: $(SETUP) ## Format the code and mend what can be mended by itself
+fmt: $(SETUP) ## Format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

@@ -29,7 +29,7 @@ MEANINGS = {
     4: "key, permission, billing, credit; a certificate",
     5: "the input has faults; nothing was sent",
     6: "refused: a limit, a duplicate, or a yes is missing",
-    7: "in doubt: a batch may or may not exist; nothing is sent twice",
+    7: "unconfirmed: a batch may or may not exist; nothing is sent twice",
     8: "not finished yet",
     130: "interrupted: nothing was canceled; the same command continues, or the one that is named",
     141: "the reader of stdout went away",

@@ -202,7 +202,7 @@ AsJson = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="JSON objects alone: on stdout what was asked for and, while it is watched, each look; on stderr an error.",
+        help="JSON objects alone: on stdout what was asked for and, while it is watched, each poll; on stderr an error.",
         rich_help_panel=COMMON,
     ),
 ]
@@ -235,7 +235,7 @@ YesToDelete = Annotated[bool, typer.Option("--yes", "-y", help="Delete without a
 YesToCancel = Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking.")]
 Adopt = Annotated[
     str,
-    typer.Option("--adopt", metavar="ID", help="The batch in doubt is this one of the API.", show_default=False),
+    typer.Option("--adopt", metavar="ID", help="The unconfirmed batch is this one of the API.", show_default=False),
 ]
 Resend = Annotated[bool, typer.Option("--resend", help="The API does not have it: plan it again, to be sent.")]
 CancelDuplicate = Annotated[
@@ -429,7 +429,7 @@ Poll = Annotated[
         "--poll",
         parser=_seconds,
         metavar="TIME",
-        help="Time between looks; else as the API asks, or 10 s growing to 60 s.",
+        help="Time between polls; else as the API asks, or 10 s growing to 60 s.",
         show_default=False,
     ),
 ]

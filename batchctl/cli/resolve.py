@@ -20,7 +20,7 @@ def resolve(
     batch: o.BatchNumber = None,
     yes: o.YesToResend = False,
 ) -> None:
-    """Show what is in doubt and what speaks for each side; decide it."""
+    """Show which batches are unconfirmed, and decide about them."""
     from batchctl.cli.exit_status import DONE, OF_PROBLEM
     from batchctl.cli.run_verb import TerminalConfirm, run
     from batchctl.domain.errors import UnconfirmedProblem
@@ -32,7 +32,7 @@ def resolve(
 
     def course(session: "Session", writer: "ReportWriter") -> int:
         left = verb(session, job, decision, TerminalConfirm(writer, yes))
-        writer.write_unconfirmed(left.job.name, left.unconfirmed_batches, left.surplus, left.suspects)
-        return OF_PROBLEM[UnconfirmedProblem] if left.unconfirmed_batches or left.surplus else DONE
+        writer.write_unconfirmed(left.job.name, left.unconfirmed_batches, left.duplicates, left.suspects)
+        return OF_PROBLEM[UnconfirmedProblem] if left.unconfirmed_batches or left.duplicates else DONE
 
     run(options, course, open_session)

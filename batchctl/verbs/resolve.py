@@ -46,12 +46,12 @@ class Decision:
 class UnconfirmedBatches:
     """What a person may decide about a job.
 
-    `surplus` holds the duplicate batches of the API, which have requests a second time, and `suspects` those that may.
+    `duplicates` holds the duplicate batches of the API, which have requests a second time, and `suspects` those that may.
     """
 
     job: Job
     unconfirmed_batches: tuple[UnconfirmedBatch, ...]
-    surplus: tuple[str, ...]
+    duplicates: tuple[str, ...]
     suspects: tuple[MessageBatch, ...]
 
 
@@ -98,7 +98,7 @@ def unconfirmed_batches_of(session: Session, job: Job) -> UnconfirmedBatches:
     return UnconfirmedBatches(
         job=now_known,
         unconfirmed_batches=tuple(unconfirmed),
-        surplus=now_known.duplicate_batches,
+        duplicates=now_known.duplicate_batches,
         suspects=tuple(suspects),
     )
 
@@ -322,7 +322,7 @@ def cancel_duplicate(session: Session, left: UnconfirmedBatches, message_batch_i
         for g in session.ledger.provisional_matches()
         if left.job.canceled_at and g.job_id == left.job.id
     }
-    if message_batch_id not in {*left.surplus, *(s.id for s in left.suspects), *provisional_matches}:
+    if message_batch_id not in {*left.duplicates, *(s.id for s in left.suspects), *provisional_matches}:
         raise Refused(f"{message_batch_id} is not known to hold requests of {left.job.name} twice: it is not canceled")
     seen = _retrieved(session, message_batch_id)
     if seen.processing_status is ProcessingStatus.IN_PROGRESS:

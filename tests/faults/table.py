@@ -30,7 +30,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Network:
-    """No connection is made: `refused`, `name` (DNS), `unreachable`, `silent`; the first `times` (0: until mended)."""
+    """No connection is made: `refused`, `name` (DNS), `unreachable`, `silent`; the first `times` (0: until fixed)."""
 
     kind: str
     times: int = 2
@@ -485,7 +485,7 @@ ROWS: Sequence[Row] = (
         status=1,
         made=0,
         again={"submit": 3},
-        you="mend it with `retry --edit`; the same command sends the others",
+        you="fix it with `retry --edit`; the same command sends the others",
     ),
     Row(
         group=SENDING,
@@ -567,10 +567,10 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=SENDING,
-        happens="A batch is in doubt, and the API gives no answer when its list is asked for",
+        happens="A batch is unconfirmed, and the API gives no answer when its list is asked for",
         verbs=("submit", "run"),
         troubles=_with(LOST, _each("list", NO_ANSWER, nth=2)),
-        does="Asks again, a little later each time; sends nothing of the doubt meanwhile",
+        does="Asks again, a little later each time; sends nothing of it meanwhile",
         says=("unconfirmed  batch 1 of 2", "no answer  ", FOUND),
         never_says=("sent again",),
         status=0,
@@ -578,7 +578,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=SENDING,
-        happens="A batch is in doubt and has ended, and its results break, are odd, or are not there at first",
+        happens="A batch is unconfirmed and has ended, and its results break, are odd, or are not there at first",
         verbs=("submit", "retry"),
         scene={"batch_seconds": 0},
         troubles=_with(
@@ -598,7 +598,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=SENDING,
-        happens="A batch is in doubt, and another of the same size was sent with the same key at the same moment",
+        happens="A batch is unconfirmed, and another of the same size was sent with the same key at the same moment",
         verbs=("submit", "retry"),
         scene={"batch_seconds": 7200},
         troubles=[(Stranger(), LOST)],
@@ -647,7 +647,7 @@ ROWS: Sequence[Row] = (
         never_says=("--edit",),
         status=4,
         made=0,
-        you="take a beta off with the `--no-beta NAME` that is told, or mend the header; then the same command",
+        you="take a beta off with the `--no-beta NAME` that is told, or fix the header; then the same command",
     ),
     Row(
         group=ACCOUNT,
@@ -662,11 +662,11 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=ACCOUNT,
-        happens="The same, while a batch in doubt is looked for",
+        happens="The same, while an unconfirmed batch is looked for",
         verbs=SENDERS,
         scene={"batch_seconds": 0},
         troubles=_with(LOST, [*_each("list", NO_ACCOUNT, nth=2), *_each("results", NO_ACCOUNT)]),
-        does="Stops with the API's words; the doubt stays a doubt, and is looked for the next time",
+        does="Stops with the API's words; the batch stays unconfirmed, and is looked for the next time",
         says=("unconfirmed  batch 1 of 2", "account problem: HTTP 4"),
         status=4,
         you="fix the cause, then the same command",
@@ -704,7 +704,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=ACCOUNT,
-        happens="The same, when a doubt is shown",
+        happens="The same, when an unconfirmed batch is shown",
         verbs=("resolve",),
         scene={"batch_seconds": 0},
         troubles=[
@@ -869,7 +869,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=WATCHING,
-        happens="A doubt is to be shown, and the API gives no answer, or there is no network",
+        happens="An unconfirmed batch is to be shown, and the API gives no answer, or there is no network",
         verbs=("resolve",),
         troubles=[
             *_each("list", NO_ANSWER),
@@ -882,7 +882,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=WATCHING,
-        happens="A doubt is to be shown, and the list leaves out its newest batch",
+        happens="An unconfirmed batch is to be shown, and the list leaves out its newest batch",
         verbs=("resolve",),
         troubles=[_one("list", "hide_from_list")],
         does="Looks once more",
@@ -892,10 +892,10 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=WATCHING,
-        happens="A doubt is to be shown, and the list counts a batch wrongly",
+        happens="An unconfirmed batch is to be shown, and the list counts a batch wrongly",
         verbs=("resolve",),
         troubles=[_one("list", "wrong_counts", nth=2)],
-        does="Does not take it for ours: shows the doubt, and decides nothing",
+        does="Does not take it for ours: shows the batch, and decides nothing",
         says=("unconfirmed  batch 1 of 2",),
         status=7,
         you=SAME,
@@ -1054,7 +1054,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=DOWNLOADING,
-        happens="A doubt is to be shown, and the results of a batch that has ended cannot be read",
+        happens="An unconfirmed batch is to be shown, and the results of a batch that has ended cannot be read",
         verbs=("resolve",),
         scene={"batch_seconds": 0},
         troubles=[
@@ -1064,14 +1064,14 @@ ROWS: Sequence[Row] = (
             ),
             *_each("results", [("foreign_id", {}), *UNREADABLE]),
         ],
-        does="Shows the doubt as far as it is known, and decides nothing",
+        does="Shows the batch as far as it is known, and decides nothing",
         says=("unconfirmed  batch 1 of 2",),
         status=7,
         you=SAME,
     ),
     Row(
         group=DOWNLOADING,
-        happens="A doubt is to be shown, and the results are odd, but their first ids can be read",
+        happens="An unconfirmed batch is to be shown, and the results are odd, but their first ids can be read",
         verbs=("resolve",),
         scene={"batch_seconds": 0},
         troubles=[
