@@ -1,4 +1,4 @@
-"""The course of every verb: opens its session, calls it, and turns what went wrong into one message and one exit status."""
+"""Run a verb: open its session, call it, handle Ctrl-C, and turn what went wrong into one message and one exit status."""
 
 import contextlib
 import os

@@ -97,8 +97,8 @@ def _scrubbed(verified: Verified) -> Verified:
 def _not_ours(session: Session, job: Job, batch: Batch, why: str, *, is_sure: bool) -> None:
     """Record that the adopted batch of the API is another job's, so that ours is unconfirmed again.
 
-    `is_sure`: its ids alone would match it to ours again. So it is recorded as a foreign batch for good, which takes a second
-    download that concludes the same.
+    `is_sure`: exclude it for good, as a foreign batch, because its ids alone would match again. That takes a second download
+    with the same result.
     """
     assert batch.message_batch_id is not None
     if is_sure and not batch.tries:

@@ -64,10 +64,10 @@ class Loop:
         self._executor = executor
         self._poller = Poller(session)
         self._reconciler = Reconciler(session)
-        # By the steady clock: setting the wall clock does not put off a poll.
+        # By the monotonic clock: setting the wall clock does not put off a poll.
         self._poll_due: float | None = None
-        # Whether the unconfirmed batches wait for time or for a person, and for nothing that a further read may tell.
-        self._only_time_can_tell = False
+        # Whether reading the list again cannot settle the unconfirmed batches: only time or a person can.
+        self._is_reconciling_exhausted = False
         # How many batches were fetched when the limit was last checked.
         self._fetched_count = 0
         # Why results could not be verified, by the id of their batch. They do not stop the other batches.
@@ -97,7 +97,7 @@ class Loop:
                         raise problem
                     return
                 case (WaitUntil() as wait,):
-                    self._raise_if_only_time_can_tell()
+                    self._raise_if_reconciling_is_exhausted()
                     if not self._verb.waits:
                         return
                     self._session.emit(Waiting(wait.at, wait.why))
@@ -122,14 +122,14 @@ class Loop:
     def _take(self, steps: Sequence[Step], executor: Executor) -> None:
         sends = any(isinstance(step, Send) for step in steps)
         # A copy of the workspace is noticed before anything is sent, and before a batch that it sent is taken for a foreign one.
-        if (sends or isinstance(steps[0], Reconcile)) and not self._is_ready(sends=sends):
+        if (sends or isinstance(steps[0], Reconcile)) and not self._prepare_to_send(sends=sends):
             return
         job = self._session.ledger.job(self._name)
         tasks: list[Task] = []
         for step in steps:
             match step:
                 case Reconcile(batches):
-                    self._only_time_can_tell = not self._reconciler.reconcile(job, batches)
+                    self._is_reconciling_exhausted = not self._reconciler.reconcile(job, batches)
                 case Poll(batches):
                     self._poll_due = self._session.clock.monotonic() + self._poller.poll(job, batches)
                 case Cancel():
@@ -143,11 +143,10 @@ class Loop:
             if performed.unverified is not None:
                 self._unverified[performed.task.step.batch.id] = performed.unverified
 
-    def _is_ready(self, *, sends: bool) -> bool:
-        """Return whether steps may be taken that create batches, or that look for them.
+    def _prepare_to_send(self, *, sends: bool) -> bool:
+        """Check account, copies of the workspace and limit before batches are created or searched for.
 
-        Asks the API for the account, for its newest batch, and whether the key is good. False after a wait, or where batches
-        have become unconfirmed that are looked for first.
+        Return False where the loop starts over: after a wait, or where batches have become unconfirmed that come first.
         """
         session = self._session
         job = session.ledger.job(self._name)
@@ -172,9 +171,9 @@ class Loop:
         refuse_other_account(session, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
 
-    def _raise_if_only_time_can_tell(self) -> None:
+    def _raise_if_reconciling_is_exhausted(self) -> None:
         """Raise UnconfirmedProblem where only unconfirmed batches are left, and no further read tells more of them."""
-        if not self._only_time_can_tell:
+        if not self._is_reconciling_exhausted:
             return
         batches = self._sent_batches()
         unconfirmed = [b for b in batches if b.state is State.SUBMITTING]

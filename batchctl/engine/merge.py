@@ -1,4 +1,4 @@
-"""The results file and the errors file of a job, written from what is on the disk: without network, any number of times."""
+"""Write the results file and the errors file of a job in input order, from what is on the disk, any number of times."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

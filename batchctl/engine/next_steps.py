@@ -13,8 +13,8 @@ from batchctl.engine.pacing import TRY_MORE_AFTER, admitted
 
 # The pause before the ledger is read again to see what another process has done.
 OTHERS_PAUSE = timedelta(seconds=1)
-# A clock that is set back by less makes pauses longer by that. If it is set back by more, pauses that were set before are over.
-PUT_BACK = timedelta(minutes=1)
+# A clock that is set back by more than this cancels the pauses that were set before. A smaller step only lengthens them.
+CLOCK_STEP_TOLERANCE = timedelta(minutes=1)
 
 
 class Arrow(StrEnum):
@@ -131,7 +131,7 @@ def has_passed(until: datetime | None, since: datetime | None, now: datetime) ->
 
     A `since` in the future shows that our clock was set back: then the pause is over.
     """
-    return until is None or until <= now or (since is not None and now < since - PUT_BACK)
+    return until is None or until <= now or (since is not None and now < since - CLOCK_STEP_TOLERANCE)
 
 
 def is_on_hold(job: Job, now: datetime) -> bool:

@@ -44,7 +44,7 @@ class Reconciler:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._failures = 0
-        # By the id of a batch, the time of the last read that counted, by the steady clock.
+        # By the id of a batch, the time of the last read that counted, by the monotonic clock.
         self._counted_at: dict[int, float] = {}
 
     def reconcile(self, job: Job, unconfirmed_batches: Sequence[Batch]) -> bool:
@@ -126,8 +126,8 @@ class Reconciler:
     def _counts(self, batch: Batch, now: datetime) -> bool:
         """Return whether a read of the list counts for a batch: its pause has passed since the last read that counted.
 
-        Two reads of this process are compared by the steady clock. The first read of a process is compared with the time
-        that another process recorded: setting the clock makes at most one read count too early, and several are needed.
+        Two reads of this process are compared by the monotonic clock. The first read of a process is compared with the time
+        that another process recorded: a clock that was set can make at most one read count early, and several are required.
         """
         steady, last = self._session.clock.monotonic(), self._counted_at.get(batch.id)
         if last is None:

@@ -1,14 +1,14 @@
-"""The rules of reconciling (pure): what the API's list says about unconfirmed batches. `engine.reconciler` applies them.
+"""The rules (pure) that decide whether an unconfirmed batch may be sent again. `engine.reconciler` applies them.
 
-They decide whether a batch may be sent again. The API gives a batch no name of ours. Until it has ended, only its size
+They judge what the API's list says. The API gives a batch no name of ours. Until it has ended, only its size
 identifies it, and that it is no older than the newest batch that the API had shown before the create. The candidates of an
 unconfirmed batch are the batches in the list that agree with both:
 
 - some ids of a candidate that has ended are read: they say whose it is;
 - running candidates are matched provisionally where there are as many as unconfirmed batches of their size; their results
   confirm or refute the match;
-- no candidate in a list that could be read whole, several times over a grace, proves that nothing was created: the batch may be
-  sent again, unless a person must decide that (`needs_person`);
+- if several complete reads of the list during a grace period show no candidate, nothing was created: the batch may be sent
+  again, unless a person must decide that (`needs_person`);
 - in every other case the unconfirmed batches wait until the candidates have ended.
 """
 
@@ -25,10 +25,10 @@ MIN_LIST_READS = 3
 # A large body takes the API longer, and a create may be committed after its connection broke. So the grace grows in
 # proportion to the body: one of this size doubles it.
 GRACE_BYTES = 60_000_000
-# Creates of one cut with unknown outcome, and its refusals that did not come from the API itself, after which a person must
+# For each cut: so many creates of unknown outcome, or refusals that did not come from the API itself, before a person must
 # decide about the next create. More of the latter are allowed: a proxy's rate limit answers with several of them.
-MOST_UNKNOWN = 2
-MOST_UNPROVEN = 5
+MAX_UNKNOWN = 2
+MAX_UNPROVEN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +174,11 @@ def needs_person(unconfirmed: Batch) -> bool:
         case Unconfirmed.ACCEPTED:
             return True
         case Unconfirmed.REFUSED:
-            return unconfirmed.unproven_refusals + 1 >= MOST_UNPROVEN
+            return unconfirmed.unproven_refusals + 1 >= MAX_UNPROVEN
         case Unconfirmed.COPIED:
             return False
         case Unconfirmed.UNKNOWN | Unconfirmed.NOTHING:
-            return unconfirmed.unknown_creates + 1 >= MOST_UNKNOWN
+            return unconfirmed.unknown_creates + 1 >= MAX_UNKNOWN
 
 
 def why_person_decides(unconfirmed: Batch) -> str:
@@ -187,9 +187,9 @@ def why_person_decides(unconfirmed: Batch) -> str:
         case Unconfirmed.ACCEPTED:
             return "unconfirmed: the API took it and did not say as which batch, and its list shows none of its size"
         case Unconfirmed.REFUSED:
-            return f"unconfirmed: {MOST_UNPROVEN} refusals did not come from the API itself"
+            return f"unconfirmed: {MAX_UNPROVEN} refusals did not come from the API itself"
         case _:
-            return f"unconfirmed: {MOST_UNKNOWN} creates of these requests ended in an unknown way"
+            return f"unconfirmed: {MAX_UNKNOWN} creates of these requests ended in an unknown way"
 
 
 def grace_of(unconfirmed: Batch, grace: timedelta) -> timedelta:

@@ -245,7 +245,7 @@ def refuse(session: Session, job: Job, batch: Batch, reason: str) -> None:
 
 
 def _command_first(session: Session, job: Job) -> str:
-    """Return the command that must come before a retry, which chooses from all batches and so needs all of them settled."""
+    """Return the command to run first; a retry needs every batch settled."""
     is_open = any(not b.is_settled for b in session.ledger.batches(job))
     return f"batchctl run {job.name} --max-rounds {len(job.rounds)}, then " if is_open else ""
 

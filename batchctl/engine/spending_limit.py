@@ -151,7 +151,7 @@ DEARER_THAN_ESTIMATED = "fetched results cost more than the estimate"
 def check_limit_again(session: Session, job: Job, why: str) -> None:
     """Raise Refused where a job is over its limit by what is known in the middle of a round.
 
-    A cost that is not known was agreed to with the round.
+    Unknown costs do not raise here: they were confirmed when the round was planned.
 
     Args:
         session: Where the ledger is.
@@ -169,9 +169,9 @@ def check_limit_again(session: Session, job: Job, why: str) -> None:
 
 
 def most_by_round(session: ReadSession, job: Job) -> list[Decimal | None]:
-    """Return the most that each round of a job comes to. None stands for an unknown amount on top.
+    """Return upper bounds of the cost of each round of a job. Each None is a further cost without a known bound.
 
-    There is one for each duplicate batch: which requests it holds is not known. A create that was presumed to have made nothing
+    There is a None for each duplicate batch: which requests it holds is not known. A create that was presumed to have made nothing
     may be paid for, too, and so may a batch that the API no longer knew.
     """
     bill = cost(session, job, is_for_limit=True)

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from batchctl.domain.errors import LedgerProblem
 from batchctl.domain.health import PUT_BACK, LedgerFacts
 from batchctl.domain.model import State
-from batchctl.ledger.database import SqliteDatabase
 from batchctl.ledger.liveness import FileLockLiveness
 from batchctl.ledger.schema import batch_table, job_table
+from batchctl.ledger.sqlite import SqliteDatabase
 
 WAIT_SECONDS = 5.0
 

@@ -4,7 +4,8 @@
 transaction: when it returns, what it wrote is on the disk, and when it is interrupted, nothing of it is. A record of a step is
 fenced: its maker proves by owner and attempt that the step is still its own, and a record that comes too late changes nothing.
 
-`ledger.SqlLedger` is the implementation; tests/ledger/test_conformance.py is what any implementation must pass.
+`ledger.SqlLedger` is the implementation, on the database of `ledger.sqlite`; tests/ledger/test_conformance.py is what any
+implementation must pass.
 """
 
 from collections.abc import Collection, Sequence

@@ -11,7 +11,6 @@ from sqlalchemy import bindparam, func, select
 from batchctl.domain.model import Batch, Failures, Job, PresumedNotCreated, Round, State
 from batchctl.domain.places import Place
 from batchctl.domain.prices import UsageTotals
-from batchctl.ledger.database import database_at
 from batchctl.ledger.rows import (
     BATCH,
     FAILURE,
@@ -39,6 +38,7 @@ from batchctl.ledger.schema import (
     round_table,
     usage_table,
 )
+from batchctl.ledger.sqlite import database_at
 
 
 def _columns(table: sa.Table, names: Collection[str]) -> list[sa.Column[Any]]:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from batchctl.domain.model import Batch, Cut, IfAbsent, MessageBatch, State, Unconfirmed
 from batchctl.domain.states import STATE_OF_STATUS, may_follow
-from batchctl.ledger.database import insert_new
 from batchctl.ledger.rows import COUNTERS, FORGOTTEN, cut_values, seen_values
 from batchctl.ledger.schema import batch_table, duplicate_batch_table, foreign_batch_table, presumed_table
+from batchctl.ledger.sqlite import insert_new
 from batchctl.ledger.writing import Writer, advance, state_of, state_of_bound
 
 _NOTHING_SEEN: dict[str, Any] = {

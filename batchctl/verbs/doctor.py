@@ -34,8 +34,8 @@ from batchctl.domain.health import (
     warn,
 )
 from batchctl.ledger import checkup as ledger_checkup
-from batchctl.ledger.database import WAL_IS_SAFE_SINCE, journal_mode
 from batchctl.ledger.schema import REVISIONS
+from batchctl.ledger.sqlite import WAL_IS_SAFE_SINCE, journal_mode
 from batchctl.store import probing
 from batchctl.store.workspace import Workspace, find_workspace
 

@@ -252,9 +252,9 @@ def plan_round(
 ) -> Job:
     """Record a rebuilt round once its price is agreed to, and return the job with it.
 
-    A round that a person asks for needs `confirm` and `seen`. It takes `workspace.planning()` only to record:
-    the lock is free while the person reads the price, and what another process changed meanwhile is refused. A round that is planned by itself
-    is held to the limit alone, and its caller holds the lock all the time.
+    A round that a person asks for needs `confirm` and `seen`. It takes `workspace.planning()` only to record, not while the
+    person decides; if another process changed the job meanwhile, the round is refused. A round that `run` plans by itself is
+    checked against the limit alone, and its caller holds the lock all the time.
 
     Args:
         session: The session of the verb.
@@ -304,7 +304,7 @@ def plan_round(
 
 
 def estimating_of(session: Session, job: Job, rebuilt: Rebuilt, request_groups: Sequence[RequestGroup]) -> Estimator:
-    """Return what makes the estimate of a rebuilt round."""
+    """Return the function that estimates a rebuilt round."""
     return partial(estimate, session, request_groups, rebuilt.path, job.settings, job=job)
 
 
@@ -329,7 +329,7 @@ def _action(rebuilt: Rebuilt, danger: str) -> str:
 
 
 def _refuse_other_than_agreed(session: Session, seen: Job) -> None:
-    """Raise Refused where what a person's yes rests on, besides the requests, is not what it was."""
+    """Raise Refused if round, headers or limit have changed since the person said yes."""
     now = session.ledger.job(seen.name)
     before, after = ((job.rounds[-1].number, job.settings.headers, job.max_cost) for job in (seen, now))
     if before != after:
@@ -380,8 +380,8 @@ class _Chooser:
             code = OutcomeCode(newest.codes[position])
             source = newest.answer(position)
             last = newest.sent_last(position)
-            # An answer that was cut, refused or paused stays the result where a person had it sent again and that failed. What
-            # the person wanted is a better one: the failure is what a retry is for.
+            # If sending a cut, refused or paused answer again failed, the old answer stays the result, but a retry goes by the
+            # new failure.
             is_failed_attempt = code.is_success and not last.code.is_success
             if is_failed_attempt and not is_chosen(code, code.name.lower(), self._choice):
                 code, source = last.code, last

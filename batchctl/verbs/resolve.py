@@ -241,7 +241,7 @@ def adopt(session: Session, left: UnconfirmedBatches, message_batch_id: str, num
 
 
 def _vouch(session: Session, unconfirmed_batch: UnconfirmedBatch, seen: MessageBatch) -> None:
-    """Record a person's word that results are ours which could be compared with nothing."""
+    """Record a person's statement that results are ours which could not be compared with anything."""
     if seen.id != unconfirmed_batch.batch.message_batch_id or not session.ledger.record_vouched(
         unconfirmed_batch.batch, "size, ids and your word"
     ):
@@ -302,7 +302,7 @@ def resend(session: Session, left: UnconfirmedBatches, number: int | None, confi
             unconfirmed_batch.batch, session.owner, session.now(), note=note
         ):
             raise Refused(
-                f"batch {unconfirmed_batch.number} of {left.job.name} has come on meanwhile: it is not sent again",
+                f"batch {unconfirmed_batch.number} of {left.job.name} has changed meanwhile: it is not sent again",
                 hint=f"batchctl resolve {left.job.name} shows what is left",
             )
         session.emit(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.model import Batch, Claim, Job, State
 from batchctl.engine.next_steps import (
-    PUT_BACK,
+    CLOCK_STEP_TOLERANCE,
     Arrow,
     Cancel,
     Download,
@@ -190,8 +190,8 @@ def test_a_paused_job_is_nothing_to_wait_for() -> None:
         (NOW - SECOND, NOW - HOUR, True),
         (LATER, NOW - HOUR, False),
         (LATER, NOW, False),
-        (LATER, NOW + PUT_BACK, False),
-        (LATER, NOW + PUT_BACK + SECOND, True),
+        (LATER, NOW + CLOCK_STEP_TOLERANCE, False),
+        (LATER, NOW + CLOCK_STEP_TOLERANCE + SECOND, True),
         (NOW + 1000 * HOUR, NOW + 999 * HOUR, True),
         (NOW + 1000 * HOUR, NOW, False),
         # Set by an older version, which did not note when.
@@ -438,7 +438,7 @@ def test_whatever_the_snapshot_no_batch_is_in_two_hands(snapshot: Snapshot, verb
 
 def is_over(until: datetime | None, since: datetime | None) -> bool:
     """By a clock that may have been put back since the pause was set."""
-    return until is None or until <= NOW or (since is not None and since > NOW + PUT_BACK)
+    return until is None or until <= NOW or (since is not None and since > NOW + CLOCK_STEP_TOLERANCE)
 
 
 def may_be_sent(job: Job) -> bool:

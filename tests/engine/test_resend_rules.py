@@ -15,9 +15,9 @@ from batchctl.domain.model import Batch, Cut, MessageBatch, PresumedNotCreated, 
 from batchctl.engine.resend_rules import (
     GRACE,
     GRACE_BYTES,
+    MAX_UNKNOWN,
+    MAX_UNPROVEN,
     MIN_LIST_READS,
-    MOST_UNKNOWN,
-    MOST_UNPROVEN,
     Listing,
     Verdict,
     candidates_of,
@@ -203,17 +203,17 @@ def test_a_refusal_takes_one_list_and_everything_else_several(why: Unconfirmed, 
 
 PERSONS = [
     (U.UNKNOWN, 0, 0, False),
-    (U.UNKNOWN, MOST_UNKNOWN - 1, 0, True),
+    (U.UNKNOWN, MAX_UNKNOWN - 1, 0, True),
     (U.UNKNOWN, 7, 0, True),
     (U.UNKNOWN, 0, 99, False),
     (U.NOTHING, 0, 0, False),
-    (U.NOTHING, MOST_UNKNOWN - 1, 0, True),
+    (U.NOTHING, MAX_UNKNOWN - 1, 0, True),
     (U.ACCEPTED, 0, 0, True),
     (U.ACCEPTED, 9, 9, True),
     (U.REFUSED, 0, 0, False),
-    (U.REFUSED, 99, MOST_UNPROVEN - 2, False),
-    (U.REFUSED, 0, MOST_UNPROVEN - 1, True),
-    (U.REFUSED, 0, MOST_UNPROVEN + 3, True),
+    (U.REFUSED, 99, MAX_UNPROVEN - 2, False),
+    (U.REFUSED, 0, MAX_UNPROVEN - 1, True),
+    (U.REFUSED, 0, MAX_UNPROVEN + 3, True),
     (U.COPIED, 0, 0, False),
     (U.COPIED, 99, 99, False),
 ]
@@ -232,7 +232,7 @@ def test_what_may_be_sent_once_more_without_a_persons_word(
 
 def test_after_two_creates_of_unknown_outcome_a_third_needs_a_person() -> None:
     """The first is presumed to have made nothing, the second is not."""
-    assert MOST_UNKNOWN == 2
+    assert MAX_UNKNOWN == 2
     first = unconfirmed()
     assert judged([first], []).absent == (first,)
     second = unconfirmed(unknown_creates=1)
@@ -422,7 +422,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Batch], Listing]:
             unconfirmed=draw(st.sampled_from(U)),
             created_after=draw(st.none() | TIMES),
             unknown_creates=draw(st.integers(0, 2)),
-            unproven_refusals=draw(st.sampled_from([0, MOST_UNPROVEN - 1])),
+            unproven_refusals=draw(st.sampled_from([0, MAX_UNPROVEN - 1])),
         )
         for number in range(draw(st.integers(0, 5)))
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
-from batchctl.ledger import database as engine
+from batchctl.ledger import sqlite as engine
 from batchctl.ledger.ledger import SqlLedger
 
 

@@ -17,9 +17,9 @@ from ledger.making import upgraded
 from batchctl.domain.model import Batch, IfAbsent, PresumedNotCreated, RequestCounts, State, Unconfirmed
 from batchctl.domain.places import Place
 from batchctl.engine.resend_rules import needs_person
-from batchctl.ledger.database import SqliteDatabase
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.schema import Instant
+from batchctl.ledger.sqlite import SqliteDatabase
 
 S = State
 GIVEN_UP = NOW + 5 * MINUTE

@@ -35,11 +35,11 @@ from batchctl.domain.model import (
     Verified,
 )
 from batchctl.ledger import rows, schema
-from batchctl.ledger.database import journal_mode
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.opening import for_reading
 from batchctl.ledger.reading import SqlReadLedger
 from batchctl.ledger.schema import HEAD
+from batchctl.ledger.sqlite import journal_mode
 
 FAILED = Failures(
     round=1,

@@ -15,11 +15,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from ledger.making import WAYS
 
-from batchctl.ledger import database as engine
 from batchctl.ledger import schema
-from batchctl.ledger.database import journal_mode
+from batchctl.ledger import sqlite as engine
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.schema import HEAD, REVISIONS
+from batchctl.ledger.sqlite import journal_mode
 
 SCRIPTS = ScriptDirectory(str(Path(engine.__file__).parent / "migrations"))
 

@@ -10,10 +10,10 @@ from ledger.making import WAYS, upgraded
 
 from batchctl.domain.errors import LedgerProblem
 from batchctl.ledger import checkup
-from batchctl.ledger.database import TABLES, digests, journal_mode
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.opening import for_reading
 from batchctl.ledger.reading import SqlReadLedger
+from batchctl.ledger.sqlite import TABLES, digests, journal_mode
 
 ADDS = "INSERT INTO batch SELECT * FROM batch"
 REBUILT = """
