@@ -864,7 +864,7 @@ def test_a_stop_before_the_record_leaves_nothing(
     "at",
     [
         "batchctl.engine.download.receive",
-        "batchctl.verbs.attach_input.lay_down",
+        "batchctl.verbs.attach_input.write_attached_requests",
         "batchctl.verbs.attach_input.reindex",
         "batchctl.verbs.attach_input.place",
         "batchctl.ledger.ledger.SqlLedger.record_requests",
