@@ -151,12 +151,7 @@ class Loop:
         session = self._session
         job = session.ledger.job(self._name)
         try:
-            session.server.meet()
-            may_begin = may_send(session, job)
-        except ApiFailure as failure:
-            pause = self._poller.failed(failure)
-            session.clock.wait_until(session.now() + timedelta(seconds=pause), session.stop)
-            return False
+            may_begin = self._may_begin(job)
         except AccountProblem as problem:
             if sends:
                 session.ledger.record_pause(job, why_stopped(problem))
@@ -170,6 +165,17 @@ class Loop:
             self._fetched_count = fetched_count
         refuse_other_account(session, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
+
+    def _may_begin(self, job: Job) -> bool:
+        """Ask the API for the account and for copies of the workspace. Raises AccountProblem, also for a refusal by the API."""
+        session = self._session
+        try:
+            session.server.meet()
+            return may_send(session, job)
+        except ApiFailure as failure:
+            pause = self._poller.failed(failure)
+            session.clock.wait_until(session.now() + timedelta(seconds=pause), session.stop)
+            return False
 
     def _raise_if_reconciling_is_exhausted(self) -> None:
         """Raise UnconfirmedProblem where only unconfirmed batches are left, and no further read tells more of them."""

@@ -157,6 +157,19 @@ def test_the_account_pauses_the_job_and_the_same_command_continues(
     assert len(emulator.batches()) == 1
 
 
+def test_a_key_that_is_refused_before_anything_is_sent_pauses_the_job(cli: Cli, emulator: Running) -> None:
+    """The API's list is read before the first create: what it says of the account is said of the job."""
+    emulator.add_fault({"on": "list", "fault": "status", "status": 401, "message": "invalid x-api-key"})
+    path = cli.write("in.jsonl", requests(5))
+    assert cli.run("submit", path).status == 4
+    status = cli.run("status", "@last", "--offline").out
+    assert "paused" in status
+    assert "invalid x-api-key" in status
+    assert emulator.batches() == []
+    assert cli.run("submit", path).status == 0
+    assert len(emulator.batches()) == 1
+
+
 def test_no_batch_is_refused_for_what_is_said_of_the_account(cli: Cli, emulator: Running) -> None:
     text = "You're out of extra usage. Add more and keep going."
     emulator.add_fault({"on": "create", "fault": "status", "status": 400, "message": text, "times": 0})
