@@ -11,8 +11,8 @@ import os
 from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.domain.events import Emit, PlaceChecked
 from batchctl.domain.places import mismatch
-from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.places import Memory, state_folder
+from batchctl.ledger.protocol import Ledger
 
 
 class PlaceGuard:
@@ -25,7 +25,7 @@ class PlaceGuard:
             batch that was split are other batches.
     """
 
-    def __init__(self, ledger: SqlLedger) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         """Guard `ledger`. Nothing is compared yet."""
         self._ledger = ledger
         self.workspace_id, self.salt, _, _ = ledger.stored_place()

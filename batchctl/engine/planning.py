@@ -37,7 +37,7 @@ from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.store.local import link_or_copy, place, replacing
 
 if TYPE_CHECKING:
-    from batchctl.ledger.ledger import SqlLedger
+    from batchctl.ledger.protocol import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ class Planner:
 
     def record(
         self,
-        ledger: "SqlLedger",
+        ledger: "Ledger",
         name: str,
         given: Input,
         forecast: Forecast | None = None,

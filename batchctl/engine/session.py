@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.model import Batch
 from batchctl.engine.resend_rules import GRACE
-from batchctl.ledger.reading import SqlReadLedger
+from batchctl.ledger.protocol import ReadLedger
 from batchctl.money.catalog import PriceCatalog
 from batchctl.store.workspace import Workspace
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchctl.domain.events import Emit
     from batchctl.engine.api_view import Server
     from batchctl.engine.copy_guard import PlaceGuard
-    from batchctl.ledger.ledger import SqlLedger
+    from batchctl.ledger.protocol import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class ReadSession:
     """
 
     workspace: Workspace
-    ledger: SqlReadLedger
+    ledger: ReadLedger
     clock: Clock
     emit: "Emit"
     stop: StopSignal = field(default_factory=StopSignal)
@@ -63,7 +63,7 @@ class Session(ApiSession):
         grace: How long an unconfirmed batch may be missing from the API's list before it is presumed not created.
     """
 
-    ledger: "SqlLedger"
+    ledger: "Ledger"
     owner: str
     place_guard: "PlaceGuard"
     parallel: int = 4

@@ -82,7 +82,7 @@ _FAILURES = (
     .where(batch_table.c.job_id == bindparam("job_id"))
     .order_by(batch_table.c.round, batch_table.c.first)
 )
-_SPENT = (
+_USAGE_TOTALS = (
     select(*_columns(usage_table, USAGE))
     .join(batch_table)
     .where(batch_table.c.job_id == bindparam("job_id"))
@@ -218,10 +218,10 @@ class SqlReadLedger:
             return [failures_of(row) for row in db.execute(_FAILURES, {"job_id": job.id})]
 
     def usage_totals(self, job: Job) -> dict[int, list[UsageTotals]]:
-        """See `ReadLedger.spent`."""
+        """See `ReadLedger.usage_totals`."""
         by_batch: dict[int, list[UsageTotals]] = {}
         with self._database.read() as db:
-            for row in db.execute(_SPENT, {"job_id": job.id}):
+            for row in db.execute(_USAGE_TOTALS, {"job_id": job.id}):
                 by_batch.setdefault(row[0], []).append(usage_totals_of(row))
         return by_batch
 

@@ -3,12 +3,12 @@
 from batchctl.domain.attaching import is_id
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
-from batchctl.ledger.reading import SqlReadLedger
+from batchctl.ledger.protocol import ReadLedger
 
 LAST = "@last"
 
 
-def find_job(ledger: SqlReadLedger, word: str | None, *, may_be_file: bool = False) -> Job:
+def find_job(ledger: ReadLedger, word: str | None, *, may_be_file: bool = False) -> Job:
     """Return the job of a name, of a unique beginning of one, or of the id of one of its batches.
 
     `@last` and None mean the latest job. `may_be_file`: the word may as well be a file that does not exist, and the error
@@ -37,7 +37,7 @@ def find_job(ledger: SqlReadLedger, word: str | None, *, may_be_file: bool = Fal
     return by_batch
 
 
-def find_named_job(ledger: SqlReadLedger, word: str) -> Job | None:
+def find_named_job(ledger: ReadLedger, word: str) -> Job | None:
     """Return the job of this whole name, or the latest for `@last`; None where there is none.
 
     For verbs that send: the beginning of a name may be a mistyped file.
