@@ -26,7 +26,8 @@ def prepare() -> None:
         )
     for variable, least in (("COLUMNS", NARROWEST), ("LINES", 1)):
         # Rich takes whatever number stands there, and shows nothing at all in 0 columns.
-        if variable in os.environ and not _is_at_least(os.environ[variable], least):
+        value = os.environ.get(variable)
+        if value is not None and not (value.isascii() and value.isdigit() and int(value) >= least):
             del os.environ[variable]
 
 
@@ -47,7 +48,3 @@ def _errors(encoding: str | None) -> str:
     UTF-8 shows the bytes of file names that are not UTF-8; an older terminal shows a `?`.
     """
     return "backslashreplace" if is_utf8(encoding) else "replace"
-
-
-def _is_at_least(value: str, least: int) -> bool:
-    return value.isascii() and value.isdigit() and int(value) >= least

@@ -13,23 +13,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from batchctl.domain.errors import UnconfirmedProblem
-from batchctl.domain.model import Batch, Job, MessageBatch, State
+from batchctl.domain.model import Batch, Job, State
 from batchctl.engine.accounts import is_other
 from batchctl.engine.reconciler import list_since
 from batchctl.engine.session import Session
 
-# A job's creation time is read from our clock, and a batch's from the API's. While the two agree within AGREES_WITHIN, a batch
-# that is older than the job by more than BEFORE was not sent for it.
-BEFORE = timedelta(days=1)
-AGREES_WITHIN = timedelta(hours=1)
+# A job's creation time is read from our clock, and a batch's from the API's. While the two differ by less than
+# CLOCK_TOLERANCE, a batch that is older than the job by more than AGE_TOLERANCE was not sent for it.
+AGE_TOLERANCE = timedelta(days=1)
+CLOCK_TOLERANCE = timedelta(hours=1)
 NOTE = "unconfirmed: a copy of this workspace may have sent it"
 
 
-def may_send(session: Session, job: Job) -> bool:
-    """Return whether the planned batches of a job may be sent.
+def check_copies(session: Session, job: Job) -> bool:
+    """Mark planned batches as unconfirmed that a copy of the workspace may have sent; return whether there are none.
 
-    False where some of them are unconfirmed from now on and are reconciled first. Raises ApiFailure, and UnconfirmedProblem
-    where the list cannot be read whole.
+    Where there are some, they are reconciled before anything is sent. Raises ApiFailure, and UnconfirmedProblem where the
+    list cannot be read whole.
     """
     guard = session.place_guard
     guard.compare(session.emit)
@@ -44,7 +44,7 @@ def may_send(session: Session, job: Job) -> bool:
 
 
 def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> int:
-    """Take steps 3 and 4, and return how many batches are unconfirmed now. Raises as `may_send` does."""
+    """Take steps 3 and 4, and return how many batches are unconfirmed now. Raises as `check_copies` does."""
     batches = session.ledger.batches(job)
     known = session.ledger.known_message_batches(job) | session.ledger.message_batch_ids()
     listed, is_whole = list_since(session, None, known)
@@ -55,7 +55,10 @@ def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> i
         )
     counts = {None, *(b.count for b in planned)}
     candidates = [b for b in listed if b.id not in known and b.size in counts]
-    for candidate in [b for b in candidates if _is_older(session, job, b)]:
+    # A job from the future was planned while our clock was wrong: its time cannot be compared.
+    is_comparable = session.server.is_clock_within(CLOCK_TOLERANCE) and job.created_at <= session.now()
+    oldest = job.created_at - AGE_TOLERANCE
+    for candidate in [b for b in candidates if is_comparable and b.created_at is not None and b.created_at < oldest]:
         session.ledger.record_foreign_batch(job.id, candidate.id, session.now())
         candidates.remove(candidate)
     sizes = {b.size for b in candidates}
@@ -64,9 +67,3 @@ def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> i
     affected = [b for b in planned if other_api or None in sizes or b.count in sizes]
     session.ledger.record_copied(affected, session.now(), NOTE, api=other_api)
     return len(affected)
-
-
-def _is_older(session: Session, job: Job, batch: MessageBatch) -> bool:
-    # A job from the future was planned while our clock was wrong: its time cannot be compared.
-    is_comparable = session.server.is_clock_within(AGREES_WITHIN) and job.created_at <= session.now()
-    return is_comparable and batch.created_at is not None and batch.created_at < job.created_at - BEFORE

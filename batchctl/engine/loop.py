@@ -11,7 +11,7 @@ from datetime import timedelta
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, Stopped, UnconfirmedProblem
 from batchctl.domain.events import Waiting
 from batchctl.domain.model import Batch, Job, State
-from batchctl.engine.copy_check import may_send
+from batchctl.engine.copy_check import check_copies
 from batchctl.engine.executor import Executor, Task, ThreadExecutor
 from batchctl.engine.next_steps import (
     Arrow,
@@ -171,7 +171,7 @@ class Loop:
         session = self._session
         try:
             session.server.meet()
-            return may_send(session, job)
+            return check_copies(session, job)
         except ApiFailure as failure:
             pause = self._poller.failed(failure)
             session.clock.wait_until(session.now() + timedelta(seconds=pause), session.stop)

@@ -110,7 +110,10 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
         *_polls(snapshot, allowed, now),
         *(Download(b) for b in _downloadable(snapshot, allowed) if _is_due(b, now)),
     ]
-    return tuple(steps) or _waits(snapshot, allowed, now)
+    if steps:
+        return tuple(steps)
+    waits = [*_send_waits(snapshot, allowed, now), *_other_waits(snapshot, allowed, now)]
+    return (min(waits, key=lambda wait: wait.at),) if waits else ()
 
 
 def is_all_else_done(job: Job, batches: Iterable[Batch], allowed: frozenset[Arrow], now: datetime) -> bool:
@@ -185,12 +188,6 @@ def _downloadable(snapshot: Snapshot, allowed: frozenset[Arrow]) -> list[Batch]:
         return []
     ended = [b for b in snapshot.batches if b.state is State.ENDED and b.claim is None]
     return [b for b in ended if not b.held and not b.is_removed]
-
-
-def _waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> tuple[WaitUntil, ...]:
-    """Return the earliest of all waits; none means that this verb has nothing left to do."""
-    waits = [*_send_waits(snapshot, allowed, now), *_other_waits(snapshot, allowed, now)]
-    return (min(waits, key=lambda wait: wait.at),) if waits else ()
 
 
 def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:

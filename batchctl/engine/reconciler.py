@@ -95,15 +95,14 @@ class Reconciler:
         is_progress = bool(verdict.adopt or verdict.absent) or any(is_identified)
         note = _why_open(verdict, listing)
         # A batch that was adopted above is no longer unconfirmed: the ledger does not postpone it.
-        pause = 0.0 if is_progress else self._pause(verdict)
+        if is_progress:
+            pause = 0.0
+        elif verdict.candidates and not is_in_grace(verdict.wait):
+            pause = WAIT_FOR_END.total_seconds()
+        else:
+            pause = max((self._read_pause(b) for b in verdict.wait), default=0.0)
         self._postpone(verdict.wait, note, pause, is_read=not is_progress)
         return is_progress
-
-    def _pause(self, verdict: Verdict) -> float:
-        """Return the seconds until the next read of the list."""
-        if verdict.candidates and not is_in_grace(verdict.wait):
-            return WAIT_FOR_END.total_seconds()
-        return max((self._read_pause(b) for b in verdict.wait), default=0.0)
 
     def _read_pause(self, batch: Batch) -> float:
         return grace_of(batch, self._session.grace).total_seconds() / MIN_LIST_READS

@@ -172,13 +172,14 @@ def bill(
             )
         )
     models = joined(one.models for one in bills)
+    counts = sum((one.batch.counts for one in bills if one.batch.state is State.FETCHED), RequestCounts())
     return Bill(
         job=job,
         total=_total(job, bills, models, forgotten),
         models=models,
         rounds=tuple(_round(job, number, bills) for number in numbers),
         batches=tuple(bills),
-        free=_free(bills),
+        free=RequestCounts(errored=counts.errored, canceled=counts.canceled, expired=counts.expired),
     )
 
 
@@ -218,11 +219,6 @@ def _round(job: Job, number: int, bills: Sequence[BatchBill]) -> RoundBill:
         models=joined(one.models for one in mine),
         forecast=next(r.forecast for r in job.rounds if r.number == number),
     )
-
-
-def _free(bills: Sequence[BatchBill]) -> RequestCounts:
-    counts = sum((one.batch.counts for one in bills if one.batch.state is State.FETCHED), RequestCounts())
-    return RequestCounts(errored=counts.errored, canceled=counts.canceled, expired=counts.expired)
 
 
 def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part], forgotten: int) -> TotalCost | None:

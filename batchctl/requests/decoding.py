@@ -238,7 +238,8 @@ def _objects(text: str) -> Fault | None:
     value, end = _first_value(text)
     if fault := _other_shape(value, text):
         return fault
-    if end > len(first) or (end == 0 and _opens_a_block(first, rest)):
+    opens_a_block = first.rstrip().endswith(("{", "[", ",")) and rest.lstrip().startswith('"')
+    if end > len(first) or (end == 0 and opens_a_block):
         return _file_fault("file_is_pretty_printed", f"JSON spread over several lines; {ONE_LINE_EACH}")
     return None
 
@@ -249,10 +250,6 @@ def _first_value(text: str) -> tuple[object, int]:
         return json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return None, 0
-
-
-def _opens_a_block(first: str, rest: str) -> bool:
-    return first.rstrip().endswith(("{", "[", ",")) and rest.lstrip().startswith('"')
 
 
 # The keys an object has at least, where it has no `params`.

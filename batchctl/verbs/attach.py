@@ -168,7 +168,11 @@ def _asked_for(session: Session, ids: Sequence[str]) -> list[MessageBatch]:
             retrieved := ask_until_answered(session, partial(_retrieved, session, message_batch_id))
         ):
             by_id[message_batch_id] = retrieved
-    _refuse_unknown([each for each in ids if each not in by_id])
+    if unknown := [each for each in ids if each not in by_id]:
+        raise UsageProblem(
+            f"the API does not know {list_some(unknown)}",
+            hint="deleted there, mistyped, or made with a key of another API workspace: see ANTHROPIC_API_KEY",
+        )
     _refuse_archived([seen for seen in by_id.values() if seen.archived_at is not None])
     _refuse_unconfirmed(session, list(by_id.values()))
     # To another key they will be unknown, which is what deleted ones are, too.
@@ -204,14 +208,6 @@ def _retrieved(session: Session, message_batch_id: str) -> MessageBatch | None:
         if after_read(failure) is AfterRead.GONE:
             return None
         raise
-
-
-def _refuse_unknown(ids: Sequence[str]) -> None:
-    if ids:
-        raise UsageProblem(
-            f"the API does not know {list_some(ids)}",
-            hint="deleted there, mistyped, or made with a key of another API workspace: see ANTHROPIC_API_KEY",
-        )
 
 
 def _refuse_archived(archived: Sequence[MessageBatch]) -> None:

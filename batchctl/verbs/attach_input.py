@@ -107,17 +107,14 @@ def _download(session: Session, job: Job) -> None:
 
 def _match(session: Session, job: Job, batches: Sequence[Batch], given: AttachedInput, matching: LineMatching) -> None:
     for number, batch in enumerate(batches):
-        with contextlib.closing(_answers(session, job, batch)) as answers:
+        answers = Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
+        with contextlib.closing(answers):
             matching.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
     matching.finish()
     names = [b.message_batch_id or "" for b in batches]
     _refuse_held_twice(matching.held_twice(), names)
     _refuse_without_line(matching.without_line(), names, given)
     _refuse_on_two_lines(matching.on_two_lines(), given)
-
-
-def _answers(session: Session, job: Job, batch: Batch) -> Answers:
-    return Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
 
 
 def _refuse_held_twice(odd: UnmatchedIds, names: Sequence[str]) -> None:

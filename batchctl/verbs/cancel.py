@@ -39,7 +39,12 @@ def cancel(
         raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
     output = held_output(session, job, files)
     if job.canceled_at is None:
-        confirm(Question(text=_question(session, job)))
+        batches = session.ledger.batches(job)
+        running = [b for b in batches if b.is_running or b.state is State.SUBMITTING]
+        planned = sum(b.state is State.PLANNED for b in batches)
+        parts = f"{len(running)} batches in progress ({sum(b.count for b in running):,} requests)"
+        not_sent = f" and {planned} not sent yet" if planned else ""
+        confirm(Question(text=f"cancel {job.name}: {parts}{not_sent}?"))
     return cancel_job(session, job, output, waits=waits)
 
 
@@ -50,11 +55,3 @@ def cancel_job(session: Session, job: Job, output: Output, *, waits: bool) -> Fe
         session.ledger.record_canceled(job, session.now())
     problem = take_steps(session, job, Verb(arrows=ARROWS, waits=waits))
     return finish_fetch(session, job, output, problem)
-
-
-def _question(session: Session, job: Job) -> str:
-    batches = session.ledger.batches(job)
-    running = [b for b in batches if b.is_running or b.state is State.SUBMITTING]
-    unsent = sum(b.state is State.PLANNED for b in batches)
-    parts = f"{len(running)} batches in progress ({sum(b.count for b in running):,} requests)"
-    return f"cancel {job.name}: {parts}{f' and {unsent} not sent yet' if unsent else ''}?"

@@ -90,15 +90,13 @@ def _rehearse_job(session: ReadSession, job: Job, wanted: Submission, number: in
     if number is not None:
         show(_body(session, job, planned, number, wanted.moved_to))
         return
-    estimate = _estimate(session, job, planned, wanted.moved_to) if planned else None
+    cost = None
+    if planned:
+        path = _request_file(session, job, planned, wanted.moved_to)
+        cost = estimate(session, group_ranges(path, planned), path, job.settings, job=job)
     placed = tuple((session.ledger.place(batch), batch) for batch in planned)
-    show(JobRehearsal(job=job, planned=placed, unconfirmed=len(batches) - len(planned), estimate=estimate))
+    show(JobRehearsal(job=job, planned=placed, unconfirmed=len(batches) - len(planned), estimate=cost))
     wanted.budget.of(job).hold_rest(session, job)
-
-
-def _estimate(session: ReadSession, job: Job, planned: Sequence[Batch], moved_to: str) -> Estimate:
-    path = _request_file(session, job, planned, moved_to)
-    return estimate(session, group_ranges(path, planned), path, job.settings, job=job)
 
 
 def _body(session: ReadSession, job: Job, planned: Sequence[Batch], number: int, moved_to: str) -> bytes:

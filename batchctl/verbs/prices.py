@@ -86,7 +86,10 @@ def _table(session: PriceSession, model: str | None, *, is_every: bool) -> Price
     models = (model,) if model is not None else price_catalog.models if is_every else price_catalog.served
     model_prices_list = {name: price_catalog.model_prices(name, day) for name in models}
     if model is not None and model_prices_list[model] is None:
-        raise _unknown(model, price_catalog)
+        near = get_close_matches(model, price_catalog.models)
+        said = f"near it: {', '.join(near)}" if near else "batchctl prices shows all models"
+        hint = f"{said}; a prices.toml may have prices of your own"
+        raise UsageProblem(f"no price is known for {model!r}", hint=hint)
     return PriceTable(
         day=day,
         model_prices_list=newest_first(
@@ -95,12 +98,6 @@ def _table(session: PriceSession, model: str | None, *, is_every: bool) -> Price
         unpriced=tuple(name for name, model_prices in model_prices_list.items() if model_prices is None),
         left_out=0 if model is not None else len(price_catalog.models) - len(models),
     )
-
-
-def _unknown(model: str, price_catalog: PriceCatalog) -> UsageProblem:
-    near = get_close_matches(model, price_catalog.models)
-    said = f"near it: {', '.join(near)}" if near else "batchctl prices shows all models"
-    return UsageProblem(f"no price is known for {model!r}", hint=f"{said}; a prices.toml may have prices of your own")
 
 
 def _price_tiers(session: PriceSession) -> dict[str, tuple[PriceTier, ...]]:

@@ -9,7 +9,7 @@ from batchctl.domain.errors import ApiFailure, Refused, ServiceProblem, UsagePro
 from batchctl.domain.events import BatchReconciled
 from batchctl.domain.model import Batch, Job, MessageBatch, ProcessingStatus, State
 from batchctl.engine.accounts import is_other_key
-from batchctl.engine.copy_check import may_send
+from batchctl.engine.copy_check import check_copies
 from batchctl.engine.duplicates import notice_duplicates
 from batchctl.engine.poll import ask_once, emit_unread_fields
 from batchctl.engine.reconciler import Reconciler, is_in_grace, listing_for, refuse_other_account, shares_of
@@ -82,7 +82,7 @@ def unconfirmed_batches_of(session: Session, job: Job) -> UnconfirmedBatches:
     """Reconcile once more, and return what is left. Raises ServiceProblem where the API cannot be asked."""
     with ask_once():
         session.server.meet()
-        may_send(session, job)
+        check_copies(session, job)
         submitting = _submitting(session, job)
         # Where one was sent with another key, nobody but a person can say whether this one sees it.
         if submitting and not any(_is_other_key(session, b) for b in submitting):

@@ -42,10 +42,6 @@ from batchctl.verbs.submit import continued_by, send_rest, use_moved_input
 USUAL_CHOICE = Choice()
 
 
-def _in_command(path: Path) -> str:
-    return shlex.quote(str(path))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """What a person asked `retry` for.
@@ -74,7 +70,7 @@ class Retry:
     budget: Budget = NO_LIMIT
     change: HeaderChange = NO_CHANGE
     param_changes: tuple[ParamChange, ...] = ()
-    in_command: Callable[[Path], str] = _in_command
+    in_command: Callable[[Path], str] = lambda path: shlex.quote(str(path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from program import Cli, request, sent_lines, session_of
 from batchctl.clock import Clock
 from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.emulator.running import Running
-from batchctl.engine.copy_check import may_send
+from batchctl.engine.copy_check import check_copies
 from batchctl.engine.send import send
 
 CREATE = "POST /v1/messages/batches"
@@ -287,7 +287,7 @@ def test_a_process_stops_sending_when_a_copy_is_continued_meanwhile(
     copy = _copy(cli, tmp_path_factory.mktemp("copies") / "copy")
     monkeypatch.setenv("ANTHROPIC_API_KEY", cli.variables["ANTHROPIC_API_KEY"])
     with session_of(cli.folder / ".batchctl", emulator.base_url) as session:
-        assert may_send(session, session.ledger.job(job))
+        assert check_copies(session, session.ledger.job(job))
         assert copy.run("submit", job).status == 0
         planned = next(b for b in session.ledger.batches(session.ledger.job(job)) if b.state == "planned")
         with pytest.raises(UnconfirmedProblem, match="a copy of this workspace has sent"):
