@@ -8,7 +8,7 @@ from benchmarks.report import MB, Bound, Row, Run, Spread, less, ratios, spread,
 from benchmarks.stages import one_of
 
 NOT_RUN = "its stage was not run"
-LEAST_SECONDS = 0.02
+MIN_SECONDS = 0.02
 # Must and moonshot are about that many; of fewer, start-up is most of what is measured.
 FULL, SMALLER = 1_000_000, 100_000
 
@@ -292,7 +292,7 @@ def _peer(label: str) -> Callable[[Findings], Measured]:
         theirs = f"instructor: {label}"
         ours = found.net(label)
         # So little may be left of ours that start-up, which varies, is more.
-        net = ratios(less(found.walls(theirs), found.start(theirs)), ours) if min(ours) > LEAST_SECONDS else None
+        net = ratios(less(found.walls(theirs), found.start(theirs)), ours) if min(ours) > MIN_SECONDS else None
         return Measured(ratios(found.walls(theirs), found.walls(label)), net)
 
     return measured

@@ -26,8 +26,8 @@ CERTIFICATE_HINT = (
 )
 # The most unpacked bytes of an answer other than results. A page of 1,000 batches has half a megabyte; parsed JSON takes some
 # twenty times its length in memory.
-MOST_BYTES = 16 << 20
-TOO_LARGE = f"more than {MOST_BYTES >> 20} MiB"
+MAX_BYTES = 16 << 20
+TOO_LARGE = f"more than {MAX_BYTES >> 20} MiB"
 # How soon a stop is noticed while no byte comes.
 SLICE_SECONDS = 0.5
 
@@ -155,7 +155,7 @@ class _Wire(httpx2.SyncByteStream):
     def __init__(self, stream: httpx2.SyncByteStream, encoding: str) -> None:
         self._stream = stream
         self._encoding = encoding
-        self.left = MOST_BYTES
+        self.left = MAX_BYTES
 
     def __iter__(self) -> Iterator[bytes]:
         # One decoder unpacks in pieces of a megabyte. With two in a row, nobody counts what the first one unpacks.
@@ -183,7 +183,7 @@ def read(response: httpx2.Response) -> None:
     Raises ApiFailure where that is too much or cannot be unpacked: such an answer says nothing but its status.
     """
     try:
-        response._content = b"".join(_at_most(MOST_BYTES, response.iter_bytes()))  # noqa: SLF001 - as its own `read` leaves it
+        response._content = b"".join(_at_most(MAX_BYTES, response.iter_bytes()))  # noqa: SLF001 - as its own `read` leaves it
     except httpx2.DecodingError as error:
         raise ApiFailure(
             f"an answer that cannot be read: {scrubbed(str(error))}",
@@ -205,5 +205,5 @@ def pieces(response: httpx2.Response, watch: Watch) -> Iterator[bytes]:
     assert isinstance(response.stream, _Wire)
     for piece in response.iter_bytes():
         watch.left()
-        response.stream.left = MOST_BYTES
+        response.stream.left = MAX_BYTES
         yield piece

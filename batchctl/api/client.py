@@ -35,7 +35,7 @@ MODELS_PATH = "/v1/models"
 API_DOMAIN = "anthropic.com"
 LIFECYCLES = ("active", "deprecated", "retired")
 COUNT_PATH = "/v1/messages/count_tokens"
-MOST_MODEL_PAGES = 10
+MAX_MODEL_PAGES = 10
 # How long nothing may move in either direction. The API answers a create only after it has read all of it; whoever gives up
 # waiting has an unconfirmed batch.
 UPLOAD_TIMEOUT_SECONDS = 600.0
@@ -133,7 +133,7 @@ class SdkMessageBatches(MessageBatches):
 
         listed: list[Model] = []
         query: dict[str, Any] = {"limit": LIST_LIMIT, "lifecycle": list(LIFECYCLES)}
-        for _ in range(MOST_MODEL_PAGES):
+        for _ in range(MAX_MODEL_PAGES):
             response = self._call("GET", MODELS_PATH, query)
             page, after = translate.models(response)
             listed += page

@@ -13,13 +13,13 @@ from urllib.parse import unquote, unquote_plus, urlsplit
 
 SHOWN = "..."
 # A shorter value may stand in any ordinary text.
-LEAST_CHARACTERS = 6
+MIN_CHARACTERS = 6
 # How many first characters of a secret are recognised at the end of a text that was cut.
-LEAST_BEGINNING = 8
+MIN_BEGINNING = 8
 # The shortest spelling that is recognised across separators: a shorter one may arise where two ordinary words meet.
-LEAST_SPREAD = 12
+MIN_SPREAD = 12
 # How many characters of a secret are recognised before or behind a mask like `***`.
-LEAST_UNMASKED = 4
+MIN_UNMASKED = 4
 # Headers that hold no secret, whoever sets them.
 NO_SECRETS = frozenset(
     {"accept", "anthropic-beta", "anthropic-version", "content-type", "content-length", "user-agent"}
@@ -42,9 +42,9 @@ _MASK = re.compile(r"[*•…]+|\.{2,}|x{3,}|X{3,}")
 _NAME = re.compile(r"[\w-]+=(?!=)")
 _URL = re.compile(r"((?:[^/?#@]*:)?//)?(?:[^/?#]*@)?([^?#]*)")
 # How many layers of escapes are undone, as where a gateway quotes an error that quotes a request.
-MOST_LAYERS = 3
+MAX_LAYERS = 3
 # What follows in a longer text is not searched, and so not shown.
-MOST_CHARACTERS = 20_000
+MAX_CHARACTERS = 20_000
 
 
 def secrets_of(environment: Mapping[str, str], headers: Mapping[str, str], base_url: str = "") -> frozenset[str]:
@@ -102,20 +102,20 @@ class Scrubber:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        whole = {each for secret in secrets for each in (secret, secret.strip()) if len(each) >= LEAST_CHARACTERS}
+        whole = {each for secret in secrets for each in (secret, secret.strip()) if len(each) >= MIN_CHARACTERS}
         self._secrets = sorted(whole, key=len, reverse=True)
         forms = sorted({form for secret in self._secrets for form in _forms(secret)}, key=len, reverse=True)
         self._forms = _any_of(map(re.escape, forms))
         spread = {form: _BETWEEN.sub("", form) for form in forms}
-        self._spread = _any_of(bare for bare in spread.values() if len(bare) >= LEAST_SPREAD)
-        short = [form for form, bare in spread.items() if len(bare) < LEAST_SPREAD]
+        self._spread = _any_of(bare for bare in spread.values() if len(bare) >= MIN_SPREAD)
+        short = [form for form, bare in spread.items() if len(bare) < MIN_SPREAD]
         self._spaced = _any_of(_ALONE.join(map(re.escape, form)) for form in short)
         self._ends = [(secret.lower(), secret.lower()[::-1]) for secret in self._secrets]
 
     def __call__(self, text: str) -> str:
-        """Return the text without secrets, at most `MOST_CHARACTERS` of it, and such that it can be encoded."""
+        """Return the text without secrets, at most `MAX_CHARACTERS` of it, and such that it can be encoded."""
         # The usual pattern comes last: it may match only the beginning of a secret, whose rest would not be recognised then.
-        text = self._without_beginning(self._forms.sub(SHOWN, text[:MOST_CHARACTERS]))
+        text = self._without_beginning(self._forms.sub(SHOWN, text[:MAX_CHARACTERS]))
         text = self._without_spread(text)
         if any(mask in text for mask in _MASKS):
             text = _WORD.sub(self._without_masked, text)
@@ -170,9 +170,9 @@ class Scrubber:
     def _without_beginning(self, text: str) -> str:
         folded = text.casefold().rstrip(".…")
         for secret in self._secrets:
-            if secret[:LEAST_BEGINNING].casefold() not in folded:
+            if secret[:MIN_BEGINNING].casefold() not in folded:
                 continue
-            for length in range(len(secret) - 1, LEAST_BEGINNING - 1, -1):
+            for length in range(len(secret) - 1, MIN_BEGINNING - 1, -1):
                 if folded.endswith(secret[:length].casefold()):
                     return text[: len(folded) - length] + SHOWN
         return text
@@ -188,7 +188,7 @@ def _ends_with_beginning(head: str, secret: str) -> bool:
     return any(
         end.endswith(secret[:length]) and not end[-length - 1 : -length].isalnum()
         for end in ends
-        for length in range(LEAST_UNMASKED, min(len(end), len(secret)) + 1)
+        for length in range(MIN_UNMASKED, min(len(end), len(secret)) + 1)
     )
 
 
@@ -200,7 +200,7 @@ def _forms(secret: str) -> Iterable[str]:
         # Bytes before it shift its base64; the characters at both ends depend on the bytes around it.
         shifted = encode(bytes(before) + raw).rstrip(b"=").decode()
         inner = shifted[(0, 2, 3)[before] : len(shifted) - bool((before + len(raw)) % 3)]
-        if len(inner) >= LEAST_CHARACTERS:
+        if len(inner) >= MIN_CHARACTERS:
             yield inner
 
 
@@ -215,7 +215,7 @@ _READ: tuple[Callable[[str], str], ...] = (
 def _views(text: str) -> set[str]:
     """The text, and the text with its escapes undone in every way."""
     views = newest = {text}
-    for _ in range(MOST_LAYERS):
+    for _ in range(MAX_LAYERS):
         newest = {read(view) for view in newest for read in _READ} - views
         views = views | newest
     return views

@@ -32,13 +32,13 @@ CREDENTIALS_HINT = (
 )
 
 # The longest `retry-after` that is believed; a longer one, up to `inf`, would stop the job for good.
-MOST_SECONDS = 7 * 24 * 3600.0
+MAX_SECONDS = 7 * 24 * 3600.0
 # Counts and limits above these are not believed.
-MOST_REQUESTS = 10_000_000
-MOST_TOKENS = 1_000_000_000
-MOST_ID_CHARACTERS = 128
+MAX_REQUESTS = 10_000_000
+MAX_TOKENS = 1_000_000_000
+MAX_ID_CHARACTERS = 128
 # The most that is read of an answer to a create, which has some 500 bytes.
-MOST_ANSWER_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 1 << 20
 
 _ID_IN_FRAGMENT = re.compile(rb'"id"\s*:\s*"(msgbatch_[A-Za-z0-9_]{1,119})"')
 
@@ -109,7 +109,7 @@ def created(response: httpx2.Response) -> MessageBatch:
     try:
         for piece in response.iter_bytes():
             body += piece
-            if len(body) > MOST_ANSWER_BYTES:
+            if len(body) > MAX_ANSWER_BYTES:
                 break
     except httpx2.HTTPError as error:
         broken = scrubbed(str(error))
@@ -131,7 +131,7 @@ def created(response: httpx2.Response) -> MessageBatch:
 def input_tokens(response: httpx2.Response) -> int:
     """Return the `input_tokens` of a token count. Raise ApiFailure where they are no plausible number."""
     tokens = parsed(response).get("input_tokens")
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MOST_TOKENS:
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MAX_TOKENS:
         raise ApiFailure("the answer counts no tokens", status=200)
     return tokens
 
@@ -141,7 +141,7 @@ def is_batch_id(value: object) -> bool:
 
     Ids are opaque to us; such a one is a short text on one line that can stand in a path and shows no secret.
     """
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_ID_CHARACTERS:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS:
         return False
     return value.isprintable() and not value.isspace() and scrubbed(value) == value
 
@@ -177,11 +177,11 @@ def _counts(value: object) -> RequestCounts | None:
     names = ("processing", "succeeded", "errored", "canceled", "expired")
     known = {name: count for name in names if (count := _count(value.get(name))) is not None}
     counts = RequestCounts(**known)
-    return counts if len(known) == len(names) and 0 < counts.total <= MOST_REQUESTS else None
+    return counts if len(known) == len(names) and 0 < counts.total <= MAX_REQUESTS else None
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_REQUESTS else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_REQUESTS else None
 
 
 def _processing_status(answer: Mapping[str, Any]) -> ProcessingStatus | None:
@@ -245,7 +245,7 @@ def model(answer: object) -> Model:
 
 
 def _tokens_or_none(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_TOKENS else None
 
 
 def _is_supported(capabilities: object, name: str) -> bool | None:
@@ -274,12 +274,12 @@ def server_time(response: httpx2.Response) -> datetime | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a `retry-after` header, at most MOST_SECONDS; None where it names none, as an HTTP date does."""
+    """Return the seconds of a `retry-after` header, at most MAX_SECONDS; None where it names none, as an HTTP date does."""
     try:
         seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
         return None
-    return min(seconds, MOST_SECONDS) if 0 < seconds < math.inf else None
+    return min(seconds, MAX_SECONDS) if 0 < seconds < math.inf else None
 
 
 def _status_failure(error: anthropic.APIStatusError) -> ApiFailure:

@@ -132,7 +132,7 @@ def settings_of(
 ) -> "Settings":
     """Return the settings that the options of `submit` and `run` give a new job."""
     from batchctl.domain.model import Settings
-    from batchctl.requests.cutting import MOST_SIZES
+    from batchctl.requests.cutting import MAX_SIZES
 
     return Settings(
         api_version=api_version,
@@ -141,7 +141,7 @@ def settings_of(
         max_bytes=max_bytes,
         labels=labels_of(labels or []),
         cache_system=ttl_of(cache_system),
-        size_start=None if equal_sizes else secrets.randbelow(MOST_SIZES),
+        size_start=None if equal_sizes else secrets.randbelow(MAX_SIZES),
         depth=depth_of(check),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.prices import Prices
 
-MOST_BREAKPOINTS = 4
+MAX_BREAKPOINTS = 4
 SHORT, LONG = "5m", "1h"
 # Without a `ttl` the API assumes 5 minutes. Neither needs a beta header.
 CONTROL = {SHORT: b'{"type":"ephemeral"}', LONG: b'{"type":"ephemeral","ttl":"1h"}'}
@@ -30,7 +30,7 @@ BREAK_EVEN = {SHORT: 0.22, LONG: 0.53}
 
 # The API does not cache shorter prefixes and does not say so; in tokens (prompt caching page, August 2026, and release
 # notes). For other models nothing is documented.
-LEAST_TOKENS: Mapping[str, int] = {
+MIN_TOKENS: Mapping[str, int] = {
     "claude-fable-5": 512,
     "claude-mythos-5": 512,
     "claude-opus-5": 512,
@@ -44,10 +44,10 @@ LEAST_TOKENS: Mapping[str, int] = {
     "claude-opus-4-5": 4_096,
     "claude-haiku-4-5": 4_096,
 }
-LEAST_CACHED_TOKENS = min(LEAST_TOKENS.values())
+MIN_CACHED_TOKENS = min(MIN_TOKENS.values())
 BYTES_PER_TOKEN = 4
 # The densest text has one byte to a token: a prefix that is too short even so is certainly too short.
-LEAST_BYTES_PER_TOKEN = 1
+MIN_BYTES_PER_TOKEN = 1
 
 
 class SkipReason(StrEnum):
@@ -108,7 +108,7 @@ def skip_reason(params: Mapping[str, Any], ttl: str) -> SkipReason | None:
     if "cache_control" in last:
         return SkipReason.HAS_ONE if last["cache_control"] else SkipReason.ODD
     before, after = list(ttls_before(params)), list(ttls_after(params))
-    if len(before) + len(after) >= MOST_BREAKPOINTS:
+    if len(before) + len(after) >= MAX_BREAKPOINTS:
         return SkipReason.FULL
     # The API: "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block".
     is_late = ttl == LONG and SHORT in before
@@ -163,13 +163,13 @@ def pays_from(ttl: str, cached: Iterable[tuple[int, Prices]]) -> Decimal:
 
 def least_tokens(model: str) -> int | None:
     """Return the shortest prefix in tokens that a model (by its id or an alias) caches, None where that is not documented."""
-    return LEAST_TOKENS.get(re.sub(r"-\d{8}$", "", model))
+    return MIN_TOKENS.get(re.sub(r"-\d{8}$", "", model))
 
 
 def too_short(model: str, prefix_bytes: int) -> bool:
     """Return whether a prefix is certainly too short for the model to cache."""
     least = least_tokens(model)
-    return least is not None and prefix_bytes < least * LEAST_BYTES_PER_TOKEN
+    return least is not None and prefix_bytes < least * MIN_BYTES_PER_TOKEN
 
 
 def sharing_faults(caching: Caching) -> list[Fault]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Requests of further groups are put together by model: an input may have another system prompt on every line.
-MOST_GROUPS = 64
+MAX_GROUPS = 64
 # The most lines that are sampled of a stratum, spread over the whole file; at least half as many are.
-MOST_SAMPLED = 32
+MAX_SAMPLED = 32
 # All lines of an input with no more requests than this are sampled.
 ALL_SAMPLED = 400
 

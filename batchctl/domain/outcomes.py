@@ -21,7 +21,7 @@ MAY_PASS_TEXTS = ("unable to download", "could not process")
 # The longest error type that the ledger keeps; a longer text is cut.
 TYPE_CHARACTERS = 80
 # Further types are counted together as OTHER_TYPES: each takes room in the ledger and on the screen.
-MOST_TYPES = 50
+MAX_TYPES = 50
 OTHER_TYPES = "other types"
 
 _NOT_SUCCEEDED = re.compile(b"[^%c]" % OutcomeCode.SUCCEEDED, re.DOTALL).finditer
@@ -45,7 +45,7 @@ class Reading:
 
 
 class CountedTypes:
-    """The error types that are counted by themselves: the known ones, and the first MOST_TYPES of all others.
+    """The error types that are counted by themselves: the known ones, and the first MAX_TYPES of all others.
 
     Call it with the type of each failure; it returns the type to count that failure under.
     """
@@ -57,7 +57,7 @@ class CountedTypes:
         """Return the type under which a failure is counted."""
         if error_type in self._met or error_type in KNOWN_TYPES:
             return error_type
-        if len(self._met) >= MOST_TYPES:
+        if len(self._met) >= MAX_TYPES:
             return OTHER_TYPES
         self._met.add(error_type)
         return error_type

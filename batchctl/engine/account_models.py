@@ -20,7 +20,7 @@ from batchctl.store.models_file import read_catalog, write_catalog
 NO_ANSWER = (ApiFailure, AccountProblem, ServiceProblem)
 NO_LIST = "no list of them from today is here, and nobody is asked"
 # Calls for single models. An input may name as many models as it has lines.
-MOST_ASKED = 20
+MAX_ASKED = 20
 
 
 class AccountModels:
@@ -94,7 +94,7 @@ class AccountModels:
     def _by_alias(self, catalog: Catalog, name: str) -> Model | None:
         """Ask for a model that the list does not have, as for an alias. None where it is unknown, or cannot be asked for."""
         session = self._session
-        if not isinstance(session, ApiSession) or self._asked > MOST_ASKED:
+        if not isinstance(session, ApiSession) or self._asked > MAX_ASKED:
             if name not in catalog.unknown:
                 self.why_not = f"{name} is not in the list, and was not asked for"
             return None

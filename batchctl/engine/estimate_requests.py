@@ -32,7 +32,7 @@ AT_ONCE = 4
 LONGEST_WAIT_SECONDS = 20.0
 PAUSE_SECONDS = 1.0
 # After so many requests whose tokens the API refuses to count, the others are not tried.
-MOST_REFUSED = 3
+MAX_REFUSED = 3
 
 
 def estimate(
@@ -163,7 +163,7 @@ class _TokenCounter:
             # What is wrong with one request, as its model, may not be wrong with another.
             self._refused += 1
             self.why = f"the API does not count {self._refused} of them: {failure}"
-            self._is_over = self._refused >= MOST_REFUSED
+            self._is_over = self._refused >= MAX_REFUSED
         elif after is AfterRead.PAUSE or is_last or (failure.retry_after or 0) > LONGEST_WAIT_SECONDS:
             self._end(str(failure))
         else:

@@ -32,9 +32,9 @@ from batchctl.results.downloaded import Answers
 from batchctl.results.result_lines import message_of
 
 # Requests that the API is asked to count, including those that it refuses to count.
-MOST_TRIES = 40
+MAX_TRIES = 40
 # Requests that are read to find some that can be compared. Where fewer than one in so many can be, they would prove little.
-MOST_READ = 5_000
+MAX_READ = 5_000
 # Statuses by which a server says that it has no such endpoint.
 NO_ENDPOINT = frozenset({404, 405, 410, 501})
 
@@ -94,8 +94,8 @@ class _Counting:
         """Compare up to 20 of these requests, spread evenly over all of them."""
         path = request_file(self._session.workspace, self._job, self._batch.round)
         starts = starts_of_range(path, self._batch)
-        for number in islice(spread(len(positions)), MOST_READ):
-            if len(self.comparisons) == ENOUGH_COMPARISONS or self._tries == MOST_TRIES:
+        for number in islice(spread(len(positions)), MAX_READ):
+            if len(self.comparisons) == ENOUGH_COMPARISONS or self._tries == MAX_TRIES:
                 return
             if self._session.stop.is_set():
                 raise Stopped

@@ -42,7 +42,7 @@ _UNFINISHED = frozenset({"pause_turn", "compaction"})
 
 # For `is_systematic`: tokens that may be counted and not billed, tokens that may be billed and not counted, how much ratios may
 # differ, and the number of comparisons that a ratio needs.
-MOST_ADDED, MOST_BILLED, RATIO_TOLERANCE, LEAST_FOR_A_RULE = 10, 4, 0.05, 3
+MAX_ADDED, MAX_BILLED, RATIO_TOLERANCE, MIN_FOR_A_RULE = 10, 4, 0.05, 3
 
 _DATE = re.compile(r"-[0-9]{8}")
 # The multiples of this number, modulo 1, are spread evenly, however many are taken.
@@ -253,9 +253,9 @@ def is_systematic(comparisons: Sequence[Comparison]) -> bool:
     ("system-added tokens", token counting page), one ratio over prompts of different lengths, and one count for all prompts.
     """
     differences = {c.counted - c.billed for c in comparisons}
-    if max(differences) - min(differences) <= 1 and -MOST_BILLED <= min(differences) <= MOST_ADDED:
+    if max(differences) - min(differences) <= 1 and -MAX_BILLED <= min(differences) <= MAX_ADDED:
         return True
-    if len(comparisons) < LEAST_FOR_A_RULE:
+    if len(comparisons) < MIN_FOR_A_RULE:
         return False
     counted, billed = [c.counted for c in comparisons], [c.billed for c in comparisons]
     if min(counted) == max(counted):

@@ -16,7 +16,7 @@ LATE_AFTER_SECONDS = 3600.0
 LATE_POLL_SECONDS = 180.0
 BACKOFF_SECONDS = 60.0
 # Pauses stop growing long before. The exponent is bounded because that of a job that waits for days would overflow a float.
-MOST_DOUBLINGS = 20
+MAX_DOUBLINGS = 20
 # Consecutive failed downloads of a batch after which the command stops, and a person decides whether to try again.
 GIVE_UP_AFTER = 6
 # Downloads of a batch that are repeated because of an unreadable line. After them, the line counts as what the API has.
@@ -36,7 +36,7 @@ def poll_pause(polls: int, watched: float, hint: float | None, draw: float) -> f
         hint: Seconds that the server asked to wait, if it did.
         draw: A random number from 0 to 1, which spreads the polls of several processes.
     """
-    base = hint or min(LAST_POLL_SECONDS, FIRST_POLL_SECONDS * 1.4 ** min(polls, MOST_DOUBLINGS))
+    base = hint or min(LAST_POLL_SECONDS, FIRST_POLL_SECONDS * 1.4 ** min(polls, MAX_DOUBLINGS))
     if watched >= LATE_AFTER_SECONDS:
         base = max(base, LATE_POLL_SECONDS)
     return base * (1.0 + 0.1 * draw)
@@ -49,7 +49,7 @@ def backoff(failures: int, retry_after: float | None, draw: float) -> float:
     """
     if retry_after is not None:
         return retry_after + draw
-    return min(BACKOFF_SECONDS, 1.0 * 2.0 ** min(max(0, failures - 1), MOST_DOUBLINGS)) * (0.75 + 0.5 * draw)
+    return min(BACKOFF_SECONDS, 1.0 * 2.0 ** min(max(0, failures - 1), MAX_DOUBLINGS)) * (0.75 + 0.5 * draw)
 
 
 def under_way(batches: Sequence[Batch]) -> int:

@@ -19,7 +19,7 @@ from batchctl.engine.session import Session
 # Up to this many batches are asked for one by one: those answers say when to poll again, and the list does not.
 RETRIEVE_UP_TO = 2
 # Entries of one reading of the list that are asked for by their ids because the list does not say their size.
-MOST_COMPLETED = 20
+MAX_COMPLETED = 20
 Answer = TypeVar("Answer")
 
 
@@ -155,7 +155,7 @@ def fill_in_sizes(session: Session, listed: Sequence[MessageBatch], known: Colle
 
     At most 20 batches are asked for, and none of `known`. A size that cannot be had stays None.
     """
-    requests_left = MOST_COMPLETED
+    requests_left = MAX_COMPLETED
     filled_in = []
     for batch in listed:
         if batch.size is None and batch.id not in known and requests_left:

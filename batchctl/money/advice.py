@@ -14,10 +14,10 @@ from typing import Any
 from batchctl.domain.caching import (
     EXPECTED_HIT_RATE,
     HIT_RATES,
-    LEAST_CACHED_TOKENS,
-    LEAST_TOKENS,
+    MIN_CACHED_TOKENS,
+    MIN_TOKENS,
     LONG,
-    MOST_BREAKPOINTS,
+    MAX_BREAKPOINTS,
     SHORT,
     SkipReason,
     least_tokens,
@@ -29,17 +29,17 @@ from batchctl.domain.caching import (
 from batchctl.domain.groups import RequestGroup
 from batchctl.domain.prices import MILLION, Prices, dollars
 
-# Advice that saves less than this share of the input's cost is left out, and so is what comes after MOST_SAID lines.
-LEAST_SHARE = Decimal("0.01")
-MOST_SAID = 4
+# Advice that saves less than this share of the input's cost is left out, and so is what comes after MAX_SAID lines.
+MIN_SHARE = Decimal("0.01")
+MAX_SAID = 4
 # For shorter texts no advice on caching is given.
-LEAST_SAID_TOKENS = 256
+MIN_SAID_TOKENS = 256
 # A sample of fewer lines says nothing about the other requests.
 ENOUGH_LINES = 3
 # Advice on `max_tokens` is given where it is so many times what answers took and so great; suggested is so many times their
-# mean, and not less than LEAST_SUGGESTED.
-FAR_ABOVE, LEAST_MAX_TOKENS, TIMES_THE_MEAN = 10, 1_000, 4
-LEAST_SUGGESTED = 256
+# mean, and not less than MIN_SUGGESTED.
+FAR_ABOVE, MIN_MAX_TOKENS, TIMES_THE_MEAN = 10, 1_000, 4
+MIN_SUGGESTED = 256
 
 
 class Code(StrEnum):
@@ -113,7 +113,7 @@ class AdvisedGroup:
     @property
     def least(self) -> int:
         """The shortest prefix in tokens that its model caches, or that any model does where that is not documented."""
-        return least_tokens(self.group.model) or LEAST_CACHED_TOKENS
+        return least_tokens(self.group.model) or MIN_CACHED_TOKENS
 
     @property
     def is_marked(self) -> bool:
@@ -126,8 +126,8 @@ def advised(groups: Sequence[AdvisedGroup]) -> tuple[Advice, ...]:
     shared = [one for one in groups if one.group.digest]
     advice = [*_not_cached(shared), *_too_brief(shared), *_repeated(shared), *_too_short(shared), *_long(groups)]
     input_cost = sum((one.tokens * one.prices.input for one in groups if one.prices), Decimal(0)) / MILLION
-    worth = [one for one in advice if one.saves is None or one.saves[1] >= input_cost * LEAST_SHARE]
-    return tuple(sorted(worth, key=lambda one: -(one.saves[1] if one.saves else 0))[:MOST_SAID])
+    worth = [one for one in advice if one.saves is None or one.saves[1] >= input_cost * MIN_SHARE]
+    return tuple(sorted(worth, key=lambda one: -(one.saves[1] if one.saves else 0))[:MAX_SAID])
 
 
 # ---------------------------------------------------------------- what a sample shows
@@ -253,7 +253,7 @@ def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
         parts = [f"{begin}: {_how(alike[0])} {_outcome(cacheable)}"]
         used = len(alike[0].facts.behind) if alike[0].facts else 0
         if used:
-            parts.append(f"{used} of {MOST_BREAKPOINTS} breakpoints are used already")
+            parts.append(f"{used} of {MAX_BREAKPOINTS} breakpoints are used already")
         if any(one.prefix[0] < one.least for one in alike):
             parts.append(f"prompts of less than {alike[0].least:,} tokens are not cached, which these may be")
         parts += _if_long_enough(cacheable.model, min(cacheable.tokens))
@@ -268,7 +268,7 @@ def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
 
 def _if_long_enough(model: str, tokens: int) -> list[str]:
     """A note where no minimum is documented, and `tokens` do not reach the greatest one of any model."""
-    is_open = least_tokens(model) is None and tokens < max(LEAST_TOKENS.values())
+    is_open = least_tokens(model) is None and tokens < max(MIN_TOKENS.values())
     return [f"how many tokens {model} caches at least is not documented"] if is_open else []
 
 
@@ -334,7 +334,7 @@ def _too_short(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
     """Prompts that are too short for any cache, marked or not."""
     short = [one for one in groups if one.group.prefix_bytes and one.prefix[1] < one.least]
     marked = [one for one in short if one.is_marked and not one.group.marks_messages]
-    asked = [one for one in short if one.group.is_shared and not one.is_marked and one.prefix[1] >= LEAST_SAID_TOKENS]
+    asked = [one for one in short if one.group.is_shared and not one.is_marked and one.prefix[1] >= MIN_SAID_TOKENS]
     for alike in (*_alike(marked, lambda _: "marked"), *_alike(asked)):
         cacheable = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
         what = "have cache_control on" if alike[0].is_marked else "begin with the same"
@@ -387,7 +387,7 @@ def _opening_tokens(candidate: AdvisedGroup) -> int:
     if facts is None or facts.lines < min(ENOUGH_LINES, candidate.group.requests):
         return 0
     tokens = round(facts.opening_bytes * candidate.tokens / candidate.group.bytes)
-    return tokens if tokens >= LEAST_SAID_TOKENS and candidate.prefix[1] + tokens >= candidate.least else 0
+    return tokens if tokens >= MIN_SAID_TOKENS and candidate.prefix[1] + tokens >= candidate.least else 0
 
 
 def _middle(cacheable: _Cacheable) -> str:
@@ -430,13 +430,13 @@ def _long(groups: Sequence[AdvisedGroup]) -> Iterator[Advice]:
 def _is_far_above(candidate: AdvisedGroup) -> bool:
     mean_limit = candidate.group.max_tokens / candidate.group.requests
     return bool(candidate.answers) and mean_limit > max(
-        LEAST_MAX_TOKENS, FAR_ABOVE * candidate.answer_tokens / candidate.answers
+        MIN_MAX_TOKENS, FAR_ABOVE * candidate.answer_tokens / candidate.answers
     )
 
 
 def suggested(mean: float) -> int:
     """Return a `max_tokens` well above the mean of earlier answers, of which nothing else is known; two significant digits."""
-    tokens = max(LEAST_SUGGESTED, round(TIMES_THE_MEAN * mean))
+    tokens = max(MIN_SUGGESTED, round(TIMES_THE_MEAN * mean))
     unit = int(10 ** max(0, len(str(tokens)) - 2))
     return -(-tokens // unit) * unit
 

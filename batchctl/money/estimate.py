@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 from batchctl.domain.caching import (
     EXPECTED_HIT_RATE,
     HIT_RATES,
-    LEAST_CACHED_TOKENS,
+    MIN_CACHED_TOKENS,
     LONG,
     SHORT,
     least_tokens,
@@ -51,7 +51,7 @@ HIGH_BYTES_PER_TOKEN = 1.0
 # Base64 of an image or a document, whose tokens have little to do with its bytes.
 ENCODED_BYTES_PER_TOKEN = 100.0
 # The most tokens of the prompt that the API adds to a request with tools: some hundreds, by model and tool (tool use page).
-MOST_TOOL_TOKENS = 1_000
+MAX_TOOL_TOKENS = 1_000
 
 # The API calls its own count an estimate. From few counts, the shortest prompt may be much shorter.
 COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
@@ -65,9 +65,9 @@ NO_BOUND = "high is no bound"
 ASSUMED_LOW, ASSUMED_EXPECTED = 0.01, 0.25
 
 # How many of all counts go to prefixes: one in CACHED_PREFIX_SHARE to those that a cache may hold, one in PREFIX_SHARE with
-# those to which the API adds a prompt. Shorter prefixes than LEAST_PREFIX_BYTES are not cached by any model.
+# those to which the API adds a prompt. Shorter prefixes than MIN_PREFIX_BYTES are not cached by any model.
 CACHED_PREFIX_SHARE, PREFIX_SHARE = 4, 2
-LEAST_PREFIX_BYTES = 1_000
+MIN_PREFIX_BYTES = 1_000
 
 T = TypeVar("T", int, Decimal)
 
@@ -333,7 +333,7 @@ def with_prefix_to_count(groups: Sequence[RequestGroup], calls: int) -> list[int
 
     shared = [n for n, group in enumerate(groups) if group.digest and group.requests > 1]
     hidden = sorted((n for n in shared if groups[n].adds_prompt), key=weight)[: calls // PREFIX_SHARE // 2]
-    worth = (n for n in shared if n not in hidden and groups[n].prefix_bytes >= LEAST_PREFIX_BYTES)
+    worth = (n for n in shared if n not in hidden and groups[n].prefix_bytes >= MIN_PREFIX_BYTES)
     return [*hidden, *sorted(worth, key=weight)[: max(0, calls // CACHED_PREFIX_SHARE // 2 - len(hidden))]]
 
 
@@ -369,7 +369,7 @@ class _WeighedGroup:
 
     @property
     def least(self) -> int:
-        return least_tokens(self.group.model) or LEAST_CACHED_TOKENS
+        return least_tokens(self.group.model) or MIN_CACHED_TOKENS
 
 
 def _weighed_group(sampled: SampledGroup, pooled: Sequence[Counted], answers: Answered | None) -> _WeighedGroup:
@@ -464,7 +464,7 @@ def _by_bytes(sampled: SampledGroup) -> Callable[[Stratum], Range[int]]:
         # The beginning is the same in every request, with all that the API adds to it.
         counted, shared = _with_margin(sampled.prefix_tokens), group.prefix_bytes
     else:
-        counted, shared = MOST_TOOL_TOKENS if group.adds_prompt else 0, 0
+        counted, shared = MAX_TOOL_TOKENS if group.adds_prompt else 0, 0
 
     def rate(stratum: Stratum) -> Range[int]:
         own = max(0, stratum.bytes - shared * stratum.requests)

@@ -31,7 +31,7 @@ PROVIDER = "anthropic"
 BATCH = {"processing": "batch"}
 # Current models. A list without prices of all of them is refused.
 KNOWN = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
-MOST_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 # What code of ours or of the package raises for an entry of unknown form; ImportError for a name that it no longer has.
 NOT_UNDERSTOOD = (
     LookupError, AttributeError, TypeError, ValueError, ArithmeticError, AssertionError, RuntimeError, StopIteration,
@@ -161,7 +161,7 @@ def _fetched(paths: Iterable[Path]) -> tuple[list[_Fetched], list[Path]]:
 
 def _read(path: Path) -> _Fetched:
     with path.open("rb") as file:
-        kept = _parsed(file.read(MOST_BYTES))
+        kept = _parsed(file.read(MAX_BYTES))
     return _Fetched(
         at=datetime.fromisoformat(kept["at"]).astimezone(UTC),
         checked_by=_numbers(kept["checked_by"]),

@@ -41,8 +41,8 @@ READ = Decimal("0.1")
 OF_TOKENS = ("input", "output", "write_5m", "write_1h", "read")
 OF_MODEL = (*OF_TOKENS, "web_search", "batch", "steps")
 OF_TIER = ("over", *OF_TOKENS)
-MOST_BYTES = 1_000_000
-MOST_PLACES = 12
+MAX_BYTES = 1_000_000
+MAX_PLACES = 12
 
 
 def private_prices(path: Path) -> dict[str, tuple[PriceTier, ...]]:
@@ -57,8 +57,8 @@ def private_prices(path: Path) -> dict[str, tuple[PriceTier, ...]]:
 def _toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
             raise UsageProblem(f"{path}: too large for a file of prices")
         return tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
     except OSError as error:
@@ -97,8 +97,8 @@ class _Table:
             raise self.problem(f"{key} = {shown} is not a number")
         if not 0 <= value <= most:
             raise self.problem(f"{key} = {value} is not from 0 to {most:,}")
-        if int(Decimal(value).as_tuple().exponent) < -MOST_PLACES:
-            raise self.problem(f"{key} has more than {MOST_PLACES} decimal places")
+        if int(Decimal(value).as_tuple().exponent) < -MAX_PLACES:
+            raise self.problem(f"{key} has more than {MAX_PLACES} decimal places")
         return Decimal(value)
 
 

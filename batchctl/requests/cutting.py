@@ -17,10 +17,10 @@ class Extent:
 
 
 # The number of requests is the one thing of ours that the API shows of a running batch: so sizes tell batches apart. Each is
-# less than the limit by fewer than MOST_SIZES requests, and by no more than the limit divided by SIZES_SHARE.
-MOST_SIZES = 500
+# less than the limit by fewer than MAX_SIZES requests, and by no more than the limit divided by SIZES_SHARE.
+MAX_SIZES = 500
 SIZES_SHARE = 20
-LEAST_FOR_SIZES = 1_000
+MIN_FOR_SIZES = 1_000
 
 
 def size_of(number: int, max_requests: int, size_start: int | None) -> int:
@@ -29,9 +29,9 @@ def size_of(number: int, max_requests: int, size_start: int | None) -> int:
     Each batch has a size of its own until all sizes are used up. `size_start` says which comes first, by chance for each job;
     None gives all batches one size.
     """
-    if size_start is None or max_requests < LEAST_FOR_SIZES:
+    if size_start is None or max_requests < MIN_FOR_SIZES:
         return max_requests
-    sizes = min(MOST_SIZES, max_requests // SIZES_SHARE)
+    sizes = min(MAX_SIZES, max_requests // SIZES_SHARE)
     return max_requests - (size_start + number) % sizes
 
 

@@ -18,8 +18,8 @@ import orjson
 from batchctl.domain.caching import LONG, SHORT, ttls_after, ttls_before
 from batchctl.domain.groups import (
     ALL_SAMPLED,
-    MOST_GROUPS,
-    MOST_SAMPLED,
+    MAX_GROUPS,
+    MAX_SAMPLED,
     RequestGroup,
     SampledLine,
     Stratum,
@@ -123,11 +123,11 @@ class RequestGrouper:
     @property
     def _most_sampled(self) -> int:
         """Return how many requests of each length the sample has at most."""
-        return MOST_SAMPLED if self._requests > ALL_SAMPLED else ALL_SAMPLED
+        return MAX_SAMPLED if self._requests > ALL_SAMPLED else ALL_SAMPLED
 
     def _group_of(self, params: Params, line: int) -> "_Group":
         sketch = _sketch(params)
-        is_full = len(self._groups) >= MOST_GROUPS
+        is_full = len(self._groups) >= MAX_GROUPS
         if is_full and sketch not in self._sketches:
             return self._other(params, line)
         rest = {name: value for name, value in params.items() if name not in APART}
@@ -143,7 +143,7 @@ class RequestGrouper:
 
     def _other(self, params: Params, line: int) -> "_Group":
         named = params["model"], _geo(params)
-        if named not in self._others and len(self._others) >= MOST_GROUPS:
+        if named not in self._others and len(self._others) >= MAX_GROUPS:
             # So many models are none that anybody knows.
             named = "", ""
         if named not in self._others:

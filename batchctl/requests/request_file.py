@@ -244,7 +244,7 @@ def _parsed_id(line: bytes) -> bytes:
 # All that POST /v1/messages/count_tokens takes.
 COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
 # The API takes four times as much for one request; a few of a sample are in memory at once.
-MOST_BYTES = 8_000_000
+MAX_BYTES = 8_000_000
 
 # A picture or a document inside a request: one long text of base64.
 _ENCODED = re.compile(rb'"[A-Za-z0-9+/]{1000,}={0,2}"')
@@ -266,7 +266,7 @@ def read_sampled(path: Path, sampled: SampledLine) -> SampledRequest | None:
 
     Whether the bytes are still the same is checked where they are sent.
     """
-    if sampled.size > MOST_BYTES:
+    if sampled.size > MAX_BYTES:
         return None
     with opened(path) as file:
         file.seek(sampled.offset)

@@ -111,12 +111,12 @@ def _price_tiers(session: PriceSession) -> dict[str, tuple[PriceTier, ...]]:
 def _refresh(session: PriceSession) -> Path:
     """Fetch the newest list, and return where it is kept. The old list stays until a valid new one is whole on the disk."""
     from batchctl.api.fetching import fetch  # noqa: PLC0415
-    from batchctl.money.listed import MOST_BYTES, checked, default_url  # noqa: PLC0415 - who only looks needs none of it
+    from batchctl.money.listed import MAX_BYTES, checked, default_url  # noqa: PLC0415 - who only looks needs none of it
 
     # Not in the workspace: what lies there may be somebody else's, so that no limit would rest on it.
     path = session.cached or (session.workspace.price_list if session.workspace.root.is_dir() else None)
     if path is None:
         raise UsageProblem("no folder to keep a price list in", hint="set HOME or XDG_CACHE_HOME")
-    prices = checked(fetch(session.url or default_url(), MOST_BYTES), session.clock.now())
+    prices = checked(fetch(session.url or default_url(), MAX_BYTES), session.clock.now())
     LocalStore(path.parent).put(path.name, prices)
     return path

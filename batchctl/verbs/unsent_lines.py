@@ -33,7 +33,7 @@ _PIECE = 1 << 16
 # The person may not have named the first batch that the script made.
 BEFORE = timedelta(hours=1)
 # Ended batches that are asked for some of their ids; of any more it is not known whose they are.
-MOST_SAMPLED = 50
+MAX_SAMPLED = 50
 
 
 class Unsent:
@@ -138,7 +138,7 @@ def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count:
     here = {name: ids for name, ids in _ids_of_other_jobs(session, job, since) if ids}
     listed, is_whole = ask_until_answered(session, partial(list_since, session, since, known))
     candidates = [batch for batch in listed if batch.id not in known and _may_hold(batch, since, most)]
-    there = {batch.id: ids for batch in candidates[:MOST_SAMPLED] if (ids := _some_ids(session, batch))}
+    there = {batch.id: ids for batch in candidates[:MAX_SAMPLED] if (ids := _some_ids(session, batch))}
     wanted = frozenset(chain(*here.values(), *there.values()))
     held = _held(path, origins, count, first_unattached(batches), wanted) if wanted else set()
     for name, ids in (*here.items(), *there.items()):

@@ -17,7 +17,7 @@ from cases import few
 from loopback import Answer, Streamed, always, answering, as_json
 from program import Cli, requests
 
-from batchctl.api.bounds import MOST_BYTES
+from batchctl.api.bounds import MAX_BYTES
 from batchctl.api.client import SdkMessageBatches
 from batchctl.api.fetching import fetch
 from batchctl.api.protocol import Body
@@ -32,7 +32,7 @@ else:
 
 MEGABYTE = b" " * (1 << 20)
 # What is taken, as a list of pieces and then in one, and what the two ends need besides.
-MOST_MEMORY = 4 * MOST_BYTES
+MAX_MEMORY = 4 * MAX_BYTES
 Connect = Callable[..., SdkMessageBatches]
 
 
@@ -117,7 +117,7 @@ def in_bounded_memory() -> Iterator[None]:
     tracemalloc.start()
     try:
         yield
-        assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
+        assert tracemalloc.get_traced_memory()[1] < MAX_MEMORY
     finally:
         tracemalloc.stop()
 
@@ -167,7 +167,7 @@ def test_a_refusal_without_end_proves_nothing(connect: Connect, what: str, statu
 
 
 def test_what_is_large_and_can_be_read_is_read(connect: Connect) -> None:
-    shape = {"data": [], "has_more": False, "more": "x" * (MOST_BYTES - 100)}
+    shape = {"data": [], "has_more": False, "more": "x" * (MAX_BYTES - 100)}
     with answering(always(as_json(shape))) as server:
         assert connect(server.url).page().is_whole
 
@@ -272,7 +272,7 @@ def test_a_stop_is_heard_while_an_answer_is_read(
     monkeypatch: pytest.MonkeyPatch, what: str, pieces: Callable[[], Iterator[bytes]]
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-tests")
-    monkeypatch.setattr("batchctl.api.bounds.MOST_BYTES", 1 << 40)
+    monkeypatch.setattr("batchctl.api.bounds.MAX_BYTES", 1 << 40)
     encoding = next((said for said, each in ENDLESS.values() if each is pieces), "")
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()

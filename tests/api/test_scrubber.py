@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from batchctl.api.scrubber import MOST_CHARACTERS, Scrubber, bare_url, secrets_of
+from batchctl.api.scrubber import MAX_CHARACTERS, Scrubber, bare_url, secrets_of
 
 # Neither of the usual pattern, and one with every kind of character that is escaped somewhere.
 SECRETS = ["corp+Key/7f3=aQ==", 'pa"ss\\wörd & <co>%41']
@@ -127,7 +127,7 @@ def test_a_usual_key_in_use_is_hidden_to_its_end() -> None:
 
 @pytest.mark.parametrize("unit", ["a", " ", "x", "*", ".", "\\", "a.", "sk-ant-", "sk-a*", "=3D", "womb.", "6 ", "%41"])
 def test_a_long_text_is_looked_through_in_a_moment(unit: str) -> None:
-    scrubber, text = Scrubber([*LONG, *SECRETS, "a" * 500 + "b"]), unit * (MOST_CHARACTERS // len(unit))
+    scrubber, text = Scrubber([*LONG, *SECRETS, "a" * 500 + "b"]), unit * (MAX_CHARACTERS // len(unit))
     began = time.process_time()
     scrubber(text)
     assert time.process_time() - began < 1.5

@@ -47,11 +47,11 @@ from batchctl.verbs.run import run_job
 from batchctl.verbs.status import watch
 from batchctl.verbs.submit import send_rest
 
-MOST_COMMANDS = 3
+MAX_COMMANDS = 3
 # A command that makes so many calls without waiting for anything spins.
 SPINS_AFTER = 600
 # The job is at its end after so many turns of commands that nobody disturbs, and so many new ones.
-MOST_TURNS, MOST_STARTS = 400, 20
+MAX_TURNS, MAX_STARTS = 400, 20
 BATCH_SECONDS = 90 * SECOND
 # Shorter than the grace: what the API hides for longer may be paid twice.
 LONGEST_LAG = 45
@@ -156,12 +156,12 @@ class Machine(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- commands
 
-    @precondition(lambda self: len(self._commands) < MOST_COMMANDS)
+    @precondition(lambda self: len(self._commands) < MAX_COMMANDS)
     @rule(verb=st.sampled_from(OFTEN), which=ANY)
     def a_person_starts(self, verb: str, which: int) -> None:
         self._start(verb, self._jobs[which % len(self._jobs)])
 
-    @precondition(lambda self: self._may_cancel and len(self._commands) < MOST_COMMANDS)
+    @precondition(lambda self: self._may_cancel and len(self._commands) < MAX_COMMANDS)
     @rule(which=ANY)
     def a_person_cancels(self, which: int) -> None:
         self._start("cancel", self._jobs[which % len(self._jobs)])
@@ -348,7 +348,7 @@ class Machine(RuleBasedStateMachine):
         """Nobody disturbs any more: the commands that run come to their end, and others finish what they leave."""
         self._api.calm()
         starts = 0
-        for _ in range(MOST_TURNS):
+        for _ in range(MAX_TURNS):
             awake = [n for n, command in enumerate(self._commands) if command.can_go_on]
             if awake:
                 self._go_on(awake[0], SPINS_AFTER, naps=0)
@@ -356,7 +356,7 @@ class Machine(RuleBasedStateMachine):
                 self._sleep()
             elif open_jobs := [job for job in self._jobs if self._is_open(job)]:
                 starts += 1
-                assert starts < MOST_STARTS, "never finished"
+                assert starts < MAX_STARTS, "never finished"
                 job = open_jobs[starts % len(open_jobs)]
                 self._decide(job)
                 self._start("cancel" if self._is_canceled(job) else "run", job)

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from batchctl.cli.app import app
 from batchctl.cli.exit_status import MEANINGS
-from batchctl.domain.caching import HIT_RATES, LEAST_TOKENS, least_tokens
+from batchctl.domain.caching import HIT_RATES, MIN_TOKENS, least_tokens
 from batchctl.domain.prices import Prices
 from batchctl.money.catalog import PriceCatalog
 
@@ -111,7 +111,7 @@ def _percent(share: Decimal) -> str:
 
 def _minimums() -> str:
     found: dict[str, list[str]] = {}
-    for model, least in sorted(LEAST_TOKENS.items(), key=lambda of: of[1]):
+    for model, least in sorted(MIN_TOKENS.items(), key=lambda of: of[1]):
         found.setdefault(f"{least:,}", []).append(f"`{model}`")
     found["not documented"] = [f"`{model}`" for model in PriceCatalog().served if least_tokens(model) is None]
     rows = (f"| {least} | {', '.join(models)} |\n" for least, models in found.items())

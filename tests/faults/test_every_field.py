@@ -29,11 +29,11 @@ from batchctl.cli.exit_status import MEANINGS
 from batchctl.clock import Clock
 
 # Changes of one group that are tried where nobody asks for all.
-MOST_OF_A_GROUP = 12
+MAX_OF_A_GROUP = 12
 # Of one command, which takes less than one of either: of this process, and of the wall where it only waits.
-MOST_CPU_SECONDS, MOST_SECONDS = 20.0, 150.0
+MAX_CPU_SECONDS, MAX_SECONDS = 20.0, 150.0
 # A job of three batches that has made so many goes on without an end, and the test has seen enough.
-MOST_CREATES = 12
+MAX_CREATES = 12
 USAGE, INPUT_FAULTS, PERSON_DECIDES, SOME_FAILED = 2, 5, 7, 3
 # What a command may end with, whatever the API answers.
 ALLOWED = frozenset(MEANINGS) - {USAGE, INPUT_FAULTS, 130, 141}
@@ -423,13 +423,13 @@ def _last_of(error: Exception) -> str:
 @contextlib.contextmanager
 def _watched(api: ChangingApi) -> Iterator[None]:
     """Whoever reads the clock too long after the beginning is taken for hung."""
-    cpu_until, until = time.process_time() + MOST_CPU_SECONDS, time.monotonic() + MOST_SECONDS
+    cpu_until, until = time.process_time() + MAX_CPU_SECONDS, time.monotonic() + MAX_SECONDS
     now, monotonic = Clock.now, Clock.monotonic
 
     def in_time() -> None:
         if time.process_time() > cpu_until or time.monotonic() > until:
             raise Hung
-        if sum(not create.is_refused for create in api.creates) > MOST_CREATES:
+        if sum(not create.is_refused for create in api.creates) > MAX_CREATES:
             raise Endless
 
     def watched_now(clock: Clock) -> Any:
@@ -486,7 +486,7 @@ class Account:
 
 def _chosen(changes: Sequence[Change]) -> Sequence[Change]:
     """Some of them, spread over all; all with EVERY_CHANGE in the environment: some 25 minutes of CPU time."""
-    step = 1 if os.environ.get("EVERY_CHANGE") else -(-len(changes) // MOST_OF_A_GROUP)
+    step = 1 if os.environ.get("EVERY_CHANGE") else -(-len(changes) // MAX_OF_A_GROUP)
     return changes[::step]
 
 

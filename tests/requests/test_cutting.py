@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.limits import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS, DEFAULT_MAX_REQUESTS
 from batchctl.domain.model import ENVELOPE_BYTES, Settings
-from batchctl.requests.cutting import LEAST_FOR_SIZES, MOST_SIZES, SIZES_SHARE, Cutter, Extent, limits_problem, size_of
+from batchctl.requests.cutting import MIN_FOR_SIZES, MAX_SIZES, SIZES_SHARE, Cutter, Extent, limits_problem, size_of
 
 
 def limits(max_requests: int, max_bytes: int = CEILING_MAX_BYTES, size_start: int | None = None) -> Settings:
@@ -54,9 +54,9 @@ def test_cuts_cover_every_line_once_in_order_and_within_both_limits(
 
 @given(
     st.integers(0, 12_000),
-    st.integers(LEAST_FOR_SIZES, LEAST_FOR_SIZES + 200),
+    st.integers(MIN_FOR_SIZES, MIN_FOR_SIZES + 200),
     st.sampled_from([4_000, 30_000, CEILING_MAX_BYTES]),
-    st.none() | st.integers(0, MOST_SIZES - 1),
+    st.none() | st.integers(0, MAX_SIZES - 1),
     st.sampled_from([0, 1, 49, 700]),
 )
 def test_cuts_of_sizes_of_their_own_cover_every_line_once_too(
@@ -115,17 +115,17 @@ def test_a_line_fits_alone_only_with_its_envelope(spare: int, *, fits: bool) -> 
 
 # ---------------------------------------------------------------- sizes of their own
 
-LIMITS = [LEAST_FOR_SIZES, 1_001, 5_000, DEFAULT_MAX_REQUESTS, CEILING_MAX_REQUESTS]
+LIMITS = [MIN_FOR_SIZES, 1_001, 5_000, DEFAULT_MAX_REQUESTS, CEILING_MAX_REQUESTS]
 
 
-@pytest.mark.parametrize("size_start", [0, 1, 49, 137, MOST_SIZES - 1])
+@pytest.mark.parametrize("size_start", [0, 1, 49, 137, MAX_SIZES - 1])
 @pytest.mark.parametrize("max_requests", LIMITS)
 def test_the_first_batches_of_a_job_all_differ_in_size_and_a_little_from_the_limit(
     max_requests: int, size_start: int
 ) -> None:
     """So many as the twentieth part of the limit, and 500 at most; after these, sizes come again in the same order."""
     most = min(500, max_requests // 20)
-    assert most == min(MOST_SIZES, max_requests // SIZES_SHARE)
+    assert most == min(MAX_SIZES, max_requests // SIZES_SHARE)
     sizes = [size_of(number, max_requests, size_start) for number in range(2 * most)]
     assert sorted(sizes[:most]) == list(range(max_requests - most + 1, max_requests + 1))
     assert sizes[most:] == sizes[:most]
@@ -138,7 +138,7 @@ def test_with_the_limit_of_old_five_hundred_batches_differ() -> None:
 @pytest.mark.parametrize("number", [0, 1, 7, 5_000])
 @pytest.mark.parametrize(
     ("max_requests", "size_start"),
-    [(1, 0), (20, 3), (LEAST_FOR_SIZES - 1, 137), (LEAST_FOR_SIZES, None), (DEFAULT_MAX_REQUESTS, None)],
+    [(1, 0), (20, 3), (MIN_FOR_SIZES - 1, 137), (MIN_FOR_SIZES, None), (DEFAULT_MAX_REQUESTS, None)],
 )
 def test_small_batches_and_those_of_a_job_that_wants_it_are_of_one_size(
     max_requests: int, size_start: int | None, number: int

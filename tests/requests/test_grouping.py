@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scans import scanned
 
 from batchctl.domain.check_report import Depth
-from batchctl.domain.groups import ALL_SAMPLED, MOST_GROUPS, MOST_SAMPLED, RequestGroup, shape_digest, stratum_floor
+from batchctl.domain.groups import ALL_SAMPLED, MAX_GROUPS, MAX_SAMPLED, RequestGroup, shape_digest, stratum_floor
 from batchctl.requests.grouping import APART, LineBlock, RequestGrouper, group_requests
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}
@@ -110,7 +110,7 @@ def test_bad_lines_and_blank_ones_are_in_no_group(tmp_path: Path) -> None:
 def test_a_system_prompt_of_its_own_on_every_line_makes_a_few_groups_and_the_rest(tmp_path: Path) -> None:
     lines = [line(n, system=f"You are {n}.", model=f"claude-{'ab'[n % 2]}") for n in range(1000)]
     found = scanned(tmp_path, file_of(lines)).scan.request_groups
-    assert len(found) == MOST_GROUPS + 2
+    assert len(found) == MAX_GROUPS + 2
     assert sum(request_group.requests for request_group in found) == 1000
     assert [(request_group.model, request_group.digest) for request_group in found[-2:]] == [
         ("claude-a", ""),
@@ -119,7 +119,7 @@ def test_a_system_prompt_of_its_own_on_every_line_makes_a_few_groups_and_the_res
     assert not found[-1].is_shared
     models = [line(n, model=f"claude-{n}", inference_geo="us") for n in range(1000)]
     found = scanned(tmp_path, file_of(models)).scan.request_groups
-    assert len(found) == 2 * MOST_GROUPS + 1
+    assert len(found) == 2 * MAX_GROUPS + 1
     assert found[-1].model == "", "so many models are none"
 
 
@@ -129,12 +129,12 @@ def test_the_sample_is_spread_over_the_whole_file_whatever_its_length(tmp_path: 
     assert request_group.longest == len(lines[7])
     for stratum in request_group.strata:
         numbers = [one.line for one in stratum.sampled]
-        assert len(numbers) <= MOST_SAMPLED
+        assert len(numbers) <= MAX_SAMPLED
         assert numbers == sorted(set(numbers))
     rare = min(request_group.strata, key=lambda stratum: stratum.requests)
     assert (rare.requests, len(rare.sampled) >= 3) == (40, True)
     common = [one.line for one in max(request_group.strata, key=lambda stratum: stratum.requests).sampled]
-    assert len(common) >= MOST_SAMPLED // 3
+    assert len(common) >= MAX_SAMPLED // 3
     assert max(b - a for a, b in zip([0, *common], [*common, 20_000], strict=True)) <= 8 * 20_000 / len(common)
 
 
@@ -147,14 +147,14 @@ def test_all_lines_of_a_small_input_are_remembered(tmp_path: Path, count: int, *
     )
     assert (found == list(range(1, count + 1))) is is_all
     assert is_all or all(
-        len(stratum.sampled) <= MOST_SAMPLED for request_group in request_groups for stratum in request_group.strata
+        len(stratum.sampled) <= MAX_SAMPLED for request_group in request_groups for stratum in request_group.strata
     )
 
 
 def test_a_rule_that_repeats_does_not_decide_what_is_sampled(tmp_path: Path) -> None:
     lines = [line(n, "x" * (900 if n % 2 else 40)) for n in range(600)]
     (request_group,) = scanned(tmp_path, file_of(lines)).scan.request_groups
-    assert all(len(stratum.sampled) >= MOST_SAMPLED // 3 for stratum in request_group.strata), request_group.strata
+    assert all(len(stratum.sampled) >= MAX_SAMPLED // 3 for stratum in request_group.strata), request_group.strata
 
 
 def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_tools_of_what_is_left_over_are_noticed_though_the_first_has_none(tmp_pa
     search = [{"type": "web_search_20250305", "name": "web_search"}]
     lines = [line(n, system=f"number {n}", **({"tools": search} if n == 90 else {})) for n in range(100)]
     *groups, others = scanned(tmp_path, file_of(lines)).scan.request_groups
-    assert len(groups) == MOST_GROUPS
+    assert len(groups) == MAX_GROUPS
     assert (others.digest, others.adds_prompt, others.calls_servers) == ("", True, True)
     assert not any(request_group.adds_prompt for request_group in groups)
 

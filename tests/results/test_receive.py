@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.errors import ApiFailure, DiskProblem
 from batchctl.domain.model import Batch, Cut, FailureClass, Outcome, OutcomeCode, RequestCounts, State, Verified
-from batchctl.domain.outcomes import MOST_TYPES, OTHER_TYPES
+from batchctl.domain.outcomes import MAX_TYPES, OTHER_TYPES
 from batchctl.results import downloaded
 from batchctl.results import receive as results
 from batchctl.results.downloaded import Answers, is_on_disk
@@ -757,12 +757,12 @@ def test_results_that_are_not_what_came_are_given_no_places(tmp_path: Path, chan
 
 
 def test_of_failures_of_more_types_than_anybody_reads_the_rest_is_counted_by_class(tmp_path: Path) -> None:
-    types = [f"strange_{n}_error" for n in range(3 * MOST_TYPES)] + ["overloaded_error"]
+    types = [f"strange_{n}_error" for n in range(3 * MAX_TYPES)] + ["overloaded_error"]
     counts = RequestCounts(errored=len(types))
     lines = [result_line(request_id(n), errored(each)) for n, each in enumerate(types)]
     verified, answers = received(tmp_path, joined(lines), counts)
     answers.close()
     told = {kind.error_type: kind.count for kind in verified.failures}
     assert told.pop("overloaded_error") == 1
-    assert told.pop(OTHER_TYPES) == 2 * MOST_TYPES
-    assert told == dict.fromkeys(types[:MOST_TYPES], 1)
+    assert told.pop(OTHER_TYPES) == 2 * MAX_TYPES
+    assert told == dict.fromkeys(types[:MAX_TYPES], 1)

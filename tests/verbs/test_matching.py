@@ -242,7 +242,7 @@ def test_the_few_that_can_be_compared_are_found_among_many(cli: Cli, session: Se
 
 
 def test_they_are_not_looked_for_without_end(cli: Cli, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchctl.engine.match_results.MOST_READ", 30)
+    monkeypatch.setattr("batchctl.engine.match_results.MAX_READ", 30)
     job = cli.submitted("in.jsonl", rows(["a"] * 40, tools=SEARCH), "--yes")
     assert held(session, job).problem == "no answer can be counted: tools of the API (30)"
 
