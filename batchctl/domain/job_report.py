@@ -401,10 +401,10 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
     """What a cancel kept from being sent, and how to send it after all."""
     if job.canceled_at is None:
         return []
-    unsent = sum(b.state is State.PLANNED for b in batches)
-    if unsent:
+    planned = sum(b.state is State.PLANNED for b in batches)
+    if planned:
         since = f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC"
-        return [f"{since}: {unsent} batches were not sent; to send them after all: batchctl submit {job.name} --yes"]
+        return [f"{since}: {planned} batches were not sent; to send them after all: batchctl submit {job.name} --yes"]
     merge = current_merge(job, batches)
     if merge is None or not merge.canceled or not job.has_requests:
         return []

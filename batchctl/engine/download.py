@@ -1,4 +1,4 @@
-"""Download the results of an ended batch to the disk and verify them (arrow d).
+"""Download the results of an ended batch to the disk and verify them.
 
 After a stop between two of the numbered steps, the batch is downloaded again: answers are never partial and never doubled.
 """

@@ -34,7 +34,7 @@ from batchctl.engine.spending_limit import DEARER_THAN_ESTIMATED, check_limit_ag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
+class LoopOptions:
     """What one run of the loop may do.
 
     Attributes:
@@ -49,18 +49,18 @@ class Verb:
 class Loop:
     """One run over the batches of a job, for one verb."""
 
-    def __init__(self, session: Session, job: Job, verb: Verb, executor: Executor | None = None) -> None:
+    def __init__(self, session: Session, job: Job, options: LoopOptions, executor: Executor | None = None) -> None:
         """Prepare a run.
 
         Args:
             session: What to work with.
             job: The job, which is read anew before each step.
-            verb: What the run may do.
+            options: What the run may do.
             executor: Performs the steps; whoever made it closes it. None: the loop makes one with threads, and closes it.
         """
         self._session = session
         self._name = job.name
-        self._verb = verb
+        self._options = options
         self._executor = executor
         self._poller = Poller(session)
         self._reconciler = Reconciler(session)
@@ -89,7 +89,7 @@ class Loop:
         while True:
             if self._session.stop.is_set():
                 raise Stopped
-            steps = next_steps(self._snapshot(), self._verb.arrows, self._session.now())
+            steps = next_steps(self._snapshot(), self._options.arrows, self._session.now())
             match steps:
                 case ():
                     self._raise_if_held()
@@ -98,7 +98,7 @@ class Loop:
                     return
                 case (WaitUntil() as wait,):
                     self._raise_if_reconciling_is_exhausted()
-                    if not self._verb.waits:
+                    if not self._options.waits:
                         return
                     self._session.emit(Waiting(wait.at, wait.why))
                     if self._session.clock.wait_until(wait.at, self._session.stop):
@@ -151,12 +151,12 @@ class Loop:
         session = self._session
         job = session.ledger.job(self._name)
         try:
-            may_begin = self._may_begin(job)
+            may_go_on = self._check_account_and_copies(job)
         except AccountProblem as problem:
             if sends:
                 session.ledger.record_pause(job, why_stopped(problem))
             raise
-        if not may_begin:
+        if not may_go_on:
             return False
         batches = session.ledger.batches(job)
         fetched_count = sum(b.state is State.FETCHED for b in batches)
@@ -166,8 +166,11 @@ class Loop:
         refuse_other_account(session, [b for b in batches if b.state is State.SUBMITTING and b.claim is None])
         return True
 
-    def _may_begin(self, job: Job) -> bool:
-        """Ask the API for the account and for copies of the workspace. Raises AccountProblem, also for a refusal by the API."""
+    def _check_account_and_copies(self, job: Job) -> bool:
+        """Ask the API for the account and for what a copy of the workspace has sent. Return as `check_copies` does.
+
+        Raises AccountProblem, also for a refusal by the API. Waits and returns False after a transient error.
+        """
         session = self._session
         try:
             session.server.meet()
@@ -184,7 +187,7 @@ class Loop:
         batches = self._sent_batches()
         unconfirmed = [b for b in batches if b.state is State.SUBMITTING]
         job = self._session.ledger.job(self._name)
-        if unconfirmed and is_all_else_done(job, batches, self._verb.arrows, self._session.now()):
+        if unconfirmed and is_all_else_done(job, batches, self._options.arrows, self._session.now()):
             raise UnconfirmedProblem(
                 f"{len(unconfirmed)} of {len(batches)} batches are {unconfirmed[0].note}",
                 hint=f"nothing is sent twice; what is known of them, and what you can decide: batchctl resolve {self._name}",
@@ -194,7 +197,7 @@ class Loop:
         """Raise UnconfirmedProblem for results on the disk of which only a person can say whether they are ours."""
         batches = self._sent_batches()
         held = [b for b in batches if b.held]
-        if held and Arrow.DOWNLOAD in self._verb.arrows:
+        if held and Arrow.DOWNLOAD in self._options.arrows:
             raise UnconfirmedProblem(
                 f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}",
                 hint=f"what is known of them, and what you can decide: batchctl resolve {self._name}",

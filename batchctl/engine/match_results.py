@@ -59,15 +59,15 @@ def gather_evidence(session: ApiSession, job: Job, batch: Batch, answers: Answer
         Stopped: The stop signal was set.
     """
     succeeded = [position for position, code in enumerate(answers.codes) if OutcomeCode(code).is_success]
-    # A result of a type that this program does not know may hold an answer.
+    # A result of a type that this program does not know may have an answer.
     unknown = answers.codes.count(OutcomeCode.UNKNOWN) + answers.codes.count(OutcomeCode.UNREADABLE)
     counting = _Counting(session, job, batch, answers)
     if unknown:
         counting.obstacles["results of a type that is not known"] = unknown
     if succeeded:
         counting.compare(succeeded)
-    holding = len(succeeded) + unknown
-    return judge(counting.comparisons, _resolver(session), succeeded=holding, why_not=counting.why_not(holding))
+    results = len(succeeded) + unknown
+    return judge(counting.comparisons, _resolver(session), succeeded=results, why_not=counting.why_not(results))
 
 
 class _NoCounting(Exception):
@@ -109,11 +109,11 @@ class _Counting:
                 self._no_counting = str(answer)
                 return
 
-    def why_not(self, holding: int) -> str:
-        """Return why nothing could be compared. `holding`: results that may hold an answer."""
+    def why_not(self, results: int) -> str:
+        """Return why nothing could be compared. `results`: how many of them may have an answer."""
         if self._no_counting:
             return f"this API has no count_tokens: {self._no_counting}"
-        obstacles = describe_obstacles(self.obstacles, holding)
+        obstacles = describe_obstacles(self.obstacles, results)
         return f"{obstacles}; the last failure: {self._failure}" if self._failure else obstacles
 
     def _comparison(self, path: Path, position: int, place: SampledLine) -> Comparison:

@@ -1,4 +1,4 @@
-"""Poll the API about running batches (arrow c), and read its list. One page of the list describes up to 1,000 batches."""
+"""Poll the API about running batches, and read its list. One page of the list describes up to 1,000 batches."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence

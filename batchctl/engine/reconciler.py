@@ -1,4 +1,4 @@
-"""Perform reconciling (arrow e): read the API's list, apply the rules of `engine.resend_rules`, and record what they decide.
+"""Reconcile unconfirmed batches: read the API's list, apply the rules of `engine.resend_rules`, and record what they decide.
 
 A stop between any two of the numbered steps in `Reconciler.reconcile` loses nothing: each conclusion is a transaction of its
 own, and a batch without one stays unconfirmed.
@@ -152,7 +152,7 @@ class Reconciler:
     def _assign(self, candidate: MessageBatch, unconfirmed_batches: Sequence[Batch]) -> bool:
         """Record whose an ended candidate is, and return whether that was concluded.
 
-        Raises ApiFailure, and IncompleteResults where its results hold no id.
+        Raises ApiFailure, and IncompleteResults where its results have no id.
         """
         session = self._session
         sizes = {b.count for b in unconfirmed_batches} if candidate.size is None else {candidate.size}
@@ -162,20 +162,20 @@ class Reconciler:
             # Read once more before it is a foreign batch for good: one wrong answer of the API must not decide that.
             shares = shares_of(session, candidate, contenders)
         owners = [b for b, share in shares if share == 1]
-        holder = next((b for b in contenders if b.message_batch_id == candidate.id), None)
-        if holder is not None and any(b.id == holder.id for b in owners):
-            session.ledger.record_identified(holder)
+        matched = next((b for b in contenders if b.message_batch_id == candidate.id), None)
+        if matched is not None and any(b.id == matched.id for b in owners):
+            session.ledger.record_identified(matched)
             return True
         if len(owners) == 1:
-            return self._reassign(owners[0], holder, candidate)
+            return self._reassign(owners[0], matched, candidate)
         if any(share for _, share in shares):
             # Two jobs have the same ids, or some of the ids are ours and some are not: ids cannot say whose it is.
             return False
         if self._is_of_planned(candidate, unconfirmed_batches[0]):
             # A copy of the workspace sent it, with other cuts: it is reconciled when its requests are to be sent.
             return False
-        if holder is not None:
-            session.ledger.record_wrong_adoption(holder, session.owner, session.now())
+        if matched is not None:
+            session.ledger.record_wrong_adoption(matched, session.owner, session.now())
         job = session.ledger.job_of(unconfirmed_batches[0])
         presumed = [p for p in session.ledger.presumed_not_created(job) if candidate.size in {None, p.cut.count}]
         if not (presumed and record_if_duplicate(session, job, candidate, shares_of(session, candidate, presumed))):
@@ -183,22 +183,22 @@ class Reconciler:
         return True
 
     def _is_of_planned(self, candidate: MessageBatch, batch: Batch) -> bool:
-        """Return whether a candidate holds requests that the job of `batch` still plans to send: a copy has sent them."""
+        """Return whether a candidate has requests that the job of `batch` still plans to send: a copy has sent them."""
         session = self._session
         job = session.ledger.job_of(batch)
         planned = [b for b in session.ledger.batches(job) if b.state is State.PLANNED] if job.may_be_copied else []
         return bool(planned) and any(share for _, share in shares_of(session, candidate, planned))
 
-    def _reassign(self, owner: Batch, holder: Batch | None, candidate: MessageBatch) -> bool:
-        """Adopt a candidate for the batch whose ids it holds; a `holder` by a wrong match becomes unconfirmed again.
+    def _reassign(self, owner: Batch, matched: Batch | None, candidate: MessageBatch) -> bool:
+        """Adopt a candidate for the batch whose ids it has; a `matched` batch, by a wrong match, becomes unconfirmed again.
 
         Returns False where another process has claimed the batch.
         """
         session = self._session
         if owner.claim is not None and owner.claim.owner != session.owner:
             return False
-        if holder is not None:
-            session.ledger.record_wrong_adoption(holder, session.owner, session.now())
+        if matched is not None:
+            session.ledger.record_wrong_adoption(matched, session.owner, session.now())
         if owner.message_batch_id is not None:
             session.ledger.record_wrong_adoption(owner, session.owner, session.now())
         self._adopt(owner, candidate, identified=True)
@@ -298,7 +298,7 @@ def shares_of(
 ) -> list[tuple[Contender, float]]:
     """Return each contender with the share, from 0 to 1, of a sample of the candidate's ids that are among its requests.
 
-    The candidate must have ended. Raises ApiFailure, IncompleteResults where its results hold no id, and InputProblem or
+    The candidate must have ended. Raises ApiFailure, IncompleteResults where its results have no id, and InputProblem or
     DiskProblem where requests cannot be read.
     """
     with session.message_batches.results(candidate.id) as pieces:

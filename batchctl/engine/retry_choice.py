@@ -46,14 +46,14 @@ class Chosen:
         left: Numbers of requests by (outcome or error type, failure class, why they are left).
         requests: How many requests are sent.
         bytes: How large the requests are that are sent.
-        cut: How many of those sent are unchanged and had an answer that was truncated or paused, which may happen again.
+        cut_or_paused: How many of those sent are unchanged and had an answer that was truncated or paused, which may happen again.
     """
 
     sent: dict[tuple[str, str], int]
     left: dict[tuple[str, str, str], int]
     requests: int
     bytes: int
-    cut: int = 0
+    cut_or_paused: int = 0
 
 
 def is_chosen(code: OutcomeCode, error_type: str, choice: Choice) -> bool:

@@ -1,4 +1,4 @@
-"""Send a batch (arrows a and b). This is the only module that spends money.
+"""Send a batch at the API. This is the only module that spends money.
 
 After a stop between two of the numbered steps, running the same command again continues:
 
@@ -8,7 +8,7 @@ after 3   the same: the API has the batch, and the ledger does not have its id y
 after 4   nothing is left to do
 
 `refuse` and `split` record what follows from a definite refusal. `engine.reconciler` calls them, too, where a refusal was
-first held against the API's list.
+first compared with the API's list.
 """
 
 import re
@@ -30,7 +30,7 @@ from batchctl.store.line_maps import LineMap
 # The pause before the API's list is read for the first time for a batch of unknown outcome.
 FIRST_RECONCILE_PAUSE = timedelta(seconds=1)
 # Seconds between two checks of an upload that this process still owns the batch.
-HOLD_CHECK_SECONDS = 20.0
+CLAIM_CHECK_SECONDS = 20.0
 
 
 class StepLost(BatchctlError):
@@ -53,7 +53,7 @@ def send(session: Session, job: Job, planned: Batch) -> None:
     if batch is None:
         return
     session.emit(SendingBegun(*session.place(batch)))
-    body = Body(_while_held(session, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
+    body = Body(_while_claimed(session, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
     headers = _sent_headers(job, batch)
     try:
         # 2. The generation, in the state folder: it stops a copy of this workspace that is used elsewhere.
@@ -75,7 +75,7 @@ def send(session: Session, job: Job, planned: Batch) -> None:
         _created(session, batch, created)
 
 
-def _while_held(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _while_claimed(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the pieces while this process owns the batch. Raise StepLost otherwise, at the latest before the last piece.
 
     A process that was suspended for longer than its lease may resume in the middle of an upload.
@@ -86,7 +86,7 @@ def _while_held(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iter
         if pending:
             yield pending
         pending = piece
-        if session.clock.monotonic() - checked_at > HOLD_CHECK_SECONDS:
+        if session.clock.monotonic() - checked_at > CLAIM_CHECK_SECONDS:
             _raise_if_lost(session, batch)
             checked_at = session.clock.monotonic()
     _raise_if_lost(session, batch)
@@ -94,7 +94,7 @@ def _while_held(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iter
 
 
 def _raise_if_lost(session: Session, batch: Batch) -> None:
-    if not session.ledger.is_held(batch, session.owner):
+    if not session.ledger.is_claimed_by(batch, session.owner):
         raise StepLost("another process took it over while this one was suspended; its upload was aborted")
 
 
@@ -162,7 +162,7 @@ def _unproven_refusal(session: Session, job: Job, batch: Batch, failure: ApiFail
     now, pause = session.now(), FIRST_RECONCILE_PAUSE
     if after is AfterCreate.AGAIN:
         pause = timedelta(seconds=_backoff(session, batch, failure))
-        _hold(session, job, batch, failure, now + pause)
+        _slow_down(session, job, batch, failure, now + pause)
     if_absent = {AfterCreate.SPLIT: IfAbsent.SPLIT, AfterCreate.REFUSE: IfAbsent.REFUSE}.get(after, IfAbsent.PLAN)
     if if_absent is IfAbsent.SPLIT and batch.count == 1:
         if_absent = IfAbsent.REFUSE
@@ -202,7 +202,7 @@ def _sent_headers(job: Job, batch: Batch) -> Headers:
 def _send_later(session: Session, job: Job, batch: Batch, failure: ApiFailure) -> None:
     until = session.now() + timedelta(seconds=_backoff(session, batch, failure))
     session.ledger.record_not_created(batch, session.owner, session.now(), not_before=until, note=str(failure))
-    _hold(session, job, batch, failure, until)
+    _slow_down(session, job, batch, failure, until)
     session.emit(BatchNotSent(*session.place(batch), str(failure), until))
 
 
@@ -211,7 +211,7 @@ def _backoff(session: Session, batch: Batch, failure: ApiFailure) -> float:
     return backoff(batch.tries + 1, failure.retry_after, session.clock.draw())
 
 
-def _hold(session: Session, job: Job, batch: Batch, failure: ApiFailure, until: datetime) -> None:
+def _slow_down(session: Session, job: Job, batch: Batch, failure: ApiFailure, until: datetime) -> None:
     """Record what concerns all batches of the job: a full queue, a rate limit of the account, a network that is down."""
     if is_queue_full(failure, batch.tries):
         others = [b for b in session.ledger.batches(job) if b.id != batch.id]
@@ -222,7 +222,7 @@ def _hold(session: Session, job: Job, batch: Batch, failure: ApiFailure, until: 
 
 
 def split(session: Session, job: Job, batch: Batch) -> None:
-    """Plan the two halves of a batch in its place, because it is too large for the API. It must hold two requests or more."""
+    """Plan the two halves of a batch in its place, because it is too large for the API. It must have two requests or more."""
     path = request_file(session.workspace, job, batch.round)
     note = "too large for the API: cut in two"
     if session.ledger.record_split(batch, session.owner, halves(path, batch), session.now(), note):

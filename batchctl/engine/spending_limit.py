@@ -60,7 +60,7 @@ class Budget:
         if self.limit is not None and self.limit != job.max_cost:
             session.ledger.record_limit(job, self.limit)
 
-    def hold(
+    def enforce(
         self,
         amounts: Sequence[Decimal | None],
         why_unknown: str = "",
@@ -92,33 +92,33 @@ class Budget:
                 hint=if_unknown,
             )
 
-    def holds(self, amounts: Sequence[Decimal | None]) -> bool:
+    def is_within(self, amounts: Sequence[Decimal | None]) -> bool:
         """Return whether the sum of the amounts is known to be within the limit."""
         return self.limit is None or budget_verdict(self.limit, *amounts) is BudgetVerdict.WITHIN
 
-    def hold_estimate(self, session: Session, estimating: Estimator, job: Job | None = None) -> Estimate:
-        """Return what a round may cost, and hold it to the limit with what `job` comes to before it. Raises as `hold` does.
+    def estimate_within(self, session: Session, estimating: Estimator, job: Job | None = None) -> Estimate:
+        """Return what a round may cost, and compare it with the limit, with what `job` comes to before it. Raises as `enforce` does.
 
         The API counts tokens of prompts only where that can change the answer.
         """
         before, estimate = self._before(session, job), estimating(None)
-        if not self.holds([*before, *most_of_forecast(estimate.forecast)]):
+        if not self.is_within([*before, *most_of_forecast(estimate.forecast)]):
             # Counting lowers the bound. Of few requests, each is counted, and what they share.
             sample = 2 * estimate.requests if estimate.requests <= ALL_SAMPLED else DEFAULT_SAMPLE
             estimate = estimating(session.message_batches, sample=sample)
-            self.hold([*before, *most_of_forecast(estimate.forecast)], _why_unknown(estimate, job))
+            self.enforce([*before, *most_of_forecast(estimate.forecast)], _why_unknown(estimate, job))
         return estimate
 
     def rehearse(self, session: ReadSession, estimate: Estimate, job: Job | None = None) -> None:
-        """Raise as `hold` does for a round that is not sent now, whose estimate is from bytes alone."""
+        """Raise as `enforce` does for a round that is not sent now, whose estimate is from bytes alone."""
         amounts = [*self._before(session, job), *most_of_forecast(estimate.forecast)]
         counting = f"{BY_BYTES}, or has a bound; else {UNKNOWN}"
-        self.hold(amounts, _why_unknown(estimate, job), hint=BY_BYTES, if_unknown=counting)
+        self.enforce(amounts, _why_unknown(estimate, job), hint=BY_BYTES, if_unknown=counting)
 
-    def hold_rest(self, session: ReadSession, job: Job) -> None:
-        """Raise as `hold` does for a job that is continued. Where nothing of it is left to send, it costs no more."""
+    def enforce_rest(self, session: ReadSession, job: Job) -> None:
+        """Raise as `enforce` does for a job that is continued. Where nothing of it is left to send, it costs no more."""
         if any(b.state in OPEN_STATES for b in session.ledger.batches(job)):
-            self.hold(self._before(session, job), _why_unknown_before(job))
+            self.enforce(self._before(session, job), _why_unknown_before(job))
 
     def _before(self, session: ReadSession, job: Job | None) -> list[Decimal | None]:
         """Return the most that a job comes to so far; nothing where there is no limit to compare it with."""
@@ -161,7 +161,7 @@ def check_limit_again(session: Session, job: Job, why: str) -> None:
     """
     if job.max_cost is None:
         return
-    Budget(limit=job.max_cost, yes=True).hold(
+    Budget(limit=job.max_cost, yes=True).enforce(
         [amount for amount in most_by_round(session, job) if amount is not None],
         hint=f"{why}; raise the limit: batchctl submit {job.name} --max-cost USD",
         so_far="nothing more was sent",

@@ -125,7 +125,7 @@ class ReadLedger(Protocol):
         """Return the owner of the step on a batch, if any, and its attempt."""
         ...
 
-    def is_held(self, sent: Batch, owner: str) -> bool:
+    def is_claimed_by(self, sent: Batch, owner: str) -> bool:
         """Return whether the create under way is still this owner's, in this attempt."""
         ...
 

@@ -269,8 +269,8 @@ class SqlReadLedger:
             owner, attempt = db.execute(_HOLDER, {"batch_id": batch.id}).one()
         return owner, attempt
 
-    def is_held(self, sent: Batch, owner: str) -> bool:
-        """See `ReadLedger.is_held`."""
+    def is_claimed_by(self, sent: Batch, owner: str) -> bool:
+        """See `ReadLedger.is_claimed_by`."""
         return self.holder_of(sent) == (owner, sent.attempt)
 
     def holders(self) -> dict[str, datetime]:

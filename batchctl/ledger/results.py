@@ -1,4 +1,4 @@
-"""Records of arrows c and d: what the API says of batches, and which results were fetched."""
+"""Records of polls and downloads: what the API says of batches, and which results were fetched."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime

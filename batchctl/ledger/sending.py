@@ -1,4 +1,4 @@
-"""Records of arrows a, b and e: what became of a batch that was sent, or may have been."""
+"""Records of sending and reconciling: what became of a batch that was sent, or may have been."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What all records share: one method is one transaction; the arrows of the state diagram as changes of rows."""
+"""What all records share: one method is one transaction; the arrows of `domain.states` as changes of rows."""
 
 import contextlib
 from datetime import datetime
@@ -57,7 +57,7 @@ def state_of_bound(db: sa.Connection, batch_id: int, message_batch_id: str) -> S
 
 
 def advance(db: sa.Connection, batch_id: int, after: State, now: datetime, note: str, **values: Any) -> None:
-    """Move a batch along an arrow of the state diagram and log the move.
+    """Move a batch along an arrow of `domain.states` and log the move.
 
     The claim ends with it; only an intent keeps it, for the create that follows.
 
@@ -70,7 +70,7 @@ def advance(db: sa.Connection, batch_id: int, after: State, now: datetime, note:
         values: More columns of the batch.
 
     Raises:
-        AssertionError: The state diagram has no such arrow.
+        AssertionError: `domain.states` has no such arrow.
     """
     before = state_of(db, batch_id)
     if not may_follow(before, after):

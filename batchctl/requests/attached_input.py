@@ -130,7 +130,7 @@ class LineMatching:
         with _readable(self._path):
             self._db.executescript(_INDEXES)
 
-    def held_twice(self) -> UnmatchedIds:
+    def in_two_batches(self) -> UnmatchedIds:
         """Return the ids that two batches answer, with both batches."""
         return self._unmatched(_HELD_TWICE)
 

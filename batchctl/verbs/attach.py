@@ -123,25 +123,25 @@ def _without_input(session: Session, wanted: Attachment, ids: Sequence[str]) -> 
 
     Raises Refused in every other case.
     """
-    holders = session.ledger.jobs_of_message_batches(set(ids))
-    if not holders:
+    job_names = session.ledger.jobs_of_message_batches(set(ids))
+    if not job_names:
         return None
-    name = holders[next(one for one in ids if one in holders)]
+    name = job_names[next(one for one in ids if one in job_names)]
     job = session.ledger.job(name)
-    is_whole = set(holders.values()) == {name} and len(holders) == len(ids) == len(session.ledger.batches(job))
+    is_whole = set(job_names.values()) == {name} and len(job_names) == len(ids) == len(session.ledger.batches(job))
     if job.has_requests or not (wanted.path and is_whole):
-        raise _taken(ids, holders, job)
+        raise _taken(ids, job_names, job)
     if wanted.name not in {"", name}:
         raise UsageProblem(f"these batches are job {name} already: a job keeps its name", hint="leave --name out")
     return job
 
 
-def _taken(ids: Sequence[str], holders: dict[str, str], job: Job) -> Refused:
-    held = list_some([f"{one} in {holders[one]}" for one in ids if one in holders])
+def _taken(ids: Sequence[str], job_names: dict[str, str], job: Job) -> Refused:
+    taken = list_some([f"{one} in {job_names[one]}" for one in ids if one in job_names])
     hint = f"batchctl status {job.name}; or leave out those that are in a job"
     if not job.has_requests:
         hint = f"to give {job.name} its input: batchctl attach {job.name} --input FILE"
-    return Refused(f"in a job of this workspace already: {held}", hint=hint)
+    return Refused(f"in a job of this workspace already: {taken}", hint=hint)
 
 
 def _as_wanted(job: Job, wanted: Attachment) -> Job:

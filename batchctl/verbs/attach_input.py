@@ -23,7 +23,7 @@ from batchctl.domain.events import InputMatched
 from batchctl.domain.faults import Fault
 from batchctl.domain.model import Batch, Cut, Job
 from batchctl.engine.input_file import plain_file, progress
-from batchctl.engine.loop import Loop, Verb
+from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.session import Session
 from batchctl.requests.attached_input import (
@@ -99,7 +99,7 @@ def _download(session: Session, job: Job) -> None:
             f"{len(running)} batches of {job.name} have not ended: {names}; which line went into which is read from results",
             hint=f"batchctl status {job.name} --watch, then the same command again",
         )
-    Loop(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD}))).run()
+    Loop(session, job, LoopOptions(arrows=frozenset({Arrow.DOWNLOAD}))).run()
 
 
 # ---------------------------------------------------------------- 3. match
@@ -112,12 +112,12 @@ def _match(session: Session, job: Job, batches: Sequence[Batch], given: Attached
             matching.add_batch(number, (answers.read(n)[0].decode(errors="replace") for n in range(batch.count)))
     matching.finish()
     names = [b.message_batch_id or "" for b in batches]
-    _refuse_held_twice(matching.held_twice(), names)
+    _refuse_in_two_batches(matching.in_two_batches(), names)
     _refuse_without_line(matching.without_line(), names, given)
     _refuse_on_two_lines(matching.on_two_lines(), given)
 
 
-def _refuse_held_twice(odd: UnmatchedIds, names: Sequence[str]) -> None:
+def _refuse_in_two_batches(odd: UnmatchedIds, names: Sequence[str]) -> None:
     if odd.count:
         said = "; ".join(f"{custom_id} in {names[one]} and {names[other]}" for custom_id, one, other in odd.some)
         raise Refused(

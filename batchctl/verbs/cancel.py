@@ -10,7 +10,7 @@ A stop between any two of them is continued by the same command.
 
 from batchctl.domain.errors import Refused
 from batchctl.domain.model import Job, State
-from batchctl.engine.loop import Verb
+from batchctl.engine.loop import LoopOptions
 from batchctl.engine.merge import Output
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.session import Session
@@ -18,7 +18,7 @@ from batchctl.verbs.confirmation import Confirm, Question
 from batchctl.verbs.fetch import Fetched, finish_fetch, forget_what_is_gone, take_steps
 from batchctl.verbs.find_job import find_job
 from batchctl.verbs.headers import use_api_version
-from batchctl.verbs.outputs import OutputOptions, held_output
+from batchctl.verbs.outputs import OutputOptions, checked_output
 
 ARROWS = frozenset({Arrow.RECONCILE, Arrow.CANCEL, Arrow.POLL, Arrow.DOWNLOAD})
 # To a cancel that was recorded, what has ended and is not downloaded belongs, too.
@@ -37,7 +37,7 @@ def cancel(
     unfinished = OPEN if job.canceled_at is None else OPEN | {State.ENDED}
     if not any(b.state in unfinished and not b.is_removed for b in session.ledger.batches(job)):
         raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
-    output = held_output(session, job, files)
+    output = checked_output(session, job, files)
     if job.canceled_at is None:
         batches = session.ledger.batches(job)
         running = [b for b in batches if b.is_running or b.state is State.SUBMITTING]
@@ -53,5 +53,5 @@ def cancel_job(session: Session, job: Job, output: Output, *, waits: bool) -> Fe
     forget_what_is_gone(session, job)
     if job.canceled_at is None:
         session.ledger.record_canceled(job, session.now())
-    problem = take_steps(session, job, Verb(arrows=ARROWS, waits=waits))
+    problem = take_steps(session, job, LoopOptions(arrows=ARROWS, waits=waits))
     return finish_fetch(session, job, output, problem)

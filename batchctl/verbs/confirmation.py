@@ -60,7 +60,7 @@ def confirm_price(
         budget: The limit and the yes that were given beforehand.
         estimating: Makes the estimate.
         action: What is to be done at that price, as it stands in the question.
-        confirm: Asks a person; None for what goes by itself, which is held to the limit alone.
+        confirm: Asks a person; None for what goes by itself, which the limit alone decides.
         job: The job whose next round this is; None for a new job. A limit holds what it comes to so far, too.
         needs_yes: Whether more than the price is to be agreed to: a limit says yes to the price alone.
 
@@ -68,7 +68,7 @@ def confirm_price(
         Refused: Nobody agrees to it, or it may cost more than the limit.
     """
     if confirm is None or budget.limit is not None or budget.yes:
-        estimate = budget.hold_estimate(session, estimating, job)
+        estimate = budget.estimate_within(session, estimating, job)
         if confirm is not None and needs_yes and not budget.yes:
             confirm(Question(text=f"{action}?"))
         return estimate

@@ -96,7 +96,7 @@ def _rehearse_job(session: ReadSession, job: Job, wanted: Submission, number: in
         cost = estimate(session, group_ranges(path, planned), path, job.settings, job=job)
     placed = tuple((session.ledger.place(batch), batch) for batch in planned)
     show(JobRehearsal(job=job, planned=placed, unconfirmed=len(batches) - len(planned), estimate=cost))
-    wanted.budget.of(job).hold_rest(session, job)
+    wanted.budget.of(job).enforce_rest(session, job)
 
 
 def _body(session: ReadSession, job: Job, planned: Sequence[Batch], number: int, moved_to: str) -> bytes:

@@ -8,7 +8,7 @@ from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, Merged, State
 from batchctl.engine.duplicates import notice_duplicates
 from batchctl.engine.job_report import read_report
-from batchctl.engine.loop import Loop, Verb
+from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.merge import Output, merge
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import ask_until_answered, poll, raise_unless_passing
@@ -16,7 +16,7 @@ from batchctl.engine.session import Session
 from batchctl.results.downloaded import is_on_disk
 from batchctl.verbs.find_job import find_job
 from batchctl.verbs.headers import use_api_version
-from batchctl.verbs.outputs import OutputOptions, held_output
+from batchctl.verbs.outputs import OutputOptions, checked_output
 from batchctl.verbs.submit import use_moved_input
 
 
@@ -40,7 +40,7 @@ def fetch(session: Session, word: str | None, files: OutputOptions, moved_to: st
     be asked.
     """
     job = use_moved_input(session, use_api_version(session, find_job(session.ledger, word)), moved_to)
-    return fetch_job(session, job, held_output(session, job, files))
+    return fetch_job(session, job, checked_output(session, job, files))
 
 
 def fetch_job(session: Session, job: Job, output: Output) -> Fetched:
@@ -48,7 +48,7 @@ def fetch_job(session: Session, job: Job, output: Output) -> Fetched:
     forget_what_is_gone(session, job)
     ask_until_answered(session, partial(_poll_if_due, session, job))
     # An unconfirmed batch is looked for once more, never waited for and never sent from here.
-    problem = take_steps(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD, Arrow.RECONCILE})))
+    problem = take_steps(session, job, LoopOptions(arrows=frozenset({Arrow.DOWNLOAD, Arrow.RECONCILE})))
     return finish_fetch(session, job, output, problem)
 
 
@@ -67,7 +67,7 @@ def forget_what_is_gone(session: Session, job: Job) -> None:
             session.ledger.record_files_missing(batch, session.now())
 
 
-def take_steps(session: Session, job: Job, verb: Verb) -> BatchctlError | None:
+def take_steps(session: Session, job: Job, verb: LoopOptions) -> BatchctlError | None:
     """Run the loop, and return the problem that kept some results from coming: it is raised once the others are merged."""
     try:
         Loop(session, job, verb).run()

@@ -4,7 +4,7 @@
 2. rebuild    the request file and the origins, written as part files, then renamed
 3. check      requests that were never sent, have changed params, or go under stricter headers
 4. look       for lines that were never sent from here: in the other jobs, and in the API's list
-5. price      what the round may cost, with what the job comes to so far, held against the limit
+5. price      what the round may cost, with what the job comes to so far, compared with the limit
 6. confirm    a person's yes, where a person asked for the round, unless --yes or a limit was given
 7. record     the headers and the limit that were named, then the round and its batches, all or nothing
 8. send       as every round is sent
@@ -44,9 +44,9 @@ from batchctl.store.local import PRIVATE, replacing
 from batchctl.verbs.check_again import check_anew
 from batchctl.verbs.confirmation import Confirm, confirm_price
 from batchctl.verbs.headers import record_headers
-from batchctl.verbs.unsent_lines import Unsent, find_elsewhere
+from batchctl.verbs.unsent_lines import UnsentLines, find_elsewhere
 
-CUT = frozenset({OutcomeCode.TRUNCATED, OutcomeCode.PAUSED})
+CUT_OR_PAUSED = frozenset({OutcomeCode.TRUNCATED, OutcomeCode.PAUSED})
 ERRORED = frozenset({OutcomeCode.ERRORED_RETRY, OutcomeCode.ERRORED_FIX, OutcomeCode.ERRORED_ACCOUNT})
 
 
@@ -107,20 +107,20 @@ def rebuild(
     _remove_leftovers(session, job, number)
     path = target or session.workspace.requests(job.name, number, session.owner)
     origins = session.workspace.origins(session.workspace.requests(job.name, number, session.owner))
-    chooser, cut = _Chooser(choice), 0
+    chooser, cut_or_paused = _Chooser(choice), 0
     file = (
         output_file(path, WrittenFiles(session.workspace.outputs(job.name)), mode=PRIVATE)
         if target
         else replacing(path)
     )
-    with Unsent(session) as unsent, file as requests, replacing(origins) as numbers:
+    with UnsentLines(session) as unsent, file as requests, replacing(origins) as numbers:
         batches = session.ledger.batches(job)
         copied = CopiedCuts(job.settings, CleanCopy(requests=requests, numbers=numbers), len(batches))
         for newest in latest_outcomes(session, job, batches):
             for position in chooser.positions(newest):
                 line = newest.request_line(position)
                 changed = with_changes(line, changes)
-                cut += changed is line and newest.sent_last(position).code in CUT
+                cut_or_paused += changed is line and newest.sent_last(position).code in CUT_OR_PAUSED
                 copied.add(changed, 0, newest.origin + position)
                 if newest.codes[position] == OutcomeCode.IN_NO_BATCH:
                     unsent.add(line, newest.lines[position])
@@ -129,7 +129,7 @@ def rebuild(
             number=number,
             path=path,
             cuts=cuts,
-            chosen=replace(chooser.chosen(cuts), cut=cut),
+            chosen=replace(chooser.chosen(cuts), cut_or_paused=cut_or_paused),
             changes=tuple(shown(changes)),
             unsent=unsent.count,
         )
@@ -195,13 +195,13 @@ def _origins_without_success(session: Session, job: Job) -> tuple[dict[bytes, in
     The order is that of a round. Truncated and refused requests may be edited, too.
     """
     origins: dict[bytes, int] = {}
-    unsent: set[int] = set()
+    never_sent: set[int] = set()
     for newest in latest_outcomes(session, job, session.ledger.batches(job)):
         for position in without_plain_success(newest.codes):
             origins[custom_id_of(newest.request_line(position))] = newest.origin + position
             if newest.codes[position] == OutcomeCode.IN_NO_BATCH:
-                unsent.add(newest.origin + position)
-    return origins, unsent
+                never_sent.add(newest.origin + position)
+    return origins, never_sent
 
 
 def _remove_leftovers(session: Session, job: Job, number: int) -> None:
@@ -281,7 +281,7 @@ def plan_round(
             confirm.note(f"! {action}")
         request_groups = group_requests(rebuilt.path)
         estimating = estimating_of(session, job, rebuilt, request_groups)
-        needs_yes = bool(rebuilt.chosen.cut or rebuilt.warnings or danger)
+        needs_yes = bool(rebuilt.chosen.cut_or_paused or rebuilt.warnings or danger)
         agreed = confirm_price(session, budget, estimating, action, confirm, job, needs_yes=needs_yes)
     except BaseException:
         discard(session, job, rebuilt)
@@ -298,7 +298,7 @@ def plan_round(
             raise
         # The limit first: a round that is recorded is sent by whoever continues the job.
         budget.record(session, job)
-        # Planning a round lifts an earlier cancel: nothing unsent from before it is left.
+        # Planning a round lifts an earlier cancel: nothing that was planned before it is left.
         session.ledger.record_canceled(job, None)
         return record(session, job, rebuilt)
 
@@ -310,20 +310,20 @@ def estimating_of(session: Session, job: Job, rebuilt: Rebuilt, request_groups: 
 
 def _action(rebuilt: Rebuilt, danger: str) -> str:
     """Return what is done with a round, as a question names it. `danger`: of requests that were never sent from here."""
-    before, unsent = rebuilt.chosen.requests - rebuilt.unsent, ""
+    before, first_time = rebuilt.chosen.requests - rebuilt.unsent, ""
     if rebuilt.unsent:
-        unsent = f"{rebuilt.unsent:,} requests for the first time{f' ({danger})' if danger else ''}"
+        first_time = f"{rebuilt.unsent:,} requests for the first time{f' ({danger})' if danger else ''}"
     action = f"send {before:,} requests again" if before else "send"
-    if unsent:
-        action += f" and {unsent}" if before else f" {unsent}"
+    if first_time:
+        action += f" and {first_time}" if before else f" {first_time}"
     if rebuilt.changes:
         action += f" with {', '.join(rebuilt.changes)}"
     if rebuilt.warnings:
         action += f", {rebuilt.warnings:,} warnings all the same"
-    if not rebuilt.chosen.cut:
+    if not rebuilt.chosen.cut_or_paused:
         return action
     return (
-        f"{action}, {rebuilt.chosen.cut:,} of them unchanged after an answer that was cut or paused: it may end the same way"
+        f"{action}, {rebuilt.chosen.cut_or_paused:,} of them unchanged after an answer that was cut or paused: it may end the same way"
         " (--set max_tokens=N makes room)"
     )
 

@@ -19,7 +19,7 @@ class OutputOptions:
     force: bool = False
 
 
-def held_output(session: Session, job: Job, options: OutputOptions) -> Output:
+def checked_output(session: Session, job: Job, options: OutputOptions) -> Output:
     """Return where the answers are written. Raises UsageProblem as `output_of` does, and Refused for a file of others."""
     output = output_of(job, options)
     check_outputs(session, job, output)

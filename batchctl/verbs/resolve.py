@@ -258,13 +258,13 @@ def _vouch(session: Session, unconfirmed_batch: UnconfirmedBatch, seen: MessageB
 
 def _make_free(session: Session, unconfirmed_batch: Batch, message_batch_id: str) -> None:
     """Take a batch back from where it is a provisional match. Raises Refused where it is surely another batch."""
-    held = session.ledger.jobs_of_message_batches({message_batch_id})
-    if not held:
+    job_names = session.ledger.jobs_of_message_batches({message_batch_id})
+    if not job_names:
         return
-    holder = next((g for g in session.ledger.provisional_matches() if g.message_batch_id == message_batch_id), None)
-    if holder is None or holder.id == unconfirmed_batch.id:
-        raise Refused(f"{message_batch_id} is another batch, of {held[message_batch_id]}")
-    session.ledger.record_wrong_adoption(holder, session.owner, session.now())
+    matched = next((g for g in session.ledger.provisional_matches() if g.message_batch_id == message_batch_id), None)
+    if matched is None or matched.id == unconfirmed_batch.id:
+        raise Refused(f"{message_batch_id} is another batch, of {job_names[message_batch_id]}")
+    session.ledger.record_wrong_adoption(matched, session.owner, session.now())
 
 
 def _retrieved(session: Session, message_batch_id: str) -> MessageBatch:

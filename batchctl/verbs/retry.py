@@ -199,7 +199,7 @@ def _continues_round(session: Session, seen: Job, job: Job, wanted: Retry) -> bo
             f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
             hint=f"batchctl retry {job.name}, without options, sends the rest of it",
         )
-    wanted.budget.of(job).hold_rest(session, job)
+    wanted.budget.of(job).enforce_rest(session, job)
     check_rest(session, seen, job.settings.headers)
     record_headers(session, seen, job.settings.headers)
     wanted.budget.record(session, job)

@@ -18,7 +18,7 @@ from batchctl.domain.errors import AccountProblem, BatchctlError, InputProblem, 
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, State
 from batchctl.engine.job_report import read_report
-from batchctl.engine.loop import Verb
+from batchctl.engine.loop import LoopOptions
 from batchctl.engine.merge import Output
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.retry_choice import Choice
@@ -31,7 +31,7 @@ from batchctl.verbs.confirmation import Confirm
 from batchctl.verbs.fetch import Fetched, finish_fetch, forget_what_is_gone, poll_once, take_steps
 from batchctl.verbs.find_job import find_job
 from batchctl.verbs.next_round import discard, pause_for_account, plan_round, rebuild
-from batchctl.verbs.outputs import OutputOptions, held_output
+from batchctl.verbs.outputs import OutputOptions, checked_output
 from batchctl.verbs.submit import continued_by, emit_rest, job_to_send, resume
 
 ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD})
@@ -57,7 +57,7 @@ def run(
         files: Where the answers are written.
         stdin: Holds the input where its path is `-`.
         max_rounds: How many rounds the job may have, over its whole life.
-        confirm: Asks a person about the price of a new job. Later rounds are held to the limit alone.
+        confirm: Asks a person about the price of a new job. Later rounds are compared with the limit alone.
         watch: Receives the job, and the file of its results, before it is sent on.
 
     Raises:
@@ -72,7 +72,7 @@ def run(
         job = resume(session, job, wanted, confirm, is_new=is_new)
         if not is_new:
             emit_rest(session, job)
-        output = held_output(session, job, files)
+        output = checked_output(session, job, files)
         watch(read_report(session, job), output.results)
         return run_job(session, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
 
@@ -80,7 +80,7 @@ def run(
 def run_job(session: Session, job: Job, output: Output, *, max_rounds: int, yes: bool) -> Fetched:
     """Send, poll, download and merge, round after round.
 
-    `max_rounds` counts over the whole life of the job. Each round is held to the limit that the job has by then; `yes` agrees
+    `max_rounds` counts over the whole life of the job. Each round is compared with the limit that the job has by then; `yes` agrees
     to a price that cannot be known. Raises as `Loop.run` does.
     """
     forget_what_is_gone(session, job)
@@ -101,14 +101,14 @@ def run_job(session: Session, job: Job, output: Output, *, max_rounds: int, yes:
 def _take_all_steps(session: Session, job: Job) -> BatchctlError | None:
     """Take every step there is. What the API refuses ends the sending; what was sent is fetched all the same."""
     try:
-        problem = take_steps(session, job, Verb(arrows=ARROWS))
+        problem = take_steps(session, job, LoopOptions(arrows=ARROWS))
     except (AccountProblem, Refused) as stopping:
         # A person is waited for, and is told at once: what runs is left to run.
         if not _downloaded_what_has_ended(session, job):
             raise
         return stopping
     if isinstance(problem, ServiceProblem | InputProblem):
-        take_steps(session, job, Verb(arrows=ARROWS - {Arrow.SEND}))
+        take_steps(session, job, LoopOptions(arrows=ARROWS - {Arrow.SEND}))
     return problem
 
 
@@ -116,7 +116,7 @@ def _downloaded_what_has_ended(session: Session, job: Job) -> bool:
     """Return whether any results are on the disk, after one poll, if the account allows it."""
     with contextlib.suppress(AccountProblem, ServiceProblem):
         poll_once(session, job)
-        take_steps(session, job, Verb(arrows=frozenset({Arrow.DOWNLOAD})))
+        take_steps(session, job, LoopOptions(arrows=frozenset({Arrow.DOWNLOAD})))
     return any(b.state is State.FETCHED for b in session.ledger.batches(job))
 
 
@@ -133,7 +133,7 @@ def _next_round(session: Session, job: Job, max_rounds: int, budget: Budget) -> 
         now = session.now()
         if any(not b.is_settled and not b.is_lost(now) for b in batches):
             # Another process planned it meanwhile, or has sent it already.
-            budget.hold_rest(session, job)
+            budget.enforce_rest(session, job)
             return job
         if len(job.rounds) >= max_rounds or any(not b.is_settled for b in batches):
             return None

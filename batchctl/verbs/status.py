@@ -4,7 +4,7 @@ from batchctl.domain.errors import ServiceProblem
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job
 from batchctl.engine.job_report import read_report
-from batchctl.engine.loop import Loop, Verb
+from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import unreachable
 from batchctl.engine.session import Session
@@ -28,5 +28,5 @@ def status(session: Session, word: str | None) -> tuple[JobReport, ServiceProble
 
 def watch(session: Session, job: Job) -> JobReport:
     """Poll until every batch that was sent has ended, and return the job. Raises as `Loop.run` does."""
-    Loop(session, job, Verb(arrows=frozenset({Arrow.POLL}))).run()
+    Loop(session, job, LoopOptions(arrows=frozenset({Arrow.POLL}))).run()
     return read_report(session, job)

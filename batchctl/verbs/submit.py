@@ -26,7 +26,7 @@ from batchctl.domain.names import job_name
 from batchctl.domain.prices import Forecast
 from batchctl.domain.states import OPEN_STATES
 from batchctl.engine.job_report import read_report
-from batchctl.engine.loop import Loop, Verb
+from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.planning import Input, Planner
 from batchctl.engine.session import Session
@@ -147,7 +147,7 @@ def resume(session: Session, job: Job, wanted: Submission, confirm: Confirm, *, 
     if not is_new:
         refuse_contradiction(job, wanted)
         headers = wanted_headers(session, job, wanted.change)
-    wanted.budget.of(job).hold_rest(session, job)
+    wanted.budget.of(job).enforce_rest(session, job)
     if job.canceled_at is not None:
         confirm(Question(text=f"{job.name} was canceled: send what was not sent then?"))
     job = use_moved_input(session, job, wanted.moved_to)
@@ -194,7 +194,7 @@ def send_rest(session: Session, job: Job, *, is_new: bool, waits: bool) -> JobRe
         emit_rest(session, job)
     # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
     session.ledger.record_pause(job, "")
-    Loop(session, job, Verb(arrows=ARROWS, waits=waits)).run()
+    Loop(session, job, LoopOptions(arrows=ARROWS, waits=waits)).run()
     return read_report(session, job)
 
 

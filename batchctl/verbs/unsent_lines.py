@@ -30,14 +30,15 @@ from batchctl.store.local import PRIVATE, disk
 from batchctl.verbs.check_again import check_anew
 
 _PIECE = 1 << 16
-# The person may not have named the first batch that the script made.
-BEFORE = timedelta(hours=1)
+# How long before the oldest attached batch the search in the API's list begins: the person may not have named the first batch
+# that the script made.
+SEARCH_MARGIN = timedelta(hours=1)
 # Ended batches that are asked for some of their ids; of any more it is not known whose they are.
 MAX_SAMPLED = 50
 
 
-class Unsent:
-    """Lines that were never sent, in a file for the check; each at its line number in the input, which a fault names.
+class UnsentLines:
+    """Lines that are in no batch, in a file for the check; each at its line number in the input, which a fault names.
 
     A context manager: the file is removed at its end.
     """
@@ -137,12 +138,12 @@ def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count:
     known, since, most = session.ledger.message_batch_ids(), _since(batches), in_no_batch(session, job, batches)
     here = {name: ids for name, ids in _ids_of_other_jobs(session, job, since) if ids}
     listed, is_whole = ask_until_answered(session, partial(list_since, session, since, known))
-    candidates = [batch for batch in listed if batch.id not in known and _may_hold(batch, since, most)]
+    candidates = [batch for batch in listed if batch.id not in known and _may_contain(batch, since, most)]
     there = {batch.id: ids for batch in candidates[:MAX_SAMPLED] if (ids := _some_ids(session, batch))}
     wanted = frozenset(chain(*here.values(), *there.values()))
-    held = _held(path, origins, count, first_unattached(batches), wanted) if wanted else set()
+    unsent_ids = _unsent_ids(path, origins, count, first_unattached(batches), wanted) if wanted else set()
     for name, ids in (*here.items(), *there.items()):
-        if custom_id := next((each for each in ids if each in held), None):
+        if custom_id := next((each for each in ids if each in unsent_ids), None):
             raise Refused(
                 f"{name} holds {custom_id.decode(errors='replace')}, which is in none of the batches of {job.name}: sent now,"
                 " it would be paid for twice; nothing was sent",
@@ -186,10 +187,10 @@ def _since(batches: Sequence[Batch]) -> datetime | None:
     """Return the time from which the API's list is searched; None for all of it."""
     times = [b.created_at for b in batches if b.message_batch_id]
     oldest = min((at for at in times if at is not None), default=None)
-    return None if oldest is None or None in times else oldest - BEFORE
+    return None if oldest is None or None in times else oldest - SEARCH_MARGIN
 
 
-def _may_hold(seen: MessageBatch, since: datetime | None, most: int) -> bool:
+def _may_contain(seen: MessageBatch, since: datetime | None, most: int) -> bool:
     """Return whether a batch may hold some of so many lines, and cost money. No batch of the script is older than `since`."""
     if seen.size is not None and not 0 < seen.size <= most:
         return False
@@ -211,7 +212,7 @@ def _some_ids(session: Session, seen: MessageBatch) -> list[bytes]:
         return []
 
 
-def _held(path: Path, origins: Path, count: int, first: int | None, wanted: frozenset[bytes]) -> set[bytes]:
+def _unsent_ids(path: Path, origins: Path, count: int, first: int | None, wanted: frozenset[bytes]) -> set[bytes]:
     """Return those of the ids that a round has on a line which was never sent. `first` is the position of the first such line."""
     numbers = chain.from_iterable(read_line_map(origins, count))
     lines = zip(numbers, (line for _, line in whole_lines(path)), strict=True)

@@ -145,7 +145,7 @@ class _Verification:
         if self._are_origins_good(round_):
             self._good_rounds.append(round_)
         path = self._request_path(round_)
-        held = self._hold_against_input(round_, path)
+        is_as_input = self._compare_with_input(round_, path)
         results = 0
         for place, batch in enumerate(mine, 1):
             positions = self._positions(round_, path, batch, place)
@@ -161,10 +161,10 @@ class _Verification:
             requests_known=bool(round_.request_file),
             fetched=sum(b.state is State.FETCHED for b in mine),
             results=results,
-            is_held_against_input=held,
+            is_held_against_input=is_as_input,
         )
 
-    def _hold_against_input(self, round_: Round, path: Path | None) -> bool | None:
+    def _compare_with_input(self, round_: Round, path: Path | None) -> bool | None:
         """Return whether the change that a person asked for gives the same lines again; None where that cannot be checked."""
         settings, original = self._job.settings, Path(self._job.input_path)
         if not settings.cache_system or round_.number > 1 or path is None:
@@ -296,26 +296,26 @@ class _Verification:
         if self._job.rounds[0] not in self._good_rounds:
             return None, nothing
         try:
-            with _held(self._output) as held:
-                answers = self._walk(held)
+            with _opened(self._output) as comparison:
+                answers = self._walk(comparison)
         except (DiskProblem, InputProblem) as problem:
             self._flaws.add(Flaw(part=Part.SUM, message=problem.message, fix=Fix.PUT_BACK))
             return None, nothing
         if message := sum_flaw(self._job, answers):
             self._flaws.add(Flaw(part=Part.SUM, message=message, fix=Fix.PUT_BACK))
-        return answers, self._output_proof(held)
+        return answers, self._output_proof(comparison)
 
-    def _walk(self, held: OutputComparison | None) -> Merged:
+    def _walk(self, comparison: OutputComparison | None) -> Merged:
         codes: Counter[OutcomeCode] = Counter()
         job = replace(self._job, rounds=tuple(self._good_rounds))
         for newest in latest_outcomes(self._session, job, self._good_batches):
             codes.update({OutcomeCode(code): n for code, n in Counter(newest.codes).items()})
             self._places(newest)
-            if held is not None:
-                write_answers(newest, held.take)
+            if comparison is not None:
+                write_answers(newest, comparison.take)
             self._emit(newest.count)
-        if held is not None:
-            held.end()
+        if comparison is not None:
+            comparison.end()
         fetched = sum(b.state is State.FETCHED for b in self._good_batches)
         return Merged(at=self._session.now(), batches=fetched, failures=(), cost=None, **counted(codes))
 
@@ -350,27 +350,27 @@ class _Verification:
         except (InputProblem, DiskProblem):
             return {}
 
-    def _output_proof(self, held: OutputComparison | None) -> OutputProof:
+    def _output_proof(self, comparison: OutputComparison | None) -> OutputProof:
         path = str(self._output)
-        if held is None:
+        if comparison is None:
             if self._is_named:
                 self._flaws.add(Flaw(part=Part.OUTPUT, message="no such file", path=path, fix=Fix.FETCH))
             return OutputProof(path=path, is_there=False)
         if any(self._flaws.by_part[part] for part in (Part.RESULTS, Part.ORIGINS)):
             return OutputProof(path=path, is_there=None)
-        if held.expected is not None:
+        if comparison.expected is not None:
             message = "not what the results on the disk make of it: changed, or written before the last of them came"
-            custom_id = custom_id_of_result(held.expected) if held.expected else ""
-            line = held.lines + 1
+            custom_id = custom_id_of_result(comparison.expected) if comparison.expected else ""
+            line = comparison.lines + 1
             self._flaws.add(
                 Flaw(part=Part.OUTPUT, message=message, path=path, line=line, custom_id=custom_id, fix=Fix.FETCH)
             )
-            return OutputProof(path=path, is_there=True, lines=held.lines)
-        return OutputProof(path=path, is_there=True, lines=held.lines, sha256=held.sha256)
+            return OutputProof(path=path, is_there=True, lines=comparison.lines)
+        return OutputProof(path=path, is_there=True, lines=comparison.lines, sha256=comparison.sha256)
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[OutputComparison | None]:
+def _opened(path: Path) -> Iterator[OutputComparison | None]:
     """Open the merged results for a comparison; None where the file does not exist."""
     if not path.is_file():
         yield None

@@ -19,7 +19,7 @@ from batchctl.domain.events import Event, Stopping
 from batchctl.domain.model import Batch, Job, State
 from batchctl.emulator.running import Running, running
 from batchctl.engine.executor import Executor, Performed, Task, ThreadExecutor
-from batchctl.engine.loop import Loop, Verb
+from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow, Cancel, Download, Poll, Reconcile, Send, Step, WaitUntil
 from batchctl.engine.session import Session
 from batchctl.store.workspace import Workspace
@@ -260,7 +260,7 @@ def test_sessions_of_workers_are_kept_for_further_tasks_and_closed_with_the_exec
 
 
 def test_the_control_loop_performs_its_steps_with_the_executor_and_leaves_it_open(scene: Scene) -> None:
-    verb = Verb(arrows=frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD}))
+    verb = LoopOptions(arrows=frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD}))
     Loop(scene.session, scene.job, verb, scene.executor).run()
     assert scene.states() == [State.FETCHED] * 4
     assert scene.emulator.requests()[CREATE] == 4

@@ -329,7 +329,7 @@ QUESTIONS: dict[str, Callable[[ReadLedger, Batch], object]] = {
     "contenders": lambda ledger, _: ledger.contenders(10),
     "counts_being_sent": lambda ledger, b: ledger.counts_being_sent(replace(ledger.job_of(b), id=99)),
     "holder_of": lambda ledger, b: ledger.holder_of(b),
-    "is_held": lambda ledger, b: ledger.is_held(b, ME),
+    "is_claimed_by": lambda ledger, b: ledger.is_claimed_by(b, ME),
     "holders": lambda ledger, _: ledger.holders(),
     "job_id_of_message_batch": lambda ledger, _: ledger.job_id_of_message_batch("msgbatch_1"),
     "message_batch_ids": lambda ledger, _: ledger.message_batch_ids(),

@@ -152,16 +152,16 @@ def test_who_sends_may_ask_whether_the_step_is_still_its_own(
     ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]
 ) -> None:
     given = sent(ledger, batches[0])
-    assert ledger.is_held(given, "1-aa")
-    assert not ledger.is_held(given, "2-bb")
+    assert ledger.is_claimed_by(given, "1-aa")
+    assert not ledger.is_claimed_by(given, "2-bb")
     ledger.release(given, "1-aa")
-    assert not ledger.is_held(given, "1-aa")
+    assert not ledger.is_claimed_by(given, "1-aa")
     assert ledger.claim(ledger.batches(job)[0], "2-bb", NOW)
-    assert not ledger.is_held(given, "1-aa")
+    assert not ledger.is_claimed_by(given, "1-aa")
     assert ledger.record_not_created(given, "2-bb", NOW, not_before=None, note="")
     again = sent(ledger, ledger.batches(job)[0])
-    assert ledger.is_held(again, "1-aa")
-    assert not ledger.is_held(given, "1-aa"), "the same owner, and another attempt"
+    assert ledger.is_claimed_by(again, "1-aa")
+    assert not ledger.is_claimed_by(given, "1-aa"), "the same owner, and another attempt"
 
 
 def test_a_sign_of_life_renews_all_claims_of_its_owner(ledger: SqlLedger, job: Job, batches: tuple[Batch, ...]) -> None:

@@ -42,7 +42,7 @@ def test_every_line_is_in_its_batch_or_left(tmp_path_factory: pytest.TempPathFac
             chance.shuffle(mine)
             matching.add_batch(batch, mine)
         matching.finish()
-        assert not any(odd.count for odd in (matching.held_twice(), matching.without_line(), matching.on_two_lines()))
+        assert not any(odd.count for odd in (matching.in_two_batches(), matching.without_line(), matching.on_two_lines()))
         for batch in range(4):
             told = [one.number for one in matching.lines_of(batch)]
             assert told == [n for n, dealt_to in enumerate(dealt, 1) if dealt_to == batch]
@@ -54,7 +54,7 @@ def test_what_does_not_fit_is_counted_and_a_few_are_named(matching: LineMatching
     matching.add_batch(0, ["a", "b", "x1"])
     matching.add_batch(1, ["b", "x2", "x3", "x4"])
     matching.finish()
-    assert matching.held_twice() == UnmatchedIds(1, (("b", 0, 1),))
+    assert matching.in_two_batches() == UnmatchedIds(1, (("b", 0, 1),))
     assert matching.without_line() == UnmatchedIds(4, (("x1", 0, 0), ("x2", 1, 0), ("x3", 1, 0)))
     assert matching.on_two_lines() == UnmatchedIds(1, (("a", 1, 3),))
 

@@ -17,7 +17,7 @@ from batchctl.api.protocol import Page
 from batchctl.domain.errors import UnconfirmedProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.emulator.running import Running
-from batchctl.engine.loop import Loop, Verb
+from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.merge import Output
 from batchctl.engine.reconciler import Reconciler
 from batchctl.engine.session import Session
@@ -58,7 +58,7 @@ def _process(cli: Cli) -> contextlib.AbstractContextManager[Session]:
 def _submits(session: Session) -> None:
     # What still runs may be anybody's: then it says so and leaves.
     with contextlib.suppress(UnconfirmedProblem):
-        Loop(session, session.ledger.jobs()[0], Verb(arrows=ARROWS)).run()
+        Loop(session, session.ledger.jobs()[0], LoopOptions(arrows=ARROWS)).run()
 
 
 def _fetches(session: Session) -> None:
