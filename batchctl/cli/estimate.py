@@ -36,7 +36,7 @@ def estimate(
     settings = o.settings_of(
         api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, "", equal_sizes=True, check=check
     )
-    wanted = Submission(path=input_, settings=settings, skip_bad=skip_bad, depth=o.depth_of(check))
+    wanted = Submission(path=input_, settings=settings, skip_bad=skip_bad)
 
     def course(session: "ReadSession", writer: "ReportWriter") -> int:
         writer.write_estimate(verb(session, wanted, stdin(), sample=sample), wanted.path)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from batchctl.domain.check_report import Depth
     from batchctl.domain.headers import HeaderChange
     from batchctl.domain.model import Settings
+    from batchctl.engine.spending_limit import Budget
     from batchctl.requests.param_changes import ParamChange
+    from batchctl.verbs.check_input import Submission
 
 TODAY = "today"
 COMMON = "Everywhere"
@@ -151,6 +153,38 @@ def change_of(betas: list[str] | None, no_betas: list[str] | None, api_version: 
     from batchctl.domain.headers import HeaderChange
 
     return HeaderChange(add=tuple(betas or ()), drop=tuple(no_betas or ()), api_version=api_version)
+
+
+def submission_of(
+    context: typer.Context,
+    path: str,
+    settings: "Settings",
+    *,
+    betas: list[str] | None,
+    no_betas: list[str] | None,
+    name: str,
+    skip_bad: bool,
+    again: bool,
+    moved_to: Path | None,
+    budget: "Budget",
+    waits: bool = True,
+) -> "Submission":
+    """Return what `submit` and `run` are asked for."""
+    from batchctl.verbs.check_input import Submission
+
+    given = named(context)
+    return Submission(
+        path=path,
+        settings=settings,
+        name=name,
+        skip_bad=skip_bad,
+        again=again,
+        waits=waits,
+        moved_to=str(moved_to or ""),
+        budget=budget,
+        change=change_of(betas, no_betas, settings.api_version if "api_version" in given else None),
+        named=given,
+    )
 
 
 def named(context: typer.Context) -> frozenset[str]:

@@ -50,23 +50,22 @@ def submit(
     from batchctl.cli.exit_status import status_of_sending
     from batchctl.cli.run_verb import TerminalConfirm, run, stdin
     from batchctl.engine.spending_limit import Budget
-    from batchctl.verbs.check_input import Submission
 
-    named = o.named(context)
-    wanted = Submission(
-        path=input_,
-        settings=o.settings_of(
-            api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes=equal_sizes, check=check
-        ),
+    settings = o.settings_of(
+        api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes=equal_sizes, check=check
+    )
+    wanted = o.submission_of(
+        context,
+        input_,
+        settings,
+        betas=beta,
+        no_betas=no_beta,
         name=name,
         skip_bad=skip_bad,
-        depth=o.depth_of(check),
         again=again,
         waits=not no_wait,
-        moved_to=str(input_now or ""),
+        moved_to=input_now,
         budget=Budget(max_cost, yes),
-        change=o.change_of(beta, no_beta, api_version if "api_version" in named else None),
-        named=named,
     )
     options = replace(
         options,

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from batchctl.domain.caching import Caching, sharing_faults
 from batchctl.domain.check_report import Depth, Problem, Scan
@@ -27,7 +27,7 @@ from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.prices import Forecast
 from batchctl.engine.account_models import AccountModels
 from batchctl.engine.input_file import plain_file, progress
-from batchctl.engine.session import ReadSession
+from batchctl.engine.session import ReadSession, Session
 from batchctl.requests.caching import OriginalInput, write_with_cache_control
 from batchctl.requests.check import CheckOptions, ProblemFile, scan
 from batchctl.requests.cut_builders import CleanCopy
@@ -35,9 +35,6 @@ from batchctl.requests.grouping import group_requests
 from batchctl.requests.inputs import STDIN, absolute, input_name, keep_input, stat
 from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.store.local import link_or_copy, place, replacing
-
-if TYPE_CHECKING:
-    from batchctl.ledger.protocol import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,23 +141,20 @@ class Planner:
         )
 
     def record(
-        self,
-        ledger: "Ledger",
-        name: str,
-        given: Input,
-        forecast: Forecast | None = None,
-        max_cost: Decimal | None = None,
+        self, name: str, given: Input, forecast: Forecast | None = None, max_cost: Decimal | None = None
     ) -> Job:
         """Take steps 3 to 5, and return the job. Raises InputProblem where the input has changed meanwhile."""
+        session = self._session
+        assert isinstance(session, Session), "a session that only reads records nothing"
         request_file, cuts = self._write_request_file(name, given)
         file = request_file.stat()
         first = Round(
             number=1,
-            request_file=self._session.workspace.stored_path(request_file),
+            request_file=session.workspace.stored_path(request_file),
             size=file.st_size,
             mtime_ns=file.st_mtime_ns,
             count=given.scan.count,
-            created_at=self._session.now(),
+            created_at=session.now(),
             shape=shape_digest(given.scan.request_groups),
             forecast=forecast,
         )
@@ -174,14 +168,12 @@ class Planner:
             line_count=given.scan.lines,
             left_out=given.scan.left_out,
             settings=self._settings,
-            created_at=self._session.now(),
+            created_at=session.now(),
             max_cost=max_cost,
             rounds=(first,),
         )
-        recorded = ledger.record_job(job, cuts)
-        self._session.emit(
-            Planned(recorded, len(cuts), given.scan.count, sum(cut.body_bytes for cut in cuts), first.number)
-        )
+        recorded = session.ledger.record_job(job, cuts)
+        session.emit(Planned(recorded, len(cuts), given.scan.count, sum(cut.body_bytes for cut in cuts), first.number))
         return recorded
 
     @contextlib.contextmanager

@@ -93,7 +93,7 @@ class Claims(Writer):
     def release_dead(self, elapsed: float) -> int:
         """See `Ledger.release_dead`."""
         holders = self.holders()
-        dead = [owner for owner in holders if self._is_dead(owner, elapsed)]
+        dead = [owner for owner, until in holders.items() if self._is_dead(owner, until, elapsed)]
         self._leases.forget_all_but(holders)
         if not dead:
             return 0
@@ -101,9 +101,9 @@ class Claims(Writer):
             freed = sa.update(batch_table).where(batch_table.c.owner.in_(dead)).values(owner=None, lease_until=None)
             return int(db.execute(freed).rowcount)
 
-    def _is_dead(self, owner: str, elapsed: float) -> bool:
+    def _is_dead(self, owner: str, until: datetime, elapsed: float) -> bool:
         is_alive = self._locks.is_alive(owner)
-        return (self._leases.is_alive(owner, elapsed) if is_alive is None else is_alive) is False
+        return not (self._leases.is_renewed(owner, until, elapsed) if is_alive is None else is_alive)
 
 
 def _claim(db: sa.Connection, wanted: Batch, owner: str, now: datetime) -> bool:

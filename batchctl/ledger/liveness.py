@@ -140,8 +140,10 @@ class LeaseLiveness:
     def is_alive(self, owner: str, elapsed: float = 0.0) -> bool | None:
         """Return whether an owner has renewed its lease lately; None where it has no lease."""
         until = self._leases.holders().get(owner)
-        if until is None:
-            return None
+        return None if until is None else self.is_renewed(owner, until, elapsed)
+
+    def is_renewed(self, owner: str, until: datetime, elapsed: float) -> bool:
+        """Return whether the lease of an owner, which ends at `until`, was renewed lately. `elapsed` as in `is_alive`."""
         seen = self._seen.get(owner)
         if seen is None or seen[0] != until:
             self._seen[owner] = seen = until, elapsed

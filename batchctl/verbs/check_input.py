@@ -35,7 +35,6 @@ class Submission:
         settings: The settings of a new job.
         name: The name of a new job; empty for one made of the input's.
         skip_bad: Whether lines with errors are left out.
-        depth: How many requests have their params checked in depth.
         again: Whether an input that was sent before is sent once more.
         waits: Whether a full queue of the API is waited out.
         goes_on: Whether a job that is all sent is taken all the same: `run` has more to do than to send.
@@ -49,7 +48,6 @@ class Submission:
     settings: Settings
     name: str = ""
     skip_bad: bool = False
-    depth: Depth = Depth.AUTO
     again: bool = False
     waits: bool = True
     goes_on: bool = False
@@ -75,8 +73,9 @@ def check(session: ReadSession, wanted: Submission, stdin: BinaryIO | None) -> t
     problem = problem or wanted.change.problem() or beta_problem(settings.betas)
     if problem:
         raise UsageProblem(problem)
-    models = AccountModels(session, settings, wanted.depth)
-    planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=wanted.depth, models=models)
+    depth = Depth(settings.depth)
+    models = AccountModels(session, settings, depth)
+    planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=depth, models=models)
     return planner, planner.read(wanted.path, stdin)
 
 

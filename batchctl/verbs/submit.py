@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from batchctl.domain.check_report import Scan
+from batchctl.domain.check_report import Depth, Scan
 from batchctl.domain.errors import InputProblem, Stopped, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.headers import shown_betas
@@ -129,7 +129,7 @@ def _record(session: Session, planner: Planner, wanted: Submission, given: Input
     if wanted.name in names:
         raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
     name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
-    job = planner.record(session.ledger, name, given, forecast, wanted.budget.limit)
+    job = planner.record(name, given, forecast, wanted.budget.limit)
     session.place_guard.compare(session.emit)
     return session.ledger.job(job.name)
 
@@ -151,7 +151,7 @@ def resume(session: Session, job: Job, wanted: Submission, confirm: Confirm, *, 
     if job.canceled_at is not None:
         confirm(Question(text=f"{job.name} was canceled: send what was not sent then?"))
     job = use_moved_input(session, job, wanted.moved_to)
-    check_rest(session, job, headers, wanted.depth if "check" in wanted.named else None)
+    check_rest(session, job, headers, Depth(wanted.settings.depth) if "check" in wanted.named else None)
     record_headers(session, seen, headers)
     wanted.budget.record(session, job)
     if job.canceled_at is not None:
