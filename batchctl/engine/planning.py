@@ -140,9 +140,7 @@ class Planner:
             repeats=repeats,
         )
 
-    def record(
-        self, name: str, given: Input, forecast: Forecast | None = None, max_cost: Decimal | None = None
-    ) -> Job:
+    def record(self, name: str, given: Input, forecast: Forecast | None = None, max_cost: Decimal | None = None) -> Job:
         """Take steps 3 to 5, and return the job. Raises InputProblem where the input has changed meanwhile."""
         session = self._session
         assert isinstance(session, Session), "a session that only reads records nothing"

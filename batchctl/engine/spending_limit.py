@@ -97,7 +97,7 @@ class Budget:
         return self.limit is None or budget_verdict(self.limit, *amounts) is BudgetVerdict.WITHIN
 
     def estimate_within(self, session: Session, estimating: Estimator, job: Job | None = None) -> Estimate:
-        """Return what a round may cost, and compare it with the limit, with what `job` comes to before it. Raises as `enforce` does.
+        """Return what a round may cost. Raises as `enforce` does, with what `job` comes to before the round.
 
         The API counts tokens of prompts only where that can change the answer.
         """

@@ -14,10 +14,10 @@ from typing import Any
 from batchctl.domain.caching import (
     EXPECTED_HIT_RATE,
     HIT_RATES,
-    MIN_CACHED_TOKENS,
-    MIN_TOKENS,
     LONG,
     MAX_BREAKPOINTS,
+    MIN_CACHED_TOKENS,
+    MIN_TOKENS,
     SHORT,
     SkipReason,
     least_tokens,

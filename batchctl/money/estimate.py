@@ -20,8 +20,8 @@ from typing import Generic, TypeVar
 from batchctl.domain.caching import (
     EXPECTED_HIT_RATE,
     HIT_RATES,
-    MIN_CACHED_TOKENS,
     LONG,
+    MIN_CACHED_TOKENS,
     SHORT,
     least_tokens,
     pays_from,

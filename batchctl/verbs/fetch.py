@@ -67,10 +67,10 @@ def forget_what_is_gone(session: Session, job: Job) -> None:
             session.ledger.record_files_missing(batch, session.now())
 
 
-def take_steps(session: Session, job: Job, verb: LoopOptions) -> BatchctlError | None:
+def take_steps(session: Session, job: Job, options: LoopOptions) -> BatchctlError | None:
     """Run the loop, and return the problem that kept some results from coming: it is raised once the others are merged."""
     try:
-        Loop(session, job, verb).run()
+        Loop(session, job, options).run()
     except (ServiceProblem, UnconfirmedProblem, InputProblem) as problem:
         return problem
     return None

@@ -30,8 +30,8 @@ from batchctl.store.local import PRIVATE, disk
 from batchctl.verbs.check_again import check_anew
 
 _PIECE = 1 << 16
-# How long before the oldest attached batch the search in the API's list begins: the person may not have named the first batch
-# that the script made.
+# The API's list is searched from so long before the oldest attached batch: the person may not have named the first batch that
+# the script made.
 SEARCH_MARGIN = timedelta(hours=1)
 # Ended batches that are asked for some of their ids; of any more it is not known whose they are.
 MAX_SAMPLED = 50

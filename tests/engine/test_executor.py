@@ -260,8 +260,8 @@ def test_sessions_of_workers_are_kept_for_further_tasks_and_closed_with_the_exec
 
 
 def test_the_control_loop_performs_its_steps_with_the_executor_and_leaves_it_open(scene: Scene) -> None:
-    verb = LoopOptions(arrows=frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD}))
-    Loop(scene.session, scene.job, verb, scene.executor).run()
+    options = LoopOptions(arrows=frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD}))
+    Loop(scene.session, scene.job, options, scene.executor).run()
     assert scene.states() == [State.FETCHED] * 4
     assert scene.emulator.requests()[CREATE] == 4
     assert scene.closed == []

@@ -42,7 +42,9 @@ def test_every_line_is_in_its_batch_or_left(tmp_path_factory: pytest.TempPathFac
             chance.shuffle(mine)
             matching.add_batch(batch, mine)
         matching.finish()
-        assert not any(odd.count for odd in (matching.in_two_batches(), matching.without_line(), matching.on_two_lines()))
+        assert not any(
+            odd.count for odd in (matching.in_two_batches(), matching.without_line(), matching.on_two_lines())
+        )
         for batch in range(4):
             told = [one.number for one in matching.lines_of(batch)]
             assert told == [n for n, dealt_to in enumerate(dealt, 1) if dealt_to == batch]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batchctl.domain.limits import CEILING_MAX_BYTES, CEILING_MAX_REQUESTS, DEFAULT_MAX_REQUESTS
 from batchctl.domain.model import ENVELOPE_BYTES, Settings
-from batchctl.requests.cutting import MIN_FOR_SIZES, MAX_SIZES, SIZES_SHARE, Cutter, Extent, limits_problem, size_of
+from batchctl.requests.cutting import MAX_SIZES, MIN_FOR_SIZES, SIZES_SHARE, Cutter, Extent, limits_problem, size_of
 
 
 def limits(max_requests: int, max_bytes: int = CEILING_MAX_BYTES, size_start: int | None = None) -> Settings:
