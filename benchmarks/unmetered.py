@@ -8,5 +8,4 @@ from batchctl.results.usage import UsageMeter
 
 if __name__ == "__main__":
     UsageMeter.take = lambda *_: None  # type: ignore[method-assign]
-    UsageMeter.take_many = lambda *_: False  # type: ignore[method-assign]
     main()

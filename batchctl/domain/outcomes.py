@@ -95,8 +95,7 @@ def read_result(result: object) -> Reading:
     match result.get("type"):
         case "succeeded":
             message = result.get("message")
-            stop = message.get("stop_reason") if isinstance(message, dict) else None
-            return Reading(CODE_OF_STOP_REASON.get(str(stop), OutcomeCode.SUCCEEDED), Outcome.SUCCEEDED)
+            return reading_of_success(message.get("stop_reason") if isinstance(message, dict) else None)
         case "errored":
             return _errored(result)
         case "expired":
@@ -111,6 +110,11 @@ def read_result(result: object) -> Reading:
                 error_type,
                 f"a result of type {error_type!r}, newer than batchctl",
             )
+
+
+def reading_of_success(stop_reason: object) -> Reading:
+    """Return what a success with this `stop_reason` says."""
+    return Reading(CODE_OF_STOP_REASON.get(str(stop_reason), OutcomeCode.SUCCEEDED), Outcome.SUCCEEDED)
 
 
 def _errored(result: dict[str, object]) -> Reading:

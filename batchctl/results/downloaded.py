@@ -86,9 +86,10 @@ class Answers:
             message = f"{UNREADABLE.message}, {self._raw} from byte {self._offsets[position]:,} on"
             return id_in_head(self.line(position)), replace(UNREADABLE, message=message)
         try:
-            return read_line(self.line(position))
+            line = read_line(self.line(position))
         except IncompleteResults as odd:
             raise damaged(self._raw, str(odd)) from odd
+        return line.custom_id, line.reading
 
     def close(self) -> None:
         """Close the raw file, and let go of its bytes: the next batch is opened before the last name for this is gone."""

@@ -10,29 +10,26 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from batchctl.domain.model import OutcomeCode, RequestCounts
-from batchctl.domain.outcomes import UNREADABLE, Reading
+from batchctl.domain.outcomes import CODE_OF_STOP_REASON, UNREADABLE, Reading
 from batchctl.results.result_lines import (
-    HEAD_BYTES,
-    OPENING,
-    SUCCEEDED_HEAD,
+    NO_SUCCESS,
     IncompleteResults,
+    ResultLine,
     custom_id_of_result,
-    ends_plainly,
+    decode_success,
     id_in_head,
-    is_plain,
-    is_text,
     is_utf8,
-    parse_line,
     read_line,
     refuse_endless,
 )
+from batchctl.results.usage import Message
 from batchctl.store.line_maps import pack, unpack
 
 BLOCK_BYTES = 1 << 17
 # An offset, a size and an outcome code for every request.
 INDEX_BYTES = 13
 
-_PLAIN = OutcomeCode.SUCCEEDED.value
+_SUCCEEDED = OutcomeCode.SUCCEEDED.value
 
 
 class Positions(Protocol):
@@ -81,15 +78,14 @@ class IndexBuilder:
         self.sizes = array("I", bytes(4 * count))
         self.codes = bytearray(count)
         self.number = self.lines = self.foreign = self.repeated = self.twins = 0
-        # Lines for requests that had one already: position, offset, size, number, and whether their usage is summed up.
-        self._second_lines: list[tuple[int, int, int, int, bool]] = []
+        # Lines for requests that had one already: position, offset, size and number.
+        self._second_lines: list[tuple[int, int, int, int]] = []
         # Lines that cannot be read and do not say whose they are: offset and size.
         self._unreadable: list[tuple[int, int]] = []
         # Where the requests are not known, an id is looked at closely before it takes a position.
-        known = positions if isinstance(positions, dict) else {}
-        self._positions_by_head = {OPENING + custom_id: position for custom_id, position in known.items()}
-        # Successes among the lines that were looked at closely.
-        self._successes: list[bytes] = []
+        self._known: dict[bytes, int] = positions if isinstance(positions, dict) else {}
+        # The messages of the successes in the lines in hand.
+        self._messages: list[Message | None] = []
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._rest_at = 0
@@ -115,21 +111,19 @@ class IndexBuilder:
         self._take_rest()
         last = b"".join(self._rest)
         if last.strip():
-            # Without its newline it may be cut, and a head alone would not show that.
-            parse_line(last)
-            self._line(last, self._rest_at)
+            # Without its newline it may be cut, which is more than a line that cannot be read.
+            read_line(last)
+            self._line(last)
             self._hand_over()
         self._place_unreadable()
 
     def drop_twins(self, line_at: Callable[[int, int], bytes]) -> None:
         """Leave out the lines that came a second time, byte for byte. `line_at` reads a line by offset and size."""
-        for position, offset, size, number, is_summed_up in self._second_lines:
+        for position, offset, size, number in self._second_lines:
             line = line_at(offset, size)
             if size == self.sizes[position] and line == line_at(self.offsets[position], size):
                 self.twins += 1
                 self.lines -= 1
-                if is_summed_up:
-                    self._take_back(line)
             else:
                 self._came_twice(line, number)
         self._second_lines = []
@@ -138,69 +132,67 @@ class IndexBuilder:
         """Take the whole lines of what is in hand."""
         block = b"".join(self._rest)
         *lines, rest = block.split(b"\n")
-        if lines:
-            self._take_lines(lines, block)
-            self._hand_over()
+        # What follows the last newline may be cut within a character.
+        if self._known and is_utf8(block, len(block) - len(rest)):
+            self._take_lines(lines)
+        else:
+            for line in lines:
+                self._line(line)
+        self._hand_over()
         self._rest, self._rest_size = [rest], len(rest)
 
-    def _take_lines(self, lines: list[bytes], block: bytes) -> None:
-        """Note what is plainly a success, for a request that had no line so far; take all else line by line."""
-        heads = [line[:HEAD_BYTES].partition(SUCCEEDED_HEAD)[0] for line in lines]
-        positions = list(map(self._positions_by_head.get, heads))
-        # What follows the last newline may be cut within a character.
-        if b"\0" in block or not (block.isascii() or is_utf8(memoryview(block)[: block.rfind(b"\n")])):
-            positions = [at if is_text(line) else None for at, line in zip(positions, lines, strict=True)]
-        successes = [line for line, at in zip(lines, positions, strict=True) if at is not None]
-        if not self._sum_up(successes):
-            # What stopped early, and what is cut, is looked at closely.
-            if not ends_plainly(block) or {line[-3:] for line in successes} != {b"}}}"}:
-                positions = [at if is_plain(line) else None for at, line in zip(positions, lines, strict=True)]
-            self._succeeded([line for line, at in zip(lines, positions, strict=True) if at is not None])
-        codes, offsets, sizes, at = self.codes, self.offsets, self.sizes, self._rest_at
-        first, closely = self.number, 0
-        for number, position, size in zip(range(len(lines)), positions, map(len, lines), strict=True):
-            if position is None or codes[position]:
-                closely += 1
-                self.number = first + number
-                self._line(lines[number], at, is_summed_up=position is not None)
-            else:
-                offsets[position] = at
-                sizes[position] = size
-                codes[position] = _PLAIN
-            at += size + 1
-        self.number = first + len(lines)
-        self.lines += len(lines) - closely
-        self._rest_at = at
+    def _take_lines(self, lines: list[bytes]) -> None:
+        """Take each success that ended by itself, for a request that had no line so far; take any other line closely."""
+        known, codes, offsets, sizes, messages = self._known, self.codes, self.offsets, self.sizes, self._messages
+        for line in lines:
+            try:
+                success = decode_success(line)
+            except NO_SUCCESS:
+                self._line(line)
+                continue
+            message = success.result.message
+            position = known.get(success.custom_id.encode())
+            if position is None or codes[position] or message.stop_reason in CODE_OF_STOP_REASON:
+                self._line(line)
+                continue
+            offsets[position], sizes[position], codes[position] = self._rest_at, len(line), _SUCCEEDED
+            messages.append(message)
+            self.number += 1
+            self.lines += 1
+            self._rest_at += len(line) + 1
 
-    def _line(self, line: bytes, offset: int, *, is_summed_up: bool = False) -> None:
+    def _line(self, line: bytes) -> None:
+        """Take any line. Raises IncompleteResults where it is no result."""
+        offset, size = self._rest_at, len(line)
+        self._rest_at += size + 1
         self.number += 1
         if not line.strip():
             return
         self.lines += 1
-        custom_id, reading = self._read(line)
+        custom_id, reading, message = self._read(line)
         position = self._positions.get(custom_id) if custom_id else None
         if position is None and reading is UNREADABLE and len(self._unreadable) < self.count:
-            self._unreadable.append((offset, len(line)))
+            self._unreadable.append((offset, size))
         elif position is None:
             self.foreign += 1
         elif self.codes[position] and len(self._second_lines) < self.count:
-            self._second_lines.append((position, offset, len(line), self.number, is_summed_up))
+            self._second_lines.append((position, offset, size, self.number))
         elif self.codes[position]:
             self.repeated += 1
         else:
-            self._place(position, offset, len(line), reading)
+            self._place(position, offset, size, reading)
             if reading.code.is_success:
-                self._successes.append(line)
+                self._messages.append(message)
             if reading.code is not OutcomeCode.SUCCEEDED:
                 self._note(custom_id.decode(), reading)
 
-    def _read(self, line: bytes) -> tuple[bytes, Reading]:
+    def _read(self, line: bytes) -> ResultLine:
         try:
             return read_line(line)
         except IncompleteResults:
             if self._is_patient:
                 raise
-            return id_in_head(line), UNREADABLE
+            return ResultLine(id_in_head(line), UNREADABLE, None)
 
     def _place(self, position: int, offset: int, size: int, reading: Reading) -> None:
         self.offsets[position], self.sizes[position], self.codes[position] = offset, size, reading.code
@@ -219,8 +211,8 @@ class IndexBuilder:
             self._note("", UNREADABLE)
 
     def _hand_over(self) -> None:
-        self._succeeded(self._successes)
-        self._successes = []
+        self._succeeded(self._messages)
+        self._messages = []
 
     # ------------------------------------------------------------ what a subclass is told
 
@@ -231,15 +223,8 @@ class IndexBuilder:
     def _note(self, custom_id: str, reading: Reading) -> None:
         """Take note of a result that is no plain success."""
 
-    def _sum_up(self, lines: list[bytes]) -> bool:
-        """Sum up what lines used that begin like successes; return whether all are plain ones and it was done."""
-        return not lines
-
-    def _succeeded(self, lines: list[bytes]) -> None:
-        """Take successes that were not summed up so far."""
-
-    def _take_back(self, line: bytes) -> None:
-        """Take back a success that was summed up and is left out."""
+    def _succeeded(self, messages: list[Message | None]) -> None:
+        """Take the messages of successes, None for one that does not say what it used."""
 
     # ------------------------------------------------------------ what came
 
@@ -313,10 +298,10 @@ class IndexRebuilder(IndexBuilder):
         except IncompleteResults as odd:
             self._note_odd(str(odd), self.number + 1, "")
 
-    def _line(self, line: bytes, offset: int, *, is_summed_up: bool = False) -> None:
+    def _line(self, line: bytes) -> None:
         before = self.foreign, self.repeated
         try:
-            super()._line(line, offset, is_summed_up=is_summed_up)
+            super()._line(line)
         except IncompleteResults as odd:
             self._note_odd(str(odd), self.number, "")
             return

@@ -13,7 +13,7 @@ from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes, Reading
 from batchctl.results.downloaded import damaged, lines_at, pieces_of, remember_hash
 from batchctl.results.index import IndexBuilder, OrderOfArrival, Positions
 from batchctl.results.result_lines import IncompleteResults
-from batchctl.results.usage import UsageMeter
+from batchctl.results.usage import Message, UsageMeter
 from batchctl.store.local import LocalStore, disk, place, replacing
 
 SAMPLES = 3
@@ -247,11 +247,5 @@ class _Check(IndexBuilder):
         if custom_id and len(kind.sample_ids) < SAMPLES:
             kind.sample_ids.append(custom_id)
 
-    def _sum_up(self, lines: list[bytes]) -> bool:
-        return self._meter.take_many(lines)
-
-    def _succeeded(self, lines: list[bytes]) -> None:
-        self._meter.take(lines)
-
-    def _take_back(self, line: bytes) -> None:
-        self._meter.take_back(line)
+    def _succeeded(self, messages: list[Message | None]) -> None:
+        self._meter.take(messages)

@@ -1,66 +1,92 @@
-"""One line of a batch's results: whose it is, what it says, and its message.
+"""One line of a batch's results: whose it is, what it says, and what it used.
 
-The API writes the head of every success in one way, and most lines are one: for those a head and a tail are enough. Any other
-line is parsed whole, which is slower and never wrong.
+Most lines are successes, which a typed decoder reads. It refuses whatever it does not know: that line is parsed as JSON of any
+shape, which is slower.
 """
 
 import codecs
+import contextlib
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import orjson
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
 
-from batchctl.domain.faults import MAX_CUSTOM_ID_CHARACTERS
-from batchctl.domain.model import Outcome, OutcomeCode
-from batchctl.domain.outcomes import Reading, read_result
+from batchctl.domain.outcomes import Reading, read_result, reading_of_success
+from batchctl.results.usage import Message, readable_message
 
 PIECE_BYTES = 1 << 20
 # A line is held in memory until it ends. A whole batch is sent with fewer bytes, and answered with shorter lines.
-MOST_LINE_BYTES = 1 << 28
+MAX_LINE_BYTES = 1 << 28
 # Levels of JSON that are parsed at once, where all of them are too many.
 LAYER = 100
 
-OPENING = b'{"custom_id":"'
-SUCCEEDED_HEAD = b'","result":{"type":"succeeded",'
-# The most bytes that the head of a success has.
-HEAD_BYTES = len(OPENING) + MAX_CUSTOM_ID_CHARACTERS + len(SUCCEEDED_HEAD)
-
-_HEAD = re.compile(rb'\s*\{"custom_id":\s*"([^"\\]*)",\s*"result":\s*\{"type":\s*"([a-z_]+)"').match
 _ID_IN_HEAD = re.compile(rb'\s*\{\s*"custom_id"\s*:\s*"([^"\\]*)"').match
-_TAILS = (b"}}}", b"}}}\r")
 _BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL).finditer
 # An id that the API cannot have is not read. (It takes up to 64 letters, digits, _ and - today.)
 _is_custom_id = re.compile(rb"[^\x00-\x1f\x7f]{1,256}").fullmatch
-_STOP_REASON = b'"stop_reason"'
-_PLAIN_STOPS = (b'"stop_reason":"end_turn"', b'"stop_reason":"tool_use"', b'"stop_reason":"stop_sequence"')
-_SUCCEEDED = Reading(OutcomeCode.SUCCEEDED, Outcome.SUCCEEDED)
+
+
+class Succeeded(Struct, gc=False):
+    """The `result` of a success."""
+
+    # A tag of the class would not do: msgspec takes an object without one.
+    type: Literal["succeeded"]
+    message: Message
+
+
+class Success(Struct, gc=False):
+    """A line of results that is a success and says what it used."""
+
+    custom_id: str
+    result: Succeeded
+
+
+class ResultLine(NamedTuple):
+    """A line of results. `message` is None for a failure, and for a success that does not say what it used."""
+
+    custom_id: bytes
+    reading: Reading
+    message: Message | None
+
+
+# Return a line as a Success; raise one of NO_SUCCESS where it is none, or may be none. Beyond the texts that it keeps, the decoder
+# does not look at UTF-8: ask `is_utf8` first.
+decode_success = Decoder(Success).decode
+NO_SUCCESS = (MsgspecError, RecursionError)
 
 
 class IncompleteResults(Exception):
     """The download does not hold what the batch should; asking again may help."""
 
 
-def read_line(line: bytes) -> tuple[bytes, Reading]:
-    """Return the custom_id of a result line and what the line says. Raises IncompleteResults where it is no result."""
-    match = _HEAD(line)
-    if match and match.group(2) == b"succeeded" and is_plain(line) and _is_custom_id(match[1]) and is_text(line):
-        return match.group(1), _SUCCEEDED
+def read_line(line: bytes) -> ResultLine:
+    """Return what a line says. Raises IncompleteResults where it is no result."""
+    if is_utf8(line):
+        with contextlib.suppress(*NO_SUCCESS):
+            success = decode_success(line)
+            message = success.result.message
+            if _is_custom_id(custom_id := success.custom_id.encode()):
+                return ResultLine(custom_id, reading_of_success(message.stop_reason), message)
     return parse_line(line)
 
 
-def parse_line(line: bytes) -> tuple[bytes, Reading]:
-    """Return the same as `read_line`, always by a parse of the whole line."""
+def parse_line(line: bytes) -> ResultLine:
+    """Return the same as `read_line`, by a parse of JSON of any shape."""
     try:
-        result_line = load_json(line)
-        return _custom_id_of(result_line), read_result(result_line["result"])
+        parsed = load_json(line)
+        reading = read_result(parsed["result"])
+        message = readable_message(parsed["result"].get("message")) if reading.code.is_success else None
+        return ResultLine(_custom_id_of(parsed), reading, message)
     except (ValueError, KeyError, TypeError) as error:
         raise IncompleteResults(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
 
 
-def _custom_id_of(result_line: Any) -> bytes:
-    custom_id = result_line["custom_id"]
+def _custom_id_of(parsed: Any) -> bytes:
+    custom_id = parsed["custom_id"]
     # An id that cannot be read does not say whose the result is; that does not make it another job's.
     if not isinstance(custom_id, str) or not _is_custom_id(custom_id.encode()):
         raise ValueError("no custom_id")
@@ -70,12 +96,12 @@ def _custom_id_of(result_line: Any) -> bytes:
 def id_in_head(line: bytes) -> bytes:
     """Return the custom_id of a line that need not be JSON, where it begins as results do; else empty."""
     match = _ID_IN_HEAD(line)
-    return match[1] if match and _is_custom_id(match[1]) and is_text(match[1]) else b""
+    return match[1] if match and _is_custom_id(match[1]) and is_utf8(match[1]) else b""
 
 
 def custom_id_of_result(line: bytes) -> str:
     """Return the custom_id of a result line. Raises IncompleteResults where it is no result."""
-    return read_line(line)[0].decode("utf-8", "replace")
+    return read_line(line).custom_id.decode("utf-8", "replace")
 
 
 def message_of(line: bytes) -> object:
@@ -103,12 +129,12 @@ def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
         *lines, rest = b"".join(held).split(b"\n")
         held, size = [rest], len(rest)
         for line in filter(bytes.strip, lines):
-            ids.append(read_line(line)[0])
+            ids.append(read_line(line).custom_id)
             if len(ids) == most:
                 return ids
     rest = b"".join(held)
     if rest.strip():
-        ids.append(parse_line(rest)[0])
+        ids.append(read_line(rest).custom_id)
     if not ids:
         raise IncompleteResults("no result came")
     return ids
@@ -116,39 +142,19 @@ def first_ids(pieces: Iterable[bytes], most: int) -> list[bytes]:
 
 def refuse_endless(size: int) -> None:
     """Raise IncompleteResults where `size` bytes without a newline are more than a line can have."""
-    if size > MOST_LINE_BYTES:
-        raise IncompleteResults(f"a line of more than {MOST_LINE_BYTES >> 20} MiB")
+    if size > MAX_LINE_BYTES:
+        raise IncompleteResults(f"a line of more than {MAX_LINE_BYTES >> 20} MiB")
 
 
-# ---------------------------------------------------------------- a success, known without a parse
-
-
-def is_plain(line: bytes) -> bool:
-    """Return whether a line that begins as a success ends as one that did not stop early."""
-    return line.endswith(_TAILS) and ends_plainly(line)
-
-
-def ends_plainly(text: bytes) -> bool:
-    """Return whether every `stop_reason` in `text`, wherever it stands, is that of an answer that came to its end."""
-    left = text.count(_STOP_REASON)
-    for plain in _PLAIN_STOPS:
-        if not left:
-            break
-        left -= text.count(plain)
-    return not left
-
-
-def is_text(line: bytes) -> bool:
-    """Return whether a line is UTF-8 without NUL: the least that a line must be which is not parsed."""
-    return b"\0" not in line and (line.isascii() or is_utf8(memoryview(line)))
-
-
-def is_utf8(text: "memoryview[int]") -> bool:
-    """Return whether `text` is UTF-8, decoded piece by piece: as characters it may take four times the memory."""
+def is_utf8(text: bytes, end: int | None = None) -> bool:
+    """Return whether `text`, up to `end`, is UTF-8. Decode it piece by piece: as characters it may take four times the memory."""
+    if text.isascii():
+        return True
+    end = len(text) if end is None else end
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for at in range(0, len(text), PIECE_BYTES):
-            decoder.decode(text[at : at + PIECE_BYTES])
+        for at in range(0, end, PIECE_BYTES):
+            decoder.decode(text[at : min(at + PIECE_BYTES, end)])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False

@@ -2,20 +2,21 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 from builders import CANCELED, EXPIRED, errored, result_line, succeeded
 from cases import few
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
 from batchctl.results import index, result_lines
 from batchctl.results.index import IndexBuilder, IndexRebuilder
-from batchctl.results.result_lines import IncompleteResults, first_ids, read_line
+from batchctl.results.result_lines import IncompleteResults, ResultLine, first_ids, parse_line, read_line
 
 IDS = [b"id-%d" % n for n in range(6)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -104,9 +105,70 @@ def test_lines_read_quickly_tell_what_they_tell_one_by_one(block_bytes: int, giv
 
 
 @given(result_data)
-def test_the_head_of_a_line_says_what_all_of_it_says(line: bytes) -> None:
+def test_a_line_says_what_a_plain_parse_of_it_says(line: bytes) -> None:
     parsed = orjson.loads(line)
-    assert read_line(line) == (parsed["custom_id"].encode(), read_result(parsed["result"]))
+    assert read_line(line)[:2] == (parsed["custom_id"].encode(), read_result(parsed["result"]))
+
+
+FULL = {
+    "model": "claude-haiku-4-5",
+    "content": [{"type": "text", "text": "é"}],
+    "stop_reason": "end_turn",
+    "usage": {
+        "input_tokens": 8,
+        "output_tokens": 3,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0},
+        "iterations": [{"type": "message"}],
+    },
+}
+WHOLE = [
+    result_line("id-1", {"type": "succeeded", "message": FULL}),
+    json.dumps({"result": {"message": FULL, "type": "succeeded"}, "custom_id": "id-2"}).encode(),
+    result_line("id-3", errored("overloaded_error")),
+]
+# What is put into a line, or over a byte of it.
+ODDITIES = [
+    b"\n", b"}\n{", b"}{", b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\ud800", b"\\udc00", b"\\u0000", b"\xff",
+    b"\xc3", b"\xed\xa0\x80", b"1e999", b"-0", b"NaN", b"\0", b"\x01", b" ", b"\t", b"\r", b"01", b"1.5", b"9" * 330,
+    b"null,", b"true", b'"custom_id":"x",', b',"custom_id":"y"', b'"type":"errored",', b',"type":"succeeded"',
+    b'"message":{},', b',"message":null', b'"model":"m",', b'"usage":{},', b'"usage":{"input_tokens":1,"output_tokens":2},',
+    b'"stop_reason":"max_tokens",', b'"stop_reason":5,', b'"input_tokens":7,', b'"result":{"type":"expired"},', b"\xef\xbb\xbf",
+    b"[" * 1100 + b"]" * 1100, b'"\\u0074ype":"errored",', b'"inference_geo":"us",', b'"iterations":[{"type":"x"}],',
+]  # fmt: skip
+
+
+@st.composite
+def changed_line(draw: st.DrawFn) -> bytes:
+    line = draw(st.sampled_from(WHOLE))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(line)))
+        if draw(st.booleans()):
+            # Most oddities matter only where a key or a value begins.
+            at = max(line.find(draw(st.sampled_from([b'"', b"{", b"}", b',"'])), at), 0)
+        line = line[:at] + draw(st.sampled_from([*ODDITIES, b""])) + line[at + draw(st.sampled_from([0, 0, 0, 1, 5])) :]
+    return line
+
+
+@pytest.mark.generated
+@given(changed_line())
+@settings(max_examples=settings().max_examples * 10)
+def test_whatever_is_wrong_with_a_line_the_typed_decoder_takes_no_other_line_than_a_parse(line: bytes) -> None:
+    def said(read: Callable[[bytes], ResultLine]) -> ResultLine | str:
+        try:
+            return read(line)
+        except IncompleteResults as odd:
+            return str(odd)
+
+    assert said(read_line) == said(parse_line)
+
+
+@pytest.mark.parametrize("broken", [b"\xff", b'"', b"\n", b"\\x", b"\x00"])
+def test_an_answer_that_is_no_json_is_no_result_wherever_it_breaks(broken: bytes) -> None:
+    line = WHOLE[0].replace("é".encode(), broken)
+    found = IndexBuilder(POSITIONS, 6)
+    with pytest.raises(IncompleteResults):
+        found.take(line + b"\n" + b" " * index.BLOCK_BYTES + b"\n")
+    assert found.codes[1] == OutcomeCode.UNANSWERED
 
 
 def test_what_is_odd_is_told_with_its_line_however_many_stand_before_it() -> None:
@@ -132,7 +194,7 @@ def test_a_line_that_is_cut_is_no_result_whatever_its_head_says(stop: str) -> No
 
 
 def test_a_line_without_end_is_held_no_longer_than_a_line_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_lines, "MOST_LINE_BYTES", 1000)
+    monkeypatch.setattr(result_lines, "MAX_LINE_BYTES", 1000)
     endless = itertools.repeat(b" " * 100)
     with pytest.raises(IncompleteResults, match="a line of more than"):
         list(map(IndexBuilder(POSITIONS, len(POSITIONS)).take, endless))

@@ -1,4 +1,4 @@
-"""What is summed up in blocks is what a full parse of every line says."""
+"""What is summed up while lines come is what a plain parse of every line says."""
 
 import json
 from collections import defaultdict
@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from batchctl.domain.model import OutcomeCode
 from batchctl.domain.outcomes import read_result
-from batchctl.domain.prices import Usage, UsageTotals, tier_of
-from batchctl.results import index, usage
+from batchctl.domain.prices import GEO_FACTOR, Usage, UsageTotals, tier_of
+from batchctl.results import index
 from batchctl.results.index import IndexBuilder
-from batchctl.results.usage import MOST_SUMS, UsageMeter, used_by
+from batchctl.results.result_lines import read_line
+from batchctl.results.usage import MAX_MODEL_CHARACTERS, MAX_SUMS, MAX_TOKENS, Message, UsageMeter
 
 IDS = [b"id-%d" % n for n in range(12)]
 POSITIONS = {custom_id: n for n, custom_id in enumerate(IDS)}
@@ -55,24 +56,65 @@ def a_success(
     }
 
 
+def whole(value: Any, absent: int | None = None) -> int:
+    if value is None and absent is not None:
+        return absent
+    if type(value) is not int or not 0 <= value <= MAX_TOKENS:
+        raise ValueError(value)
+    return value
+
+
+def an_object(value: Any) -> dict[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(value)
+    return value or {}
+
+
+def used_by(message: Any) -> tuple[str, str, Usage] | None:
+    """Return the model, the place and the usage of a parsed message, read without any type; None where it has none."""
+    if not isinstance(message, dict) or not isinstance(message.get("usage"), dict):
+        return None
+    model, said, stop = message.get("model"), message["usage"], message.get("stop_reason")
+    if not isinstance(model, str) or not 0 < len(model) <= MAX_MODEL_CHARACTERS or not model.isprintable():
+        return None
+    if stop is not None and not isinstance(stop, str):
+        return None
+    try:
+        written, by_time = said.get("cache_creation_input_tokens"), an_object(said.get("cache_creation"))
+        times = {name: whole(tokens, 0) for name, tokens in by_time.items()}
+        write_5m, write_1h = times.pop("ephemeral_5m_input_tokens", 0), times.pop(LONG, 0)
+        whole(written, 0)
+        if not by_time:
+            write_5m = written or 0
+        elif any(times.values()) or (written is not None and written != write_5m + write_1h):
+            return None
+        iterations = said.get("iterations") or []
+        if not isinstance(iterations, list) or any(an_object(each).get("type") != "message" for each in iterations):
+            return None
+        usage = Usage(
+            input_tokens=whole(said.get("input_tokens")),
+            write_5m_tokens=write_5m,
+            write_1h_tokens=write_1h,
+            read_tokens=whole(said.get("cache_read_input_tokens"), 0),
+            output_tokens=whole(said.get("output_tokens")),
+            web_searches=whole(an_object(said.get("server_tool_use")).get("web_search_requests"), 0),
+        )
+    except ValueError:
+        return None
+    geo = said.get("inference_geo")
+    return model, geo if isinstance(geo, str) and geo in GEO_FACTOR else "", usage
+
+
 def summed(results: list[Any]) -> tuple[set[UsageTotals], int]:
-    """By a full parse of each result."""
+    """Return the totals of results and the number of those that say nothing of what they used, result by result."""
     sums: dict[tuple[str, int, str], list[Usage]] = defaultdict(list)
     unread = 0
     for result in results:
-        used = used_by(result["message"]) if "message" in result else None
+        used = used_by(result.get("message"))
         if used is None:
             unread += 1
         else:
-            model, geo, (given_tokens, write_5m, write_1h, read, output, searches) = used
-            one = Usage(
-                input_tokens=given_tokens,
-                write_5m_tokens=write_5m,
-                write_1h_tokens=write_1h,
-                read_tokens=read,
-                output_tokens=output,
-                web_searches=searches,
-            )
+            model, geo, one = used
             sums[model, tier_of(one.prompt_tokens), geo].append(one)
     usage_totals = {
         UsageTotals(model=model, prompt_over=over, inference_geo=geo, requests=len(all_), usage=sum(all_, Usage()))
@@ -197,15 +239,9 @@ class Metered(IndexBuilder):
     def __init__(self, positions: Any, count: int) -> None:
         super().__init__(positions, count)
         self.meter = UsageMeter()
-        self.shared_prefix = 0
 
-    def _sum_up(self, lines: list[bytes]) -> bool:
-        is_taken = self.meter.take_many(lines)
-        self.shared_prefix += is_taken * len(lines)
-        return is_taken
-
-    def _succeeded(self, lines: list[bytes]) -> None:
-        self.meter.take(lines)
+    def _succeeded(self, messages: list[Message | None]) -> None:
+        self.meter.take(messages)
 
 
 def metered(data: bytes, positions: Any = POSITIONS, piece: int = 1 << 20) -> Metered:
@@ -216,17 +252,12 @@ def metered(data: bytes, positions: Any = POSITIONS, piece: int = 1 << 20) -> Me
     return found
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage, "LEAST_LINES", 1)
-
-
 PLAIN = st.builds(lambda n, m: a_success(a_usage(n, m)), st.integers(0, 999), st.integers(0, 999))
 
 
 @pytest.mark.generated
 @given(st.data(), st.sampled_from([1, 700, 2000, 1 << 17]))
-def test_what_was_used_is_read_quickly_as_by_a_full_parse(data: st.DataObject, block_bytes: int) -> None:
+def test_what_was_used_is_read_as_by_a_plain_parse(data: st.DataObject, block_bytes: int) -> None:
     kinds = data.draw(st.sampled_from([PLAIN, results(), st.one_of(PLAIN, PLAIN, PLAIN, results())]))
     said = data.draw(st.lists(kinds, max_size=len(IDS)))
     dresses = data.draw(st.sampled_from([st.just(9), st.integers(0, 40)]))
@@ -317,32 +348,12 @@ def test_tokens_of_a_time_that_nobody_heard_of_are_not_read_as_none(hours: int) 
     assert (set(found.meter.usage_totals), found.meter.unread) == summed(said)
 
 
-def test_numbers_and_models_that_differ_keep_nothing_from_being_read_quickly() -> None:
-    for is_first in (True, False):
-        said = [
-            a_success(
-                a_usage(n, 2 * n, cache_creation_input_tokens=n % 2, cache_creation={**SPLIT, LONG: n % 2}),
-                [{"type": "text", "text": f'{{"n": {{"m": {n}}}, "o": []}}'}],
-                ("claude-haiku-4-5", "claude-opus-5")[n % 2],
-                ("end_turn", "stop_sequence")[n % 3 == 0],
-                model_first=is_first,
-            )
-            for n in range(len(IDS))
-        ]
-        found = metered(b"".join(result_line(i.decode(), one) + b"\n" for i, one in zip(IDS, said, strict=True)))
-        assert found.shared_prefix == len(IDS)
-        assert (set(found.meter.usage_totals), found.meter.unread) == summed(said)
-
-
 def test_of_more_models_than_any_account_has_the_rest_is_not_summed_up_apart() -> None:
-    said = [a_success(a_usage(n), model=f"claude-{n}") for n in range(2 * MOST_SUMS)]
+    said = [a_success(a_usage(n), model=f"claude-{n}") for n in range(2 * MAX_SUMS)]
     lines = [result_line(f"r-{n}", one) for n, one in enumerate(said)]
     meter = UsageMeter()
-    meter.take(lines)
+    meter.take([read_line(line).message for line in lines])
     assert ({one.model for one in meter.usage_totals}, meter.unread) == (
-        {f"claude-{n}" for n in range(MOST_SUMS)},
-        MOST_SUMS,
+        {f"claude-{n}" for n in range(MAX_SUMS)},
+        MAX_SUMS,
     )
-    for line in lines:
-        meter.take_back(line)
-    assert (meter.usage_totals, meter.unread) == ((), 0)

@@ -1,10 +1,11 @@
 """What a success says it used, and what is too little to go by."""
 
+from dataclasses import astuple
 from typing import Any
 
 import pytest
 
-from batchctl.results.usage import MOST_TOKENS, used_by
+from batchctl.results.usage import MAX_TOKENS, UsageMeter, readable_message
 
 FULL_SPLIT = {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}
 FULL = {
@@ -15,6 +16,16 @@ FULL = {
     "output_tokens": 6,
     "server_tool_use": {"web_search_requests": 7, "web_fetch_requests": 9},
 }
+
+
+def used_by(message: object) -> tuple[str, str, tuple[int, ...]] | None:
+    """Return the model, the place and the classes that are summed up of one message; None where it is not read."""
+    meter = UsageMeter()
+    meter.take([readable_message(message)])
+    assert len(meter.usage_totals) + meter.unread == 1
+    for totals in meter.usage_totals:
+        return totals.model, totals.inference_geo, astuple(totals.usage)
+    return None
 
 
 def read(usage: Any, **more: Any) -> Any:
@@ -38,7 +49,7 @@ def read(usage: Any, **more: Any) -> Any:
         ({"cache_read_input_tokens": None}, (1, 2, 3, 0, 6, 7)),
         ({"server_tool_use": None}, (1, 2, 3, 4, 6, 0)),
         ({"server_tool_use": {"web_fetch_requests": 2}}, (1, 2, 3, 4, 6, 0)),
-        ({"input_tokens": 0, "output_tokens": MOST_TOKENS}, (0, 2, 3, 4, MOST_TOKENS, 7)),
+        ({"input_tokens": 0, "output_tokens": MAX_TOKENS}, (0, 2, 3, 4, MAX_TOKENS, 7)),
     ],
 )
 def test_each_token_stands_in_one_class(change: dict[str, Any], classes: tuple[int, ...]) -> None:
@@ -62,7 +73,7 @@ def test_without_input_or_output_nothing_is_guessed(name: str) -> None:
     assert read({**FULL, name: None}) is None
 
 
-@pytest.mark.parametrize("value", [-1, 1.0, 1.5, True, "7", [], {}, 10**30, MOST_TOKENS + 1, float("nan")])
+@pytest.mark.parametrize("value", [-1, 1.0, 1.5, True, "7", [], {}, 10**30, MAX_TOKENS + 1, float("nan")])
 @pytest.mark.parametrize("name", ["input_tokens", "output_tokens", "cache_read_input_tokens"])
 def test_what_is_no_whole_number_of_tokens_is_not_read(name: str, value: Any) -> None:
     assert read({**FULL, name: value}) is None
