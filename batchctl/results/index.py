@@ -19,6 +19,7 @@ from batchctl.results.result_lines import (
     decode_success,
     id_in_head,
     is_utf8,
+    parse_line,
     read_line,
     refuse_endless,
 )
@@ -143,25 +144,33 @@ class IndexBuilder:
 
     def _take_lines(self, lines: list[bytes]) -> None:
         """Take each success that ended by itself, for a request that had no line so far; take any other line closely."""
-        known, codes, offsets, sizes, messages = self._known, self.codes, self.offsets, self.sizes, self._messages
-        for line in lines:
+        known, codes, offsets, sizes = self._known, self.codes, self.offsets, self.sizes
+        messages: list[Message | None] = []
+        first, at = self.number, self._rest_at
+        for number, line in enumerate(lines, first):
+            size = len(line)
             try:
                 success = decode_success(line)
             except NO_SUCCESS:
-                self._line(line)
-                continue
-            message = success.result.message
-            position = known.get(success.custom_id.encode())
-            if position is None or codes[position] or message.stop_reason in CODE_OF_STOP_REASON:
-                self._line(line)
-                continue
-            offsets[position], sizes[position], codes[position] = self._rest_at, len(line), _SUCCEEDED
-            messages.append(message)
-            self.number += 1
-            self.lines += 1
-            self._rest_at += len(line) + 1
+                self.number, self._rest_at = number, at
+                self._line(line, parse_line)
+            else:
+                message = success.result.message
+                position = known.get(success.custom_id.encode())
+                if position is None or codes[position] or message.stop_reason in CODE_OF_STOP_REASON:
+                    self.number, self._rest_at = number, at
+                    self._line(line)
+                else:
+                    offsets[position] = at
+                    sizes[position] = size
+                    codes[position] = _SUCCEEDED
+                    messages.append(message)
+            at += size + 1
+        self.number, self._rest_at = first + len(lines), at
+        self.lines += len(messages)
+        self._messages += messages
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: bytes, reader: Callable[[bytes], ResultLine] = read_line) -> None:
         """Take any line. Raises IncompleteResults where it is no result."""
         offset, size = self._rest_at, len(line)
         self._rest_at += size + 1
@@ -169,7 +178,7 @@ class IndexBuilder:
         if not line.strip():
             return
         self.lines += 1
-        custom_id, reading, message = self._read(line)
+        custom_id, reading, message = self._read(line, reader)
         position = self._positions.get(custom_id) if custom_id else None
         if position is None and reading is UNREADABLE and len(self._unreadable) < self.count:
             self._unreadable.append((offset, size))
@@ -186,9 +195,9 @@ class IndexBuilder:
             if reading.code is not OutcomeCode.SUCCEEDED:
                 self._note(custom_id.decode(), reading)
 
-    def _read(self, line: bytes) -> ResultLine:
+    def _read(self, line: bytes, reader: Callable[[bytes], ResultLine]) -> ResultLine:
         try:
-            return read_line(line)
+            return reader(line)
         except IncompleteResults:
             if self._is_patient:
                 raise
@@ -298,10 +307,10 @@ class IndexRebuilder(IndexBuilder):
         except IncompleteResults as odd:
             self._note_odd(str(odd), self.number + 1, "")
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: bytes, reader: Callable[[bytes], ResultLine] = read_line) -> None:
         before = self.foreign, self.repeated
         try:
-            super()._line(line)
+            super()._line(line, reader)
         except IncompleteResults as odd:
             self._note_odd(str(odd), self.number, "")
             return

@@ -5,7 +5,6 @@ shape, which is slower.
 """
 
 import codecs
-import contextlib
 import json
 import re
 from collections.abc import Iterable
@@ -65,13 +64,14 @@ class IncompleteResults(Exception):
 
 def read_line(line: bytes) -> ResultLine:
     """Return what a line says. Raises IncompleteResults where it is no result."""
-    if is_utf8(line):
-        with contextlib.suppress(*NO_SUCCESS):
-            success = decode_success(line)
-            message = success.result.message
-            if _is_custom_id(custom_id := success.custom_id.encode()):
-                return ResultLine(custom_id, reading_of_success(message.stop_reason), message)
-    return parse_line(line)
+    try:
+        success = decode_success(line)
+    except NO_SUCCESS:
+        return parse_line(line)
+    custom_id, message = success.custom_id.encode(), success.result.message
+    if not is_utf8(line) or not _is_custom_id(custom_id):
+        return parse_line(line)
+    return ResultLine(custom_id, reading_of_success(message.stop_reason), message)
 
 
 def parse_line(line: bytes) -> ResultLine:

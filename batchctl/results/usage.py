@@ -14,11 +14,17 @@ MAX_TOKENS = 1 << 40
 MAX_MODEL_CHARACTERS = 128
 # Sums by model, place and length of prompt; what would need more is not read. No account has so many models.
 MAX_SUMS = 100
-WRITE_5M, WRITE_1H = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 
 Tokens = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
 # The numbers of a Usage in the order of its fields: an object for each of a million lines would take longer than reading it.
 Classes = tuple[int, int, int, int, int, int]
+
+
+class CacheCreation(Struct, gc=False, forbid_unknown_fields=True):
+    """The tokens of `cache_creation_input_tokens` by their times to live. Another time has a price that is not known."""
+
+    ephemeral_5m_input_tokens: Tokens | None = None
+    ephemeral_1h_input_tokens: Tokens | None = None
 
 
 class ServerToolUse(Struct, gc=False):
@@ -36,15 +42,14 @@ class Iteration(Struct, gc=False):
 class MessageUsage(Struct, gc=False):
     """The `usage` of a message: `input_tokens` and `output_tokens` are always there, all else may be missing or null.
 
-    The source is the API reference. `cache_creation` divides the tokens of `cache_creation_input_tokens` by their times to
-    live, of which there may be new ones.
+    The source is the API reference.
     """
 
     input_tokens: Tokens
     output_tokens: Tokens
     cache_creation_input_tokens: Tokens | None = None
     cache_read_input_tokens: Tokens | None = None
-    cache_creation: dict[str, Tokens | None] | None = None
+    cache_creation: CacheCreation | None = None
     server_tool_use: ServerToolUse | None = None
     inference_geo: Any = None
     iterations: list[Iteration] | None = None
@@ -58,29 +63,38 @@ class Message(Struct, gc=False):
     stop_reason: str | None = None
 
 
-def readable_message(message: object) -> Message | None:
+def readable_message(message: Any) -> Message | None:
     """Return a parsed `message`; None where it does not say in whole numbers what it used, or names no model."""
     try:
-        return convert(message, Message)
+        return convert(_without_empty_times(message), Message)
     except ValidationError:
         return None
 
 
-def classes_of(usage: MessageUsage) -> Classes | None:
-    """Return the tokens of a usage, each in one class, and its web searches; None where some were written for another time.
+def _without_empty_times(message: Any) -> Any:
+    """Leave out times to live that are not known and for which nothing was written."""
+    match message:
+        case {"usage": {"cache_creation": dict(by_time)}}:
+            known = {n: tokens for n, tokens in by_time.items() if tokens or n in CacheCreation.__struct_fields__}
+            return message | {"usage": message["usage"] | {"cache_creation": known}}
+    return message
 
-    Without the division by times to live, all were written for 5 minutes: the API's default.
+
+def classes_of(usage: MessageUsage) -> Classes | None:
+    """Return the tokens of a usage, each in one class, and its web searches; None where the tokens by time are not all.
+
+    Without a division by times to live, all were written for 5 minutes: the API's default.
     """
-    written, by_time = usage.cache_creation_input_tokens, usage.cache_creation
+    written, by_time, tools = usage.cache_creation_input_tokens, usage.cache_creation, usage.server_tool_use
     write_5m, write_1h = written or 0, 0
-    if by_time:
-        write_5m, write_1h = by_time.get(WRITE_5M) or 0, by_time.get(WRITE_1H) or 0
-        known = write_5m + write_1h
-        if (written is not None and written != known) or sum(filter(None, by_time.values())) != known:
-            return None
-    searches = usage.server_tool_use.web_search_requests if usage.server_tool_use else None
-    read = usage.cache_read_input_tokens
-    return usage.input_tokens, write_5m, write_1h, read or 0, usage.output_tokens, searches or 0
+    if by_time is not None:
+        of_5m, of_1h = by_time.ephemeral_5m_input_tokens, by_time.ephemeral_1h_input_tokens
+        if of_5m is not None or of_1h is not None:
+            write_5m, write_1h = of_5m or 0, of_1h or 0
+            if written is not None and written != write_5m + write_1h:
+                return None
+    searches = (tools.web_search_requests or 0) if tools else 0
+    return usage.input_tokens, write_5m, write_1h, usage.cache_read_input_tokens or 0, usage.output_tokens, searches
 
 
 class UsageMeter:
