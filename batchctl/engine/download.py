@@ -22,7 +22,7 @@ from batchctl.engine.session import Session
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.downloaded import Answers
 from batchctl.results.index import OrderOfArrival, Positions
-from batchctl.results.receive import ForeignResults, keep_unverified, receive, take_kept, unverified
+from batchctl.results.receive import ForeignResults, keep_unverified, receive, take_kept, unverified_path
 from batchctl.results.result_lines import IncompleteResults
 
 
@@ -154,7 +154,7 @@ def _received(session: Session, job: Job, batch: Batch) -> Verified:
         )
     except (InputProblem, DiskProblem) as problem:
         # The API will remove the results one day, whether or not the input can be read by then.
-        if not (kept := unverified(raw, batch)).exists():
+        if not (kept := unverified_path(raw, batch)).exists():
             with _results(session, batch) as pieces:
                 keep_unverified(pieces, batch, raw)
         hint = f"{problem.hint}; the results came all the same, and are kept unverified in {kept}"
@@ -189,7 +189,7 @@ def _download_later(session: Session, job: Job, batch: Batch, failure: ApiFailur
         _refresh_counts(session, batch)
     _, number, total = session.place(batch)
     if failures % GIVE_UP_AFTER == 0 and isinstance(failure, IncompleteResults):
-        kept = unverified(session.workspace.raw(job, batch), batch)
+        kept = unverified_path(session.workspace.raw(job, batch), batch)
         raise ServiceProblem(
             f"the results of batch {number} of {total} ({batch.message_batch_id}) cannot be had whole: {reason}",
             hint=f"what came last is kept, unverified, in {kept}; the same command asks for it again",

@@ -101,8 +101,8 @@ def next_steps(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> 
     }
     to_reconcile = tuple(b for b in _unconfirmed_batches(snapshot, allowed) if b.count not in counts_being_sent)
     if any(_is_due(b, now) for b in to_reconcile):
-        # All of them together: the batch of one that was left out would be taken for a foreign batch. And no other step with
-        # it: a create of ours that is under way would look like a candidate.
+        # Reconcile all of them in one step: a batch that is left out would be taken for a foreign one. Take no other step
+        # beside it: a create that is under way would look like a candidate.
         return (Reconcile(to_reconcile),)
     steps: list[Step] = [
         *(Send(b) for b in _sendable(snapshot, allowed, now)),
@@ -208,10 +208,10 @@ def _planned_wait(job: Job, batch: Batch, now: datetime) -> WaitUntil:
         return WaitUntil(job.hold_until, job.hold_reason)
     if not _is_due(batch, now) or job.window is None or job.window_at is None:
         return WaitUntil(_later(batch.not_before, now), batch.note)
-    return WaitUntil(_later(job.window_at + TRY_MORE_AFTER, now), _queue_is_full(job))
+    return WaitUntil(_later(job.window_at + TRY_MORE_AFTER, now), _why_queue_waits(job))
 
 
-def _queue_is_full(job: Job) -> str:
+def _why_queue_waits(job: Job) -> str:
     return f"the API's queue took {job.window:,} requests of this job at once: sending goes on as batches end"
 
 
@@ -231,7 +231,7 @@ def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -
 
 def _why_polling(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
     if Arrow.POLL not in allowed:
-        return _queue_is_full(snapshot.job)
+        return _why_queue_waits(snapshot.job)
     provisional_match = next(
         (b.message_batch_id for b in snapshot.batches if b.state is State.IN_PROGRESS and b.is_provisional_match), None
     )
@@ -244,5 +244,5 @@ def _why_polling(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
 
 
 def _later(at: datetime | None, now: datetime) -> datetime:
-    """Return `at`, or a second from now where it has come: then another process must act first, and a pause is needed."""
+    """Return `at` if it is in the future, else a second from now: another process has to act first."""
     return at if at and at > now else now + OTHERS_PAUSE

@@ -22,8 +22,8 @@ from batchctl.engine.resend_rules import (
     grace_of,
     is_past,
     is_search_complete,
+    judge_list,
     oldest_created_after,
-    reconcile,
     why_person_decides,
 )
 from batchctl.engine.send import refuse, split
@@ -63,7 +63,7 @@ class Reconciler:
         try:
             # 2. The API's list, newest first, back to before the oldest create.
             listing = listing_for(session, job, unconfirmed_batches)
-            verdict = reconcile(unconfirmed_batches, listing)
+            verdict = judge_list(unconfirmed_batches, listing)
             # 3. The records: what is concluded of each batch.
             is_progress = self._record(verdict, listing)
         except ApiFailure as failure:

@@ -1,7 +1,7 @@
 """The rules (pure) that decide whether an unconfirmed batch may be sent again. `engine.reconciler` applies them.
 
-They judge what the API's list says. The API gives a batch no name of ours. Until it has ended, only its size
-identifies it, and that it is no older than the newest batch that the API had shown before the create. The candidates of an
+They judge what the API's list says. The API stores no name of ours. A batch that has not ended can be recognised by two things
+only: its size, and that it is no older than the newest batch that the API had shown before the create. The candidates of an
 unconfirmed batch are the batches in the list that agree with both:
 
 - some ids of a candidate that has ended are read: they say whose it is;
@@ -72,7 +72,7 @@ class Listing:
     is_whole: bool = True
 
 
-def reconcile(unconfirmed: Sequence[Batch], listing: Listing) -> Verdict:
+def judge_list(unconfirmed: Sequence[Batch], listing: Listing) -> Verdict:
     """Return what to do with the unconfirmed batches of a job, which are judged by their size, each size for itself."""
     verdicts = [
         _of_size([b for b in unconfirmed if b.count == size], listing)
@@ -124,8 +124,8 @@ def candidates_of(unconfirmed: Sequence[Batch], listing: Listing) -> list[Messag
 def created_bound(unconfirmed: Sequence[Batch | PresumedNotCreated], listed: Sequence[MessageBatch]) -> datetime | None:
     """Return the `created_at`, by the API's own clock, before which no batch is one of `unconfirmed`; None for no bound.
 
-    It is the `created_at` of the newest batch that the API had shown before the first of their creates, and bounds them only
-    while the API still lists a batch with that time.
+    It is that of the newest batch that the API had shown before the first of their creates. Where the API no longer lists a
+    batch with that time, there is no bound.
     """
     since = oldest_created_after(unconfirmed)
     if since is None:

@@ -1,6 +1,7 @@
 """The ledger: jobs, rounds, batches and failures in a database. Never a row per request, never a secret.
 
-The rest of the program knows `protocol` alone. What SQLite has of its own is in `sqlite`; another database gets a file beside it.
+`opening` opens one, and whoever has it uses it as `protocol` says. What SQLite has of its own is in `sqlite`; another database
+gets a file beside it.
 """
 
 import gc

@@ -1,8 +1,8 @@
 """The database of the ledger: here, and only here, stands what SQLite has of its own.
 
 The other modules of this room build statements of SQLAlchemy Core that any database understands, and run them on a connection
-that `SqliteDatabase.read` or `SqliteDatabase.write` gives them. PostgreSQL would be a class beside `SqliteDatabase` with the same
-methods, which `database_at` chooses by its URL, and its own `insert_new`.
+that `SqliteDatabase.read` or `SqliteDatabase.write` gives them. They take `database_at`, `SqliteDatabase` and `insert_new` from
+here, and nothing else. PostgreSQL would be a class with the same methods in a file beside this one, with its own `insert_new`.
 """
 
 import contextlib

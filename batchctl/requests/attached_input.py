@@ -317,7 +317,7 @@ def _copy_rest(
 ) -> None:
     """Copy the lines that are in no batch. `firsts`: the first line of each batch, in order.
 
-    A job is read in the order of the first lines of its cuts: where a batch begins between two lines, they are in two cuts.
+    Cuts are read in the order of their first lines. So the lines before and after the first line of a batch are in two cuts.
     """
     place = size = 0
     for line in matching.left():

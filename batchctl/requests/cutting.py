@@ -16,8 +16,8 @@ class Extent:
     end: int
 
 
-# The number of requests is the one thing of ours that the API shows of a running batch: so sizes tell batches apart. Each is
-# less than the limit by fewer than MAX_SIZES requests, and by no more than the limit divided by SIZES_SHARE.
+# The size is all that identifies a running batch, so sizes are varied: each is below the limit by fewer than MAX_SIZES
+# requests, and by no more than the limit divided by SIZES_SHARE.
 MAX_SIZES = 500
 SIZES_SHARE = 20
 MIN_FOR_SIZES = 1_000

@@ -79,7 +79,7 @@ def _why_not_json(line: bytes, error: orjson.JSONDecodeError) -> Fault:
         return Fault("pretty_printed", f"a piece of JSON spread over several lines; {ONE_LINE_EACH}")
     # orjson counts characters; the tools people look with count bytes.
     where = f"byte {len(text[: error.pos].encode()) + 1}"
-    for explain in (_ends_early, _goes_on, _has_a_known_cause, _is_out_of_range):
+    for explain in (_ends_early, _goes_on, _fault_of_known_cause, _fault_of_range):
         if fault := explain(text, error.pos, where):
             return fault
     return Fault("not_json", f"not JSON at {where}: {error.msg}")
@@ -161,14 +161,14 @@ KNOWN_CAUSES = (
 )
 
 
-def _has_a_known_cause(text: str, position: int, where: str) -> Fault | None:
+def _fault_of_known_cause(text: str, position: int, where: str) -> Fault | None:
     for pattern, code, meaning in KNOWN_CAUSES:
         if re.compile(pattern).match(text, position):
             return Fault(code, f"not JSON at {where}: {meaning}")
     return None
 
 
-def _is_out_of_range(text: str, position: int, where: str) -> Fault | None:
+def _fault_of_range(text: str, position: int, where: str) -> Fault | None:
     number = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?").match(text, position)
     if number and math.isinf(float(number[0])):
         return Fault("number_too_large", f"{shown(number[0])} at {where} is too large for a number of 64 bits")

@@ -368,7 +368,7 @@ class _Stratum:
     def offer(self, block: LineBlock, at: int, key: int, most: int) -> None:
         """Offer a line for the sample.
 
-        `key` is below MIX, and the fewer are offered the smaller, so that each has the same chance to be kept.
+        `key` is below MIX. Where fewer lines are offered, their keys are smaller, so that every line has the same chance.
         """
         if key * self._step >= MIX:
             return

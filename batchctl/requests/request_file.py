@@ -288,9 +288,6 @@ def body_to_count(params: dict[str, Any], *more: str) -> bytes:
 
 
 def prefix_bodies(params: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Return the bodies of the shortest request with all that stands before its messages, and without.
-
-    Their counts differ by the tokens of that.
-    """
+    """Return two bodies, with and without tools and system. The difference of their token counts is what these two cost."""
     alone = {"model": params["model"], "messages": _SHORTEST}
     return body_to_count({**params, "messages": _SHORTEST}), body_to_count(alone)

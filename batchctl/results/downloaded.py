@@ -92,7 +92,7 @@ class Answers:
         return line.custom_id, line.reading
 
     def close(self) -> None:
-        """Close the raw file, and let go of its bytes: the next batch is opened before the last name for this is gone."""
+        """Close the raw file and free its bytes now: the next batch is opened while a variable still refers to this one."""
         self._file.close()
         self._whole = b""
 

@@ -44,7 +44,7 @@ def receive(
         ForeignResults: They answer other requests.
         DiskProblem: They cannot be written.
     """
-    check = _Check(positions, batch, is_patient=is_patient)
+    check = _VerifyingIndex(positions, batch, is_patient=is_patient)
     faults: list[Exception] = []
     # 1. Write all that comes. Whatever a check stumbles over, it costs no byte of it.
     with replacing(_arriving(raw)) as file:
@@ -62,7 +62,7 @@ def receive(
         with disk(raw):
             _arriving(raw).unlink()
     else:
-        place(_arriving(raw), unverified(raw, batch))
+        place(_arriving(raw), unverified_path(raw, batch))
     raise faults[0]
 
 
@@ -71,8 +71,8 @@ def keep_unverified(pieces: Iterable[bytes], batch: Batch, raw: Path) -> Path:
     with replacing(_arriving(raw)) as file:
         for piece in pieces:
             file.write(piece)
-    place(_arriving(raw), unverified(raw, batch))
-    return unverified(raw, batch)
+    place(_arriving(raw), unverified_path(raw, batch))
+    return unverified_path(raw, batch)
 
 
 def take_kept(
@@ -82,10 +82,10 @@ def take_kept(
 
     When the requests are known again, the API may have removed the results. Raises DiskProblem.
     """
-    kept = unverified(raw, batch)
+    kept = unverified_path(raw, batch)
     if not kept.exists():
         return None
-    check = _Check(positions, batch, is_patient=is_patient)
+    check = _VerifyingIndex(positions, batch, is_patient=is_patient)
     try:
         check.read_file(kept)
     except (IncompleteResults, ForeignResults):
@@ -93,7 +93,7 @@ def take_kept(
     return _put_in_place(check, kept, raw, index, batch)
 
 
-def unverified(raw: Path, batch: Batch) -> Path:
+def unverified_path(raw: Path, batch: Batch) -> Path:
     """Return where a complete download is kept that does not hold what it should, or that nobody can verify.
 
     A digest of the API's id is in its name: the cut may be another batch's by the time that it is looked at again.
@@ -115,9 +115,9 @@ def verified_again(batch: Batch, raw: Path) -> Verified:
     return _checked_again(OrderOfArrival(batch.count), batch, raw).verified()
 
 
-def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_Check":
+def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_VerifyingIndex":
     # The hash says that these are the bytes of then: a line that cannot be read could not be read then, either.
-    check = _Check(positions, batch, is_patient=False)
+    check = _VerifyingIndex(positions, batch, is_patient=False)
     try:
         check.read_file(raw)
     except IncompleteResults as odd:
@@ -138,20 +138,20 @@ def _note_fault(faults: list[Exception], check: Callable[..., None], *given: obj
         faults.append(fault)
 
 
-def _put_in_place(check: "_Check", source: Path, raw: Path, index: Path, batch: Batch) -> Verified:
+def _put_in_place(check: "_VerifyingIndex", source: Path, raw: Path, index: Path, batch: Batch) -> Verified:
     # 1. The index first: a raw file under its name always has one.
     _write_index(check, index)
     # 2. The raw file, which is whole on the disk.
     place(source, raw)
     # 3. What an earlier download kept of this batch is of no more use.
     with disk(raw):
-        unverified(raw, batch).unlink(missing_ok=True)
+        unverified_path(raw, batch).unlink(missing_ok=True)
         verified = check.verified()
         remember_hash(raw, verified.sha256)
     return verified
 
 
-def _write_index(check: "_Check", index: Path) -> None:
+def _write_index(check: "_VerifyingIndex", index: Path) -> None:
     LocalStore(index.parent).put(index.name, check.index())
 
 
@@ -164,7 +164,7 @@ class _Kind:
     sample_ids: list[str] = field(default_factory=list)
 
 
-class _Check(IndexBuilder):
+class _VerifyingIndex(IndexBuilder):
     """The index of results as they are downloaded, with their hash, their failures and their usage."""
 
     def __init__(self, positions: Positions, batch: Batch, *, is_patient: bool) -> None:
@@ -192,8 +192,8 @@ class _Check(IndexBuilder):
         self.end()
         with lines_at(raw) as line_at:
             self.drop_twins(line_at)
-        # A provisional match by size is no better than its ids. Where some of them were read and ours, a single odd line
-        # does not make a batch that was paid for a foreign one.
+        # One foreign id refutes a match by size alone. Once some ids were read and were ours, more than half of the lines must
+        # be foreign: a single odd line does not take a batch away that was paid for.
         most = 0 if not self._batch.identified else self.lines / 2
         if self._batch.provisional and self.foreign > most:
             raise ForeignResults(f"{self.foreign:,} of {self.lines:,} results answer other requests")

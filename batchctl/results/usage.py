@@ -77,7 +77,8 @@ def _without_empty_times(message: Any) -> Any:
         case {"usage": {"cache_creation": dict(by_time)}}:
             known = {n: tokens for n, tokens in by_time.items() if tokens or n in CacheCreation.__struct_fields__}
             return message | {"usage": message["usage"] | {"cache_creation": known}}
-    return message
+        case _:
+            return message
 
 
 def classes_of(usage: MessageUsage) -> Classes | None:

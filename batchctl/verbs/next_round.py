@@ -380,8 +380,8 @@ class _Chooser:
             code = OutcomeCode(newest.codes[position])
             source = newest.answer(position)
             last = newest.sent_last(position)
-            # If sending a cut, refused or paused answer again failed, the old answer stays the result, but a retry goes by the
-            # new failure.
+            # A cut, refused or paused answer was sent again, and that failed: the old answer stays the result, but a retry
+            # looks at the new failure.
             is_failed_attempt = code.is_success and not last.code.is_success
             if is_failed_attempt and not is_chosen(code, code.name.lower(), self._choice):
                 code, source = last.code, last

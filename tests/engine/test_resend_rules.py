@@ -25,9 +25,9 @@ from batchctl.engine.resend_rules import (
     grace_of,
     is_past,
     is_search_complete,
+    judge_list,
     may_be_duplicate,
     needs_person,
-    reconcile,
     why_person_decides,
 )
 
@@ -57,7 +57,7 @@ def listing(batches: Sequence[MessageBatch], **more: Any) -> Listing:
 
 
 def judged(sought: Sequence[Batch], batches: Sequence[MessageBatch], **more: Any) -> Verdict:
-    return reconcile(sought, listing(batches, **more))
+    return judge_list(sought, listing(batches, **more))
 
 
 def pairs(verdict: Verdict) -> list[tuple[int, str]]:
@@ -459,7 +459,7 @@ def test_whatever_the_list_says_each_has_one_verdict_and_nothing_is_matched_twic
     situation: tuple[list[Batch], Listing],
 ) -> None:
     sought, shown = situation
-    verdict = reconcile(sought, shown)
+    verdict = judge_list(sought, shown)
     told = [b for b, _ in verdict.adopt] + [*verdict.absent, *verdict.decide, *verdict.wait]
     assert sorted(ids(told)) == ids(sought)
     adopted = [seen.id for _, seen in verdict.adopt]
@@ -477,7 +477,7 @@ def test_whatever_the_list_says_nothing_is_absent_while_something_fits_or_too_li
 ) -> None:
     """A batch that fits, matched with another or not, of a size or a time that can be read or not, is never ignored."""
     sought, shown = situation
-    verdict = reconcile(sought, shown)
+    verdict = judge_list(sought, shown)
     for one in (*verdict.absent, *verdict.decide):
         assert shown.is_whole
         assert one.list_reads >= MIN_LIST_READS or one.unconfirmed is U.REFUSED
@@ -494,7 +494,7 @@ def test_whatever_the_list_says_every_ended_batch_that_fits_is_asked_for_its_ids
     situation: tuple[list[Batch], Listing],
 ) -> None:
     sought, shown = situation
-    verdict = reconcile(sought, shown)
+    verdict = judge_list(sought, shown)
     fitting = [seen for seen in shown.batches if any(fits(seen, one, sought, shown) for one in sought)]
     assert sorted(names(verdict.identify)) == sorted(seen.id for seen in fitting if seen.ended_at)
     assert set(names(verdict.candidates)) == set(names(fitting))

@@ -20,7 +20,7 @@ from batchctl.results import downloaded
 from batchctl.results import receive as results
 from batchctl.results.downloaded import Answers, is_on_disk
 from batchctl.results.index import OrderOfArrival
-from batchctl.results.receive import ForeignResults, keep_unverified, receive, reindex, take_kept, unverified
+from batchctl.results.receive import ForeignResults, keep_unverified, receive, reindex, take_kept, unverified_path
 from batchctl.results.result_lines import IncompleteResults, first_ids
 
 IDS = [request_id(n) for n in range(8)]
@@ -28,7 +28,7 @@ POSITIONS = {custom_id.encode(): n for n, custom_id in enumerate(IDS)}
 GOOD = [result_line(custom_id, succeeded(text=f"Answer {custom_id}")) for custom_id in reversed(IDS)]
 COUNTS = RequestCounts(succeeded=8)
 
-KEPT = unverified(Path("raw.jsonl"), a_batch(State.ENDED, 8)).name
+KEPT = unverified_path(Path("raw.jsonl"), a_batch(State.ENDED, 8)).name
 
 IndexBuilder = list[bytes]
 
@@ -408,7 +408,7 @@ def test_whatever_a_check_stumbles_over_the_bytes_are_on_the_disk(
     def stumble(*_: object) -> None:
         raise Bug
 
-    monkeypatch.setattr(results._Check, "take", stumble)
+    monkeypatch.setattr(results._VerifyingIndex, "take", stumble)
     with pytest.raises(Bug):
         received(tmp_path, [joined(GOOD[:4]), joined(GOOD[4:])])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {KEPT: joined(GOOD)}
