@@ -291,7 +291,9 @@ def is_loopback_url(base_url: str) -> bool:
 
 
 def _open_client(base_url: str, watch: "bounds.Watch") -> Any:
-    import anthropic  # noqa: PLC0415 - as above
+    import ssl  # noqa: PLC0415 - as above
+
+    import anthropic  # noqa: PLC0415
     import httpx2  # noqa: PLC0415
 
     from batchctl.api import bounds, translate  # noqa: PLC0415
@@ -299,13 +301,17 @@ def _open_client(base_url: str, watch: "bounds.Watch") -> Any:
     # The libraries' own logs may hold headers, and so the key.
     for name in ("anthropic", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    trusted = _trusted()
     settings: dict[str, Any] = {}
     if base_url:
         settings["base_url"] = base_url
-        if is_loopback_url(base_url):
-            # A proxy for the outside world cannot reach this machine. Certificates are checked here as elsewhere.
-            settings["http_client"] = httpx2.Client(trust_env=False, verify=trusted)
+    if urlsplit(base_url).scheme.lower() == "http":
+        # No certificate is ever asked for, so none is trusted: to read all CAs takes a quarter of a short command.
+        trusted: ssl.SSLContext | bool = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        trusted = _trusted()
+    if base_url and is_loopback_url(base_url):
+        # A proxy for the outside world cannot reach this machine. Certificates are checked here as elsewhere.
+        settings["http_client"] = httpx2.Client(trust_env=False, verify=trusted)
     with translate.failures():
         client = anthropic.Anthropic(max_retries=0, timeout=_timeout(UPLOAD_TIMEOUT_SECONDS), **settings)
     # Remembers the credential before a server can echo it; a token that was fetched stands in no variable.
