@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cases import few
 from program import KEY, Cli
 
 from batchctl.api.client import SdkMessageBatches
@@ -86,7 +87,7 @@ def test_its_ledger_is_brought_up_to_date_by_whoever_only_reads(old: Cli) -> Non
         assert db.execute("SELECT version_num FROM alembic_version").fetchone() == (HEAD,)
 
 
-@pytest.mark.parametrize("words", [["run", JOB], ["run", "in.jsonl"]])
+@pytest.mark.parametrize("words", few([["run", JOB], ["run", "in.jsonl"]], 1))
 def test_it_is_continued_and_each_request_is_paid_for_once(old: Cli, emulator: Running, words: list[str]) -> None:
     ran = old.run(*words, "--poll", "0.1s", "--yes")
     assert ran.status == 0, ran.err
