@@ -9,8 +9,10 @@ from builders import written
 
 from batchctl.domain.check_report import Depth, Scan
 from batchctl.domain.model import Settings
-from batchctl.requests.check import CheckOptions, ProblemFile, scan
+from batchctl.requests.check import scan
 from batchctl.requests.cut_builders import CleanCopy
+from batchctl.requests.problem_file import ProblemFile
+from batchctl.requests.scanner import CheckOptions
 from batchctl.store.line_maps import unpack
 
 

@@ -29,11 +29,13 @@ from batchctl.engine.account_models import AccountModels
 from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.session import ReadSession, Session
 from batchctl.requests.caching import OriginalInput, write_with_cache_control
-from batchctl.requests.check import CheckOptions, ProblemFile, scan
+from batchctl.requests.check import scan
 from batchctl.requests.cut_builders import CleanCopy
 from batchctl.requests.grouping import group_requests
 from batchctl.requests.inputs import STDIN, absolute, input_name, keep_input, stat
+from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.repeated_ids import repeated_lines
+from batchctl.requests.scanner import CheckOptions
 from batchctl.store.local import link_or_copy, place, replacing
 
 

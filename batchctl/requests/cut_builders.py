@@ -124,6 +124,15 @@ class InPlaceCuts:
             self.add(line, offset, number)
             offset += len(line) + 1
 
+    def add_block(self, count: int, start: int, end: int, lines_of: Callable[[int, int], list[bytes]]) -> None:
+        """Take `count` lines from the byte `start` on, with the last newline at `end`. `lines_of` reads lines where they are needed."""
+        if self._cutter.add_run(count, start, end):
+            self.count += count
+            return
+        for line in lines_of(start, end):
+            self.add(line, start, 0)
+            start += len(line) + 1
+
     def close(self) -> tuple[Cut, ...]:
         """Return the cuts of all lines; waits for their hashes."""
         self._note(self._cutter.close())

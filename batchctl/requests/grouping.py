@@ -79,17 +79,17 @@ class RequestGrouper:
     """Takes good lines in order, a block at a time, and gives their groups."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, _Group] = {}
+        self.groups: dict[str, _Group] = {}
         self._others: dict[tuple[str, str], _Group] = {}
         self._sketches: set[tuple[Any, ...]] = set()
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
-        self._requests = 0
+        self.requests = 0
 
     def add_shared_prefix(self, shared_prefix: SharedPrefix, block: LineBlock) -> None:
         """Add a block of lines whose params are those of the first, but for what stands in `messages` or `metadata`."""
         limit, count = shared_prefix.params["max_tokens"], len(block.lines)
         group = self._group_of(shared_prefix.params, block.first)
-        self._requests += count
+        self.requests += count
         group.add(block, range(count), limit * count, limit, self._most_sampled)
         if shared_prefix.is_plain:
             group.look([shared_prefix.params])
@@ -99,7 +99,7 @@ class RequestGrouper:
     def add_each(self, many: Sequence[Params], at: Sequence[int], block: LineBlock) -> None:
         """Add the lines at the indexes `at` of a block; `many` are their params."""
         by_group: dict[int, tuple[_Group, list[int], list[int]]] = {}
-        self._requests += len(many)
+        self.requests += len(many)
         for part in _parts(many):
             params = many[part[0]]
             group = self._group_of(params, block.first + at[part[0]])
@@ -115,29 +115,43 @@ class RequestGrouper:
             places = [at[n] for n in sorted(chosen)]
             group.add(block, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
 
+    @property
+    def tells_all_apart(self) -> bool:
+        """Whether each request is in a group of its own kind, none of them among those that were not told apart."""
+        return not self._others and len(self.groups) <= MAX_GROUPS
+
+    def merge(self, later: "RequestGrouper") -> None:
+        """Add the groups of lines that follow, of which all are told apart."""
+        self.requests += later.requests
+        for digest, group in later.groups.items():
+            if digest in self.groups:
+                self.groups[digest].merge(group, self._most_sampled)
+            else:
+                self.groups[digest] = group
+
     def finish(self) -> tuple[RequestGroup, ...]:
         """Return the groups in the order of their first lines, and last those that were not told apart."""
         most = self._most_sampled
-        return tuple(group.request_group(most) for group in (*self._groups.values(), *self._others.values()))
+        return tuple(group.request_group(most) for group in (*self.groups.values(), *self._others.values()))
 
     @property
     def _most_sampled(self) -> int:
         """Return how many requests of each length the sample has at most."""
-        return MAX_SAMPLED if self._requests > ALL_SAMPLED else ALL_SAMPLED
+        return MAX_SAMPLED if self.requests > ALL_SAMPLED else ALL_SAMPLED
 
     def _group_of(self, params: Params, line: int) -> "_Group":
         sketch = _sketch(params)
-        is_full = len(self._groups) >= MAX_GROUPS
+        is_full = len(self.groups) >= MAX_GROUPS
         if is_full and sketch not in self._sketches:
             return self._other(params, line)
         rest = {name: value for name, value in params.items() if name not in APART}
         if group := next((group for known, group in self._recent if known == rest), None):
             return group
         digest = _digest(rest)
-        if digest not in self._groups and (is_full or not digest):
+        if digest not in self.groups and (is_full or not digest):
             return self._other(params, line)
         self._sketches.add(sketch)
-        group = self._groups.setdefault(digest, _Group(digest, params, line))
+        group = self.groups.setdefault(digest, _Group(digest, params, line))
         self._recent.append((rest, group))
         return group
 
@@ -258,21 +272,21 @@ class _Group:
             "prefix_bytes": prefix_bytes(params) if digest else 0,
             "breakpoints": len([*ttls_before(params), *ttls_after(params)]),
         }
-        self._ttls: set[str] = set()
-        self._adds_prompt = self._calls_servers = self._beyond_text = self._marks_messages = False
+        self.ttls: set[str] = set()
+        self.adds_prompt = self.calls_servers = self.beyond_text = self.marks_messages = False
         self.take_in(params)
         self._sizes: Counter[int] = Counter()
-        self._strata: dict[int, _Stratum] = {}
-        self._requests = self._longest = self._max_tokens = self._most = 0
+        self.strata: dict[int, _Stratum] = {}
+        self.requests = self.longest = self.max_tokens = self.most = 0
 
     def take_in(self, params: Params) -> None:
         """Note what all requests of a group have; in a group of requests that were not told apart, what any of them has."""
         behind = set(ttls_after(params))
-        self._ttls |= behind.union(ttls_before(params))
-        self._marks_messages = self._marks_messages or bool(behind)
-        self._adds_prompt = self._adds_prompt or _adds_prompt(params)
-        self._calls_servers = self._calls_servers or _calls_servers(params)
-        self._beyond_text = self._beyond_text or not _is_text(params.get("system"))
+        self.ttls |= behind.union(ttls_before(params))
+        self.marks_messages = self.marks_messages or bool(behind)
+        self.adds_prompt = self.adds_prompt or _adds_prompt(params)
+        self.calls_servers = self.calls_servers or _calls_servers(params)
+        self.beyond_text = self.beyond_text or not _is_text(params.get("system"))
 
     def add(self, block: LineBlock, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
         """Add the lines at the indexes `at`.
@@ -283,69 +297,85 @@ class _Group:
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
         if len(self._sizes) > MOST_SIZES:
-            self._fold()
+            self.fold()
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
-        stride = 1 << (self._requests // OFFERED).bit_length()
-        for n in range(-self._requests % stride, len(at), stride):
+        stride = 1 << (self.requests // OFFERED).bit_length()
+        for n in range(-self.requests % stride, len(at), stride):
             # One of each `stride`, but not always the first: files are often made by a rule that repeats.
-            key, after = divmod(_mixed(self._requests + n), stride)
+            key, after = divmod(_mixed(self.requests + n), stride)
             if n + after < len(at):
                 position = at[n + after]
                 self._stratum(len(lines[position])).offer(block, position, key, sampled)
-        self._requests += len(at)
-        self._max_tokens += max_tokens
-        self._most = max(self._most, most)
+        self.requests += len(at)
+        self.max_tokens += max_tokens
+        self.most = max(self.most, most)
+
+    def merge(self, later: "_Group", sampled: int) -> None:
+        """Add the same group of lines that follow; `sampled` as of `add`."""
+        self.ttls |= later.ttls
+        self.marks_messages = self.marks_messages or later.marks_messages
+        self.adds_prompt = self.adds_prompt or later.adds_prompt
+        self.calls_servers = self.calls_servers or later.calls_servers
+        self.beyond_text = self.beyond_text or later.beyond_text
+        self.requests += later.requests
+        self.max_tokens += later.max_tokens
+        self.most = max(self.most, later.most)
+        for group in (self, later):
+            group.fold()
+        self.longest = max(self.longest, later.longest)
+        for least, stratum in later.strata.items():
+            self._stratum(least).merge(stratum, sampled)
 
     def has_seen(self, lines: Sequence[bytes]) -> bool:
         """Return whether these lines can have nothing that was not noticed before."""
         text = b"\n".join(lines)
         if any(mark in text for mark in MARKS):
             return False
-        return (self._beyond_text and (self._calls_servers or b'"url"' not in text)) or not _IS_NO_TEXT(text)
+        return (self.beyond_text and (self.calls_servers or b'"url"' not in text)) or not _IS_NO_TEXT(text)
 
     def look(self, many: Iterable[Params]) -> None:
         """Note what the messages have beside texts."""
         for params in many:
             if behind := set(ttls_after(params)):
-                self._marks_messages = True
-                self._ttls |= behind
+                self.marks_messages = True
+                self.ttls |= behind
             for message in params["messages"]:
                 # Without a deep check a message need not be an object: what it is, is not known.
                 content = message.get("content") if isinstance(message, dict) else [message]
                 if not _is_text(content):
-                    self._beyond_text = True
-                    self._calls_servers = self._calls_servers or _is_read_elsewhere(content)
+                    self.beyond_text = True
+                    self.calls_servers = self.calls_servers or _is_read_elsewhere(content)
 
     def request_group(self, sampled: int) -> RequestGroup:
         """Return the group as a value; `sampled` as of `add`."""
-        self._fold()
-        strata = tuple(self._strata[least].closed(sampled) for least in sorted(self._strata))
+        self.fold()
+        strata = tuple(self.strata[least].closed(sampled) for least in sorted(self.strata))
         return RequestGroup(
             **self._fields,
-            requests=self._requests,
+            requests=self.requests,
             bytes=sum(stratum.bytes for stratum in strata),
-            ttl=LONG if LONG in self._ttls else SHORT if self._ttls else "",
-            marks_messages=self._marks_messages,
-            beyond_text=self._beyond_text,
-            adds_prompt=self._adds_prompt,
-            calls_servers=self._calls_servers,
-            longest=self._longest,
-            max_tokens=self._max_tokens,
-            most_max_tokens=self._most,
+            ttl=LONG if LONG in self.ttls else SHORT if self.ttls else "",
+            marks_messages=self.marks_messages,
+            beyond_text=self.beyond_text,
+            adds_prompt=self.adds_prompt,
+            calls_servers=self.calls_servers,
+            longest=self.longest,
+            max_tokens=self.max_tokens,
+            most_max_tokens=self.most,
             strata=strata,
         )
 
-    def _fold(self) -> None:
-        self._longest = max(self._longest, *self._sizes, 0)
+    def fold(self) -> None:
+        self.longest = max(self.longest, *self._sizes, 0)
         for size, count in self._sizes.items():
             self._stratum(size).count(size, count)
         self._sizes.clear()
 
     def _stratum(self, size: int) -> "_Stratum":
         least = stratum_floor(size)
-        if least not in self._strata:
-            self._strata[least] = _Stratum(least)
-        return self._strata[least]
+        if least not in self.strata:
+            self.strata[least] = _Stratum(least)
+        return self.strata[least]
 
 
 class _Stratum:
@@ -356,35 +386,44 @@ class _Stratum:
 
     def __init__(self, least: int) -> None:
         self._least = least
-        self._requests = self._bytes = 0
-        self._step = 1
-        self._kept: list[tuple[int, SampledLine]] = []
+        self.requests = self.bytes = 0
+        self.step = 1
+        self.kept: list[tuple[int, SampledLine]] = []
 
     def count(self, size: int, requests: int) -> None:
         """Count requests of one size."""
-        self._requests += requests
-        self._bytes += size * requests
+        self.requests += requests
+        self.bytes += size * requests
 
     def offer(self, block: LineBlock, at: int, key: int, most: int) -> None:
         """Offer a line for the sample.
 
         `key` is below MIX. Where fewer lines are offered, their keys are smaller, so that every line has the same chance.
         """
-        if key * self._step >= MIX:
+        if key * self.step >= MIX:
             return
-        self._kept.append((key, block.sampled(at)))
+        self.kept.append((key, block.sampled(at)))
+        self._thin(most)
+
+    def merge(self, later: "_Stratum", most: int) -> None:
+        """Add the requests of lines that follow, each sampled one with the chance that it has in both together."""
+        self.requests += later.requests
+        self.bytes += later.bytes
+        self.step = max(self.step, later.step)
+        kept = [*self.kept, *later.kept]
+        self.kept = [(key, place) for key, place in kept if key * self.step < MIX]
         self._thin(most)
 
     def closed(self, most: int) -> Stratum:
         """Return the stratum as a value, with at most `most` requests in its sample."""
         self._thin(most)
-        sampled = tuple(place for _, place in self._kept)
-        return Stratum(least=self._least, requests=self._requests, bytes=self._bytes, sampled=sampled)
+        sampled = tuple(place for _, place in self.kept)
+        return Stratum(least=self._least, requests=self.requests, bytes=self.bytes, sampled=sampled)
 
     def _thin(self, most: int) -> None:
-        while len(self._kept) > most:
-            self._step *= 2
-            self._kept = [(key, place) for key, place in self._kept if key * self._step < MIX]
+        while len(self.kept) > most:
+            self.step *= 2
+            self.kept = [(key, place) for key, place in self.kept if key * self.step < MIX]
 
 
 def _mixed(ordinal: int) -> int:

@@ -20,6 +20,11 @@ BUCKETS = 256
 SPILL_AFTER_IDS = 1_000_000
 
 
+def is_rising(ids: Sequence[bytes]) -> bool:
+    """Return whether each id is greater than the one before."""
+    return all(map(operator.lt, ids, itertools.islice(ids, 1, None)))
+
+
 class SeenIds:
     """The hashes of the ids that were added. Python hashes bytes by SipHash with a key per process: nobody can aim at it.
 
@@ -46,15 +51,21 @@ class SeenIds:
         """Add ids in the order of the input."""
         if not ids:
             return
+        # Only as long as it matters: to compare them takes time.
+        rises = self._is_rising and is_rising(ids)
+        self.add_hashed(array("q", map(hash, ids)), ids[0], ids[-1], is_rising=rises)
+
+    def add_hashed(self, hashes: "array[int]", first: bytes, last: bytes, *, is_rising: bool) -> None:
+        """Add ids of which the hashes are known, by a function that is the same for all ids: the first and the last of them too."""
         if self._is_rising:
-            self._is_rising = self._last < ids[0] and all(map(operator.lt, ids, itertools.islice(ids, 1, None)))
-            self._last = ids[-1]
+            self._is_rising = is_rising and self._last < first
+            self._last = last
             if self._is_rising:
-                self._rising.extend(map(hash, ids))
+                self._rising.extend(hashes)
                 return
-            for hashes in self._rising.bucket(0):
-                self._any_order.scatter(hashes)
-        self._any_order.scatter(map(hash, ids))
+            for before in self._rising.bucket(0):
+                self._any_order.scatter(before)
+        self._any_order.scatter(hashes)
 
     def repeated(self) -> set[int]:
         """Return the hashes that came more than once; where there is none, every id is different."""

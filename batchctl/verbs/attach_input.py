@@ -34,8 +34,8 @@ from batchctl.requests.attached_input import (
     read_attached,
     write_attached_requests,
 )
-from batchctl.requests.check import ProblemFile
 from batchctl.requests.inputs import STDIN, absolute, stat
+from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.request_file import ids_of_range
 from batchctl.results.downloaded import Answers
 from batchctl.results.receive import reindex

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scans import scanned
 
 from batchctl.domain.errors import InputProblem
-from batchctl.requests import check as scanning
 from batchctl.requests import cut_builders as hashing
+from batchctl.requests import scanner as scanning
 from batchctl.requests.cut_builders import RangeHashes
 
 DATA = bytes(range(256)) * 40
@@ -42,9 +42,9 @@ def test_an_input_that_somebody_writes_to_while_it_is_read_is_refused(
 ) -> None:
     data = b"".join(request_line(request_id(n), "x" * 500) + b"\n" for n in range(2000))
     path = tmp_path / "in.jsonl"
-    finish = scanning._Scanner.finish
+    finish = scanning.Scanner.finish
 
-    def changed(scanner: scanning._Scanner) -> object:
+    def changed(scanner: scanning.Scanner, sha256: str) -> object:
         match change:
             case "grows":
                 path.write_bytes(data + data[:600])
@@ -52,8 +52,8 @@ def test_an_input_that_somebody_writes_to_while_it_is_read_is_refused(
                 path.write_bytes(data[: len(data) // 2])
             case _:
                 path.write_bytes(data[::-1])
-        return finish(scanner)
+        return finish(scanner, sha256)
 
-    monkeypatch.setattr(scanning._Scanner, "finish", changed)
+    monkeypatch.setattr(scanning.Scanner, "finish", changed)
     with pytest.raises(InputProblem, match="changed while it was read"):
         scanned(tmp_path, data)

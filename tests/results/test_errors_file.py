@@ -5,7 +5,7 @@ from pathlib import Path
 
 from batchctl.domain.check_report import Problem
 from batchctl.domain.faults import Fault, Severity
-from batchctl.requests.check import ProblemFile
+from batchctl.requests.problem_file import ProblemFile
 from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
 
 

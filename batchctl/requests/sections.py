@@ -1,0 +1,223 @@
+"""The check of a large input by several processes, a section of whole lines each.
+
+A process checks blocks of lines that are all plainly good, as nearly all are, and reports small things: the lines stay on the
+disk. Whatever else is met (a fault, a warning, a blank line) has one process check the whole input, line by line where it must.
+The processes are our own and not those of `concurrent.futures`, whose pool may wait for ever for a process that it started
+while another one died.
+"""
+
+import contextlib
+import gc
+import itertools
+import multiprocessing
+import os
+import secrets
+import signal
+from array import array
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import BinaryIO
+
+from batchctl.domain.check_report import Depth
+from batchctl.domain.faults import Fault
+from batchctl.domain.model import Settings
+from batchctl.requests.cutting import Cutter
+from batchctl.requests.inputs import PIECE_BYTES
+from batchctl.requests.repeated_ids import is_rising
+from batchctl.requests.scanner import BlockChecker, CheckOptions, SectionReport
+
+# A smaller input is checked before a second process has started.
+MIN_REQUESTS = 100_000
+SECTION_BYTES = 8 << 20
+# Sections that are handed out for each process: one that it checks, and more so that it need not wait.
+AHEAD = 3
+# As in the program itself: requests hold no cycles.
+OBJECTS_BEFORE_COLLECTING = 100_000
+HASH_SEED = "PYTHONHASHSEED"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Whole lines of a file: the bytes from `start` to before `end`, behind `lines_before` lines.
+
+    `identity` is what the disk said of the file, so that another file under its name, or another content, is noticed.
+    """
+
+    path: Path
+    identity: tuple[int, ...]
+    start: int
+    end: int
+    lines_before: int
+
+
+def section_reports(path: Path, file: BinaryIO, options: CheckOptions) -> Generator[SectionReport | None, None, None]:
+    """Yield a report of each section in order; None, and then no more, where one process has to check the whole input.
+
+    None comes at once for an input of fewer than MIN_REQUESTS requests. Whoever closes the iterator ends the processes.
+    """
+    sections = _sections(path, file)
+    first = next(sections, None)
+    if first is None:
+        yield None
+        return
+    processes: list[BaseProcess] = []
+    pipes: list[Connection] = []
+    begun: deque[Connection] = deque()
+    try:
+        with _starting_workers():
+            for _ in range(options.processes):
+                ours, theirs = multiprocessing.Pipe()
+                process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs,), daemon=True)
+                process.start()
+                theirs.close()
+                processes.append(process)
+                pipes.append(ours)
+        for pipe, section in zip(itertools.cycle(pipes), itertools.chain((first,), sections), strict=False):
+            pipe.send((section, options.settings, options.depth))
+            begun.append(pipe)
+            if len(begun) == AHEAD * len(pipes):
+                yield begun.popleft().recv()
+        while begun:
+            yield begun.popleft().recv()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        # One of them was killed, perhaps for want of memory: one process needs less.
+        yield None
+    finally:
+        for pipe in pipes:
+            pipe.close()
+        for started in processes:
+            # It has nothing to lose.
+            started.kill()
+            started.join()
+
+
+def _sections(path: Path, file: BinaryIO) -> Iterator[Section]:
+    """Yield the sections of a file; none where it has too few lines. A line that fills a section is one of its own."""
+    identity = identity_of(file)
+    size, start, lines = os.fstat(file.fileno()).st_size, 0, 0
+    while start < size:
+        piece = os.pread(file.fileno(), SECTION_BYTES, start)
+        is_last = start + len(piece) >= size
+        end = start + (len(piece) if is_last else piece.rfind(b"\n") + 1 or len(piece))
+        count = piece.count(b"\n")
+        if not piece or (not start and count * size < MIN_REQUESTS * len(piece)):
+            return
+        yield Section(path, identity, start, end, lines)
+        start, lines = end, lines + count
+
+
+@contextlib.contextmanager
+def _starting_workers() -> Iterator[None]:
+    """Have the processes that start meanwhile share one hash function, and leave Ctrl-C to this one."""
+    before = os.environ.get(HASH_SEED)
+    os.environ[HASH_SEED] = str(secrets.randbelow(1 << 32))
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        if before is None:
+            del os.environ[HASH_SEED]
+        else:
+            os.environ[HASH_SEED] = before
+
+
+def identity_of(file: BinaryIO) -> tuple[int, ...]:
+    """Return what the disk says of an open file; it is another after somebody wrote to it."""
+    facts = os.fstat(file.fileno())
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+# ---------------------------------------------------------------- in a process of its own
+
+
+def _work(pipe: Connection) -> None:
+    """Check sections until the other end of the pipe is closed, or its process is dead."""
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            section, settings, depth = pipe.recv()
+            pipe.send(check_section(section, settings, depth))
+
+
+def check_section(section: Section, settings: Settings, depth: Depth) -> SectionReport | None:
+    """Return what a section holds; None where not all of its lines are plainly good, or it cannot be read as it was."""
+    models: set[tuple[str, int]] = set()
+
+    def judge(model: str, max_tokens: int) -> Sequence[Fault]:
+        # Whoever started this process knows the models of the account.
+        models.add((model, max_tokens))
+        return ()
+
+    ids, runs = _SectionIds(), _SectionRuns(settings)
+    options = CheckOptions(settings=settings, scratch=section.path.parent, depth=depth, judge=judge)
+    checker = BlockChecker(options, ids, runs, lines_before=section.lines_before)
+    offset = section.start
+    try:
+        with section.path.open("rb", 0) as file:
+            for block in _blocks(file, section) if identity_of(file) == section.identity else ():
+                lines = block.split(b"\n")
+                run = block if lines[-1] else block[:-1]
+                if not checker.take_good(run, lines if lines[-1] else lines[:-1], offset):
+                    return None
+                offset += len(block)
+            if offset != section.end or identity_of(file) != section.identity:
+                return None
+    except Exception:  # noqa: BLE001 - the one process that checks the whole input meets it again, and says so
+        return None
+    if not checker.grouper.tells_all_apart:
+        return None
+    return SectionReport(
+        end=section.end,
+        count=checker.number - section.lines_before,
+        deep=checker.deep,
+        blocks=tuple(runs.blocks),
+        id_hashes=ids.hashes,
+        is_rising=ids.is_rising,
+        first_id=ids.first,
+        last_id=ids.last,
+        models=frozenset(models),
+        grouper=checker.grouper,
+    )
+
+
+def _blocks(file: BinaryIO, section: Section) -> Iterator[bytes]:
+    """Yield the whole lines of a section, about PIECE_BYTES at a time."""
+    rest, at = b"", section.start
+    while at < section.end and (piece := os.pread(file.fileno(), min(PIECE_BYTES, section.end - at), at)):
+        at += len(piece)
+        end = len(piece) if at == section.end else piece.rfind(b"\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = b""
+        rest += piece[end:]
+
+
+class _SectionIds:
+    """The ids of a section as hashes. `first` and `last` of them, and whether they rise."""
+
+    def __init__(self) -> None:
+        self.hashes = array("q")
+        self.is_rising = True
+        self.first = self.last = b""
+
+    def add_all(self, ids: Sequence[bytes]) -> None:
+        self.is_rising = self.is_rising and self.last < ids[0] and is_rising(ids)
+        self.first = self.first or ids[0]
+        self.last = ids[-1]
+        self.hashes.extend(map(hash, ids))
+
+
+class _SectionRuns:
+    """The blocks of a section as `SectionReport.blocks`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.blocks: list[tuple[int, int, int]] = []
+        self.fits_alone = Cutter(settings).fits_alone
+
+    def add_all(self, run: bytes, lines: Sequence[bytes], offset: int, number: int) -> None:  # noqa: ARG002 - its place is enough
+        self.blocks.append((len(lines), offset, offset + len(run)))
