@@ -12,6 +12,7 @@ from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.merge import Output, merge
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import ask_until_answered, poll, raise_unless_passing
+from batchctl.engine.process_executor import executor_for
 from batchctl.engine.session import Session
 from batchctl.results.downloaded import is_on_disk
 from batchctl.verbs.find_job import find_job
@@ -70,7 +71,8 @@ def forget_what_is_gone(session: Session, job: Job) -> None:
 def take_steps(session: Session, job: Job, options: LoopOptions) -> BatchctlError | None:
     """Run the loop, and return the problem that kept some results from coming: it is raised once the others are merged."""
     try:
-        Loop(session, job, options).run()
+        with executor_for(session, job) as executor:
+            Loop(session, job, options, executor).run()
     except (ServiceProblem, UnconfirmedProblem, InputProblem) as problem:
         return problem
     return None

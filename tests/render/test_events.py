@@ -230,6 +230,16 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         f"removed    batch 2 of 12 (10,000 requests): its results were removed by the API on {SOON:%Y-%m-%d}",
     ),
     (
+        events.WorkerLost(-9, is_last=False),
+        "warn",
+        "lost       a worker process was killed: its downloads begin again",
+    ),
+    (
+        events.WorkerLost(1, is_last=True),
+        "warn",
+        "lost       a worker process ended with 1: threads download what is left",
+    ),
+    (
         events.Stopping(2),
         "warn",
         "stopping   2 uploads in flight are let finish; Ctrl-C again stops at once",
