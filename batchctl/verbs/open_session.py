@@ -59,7 +59,7 @@ def open_session(options: SessionOptions, clock: Clock, emit: Emit, stop: StopSi
 
 @contextlib.contextmanager
 def open_worker(options: SessionOptions, stop: StopSignal) -> Iterator[Session]:
-    """Open the session of a worker process: an owner, a ledger and connections of its own. The key is in its environment."""
+    """Open the session of a worker process: an owner, a ledger and a client of its own. The key is in its environment."""
     with open_session(options, Clock(), lambda _: None, stop) as session:
         yield session
 

@@ -73,10 +73,15 @@ def with_processes(session: Session, _here: OpenSession, there: OpenWorker) -> E
     return ProcessExecutor(session, there, 2)
 
 
+def with_a_process_beside_threads(session: Session, _here: OpenSession, there: OpenWorker) -> Executor:
+    return ProcessExecutor(session, there, 1, own=1)
+
+
 EXECUTORS: dict[str, MakeExecutor] = {
     "one-session": with_one_session,
     "sessions-of-their-own": with_sessions_of_their_own,
     "processes": with_processes,
+    "a-process-beside-threads": with_a_process_beside_threads,
 }
 
 

@@ -8,13 +8,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine import bad_workers
-from engine.scene import Scene, opened_scene, with_processes
+from engine.scene import OpenSession, Scene, opened_scene, with_processes
 
+from batchctl.clock import StopSignal
 from batchctl.domain import errors
 from batchctl.domain.errors import LedgerProblem, Stopped
 from batchctl.domain.events import DownloadBegun, Stopping, WorkerLost
@@ -24,6 +27,7 @@ from batchctl.engine.executor import Performed, ThreadExecutor
 from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow, Download, Send
 from batchctl.engine.process_executor import ProcessExecutor, available_cores, executor_for
+from batchctl.engine.session import OpenWorker, Session
 from batchctl.engine.worker import failed
 from batchctl.store.workspace import Workspace
 
@@ -53,11 +57,10 @@ def test_a_stop_and_a_failure_of_the_api_arrive_as_they_were() -> None:
 
 def test_a_bug_arrives_with_its_traceback_and_without_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-key-of-a-gateway")
-    try:
-        raise bad_workers.OddError(1, 2)
-    except bad_workers.OddError as odd:
-        odd.add_note("a-key-of-a-gateway")
-        sent = pickle.loads(pickle.dumps(failed(odd)))
+    with pytest.raises(bad_workers.OddError) as raised:
+        bad_workers.has_a_bug(StopSignal())
+    raised.value.add_note("a-key-of-a-gateway")
+    sent = pickle.loads(pickle.dumps(failed(raised.value)))
     assert (type(sent.problem), str(sent.problem)) == (RuntimeError, "OddError: 1 and 2")
     assert "Traceback" in sent.trace
     assert "a-key-of-a-gateway" not in sent.trace
@@ -122,7 +125,7 @@ def _is_over(scene: Scene) -> None:
     assert scene.session.ledger.holders() == {}
 
 
-def _holders(scene: Scene, count: int, run: "Future[object]") -> set[str]:
+def _holders(scene: Scene, count: int, run: "Future[Any]") -> set[str]:
     """The workers that hold a claim, once so many have asked for results."""
     while scene.emulator.requests().get(RESULTS, 0) < count:
         assert not run.done(), run.result()
@@ -152,11 +155,8 @@ def test_the_claims_of_workers_are_renewed(
 def test_two_workers_share_the_downloads_at_once(emulator: Running, workspace: Workspace) -> None:
     emulator.add_fault({"on": "results", "fault": "stall", "seconds": 1.5, "times": 4})
 
-    def make(session, _here, there):
-        executor = ProcessExecutor(session, there, 2)
-        executor._lanes = 2
-        object.__setattr__(session, "parallel", 4)
-        return executor
+    def make(session: Session, _here: OpenSession, there: OpenWorker) -> ProcessExecutor:
+        return ProcessExecutor(replace(session, parallel=4), there, 2)
 
     with opened_scene(make, emulator, workspace) as scene, ThreadPoolExecutor(1) as pool:
         scene.executor.run(scene.tasks(Send))
@@ -169,6 +169,24 @@ def test_two_workers_share_the_downloads_at_once(emulator: Running, workspace: W
             scene.wait(0.02)
         assert len(run.result()) == 4
         assert busiest == 4
+        _is_over(scene)
+
+
+@pytest.mark.slow
+def test_threads_of_this_process_do_not_wait_for_workers(emulator: Running, workspace: Workspace) -> None:
+    def make(session: Session, _here: OpenSession, there: OpenWorker) -> ProcessExecutor:
+        return ProcessExecutor(session, there, 1, own=1)
+
+    # One of two at once is given to the worker as soon as it is ready; the other thread is performing another one by then.
+    emulator.add_fault({"on": "results", "fault": "stall", "seconds": 8, "nth": 2, "times": 2})
+    with opened_scene(make, emulator, workspace) as scene, ThreadPoolExecutor(1) as pool:
+        scene.executor.run(scene.tasks(Send))
+        scene.poll()
+        run = pool.submit(scene.executor.run, scene.tasks(Download))
+        holders = _holders(scene, 3, run)
+        assert scene.states().count(State.FETCHED) == 1
+        assert {_pid(owner) for owner in holders} == {os.getpid(), *map(_pid, scene.workers())}
+        assert len(run.result()) == 4
         _is_over(scene)
 
 

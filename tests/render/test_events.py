@@ -1,5 +1,6 @@
 """Every event as one plain line."""
 
+import pickle
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -270,6 +271,11 @@ def test_movement_is_no_line(event: events.Event) -> None:
 
 def test_every_event_is_in_one_of_the_two_tables() -> None:
     assert {type(event) for event, _, _ in GOLDEN} | {type(event) for event in SILENT} == set(get_args(events.Event))
+
+
+@pytest.mark.parametrize("event", [*(event for event, _, _ in GOLDEN), *SILENT], ids=lambda event: type(event).__name__)
+def test_an_event_travels_between_processes(event: events.Event) -> None:
+    assert pickle.loads(pickle.dumps(event)) == event
 
 
 EVIL = "\x1b[2J\u202e[bold]gone[/bold]\nsecond line"

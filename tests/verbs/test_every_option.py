@@ -6,6 +6,7 @@ A new option has no verdict here, and that fails a test.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ PLANNED = ("--name", "first", "--label", "team=a", "--max-requests", "3", "--max
 class Here:
     """A job of eight requests, partly sent: the key was refused in between, and is good again. Or, for `retry`, with failures."""
 
-    def __init__(self, cli: Cli, emulator: Running) -> None:
+    def __init__(self, cli: Cli, emulator: Running, patch: pytest.MonkeyPatch) -> None:
         self.cli = cli
+        self.patch = patch
         self.emulator = emulator
         self.lines = requests(8)
         self.path = cli.write("in.jsonl", self.lines)
+        self.started = 0
 
     def partly_sent(self, *options: str) -> None:
         self.scenario()
@@ -71,8 +74,8 @@ class Here:
 
 
 @pytest.fixture
-def here(cli: Cli, emulator: Running) -> Iterator[Here]:
-    yield Here(cli, emulator)
+def here(cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    yield Here(cli, emulator, monkeypatch)
     # A scene may leave without having met all of it.
     emulator.set_scenario({"batch_seconds": 0})
 
@@ -131,6 +134,17 @@ def canceled_again(here: Here) -> None:
 
 def to_retry(here: Here) -> None:
     here.scenario(outcomes={"overloaded_error": 0.7})
+
+
+def counting_processes(here: Here) -> None:
+    starts = SpawnProcess.start
+
+    def start(process: SpawnProcess) -> None:
+        here.started += 1
+        starts(process)
+
+    here.patch.setattr(SpawnProcess, "start", start)
+    here.patch.setattr("batchctl.engine.process_executor.available_cores", lambda: 2)
 
 
 PLAN: dict[str, Refusal | Effect] = {
@@ -207,6 +221,9 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
             ("--output-dir", "."), lambda here, _: (here.cli.folder / "first.results.jsonl").exists()
         ),
         "--force": Effect(("--force",), lambda here, ran: ran.status == 0 and here.cli.results("first"), in_the_way),
+        "--engine": Effect(
+            ("--engine", "processes"), lambda here, ran: ran.status == 0 and here.started == 2, counting_processes
+        ),
         # The second look would else come after 10 seconds.
         "--poll": Effect(
             ("--poll", "50ms", "--timeout", "8s"),
