@@ -19,7 +19,7 @@ def engine_for(requests: int, wanted: Engine | None, cores: int) -> Engine:
     Args:
         requests: How many requests have results that may be downloaded.
         wanted: The engine that a person named, None for none: then the number of requests and of cores decides.
-        cores: How many cores the command may use.
+        cores: How many cores the command may use, and has downloads at once for.
     """
     if wanted is not None:
         return wanted

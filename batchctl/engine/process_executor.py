@@ -48,11 +48,11 @@ def executor_for(session: Session, job: Job, *, at_once: bool = False) -> Execut
     `at_once`: start workers without waiting for a task, so that they import what they need while the API is polled.
     """
     requests = sum(batch.count for batch in session.ledger.batches(job) if not batch.is_settled)
-    cores = available_cores()
-    if session.open_worker is None or engine_for(requests, session.engine, cores) is Engine.THREADS:
+    # One download at a time keeps one core busy.
+    processes = min(available_cores(), session.parallel)
+    if session.open_worker is None or engine_for(requests, session.engine, processes) is Engine.THREADS:
         return ThreadExecutor(session)
-    processes = min(cores, session.parallel)
-    # On one core as well, where a person asks for it.
+    # Also where that is of no use: it was asked for.
     workers = max(1, processes - 1)
     executor = ProcessExecutor(session, session.open_worker, workers, own=ceil(session.parallel / (workers + 1)))
     if at_once:

@@ -6,7 +6,6 @@ A new option has no verdict here, and that fails a test.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cases import few
 from program import COMMAND, Cli, Ran, request, requests, sent_lines, wrong_request
 
 from batchctl.emulator.running import Running
+from batchctl.engine.process_executor import ProcessExecutor
 
 VERBS = ("submit", "run", "retry")
 BETA = "known-2026-01-01"
@@ -30,7 +30,7 @@ class Here:
         self.emulator = emulator
         self.lines = requests(8)
         self.path = cli.write("in.jsonl", self.lines)
-        self.started = 0
+        self.process_executors = 0
 
     def partly_sent(self, *options: str) -> None:
         self.scenario()
@@ -136,15 +136,14 @@ def to_retry(here: Here) -> None:
     here.scenario(outcomes={"overloaded_error": 0.7})
 
 
-def counting_processes(here: Here) -> None:
-    starts = SpawnProcess.start
+def counting_executors(here: Here) -> None:
+    enters = ProcessExecutor.__enter__
 
-    def start(process: SpawnProcess) -> None:
-        here.started += 1
-        starts(process)
+    def enter(executor: ProcessExecutor) -> ProcessExecutor:
+        here.process_executors += 1
+        return enters(executor)
 
-    here.patch.setattr(SpawnProcess, "start", start)
-    here.patch.setattr("batchctl.engine.process_executor.available_cores", lambda: 2)
+    here.patch.setattr(ProcessExecutor, "__enter__", enter)
 
 
 PLAN: dict[str, Refusal | Effect] = {
@@ -222,7 +221,7 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         ),
         "--force": Effect(("--force",), lambda here, ran: ran.status == 0 and here.cli.results("first"), in_the_way),
         "--engine": Effect(
-            ("--engine", "processes"), lambda here, ran: ran.status == 0 and here.started == 2, counting_processes
+            ("--engine", "processes"), lambda here, ran: ran.status == 0 and here.process_executors, counting_executors
         ),
         # The second look would else come after 10 seconds.
         "--poll": Effect(
