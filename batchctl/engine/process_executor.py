@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from batchctl.domain.engines import Engine, core_limit, engine_for
 from batchctl.domain.events import WorkerLost
@@ -54,10 +54,8 @@ def executor_for(session: Session, job: Job, *, at_once: bool = False) -> Execut
         return ThreadExecutor(session)
     # Also where that is of no use: it was asked for.
     workers = max(1, processes - 1)
-    executor = ProcessExecutor(session, session.open_worker, workers, own=ceil(session.parallel / (workers + 1)))
-    if at_once:
-        executor.start_workers()
-    return executor
+    own = ceil(session.parallel / (workers + 1))
+    return ProcessExecutor(session, session.open_worker, workers, own=own, at_once=at_once)
 
 
 def available_cores() -> int:
@@ -110,7 +108,9 @@ class _Own:
 class ProcessExecutor(ThreadExecutor):
     """Perform downloads in worker processes and in threads of this one, and all other tasks in threads."""
 
-    def __init__(self, session: Session, open_worker: OpenWorker, workers: int, *, own: int = 0) -> None:
+    def __init__(
+        self, session: Session, open_worker: OpenWorker, workers: int, *, own: int = 0, at_once: bool = False
+    ) -> None:
         """Coordinate with `session`, whose `parallel` says how many tasks are performed at once.
 
         Args:
@@ -119,6 +119,7 @@ class ProcessExecutor(ThreadExecutor):
             workers: The most worker processes.
             own: How many downloads at once are performed by threads of this process, as long as there are workers. The workers
                 share the others evenly, several each: a core whose download waits for the network is not idle.
+            at_once: Start all workers when the context is entered, and not when they are needed first.
         """
         super().__init__(session)
         self._open_in_process = open_worker
@@ -127,16 +128,22 @@ class ProcessExecutor(ThreadExecutor):
         # Guards what follows: threads take and return lanes, and wait for one.
         self._changed = threading.Condition()
         self._own_free = own
+        self._at_once = at_once
         self._workers: list[_Worker] = []
         # No longer used, and still to be closed.
         self._retired: list[_Worker] = []
         self._lost = 0
 
-    def start_workers(self) -> None:
-        """Start all workers, before there is a task for them."""
-        with self._changed:
-            while len(self._workers) < self._most:
+    def __enter__(self) -> Self:
+        """Return the executor itself."""
+        try:
+            # No thread of ours runs yet.
+            while self._at_once and len(self._workers) < self._most:
                 self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

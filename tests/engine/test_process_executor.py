@@ -76,6 +76,40 @@ def test_a_session_that_opens_no_workers_has_threads(emulator: Running, workspac
         assert type(executor_for(scene.session, scene.job)) is ThreadExecutor
 
 
+@pytest.mark.parametrize(
+    ("least", "cores", "parallel", "shares"),
+    [
+        (9, 8, 4, None),
+        (8, 1, 4, None),
+        (8, 8, 1, None),
+        # Workers, downloads at once of each, and of this process.
+        (8, 2, 4, (1, 2, 2)),
+        (8, 3, 8, (2, 3, 3)),
+        (8, 8, 4, (3, 1, 1)),
+        (8, 64, 32, (31, 1, 1)),
+    ],
+)
+def test_the_downloads_at_once_are_shared_evenly(
+    emulator: Running,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    least: int,
+    cores: int,
+    parallel: int,
+    shares: tuple[int, int, int] | None,
+) -> None:
+    monkeypatch.setattr("batchctl.domain.engines.LEAST_REQUESTS", least)
+    monkeypatch.setattr("batchctl.engine.process_executor.available_cores", lambda: cores)
+    with opened_scene(lambda session, *_: ThreadExecutor(session), emulator, workspace) as scene:
+        session = replace(scene.session, parallel=parallel, open_worker=bad_workers.dies)
+        executor = executor_for(session, scene.job)
+        if shares is None:
+            assert type(executor) is ThreadExecutor
+        else:
+            assert isinstance(executor, ProcessExecutor)
+            assert (executor._most, executor._lanes, executor._own_free) == shares
+
+
 @pytest.mark.parametrize(("limit", "cores"), [("100000 100000", 1), ("max 100000", 3), (None, 3)])
 def test_the_cores_of_affinity_and_control_group_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, cores: int
