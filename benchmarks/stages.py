@@ -187,7 +187,8 @@ def sums(bench: Bench) -> None:
     for number in range(bench.times):
         for label, program in programs[:: -1 if number % 2 else 1]:
             home = cloned(sent, bench.place("home"))
-            command = (PYTHON, "-m", program, "fetch", "-q")
+            # What is left out is left out of one process.
+            command = (PYTHON, "-m", program, "fetch", "--engine", "threads", "-q")
             bench.run(label, *command, cwd=home, expected=(SUCCESS, SOME_FAILED), reads=(home, bench.results))
 
 

@@ -21,6 +21,7 @@ def fetch(
     force: o.Force = False,
     input_now: o.MovedInput = None,
     parallel: o.Parallel = 4,
+    engine: o.EngineWord = "",
     timeout: o.Timeout = None,
 ) -> None:
     """Download what has ended, verify it, and write the answers in input order."""
@@ -34,7 +35,7 @@ def fetch(
     def course(session: "Session", writer: "ReportWriter") -> int:
         return show_fetched(verb(session, job, files, str(input_now or "")), writer)
 
-    run(replace(options, parallel=parallel, timeout=timeout), course, open_session)
+    run(replace(options, parallel=parallel, engine=o.engine_of(engine), timeout=timeout), course, open_session)
 
 
 def show_fetched(fetched: "Fetched", writer: "ReportWriter") -> int:

@@ -12,6 +12,7 @@ from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 
 if TYPE_CHECKING:
     from batchctl.domain.check_report import Depth
+    from batchctl.domain.engines import Engine
     from batchctl.domain.headers import HeaderChange
     from batchctl.domain.model import Settings
     from batchctl.engine.spending_limit import Budget
@@ -112,6 +113,15 @@ def depth_of(word: str) -> "Depth":
     if word not in list(Depth):
         raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")
     return Depth(word)
+
+
+def engine_of(word: str) -> "Engine | None":
+    """Return the engine that `--engine` names; None where it was left out."""
+    from batchctl.domain.engines import Engine
+
+    if word not in {"", *Engine}:
+        raise typer.BadParameter(f"--engine {word!r}: {' or '.join(Engine)}")
+    return Engine(word) if word else None
 
 
 def ttl_of(word: str) -> str:
@@ -245,6 +255,15 @@ Quiet = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every event.", rich_help_panel=COMMON)]
 Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, metavar="N", help="Uploads or downloads at once.")]
+EngineWord = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="threads|processes",
+        help="Who verifies results; else processes, for 100,000 requests or more and two cores.",
+        show_default=False,
+    ),
+]
 Yes = Annotated[
     bool,
     typer.Option("--yes", "-y", help="Say yes to what would be asked: the price, warnings, what no limit can hold."),

@@ -39,6 +39,7 @@ def run(
     input_now: o.MovedInput = None,
     poll_seconds: o.Poll = None,
     parallel: o.Parallel = 4,
+    engine: o.EngineWord = "",
     timeout: o.Timeout = None,
     max_cost: o.MaxCost = None,
     yes: o.Yes = False,
@@ -90,6 +91,7 @@ def run(
     options = replace(
         options,
         parallel=parallel,
+        engine=o.engine_of(engine),
         poll_seconds=poll_seconds,
         timeout=timeout,
         makes_workspace=True,

@@ -308,6 +308,19 @@ class Verifying:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker process ended before its downloads did. They are downloaded again.
+
+    Attributes:
+        exit_code: Below 0 it is the signal that ended the process; None where that is not known.
+        is_last: No further worker is started: threads download what is left.
+    """
+
+    exit_code: int | None
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The command was told to stop; `in_flight` uploads are still finished."""
 
@@ -344,6 +357,7 @@ Event = (
     | ResultsRemoved
     | Merging
     | Verifying
+    | WorkerLost
     | Stopping
 )
 

@@ -1,4 +1,4 @@
-"""Perform steps side by side: the seam behind which threads work today, and processes or other machines may work later.
+"""Perform steps side by side: the seam behind which threads and processes work today, and other machines may work later.
 
 A task is plain data and names its job. A worker opens a session from URLs and the environment, or shares one, and claims the
 step in the ledger first: an executor that performs a task twice, or loses it, costs time and no money. `tests/engine/test_executor.py`
@@ -136,15 +136,24 @@ class ThreadExecutor:
         if self._problem is not None or self._session.stop.is_set():
             return
         try:
-            try:
-                worker = self._idle.get_nowait()
-            except queue.Empty:
-                worker = self._opened.enter_context(self._open_worker())
-                self._owners.add(worker.owner)
-            performed.append(perform(worker, task))
-            self._idle.put(worker)
+            if (done := self._performed(task)) is not None:
+                performed.append(done)
         except BaseException as problem:  # noqa: BLE001 - carried to the main thread, which raises it
             self._problem = self._problem or problem
+
+    def _performed(self, task: Task) -> Performed | None:
+        """Return what became of a task; None where it was not performed and no problem says why."""
+        try:
+            worker = self._idle.get_nowait()
+        except queue.Empty:
+            worker = self._opened.enter_context(self._open_worker())
+            self._owners.add(worker.owner)
+        done = perform(worker, task)
+        self._idle.put(worker)
+        return done
+
+    def _stop_workers(self) -> None:
+        """Have workers stop that do not see the stop signal of the session. Called again and again once it is set."""
 
     def _wait(self, futures: "set[concurrent.futures.Future[None]]") -> None:
         session = self._session
@@ -152,9 +161,11 @@ class ThreadExecutor:
         has_emitted = False
         while futures:
             _, futures = concurrent.futures.wait(futures, timeout=0.2)
-            if session.stop.is_set() and not has_emitted and futures:
-                has_emitted = True
-                session.emit(Stopping(sum(f.running() for f in futures)))
+            if session.stop.is_set() and futures:
+                if not has_emitted:
+                    has_emitted = True
+                    session.emit(Stopping(sum(f.running() for f in futures)))
+                self._stop_workers()
             if session.clock.monotonic() - renewed_at > RENEW_SECONDS:
                 try:
                     for owner in tuple(self._owners):

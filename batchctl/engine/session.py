@@ -3,11 +3,14 @@
 `verbs.open_session` and `verbs.open_read_session` open a session; a test opens the same with another clock.
 """
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batchctl.clock import Clock, StopSignal
+from batchctl.domain.engines import Engine
 from batchctl.domain.model import Batch
 from batchctl.engine.resend_rules import GRACE
 from batchctl.ledger.protocol import ReadLedger
@@ -61,6 +64,8 @@ class Session(ApiSession):
         parallel: How many steps are performed at once.
         poll_seconds: Fixed seconds between polls; None for the usual pace.
         grace: How long an unconfirmed batch may be missing from the API's list before it is presumed not created.
+        engine: Who performs downloads, as a person named it; None where that is left to the program.
+        open_worker: Opens a session like this one in a worker process; None where there can be none.
     """
 
     ledger: "Ledger"
@@ -69,7 +74,13 @@ class Session(ApiSession):
     parallel: int = 4
     poll_seconds: float | None = None
     grace: timedelta = GRACE
+    engine: Engine | None = None
+    open_worker: "OpenWorker | None" = None
 
     def place(self, batch: Batch) -> tuple[Batch, int, int]:
         """Return a batch as events name it: the batch, its number in its round from 1, and how many batches the round has."""
         return batch, *self.ledger.place(batch)
+
+
+# Opens the session of a worker process, which its stop signal stops. It is pickled on its way there, and holds no secret.
+OpenWorker = Callable[[StopSignal], contextlib.AbstractContextManager[Session]]

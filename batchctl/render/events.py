@@ -67,7 +67,13 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             return _of_sending(event, now)
         case events.BatchReconciled() | events.ForeignBatch() | events.DuplicateBatch():
             return _of_reconciling(event)
-        case events.FieldsUnread() | events.PlaceChecked() | events.PollFailed() | events.Stopping():
+        case (
+            events.FieldsUnread()
+            | events.PlaceChecked()
+            | events.PollFailed()
+            | events.WorkerLost()
+            | events.Stopping()
+        ):
             return _of_circumstances(event)
         case events.BatchFetched() | events.DownloadFailed() | events.ResultsRemoved():
             return _of_fetching(event, now)
@@ -85,7 +91,7 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
 
 
 def _of_circumstances(
-    event: events.FieldsUnread | events.PlaceChecked | events.PollFailed | events.Stopping,
+    event: events.FieldsUnread | events.PlaceChecked | events.PollFailed | events.WorkerLost | events.Stopping,
 ) -> Line:
     match event:
         case events.FieldsUnread(message_batch_id, fields):
@@ -95,6 +101,10 @@ def _of_circumstances(
             return Line(f"moved      {clean(why)}: the API's list is read before anything is sent", WARN)
         case events.PollFailed(why, failures, again_in):
             return Line(f"no answer  {clean(why)} ({plural(failures, 'time')}; again in {again_in:.0f} s)", WARN)
+        case events.WorkerLost(exit_code, is_last):
+            how = "was killed" if exit_code == -9 else f"ended with {exit_code}"
+            then = "threads download what is left" if is_last else "its downloads begin again"
+            return Line(f"lost       a worker process {how}: {then}", WARN)
         case events.Stopping(in_flight):
             text = f"stopping   {plural(in_flight, 'upload')} in flight are let finish; Ctrl-C again stops at once"
             return Line(text, WARN)

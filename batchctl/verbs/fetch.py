@@ -7,11 +7,13 @@ from batchctl.domain.errors import ApiFailure, BatchctlError, InputProblem, Serv
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Job, Merged, State
 from batchctl.engine.duplicates import notice_duplicates
+from batchctl.engine.executor import Executor
 from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.merge import Output, merge
 from batchctl.engine.next_steps import Arrow
 from batchctl.engine.poll import ask_until_answered, poll, raise_unless_passing
+from batchctl.engine.process_executor import executor_for
 from batchctl.engine.session import Session
 from batchctl.results.downloaded import is_on_disk
 from batchctl.verbs.find_job import find_job
@@ -46,9 +48,11 @@ def fetch(session: Session, word: str | None, files: OutputOptions, moved_to: st
 def fetch_job(session: Session, job: Job, output: Output) -> Fetched:
     """Download and merge. Results that cannot be had do not keep the others from the merged files."""
     forget_what_is_gone(session, job)
-    ask_until_answered(session, partial(_poll_if_due, session, job))
-    # An unconfirmed batch is looked for once more, never waited for and never sent from here.
-    problem = take_steps(session, job, LoopOptions(arrows=frozenset({Arrow.DOWNLOAD, Arrow.RECONCILE})))
+    with executor_for(session, job, at_once=True) as executor:
+        ask_until_answered(session, partial(_poll_if_due, session, job))
+        # An unconfirmed batch is looked for once more, never waited for and never sent from here.
+        options = LoopOptions(arrows=frozenset({Arrow.DOWNLOAD, Arrow.RECONCILE}))
+        problem = take_steps(session, job, options, executor)
     return finish_fetch(session, job, output, problem)
 
 
@@ -67,10 +71,18 @@ def forget_what_is_gone(session: Session, job: Job) -> None:
             session.ledger.record_files_missing(batch, session.now())
 
 
-def take_steps(session: Session, job: Job, options: LoopOptions) -> BatchctlError | None:
-    """Run the loop, and return the problem that kept some results from coming: it is raised once the others are merged."""
+def take_steps(
+    session: Session, job: Job, options: LoopOptions, executor: Executor | None = None
+) -> BatchctlError | None:
+    """Run the loop, and return the problem that kept some results from coming: it is raised once the others are merged.
+
+    `executor`: performs the steps; None for one that is made and closed here.
+    """
+    if executor is None:
+        with executor_for(session, job) as made:
+            return take_steps(session, job, options, made)
     try:
-        Loop(session, job, options).run()
+        Loop(session, job, options, executor).run()
     except (ServiceProblem, UnconfirmedProblem, InputProblem) as problem:
         return problem
     return None

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
+from functools import partial
 
 from batchctl.api.client import SdkMessageBatches
 from batchctl.clock import Clock, StopSignal
@@ -16,6 +17,7 @@ from batchctl.engine.resend_rules import GRACE
 from batchctl.engine.session import ApiSession, Session
 from batchctl.ledger.ledger import SqlLedger
 from batchctl.ledger.liveness import Owner
+from batchctl.store.workspace import Workspace
 from batchctl.verbs.open_read_session import open_read_session, price_catalog_of, workspace_of
 from batchctl.verbs.session_options import SessionOptions
 
@@ -50,7 +52,22 @@ def open_session(options: SessionOptions, clock: Clock, emit: Emit, stop: StopSi
             parallel=options.parallel,
             poll_seconds=options.poll_seconds,
             grace=_grace(),
+            engine=options.engine,
+            open_worker=partial(open_worker, _for_worker(options, workspace)),
         )
+
+
+@contextlib.contextmanager
+def open_worker(options: SessionOptions, stop: StopSignal) -> Iterator[Session]:
+    """Open the session of a worker process: an owner, a ledger and a client of its own. The key is in its environment."""
+    with open_session(options, Clock(), lambda _: None, stop) as session:
+        yield session
+
+
+def _for_worker(options: SessionOptions, workspace: Workspace) -> SessionOptions:
+    """Return the options alone, without those of the command line that a class derived from them adds."""
+    values = {field.name: getattr(options, field.name) for field in fields(SessionOptions)}
+    return SessionOptions(**{**values, "workspace": workspace.root, "makes_workspace": False})
 
 
 @contextlib.contextmanager

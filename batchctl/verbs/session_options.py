@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchctl.domain.engines import Engine
 from batchctl.domain.limits import API_VERSION
 
 
@@ -19,6 +20,7 @@ class SessionOptions:
         parallel: How many uploads or downloads run at once.
         poll_seconds: The time between polls; None for the usual pace.
         makes_workspace: Whether the workspace is made where there is none.
+        engine: Who performs downloads; None where that is left to the program.
         takes_steps: Whether the verb claims steps on batches. One that only reads leaves no trace in the workspace.
     """
 
@@ -29,5 +31,6 @@ class SessionOptions:
     api_version: str = API_VERSION
     parallel: int = 4
     poll_seconds: float | None = None
+    engine: Engine | None = None
     makes_workspace: bool = False
     takes_steps: bool = True

@@ -98,6 +98,17 @@ SUBMIT_LOST = Scene(
 FETCHED = Scene(
     name="fetch", words=FETCH, least=70, before=(SENT,), after=(), again=frozenset({0, 3}), lines=SIX, outcomes=MIXED
 )
+# Only what the first process does is counted; workers are found in whatever state they are in by then.
+FETCHED_BY_PROCESSES = Scene(
+    name="fetch-processes",
+    words=("fetch", "--engine", "processes", "--parallel", "2"),
+    least=10,
+    before=(SENT,),
+    after=(),
+    again=frozenset({0, 3}),
+    lines=SIX,
+    outcomes=MIXED,
+)
 FETCHED_AGAIN = Scene(
     name="fetch-round-2",
     words=FETCH,

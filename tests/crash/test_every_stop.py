@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cases import few
-from crash.scenes import FETCHED, SCENES, SUBMIT, Scene
+from crash.scenes import FETCHED, FETCHED_BY_PROCESSES, SCENES, SUBMIT, Scene
 from crash.sweeping import Kills, Pulls, sweep
 from fork_server import ForkServer
 
@@ -55,3 +55,13 @@ def test_a_command_that_is_killed_at_any_step_ends_as_if_nothing_had_been(
     scene: Scene, part: int, fork_server: ForkServer, tmp_path: Path, record_property: Recorder
 ) -> None:
     _swept(scene, Kills(fork_server), tmp_path, record_property, first=part, step=PARTS)
+
+
+@pytest.mark.slow
+@LONG
+@pytest.mark.parametrize("part", range(1, PARTS + 1))
+def test_a_fetch_by_processes_that_is_killed_ends_as_if_nothing_had_been(
+    part: int, fork_server: ForkServer, tmp_path: Path, record_property: Recorder
+) -> None:
+    """Here and there: each stop starts processes twice."""
+    _swept(FETCHED_BY_PROCESSES, Kills(fork_server), tmp_path, record_property, first=5 * part, step=5 * PARTS)

@@ -1,27 +1,25 @@
 """What every `Executor` keeps: the same tests for each implementation."""
 
-import contextlib
 import os
 import pickle
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
-from builders import NOW, a_batch, a_job, a_round, cuts_of, lines, written
-from program import KEY, sent_lines, session_of
+from builders import NOW, a_batch, lines
+from cases import few
+from engine.scene import EXECUTORS, Scene, opened_scene
+from program import sent_lines
 
-from batchctl.clock import StopSignal
 from batchctl.domain.errors import InputProblem, ServiceProblem, Stopped
-from batchctl.domain.events import Event, Stopping
-from batchctl.domain.model import Batch, Job, State
-from batchctl.emulator.running import Running, running
-from batchctl.engine.executor import Executor, Performed, Task, ThreadExecutor
+from batchctl.domain.events import Stopping
+from batchctl.domain.model import State
+from batchctl.emulator.running import Running
+from batchctl.engine.executor import Performed, Task
 from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow, Cancel, Download, Poll, Reconcile, Send, Step, WaitUntil
-from batchctl.engine.session import Session
 from batchctl.store.workspace import Workspace
 
 CREATE = "POST /v1/messages/batches"
@@ -32,99 +30,10 @@ RESULTS = "GET /v1/messages/batches/{id}/results"
 # ---------------------------------------------------------------- implementations
 
 
-def with_one_session(session: Session, _: Callable[[], contextlib.AbstractContextManager[Session]]) -> Executor:
-    return ThreadExecutor(session)
-
-
-def with_sessions_of_their_own(
-    session: Session, open_worker: Callable[[], contextlib.AbstractContextManager[Session]]
-) -> Executor:
-    return ThreadExecutor(session, open_worker)
-
-
-# Each gives an executor for the session of a coordinator and a way to open the session of a worker.
-EXECUTORS = {"one-session": with_one_session, "sessions-of-their-own": with_sessions_of_their_own}
-
-
-# ---------------------------------------------------------------- a job to work on
-
-
-@dataclass
-class Scene:
-    """A job in a workspace, an executor, what was emitted, and which sessions of workers were opened and closed."""
-
-    emulator: Running
-    session: Session
-    executor: Executor
-    job: Job
-    events: list[Event]
-    opened: list[Session] = field(default_factory=list)
-    closed: list[Session] = field(default_factory=list)
-
-    def tasks(self, step: type[Send | Download | Cancel]) -> list[Task]:
-        return [Task(self.job.name, step(batch)) for batch in self.batches()]
-
-    def batches(self) -> list[Batch]:
-        return list(self.session.ledger.batches(self.job))
-
-    def states(self) -> list[State]:
-        return [batch.state for batch in self.batches()]
-
-    def wait(self, seconds: float) -> None:
-        clock = self.session.clock
-        clock.wait_until(clock.now() + timedelta(seconds=seconds), StopSignal())
-
-    def poll(self) -> None:
-        """Have the ledger know what the API says of every batch."""
-        seen = [(b, self.session.message_batches.retrieve(b.message_batch_id or "").batch) for b in self.batches()]
-        self.session.ledger.record_polled(seen, self.session.now())
-
-
-@pytest.fixture
-def emulator() -> Iterator[Running]:
-    with running({"batch_seconds": 0}) as emulator:
-        yield emulator
-        assert emulator.unfired() == []
-
-
-@pytest.fixture(params=EXECUTORS)
-def scene(
-    request: pytest.FixtureRequest, emulator: Running, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Scene]:
-    """A job of four batches of two requests, none of them sent, and two workers."""
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    opened: list[Session] = []
-    closed: list[Session] = []
-
-    @contextlib.contextmanager
-    def open_worker() -> Iterator[Session]:
-        with session_of(workspace.root, emulator.base_url) as worker:
-            worker.server.meet()
-            opened.append(worker)
-            yield worker
-            closed.append(worker)
-
-    with session_of(workspace.root, emulator.base_url) as opened_session:
-        events: list[Event] = []
-        session = replace(opened_session, emit=events.append, parallel=2)
-        job = _planned(session)
-        session.place_guard.compare(session.emit)
-        session.server.meet()
-        with EXECUTORS[request.param](session, open_worker) as executor:
-            yield Scene(emulator, session, executor, job, events, opened, closed)
-    assert {worker.owner for worker in closed} == {worker.owner for worker in opened}
-
-
-def _planned(session: Session) -> Job:
-    data = lines(8)
-    name = "reviews-7f3a"
-    path = written(session.workspace.requests(name, 1), data)
-    found = path.stat()
-    first = a_round(
-        count=8, request_file=session.workspace.stored_path(path), size=found.st_size, mtime_ns=found.st_mtime_ns
-    )
-    job = a_job(name, input_path=str(path), line_count=8, rounds=[first])
-    return session.ledger.record_job(job, cuts_of(data, 2))
+@pytest.fixture(params=few(EXECUTORS, 0, 1))
+def scene(request: pytest.FixtureRequest, emulator: Running, workspace: Workspace) -> Iterator[Scene]:
+    with opened_scene(EXECUTORS[request.param], emulator, workspace) as scene:
+        yield scene
 
 
 def _damage(scene: Scene, index: int) -> None:
@@ -243,7 +152,7 @@ def test_claims_are_renewed_while_tasks_are_performed(scene: Scene, monkeypatch:
                 ends[owner].add(end)
             scene.wait(0.05)
         assert len(run.result()) == 2
-    assert set(ends) == {worker.owner for worker in scene.opened or [scene.session]}
+        assert set(ends) == (scene.workers() or {scene.session.owner})
     assert all(len(seen) > 1 for seen in ends.values())
 
 
@@ -251,10 +160,13 @@ def test_sessions_of_workers_are_kept_for_further_tasks_and_closed_with_the_exec
     with scene.executor as executor:
         executor.run(scene.tasks(Send))
         scene.poll()
-        executor.run(scene.tasks(Download))
-        assert len(scene.opened) <= scene.session.parallel
-        assert scene.closed == []
-    assert sorted(worker.owner for worker in scene.closed) == sorted(worker.owner for worker in scene.opened)
+        opened = scene.workers()
+        for tasks in (scene.tasks(Download)[:3], scene.tasks(Download)[3:]):
+            executor.run(tasks)
+            assert opened <= scene.workers(), "none is closed before the executor"
+            opened = scene.workers()
+        assert len(scene.workers()) <= scene.session.parallel
+    assert scene.workers() == set()
     # The session of the coordinator belongs to somebody else.
     assert scene.states() == [State.FETCHED] * 4
 
@@ -264,4 +176,6 @@ def test_the_control_loop_performs_its_steps_with_the_executor_and_leaves_it_ope
     Loop(scene.session, scene.job, options, scene.executor).run()
     assert scene.states() == [State.FETCHED] * 4
     assert scene.emulator.requests()[CREATE] == 4
-    assert scene.closed == []
+    before = scene.workers()
+    scene.executor.run([])
+    assert scene.workers() == before

@@ -211,6 +211,36 @@ def test_a_limit_on_the_size_of_files_ends_with_a_message_and_is_made_up_for(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [4, 16, 64, 100])
+def test_a_limit_on_the_size_of_files_is_met_by_worker_processes_as_by_threads(
+    here: Scenario, limited: Callable[..., Any], kilobytes: int, record_property: Callable[[str, object], None]
+) -> None:
+    """Workers inherit the limit. With a stall, the process itself and its worker both have a download to write."""
+    here.lines = requests(600)
+    row = Row(group="", happens="", verbs=(), troubles=(), does="", status=1, you="", per_batch=150, scene=ROW.scene)
+    command = [*here.prepare("fetch", row), "--engine", "processes", "--parallel", "2"]
+    here.emulator.add_fault({"on": "results", "fault": "stall", "bytes": 100, "seconds": 4})
+    ran = limited(resource.RLIMIT_FSIZE, kilobytes * 1024, *command)
+    record_property(TRIED, "limits of the machine")
+    assert ran.returncode in {0, 1}, ran.stderr
+    assert ran.returncode == 1 or kilobytes >= 64, "the ledger alone is larger"
+    _finished(here, "fetch", command, Ran(ran.returncode, ran.stdout, ran.stderr), row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [8, 12, 16, 20, 24, 32])
+def test_a_limit_on_open_files_is_met_by_worker_processes_as_by_threads(
+    here: Scenario, limited: Callable[..., Any], files: int, record_property: Callable[[str, object], None]
+) -> None:
+    command = [*here.prepare("fetch", ROW), "--engine", "processes", "--parallel", "2"]
+    here.emulator.add_fault({"on": "results", "fault": "stall", "bytes": 100, "seconds": 4})
+    ran = limited(resource.RLIMIT_NOFILE, files, *command)
+    record_property(TRIED, "limits of the machine")
+    assert ran.returncode in {0, 1}, ran.stderr
+    _finished(here, "fetch", command, Ran(ran.returncode, ran.stdout, ran.stderr))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [8, 10, 12, 14, 16, 20])
 @pytest.mark.parametrize("verb", ["submit", "fetch"])
 def test_a_limit_on_open_files_ends_with_a_message_and_is_made_up_for(

@@ -1,5 +1,6 @@
 """Every event as one plain line."""
 
+import pickle
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -230,6 +231,16 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         f"removed    batch 2 of 12 (10,000 requests): its results were removed by the API on {SOON:%Y-%m-%d}",
     ),
     (
+        events.WorkerLost(-9, is_last=False),
+        "warn",
+        "lost       a worker process was killed: its downloads begin again",
+    ),
+    (
+        events.WorkerLost(1, is_last=True),
+        "warn",
+        "lost       a worker process ended with 1: threads download what is left",
+    ),
+    (
         events.Stopping(2),
         "warn",
         "stopping   2 uploads in flight are let finish; Ctrl-C again stops at once",
@@ -260,6 +271,11 @@ def test_movement_is_no_line(event: events.Event) -> None:
 
 def test_every_event_is_in_one_of_the_two_tables() -> None:
     assert {type(event) for event, _, _ in GOLDEN} | {type(event) for event in SILENT} == set(get_args(events.Event))
+
+
+@pytest.mark.parametrize("event", [*(event for event, _, _ in GOLDEN), *SILENT], ids=lambda event: type(event).__name__)
+def test_an_event_travels_between_processes(event: events.Event) -> None:
+    assert pickle.loads(pickle.dumps(event)) == event
 
 
 EVIL = "\x1b[2J\u202e[bold]gone[/bold]\nsecond line"

@@ -14,6 +14,7 @@ from cases import few
 from program import COMMAND, Cli, Ran, request, requests, sent_lines, wrong_request
 
 from batchctl.emulator.running import Running
+from batchctl.engine.process_executor import ProcessExecutor
 
 VERBS = ("submit", "run", "retry")
 BETA = "known-2026-01-01"
@@ -23,11 +24,13 @@ PLANNED = ("--name", "first", "--label", "team=a", "--max-requests", "3", "--max
 class Here:
     """A job of eight requests, partly sent: the key was refused in between, and is good again. Or, for `retry`, with failures."""
 
-    def __init__(self, cli: Cli, emulator: Running) -> None:
+    def __init__(self, cli: Cli, emulator: Running, patch: pytest.MonkeyPatch) -> None:
         self.cli = cli
+        self.patch = patch
         self.emulator = emulator
         self.lines = requests(8)
         self.path = cli.write("in.jsonl", self.lines)
+        self.process_executors = 0
 
     def partly_sent(self, *options: str) -> None:
         self.scenario()
@@ -71,8 +74,8 @@ class Here:
 
 
 @pytest.fixture
-def here(cli: Cli, emulator: Running) -> Iterator[Here]:
-    yield Here(cli, emulator)
+def here(cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    yield Here(cli, emulator, monkeypatch)
     # A scene may leave without having met all of it.
     emulator.set_scenario({"batch_seconds": 0})
 
@@ -131,6 +134,16 @@ def canceled_again(here: Here) -> None:
 
 def to_retry(here: Here) -> None:
     here.scenario(outcomes={"overloaded_error": 0.7})
+
+
+def counting_executors(here: Here) -> None:
+    enters = ProcessExecutor.__enter__
+
+    def enter(executor: ProcessExecutor) -> ProcessExecutor:
+        here.process_executors += 1
+        return enters(executor)
+
+    here.patch.setattr(ProcessExecutor, "__enter__", enter)
 
 
 PLAN: dict[str, Refusal | Effect] = {
@@ -207,6 +220,9 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
             ("--output-dir", "."), lambda here, _: (here.cli.folder / "first.results.jsonl").exists()
         ),
         "--force": Effect(("--force",), lambda here, ran: ran.status == 0 and here.cli.results("first"), in_the_way),
+        "--engine": Effect(
+            ("--engine", "processes"), lambda here, ran: ran.status == 0 and here.process_executors, counting_executors
+        ),
         # The second look would else come after 10 seconds.
         "--poll": Effect(
             ("--poll", "50ms", "--timeout", "8s"),
