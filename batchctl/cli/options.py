@@ -260,7 +260,7 @@ EngineWord = Annotated[
     typer.Option(
         "--engine",
         metavar="threads|processes",
-        help="Who verifies results; else processes, for 100,000 requests or more and two cores.",
+        help="Who checks requests and verifies results; else processes, for large jobs and two cores.",
         show_default=False,
     ),
 ]

@@ -40,6 +40,7 @@ def submit(
     again: o.Again = False,
     input_now: o.MovedInput = None,
     parallel: o.Parallel = 4,
+    engine: o.EngineWord = "",
     no_wait: o.NoWait = False,
     timeout: o.Timeout = None,
     max_cost: o.MaxCost = None,
@@ -70,6 +71,7 @@ def submit(
     options = replace(
         options,
         parallel=parallel,
+        engine=o.engine_of(engine),
         timeout=timeout,
         makes_workspace=True,
         api_version=api_version,

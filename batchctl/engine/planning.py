@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from batchctl.domain.caching import Caching, sharing_faults
 from batchctl.domain.check_report import Depth, Problem, Scan
+from batchctl.domain.engines import Engine
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.events import CacheControlAdded, Checked, Planned
 from batchctl.domain.faults import Fault
@@ -26,6 +27,7 @@ from batchctl.domain.groups import shape_digest
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.prices import Forecast
 from batchctl.engine.account_models import AccountModels
+from batchctl.engine.cores import available_cores
 from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.session import ReadSession, Session
 from batchctl.requests.caching import OriginalInput, write_with_cache_control
@@ -37,6 +39,9 @@ from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.requests.scanner import CheckOptions
 from batchctl.store.local import link_or_copy, place, replacing
+
+# Processes that check an input. More of them would wait for the one that hashes it and puts their reports together.
+MAX_PROCESSES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +215,12 @@ class Planner:
         return caching, original
 
     def _check_options(self) -> CheckOptions:
-        options = CheckOptions(settings=self._settings, scratch=self._session.workspace.root / "tmp", depth=self._depth)
+        options = CheckOptions(
+            settings=self._settings,
+            scratch=self._session.workspace.root / "tmp",
+            depth=self._depth,
+            processes=1 if self._session.engine is Engine.THREADS else min(available_cores(), MAX_PROCESSES),
+        )
         return replace(options, judge=self._models.faults) if self._models else options
 
     def _check(self, plain: Path, problems: ProblemFile) -> tuple[Scan, frozenset[int]]:

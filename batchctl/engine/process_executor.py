@@ -13,7 +13,6 @@ next turn of the loop if it dies.
 import contextlib
 import gc
 import multiprocessing
-import os
 import signal
 import threading
 from dataclasses import dataclass, field
@@ -21,25 +20,24 @@ from math import ceil
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from batchctl.domain.engines import Engine, core_limit, engine_for
+from batchctl.domain.engines import Engine, engine_for
 from batchctl.domain.events import WorkerLost
 from batchctl.domain.model import Job
+from batchctl.engine.cores import available_cores
 from batchctl.engine.executor import Executor, Performed, Task, ThreadExecutor
 from batchctl.engine.next_steps import Download
 from batchctl.engine.session import OpenWorker, Session
 from batchctl.engine.worker import COORDINATORS_SIGNALS, Failed, Imported, Opened, work
 
 # After so many workers were lost, downloads are performed by threads: a worker that is short of memory is, each time.
-MOST_LOST = 3
+MAX_LOST = 3
 # How long an idle worker may take to end by itself. It has recorded all that it did, so that no harm is done by killing it.
 CLOSE_SECONDS = 10.0
 # How often a download that waits for its turn looks for a stop, and for a worker that has become ready.
 LOOK_SECONDS = 0.1
-_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 def executor_for(session: Session, job: Job, *, at_once: bool = False) -> Executor:
@@ -56,14 +54,6 @@ def executor_for(session: Session, job: Job, *, at_once: bool = False) -> Execut
     workers = max(1, processes - 1)
     own = ceil(session.parallel / (workers + 1))
     return ProcessExecutor(session, session.open_worker, workers, own=own, at_once=at_once)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use: those it may run on, and no more than its control group allows."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        return min(cores, core_limit(_CPU_MAX.read_text("ascii")) or cores)
-    return cores
 
 
 @dataclass(eq=False, slots=True)
@@ -207,7 +197,7 @@ class ProcessExecutor(ThreadExecutor):
             while self._problem is None and not self._session.stop.is_set():
                 self._hear_workers()
                 lane = self._free_lane()
-                if lane is None and len(self._workers) < self._most and self._lost < MOST_LOST:
+                if lane is None and len(self._workers) < self._most and self._lost < MAX_LOST:
                     self._start()
                 if lane is None and not self._workers:
                     return _Own(is_counted=False)
@@ -287,7 +277,7 @@ class ProcessExecutor(ThreadExecutor):
         worker.process.join()
         if not worker.is_stopped:
             self._lost += 1
-            self._session.emit(WorkerLost(worker.process.exitcode, is_last=self._lost == MOST_LOST))
+            self._session.emit(WorkerLost(worker.process.exitcode, is_last=self._lost == MAX_LOST))
 
     def _stop_workers(self) -> None:
         with self._changed:

@@ -32,6 +32,7 @@ class ReadSession:
     Attributes:
         stop: Set by a signal or a time limit.
         base_url: Where the API would be; empty for the default of the SDK.
+        engine: Who checks requests and verifies results, as a person named it; None where that is left to the program.
     """
 
     workspace: Workspace
@@ -41,6 +42,7 @@ class ReadSession:
     stop: StopSignal = field(default_factory=StopSignal)
     price_catalog: PriceCatalog = field(default_factory=PriceCatalog)
     base_url: str = ""
+    engine: Engine | None = None
 
     def now(self) -> datetime:
         """Return the time of day of the session's clock, in UTC."""
@@ -64,7 +66,6 @@ class Session(ApiSession):
         parallel: How many steps are performed at once.
         poll_seconds: Fixed seconds between polls; None for the usual pace.
         grace: How long an unconfirmed batch may be missing from the API's list before it is presumed not created.
-        engine: Who performs downloads, as a person named it; None where that is left to the program.
         open_worker: Opens a session like this one in a worker process; None where there can be none.
     """
 
@@ -74,7 +75,6 @@ class Session(ApiSession):
     parallel: int = 4
     poll_seconds: float | None = None
     grace: timedelta = GRACE
-    engine: Engine | None = None
     open_worker: "OpenWorker | None" = None
 
     def place(self, batch: Batch) -> tuple[Batch, int, int]:

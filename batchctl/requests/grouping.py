@@ -36,7 +36,7 @@ APART = ("messages", "max_tokens", "metadata")
 # Groups that a request is compared with before its digest is taken.
 RECENT = 4
 # Different lengths that are counted before they are summed up.
-MOST_SIZES = 4096
+MAX_SIZES = 4096
 # So many requests of a group are offered for the sample; then one of two, then one of four, and so on.
 OFFERED = 512
 MIX = 1 << 32
@@ -48,7 +48,7 @@ PLAIN_PARAMS = frozenset({
     "service_tier", "stop_sequences", "stream", "system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p",
 })  # fmt: skip
 # Levels of blocks in blocks: more than the API takes.
-MOST_DEPTH = 8
+MAX_DEPTH = 8
 # A line without "\u" has its keys as they are spelled. Without these marks and without a type other than "text" it has no
 # cache breakpoint and no block other than text: the API takes no block without a type.
 MARKS = (b'"cache_control"', b"\\u")
@@ -296,7 +296,7 @@ class _Group:
         lines = block.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
-        if len(self._sizes) > MOST_SIZES:
+        if len(self._sizes) > MAX_SIZES:
             self.fold()
         # The longer it goes on, the fewer are offered; a length that is rare keeps most of what it is offered.
         stride = 1 << (self.requests // OFFERED).bit_length()
@@ -466,7 +466,7 @@ def _is_text(content: object) -> bool:
 
 def _is_read_elsewhere(content: object, depth: int = 0) -> bool:
     """Return whether a block, at any depth, is one that the API reads from a URL when it answers."""
-    if depth > MOST_DEPTH:
+    if depth > MAX_DEPTH:
         return True
     for block in content if isinstance(content, list) else [content]:
         if not isinstance(block, dict):

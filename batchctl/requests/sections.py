@@ -17,6 +17,7 @@ from array import array
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -113,6 +114,8 @@ def _sections(path: Path, file: BinaryIO) -> Iterator[Section]:
 @contextlib.contextmanager
 def _starting_workers() -> Iterator[None]:
     """Have the processes that start meanwhile share one hash function, and leave Ctrl-C to this one."""
+    # Python starts its tracker with the first process, and unblocks SIGINT then.
+    resource_tracker.ensure_running()
     before = os.environ.get(HASH_SEED)
     os.environ[HASH_SEED] = str(secrets.randbelow(1 << 32))
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

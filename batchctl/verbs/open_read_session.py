@@ -46,6 +46,7 @@ def open_read_session(
             stop=stop,
             price_catalog=price_catalog_of(workspace, options.prices),
             base_url=options.base_url or os.environ.get("ANTHROPIC_BASE_URL") or "",
+            engine=options.engine,
         )
 
 

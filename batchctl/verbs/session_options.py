@@ -20,7 +20,7 @@ class SessionOptions:
         parallel: How many uploads or downloads run at once.
         poll_seconds: The time between polls; None for the usual pace.
         makes_workspace: Whether the workspace is made where there is none.
-        engine: Who performs downloads; None where that is left to the program.
+        engine: Who checks requests and verifies results; None where that is left to the program.
         takes_steps: Whether the verb claims steps on batches. One that only reads leaves no trace in the workspace.
     """
 

@@ -1,6 +1,6 @@
 import pytest
 
-from batchctl.domain.engines import LEAST_REQUESTS, Engine, core_limit, engine_for
+from batchctl.domain.engines import MIN_REQUESTS, Engine, core_limit, engine_for
 
 THREADS, PROCESSES = Engine.THREADS, Engine.PROCESSES
 
@@ -9,13 +9,13 @@ THREADS, PROCESSES = Engine.THREADS, Engine.PROCESSES
     ("requests", "wanted", "cores", "engine"),
     [
         (0, None, 8, THREADS),
-        (LEAST_REQUESTS - 1, None, 8, THREADS),
-        (LEAST_REQUESTS, None, 1, THREADS),
-        (LEAST_REQUESTS, None, 2, PROCESSES),
-        (100 * LEAST_REQUESTS, None, 64, PROCESSES),
+        (MIN_REQUESTS - 1, None, 8, THREADS),
+        (MIN_REQUESTS, None, 1, THREADS),
+        (MIN_REQUESTS, None, 2, PROCESSES),
+        (100 * MIN_REQUESTS, None, 64, PROCESSES),
         # Whatever a person names is taken.
         (1, PROCESSES, 1, PROCESSES),
-        (LEAST_REQUESTS, THREADS, 64, THREADS),
+        (MIN_REQUESTS, THREADS, 64, THREADS),
     ],
 )
 def test_processes_are_for_many_requests_and_cores(
@@ -25,7 +25,7 @@ def test_processes_are_for_many_requests_and_cores(
 
 
 def test_many_requests_are_a_hundred_thousand() -> None:
-    assert LEAST_REQUESTS == 100_000
+    assert MIN_REQUESTS == 200_000
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ from batchctl.domain.errors import LedgerProblem, Stopped
 from batchctl.domain.events import DownloadBegun, Stopping, WorkerLost
 from batchctl.domain.model import State
 from batchctl.emulator.running import Running
+from batchctl.engine.cores import available_cores
 from batchctl.engine.executor import Performed, ThreadExecutor
 from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow, Download, Send
-from batchctl.engine.process_executor import ProcessExecutor, available_cores, executor_for
+from batchctl.engine.process_executor import ProcessExecutor, executor_for
 from batchctl.engine.session import OpenWorker, Session
 from batchctl.engine.worker import failed
 from batchctl.store.workspace import Workspace
@@ -98,7 +99,7 @@ def test_the_downloads_at_once_are_shared_evenly(
     parallel: int,
     shares: tuple[int, int, int] | None,
 ) -> None:
-    monkeypatch.setattr("batchctl.domain.engines.LEAST_REQUESTS", least)
+    monkeypatch.setattr("batchctl.domain.engines.MIN_REQUESTS", least)
     monkeypatch.setattr("batchctl.engine.process_executor.available_cores", lambda: cores)
     with opened_scene(lambda session, *_: ThreadExecutor(session), emulator, workspace) as scene:
         session = replace(scene.session, parallel=parallel, open_worker=bad_workers.dies)
@@ -117,7 +118,7 @@ def test_the_cores_of_affinity_and_control_group_count(
     path = tmp_path / "cpu.max"
     if limit is not None:
         path.write_text(f"{limit}\n")
-    monkeypatch.setattr("batchctl.engine.process_executor._CPU_MAX", path)
+    monkeypatch.setattr("batchctl.engine.cores._CPU_MAX", path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5}, raising=False)
     assert available_cores() == cores
 

@@ -201,6 +201,10 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         **HEADERS,
         **COMMON,
         "--no-wait": NO_WAIT,
+        # What is left to send was checked before.
+        "--engine": Effect(
+            ("--engine", "processes"), lambda here, ran: ran.status == 0 and len(here.sent()) == len(here.lines)
+        ),
         "--again": Refusal(("--again",), "--again sends an input once more", status=2),
         "--dry-run": Effect(("--dry-run",), lambda here, ran: "nothing was sent" in ran.err and here.is_partly_sent()),
         "--show": Effect(
