@@ -21,7 +21,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from batchctl.domain.check_report import Depth
 from batchctl.domain.faults import Fault
@@ -65,18 +65,17 @@ def section_reports(path: Path, file: BinaryIO, options: CheckOptions) -> Genera
     if first is None:
         yield None
         return
-    processes: list[BaseProcess] = []
-    pipes: list[Connection] = []
+    workers: list[_Worker] = []
     begun: deque[Connection] = deque()
     try:
-        with _starting_workers():
-            for _ in range(options.processes):
-                ours, theirs = multiprocessing.Pipe()
-                process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs,), daemon=True)
-                process.start()
-                theirs.close()
-                processes.append(process)
-                pipes.append(ours)
+        try:
+            with _environment_of_workers():
+                workers.extend(_start() for _ in range(options.processes))
+        except OSError:
+            # No process, file or memory to be had.
+            yield None
+            return
+        pipes = [worker.pipe for worker in workers]
         for pipe, section in zip(itertools.cycle(pipes), itertools.chain((first,), sections), strict=False):
             pipe.send((section, options.settings, options.depth))
             begun.append(pipe)
@@ -88,16 +87,15 @@ def section_reports(path: Path, file: BinaryIO, options: CheckOptions) -> Genera
         # One of them was killed, perhaps for want of memory: one process needs less.
         yield None
     finally:
-        for pipe in pipes:
-            pipe.close()
-        for started in processes:
+        for worker in workers:
+            worker.pipe.close()
             # It has nothing to lose.
-            started.kill()
-            started.join()
+            worker.process.kill()
+            worker.process.join()
 
 
 def _sections(path: Path, file: BinaryIO) -> Iterator[Section]:
-    """Yield the sections of a file; none where it has too few lines. A line that fills a section is one of its own."""
+    """Yield the sections of a file; none where it has too few lines. One without a newline is no whole line, and is refused."""
     identity = identity_of(file)
     size, start, lines = os.fstat(file.fileno()).st_size, 0, 0
     while start < size:
@@ -111,8 +109,26 @@ def _sections(path: Path, file: BinaryIO) -> Iterator[Section]:
         start, lines = end, lines + count
 
 
+class _Worker(NamedTuple):
+    process: BaseProcess
+    pipe: Connection
+
+
+def _start() -> _Worker:
+    """Start a process that checks sections. Raises OSError where the system has none to give."""
+    ours, theirs = multiprocessing.Pipe()
+    try:
+        with theirs:
+            process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs,), daemon=True)
+            process.start()
+    except OSError:
+        ours.close()
+        raise
+    return _Worker(process, ours)
+
+
 @contextlib.contextmanager
-def _starting_workers() -> Iterator[None]:
+def _environment_of_workers() -> Iterator[None]:
     """Have the processes that start meanwhile share one hash function, and leave Ctrl-C to this one."""
     # Python starts its tracker with the first process, and unblocks SIGINT then.
     resource_tracker.ensure_running()

@@ -107,7 +107,7 @@ LOADED = [
 ]
 
 
-@pytest.mark.parametrize(("command", "loaded"), few(LOADED, 0, 1))
+@pytest.mark.parametrize(("command", "loaded"), few(LOADED, 0))
 def test_who_only_reads_loads_nothing_to_send_or_to_write_with(folder: Path, command: str, loaded: set[str]) -> None:
     assert _loaded(*command.split(), folder=folder) == loaded
 

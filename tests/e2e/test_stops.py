@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from cases import few
 from processes import Server, Shell
 from program import Cli, requests
 
@@ -55,7 +54,8 @@ def _finished(shell: Shell, lines: list[bytes]) -> Path:
     return results
 
 
-@pytest.mark.parametrize("seed", few(range(1, 15), 0))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 15))
 def test_a_submit_killed_at_a_random_moment_is_continued_and_pays_once(server: Server, shell: Shell, seed: int) -> None:
     lines = _input(shell)
     chance = random.Random(seed)

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from builders import request_line
+from cases import few
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scans import scanned
@@ -201,7 +202,7 @@ def test_lines_that_differ_in_one_text_are_alike(after: bytes) -> None:
         assert found is None, "what follows the text may differ, too"
 
 
-@pytest.mark.parametrize("depth", [Depth.FULL, Depth.ENVELOPE])
+@pytest.mark.parametrize("depth", few([Depth.FULL, Depth.ENVELOPE], 0))
 @given(given_lines=st.one_of(lines, broken(), shared_prefix()))
 def test_the_quick_look_and_the_close_look_tell_the_same(
     tmp_path_factory: pytest.TempPathFactory, depth: Depth, given_lines: list[bytes]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from builders import request_id, written
+from cases import few
 from hypothesis import given
 from hypothesis import strategies as st
 from scans import scanned
@@ -72,7 +73,7 @@ def params(draw: st.DrawFn) -> dict[str, Any]:
     return {name: more[name] for name in order if name in more}
 
 
-@pytest.mark.parametrize("depth", [Depth.FULL, Depth.ENVELOPE])
+@pytest.mark.parametrize("depth", few([Depth.FULL, Depth.ENVELOPE], 0))
 @given(many=st.lists(st.tuples(params(), st.integers(1, 3)), min_size=1, max_size=6))
 def test_however_a_block_is_read_its_groups_are_what_each_line_says(
     tmp_path_factory: pytest.TempPathFactory, depth: Depth, many: list[tuple[dict[str, Any], int]]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from cases import few
 from loopback import Forwarding, forwarding
 from program import Cli, request, requests
 
@@ -89,7 +90,7 @@ def _run(cli: Cli) -> None:
     assert cli.run("run", "first", "--api-version", OLD).status == 0
 
 
-@pytest.mark.parametrize("command", [_submit, _run])
+@pytest.mark.parametrize("command", few([_submit, _run], 0))
 def test_a_version_that_is_named_for_a_job_is_that_of_all_calls_from_then_on(
     cli: Cli, emulator: Running, gateway: Forwarding, command: Callable[[Cli], None]
 ) -> None:

@@ -72,10 +72,8 @@ def test_a_job_that_was_agreed_to_is_continued_without_asking_again(shopper: Cli
     assert _creates(emulator) == 1
 
 
-@pytest.mark.parametrize(
-    ("typed", "status", "creates"),
-    few([("", 6, 0), ("n", 6, 0), ("y", 0, 1)], 0),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("typed", "status", "creates"), [("", 6, 0), ("n", 6, 0), ("y", 0, 1)])
 def test_at_a_terminal_the_price_is_shown_and_no_is_the_answer_of_whoever_only_presses_enter(
     shopper: Cli, emulator: Running, typed: str, status: int, creates: int
 ) -> None:

@@ -128,7 +128,6 @@ def test_one_batch_that_refuses_to_be_canceled_keeps_none_of_the_others_from_it(
             {"fault": "garbage_answer"},
         ],
         1,
-        4,
     ),
     ids=lambda f: f["fault"],
 )

@@ -203,8 +203,6 @@ def test_every_round_has_its_shape(cli: Cli, emulator: Running) -> None:
             ({"fault": "on_hold"}, "on hold"),
         ],
         0,
-        4,
-        5,
     ),
     ids=str,
 )

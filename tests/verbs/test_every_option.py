@@ -155,7 +155,9 @@ PLAN: dict[str, Refusal | Effect] = {
     "--check": Refusal(("--check", "full"), "was planned with --check envelope", ("--check", "envelope")),
     "--cache-system": Refusal(("--cache-system", "1h"), "was planned without --cache-system"),
     # What was planned has no bad line left in it.
-    "--skip-bad": Effect(("--skip-bad",), lambda here, ran: ran.status == 0 and sorted(here.sent()) == sorted(here.lines)),
+    "--skip-bad": Effect(
+        ("--skip-bad",), lambda here, ran: ran.status == 0 and sorted(here.sent()) == sorted(here.lines)
+    ),
 }
 HEADERS: dict[str, Refusal | Effect] = {
     "--beta": Effect(("--beta", BETA), lambda here, _: here.newest["betas"] == [BETA]),

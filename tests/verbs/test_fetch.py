@@ -54,7 +54,7 @@ def test_the_output_goes_where_it_is_asked_for(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("verb", few(["fetch", "run", "cancel"], 0, 1))
-@pytest.mark.parametrize("file", ["results", "errors"])
+@pytest.mark.parametrize("file", few(["results", "errors"], 0))
 def test_a_file_that_the_job_did_not_write_stays_unless_a_person_insists(
     cli: Cli, emulator: Running, verb: str, file: str
 ) -> None:
@@ -127,8 +127,6 @@ def test_a_deleted_input_hurts_nobody(cli: Cli, emulator: Running) -> None:
             "foreign_id",
         ],
         1,
-        3,
-        4,
     ),
 )
 def test_a_download_that_is_not_whole_is_never_taken_for_one(cli: Cli, emulator: Running, fault: str) -> None:

@@ -302,8 +302,6 @@ def test_the_headers_of_the_job_govern_the_count(
         ],
         0,
         3,
-        5,
-        7,
     ),
     ids=str,
 )

@@ -118,7 +118,6 @@ SAYS_NO = {"on": "create", "fault": "status", "nth": 2}
             ({**SAYS_NO, "status": 529}, ("--max-cost", "0.0011"), 6, "raise the limit"),
         ],
         0,
-        2,
     ),
 )
 def test_what_has_ended_is_brought_home_before_a_person_is_waited_for(

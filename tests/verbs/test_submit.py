@@ -49,7 +49,7 @@ def test_the_same_bytes_under_another_name_are_the_same_input(cli: Cli) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    few(["plain", "gzip", "zstd", "stdin", "byte order mark", "blank lines", "crlf", "no final newline"], 1, 3, 6),
+    few(["plain", "gzip", "zstd", "stdin", "byte order mark", "blank lines", "crlf", "no final newline"], 1),
 )
 def test_every_way_in_sends_the_same_requests(cli: Cli, emulator: Running, kind: str) -> None:
     lines = requests(7)

@@ -140,8 +140,6 @@ def test_a_full_queue_ends_the_run_with_no_wait_and_continues_later(cli: Cli, em
         ],
         0,
         2,
-        5,
-        8,
     ),
 )
 def test_the_account_pauses_the_job_and_the_same_command_continues(
