@@ -20,7 +20,7 @@ from batchctl.api.client import TRUSTED
 from batchctl.store.workspace import Workspace
 
 # The same examples on every machine and in every run. A test that is marked `generated` is run once more, with many.
-settings.register_profile("some", derandomize=True, deadline=None, max_examples=40, database=None)
+settings.register_profile("some", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.register_profile("many", settings.get_profile("some"), max_examples=500)
 settings.load_profile("some")
 
