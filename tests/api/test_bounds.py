@@ -178,6 +178,7 @@ def test_results_that_unpack_to_nothing_without_end_are_broken_results(connect: 
         assert after_read(failure_of(results, connect(server.url))) is AfterRead.AGAIN
 
 
+@pytest.mark.slow
 def test_results_may_be_larger_than_any_other_answer(connect: Connect) -> None:
     with answering(always((200, {}, lambda: itertools.repeat(MEGABYTE, 40)))) as server, in_bounded_memory():
         assert results(connect(server.url)) == 40 << 20
@@ -247,6 +248,7 @@ def test_an_answer_that_comes_byte_by_byte_ends_in_its_time(
         assert after_create(failure) is (AfterCreate.ACCEPTED if status == 200 else AfterCreate.UNCONFIRMED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", few(CALLS, 0, 4))
 def test_so_does_its_head(impatient: Callable[..., Any], what: str) -> None:
     with slow_head() as url, impatient(url) as message_batches:

@@ -305,6 +305,7 @@ IN_CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 TO_THE_END = HEAD + b"Connection: close\r\n\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_reset", few([True, False], 0), ids=["reset", "closed"])
 @pytest.mark.parametrize(
     ("said", "name"),

@@ -47,6 +47,7 @@ def test_a_duration_is_never_negative() -> None:
     assert readings == sorted(readings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("set_to", [LONG_AGO - timedelta(days=1), LONG_AGO, LONG_AGO + timedelta(days=1)])
 def test_a_wait_lasts_as_long_as_it_was_meant_to_whatever_becomes_of_the_wall_clock(set_to: datetime) -> None:
     clock = SetClock(LONG_AGO, set_to)

@@ -46,6 +46,7 @@ def _submitted(folder: Path, emulator: Running, at: int) -> list[str]:
     return stops.passed
 
 
+@pytest.mark.slow
 def test_a_retry_that_was_stopped_before_its_round_was_recorded_leaves_no_files(tmp_path: Path) -> None:
     with running({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}}) as emulator:
         cli = Cli(tmp_path, emulator.base_url)

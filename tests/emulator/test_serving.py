@@ -75,6 +75,7 @@ def test_a_wrong_scenario_is_one_line_on_stderr_and_status_2(tmp_path):
     assert err == f"batchctl emulator: {scenario}: [outcomes] api_error = 7: must be a number from 0 to 1\n"
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_said_so():
     with closing(socket.create_server(("127.0.0.1", 0))) as taken, program("--port", taken.getsockname()[1]) as child:
         out, err = child.communicate(timeout=10)
@@ -82,6 +83,7 @@ def test_a_port_that_is_taken_is_said_so():
     assert err.startswith("batchctl emulator: cannot listen on 127.0.0.1:")
 
 
+@pytest.mark.slow
 def test_a_speed_that_stands_still_is_refused():
     with program("--speed", 0) as child:
         _, err = child.communicate(timeout=10)

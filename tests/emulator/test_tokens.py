@@ -52,6 +52,7 @@ def _billed(usage):
     return usage["input_tokens"] + usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcomes", few(OUTCOMES, 0), ids=lambda shares: next(iter(shares), "succeeded"))
 def test_every_answer_is_billed_for_what_its_prompt_counts(emulate, asking, request_of, outcomes):
     ask = asking(emulate({"outcomes": outcomes, "cache": {"hit_rate": 0.5}}))

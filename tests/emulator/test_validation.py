@@ -192,6 +192,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.dictionaries(st.sampled_from(_KEYS), _JSON, min_size=1, max_size=3), min_size=1, max_size=5))
 def test_no_params_however_odd_break_more_than_their_own_line(ask, request_of, changes):

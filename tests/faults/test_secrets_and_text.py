@@ -102,6 +102,7 @@ def _is_of(pid: int, folder: Path) -> bool:
 # ---------------------------------------------------------------- where the key may go
 
 
+@pytest.mark.slow
 def test_results_that_lie_at_another_host_are_not_fetched_from_there(here: Scenario) -> None:
     with answering(always(as_json({}))) as elsewhere:
         # From here on every results_url that the API names leads to the other one.

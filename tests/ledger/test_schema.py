@@ -101,6 +101,7 @@ def test_every_connection_is_opened_the_safe_way(ledger: SqlLedger) -> None:
         assert [db.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names] == safe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_ledger_that_is_new_or_up_to_date_is_opened_without_alembic(path: Path, *, is_new: bool) -> None:
     if not is_new:

@@ -104,6 +104,7 @@ def test_a_version_that_is_named_for_a_job_is_that_of_all_calls_from_then_on(
     assert [batch["api_version"] for batch in emulator.batches()] == [OLD]
 
 
+@pytest.mark.slow
 def test_what_was_sent_keeps_the_version_it_was_sent_with(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = cli.submitted("in.jsonl", requests(20))
@@ -114,6 +115,7 @@ def test_what_was_sent_keeps_the_version_it_was_sent_with(cli: Cli, emulator: Ru
     assert [[one["api_version"] for one in r["headers"]] for r in rounds] == [[NEW], [OLD]]
 
 
+@pytest.mark.slow
 def test_batches_made_elsewhere_are_asked_for_in_the_version_that_is_named(
     cli: Cli, emulator: Running, gateway: Forwarding
 ) -> None:

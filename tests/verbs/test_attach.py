@@ -162,6 +162,7 @@ def test_its_input_submitted_here_is_another_job(cli: Cli, emulator: Running) ->
     assert emulator.requests()[CREATE] == 2
 
 
+@pytest.mark.slow
 def test_a_batch_that_has_not_ended_is_followed_to_its_end(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 600})
     ran = cli.run("attach", *made(emulator, requests(2)))
@@ -310,6 +311,7 @@ def test_slices_give_exactly_the_order_of_the_input(cli: Cli, emulator: Running)
     assert (shape["input"], shape["requests"], shape["left_out"]) == (str(path), 25, 0)
 
 
+@pytest.mark.slow
 def test_what_failed_goes_again_with_the_original_bytes(cli: Cli, emulator: Running) -> None:
     lines = [line.replace(b'": ', b'":  ') for line in requests(30)]
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})
@@ -529,6 +531,7 @@ def test_a_retry_of_something_else_leaves_them_and_says_why(cli: Cli, emulator: 
     assert ids(cli.results(job)) == ids_of(lines)
 
 
+@pytest.mark.slow
 def test_they_go_out_at_a_price_that_was_agreed_to(cli: Cli, emulator: Running) -> None:
     lines = requests(6)
     job = _with_rest(cli, emulator, lines, lines[:2])
@@ -776,6 +779,7 @@ def test_a_file_that_is_not_there_is_said(cli: Cli, emulator: Running, path: str
 # ---------------------------------------------------------------- the input later
 
 
+@pytest.mark.slow
 def test_a_job_is_given_its_input_later_and_keeps_what_was_fetched(cli: Cli, emulator: Running) -> None:
     lines = requests(25)
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}})

@@ -193,6 +193,7 @@ def test_of_few_requests_each_is_counted_for_a_limit_and_then_pictures_have_a_bo
 TOOLS: dict[str, Any] = {"tools": [{"name": "look", "description": "Poll it up.", "input_schema": {"type": "object"}}]}
 
 
+@pytest.mark.slow
 def test_what_the_api_adds_to_tools_is_counted_for_a_limit_or_its_bound_is_not_known(
     shopper: Cli, emulator: Running
 ) -> None:
@@ -298,6 +299,7 @@ def test_a_limit_that_was_named_before_holds_for_what_is_left(shopper: Cli, emul
     assert _creates(emulator) == creates + 1
 
 
+@pytest.mark.slow
 def test_what_is_refused_for_another_reason_changes_no_limit(shopper: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "retry_after": 1})
     path = shopper.write("in.jsonl", requests(20))
@@ -312,6 +314,7 @@ def test_what_is_refused_for_another_reason_changes_no_limit(shopper: Cli, emula
     assert any("canceled" in warning for warning in found["warnings"])
 
 
+@pytest.mark.slow
 def test_what_older_versions_did_not_sum_up_is_summed_up_for_a_limit(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     with closing(sqlite3.connect(shopper.folder / ".batchctl" / "ledger.db")) as db, db:
@@ -321,6 +324,7 @@ def test_what_older_versions_did_not_sum_up_is_summed_up_for_a_limit(shopper: Cl
     assert shopper.run("retry", job, "--max-cost", "1").status == 0
 
 
+@pytest.mark.slow
 def test_a_limit_is_not_held_against_what_is_still_to_be_edited(shopper: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"invalid_request_error": 0.5}})
     job = shopper.submitted("in.jsonl", requests(40), "--max-cost", "0.02")
@@ -426,6 +430,7 @@ def test_a_limit_stops_a_retry_before_anything_is_sent_or_planned(shopper: Cli, 
     assert _creates(emulator) == 2
 
 
+@pytest.mark.slow
 def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Cli, emulator: Running) -> None:
     job = _with_a_round_to_send(shopper, emulator)
     key = shopper.variables.pop("ANTHROPIC_API_KEY")
@@ -439,6 +444,7 @@ def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Cli, emulator: Runni
     assert _creates(emulator) == 2
 
 
+@pytest.mark.slow
 def test_a_rehearsal_is_held_to_the_limit_too_and_says_what_it_rests_on(shopper: Cli, emulator: Running) -> None:
     path = shopper.write("in.jsonl", requests(20))
     ran = shopper.run("submit", path, "--dry-run", "--max-cost", "0.0001")

@@ -171,6 +171,7 @@ def test_a_job_that_was_planned_without_is_not_changed_on_its_way(cli: Cli, emul
     assert cli.run("run", job, "--cache-system", "1h").status == 6
 
 
+@pytest.mark.slow
 def test_status_says_what_was_added(cli: Cli) -> None:
     cli.submitted("in.jsonl", lines(3), "--cache-system", "1h")
     assert "cache_control for 1h was added to system prompts" in cli.run("status", "@last").out
@@ -180,6 +181,7 @@ def test_status_says_what_was_added(cli: Cli) -> None:
     assert cli.run("status", "@last", "--json").json["cache_system"] is None
 
 
+@pytest.mark.slow
 def test_what_goes_again_goes_as_it_went_the_first_time(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     written = lines(12)
@@ -194,6 +196,7 @@ def test_what_goes_again_goes_as_it_went_the_first_time(cli: Cli, emulator: Runn
     assert [one["held_against_input"] for one in shape["rounds"]] == [True, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", few(["plain", "stdin", "left out"], 0))
 def test_the_change_is_proved_against_the_input_where_it_is_there(cli: Cli, kind: str) -> None:
     written = [*lines(4), b"", *([b"no request"] if kind == "left out" else []), request("more", system=SYSTEM)]
@@ -223,6 +226,7 @@ def test_a_request_file_that_is_not_the_input_with_that_change_does_not_hold(cli
     assert "not line 3 of the input with cache_control added" in said
 
 
+@pytest.mark.slow
 def test_an_edited_retry_is_sent_as_it_was_edited(cli: Cli, emulator: Running) -> None:
     bad = request("bad", system=SYSTEM, tool_choice={"type": "tool", "name": "nobody"})
     job = cli.submitted("in.jsonl", [*lines(3), bad], "--cache-system", "1h")

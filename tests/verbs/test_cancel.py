@@ -159,6 +159,7 @@ def test_no_wait_asks_and_leaves_and_the_same_command_ends_it(cli: Cli, emulator
     assert json.loads(ran.out)["answers"]["canceled"] == 4
 
 
+@pytest.mark.slow
 def test_a_cancel_that_was_stopped_before_its_download_is_ended_by_the_same_command(
     cli: Cli, emulator: Running
 ) -> None:
@@ -183,6 +184,7 @@ def test_what_was_canceled_goes_again_with_a_retry_that_names_it(cli: Cli, emula
     assert {r["result"]["type"] for r in cli.results(job)} == {"succeeded"}
 
 
+@pytest.mark.slow
 def test_a_retry_of_what_was_not_sent_before_the_cancel_says_how_it_is_sent(cli: Cli, emulator: Running) -> None:
     _running(emulator)
     emulator.add_fault({"on": "create", "fault": "queue_full", "nth": 2, "times": 1, "retry_after": 1})

@@ -106,6 +106,7 @@ def test_it_is_what_the_raw_results_say_to_the_last_digit(cli: Cli, emulator: Ru
     assert 0 < total["cache_hit_rate"] < 1
 
 
+@pytest.mark.slow
 def test_every_round_is_paid_for(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario(MIXED)
     cli.submitted("in.jsonl", a_mixed_job())
@@ -119,6 +120,7 @@ def test_every_round_is_paid_for(cli: Cli, emulator: Running) -> None:
     assert Decimal(found["total"]["batch_usd"]) == whole > first
 
 
+@pytest.mark.slow
 def test_a_model_without_a_price_makes_it_unknown_and_never_nothing(cli: Cli, emulator: Running) -> None:
     cli.submitted("in.jsonl", a_mixed_job(50, "claude-mythos-5"), "--yes")
     ran = cli.run("fetch")
@@ -190,6 +192,7 @@ def test_ten_times_the_requests_take_no_more_room_in_the_ledger(cli: Cli) -> Non
     assert counts == [(2, 20), (4, 220)], "a row for each batch"
 
 
+@pytest.mark.slow
 def test_a_round_that_is_not_fetched_is_not_shown_as_one_for_nothing(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = cli.submitted("in.jsonl", requests(20))
@@ -256,6 +259,7 @@ def test_what_an_older_version_downloaded_is_summed_up_from_the_disk_and_kept(cl
     assert emulator.requests() == asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["gone", "changed"])
 def test_what_can_no_longer_be_summed_up_is_not_known(cli: Cli, change: str) -> None:
     cli.submitted("in.jsonl", requests(20), "--max-requests", "10")

@@ -103,6 +103,7 @@ def test_a_delete_without_an_answer_is_asked_again(cli: Cli, emulator: Running, 
     assert "nothing of it is left at the API" in again.err
 
 
+@pytest.mark.slow
 def test_a_stop_in_between_is_gone_on_with(cli: Cli, emulator: Running) -> None:
     _fetched(cli)
     emulator.add_fault({"on": "delete", "nth": 2, "fault": "status", "status": 401, "type": "authentication_error"})

@@ -128,6 +128,7 @@ def test_without_a_workspace_it_says_so_and_looks_at_the_rest(cli: Cli) -> None:
 # ---------------------------------------------------------------- the credential and the API
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_folder_named", [True, False])
 def test_without_a_key_it_ends_with_4_and_looks_at_the_rest(
     cli: Cli, job: str, monkeypatch: pytest.MonkeyPatch, *, is_folder_named: bool

@@ -104,6 +104,7 @@ def test_files_that_only_their_owner_could_read_stay_so(cli: Cli) -> None:
     assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o600]
 
 
+@pytest.mark.slow
 def test_a_deleted_input_hurts_nobody(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     job = cli.submitted("in.jsonl", requests(20))
@@ -187,6 +188,7 @@ def test_a_line_that_is_odd_and_whole_is_taken_at_once(cli: Cli, emulator: Runni
     assert cli.run("verify").status == 0
 
 
+@pytest.mark.slow
 def test_results_are_on_the_disk_even_where_the_input_changed(cli: Cli, emulator: Running) -> None:
     """The API removes them after 29 days, and the input may be found by then."""
     job = cli.submitted("in.jsonl", requests(20), "--max-requests", "10", "--equal-sizes")

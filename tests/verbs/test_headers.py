@@ -47,6 +47,7 @@ def partly_sent(cli: Cli, emulator: Running) -> Ran:
     return ran
 
 
+@pytest.mark.slow
 def test_a_retired_beta_is_taken_off_by_the_command_that_is_told(cli: Cli, emulator: Running, partly_sent: Ran) -> None:
     assert partly_sent.status == 4
     assert "the API refuses a header" in partly_sent.err
@@ -148,6 +149,7 @@ def to_retry(cli: Cli, emulator: Running) -> str:
     return job
 
 
+@pytest.mark.slow
 def test_a_retry_sends_its_round_with_other_headers(cli: Cli, emulator: Running, to_retry: str) -> None:
     ran = cli.run("retry", to_retry, "--no-beta", GONE, "--beta", KEPT, "--api-version", "2023-06-01")
     assert ran.status == 0, ran.err

@@ -29,6 +29,7 @@ def _shell(cli: Cli, line: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_an_input_rewritten_in_place_changes_nothing_that_was_planned(cli: Cli, emulator: Running) -> None:
     job = _failed_job(cli, emulator)
     cli.write("in.jsonl", [line.replace(b"r-0", b"x-0") for line in requests(20)])

@@ -109,6 +109,7 @@ def _run_on(cli: Cli, emulator: Running, job: str) -> Any:
     raise AssertionError("it is never done")
 
 
+@pytest.mark.slow
 def test_their_batch_is_named_as_foreign_and_shown_as_provisional_before(
     cli: Cli, other: Cli, emulator: Running
 ) -> None:
@@ -278,6 +279,7 @@ def test_a_moved_workspace_goes_on_without_a_question_or_a_wait(
     assert _times_sent(emulator, lines) == {1}
 
 
+@pytest.mark.slow
 def test_a_process_stops_sending_when_a_copy_is_continued_meanwhile(
     cli: Cli, emulator: Running, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,6 +471,7 @@ def test_a_create_that_comes_late_is_noticed_named_and_offered_for_canceling(cli
     assert f"--cancel {late}" in cli.run("resolve", job).out
 
 
+@pytest.mark.slow
 def test_what_is_sent_once_more_is_held_against_the_limit_again(cli: Cli, emulator: Running) -> None:
     emulator.add_fault(NEVER_MADE)
     path = cli.write("in.jsonl", _rows(5, "What is"))

@@ -95,6 +95,7 @@ def test_it_is_continued_and_each_request_is_paid_for_once(old: Cli, emulator: R
     _assert_each_paid_for_once(old, emulator)
 
 
+@pytest.mark.slow
 def test_what_the_api_never_created_is_sent_again_once(cli: Cli, emulator: Running) -> None:
     _laid_down(cli.folder, emulator.base_url, _created(emulator, 2))
     submitted = cli.run("submit", JOB, "--yes")

@@ -323,6 +323,7 @@ def test_with_another_key_nothing_is_sent_again(cli: Cli, emulator: Running) -> 
     assert emulator.requests()[CREATE] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "on", "verb"),
     [(0.1, "retrieve", ["status", "@last"]), (0, "results", ["fetch", "--timeout", "700ms"])],

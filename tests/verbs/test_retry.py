@@ -94,6 +94,7 @@ def test_an_unknown_word_for_only_is_usage(cli: Cli, emulator: Running) -> None:
     assert "overloded_error" in ran.err
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_the_file_and_sends_nothing(cli: Cli, emulator: Running) -> None:
     job = _mixed(cli, emulator, _lines(), overloaded_error=0.2)
     creates = emulator.requests()[CREATE]
@@ -341,6 +342,7 @@ def test_a_better_answer_that_failed_is_tried_again_as_it_was_sent_last(
     assert len(emulator.batches()) == 3, "nothing is left to send"
 
 
+@pytest.mark.slow
 def test_a_better_answer_that_cannot_be_had_is_told_and_not_tried_again(cli: Cli, emulator: Running) -> None:
     job = _cut_and_failed_again(cli, emulator, "invalid_request_error")
     ran = cli.run("retry", job)
@@ -349,6 +351,7 @@ def test_a_better_answer_that_cannot_be_had_is_told_and_not_tried_again(cli: Cli
     assert len(emulator.batches()) == 2
 
 
+@pytest.mark.slow
 def test_a_paused_turn_is_not_done_and_what_it_needs_is_said(cli: Cli, emulator: Running) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"pause_turn": 1.0}})
     job = cli.submitted("in.jsonl", requests(3))
@@ -407,6 +410,7 @@ def test_what_was_cut_goes_again_with_more_room(cli: Cli, emulator: Running) -> 
     assert [one["result"]["message"]["stop_reason"] for one in cli.results(job)] == ["end_turn"] * 3
 
 
+@pytest.mark.slow
 def test_what_was_set_holds_for_a_later_round_and_can_be_taken_back(cli: Cli, emulator: Running) -> None:
     lines = [request(f"r-{n}", stop_sequences=["."]) for n in range(3)]
     job = _mixed(cli, emulator, lines, overloaded_error=1.0, recover_after=0)
@@ -454,6 +458,7 @@ def test_what_is_set_to_what_it_was_needs_a_yes_as_the_same_bytes_do(cli: Cli, e
     assert len(emulator.batches()) == 1
 
 
+@pytest.mark.slow
 def test_a_limit_is_no_yes_to_the_warnings_of_what_is_set(cli: Cli, emulator: Running) -> None:
     job = _mixed(cli, emulator, requests(3), overloaded_error=1.0)
     cli.agrees = False

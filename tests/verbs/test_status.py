@@ -118,6 +118,7 @@ def test_every_batch_has_a_row_when_asked(cli: Cli, emulator: Running) -> None:
     assert len(cli.run("status", "@last", "--batches", "--json").json["message_batches"]) == 3
 
 
+@pytest.mark.slow
 def test_a_list_without_an_end_is_read_no_longer_than_a_person_allows(
     cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

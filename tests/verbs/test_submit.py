@@ -161,6 +161,7 @@ def test_a_file_with_the_word_for_the_last_job_is_an_input(cli: Cli, emulator: R
     assert cli.submitted("@last", requests(3, "x")) != job
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_job_shows_what_is_left_of_it(cli: Cli, emulator: Running) -> None:
     lines = requests(5)
     job = _partly_sent(cli, emulator, lines)

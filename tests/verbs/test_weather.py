@@ -89,6 +89,7 @@ def test_a_batch_that_the_list_shows_late_is_still_found(cli: Cli, emulator: Run
     assert emulator.requests()[CREATE] == 1
 
 
+@pytest.mark.slow
 def test_several_lost_answers_of_one_size_are_adopted_and_confirmed_by_their_ids(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "drop_after_accept", "times": 3})
     lines = requests(30)
@@ -103,6 +104,7 @@ def test_several_lost_answers_of_one_size_are_adopted_and_confirmed_by_their_ids
     assert emulator.requests()[CREATE] == 3
 
 
+@pytest.mark.slow
 def test_a_rate_limit_is_waited_out_as_long_as_the_api_asks(cli: Cli, emulator: Running) -> None:
     emulator.add_fault({"on": "create", "fault": "status", "status": 429, "retry_after": 1})
     ran = cli.run("submit", cli.write("in.jsonl", requests(5)))
@@ -168,6 +170,7 @@ def test_a_key_that_is_refused_before_anything_is_sent_pauses_the_job(cli: Cli, 
     assert len(emulator.batches()) == 1
 
 
+@pytest.mark.slow
 def test_no_batch_is_refused_for_what_is_said_of_the_account(cli: Cli, emulator: Running) -> None:
     text = "You're out of extra usage. Add more and keep going."
     emulator.add_fault({"on": "create", "fault": "status", "status": 400, "message": text, "times": 0})
