@@ -78,7 +78,9 @@ class LineBlock:
 class RequestGrouper:
     """Takes good lines in order, a block at a time, and gives their groups."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines_before: int = 0) -> None:
+        """`lines_before`: the lines of the file before those that are taken."""
+        self._lines_before = lines_before
         self.groups: dict[str, _Group] = {}
         self._others: dict[tuple[str, str], _Group] = {}
         self._sketches: set[tuple[Any, ...]] = set()
@@ -151,7 +153,7 @@ class RequestGrouper:
         if digest not in self.groups and (is_full or not digest):
             return self._other(params, line)
         self._sketches.add(sketch)
-        group = self.groups.setdefault(digest, _Group(digest, params, line))
+        group = self.groups.setdefault(digest, _Group(digest, params, line, self._lines_before))
         self._recent.append((rest, group))
         return group
 
@@ -161,7 +163,7 @@ class RequestGrouper:
             # So many models are none that anybody knows.
             named = "", ""
         if named not in self._others:
-            self._others[named] = _Group("", {**params, "model": named[0]}, line)
+            self._others[named] = _Group("", {**params, "model": named[0]}, line, self._lines_before)
         self._others[named].take_in(params)
         return self._others[named]
 
@@ -263,7 +265,9 @@ def _digest(rest: Params) -> str:
 
 
 class _Group:
-    def __init__(self, digest: str, params: Params, line: int) -> None:
+    def __init__(self, digest: str, params: Params, line: int, lines_before: int) -> None:
+        # Numbers for the draw that no group of the same requests has in another part of the file.
+        self._drawn_from = lines_before
         self._fields: dict[str, Any] = {
             "digest": digest,
             "model": params["model"],
@@ -302,7 +306,7 @@ class _Group:
         stride = 1 << (self.requests // OFFERED).bit_length()
         for n in range(-self.requests % stride, len(at), stride):
             # One of each `stride`, but not always the first: files are often made by a rule that repeats.
-            key, after = divmod(_mixed(self.requests + n), stride)
+            key, after = divmod(_mixed(self._drawn_from + self.requests + n), stride)
             if n + after < len(at):
                 position = at[n + after]
                 self._stratum(len(lines[position])).offer(block, position, key, sampled)
@@ -421,7 +425,8 @@ class _Stratum:
         return Stratum(least=self._least, requests=self.requests, bytes=self.bytes, sampled=sampled)
 
     def _thin(self, most: int) -> None:
-        while len(self.kept) > most:
+        # From MIX on nothing more is left out.
+        while len(self.kept) > most and self.step < MIX:
             self.step *= 2
             self.kept = [(key, place) for key, place in self.kept if key * self.step < MIX]
 

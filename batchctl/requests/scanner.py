@@ -102,7 +102,7 @@ class BlockChecker:
         """`lines_before`: the lines of the file before the first block."""
         self.number = lines_before
         self.deep = 0
-        self.grouper = RequestGrouper()
+        self.grouper = RequestGrouper(lines_before)
         self._options = options
         self._seen = seen
         self._runs = runs
