@@ -71,11 +71,12 @@ def _scan_in_sections(
                     cuts.add_block(count, start, end, lines_of)
                 hashes.go_on(scanner.size)
                 emit(scanner.size)
-        refuse_changed(path, hashes)
         # Repeated ids are told by their lines, and the groups of very many system prompts by their models.
-        if seen.repeated() or not scanner.grouper.tells_all_apart:
-            return None
-        return scanner.finish(hashes.whole(scanner.size))
+        is_told = not seen.repeated() and scanner.grouper.tells_all_apart
+        result = scanner.finish(hashes.whole(scanner.size)) if is_told else None
+        # Last: until then a hash may be of bytes that nobody checked.
+        refuse_changed(path, hashes)
+        return result
 
 
 def refuse_changed(path: Path, hashes: RangeHashes) -> None:

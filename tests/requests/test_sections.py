@@ -23,7 +23,7 @@ from batchctl.domain.model import Settings
 from batchctl.requests import check, sections
 from batchctl.requests.check import scan
 from batchctl.requests.problem_file import ProblemFile
-from batchctl.requests.scanner import CheckOptions
+from batchctl.requests.scanner import CheckOptions, Scanner
 
 LINES = 3_000
 Change = Callable[[list[bytes]], bytes]
@@ -248,6 +248,22 @@ def test_an_input_that_changes_while_processes_read_it_is_refused(
         assert found.count == 20_000
         assert not reports[-1]
     assert changed
+
+
+def test_an_input_that_changes_once_all_its_lines_were_checked_is_refused(
+    tmp_path: Path, reports: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are still hashed then."""
+    finish = Scanner.finish
+
+    def changed(scanner: Scanner, sha256: str) -> Scan:
+        (tmp_path / "in.jsonl").write_bytes(joined(many())[::-1])
+        return finish(scanner, sha256)
+
+    monkeypatch.setattr(Scanner, "finish", changed)
+    with pytest.raises(InputProblem, match="changed while it was read"):
+        checked(tmp_path, joined(many()), 2)
+    assert all(reports)
 
 
 @pytest.mark.slow
