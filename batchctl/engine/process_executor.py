@@ -4,20 +4,17 @@ Each download has a thread of this process. It gives the download to a worker, h
 end; or it performs the download itself: a worker takes seconds to import what it needs, and this process has a core, too.
 Uploads and cancels wait for the network, and are performed by threads alone.
 
-Workers are spawned, never forked: a fork would copy an open ledger and the locks of threads. They are started when there are
-more downloads at once than this process performs, and kept until the executor is closed. What a worker needs is pickled; the
-key is not, and travels in the environment alone. Nothing rests on a worker: its claims are its own, and are released at the
+Workers are started when there are more downloads at once than this process performs, and kept until the executor is closed.
+What a worker needs is pickled; the key is not, and travels in the environment alone. Nothing rests on a worker: its claims are its own, and are released at the
 next turn of the loop if it dies.
 """
 
 import contextlib
 import gc
 import multiprocessing
-import signal
 import threading
 from dataclasses import dataclass, field
 from math import ceil
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -31,6 +28,7 @@ from batchctl.engine.executor import Executor, Performed, Task, ThreadExecutor
 from batchctl.engine.next_steps import Download
 from batchctl.engine.session import OpenWorker, Session
 from batchctl.engine.worker import COORDINATORS_SIGNALS, Failed, Imported, Opened, work
+from batchctl.processes import spawn
 
 # After so many workers were lost, downloads are performed by threads: a worker that is short of memory is, each time.
 MAX_LOST = 3
@@ -233,26 +231,16 @@ class ProcessExecutor(ThreadExecutor):
                         self._note_lost(worker)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             try:
                 pipes = []
                 for _ in range(1 + self._lanes):
-                    here, there = context.Pipe()
+                    here, there = multiprocessing.Pipe()
                     pipes.append((ours.enter_context(here), theirs.enter_context(there)))
                 (control, its_control), *lanes = pipes
                 its_lanes = [there for _, there in lanes]
-                process = context.Process(
-                    target=work, args=(self._open_in_process, its_control, its_lanes, gc.get_threshold()[0])
-                )
-                # A process inherits which signals are blocked: a Ctrl-C while it imports would end it with a traceback. Python
-                # starts its tracker with the first process, and unblocks them then: so that comes before.
-                resource_tracker.ensure_running()
-                blocked = signal.pthread_sigmask(signal.SIG_BLOCK, COORDINATORS_SIGNALS)
-                try:
-                    process.start()
-                finally:
-                    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+                args = (self._open_in_process, its_control, its_lanes, gc.get_threshold()[0])
+                process = spawn(work, args, blocked=COORDINATORS_SIGNALS)
             except OSError:
                 # No process, file or memory to be had for one more: those that there are do it.
                 self._most = len(self._workers)

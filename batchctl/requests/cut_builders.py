@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol, Self
 
 from batchctl.domain.model import Cut, Settings
 from batchctl.requests.cutting import Cutter, Extent
+from batchctl.requests.inputs import identity_of
 from batchctl.store.line_maps import pack
 
 BUFFER_BYTES = 1 << 21
@@ -24,8 +25,9 @@ class RangeHashes:
     """
 
     def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._handle = file.fileno()
-        self._begun = os.fstat(self._handle)
+        self._begun = identity_of(file)
         self._pool = ThreadPoolExecutor(1)
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._whole = hashlib.sha256()
@@ -56,8 +58,7 @@ class RangeHashes:
 
     def has_changed(self) -> bool:
         """Return whether somebody wrote to the file since this was made."""
-        now = os.fstat(self._handle)
-        return (now.st_size, now.st_mtime_ns) != (self._begun.st_size, self._begun.st_mtime_ns)
+        return identity_of(self._file) != self._begun
 
     def _range(self, start: int, end: int) -> str:
         digest = hashlib.sha256()

@@ -181,6 +181,12 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def identity_of(file: BinaryIO) -> tuple[int, ...]:
+    """Return what the disk says of an open file; it is another after somebody wrote to it."""
+    facts = os.fstat(file.fileno())
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
 def stat(path: Path) -> os.stat_result:
     """Return the facts of an input. Raises InputProblem where there is none, DiskProblem where they cannot be read."""
     try:

@@ -201,7 +201,7 @@ class Scanner(BlockChecker):
         self._seen.add_all([request["custom_id"].encode() for request in good.values()])
         self.grouper.add_each([request["params"] for request in good.values()], [*good], LineBlock(lines, start, first))
 
-    def take_section(self, section: "SectionReport") -> bool:
+    def take_section(self, section: SectionReport) -> bool:
         """Take the lines of a section that was checked elsewhere; False, and take none, for a fault of a model."""
         if any(self._new_model_faults(model, limit) for model, limit in section.models):
             return False

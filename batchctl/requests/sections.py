@@ -17,7 +17,6 @@ from array import array
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,8 +25,9 @@ from typing import BinaryIO, NamedTuple
 from batchctl.domain.check_report import Depth
 from batchctl.domain.faults import Fault
 from batchctl.domain.model import Settings
+from batchctl.processes import spawn
 from batchctl.requests.cutting import Cutter
-from batchctl.requests.inputs import PIECE_BYTES
+from batchctl.requests.inputs import PIECE_BYTES, identity_of
 from batchctl.requests.repeated_ids import is_rising
 from batchctl.requests.scanner import BlockChecker, CheckOptions, SectionReport
 
@@ -36,8 +36,6 @@ MIN_REQUESTS = 100_000
 SECTION_BYTES = 8 << 20
 # Sections that are handed out for each process: one that it checks, and more so that it need not wait.
 AHEAD = 3
-# As in the program itself: requests hold no cycles.
-OBJECTS_BEFORE_COLLECTING = 100_000
 HASH_SEED = "PYTHONHASHSEED"
 
 
@@ -69,7 +67,7 @@ def section_reports(path: Path, file: BinaryIO, options: CheckOptions) -> Genera
     begun: deque[Connection] = deque()
     try:
         try:
-            with _environment_of_workers():
+            with _one_hash_function():
                 workers.extend(_start() for _ in range(options.processes))
         except OSError:
             # No process, file or memory to be had.
@@ -119,8 +117,8 @@ def _start() -> _Worker:
     ours, theirs = multiprocessing.Pipe()
     try:
         with theirs:
-            process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs,), daemon=True)
-            process.start()
+            # Ctrl-C is left to whoever started it.
+            process = spawn(_work, (theirs, gc.get_threshold()[0]), blocked={signal.SIGINT}, daemon=True)
     except OSError:
         ours.close()
         raise
@@ -128,35 +126,28 @@ def _start() -> _Worker:
 
 
 @contextlib.contextmanager
-def _environment_of_workers() -> Iterator[None]:
-    """Have the processes that start meanwhile share one hash function, and leave Ctrl-C to this one."""
-    # Python starts its tracker with the first process, and unblocks SIGINT then.
-    resource_tracker.ensure_running()
+def _one_hash_function() -> Iterator[None]:
+    """Have the processes that start meanwhile share one hash function, which nobody can foresee."""
     before = os.environ.get(HASH_SEED)
     os.environ[HASH_SEED] = str(secrets.randbelow(1 << 32))
-    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         if before is None:
             del os.environ[HASH_SEED]
         else:
             os.environ[HASH_SEED] = before
 
 
-def identity_of(file: BinaryIO) -> tuple[int, ...]:
-    """Return what the disk says of an open file; it is another after somebody wrote to it."""
-    facts = os.fstat(file.fileno())
-    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
-
-
 # ---------------------------------------------------------------- in a process of its own
 
 
-def _work(pipe: Connection) -> None:
-    """Check sections until the other end of the pipe is closed, or its process is dead."""
-    gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
+def _work(pipe: Connection, collect_after: int) -> None:
+    """Check sections until the other end of the pipe is closed, or its process is dead.
+
+    `collect_after`: the threshold of the garbage collector, as the process at the other end has it.
+    """
+    gc.set_threshold(collect_after)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             section, settings, depth = pipe.recv()
