@@ -260,7 +260,7 @@ EngineWord = Annotated[
     typer.Option(
         "--engine",
         metavar="threads|processes",
-        help="Who checks requests and verifies results; else processes, for large jobs and two cores.",
+        help="Check and verify in this process alone or in several; default: several for large jobs.",
         show_default=False,
     ),
 ]
