@@ -221,7 +221,8 @@ def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
     Two parts may be equal, too: nothing is lost but time.
     """
     names = [name for name in many[0] if name not in {"messages", "metadata"}] if many else []
-    if len(set(map(len, many))) != 1:
+    # Params with as many names beside those two have no other names, where they have all of these.
+    if {len(params) - ("messages" in params) - ("metadata" in params) for params in many} != {len(names)}:
         return [(n,) for n in range(len(many))]
     try:
         rows = list(map(itemgetter(*names), many))

@@ -99,6 +99,14 @@ def test_what_differs_behind_the_messages_makes_groups_too(tmp_path: Path, where
     assert [request_group.requests for request_group in found] == [20, 20]
 
 
+@pytest.mark.parametrize("depth", Depth)
+def test_as_many_params_of_other_names_are_another_group(tmp_path: Path, depth: Depth) -> None:
+    lines = [line(0, metadata={"user_id": "a"}), line(1, tools=[TOOL]), line(2, metadata={"user_id": "b"})]
+    found = scanned(tmp_path, file_of(lines), depth=depth).scan.request_groups
+    assert told(found) == plain(lines)
+    assert [request_group.requests for request_group in found] == [2, 1]
+
+
 def test_bad_lines_and_blank_ones_are_in_no_group(tmp_path: Path) -> None:
     lines = [line(0), b"", b"{", line(1), line(2, max_tokens=0), line(3)]
     found = scanned(tmp_path, file_of(lines)).scan.request_groups
