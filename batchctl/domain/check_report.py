@@ -30,10 +30,12 @@ def deep_checked(first: int, count: int, depth: Depth) -> Sequence[int]:
 
     By line number, so that the choice does not depend on how many lines are left out.
     """
-    every = range(first, first + count)
-    if depth is Depth.AUTO and every[-1] > DEEP_CHECK_ALL_BELOW:
-        return [line for line in every if line <= DEEP_CHECK_ALL_BELOW or line % DEEP_CHECK_EVERY == 0]
-    return every[:0] if depth is Depth.ENVELOPE else every
+    stop = first + count
+    if depth is not Depth.AUTO:
+        return range(first, first if depth is Depth.ENVELOPE else stop)
+    all_before = min(stop, DEEP_CHECK_ALL_BELOW + 1)
+    sampled = max(first, all_before)
+    return [*range(first, all_before), *range(sampled + -sampled % DEEP_CHECK_EVERY, stop, DEEP_CHECK_EVERY)]
 
 
 @dataclass(frozen=True, slots=True)

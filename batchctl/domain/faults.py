@@ -8,12 +8,10 @@ line. It checks what is inside `params` hours later, line by line. Both are chec
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any, cast
 
 from batchctl.domain.model import Headers
 
@@ -88,7 +86,6 @@ class Fault:
         return f"{self.path}: {self.message}" if self.path else self.message
 
 
-_required = itemgetter(*REQUIRED_PARAMS)
 _is_custom_id = re.compile(CUSTOM_ID_PATTERN).fullmatch
 _SUSPECT = REFUSED_PARAMS | CLIENT_PARAMS.keys()
 _SUSPECT_SINCE = _SUSPECT | SAMPLING_PARAMS
@@ -108,35 +105,26 @@ def envelope_faults(request: object, *, api_version: str) -> list[Fault]:
     return [] if _is_plainly_good(request, api_version) else list(_request_faults(request, api_version))
 
 
-def are_params_plainly_good(many: Sequence[object], *, api_version: str) -> bool:
-    """Return whether the params of many requests pass every check here, as those of nearly all inputs do.
-
-    False only means that each of them has to be checked by itself.
-    """
-    if set(map(type, many)) != {dict}:
-        return False
-    params = cast("Sequence[dict[str, Any]]", many)
-    try:
-        models, limits, messages = zip(*map(_required, params), strict=True)
-    except KeyError:
-        return False
-    # By exact type: in Python True is an int.
-    if (set(map(type, models)), set(map(type, limits)), set(map(type, messages))) != ({str}, {int}, {list}):
-        return False
-    if not all(models) or not all(messages) or min(limits) < 1 or max(limits) > MAX_TOKENS_CEILING:
-        return False
-    suspect = _SUSPECT_SINCE if api_version >= NO_SAMPLING_SINCE else _SUSPECT
-    return suspect.isdisjoint(set().union(*params))
+def may_be_refused(names: Iterable[str], *, api_version: str) -> bool:
+    """Return whether one of the names of params is not for a batch of that API version, or only with some values."""
+    return not (_SUSPECT_SINCE if api_version >= NO_SAMPLING_SINCE else _SUSPECT).isdisjoint(names)
 
 
 def _is_plainly_good(request: object, api_version: str) -> bool:
-    if type(request) is not dict or len(request) != 2:
+    """Return whether a request passes every check here, as those of nearly all inputs do."""
+    if not isinstance(request, dict) or len(request) != 2:
         return False
-    custom_id = request.get("custom_id")
-    # fullmatch: `$` alone lets a trailing newline pass.
-    if type(custom_id) is not str or _is_custom_id(custom_id) is None:
-        return False
-    return are_params_plainly_good([request.get("params")], api_version=api_version)
+    match request:
+        case {
+            "custom_id": str(custom_id),
+            "params": {"model": str(model), "max_tokens": limit, "messages": list(messages)},
+        }:
+            # fullmatch: `$` alone lets a trailing newline pass. By exact type: in Python True is an int.
+            are_values_good = bool(model and messages) and type(limit) is int and 1 <= limit <= MAX_TOKENS_CEILING
+            is_good = are_values_good and _is_custom_id(custom_id) is not None
+            return is_good and not may_be_refused(request["params"], api_version=api_version)
+        case _:
+            return False
 
 
 def _request_faults(request: object, api_version: str) -> Iterator[Fault]:

@@ -2,13 +2,15 @@
 
 Requests that differ only in `messages`, `max_tokens` and `metadata` are one group. An estimate rests on the groups. They
 take the same memory however many requests there are: a few groups, a few strata of length in each, a few sampled lines in
-each stratum. `requests.group` makes them while an input is checked.
+each stratum. `requests.grouping` makes them while an input is checked.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# What may differ within a group: what is asked, how long the answer may be, and on whose behalf.
+APART = frozenset({"messages", "max_tokens", "metadata"})
 # Requests of further groups are put together by model: an input may have another system prompt on every line.
 MAX_GROUPS = 64
 # The most lines that are sampled of a stratum, spread over the whole file; at least half as many are.

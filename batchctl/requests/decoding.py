@@ -11,7 +11,7 @@ import re
 import orjson
 
 from batchctl.domain.faults import Fault, shown
-from batchctl.requests.blocks import read_requests
+from batchctl.requests.request_lines import has_each_key_once
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -31,16 +31,14 @@ class LineFault(Exception):
 
 def decode_line(line: bytes) -> object:
     """Return the object on one physical line, given without its newline. Raises LineFault where it is none."""
-    if requests := read_requests([line]):
-        (custom_id,), (params,) = requests
-        return {"custom_id": custom_id.decode(), "params": params}
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise LineFault(_why_not_json(line, error)) from None
     if type(value) is not dict:
         raise LineFault(_not_an_object(value))
-    _refuse_equal_keys(line)
+    if not has_each_key_once(line):
+        _refuse_equal_keys(line)
     return value
 
 

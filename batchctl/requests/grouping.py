@@ -1,7 +1,7 @@
 """Requests sorted into groups and lengths while the lines are read, for the estimate.
 
 A group is the requests that differ only in what APART names. Of each group and range of lengths a sample is remembered by
-place. A block of lines is taken at once where all of it is one group.
+place.
 """
 
 import hashlib
@@ -9,7 +9,6 @@ import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,11 @@ from batchctl.domain.groups import (
     stratum_floor,
 )
 from batchctl.domain.model import Batch, PresumedNotCreated
-from batchctl.requests.blocks import SharedPrefix, read_requests, read_shared_prefix
 from batchctl.requests.decoding import BYTE_ORDER_MARK, decode_line
 from batchctl.requests.inputs import PIECE_BYTES, opened
 from batchctl.requests.request_file import blocks_of_range
+from batchctl.requests.request_lines import RequestBlock, RequestReader, block_of
 
-# What may differ within a group: what is asked, how long the answer may be, and on whose behalf.
-APART = ("messages", "max_tokens", "metadata")
 # Groups that a request is compared with before its digest is taken.
 RECENT = 4
 # Different lengths that are counted before they are summed up.
@@ -49,10 +46,6 @@ PLAIN_PARAMS = frozenset({
 })  # fmt: skip
 # Levels of blocks in blocks: more than the API takes.
 MAX_DEPTH = 8
-# A line without "\u" has its keys as they are spelled. Without these marks and without a type other than "text" it has no
-# cache breakpoint and no block other than text: the API takes no block without a type.
-MARKS = (b'"cache_control"', b"\\u")
-_IS_NO_TEXT = re.compile(rb'"type"\s*:(?!\s*"text")').search
 # A float in JSON that was encoded anew; in its line it may have had fewer digits.
 _FLOAT = re.compile(rb"(?<=[:,\[])-?[0-9]+\.[0-9eE+.-]+")
 
@@ -87,35 +80,18 @@ class RequestGrouper:
         self._recent: deque[tuple[Params, _Group]] = deque(maxlen=RECENT)
         self.requests = 0
 
-    def add_shared_prefix(self, shared_prefix: SharedPrefix, block: LineBlock) -> None:
-        """Add a block of lines whose params are those of the first, but for what stands in `messages` or `metadata`."""
-        limit, count = shared_prefix.params["max_tokens"], len(block.lines)
-        group = self._group_of(shared_prefix.params, block.first)
-        self.requests += count
-        group.add(block, range(count), limit * count, limit, self._most_sampled)
-        if shared_prefix.is_plain:
-            group.look([shared_prefix.params])
-        elif not group.has_seen(block.lines):
-            group.look([orjson.loads(line)["params"] for line in block.lines])
-
-    def add_each(self, many: Sequence[Params], at: Sequence[int], block: LineBlock) -> None:
-        """Add the lines at the indexes `at` of a block; `many` are their params."""
-        by_group: dict[int, tuple[_Group, list[int], list[int]]] = {}
-        self.requests += len(many)
-        for part in _parts(many):
-            params = many[part[0]]
-            group = self._group_of(params, block.first + at[part[0]])
-            limit = params["max_tokens"]
-            group.look([many[n] for n in part if not _has_plain_messages(many[n])])
-            if len(part) == len(many):
-                group.add(block, at, limit * len(at), limit, self._most_sampled)
-                return
-            _, chosen, limits = by_group.setdefault(id(group), (group, [], []))
-            chosen.extend(part)
-            limits += limit * len(part), limit
-        for group, chosen, limits in by_group.values():
-            places = [at[n] for n in sorted(chosen)]
-            group.add(block, places, sum(limits[::2]), max(limits[1::2]), self._most_sampled)
+    def add(self, requests: RequestBlock, block: LineBlock) -> None:
+        """Add the requests of a block of lines."""
+        by_group: dict[int, tuple[_Group, list[int]]] = {}
+        for params, at in requests.shapes:
+            group = self._group_of(params, block.first + at[0])
+            by_group.setdefault(id(group), (group, []))[1].extend(at)
+            self.requests += len(at)
+            if requests.beyond_text:
+                group.look(requests.beyond_text[n] for n in at if n in requests.beyond_text)
+        for group, places in by_group.values():
+            places.sort()
+            group.add(block, places, [requests.max_tokens[n] for n in places], self._most_sampled)
 
     @property
     def tells_all_apart(self) -> bool:
@@ -146,15 +122,14 @@ class RequestGrouper:
         is_full = len(self.groups) >= MAX_GROUPS
         if is_full and sketch not in self._sketches:
             return self._other(params, line)
-        rest = {name: value for name, value in params.items() if name not in APART}
-        if group := next((group for known, group in self._recent if known == rest), None):
+        if group := next((group for known, group in self._recent if known == params), None):
             return group
-        digest = _digest(rest)
+        digest = _digest(params)
         if digest not in self.groups and (is_full or not digest):
             return self._other(params, line)
         self._sketches.add(sketch)
         group = self.groups.setdefault(digest, _Group(digest, params, line, self._lines_before))
-        self._recent.append((rest, group))
+        self._recent.append((params, group))
         return group
 
     def _other(self, params: Params, line: int) -> "_Group":
@@ -170,7 +145,7 @@ class RequestGrouper:
 
 def group_requests(path: Path, without: Collection[int] = ()) -> tuple[RequestGroup, ...]:
     """Return the groups of a checked request file, without the lines whose numbers are in `without`."""
-    grouper = RequestGrouper()
+    grouper, reader = RequestGrouper(), RequestReader()
     offset, first = 0, 1
     with opened(path) as file:
         while lines := file.readlines(PIECE_BYTES):
@@ -180,75 +155,31 @@ def group_requests(path: Path, without: Collection[int] = ()) -> tuple[RequestGr
                 offset, size = len(BYTE_ORDER_MARK), size - len(BYTE_ORDER_MARK)
             numbers = range(first, first + len(lines))
             left_out = {number - first for number in without if number in numbers} if without else set()
-            lines = [line.removesuffix(b"\n") for line in lines]
-            _group_block(grouper, lines, left_out, offset, first)
+            block = LineBlock([line.removesuffix(b"\n") for line in lines], offset, first)
+            grouper.add(_requests_of(reader, block.lines, left_out), block)
             offset, first = offset + size, numbers.stop
     return grouper.finish()
 
 
 def group_ranges(path: Path, batches: Sequence[Batch | PresumedNotCreated]) -> tuple[RequestGroup, ...]:
     """Return the groups of the requests of some batches. Raises InputProblem where they are not those that were planned."""
-    grouper = RequestGrouper()
+    grouper, reader = RequestGrouper(), RequestReader()
     for batch in batches:
         offset, first = batch.cut.start, batch.cut.first + 1
         for lines in blocks_of_range(path, batch):
-            _group_block(grouper, lines, (), offset, first)
+            grouper.add(_requests_of(reader, lines), LineBlock(lines, offset, first))
             offset += sum(map(len, lines)) + len(lines)
             first += len(lines)
     return grouper.finish()
 
 
-def _group_block(
-    grouper: RequestGrouper, lines: Sequence[bytes], left_out: Collection[int], offset: int, first: int
-) -> None:
-    block = LineBlock(lines, offset, first)
-    shared_prefix = None if left_out else read_shared_prefix(lines)
-    if shared_prefix is not None and shared_prefix.is_own:
-        grouper.add_shared_prefix(shared_prefix, block)
-        return
-    ids_and_params = None if left_out else read_requests(lines)
-    if ids_and_params is not None:
-        grouper.add_each(ids_and_params[1], range(len(lines)), block)
-        return
-    at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
-    requests: list[Any] = [decode_line(lines[n]) for n in at]
-    grouper.add_each([request["params"] for request in requests], at, block)
-
-
-def _parts(many: Sequence[Params]) -> Iterable[Sequence[int]]:
-    """Return the indexes of params that are equal but for `messages` and `metadata`, part by part.
-
-    Two parts may be equal, too: nothing is lost but time.
-    """
-    names = [name for name in many[0] if name not in {"messages", "metadata"}] if many else []
-    # Params with as many names beside those two have no other names, where they have all of these.
-    if {len(params) - ("messages" in params) - ("metadata" in params) for params in many} != {len(names)}:
-        return [(n,) for n in range(len(many))]
-    try:
-        rows = list(map(itemgetter(*names), many))
-    except KeyError:
-        return [(n,) for n in range(len(many))]
-    if rows.count(rows[0]) == len(rows):
-        return [range(len(many))]
-    parts: dict[Any, list[int]] = {}
-    try:
-        for n, row in enumerate(rows):
-            parts.setdefault(row, []).append(n)
-    except TypeError:
-        # Lists and objects have no hash.
-        return _parts_of_lists(rows)
-    return parts.values()
-
-
-def _parts_of_lists(rows: Sequence[Any]) -> Iterable[Sequence[int]]:
-    parts: list[tuple[Any, list[int]]] = []
-    for n, row in enumerate(rows):
-        part = next((positions for known, positions in parts[-RECENT:] if known == row), None)
-        if part is None:
-            parts.append((row, [n]))
-        else:
-            part.append(n)
-    return [positions for _, positions in parts]
+def _requests_of(reader: RequestReader, lines: Sequence[bytes], left_out: Collection[int] = ()) -> RequestBlock:
+    requests = None if left_out else reader.read(lines)
+    if requests is None:
+        at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
+        decoded: dict[int, Any] = {n: decode_line(lines[n]) for n in at}
+        requests = block_of(decoded, len(lines))
+    return requests
 
 
 def _sketch(params: Params) -> tuple[Any, ...]:
@@ -293,11 +224,8 @@ class _Group:
         self.calls_servers = self.calls_servers or _calls_servers(params)
         self.beyond_text = self.beyond_text or not _is_text(params.get("system"))
 
-    def add(self, block: LineBlock, at: Sequence[int], max_tokens: int, most: int, sampled: int) -> None:
-        """Add the lines at the indexes `at`.
-
-        `max_tokens` is their sum, `most` the greatest of them, `sampled` the size of the sample of each length.
-        """
+    def add(self, block: LineBlock, at: Sequence[int], max_tokens: Sequence[int], sampled: int) -> None:
+        """Add the lines at the indexes `at` with their `max_tokens`; `sampled` is the size of the sample of each length."""
         lines = block.lines
         own = lines if len(at) == len(lines) else [lines[n] for n in at]
         self._sizes.update(map(len, own))
@@ -312,8 +240,8 @@ class _Group:
                 position = at[n + after]
                 self._stratum(len(lines[position])).offer(block, position, key, sampled)
         self.requests += len(at)
-        self.max_tokens += max_tokens
-        self.most = max(self.most, most)
+        self.max_tokens += sum(max_tokens)
+        self.most = max(self.most, *max_tokens)
 
     def merge(self, later: "_Group", sampled: int) -> None:
         """Add the same group of lines that follow; `sampled` as of `add`."""
@@ -330,13 +258,6 @@ class _Group:
         self.longest = max(self.longest, later.longest)
         for least, stratum in later.strata.items():
             self._stratum(least).merge(stratum, sampled)
-
-    def has_seen(self, lines: Sequence[bytes]) -> bool:
-        """Return whether these lines can have nothing that was not noticed before."""
-        text = b"\n".join(lines)
-        if any(mark in text for mark in MARKS):
-            return False
-        return (self.beyond_text and (self.calls_servers or b'"url"' not in text)) or not _IS_NO_TEXT(text)
 
     def look(self, many: Iterable[Params]) -> None:
         """Note what the messages have beside texts."""
@@ -447,14 +368,6 @@ def prefix_bytes(params: Params) -> int:
         return sum(len(_FLOAT.sub(b"0", orjson.dumps(part))) for part in parts)
     except orjson.JSONEncodeError:
         return 0
-
-
-def _has_plain_messages(params: Params) -> bool:
-    """Return whether all messages are texts: then there is no picture, no document and no cache breakpoint in them."""
-    try:
-        return {type(message["content"]) for message in params["messages"]} == {str}
-    except (KeyError, TypeError):
-        return False
 
 
 def _geo(params: Params) -> str:

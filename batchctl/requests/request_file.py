@@ -17,9 +17,9 @@ import orjson
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.groups import SampledLine
 from batchctl.domain.model import ENVELOPE_CLOSE, ENVELOPE_OPEN, Batch, Cut, Job, PresumedNotCreated
-from batchctl.requests.blocks import read_ids
 from batchctl.requests.decoding import BYTE_ORDER_MARK
 from batchctl.requests.inputs import opened
+from batchctl.requests.request_lines import read_ids
 from batchctl.store.workspace import Workspace
 
 # 128-256 KB: larger pieces cost a fresh mapping and page faults each.

@@ -4,23 +4,20 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
 from batchctl.domain.check_report import Depth, Problem, Scan, deep_checked
-from batchctl.domain.faults import Fault, Severity, are_params_plainly_good, envelope_faults
+from batchctl.domain.faults import Fault, Severity, envelope_faults, may_be_refused
 from batchctl.domain.model import Settings
 from batchctl.domain.model_catalog import TOLD_ONCE
-from batchctl.requests.blocks import LONG_BYTES, read_requests, read_shared_prefix
 from batchctl.requests.cut_builders import CleanCopy, CutBuilder
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.requests.grouping import LineBlock, RequestGrouper
-from batchctl.requests.inputs import PIECE_BYTES
+from batchctl.requests.inputs import LONG_BYTES, PIECE_BYTES
 from batchctl.requests.problem_file import ProblemFile
+from batchctl.requests.request_lines import RequestBlock, RequestReader, block_of
 from batchctl.requests.structure import are_structures_good, structure_faults
-
-_model_and_limit = itemgetter("model", "max_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +100,7 @@ class BlockChecker:
         self.number = lines_before
         self.deep = 0
         self.grouper = RequestGrouper(lines_before)
+        self._reader = RequestReader()
         self._options = options
         self._seen = seen
         self._runs = runs
@@ -117,38 +115,28 @@ class BlockChecker:
             return False
         first = self.number + 1
         deep = deep_checked(first, len(lines), self._options.depth)
-        ids = self._ids_of_good(lines, [number - first for number in deep], offset)
-        if ids is None:
+        requests = self._reader.read(lines)
+        if requests is None or not self._are_good(requests, {number - first for number in deep}):
             return False
         self.number += len(lines)
         self.deep += len(deep)
-        self._seen.add_all(ids)
+        self.grouper.add(requests, LineBlock(lines, offset, first))
+        self._seen.add_all(requests.ids)
         self._runs.add_all(run, lines, offset, first)
         return True
 
-    def _ids_of_good(self, lines: list[bytes], deep: list[int], offset: int) -> list[bytes] | None:
-        """Return the custom_ids of lines that are all plainly good, those at `deep` in depth; None where one may not be."""
-        shared_prefix = read_shared_prefix(lines) if len(deep) < len(lines) else None
-        # Where lines differ in more than what they ask, each shows its own group.
-        if shared_prefix is not None and shared_prefix.is_own:
-            ids, params = shared_prefix.ids, [shared_prefix.params]
-            requests = read_requests([lines[at] for at in deep]) if deep else ([], [])
-        else:
-            shared_prefix = None
-            requests = read_requests(lines)
-            ids, params = requests or ([], [])
-        if requests is None or not are_params_plainly_good(params, api_version=self._options.settings.api_version):
-            return None
-        if any(self._new_model_faults(model, limit) for model, limit in set(map(_model_and_limit, params))):
-            return None
-        in_depth = requests[1] if shared_prefix is not None else [params[at] for at in deep]
-        if not are_structures_good(in_depth):
-            return None
-        if shared_prefix is not None:
-            self.grouper.add_shared_prefix(shared_prefix, LineBlock(lines, offset, self.number + 1))
-        else:
-            self.grouper.add_each(params, range(len(lines)), LineBlock(lines, offset, self.number + 1))
-        return ids
+    def _are_good(self, requests: RequestBlock, deep: set[int]) -> bool:
+        """Return whether requests have no fault that is known here, those at the indexes `deep` none in depth."""
+        in_depth = [requests.beyond_text[n] for n in deep & requests.beyond_text.keys()]
+        for params, at in requests.shapes:
+            if may_be_refused(params, api_version=self._options.settings.api_version):
+                return False
+            if any(self._new_model_faults(params["model"], limit) for limit in {requests.max_tokens[n] for n in at}):
+                return False
+            # Of messages that are texts nothing else can be wrong.
+            if not deep.isdisjoint(at):
+                in_depth.append(params)
+        return are_structures_good(in_depth)
 
     def _new_model_faults(self, model: str, max_tokens: int) -> list[Fault]:
         """Return the faults of a model without those that are said once and were said."""
@@ -198,8 +186,9 @@ class Scanner(BlockChecker):
             if request := self._line(line, offset):
                 good[at] = request
             offset += len(line) + 1
-        self._seen.add_all([request["custom_id"].encode() for request in good.values()])
-        self.grouper.add_each([request["params"] for request in good.values()], [*good], LineBlock(lines, start, first))
+        requests = block_of(good, len(lines))
+        self._seen.add_all(requests.ids)
+        self.grouper.add(requests, LineBlock(lines, start, first))
 
     def take_section(self, section: SectionReport) -> bool:
         """Take the lines of a section that was checked elsewhere; False, and take none, for a fault of a model."""

@@ -12,8 +12,7 @@ from scans import scanned
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import ENVELOPE_BYTES, Cut
-from batchctl.requests.blocks import LONG_BYTES
-from batchctl.requests.inputs import PIECE_BYTES
+from batchctl.requests.inputs import LONG_BYTES, PIECE_BYTES
 from batchctl.requests.repeated_ids import repeated_lines
 
 BOM = b"\xef\xbb\xbf"

@@ -12,8 +12,17 @@ from hypothesis import strategies as st
 from scans import scanned
 
 from batchctl.domain.check_report import Depth
-from batchctl.domain.groups import ALL_SAMPLED, MAX_GROUPS, MAX_SAMPLED, RequestGroup, shape_digest, stratum_floor
-from batchctl.requests.grouping import APART, LineBlock, RequestGrouper, group_requests
+from batchctl.domain.groups import (
+    ALL_SAMPLED,
+    APART,
+    MAX_GROUPS,
+    MAX_SAMPLED,
+    RequestGroup,
+    shape_digest,
+    stratum_floor,
+)
+from batchctl.requests.grouping import LineBlock, RequestGrouper, group_requests
+from batchctl.requests.request_lines import block_of
 
 TOOL = {"name": "look", "input_schema": {"type": "object"}}
 SYSTEMS: list[Any] = ["a", "b", "a" * 300, [{"type": "text", "text": "a"}], [{"type": "text", "text": "b"}]]
@@ -200,8 +209,8 @@ def test_what_stands_before_the_messages_is_weighed_and_its_marks_counted(tmp_pa
 )
 def test_what_the_api_may_do_by_itself_is_noticed(params: dict[str, Any], *, calls: bool) -> None:
     grouper = RequestGrouper()
-    many = [{"model": "m", "max_tokens": 1, "messages": [], **params}]
-    grouper.add_each(many, [0], LineBlock([b"x" * 50], 0, 1))
+    request = {"custom_id": "a", "params": {"model": "m", "max_tokens": 1, "messages": [], **params}}
+    grouper.add(block_of({0: request}, 1), LineBlock([b"x" * 50], 0, 1))
     assert [request_group.calls_servers for request_group in grouper.finish()] == [calls]
 
 
@@ -293,7 +302,8 @@ def test_what_the_api_adds_or_may_do_is_told_by_params_and_what_is_not_known_is_
     params: dict[str, Any], *, adds: bool, calls: bool
 ) -> None:
     grouper = RequestGrouper()
-    grouper.add_each([{"model": "m", "max_tokens": 1, "messages": [], **params}], [0], LineBlock([b"x" * 50], 0, 1))
+    request = {"custom_id": "a", "params": {"model": "m", "max_tokens": 1, "messages": [], **params}}
+    grouper.add(block_of({0: request}, 1), LineBlock([b"x" * 50], 0, 1))
     assert [(request_group.adds_prompt, request_group.calls_servers) for request_group in grouper.finish()] == [
         (adds, calls)
     ]
