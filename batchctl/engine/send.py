@@ -52,7 +52,9 @@ def send(session: Session, job: Job, planned: Batch) -> None:
     )
     if batch is None:
         return
-    session.emit(SendingBegun(*session.place(batch)))
+    # Known once for both events: it is counted over all batches of the round.
+    _, number, total = session.place(batch)
+    session.emit(SendingBegun(batch, number, total))
     body = Body(_while_claimed(session, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
     headers = _sent_headers(job, batch)
     try:
@@ -63,7 +65,7 @@ def send(session: Session, job: Job, planned: Batch) -> None:
     except ApiFailure as failure:
         _not_answered(session, job, batch, failure)
     except StepLost as lost:
-        session.emit(BatchNotSent(*session.place(batch), lost.message, None))
+        session.emit(BatchNotSent(batch, number, total, lost.message, None))
     except BatchctlError as problem:
         # The body was not sent whole, no key was found, or no certificate was trusted: the API has no complete request.
         session.ledger.record_not_created(batch, session.owner, session.now(), not_before=None, note=problem.message)
@@ -72,7 +74,9 @@ def send(session: Session, job: Job, planned: Batch) -> None:
         raise
     else:
         # 4. The id that the API gave it.
-        _created(session, batch, created)
+        _record_created(session, batch, created)
+        _widen_window(session, job, batch)
+        session.emit(BatchSent(batch, number, total, created.batch.id))
 
 
 def _while_claimed(session: Session, batch: Batch, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -98,7 +102,7 @@ def _raise_if_lost(session: Session, batch: Batch) -> None:
         raise StepLost("another process took it over while this one was suspended; its upload was aborted")
 
 
-def _created(session: Session, batch: Batch, created: Seen) -> None:
+def _record_created(session: Session, batch: Batch, created: Seen) -> None:
     message_batch_id = created.batch.id
     emit_unread_fields(session, created.batch)
     if not session.ledger.record_created(batch, created.batch, session.now()):
@@ -112,13 +116,10 @@ def _created(session: Session, batch: Batch, created: Seen) -> None:
             f"{message_batch_id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
             hint=f"batchctl resolve {job.name} --cancel {message_batch_id}",
         )
-    _widen_window(session, batch)
-    session.emit(BatchSent(*session.place(batch), message_batch_id))
 
 
-def _widen_window(session: Session, sent: Batch) -> None:
-    """Let one more batch into the API's queue if it took more requests than it was known to take."""
-    job = session.ledger.job_of(sent)
+def _widen_window(session: Session, job: Job, sent: Batch) -> None:
+    """Let one more batch into the API's queue if it took more requests than it was known to take when the step began."""
     if job.window is None:
         return
     queued = under_way(session.ledger.batches(job))

@@ -58,15 +58,16 @@ class Sending(Writer):
                 db.execute(sa.update(batch_table).where(batch_table.c.id == sent.id).values(known))
                 return True
             is_taken = holder is not None and not may_follow(state_of(db, holder), State.SUBMITTING)
-            if is_taken or not _is_still(db, sent):
+            state = _open_state_of(db, sent)
+            if is_taken or state is None:
                 _disown(db, sent.job_id, seen.id, now)
                 _note_duplicate(db, sent.job_id, seen.id, now)
                 return False
             if holder is not None:
                 advance(db, holder, State.SUBMITTING, now, f"{seen.id} is another batch's", **_NOTHING_SEEN)
-            if state_of(db, sent.id) is State.PLANNED:
+            if state is State.PLANNED:
                 # Presumed to have made nothing while the answer was under way: it made this.
-                advance(db, sent.id, State.SUBMITTING, now, "the answer came late")
+                advance(db, sent.id, State.SUBMITTING, now, "the answer came late", before=state)
                 last = (
                     sa.select(sa.func.max(presumed_table.c.id))
                     .where(presumed_table.c.batch_id == sent.id)
@@ -92,7 +93,7 @@ class Sending(Writer):
         with self._write() as db:
             if not _is_mine(db, sent, owner):
                 return False
-            again = {"put_off_at": now, "tries": sent.tries + 1, "intent_at": None, "unconfirmed": ""}
+            again: dict[str, Any] = {"put_off_at": now, "tries": sent.tries + 1, "intent_at": None, "unconfirmed": ""}
             advance(db, sent.id, State.PLANNED, now, note, not_before=not_before, **again)
             return True
 
@@ -106,7 +107,7 @@ class Sending(Writer):
                 advance(db, lost.id, State.SUBMITTING, now, FORGOTTEN, **_NOTHING_SEEN)
             if lost.unconfirmed is not Unconfirmed.COPIED:
                 db.execute(sa.insert(presumed_table).values(_presumed_values(lost, now)))
-            again = {"intent_at": None, "not_before": None, "tries": lost.tries + 1, "unconfirmed": ""}
+            again: dict[str, Any] = {"intent_at": None, "not_before": None, "tries": lost.tries + 1, "unconfirmed": ""}
             advance(db, lost.id, State.PLANNED, now, note, **again, **_counted(lost))
             return True
 
@@ -139,7 +140,10 @@ class Sending(Writer):
                     batch_table.c.id == one.id, batch_table.c.owner.is_(None), batch_table.c.attempt == one.attempt
                 )
                 if db.scalar(sa.select(batch_table.c.state).where(is_free)) == State.PLANNED.value:
-                    unknown = {"unconfirmed": Unconfirmed.COPIED.value, "if_absent": IfAbsent.PLAN.value}
+                    unknown: dict[str, Any] = {
+                        "unconfirmed": Unconfirmed.COPIED.value,
+                        "if_absent": IfAbsent.PLAN.value,
+                    }
                     fresh: dict[str, Any] = {
                         "intent_at": now,
                         "created_after": None,
@@ -246,7 +250,7 @@ def _presumed_values(lost: Batch, now: datetime) -> dict[str, Any]:
     return {"batch_id": lost.id, **asdict(lost.cut), "created_after": lost.created_after, "at": now}
 
 
-def _counted(lost: Batch) -> dict[str, int]:
+def _counted(lost: Batch) -> dict[str, Any]:
     """Return how many creates of a cut have an unknown outcome, with this one."""
     if lost.unconfirmed is Unconfirmed.REFUSED:
         return {"unproven_refusals": lost.unproven_refusals + 1}
@@ -279,11 +283,12 @@ def _is_unconfirmed(db: sa.Connection, found: Batch, owner: str) -> bool:
     return db.scalar(sa.select(batch_table.c.id).where(is_open)) is not None
 
 
-def _is_still(db: sa.Connection, sent: Batch) -> bool:
-    """Return whether the row holds the same requests in the same attempt, and no batch of the API yet."""
+def _open_state_of(db: sa.Connection, sent: Batch) -> State | None:
+    """Return the state of a batch; None where its row holds other requests or another attempt, or has a batch of the API."""
     open_states = (State.PLANNED.value, State.SUBMITTING.value)
     same = sa.and_(_is_this(sent), batch_table.c["count"] == sent.count, batch_table.c.sha256 == sent.cut.sha256)
-    return db.scalar(sa.select(batch_table.c.id).where(same, batch_table.c.state.in_(open_states))) is not None
+    state = db.scalar(sa.select(batch_table.c.state).where(same, batch_table.c.state.in_(open_states)))
+    return None if state is None else State(state)
 
 
 def _in_flight() -> sa.ColumnElement[bool]:
@@ -310,6 +315,7 @@ def _bind(
 ) -> None:
     known = {"message_batch_id": seen.id, "provisional": provisional, "identified": identified, "not_before": None}
     # Until the API counts them, all of its requests are under way.
-    count = sa.select(batch_table.c["count"]).where(batch_table.c.id == batch_id)
-    counted = {"processing": db.scalar(count)} | seen_values(seen, now)
-    advance(db, batch_id, STATE_OF_STATUS[seen.processing_status], now, seen.id, tries=0, **counted, **known, **more)
+    counted = {"processing": batch_table.c["count"]} | seen_values(seen, now)
+    # Whoever binds has read in this transaction that it is in flight.
+    state, before = STATE_OF_STATUS[seen.processing_status], State.SUBMITTING
+    advance(db, batch_id, state, now, seen.id, before=before, tries=0, **counted, **known, **more)

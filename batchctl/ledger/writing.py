@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import Headers, State
+from batchctl.domain.model import State
 from batchctl.domain.states import may_follow
 from batchctl.ledger.reading import SqlReadLedger
-from batchctl.ledger.schema import HEAD, batch_table, job_table, move_table
+from batchctl.ledger.schema import HEAD, batch_table, move_table
 
 
 class Writer(SqlReadLedger):
@@ -35,13 +35,6 @@ class Writer(SqlReadLedger):
         return self._database.write()
 
 
-def headers_from_here(db: sa.Connection, job_id: int) -> Headers:
-    """Return the headers that the next create of a job is to be sent with."""
-    stored = sa.select(job_table.c.api_version, job_table.c.betas).where(job_table.c.id == job_id)
-    api_version, betas = db.execute(stored).one()
-    return Headers(api_version=api_version, betas=tuple(betas))
-
-
 def state_of(db: sa.Connection, batch_id: int) -> State:
     """Return the state of a batch."""
     return State(db.scalars(sa.select(batch_table.c.state).where(batch_table.c.id == batch_id)).one())
@@ -56,7 +49,16 @@ def state_of_bound(db: sa.Connection, batch_id: int, message_batch_id: str) -> S
     return None if state is None else State(state)
 
 
-def advance(db: sa.Connection, batch_id: int, after: State, now: datetime, note: str, **values: Any) -> None:
+def advance(
+    db: sa.Connection,
+    batch_id: int,
+    after: State,
+    now: datetime,
+    note: str,
+    *,
+    before: State | None = None,
+    **values: Any,
+) -> None:
     """Move a batch along an arrow of `domain.states` and log the move.
 
     The claim ends with it; only an intent keeps it, for the create that follows.
@@ -67,12 +69,13 @@ def advance(db: sa.Connection, batch_id: int, after: State, now: datetime, note:
         after: Its new state.
         now: When that was learned.
         note: A remark for the batch and its log.
+        before: Its state, where this transaction has read it already.
         values: More columns of the batch.
 
     Raises:
         AssertionError: `domain.states` has no such arrow.
     """
-    before = state_of(db, batch_id)
+    before = before or state_of(db, batch_id)
     if not may_follow(before, after):
         message = f"batch {batch_id} cannot go from {before} to {after}"
         raise AssertionError(message)
