@@ -13,9 +13,10 @@ from typing import BinaryIO
 from batchctl.domain.check_report import Scan
 from batchctl.domain.errors import InputProblem
 from batchctl.requests.cut_builders import CopiedCuts, InPlaceCuts, RangeHashes
-from batchctl.requests.inputs import LONG_BYTES, PIECE_BYTES, opened, refuse_wrong_file
+from batchctl.requests.inputs import PIECE_BYTES, opened, refuse_wrong_file
 from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.repeated_ids import SeenIds
+from batchctl.requests.request_lines import LONG_BYTES
 from batchctl.requests.scanner import CheckOptions, Scanner
 from batchctl.requests.sections import section_reports
 

@@ -23,8 +23,6 @@ else:
 
 STDIN = "-"
 PIECE_BYTES = 1 << 18
-# A line of so many bytes is read by itself: reading many at once takes copies of them.
-LONG_BYTES = 1 << 20
 OPENING_BYTES = 1 << 16
 COPY_UP_TO_BYTES = 64 << 20
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file

@@ -19,8 +19,10 @@ from batchctl.domain.groups import APART
 
 # Params by name that one decoder knows: more than the API has.
 MAX_NAMES = 40
-# Spellings of what requests have in common that are remembered.
-MAX_SHAPES = 64
+# The most bytes of lines of which the params are remembered.
+MAX_KNOWN_BYTES = 4 << 20
+# A line of so many bytes is read by itself: reading many at once takes copies of them.
+LONG_BYTES = 1 << 20
 _ID_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 # What a line has beside its custom_id and its params at least, and what a second key takes at least.
 _KEYS_BYTES = len('{"custom_id":"","params":}')
@@ -99,13 +101,14 @@ class RequestReader:
     def __init__(self) -> None:
         self._names: tuple[str, ...] = ()
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._known_bytes = 0
 
     def read(self, lines: Sequence[bytes]) -> RequestBlock | None:
         """Return what whole lines hold; None where each has to be read by itself.
 
         Of a param that stands twice on a line the last one counts, as for any parser here.
         """
-        divided = _divided(lines)
+        divided = _divided(lines) if max(map(len, lines)) < LONG_BYTES else None
         if divided is None:
             return None
         ids, raws = divided
@@ -130,7 +133,7 @@ class RequestReader:
             if len(names) == len(self._names) or len(names) > MAX_NAMES or not all(map(_is_name, names)):
                 raise
             self._names = tuple(sorted(names))
-            self._known.clear()
+            self._forget()
         return list(map(_params_decoder(self._names).decode, raws))
 
     def _shapes(self, params: Sequence[Any], lines: Sequence[bytes]) -> list[Shape]:
@@ -148,10 +151,15 @@ class RequestReader:
         The typed decoder only skips over what it leaves as bytes. Raises JSONDecodeError where that is no JSON.
         """
         if key not in self._known:
-            if len(self._known) >= MAX_SHAPES:
-                self._known.clear()
+            if self._known_bytes > MAX_KNOWN_BYTES:
+                self._forget()
             self._known[key] = without_apart(orjson.loads(line)["params"])
+            self._known_bytes += len(line)
         return self._known[key]
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._known_bytes = 0
 
 
 def block_of(requests: Mapping[int, dict[str, Any]], size: int) -> RequestBlock:

@@ -14,9 +14,9 @@ from batchctl.domain.model_catalog import TOLD_ONCE
 from batchctl.requests.cut_builders import CleanCopy, CutBuilder
 from batchctl.requests.decoding import BYTE_ORDER_MARK, LineFault, decode_line
 from batchctl.requests.grouping import LineBlock, RequestGrouper
-from batchctl.requests.inputs import LONG_BYTES, PIECE_BYTES
+from batchctl.requests.inputs import PIECE_BYTES
 from batchctl.requests.problem_file import ProblemFile
-from batchctl.requests.request_lines import RequestBlock, RequestReader, block_of
+from batchctl.requests.request_lines import LONG_BYTES, RequestBlock, RequestReader, block_of
 from batchctl.requests.structure import are_structures_good, structure_faults
 
 

@@ -12,8 +12,9 @@ from scans import scanned
 
 from batchctl.domain.errors import InputProblem
 from batchctl.domain.model import ENVELOPE_BYTES, Cut
-from batchctl.requests.inputs import LONG_BYTES, PIECE_BYTES
+from batchctl.requests.inputs import PIECE_BYTES
 from batchctl.requests.repeated_ids import repeated_lines
+from batchctl.requests.request_lines import LONG_BYTES
 
 BOM = b"\xef\xbb\xbf"
 GOOD = [request_line(request_id(n), "x" * (7 * n % 50)) for n in range(12)]
