@@ -40,7 +40,6 @@ def scan(
             scanner = Scanner(options, problems, seen, cuts)
             for block in _blocks(file, options.settings.max_bytes, scanner.skip):
                 scanner.take(block)
-                hashes.go_on(scanner.size)
                 emit(scanner.size)
             result = scanner.finish(hashes.whole(scanner.size))
             refuse_changed(path, hashes)
@@ -69,7 +68,6 @@ def _scan_in_sections(
                 seen.add_hashed(section.id_hashes, section.first_id, section.last_id, is_rising=section.is_rising)
                 for count, start, end in section.blocks:
                     cuts.add_block(count, start, end, lines_of)
-                hashes.go_on(scanner.size)
                 emit(scanner.size)
         # Repeated ids are told by their lines, and the groups of very many system prompts by their models.
         is_told = not seen.repeated() and scanner.grouper.tells_all_apart

@@ -96,12 +96,17 @@ def _sections(path: Path, file: BinaryIO) -> Iterator[Section]:
     """Yield the sections of a file; none where it has too few lines. One without a newline is no whole line, and is refused."""
     identity = identity_of(file)
     size, start, lines = os.fstat(file.fileno()).st_size, 0, 0
+    # One buffer for all: memory that is taken anew for each section costs more than the count.
+    buffer = bytearray(PIECE_BYTES)
     while start < size:
-        piece = os.pread(file.fileno(), SECTION_BYTES, start)
-        is_last = start + len(piece) >= size
-        end = start + (len(piece) if is_last else piece.rfind(b"\n") + 1 or len(piece))
-        count = piece.count(b"\n")
-        if not piece or (not start and count * size < MIN_REQUESTS * len(piece)):
+        at, count, end = start, 0, start
+        while at < min(start + SECTION_BYTES, size) and (read := os.preadv(file.fileno(), [buffer], at)):
+            count += buffer.count(b"\n", 0, read)
+            if (last := buffer.rfind(b"\n", 0, read)) >= 0:
+                end = at + last + 1
+            at += read
+        end = at if at >= size or end == start else end
+        if at == start or (not start and count * size < MIN_REQUESTS * (at - start)):
             return
         yield Section(path, identity, start, end, lines)
         start, lines = end, lines + count
