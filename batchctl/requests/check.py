@@ -41,7 +41,7 @@ def scan(
             for block in _blocks(file, options.settings.max_bytes, scanner.skip):
                 scanner.take(block)
                 emit(scanner.size)
-            result = scanner.finish(hashes.whole(scanner.size))
+            result = scanner.finish(hashes.whole)
             refuse_changed(path, hashes)
             return result, seen.repeated()
 
@@ -71,7 +71,7 @@ def _scan_in_sections(
                 emit(scanner.size)
         # Repeated ids are told by their lines, and the groups of very many system prompts by their models.
         is_told = not seen.repeated() and scanner.grouper.tells_all_apart
-        result = scanner.finish(hashes.whole(scanner.size)) if is_told else None
+        result = scanner.finish(hashes.whole) if is_told else None
         # Last: until then a hash may be of bytes that nobody checked.
         refuse_changed(path, hashes)
         return result

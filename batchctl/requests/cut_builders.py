@@ -55,6 +55,7 @@ class RangeHashes:
         return identity_of(self._file) != self._begun
 
     def _range(self, start: int, end: int) -> str:
+        assert start >= self._hashed, "ranges follow each other"
         digest = hashlib.sha256()
         # Up to here, what lies between two ranges; then both in one read.
         self._go_on(start)

@@ -100,7 +100,9 @@ def _sections(path: Path, file: BinaryIO) -> Iterator[Section]:
     buffer = bytearray(PIECE_BYTES)
     while start < size:
         at, count, end = start, 0, start
-        while at < min(start + SECTION_BYTES, size) and (read := os.preadv(file.fileno(), [buffer], at)):
+        while (room := start + SECTION_BYTES - at) and (
+            read := os.preadv(file.fileno(), [memoryview(buffer)[:room]], at)
+        ):
             count += buffer.count(b"\n", 0, read)
             if (last := buffer.rfind(b"\n", 0, read)) >= 0:
                 end = at + last + 1

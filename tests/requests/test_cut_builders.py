@@ -1,6 +1,7 @@
 """Hashes taken beside the reading are those of the bytes."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_an_input_that_somebody_writes_to_while_it_is_read_is_refused(
     path = tmp_path / "in.jsonl"
     finish = scanning.Scanner.finish
 
-    def changed(scanner: scanning.Scanner, sha256: str) -> object:
+    def changed(scanner: scanning.Scanner, sha256_up_to: Callable[[int], str]) -> object:
         match change:
             case "grows":
                 path.write_bytes(data + data[:600])
@@ -50,7 +51,7 @@ def test_an_input_that_somebody_writes_to_while_it_is_read_is_refused(
                 path.write_bytes(data[: len(data) // 2])
             case _:
                 path.write_bytes(data[::-1])
-        return finish(scanner, sha256)
+        return finish(scanner, sha256_up_to)
 
     monkeypatch.setattr(scanning.Scanner, "finish", changed)
     with pytest.raises(InputProblem, match="changed while it was read"):
