@@ -50,7 +50,7 @@ test-shifted: $(SETUP) ## Run a quick part of the tests three years from now; DA
 
 test-all: test test-slow ## Run every test
 
-bench: $(SETUP) ## Measure all of it against cp, curl and others, some 30 minutes; write docs/performance.md
+bench: $(SETUP) ## Measure all of it against cp, curl and others, about 20 minutes; write docs/performance.md
 	$(BIN)/python -m benchmarks --write
 
 bench-quick: $(SETUP) ## The same for fewer requests, under two minutes; write nothing

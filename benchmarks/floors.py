@@ -1,25 +1,23 @@
-"""The least that two of the promises take in Python, whoever keeps them: what no check can be quicker than.
+"""The least that a promise takes in Python, whoever keeps it: what no check can be quicker than.
 
-python -m benchmarks.floors hash|parse FILE...   one SHA-256 of each; one `orjson.loads` for each line, and nothing more
+python -m benchmarks.floors hash|parse FILE   one SHA-256 of it; one `orjson.loads` for each line; and nothing more
 """
 
 import hashlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
 
 
-def main(what: str, paths: Sequence[str]) -> None:
-    for path in paths:
-        with Path(path).open("rb") as file:
-            if what == "hash":
-                hashlib.file_digest(file, "sha256")
-            else:
-                for line in file:
-                    orjson.loads(line)
+def main(what: str, path: Path) -> None:
+    with path.open("rb") as file:
+        if what == "hash":
+            hashlib.file_digest(file, "sha256")
+        else:
+            for line in file:
+                orjson.loads(line)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,6 +1,6 @@
 """Requests and results, made: the same bytes for the same order, each once, kept in a folder.
 
-python -m benchmarks.inputs FOLDER small 100000 [--unordered] [--id-last] [--spaced] [--crlf] [--results]
+python -m benchmarks.inputs FOLDER small 100000 [--unordered] [--id-last] [--results]
 """
 
 import argparse
@@ -57,12 +57,10 @@ class Shape:
     kind: str = "small"
     unordered: bool = False
     id_last: bool = False
-    spaced: bool = False
-    crlf: bool = False
 
     @property
     def name(self) -> str:
-        odd = [word.replace("_", "-") for word in ("unordered", "id_last", "spaced", "crlf") if getattr(self, word)]
+        odd = [word.replace("_", "-") for word in ("unordered", "id_last") if getattr(self, word)]
         return "-".join((self.kind, *odd))
 
     def custom_id(self, number: int) -> str:
@@ -75,21 +73,19 @@ class Shape:
 
 def request_lines(shape: Shape, count: int) -> Iterator[str]:
     """Line by line, with its end. The first lines are the same whatever the count."""
-    comma, colon = (", ", ": ") if shape.spaced else (",", ":")
-    end = "\r\n" if shape.crlf else "\n"
-    params = _params(shape, comma, colon)
+    params = _params(shape)
     for number in range(count):
-        named = f'"custom_id"{colon}"{shape.custom_id(number)}"'
-        body = f'"params"{colon}{params(number)}'
+        named = f'"custom_id":"{shape.custom_id(number)}"'
+        body = f'"params":{params(number)}'
         first, second = (body, named) if shape.id_last else (named, body)
-        yield f"{{{first}{comma}{second}}}{end}"
+        yield f"{{{first},{second}}}\n"
 
 
-def _params(shape: Shape, comma: str, colon: str) -> Callable[[int], str]:
+def _params(shape: Shape) -> Callable[[int], str]:
     """Of the request of a number."""
     dice = random.Random(f"requests {shape.kind}")
     if shape.kind == "ids":
-        asked = _object({"model": MODEL, "max_tokens": 1, "messages": [{"role": "user", "content": "?"}]}, comma, colon)
+        asked = _object({"model": MODEL, "max_tokens": 1, "messages": [{"role": "user", "content": "?"}]})
         return lambda _: asked
     sentences = _sentences(dice, ascii_only=False)
     escaped = _sentences(dice, ascii_only=True)
@@ -102,9 +98,7 @@ def _params(shape: Shape, comma: str, colon: str) -> Callable[[int], str]:
             "max_tokens": 16 if shape.kind == "small" else 1024,
             "system": _SYSTEM,
             "messages": [{"role": "user", "content": "\0"}],
-        },
-        comma,
-        colon,
+        }
     ).split(r"\u0000")
 
     def params(number: int) -> str:
@@ -127,8 +121,8 @@ def _sentences(dice: random.Random, *, ascii_only: bool) -> list[str]:
     return made
 
 
-def _object(shape: dict[str, object], comma: str, colon: str) -> str:
-    return json.dumps(shape, separators=(comma, colon), ensure_ascii=False)
+def _object(shape: dict[str, object]) -> str:
+    return json.dumps(shape, separators=(",", ":"), ensure_ascii=False)
 
 
 # ---------------------------------------------------------------- results
@@ -232,7 +226,7 @@ def main() -> None:
     wanted.add_argument("folder", type=Path)
     wanted.add_argument("kind", choices=("small", "document", "ids"))
     wanted.add_argument("count", type=int)
-    for option in ("unordered", "id-last", "spaced", "crlf", "results"):
+    for option in ("unordered", "id-last", "results"):
         wanted.add_argument(f"--{option}", action="store_true")
     given = vars(wanted.parse_args())
     folder, count, results = given.pop("folder"), given.pop("count"), given.pop("results")

@@ -114,10 +114,6 @@ class Far:
         """By kind, since the last reset."""
         return Counter(self._asked("sink/requests"))
 
-    def span(self, kind: str) -> float:
-        """Seconds from the head of the first request of that kind to the end of the answer to the last."""
-        return float(self._asked("sink/spans")[kind])
-
     def reset(self) -> None:
         self._asked("sink/reset")
 

@@ -1,6 +1,6 @@
 """instructor's batch commands on the same requests: the one other command line that sends a JSONL to Message Batches.
 
-It is installed on demand, into an environment of its own. Where that cannot be done, its rows say so.
+It is installed on demand, into an environment of its own: python -m benchmarks --only peer
 """
 
 import hashlib
@@ -22,9 +22,7 @@ def peer(bench: Bench) -> None:
     try:
         instructor = _installed(bench)
     except (OSError, subprocess.SubprocessError) as problem:
-        bench.whys["instructor"] = f"it could not be installed ({type(problem).__name__})"
-        bench.emit(f"instructor: {bench.whys['instructor']}")
-        return
+        raise Failed(f"instructor could not be installed ({type(problem).__name__})") from problem
     for _ in range(bench.times):
         for label, count in (("send 20,000 in one batch", SENT), (one_of("send 20,000 in one batch"), 1)):
             _send(bench, instructor, label, count)

@@ -1,4 +1,4 @@
-"""From measurements to a table: pure arithmetic, and Markdown."""
+"""From measurements to tables: pure arithmetic, and Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,17 @@ MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One process from its start to its end. `wall` and `cpu` in seconds; `cpu` is its own and its children's."""
+    """One command from its start to its end.
+
+    `wall` and `cpu` in seconds; `cpu` with that of its children. `peak_bytes`: of its first process. `held_bytes`: the
+    most that all its processes held together, and `processes` how many they were then.
+    """
 
     wall: float
     cpu: float
     peak_bytes: int
+    held_bytes: int
+    processes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What is aimed at: at least or at most that much."""
+    """An aim: at least or at most that much."""
 
     limit: float
     at_least: bool = False
@@ -39,44 +45,39 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table. `whole`: of whole processes; `net`: without what they take to start.
+    """One line of the table of musts.
 
-    Must and moonshot are about `net` where `is_net`, else about `whole`; and about this size only where `is_held`.
-    `why`: why neither was measured.
+    `value`: None where its part was not run. `is_held`: whether the must is about inputs of this size. `reason`: why the
+    must does not hold today.
     """
 
     work: str
-    whole: Spread | None = None
-    net: Spread | None = None
-    is_net: bool = False
-    must: Bound | None = None
-    moonshot: Bound | None = None
+    value: Spread | None
+    must: Bound
+    moonshot: Bound
     unit: str = "x"
     is_held: bool = True
-    why: str = ""
+    reason: str = ""
 
     @property
-    def judged(self) -> Spread | None:
-        return self.net if self.is_net else self.whole
+    def is_missed(self) -> bool:
+        """Whether it was measured and the must does not hold."""
+        return self.is_held and self.value is not None and not self.must.holds(self.value.median)
 
     @property
     def fails(self) -> bool:
-        """Whether a must does not hold. What was not measured does not hold."""
-        if self.must is None or not self.is_held:
-            return False
-        return self.judged is None or not self.must.holds(self.judged.median)
+        """Whether the benchmark has to fail: what was not measured does, what is missed for a known reason does not."""
+        return self.is_held and (self.value is None or (self.is_missed and not self.reason))
 
     @property
     def verdict(self) -> str:
-        if self.must is None:
-            return ""
         if not self.is_held:
             return "of 1,000,000 only"
-        if self.judged is None:
+        if self.value is None:
             return "not measured"
-        if self.fails:
-            return "**no**"
-        return "moonshot" if self.moonshot is not None and self.moonshot.holds(self.judged.median) else "must"
+        if self.is_missed:
+            return "no, see below" if self.reason else "**no**"
+        return "moonshot" if self.moonshot.holds(self.value.median) else "must"
 
 
 def spread(values: Iterable[float]) -> Spread:
@@ -88,21 +89,8 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Round by round: what ran side by side is compared, and the median of the ratios is taken."""
+    """Compare what ran side by side, round by round."""
     return spread(one / other for one, other in zip(ours, theirs, strict=True))
-
-
-def walls(runs: Sequence[Run]) -> list[float]:
-    return [run.wall for run in runs]
-
-
-def less(whole: Sequence[float], part: float) -> list[float]:
-    """What is left of each when a part is taken out; never less than nothing."""
-    return [max(0.0, one - part) for one in whole]
-
-
-def total(first: Sequence[float], second: Sequence[float]) -> list[float]:
-    return [one + other for one, other in zip(first, second, strict=True)]
 
 
 # ---------------------------------------------------------------- Markdown
@@ -113,52 +101,40 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def figure(value: float) -> str:
+    """With as many digits as are worth reading."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
 def shown(found: Spread | None, unit: str) -> str:
     if found is None:
         return "-"
     return f"{figure(found.median)}{unit} ({figure(found.low)} to {figure(found.high)})"
 
 
-def figure(value: float) -> str:
-    """With as many digits as are worth reading."""
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
 def row_table(rows: Sequence[Row]) -> str:
-    """With must and moonshot, where a row of it has them."""
-    heads = ["work", "net of start-up", "whole processes"]
-    if not any(row.must for row in rows):
-        return table(heads, (_measured_cells(row) for row in rows))
-    return table([*heads, "must", "moonshot", "holds"], ([*_measured_cells(row), *_aims(row)] for row in rows))
-
-
-def _measured_cells(row: Row) -> list[str]:
-    if row.why:
-        return [row.work, f"not measured: {row.why}", "-"]
-    net, whole = shown(row.net, row.unit), shown(row.whole, row.unit)
-    judged_net = row.is_net and row.must is not None
-    judged_whole = not row.is_net and row.must is not None
-    return [row.work, f"**{net}**" if judged_net else net, f"**{whole}**" if judged_whole else whole]
-
-
-def _aims(row: Row) -> list[str]:
-    return [*(bound.shown(row.unit) if bound else "-" for bound in (row.must, row.moonshot)), row.verdict]
+    """With the reasons of the rows that do not hold below."""
+    aims = table(
+        ("row", "measured", "must", "moonshot", "holds"),
+        (
+            (row.work, shown(row.value, row.unit), row.must.shown(row.unit), row.moonshot.shown(row.unit), row.verdict)
+            for row in rows
+        ),
+    )
+    reasons = "".join(f"- {row.work}: {row.reason}\n" for row in rows if row.is_missed and row.reason)
+    return f"{aims}\nWhy a must does not hold:\n\n{reasons}" if reasons else aims
 
 
 def run_table(measured: Mapping[str, Sequence[Run]]) -> str:
-    """Every command by itself: medians, and the largest peak."""
-    heads = ("command", "runs", "wall s (min to max)", "CPU s", "peak MB")
-    return table(heads, ((label, *_run_cells(runs)) for label, runs in measured.items()))
+    """Every command by itself: medians, and the largest sum of memory."""
+    heads = ("command", "runs", "wall s", "CPU s", "MB", "processes")
+    return table(heads, ((label, str(len(runs)), *_run_cells(runs)) for label, runs in measured.items()))
 
 
 def _run_cells(runs: Sequence[Run]) -> Sequence[str]:
-    wall = spread(walls(runs))
-    return (
-        str(len(runs)),
-        f"{wall.median:.3f} ({wall.low:.3f} to {wall.high:.3f})",
-        f"{median(run.cpu for run in runs):.3f}",
-        figure(max(run.peak_bytes for run in runs) / MB),
-    )
+    most = max(runs, key=lambda run: run.held_bytes)
+    walls, cpu = spread(run.wall for run in runs), median(run.cpu for run in runs)
+    return shown(walls, ""), figure(cpu), figure(most.held_bytes / MB), str(most.processes)
 
 
 def between(text: str, opening: str, closing: str, renewed: str) -> str:

@@ -7,7 +7,6 @@ other body, as of a retry, is read whole, and each of its requests succeeds. Eve
     PUT  /sink/swallow      for `curl -T`: reads and drops what it is sent
     GET  /sink/all          for `curl -o`: all results of the first folder, in one stream
     GET  /sink/requests     how many requests came since the last reset, by method and kind
-    GET  /sink/spans        seconds from the head of the first to the end of the last of them, by kind
     GET  /sink/reset        forgets the batches and the requests
 """
 
@@ -24,7 +23,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from itertools import count
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -79,7 +77,6 @@ class Memory:
     ready: dict[str, tuple[ResultFile, Path]] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
-    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,18 +101,14 @@ class Memory:
         with self._lock:
             return list(self.batches.values())[::-1]
 
-    def note(self, kind: str, begun: float, ended: float) -> None:
-        """One request, from its head to the end of its answer."""
+    def note(self, kind: str) -> None:
         with self._lock:
             self.requests[kind] += 1
-            first, last = self.spans.get(kind, (begun, ended))
-            self.spans[kind] = min(first, begun), max(last, ended)
 
     def forget(self) -> None:
         with self._lock:
             self.batches.clear()
             self.requests.clear()
-            self.spans.clear()
 
 
 # ---------------------------------------------------------------- the wire
@@ -262,7 +255,6 @@ class Sink:
             if len(rest) == 1
             else "results"
         )
-        begun = perf_counter()
         if kind == "create":
             batch = self.memory.add(*self._received(wire, head))
             wire.json(batch.shown(self.base_url, ended=False))
@@ -272,7 +264,7 @@ class Sink:
             self._about(wire, batch_or_none, kind)
         else:
             wire.json({"type": "error", "error": {"type": "not_found_error", "message": "no such batch"}}, 404)
-        self.memory.note(kind, begun, perf_counter())
+        self.memory.note(kind)
 
     def _about(self, wire: Wire, batch: Batch, kind: str) -> None:
         if kind == "retrieve":
@@ -314,9 +306,6 @@ class Sink:
             pass
         if head.path == "/sink/all":
             wire.files(self._all)
-            return
-        if head.path == "/sink/spans":
-            wire.json({kind: ended - begun for kind, (begun, ended) in self.memory.spans.items()})
             return
         wire.json(dict(self.memory.requests))
         if head.path == "/sink/reset":

@@ -1,4 +1,4 @@
-"""What is run, in which order. Each function measures one stage; what its commands took lies in the bench by label.
+"""What is run, in which order. Each function measures one part; what its commands took lies in the bench by label.
 
 "X, one request" is the same command for an input of one request: what it takes to start, to import and to say hello.
 """
@@ -17,31 +17,27 @@ from benchmarks.measuring import BATCHCTL, Failed, Far, cloned, emptied, measure
 from benchmarks.report import Run
 
 NAIVE = Path(__file__).with_name("naive.py")
-SMALL, DOCUMENT, IDS = Shape(), Shape(kind="document"), Shape(kind="ids")
-ODD = (Shape(unordered=True), Shape(id_last=True), Shape(spaced=True), Shape(crlf=True))
+SMALL, DOCUMENT, ID_LAST, IDS = Shape(), Shape(kind="document"), Shape(id_last=True), Shape(kind="ids", unordered=True)
+ENGINES = ("threads", "processes")
+SMALLER = (10_000, 100_000)
+# The naive script takes a minute and a half.
+NAIVE_ROUNDS = 2
 SUCCESS, SOME_FAILED, NO_KEY = 0, 3, 4
 PYTHON = sys.executable
 
 
 @dataclass
 class Bench:
-    """`count` requests, `times` rounds. `runs` by label, and `spans`, the seconds that the sink saw of some of them.
-
-    `facts` are single numbers, `whys` say what could not be had.
-    """
+    """`count` requests, `times` rounds. `runs` by label; `facts` are single numbers."""
 
     shelf: Shelf
     far: Far
     folder: Path
     count: int
-    documents: int
-    ids: int
     times: int
     emit: Callable[[str], None]
     runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
-    spans: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     facts: dict[str, float] = field(default_factory=dict)
-    whys: dict[str, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -55,7 +51,8 @@ class Bench:
         env = surroundings(self.folder, self.far.url)
         taken, said = measured(command, cwd or self.folder, env, expected, reads)
         self.runs[label].append(taken)
-        self.emit(f"{label}: {taken.wall:.3f} s, {taken.cpu:.3f} s CPU, {taken.peak_bytes / 1e6:.0f} MB")
+        held = f"{taken.held_bytes / 1e6:.0f} MB in {taken.processes}"
+        self.emit(f"{label}: {taken.wall:.3f} s, {taken.cpu:.3f} s CPU, {held}")
         return said
 
     def program(self, label: str, *words: str | Path, cwd: Path, reads: Sequence[Path] = ()) -> None:
@@ -93,49 +90,37 @@ def one_of(label: str) -> str:
 
 def startup(bench: Bench) -> None:
     home = emptied(bench.place("startup"))
-    bench.program("", "run", bench.one, "--equal-sizes", "--yes", cwd=home)
-    bench.runs.pop("")
+    measured([*BATCHCTL, "run", bench.one, "--equal-sizes", "--yes"], home, surroundings(bench.folder, bench.far.url))
     for _ in range(bench.times):
-        bench.run("python -c pass", PYTHON, "-c", "pass")
+        bench.run("import typer", PYTHON, "-c", "import typer")
         bench.run("--help", *BATCHCTL, "--help")
         bench.run("status --offline", *BATCHCTL, "status", "@last", "--offline", cwd=home)
-        bench.run("import anthropic", PYTHON, "-c", "import anthropic")
 
 
 # ---------------------------------------------------------------- check and cut
 
 
-def plan(bench: Bench) -> None:
-    inputs = {"small": bench.small, "documents": bench.shelf.requests(DOCUMENT, bench.documents)}
-    _plan(bench, inputs)
+def check(bench: Bench) -> None:
+    documents, id_last = bench.shelf.requests(DOCUMENT, bench.count // 10), bench.shelf.requests(ID_LAST, bench.count)
     for _ in range(bench.times):
-        for name, source in inputs.items():
-            bench.copy(f"cp {name} (floors)", source)
-            floors(bench, name, [source])
-        download(bench, "curl -o (floors)")
-        floors(bench, "results", sorted(bench.results.glob("*.jsonl")))
+        _floor(bench, "hash", bench.small)
+        _floor(bench, "parse", bench.small)
+        dry_run(bench, "check", bench.small)
+        for engine in ENGINES:
+            dry_run(bench, f"check, {engine}", bench.small, "--engine", engine)
+        _floor(bench, "parse", documents, ", 6 KB")
+        dry_run(bench, "check, 6 KB", documents)
+        dry_run(bench, "check, custom_id last", id_last)
+        dry_run(bench, one_of("check"), bench.one)
 
 
-def floors(bench: Bench, name: str, paths: Sequence[Path]) -> None:
-    for what in ("hash", "parse"):
-        bench.run(f"{what} {name}", PYTHON, "-m", "benchmarks.floors", what, *paths, reads=paths)
+def _floor(bench: Bench, what: str, source: Path, suffix: str = "") -> None:
+    bench.run(f"{what}{suffix}", PYTHON, "-m", "benchmarks.floors", what, source, reads=(source,))
 
 
-def odd(bench: Bench) -> None:
-    """The same for lines that leave the straight way."""
-    _plan(bench, {shape.name: bench.shelf.requests(shape, bench.count) for shape in ODD})
-
-
-def _plan(bench: Bench, inputs: Mapping[str, Path]) -> None:
-    for _ in range(bench.times):
-        for name, source in inputs.items():
-            bench.copy(f"cp {name}", source)
-            dry_run(bench, f"check and cut {name}", source)
-        dry_run(bench, one_of("check and cut"), bench.one)
-
-
-def dry_run(bench: Bench, label: str, source: Path) -> None:
-    bench.program(label, "submit", source, "--dry-run", cwd=emptied(bench.place("planning")), reads=(source,))
+def dry_run(bench: Bench, label: str, source: Path, *options: str) -> None:
+    home = emptied(bench.place("planning"))
+    bench.program(label, "submit", source, "--dry-run", *options, cwd=home, reads=(source,))
 
 
 # ---------------------------------------------------------------- send; fetch, merge, retry
@@ -148,89 +133,58 @@ def planned(bench: Bench, source: Path, folder: Path, *options: str) -> Path:
     return folder
 
 
-def stages(bench: Bench) -> None:
+def steps(bench: Bench) -> None:
     """A job in steps, each a command of its own, beginning from a copy of the folder in which the step before ended."""
-    plan = planned(bench, bench.small, bench.place("planned"))
-    # Once: of these, only what they take in memory is of use, for the sink tells their time.
-    one = planned(bench, bench.one, bench.place("one"))
-    bench.program(one_of("send"), "submit", bench.one, "--equal-sizes", "--yes", cwd=one)
-    bench.program(one_of("fetch"), "fetch", cwd=one)
+    plan, one = planned(bench, bench.small, bench.place("planned")), planned(bench, bench.one, bench.place("one"))
     for _ in range(bench.times):
         bench.far.reset()
-        upload(bench, "curl -T")
-        download(bench, "curl -o")
-        bench.copy("cp small (retry)", bench.small)
-        home = cloned(plan, bench.place("home"))
-        bench.program("send", "submit", bench.small, "--equal-sizes", "--yes", cwd=home, reads=(bench.small,))
-        bench.program("fetch", "fetch", cwd=home, reads=(bench.results,))
-        bench.spans["send"].append(bench.far.span("create"))
-        bench.spans["fetch"].append(bench.far.span("results"))
+        source, reads = bench.small, (bench.results,)
+        bench.run("curl -T", *_curl("-T", source, "-o", os.devnull), f"{bench.far.url}/sink/swallow", reads=(source,))
+        downloaded = bench.place("downloaded")
+        bench.run("curl -o", *_curl("-o", downloaded), f"{bench.far.url}/sink/all", reads=reads)
+        downloaded.unlink()
+        bench.copy("cp", source)
+        sent = cloned(plan, bench.place("sent"))
+        _send(bench, "send", source, sent)
+        for engine in ENGINES:
+            home = cloned(sent, bench.place("home"))
+            bench.program(f"fetch, {engine}", "fetch", "--engine", engine, cwd=home, reads=reads)
+        _fetch_and_all_after(bench, cloned(sent, bench.place("home")))
+        alone = cloned(one, bench.place("sent"))
+        _send(bench, one_of("send"), bench.one, alone)
+        _fetch_and_all_after(bench, alone, one_of(""))
+
+
+def _curl(*words: str | Path) -> Sequence[str | Path]:
+    return ("curl", "-sS", *words)
+
+
+def _send(bench: Bench, label: str, source: Path, home: Path) -> None:
+    bench.program(label, "submit", source, "--equal-sizes", "--yes", cwd=home, reads=(source,))
+
+
+def _fetch_and_all_after(bench: Bench, home: Path, suffix: str = "") -> None:
+    bench.program(f"fetch{suffix}", "fetch", cwd=home, reads=() if suffix else (bench.results,))
+    if not suffix:
         (results,) = home.glob("*.results.jsonl")
-        bench.copy("cp results", results)
-        _merge_and_rebuild(bench, "", home)
-        _merge_and_rebuild(bench, one_of(""), cloned(one, home))
-
-
-def _merge_and_rebuild(bench: Bench, suffix: str, home: Path) -> None:
+        bench.copy("cp of the results", results)
     for written in home.glob("*.jsonl"):
         written.unlink()
     bench.program(f"merge{suffix}", "fetch", cwd=home)
     bench.program(f"retry file{suffix}", "retry", "--include-invalid", "--dry-run", cwd=home)
 
 
-def sums(bench: Bench) -> None:
-    """A fetch, and the same by a program that does not sum up what the answers used; each is the first in turn."""
-    bench.far.reset()
-    sent = planned(bench, bench.small, bench.place("planned"))
-    bench.program("send, to be fetched", "submit", bench.small, "--equal-sizes", cwd=sent)
-    programs = [("fetch, summed up", "batchctl"), ("fetch, not summed up", "benchmarks.unmetered")]
-    for number in range(bench.times):
-        for label, program in programs[:: -1 if number % 2 else 1]:
-            home = cloned(sent, bench.place("home"))
-            # What is left out is left out of one process.
-            command = (PYTHON, "-m", program, "fetch", "--engine", "threads", "-q")
-            bench.run(label, *command, cwd=home, expected=(SUCCESS, SOME_FAILED), reads=(home, bench.results))
-
-
-def upload(bench: Bench, label: str) -> None:
-    command = ("curl", "-sS", "-T", bench.small, "-o", os.devnull, f"{bench.far.url}/sink/swallow")
-    bench.run(label, *command, reads=(bench.small,))
-
-
-def download(bench: Bench, label: str) -> None:
-    target = bench.place("downloaded")
-    bench.run(label, "curl", "-sS", "-o", target, f"{bench.far.url}/sink/all", reads=(bench.results,))
-    target.unlink()
-
-
 # ---------------------------------------------------------------- the whole job
 
 
 def whole(bench: Bench) -> None:
-    for _ in range(bench.times):
+    for _ in range(min(bench.times, NAIVE_ROUNDS)):
         naive(bench, "naive script", bench.small)
         whole_job(bench, "whole job", bench.small)
         same_failures(bench.place("naive") / "retry.jsonl", bench.place("job"))
-        note_ledger(bench, bench.place("job"))
-        upload(bench, "curl -T (whole)")
-        download(bench, "curl -o (whole)")
+        ledger = (bench.place("job") / ".batchctl").glob("ledger.db*")
+        bench.facts["ledger bytes"] = sum(path.stat().st_size for path in ledger)
         whole_job(bench, one_of("whole job"), bench.one)
-
-
-def again(bench: Bench) -> None:
-    """What failed for a passing reason is sent once more, fetched and merged, and that until nothing is left."""
-    for _ in range(bench.times):
-        bench.far.reset()
-        home = emptied(bench.place("job"))
-        bench.program(
-            "run, all rounds",
-            "run",
-            bench.small,
-            "--equal-sizes",
-            "--yes",
-            cwd=home,
-            reads=(bench.small, bench.results),
-        )
 
 
 def naive(bench: Bench, label: str, source: Path) -> None:
@@ -243,9 +197,8 @@ def whole_job(bench: Bench, label: str, source: Path) -> None:
     """One round, and the retry file of all that failed: what the naive script does, and merged in input order as well."""
     bench.far.reset()
     home = emptied(bench.place("job"))
-    bench.program(
-        label, "run", source, "--equal-sizes", "--yes", "--max-rounds", "1", cwd=home, reads=(source, bench.results)
-    )
+    words = ("run", source, "--equal-sizes", "--yes", "--max-rounds", "1")
+    bench.program(label, *words, cwd=home, reads=(source, bench.results))
     bench.program(f"{label}: retry file", "retry", "--include-invalid", "--dry-run", cwd=home)
 
 
@@ -257,10 +210,6 @@ def same_failures(theirs: Path, home: Path) -> None:
             raise Failed("the naive script and batchctl would send other requests again")
 
 
-def note_ledger(bench: Bench, home: Path) -> None:
-    bench.facts["ledger bytes"] = sum(path.stat().st_size for path in (home / ".batchctl").glob("ledger.db*"))
-
-
 # ---------------------------------------------------------------- many batches
 
 
@@ -268,46 +217,31 @@ def looks(bench: Bench) -> None:
     """A job of 1,000 batches, looked at. Counted at the far end."""
     bench.far.reset()
     source = bench.shelf.requests(SMALL, 10_000)
-    folder = planned(bench, source, bench.place("many"), "--max-requests", "10")
-    bench.program("send 1,000 batches", "submit", source, "--equal-sizes", "--yes", cwd=folder)
-    asked = []
-    for _ in range(bench.times):
-        home = cloned(folder, bench.place("home"))
-        before = bench.far.requests()
-        bench.run("status of 1,000 batches", *BATCHCTL, "status", "@last", cwd=home)
-        asked.append((bench.far.requests() - before).total())
-    bench.facts["requests of a status"] = max(asked)
+    home = planned(bench, source, bench.place("many"), "--max-requests", "10")
+    _send(bench, "send 1,000 batches", source, home)
+    before = bench.far.requests()
+    bench.run("status of 1,000 batches", *BATCHCTL, "status", "@last", cwd=home)
+    bench.facts["requests of a status"] = (bench.far.requests() - before).total()
 
 
 # ---------------------------------------------------------------- growth
 
 
 def growth(bench: Bench) -> None:
-    for count in (each for each in (10_000, 100_000) if each < bench.count):
+    """Fewer requests, and ten times as many lines that are little more than their ids. Once each."""
+    for count in (each for each in SMALLER if each < bench.count):
         source = bench.shelf.requests(SMALL, count)
-        for number in range(bench.times):
-            dry_run(bench, f"check and cut small, {count:,}", source)
-            whole_job(bench, f"whole job, {count:,}", source)
-            if not number:
-                naive(bench, f"naive script, {count:,}", source)
-
-
-def ids(bench: Bench) -> None:
-    """Lines that are little more than their ids, ten times as many: once each, for memory is what this is about."""
-    for shape in (IDS, Shape(kind="ids", unordered=True)):
-        source = bench.shelf.requests(shape, bench.ids)
-        dry_run(bench, f"check {shape.name}, {bench.ids:,}", source)
+        dry_run(bench, f"check, {count:,}", source)
+        whole_job(bench, f"whole job, {count:,}", source)
+        naive(bench, f"naive script, {count:,}", source)
+    dry_run(bench, "check, ids", bench.shelf.requests(IDS, bench.count * 10))
 
 
 STAGES: Mapping[str, Callable[[Bench], None]] = {
     "startup": startup,
-    "plan": plan,
-    "stages": stages,
-    "sums": sums,
+    "check": check,
+    "steps": steps,
     "whole": whole,
-    "ids": ids,
-    "odd": odd,
-    "again": again,
     "growth": growth,
     "looks": looks,
 }

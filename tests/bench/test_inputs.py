@@ -15,9 +15,7 @@ SHAPES = (
     Shape(kind="ids"),
     Shape(unordered=True),
     Shape(id_last=True),
-    Shape(spaced=True),
-    Shape(crlf=True),
-    Shape(kind="document", unordered=True, id_last=True, spaced=True, crlf=True),
+    Shape(kind="document", unordered=True, id_last=True),
 )
 NOBODY = "http://127.0.0.1:9"
 

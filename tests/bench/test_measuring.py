@@ -26,6 +26,16 @@ def test_a_command_is_measured_by_itself(tmp_path: Path) -> None:
     del ours
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is summed up from /proc")
+def test_memory_is_summed_over_the_processes_of_a_command(tmp_path: Path) -> None:
+    held = "import time; held = b'x' * 50_000_000; time.sleep(0.5)"
+    starts = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {held!r}]); {held}; child.wait()"
+    taken, _ = measured([sys.executable, "-c", starts], tmp_path, surroundings(tmp_path))
+    assert taken.processes == 2
+    assert 100 * MB < taken.held_bytes < 150 * MB
+    assert taken.peak_bytes < 90 * MB
+
+
 def test_what_ends_otherwise_is_no_measurement(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="exit status 3, expected 0\nbroken"):
         measured([sys.executable, "-c", "import sys; print('broken'); sys.exit(3)"], tmp_path, surroundings(tmp_path))

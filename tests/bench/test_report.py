@@ -2,16 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.report import (
-    Bound,
-    Row,
-    Spread,
-    between,
-    less,
-    ratios,
-    spread,
-    total,
-)
+from benchmarks.report import Bound, Row, Spread, between, ratios, row_table, spread
 
 AT_MOST, AT_LEAST = Bound(2.0), Bound(12.0, at_least=True)
 
@@ -51,11 +42,6 @@ def test_rounds_that_do_not_match_are_refused() -> None:
         ratios([1.0, 2.0], [1.0])
 
 
-def test_a_part_is_taken_out_and_nothing_is_less_than_nothing() -> None:
-    assert less([3.0, 1.0], 2.0) == [1.0, 0.0]
-    assert total([1.0, 2.0], [3.0, 4.0]) == [4.0, 6.0]
-
-
 @pytest.mark.parametrize(
     ("bound", "holding", "failing"), [(AT_MOST, [0.5, 2.0], [2.01]), (AT_LEAST, [12.0, 20.0], [11.9])]
 )
@@ -66,7 +52,7 @@ def test_a_bound_holds_up_to_its_limit(bound: Bound, holding: list[float], faili
 
 def _row(value: float | None) -> Row:
     found = None if value is None else Spread(value, value, value)
-    return Row(work="work", whole=found, must=Bound(2.0), moonshot=Bound(1.0))
+    return Row(work="work", value=found, must=Bound(2.0), moonshot=Bound(1.0))
 
 
 @pytest.mark.parametrize(
@@ -76,10 +62,11 @@ def _row(value: float | None) -> Row:
         (_row(1.5), "must"),
         (replace(_row(2.5), is_held=False), "of 1,000,000 only"),
         (replace(_row(None), is_held=False), "of 1,000,000 only"),
-        (Row(work="work", whole=Spread(1, 1, 1)), ""),
+        (replace(_row(2.5), reason="The disk."), "no, see below"),
+        (replace(_row(1.5), reason="The disk."), "must"),
     ],
 )
-def test_a_row_that_holds(row: Row, verdict: str) -> None:
+def test_a_row_that_holds_or_says_why_not(row: Row, verdict: str) -> None:
     assert row.verdict == verdict
     assert not row.fails
 
@@ -89,13 +76,19 @@ def test_a_row_that_holds(row: Row, verdict: str) -> None:
     [
         (_row(2.5), "**no**"),
         (_row(None), "not measured"),
-        # Judged by what is net of start-up, of which there is nothing here.
-        (replace(_row(0.9), is_net=True), "not measured"),
+        # A reason is for what was measured.
+        (replace(_row(None), reason="The disk."), "not measured"),
     ],
 )
 def test_a_row_that_fails(row: Row, verdict: str) -> None:
     assert row.verdict == verdict
     assert row.fails
+
+
+def test_a_reason_is_shown_where_the_must_does_not_hold() -> None:
+    missed = replace(_row(2.5), reason="The disk.")
+    assert row_table([missed, _row(1.5)]).endswith("Why a must does not hold:\n\n- work: The disk.\n")
+    assert "Why" not in row_table([_row(2.5), replace(_row(1.5), reason="The disk.")])
 
 
 def test_only_what_stands_between_the_markers_is_written_anew() -> None:

@@ -51,7 +51,7 @@ def test_a_whole_job_ends_with_every_answer(cli: Cli, shelf: Shelf) -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [Shape(unordered=True), Shape(id_last=True, spaced=True, crlf=True), Shape(kind="document", id_last=True)],
+    [Shape(unordered=True), Shape(id_last=True), Shape(kind="document", id_last=True)],
     ids=lambda shape: shape.name,
 )
 def test_requests_it_has_no_results_for_all_succeed(cli: Cli, shelf: Shelf, sink: Sink, shape: Shape) -> None:
