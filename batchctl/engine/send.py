@@ -75,7 +75,7 @@ def send(session: Session, job: Job, planned: Batch) -> None:
     else:
         # 4. The id that the API gave it.
         _record_created(session, batch, created)
-        _widen_window(session, job, batch)
+        _widen_window(session, batch)
         session.emit(BatchSent(batch, number, total, created.batch.id))
 
 
@@ -118,8 +118,10 @@ def _record_created(session: Session, batch: Batch, created: Seen) -> None:
         )
 
 
-def _widen_window(session: Session, job: Job, sent: Batch) -> None:
-    """Let one more batch into the API's queue if it took more requests than it was known to take when the step began."""
+def _widen_window(session: Session, sent: Batch) -> None:
+    """Let one more batch into the API's queue if it took more requests than it was known to take."""
+    # Read again: another thread may have met a full queue since the step began.
+    job = session.ledger.job_of(sent)
     if job.window is None:
         return
     queued = under_way(session.ledger.batches(job))

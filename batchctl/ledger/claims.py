@@ -8,11 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import Batch, Headers, IfAbsent, State, Unconfirmed
+from batchctl.domain.model import Batch, IfAbsent, State, Unconfirmed
 from batchctl.ledger.liveness import LEASE, FileLockLiveness, LeaseLiveness
 from batchctl.ledger.rows import headers_values
-from batchctl.ledger.schema import batch_table, job_table, place_table
-from batchctl.ledger.writing import Writer, advance
+from batchctl.ledger.schema import batch_table, place_table
+from batchctl.ledger.writing import Writer, advance, headers_from_here
 
 
 class Claims(Writer):
@@ -55,12 +55,10 @@ class Claims(Writer):
         with self._write() as db:
             if wanted.state is not State.PLANNED or not _claim(db, wanted, owner, now):
                 return None
-            of_job = sa.select(job_table.c.canceled_at, job_table.c.api_version, job_table.c.betas)
-            canceled_at, api_version, betas = db.execute(of_job.where(job_table.c.id == wanted.job_id)).one()
-            if canceled_at is not None:
+            headers, is_canceled = headers_from_here(db, wanted.job_id)
+            if is_canceled:
                 db.rollback()
                 return None
-            headers = Headers(api_version=api_version, betas=tuple(betas))
             fresh["headers"] = headers_values(headers)
             advance(db, wanted.id, State.SUBMITTING, now, "", before=State.PLANNED, **fresh)
             db.execute(sa.update(place_table).values(generation=place_table.c.generation + 1))

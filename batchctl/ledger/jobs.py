@@ -23,7 +23,7 @@ from batchctl.ledger.schema import (
     round_table,
     usage_table,
 )
-from batchctl.ledger.writing import Writer
+from batchctl.ledger.writing import Writer, headers_from_here
 
 # The columns of a job that are known once its input is.
 _OF_INPUT = (
@@ -132,9 +132,8 @@ class Jobs(Writer):
     def record_headers(self, job: Job, headers: Headers) -> bool:
         """See `Ledger.record_headers`."""
         with self._write() as db:
-            stored = sa.select(job_table.c.api_version, job_table.c.betas).where(job_table.c.id == job.id)
-            api_version, betas = db.execute(stored).one()
-            if Headers(api_version=api_version, betas=tuple(betas)) != job.settings.headers:
+            stored, _ = headers_from_here(db, job.id)
+            if stored != job.settings.headers:
                 return False
             db.execute(sa.update(job_table).where(job_table.c.id == job.id).values(headers_values(headers)))
         return True

@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchctl.domain.model import State
+from batchctl.domain.model import Headers, State
 from batchctl.domain.states import may_follow
 from batchctl.ledger.reading import SqlReadLedger
-from batchctl.ledger.schema import HEAD, batch_table, move_table
+from batchctl.ledger.schema import HEAD, batch_table, job_table, move_table
 
 
 class Writer(SqlReadLedger):
@@ -33,6 +33,15 @@ class Writer(SqlReadLedger):
 
     def _write(self) -> contextlib.AbstractContextManager[sa.Connection]:
         return self._database.write()
+
+
+def headers_from_here(db: sa.Connection, job_id: int) -> tuple[Headers, bool]:
+    """Return the headers that the next create of a job is to be sent with, and whether the job was canceled."""
+    stored = sa.select(job_table.c.api_version, job_table.c.betas, job_table.c.canceled_at).where(
+        job_table.c.id == job_id
+    )
+    api_version, betas, canceled_at = db.execute(stored).one()
+    return Headers(api_version=api_version, betas=tuple(betas)), canceled_at is not None
 
 
 def state_of(db: sa.Connection, batch_id: int) -> State:

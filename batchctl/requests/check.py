@@ -40,8 +40,9 @@ def scan(
             scanner = Scanner(options, problems, seen, cuts)
             for block in _blocks(file, options.settings.max_bytes, scanner.skip):
                 scanner.take(block)
+                hashes.go_on(scanner.size)
                 emit(scanner.size)
-            result = scanner.finish(hashes.whole)
+            result = scanner.finish(hashes.whole(scanner.size))
             refuse_changed(path, hashes)
             return result, seen.repeated()
 
@@ -68,10 +69,11 @@ def _scan_in_sections(
                 seen.add_hashed(section.id_hashes, section.first_id, section.last_id, is_rising=section.is_rising)
                 for count, start, end in section.blocks:
                     cuts.add_block(count, start, end, lines_of)
+                hashes.go_on(scanner.size)
                 emit(scanner.size)
         # Repeated ids are told by their lines, and the groups of very many system prompts by their models.
         is_told = not seen.repeated() and scanner.grouper.tells_all_apart
-        result = scanner.finish(hashes.whole) if is_told else None
+        result = scanner.finish(hashes.whole(scanner.size)) if is_told else None
         # Last: until then a hash may be of bytes that nobody checked.
         refuse_changed(path, hashes)
         return result

@@ -18,7 +18,7 @@ BUFFER_BYTES = 1 << 21
 
 
 class RangeHashes:
-    """SHA-256 of a file and of ranges of it that follow each other, in a thread, while the bytes are in the page cache.
+    """SHA-256 of a file and of ranges of it, in a thread that follows the reader while the bytes are in the page cache.
 
     The bytes that were read and the bytes that are hashed are the same only where nobody writes to the file meanwhile: see
     `has_changed`.
@@ -31,7 +31,7 @@ class RangeHashes:
         self._pool = ThreadPoolExecutor(1)
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._whole = hashlib.sha256()
-        self._hashed = 0
+        self._asked = self._hashed = 0
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +45,12 @@ class RangeHashes:
         """Return the hash of the bytes from `start` to before `end`, as a future."""
         return self._pool.submit(self._range, start, end)
 
+    def go_on(self, end: int) -> None:
+        """Hash on: the file was read up to `end`."""
+        if end - self._asked >= BUFFER_BYTES:
+            self._asked = end
+            self._pool.submit(self._go_on, end)
+
     def whole(self, end: int) -> str:
         """Return the hash of the file up to `end`; waits for it."""
         self._pool.submit(self._go_on, end).result()
@@ -55,17 +61,14 @@ class RangeHashes:
         return identity_of(self._file) != self._begun
 
     def _range(self, start: int, end: int) -> str:
-        assert start >= self._hashed, "ranges follow each other"
         digest = hashlib.sha256()
-        # Up to here, what lies between two ranges; then both in one read.
-        self._go_on(start)
-        self._go_on(end, digest)
+        for piece in self._pieces(start, end):
+            digest.update(piece)
         return digest.hexdigest()
 
-    def _go_on(self, end: int, *more: "hashlib._Hash") -> None:
+    def _go_on(self, end: int) -> None:
         for piece in self._pieces(self._hashed, end):
-            for digest in (self._whole, *more):
-                digest.update(piece)
+            self._whole.update(piece)
             self._hashed += len(piece)
 
     def _pieces(self, start: int, end: int) -> Iterator[memoryview]:

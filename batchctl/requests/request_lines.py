@@ -153,7 +153,7 @@ class RequestReader:
         if key not in self._known:
             if self._known_bytes > MAX_KNOWN_BYTES:
                 self._forget()
-            self._known[key] = without_apart(orjson.loads(line)["params"])
+            self._known[key] = _without_apart(orjson.loads(line)["params"])
             self._known_bytes += len(line)
         return self._known[key]
 
@@ -163,24 +163,24 @@ class RequestReader:
 
 
 def block_of(requests: Mapping[int, dict[str, Any]], size: int) -> RequestBlock:
-    """Return the same of requests that were read one by one, by the index of the line in a block of `size` lines."""
+    """Return the block of requests that were read one by one, by the index of the line among `size` lines."""
     max_tokens = [0] * size
     for n, request in requests.items():
         max_tokens[n] = request["params"]["max_tokens"]
     return RequestBlock(
         [request["custom_id"].encode() for request in requests.values()],
         max_tokens,
-        [Shape(without_apart(request["params"]), [n]) for n, request in requests.items()],
-        {n: request["params"] for n, request in requests.items() if not _is_text(request["params"]["messages"])},
+        [Shape(_without_apart(request["params"]), [n]) for n, request in requests.items()],
+        {n: request["params"] for n, request in requests.items() if not _are_texts(request["params"]["messages"])},
     )
 
 
-def without_apart(params: Mapping[str, Any]) -> dict[str, Any]:
+def _without_apart(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return params without those in which the requests of a group may differ."""
     return {name: value for name, value in params.items() if name not in APART}
 
 
-def _is_text(messages: Sequence[Any]) -> bool:
+def _are_texts(messages: Sequence[Any]) -> bool:
     return all(isinstance(each, dict) and type(each.get("content")) is str for each in messages)
 
 

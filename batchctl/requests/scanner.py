@@ -260,17 +260,16 @@ class Scanner(BlockChecker):
             self._problems.add(Problem(self.number, custom_id if isinstance(custom_id, str) else "", fault))
         return any(fault.severity is Severity.ERROR for fault in faults)
 
-    def finish(self, sha256_up_to: Callable[[int], str]) -> Scan:
-        """Return what all the lines came to; `sha256_up_to` gives the hash of so many bytes of the file, after those of the cuts."""
-        cuts = self._cuts.close()
+    def finish(self, sha256: str) -> Scan:
+        """Return what all the lines came to; `sha256` is the hash of the file."""
         return Scan(
-            cuts=cuts,
+            cuts=self._cuts.close(),
             count=self._cuts.count,
             lines=self.number - self._blank,
             blank=self._blank,
             left_out=self._left_out,
             size=self.size,
-            sha256=sha256_up_to(self.size),
+            sha256=sha256,
             deep_checked=self.deep,
             is_clean=self._is_clean,
             has_bom=self._has_bom,

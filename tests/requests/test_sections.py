@@ -256,9 +256,9 @@ def test_an_input_that_changes_once_all_its_lines_were_checked_is_refused(
     """Its bytes are still hashed then."""
     finish = Scanner.finish
 
-    def changed(scanner: Scanner, sha256_up_to: Callable[[int], str]) -> Scan:
+    def changed(scanner: Scanner, sha256: str) -> Scan:
         (tmp_path / "in.jsonl").write_bytes(joined(many())[::-1])
-        return finish(scanner, sha256_up_to)
+        return finish(scanner, sha256)
 
     monkeypatch.setattr(Scanner, "finish", changed)
     with pytest.raises(InputProblem, match="changed while it was read"):
