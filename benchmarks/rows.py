@@ -181,11 +181,11 @@ AIMS = (
         any_size=True,
     ),
     Aim(
-        work="status of 1,000 batches",
+        work="requests for the status of 1,000 batches",
         ours=lambda found: [found.facts["requests of a status"]],
         must=2,
         moonshot=1,
-        unit=" requests",
+        unit="",
         any_size=True,
     ),
     Aim(
