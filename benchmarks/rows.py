@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.report import MB, Bound, Row, Run, Spread, figure, ratios, spread
-from benchmarks.stages import SMALLER, one_of
+from benchmarks.stages import CHECKER, FETCHER, SMALLER, one_of
 
 # Musts are about that many; of fewer, start-up is most of what is measured.
 FULL = 1_000_000
@@ -106,14 +106,22 @@ class Aim:
 
 
 def _memory(found: Findings) -> list[float]:
-    """Of the command that takes the most. What further processes import counts: only the first one's imports do not."""
+    """Of the command that takes the most."""
     commands = ("check", "send", "fetch", "merge", "retry file", "whole job")
     return max((_above_imports(found, command) for command in commands), key=median)
 
 
 def _above_imports(found: Findings, command: str) -> list[float]:
-    imports = median(run.held_bytes for run in found.runs[one_of(command)])
-    return [max(0.0, run.held_bytes - imports) / run.processes / MB for run in found.runs[command]]
+    """What each process holds on average, without what the first and the others import."""
+    first, other = (_held(found, label) for label in (one_of(command), CHECKER if command == "check" else FETCHER))
+    return [
+        max(0.0, run.held_bytes - first - (run.processes - 1) * other) / run.processes / MB
+        for run in found.runs[command]
+    ]
+
+
+def _held(found: Findings, label: str) -> float:
+    return median(run.held_bytes for run in found.runs[label])
 
 
 AIMS = (

@@ -19,6 +19,12 @@ from benchmarks.report import Run
 NAIVE = Path(__file__).with_name("naive.py")
 SMALL, DOCUMENT, ID_LAST, IDS = Shape(), Shape(kind="document"), Shape(id_last=True), Shape(kind="ids", unordered=True)
 ENGINES = ("threads", "processes")
+# What a further process imports: one that checks requests, one that fetches results.
+CHECKER, FETCHER = "imports of a checker", "imports of a fetcher"
+IMPORTS = {
+    CHECKER: "import batchctl.cli, batchctl.requests.sections",
+    FETCHER: "import batchctl.cli, batchctl.verbs.open_session; from batchctl.engine.worker import load_sdk; load_sdk()",
+}
 SMALLER = (10_000, 100_000)
 # The naive script takes a minute and a half.
 NAIVE_ROUNDS = 2
@@ -95,6 +101,8 @@ def startup(bench: Bench) -> None:
         bench.run("import typer", PYTHON, "-c", "import typer")
         bench.run("--help", *BATCHCTL, "--help")
         bench.run("status --offline", *BATCHCTL, "status", "@last", "--offline", cwd=home)
+        for label, code in IMPORTS.items():
+            bench.run(label, PYTHON, "-c", code)
 
 
 # ---------------------------------------------------------------- check and cut
