@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
-import terminal
+from docs import terminal
 
 from batchctl.emulator.running import running
 

@@ -1,7 +1,7 @@
 """The failure table: what can go wrong, what batchctl makes of it, and in which words a person reads of it.
 
 A row is tried for each of its verbs with each of its troubles (test_table.py) and stands as one row in
-docs/failures.md, which is pasted from here. To add a verb, say in `REACHES` which endpoints it asks and in
+docs/explanation/failures.md, which is pasted from here. To add a verb, say in `REACHES` which endpoints it asks and in
 `world.World.prepare` how its job stands; the coverage test then names what is missing.
 """
 
@@ -124,7 +124,7 @@ Trouble = Fault | Network | Disk | Ledger | Key | Stranger | Signal
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of docs/failures.md, and how it is tried.
+    """One row of docs/explanation/failures.md, and how it is tried.
 
     `happens`, `does` and `you` are the document's words. `troubles`: alternatives, each of which is one trouble or
     several at once. `made`: batches the API has more of when the command ends, by verb where they differ; None for as many
