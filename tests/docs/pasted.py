@@ -16,7 +16,6 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from docs import sessions
 from docs.links import pages
 from typer.testing import CliRunner
 
@@ -25,6 +24,7 @@ from batchctl.cli.exit_status import MEANINGS
 from batchctl.domain.caching import HIT_RATES, MIN_TOKENS, least_tokens
 from batchctl.domain.prices import Prices
 from batchctl.money.catalog import PriceCatalog
+from docs import sessions
 
 PROJECT = Path(__file__).parents[2]
 PART = re.compile(r"(<!-- pasted: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
-from docs import terminal
-
 from batchctl.emulator.running import running
+from docs import terminal
 
 PROJECT = Path(__file__).parents[2]
 PAGES = (PROJECT / "docs" / "tutorial" / "first-job.md",)
@@ -45,7 +44,9 @@ def renewed_in(folder: Path, page: str) -> str:
         (work / name).write_text(text)
     commands = [command for block in SESSION.findall(page) for command in _commands(block)]
     script = folder / "session.sh"
-    script.write_text("".join(f"{command}\nstatus=$?; echo '{MARK}'; (exit $status)\n" for command in commands) + "exit 0\n")
+    script.write_text(
+        "".join(f"{command}\nstatus=$?; echo '{MARK}'; (exit $status)\n" for command in commands) + "exit 0\n"
+    )
     screen = terminal.run_in_terminal(["bash", script], work, _environment(folder))
     said = "\n".join(map(terminal.text_of, screen)).replace(os.path.realpath(work), "/home/you/reviews")
     outputs = iter([text.strip("\n") for text in stable(said).split(MARK)])
@@ -72,7 +73,10 @@ def picture() -> str:
         work = Path(folder, "work")
         work.mkdir()
         (work / "banking77.jsonl").write_bytes((PROJECT / "samples" / "banking77.jsonl").read_bytes())
-        env = _environment(Path(folder)) | {"ANTHROPIC_BASE_URL": emulator.base_url, "ANTHROPIC_API_KEY": "sk-ant-picture"}
+        env = _environment(Path(folder)) | {
+            "ANTHROPIC_BASE_URL": emulator.base_url,
+            "ANTHROPIC_API_KEY": "sk-ant-picture",
+        }
         for command in PICTURED:
             lines += terminal.plain(f"$ {command}")
             lines += terminal.run_in_terminal(command.split(), work, env)
@@ -92,7 +96,12 @@ def stable(text: str) -> str:
     text = re.sub(r"msgbatch_\w+", fixed, text)
     text = re.sub(r"\d\d:\d\d UTC, elapsed \d+ s", "09:30 UTC, elapsed 5 s", text)
     # Downloads run side by side: whichever is first is told first.
-    text = re.sub(r"(?:^fetched +batch .*\n)+", lambda found: "".join(sorted(found[0].splitlines(keepends=True))), text, flags=re.M)
+    text = re.sub(
+        r"(?:^fetched +batch .*\n)+",
+        lambda found: "".join(sorted(found[0].splitlines(keepends=True))),
+        text,
+        flags=re.MULTILINE,
+    )
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:41873", text)
     return re.sub(r"20\d\d-\d\d-\d\d(?!T)", PRICE_DAY, text)
 
@@ -105,6 +114,8 @@ def differences(shown: str, today: str) -> list[str]:
 
 def _environment(folder: Path) -> dict[str, str]:
     """Return the environment of a person who just installed the program, with a home of their own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BATCHCTL_", "XDG_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BATCHCTL_", "XDG_"))
+    }
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     return kept | {"HOME": str(folder), "PATH": path, "NO_PROXY": "127.0.0.1"}

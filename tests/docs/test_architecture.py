@@ -43,7 +43,7 @@ def test_a_name_that_does_not_exist_is_noticed() -> None:
 def test_every_path_that_is_named_exists(path: Path) -> None:
     named = set(
         re.findall(
-            r"(?:batchctl|tests|samples|docs|render|verbs|engine|requests|results|money|api|store|domain|cli)/[\w/.]+\.\w+",
+            r"(?<!\.)(?:batchctl|tests|samples|docs|render|verbs|engine|requests|results|money|api|store|domain|cli)/[\w/.]+\.\w+",
             path.read_text("utf-8"),
         )
     )

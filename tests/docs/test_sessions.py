@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from docs import sessions, terminal
 
 
@@ -15,7 +16,9 @@ def test_a_session_says_what_its_page_shows(page: Path) -> None:
 
 @pytest.mark.slow
 def test_the_picture_shows_what_the_terminal_shows() -> None:
-    assert terminal.shown_in(sessions.PICTURE.read_text("utf-8")) == terminal.shown_in(sessions.picture()), "run `make docs`"
+    assert terminal.shown_in(sessions.PICTURE.read_text("utf-8")) == terminal.shown_in(sessions.picture()), (
+        "run `make docs`"
+    )
 
 
 def test_a_session_runs_with_the_files_and_words_of_its_page_alone(tmp_path: Path) -> None:
