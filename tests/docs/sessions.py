@@ -93,17 +93,16 @@ def stable(text: str) -> str:
         digest = hashlib.sha256(str(number).encode()).hexdigest()
         return known.setdefault(found[0], f"msgbatch_01{digest[: len(found[0]) - len('msgbatch_01')]}")
 
+    # Uploads run side by side, and so do downloads: whichever is first is told first.
+    text = re.sub(r"(?:^(?:sent|fetched) +batch .*\n)+", _sorted_lines, text, flags=re.MULTILINE)
     text = re.sub(r"msgbatch_\w+", fixed, text)
     text = re.sub(r"\d\d:\d\d UTC, elapsed \d+ s", "09:30 UTC, elapsed 5 s", text)
-    # Downloads run side by side: whichever is first is told first.
-    text = re.sub(
-        r"(?:^fetched +batch .*\n)+",
-        lambda found: "".join(sorted(found[0].splitlines(keepends=True))),
-        text,
-        flags=re.MULTILINE,
-    )
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:41873", text)
     return re.sub(r"20\d\d-\d\d-\d\d(?!T)", PRICE_DAY, text)
+
+
+def _sorted_lines(found: re.Match[str]) -> str:
+    return "".join(sorted(found[0].splitlines(keepends=True)))
 
 
 def differences(shown: str, today: str) -> list[str]:

@@ -36,6 +36,7 @@ def test_two_texts_that_differ_are_told_apart() -> None:
         ("http://127.0.0.1:5123", "http://127.0.0.1:41873"),
         ("prices of 2031-02-03", "prices of 2026-11-21"),
         ("started  2031-02-03 23:59 UTC, elapsed 12 s", "started  2026-11-21 09:30 UTC, elapsed 5 s"),
+        ("sent       batch 2 as b\nsent       batch 1 as a\n", "sent       batch 1 as a\nsent       batch 2 as b\n"),
         ("fetched    batch 2 of 2\nfetched    batch 1 of 2\n", "fetched    batch 1 of 2\nfetched    batch 2 of 2\n"),
     ],
 )
