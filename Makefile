@@ -64,7 +64,8 @@ check: $(SETUP) ## Look over the code and change nothing: ruff, mypy, the import
 	@$(MAKE) --no-print-directory check-docs
 
 check-docs: $(SETUP) ## Build the documents into a temporary folder; every link and anchor must lead somewhere
-	@site=$$(mktemp -d) && $(BIN)/mkdocs build --quiet --strict --site-dir "$$site"; status=$$?; rm -rf "$$site"; exit $$status
+	@site=$$(mktemp -d); said=$$($(BIN)/mkdocs build --strict --site-dir "$$site" 2>&1); status=$$?; rm -rf "$$site"; \
+	    test $$status -eq 0 || { echo "$$said" >&2; exit $$status; }
 	@PYTHONPATH=tests $(BIN)/python -m docs.links
 
 fmt: $(SETUP) ## Format the code and fix what can be fixed by itself
