@@ -66,7 +66,7 @@ check: $(SETUP) ## Look over the code and change nothing: ruff, mypy, the import
 check-docs: $(SETUP) ## Build the documents into a temporary folder; every link and anchor must lead somewhere
 	@site=$$(mktemp -d); said=$$($(BIN)/mkdocs build --strict --site-dir "$$site" 2>&1); status=$$?; rm -rf "$$site"; \
 	    test $$status -eq 0 || { echo "$$said" >&2; exit $$status; }
-	@PYTHONPATH=tests $(BIN)/python -m docs.links
+	@PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(BIN)/python -m docs.links
 
 fmt: $(SETUP) ## Format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix
@@ -81,7 +81,7 @@ schema: $(SETUP) ## Write the schema of params anew, from the SDK's types
 	mv $(VENV)/params.schema.json batchctl/requests/params.schema.json
 
 docs: $(SETUP) ## Renew everything in the documents that the program shows: help texts, tables, sessions, the picture
-	PYTHONPATH=tests $(BIN)/python -m docs.pasted
+	PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(BIN)/python -m docs.pasted
 
 samples: $(SETUP) ## Build the sample inputs anew from samples/raw
 	$(BIN)/python samples/build.py
