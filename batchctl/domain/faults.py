@@ -88,7 +88,6 @@ class Fault:
 
 _is_custom_id = re.compile(CUSTOM_ID_PATTERN).fullmatch
 _SUSPECT = REFUSED_PARAMS | CLIENT_PARAMS.keys()
-_SUSPECT_SINCE = _SUSPECT | SAMPLING_PARAMS
 
 
 def is_stricter(headers: Headers, than: Headers) -> bool:
@@ -97,20 +96,20 @@ def is_stricter(headers: Headers, than: Headers) -> bool:
     return forbids_sampling or (MAX_TOKENS_BETA in than.betas and MAX_TOKENS_BETA not in headers.betas)
 
 
-def envelope_faults(request: object, *, api_version: str) -> list[Fault]:
+def envelope_faults(request: object) -> list[Fault]:
     """Return the faults of a request's envelope and of the params that every request needs, empty where there are none.
 
     `request` is one decoded line of the input.
     """
-    return [] if _is_plainly_good(request, api_version) else list(_request_faults(request, api_version))
+    return [] if _is_plainly_good(request) else list(_request_faults(request))
 
 
-def may_be_refused(names: Iterable[str], *, api_version: str) -> bool:
-    """Return whether one of the names of params is not for a batch of that API version, or only with some values."""
-    return not (_SUSPECT_SINCE if api_version >= NO_SAMPLING_SINCE else _SUSPECT).isdisjoint(names)
+def may_be_refused(names: Iterable[str]) -> bool:
+    """Return whether one of the names of params is not for a batch, or only with some values."""
+    return not _SUSPECT.isdisjoint(names)
 
 
-def _is_plainly_good(request: object, api_version: str) -> bool:
+def _is_plainly_good(request: object) -> bool:
     """Return whether a request passes every check here, as those of nearly all inputs do."""
     if not isinstance(request, dict) or len(request) != 2:
         return False
@@ -122,12 +121,12 @@ def _is_plainly_good(request: object, api_version: str) -> bool:
             # fullmatch: `$` alone lets a trailing newline pass. By exact type: in Python True is an int.
             are_values_good = bool(model and messages) and type(limit) is int and 1 <= limit <= MAX_TOKENS_CEILING
             is_good = are_values_good and _is_custom_id(custom_id) is not None
-            return is_good and not may_be_refused(request["params"], api_version=api_version)
+            return is_good and not may_be_refused(request["params"])
         case _:
             return False
 
 
-def _request_faults(request: object, api_version: str) -> Iterator[Fault]:
+def _request_faults(request: object) -> Iterator[Fault]:
     if not isinstance(request, dict):
         yield Fault("not_an_object", f"a line must be one JSON object, not {shown(request)}")
         return
@@ -138,7 +137,7 @@ def _request_faults(request: object, api_version: str) -> Iterator[Fault]:
     elif not isinstance(params := request["params"], dict):
         yield Fault("params_not_an_object", f"must be an object, not {shown(params)}", path="params")
     else:
-        yield from _params_faults(params, api_version)
+        yield from _params_faults(params)
 
 
 def _custom_id_faults(request: dict[str, object]) -> Iterator[Fault]:
@@ -177,14 +176,14 @@ def _envelope_advice(key: str) -> str:
     return did_you_mean(key, ("custom_id", "params"))
 
 
-def _params_faults(params: dict[str, object], api_version: str) -> Iterator[Fault]:
+def _params_faults(params: dict[str, object]) -> Iterator[Fault]:
     for name in REQUIRED_PARAMS:
         if name not in params:
             near = did_you_mean_one_of(name, params)
             yield Fault("param_missing", f'"{name}" is required{near}', path=f"params.{name}")
     yield from _value_faults(params)
     for name, value in params.items():
-        yield from _availability_faults(name, value, api_version)
+        yield from _availability_faults(name, value)
 
 
 def _value_faults(params: dict[str, object]) -> Iterator[Fault]:
@@ -213,12 +212,9 @@ def _max_tokens_faults(max_tokens: object) -> Iterator[Fault]:
         yield Fault("max_tokens_high", message, Severity.WARNING, path)
 
 
-def _availability_faults(name: str, value: object, api_version: str) -> Iterator[Fault]:
+def _availability_faults(name: str, value: object) -> Iterator[Fault]:
     path = f"params.{name}"
-    if name in SAMPLING_PARAMS and api_version >= NO_SAMPLING_SINCE:
-        message = f"API version {api_version} has no {name}: leave it out, or pass --api-version 2023-06-01"
-        yield Fault("sampling_not_supported", message, path=path)
-    elif name in CLIENT_PARAMS:
+    if name in CLIENT_PARAMS:
         yield Fault(
             "client_param", f"an option of a client library, not of a request: {CLIENT_PARAMS[name]}", path=path
         )

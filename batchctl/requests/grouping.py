@@ -87,8 +87,8 @@ class RequestGrouper:
             group = self._group_of(params, block.first + at[0])
             by_group.setdefault(id(group), (group, []))[1].extend(at)
             self.requests += len(at)
-            if requests.beyond_text:
-                group.look(requests.beyond_text[n] for n in at if n in requests.beyond_text)
+            if requests.looked_at:
+                group.look(requests.looked_at[n] for n in at if n in requests.looked_at)
         for group, places in by_group.values():
             places.sort()
             group.add(block, places, [requests.max_tokens[n] for n in places], self._most_sampled)

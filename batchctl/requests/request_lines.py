@@ -78,13 +78,14 @@ class RequestBlock(NamedTuple):
         ids: The custom_ids of the requests.
         max_tokens: The `max_tokens` by the index of the line; any number for a line that is no request.
         shapes: Their other params, in the order of their first lines. Two shapes may have equal params.
-        beyond_text: All params of the requests with a message whose content is not one text, by the index of the line.
+        looked_at: All params of the requests that have to be looked at by themselves, by the index of the line: those with a
+            message that is no text, or a blank one, or with an answer to be continued, or a `user_id` with an @.
     """
 
     ids: list[bytes]
     max_tokens: Sequence[int]
     shapes: list[Shape]
-    beyond_text: dict[int, dict[str, Any]]
+    looked_at: dict[int, dict[str, Any]]
 
 
 # What the decoders raise for what they do not accept.
@@ -93,6 +94,7 @@ _decode_envelope = Decoder(Envelope).decode
 _decode_id = Decoder(OnlyId).decode
 _id_of, _params_of = attrgetter("custom_id"), attrgetter("params")
 _max_tokens_of, _messages_of, _content_of = map(attrgetter, ("max_tokens", "messages", "content"))
+_metadata_of = attrgetter("metadata")
 
 
 class RequestReader:
@@ -115,14 +117,10 @@ class RequestReader:
         try:
             params = self._decoded(raws)
             shapes = self._shapes(params, lines)
-            messages = list(map(_messages_of, params))
-            beyond_text = {}
-            if set(map(type, map(_content_of, chain.from_iterable(messages)))) != {str}:
-                odd = [n for n, few in enumerate(messages) if any(type(each.content) is not str for each in few)]
-                beyond_text = {n: orjson.loads(lines[n])["params"] for n in odd}
+            looked_at = {n: orjson.loads(lines[n])["params"] for n in _odd(params)}
         except (*NO_REQUEST, orjson.JSONDecodeError):
             return None
-        return RequestBlock(ids, list(map(_max_tokens_of, params)), shapes, beyond_text)
+        return RequestBlock(ids, list(map(_max_tokens_of, params)), shapes, looked_at)
 
     def _decoded(self, raws: Sequence[Raw]) -> list[Any]:
         """Return the params of each line as an object with the attributes that `_params_decoder` names."""
@@ -160,6 +158,24 @@ class RequestReader:
     def _forget(self) -> None:
         self._known.clear()
         self._known_bytes = 0
+
+
+def _odd(params: Sequence[Any]) -> Sequence[int]:
+    """Return the indexes of requests that have to be looked at by themselves."""
+    messages = list(map(_messages_of, params))
+    contents = list(map(_content_of, chain.from_iterable(messages)))
+    odd: set[int] = set()
+    if set(map(type, contents)) != {str} or not all(map(str.strip, contents)):
+        odd.update(n for n, few in enumerate(messages) if any(_is_odd(each.content) for each in few))
+    if "assistant" in (roles := [few[-1].role for few in messages]):
+        odd.update(n for n, role in enumerate(roles) if role == "assistant")
+    if any(metadata := list(map(_metadata_of, params))):
+        odd.update(n for n, each in enumerate(metadata) if each and each.user_id and "@" in each.user_id)
+    return sorted(odd)
+
+
+def _is_odd(content: object) -> bool:
+    return not (isinstance(content, str) and content.strip())
 
 
 def block_of(requests: Mapping[int, dict[str, Any]], size: int) -> RequestBlock:

@@ -3,7 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from batchctl.requests.grouping import LineBlock, RequestGrouper
 from batchctl.requests.inputs import PIECE_BYTES
 from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.request_lines import LONG_BYTES, RequestBlock, RequestReader, block_of
+from batchctl.requests.rules import Rules
 from batchctl.requests.structure import are_structures_good, structure_faults
 
 
@@ -101,6 +102,7 @@ class BlockChecker:
         self.deep = 0
         self.grouper = RequestGrouper(lines_before)
         self._reader = RequestReader()
+        self._rules = Rules(options.settings.api_version)
         self._options = options
         self._seen = seen
         self._runs = runs
@@ -127,11 +129,14 @@ class BlockChecker:
 
     def _are_good(self, requests: RequestBlock, deep: set[int]) -> bool:
         """Return whether requests have no fault that is known here, those at the indexes `deep` none in depth."""
-        in_depth = [requests.beyond_text[n] for n in deep & requests.beyond_text.keys()]
+        if any(map(self._rules.faults_of_request, requests.looked_at.values())):
+            return False
+        in_depth = [requests.looked_at[n] for n in deep & requests.looked_at.keys()]
         for params, at in requests.shapes:
-            if may_be_refused(params, api_version=self._options.settings.api_version):
+            limits = {requests.max_tokens[n] for n in at}
+            if may_be_refused(params) or self._rules.faults(params, limits):
                 return False
-            if any(self._new_model_faults(params["model"], limit) for limit in {requests.max_tokens[n] for n in at}):
+            if any(self._new_model_faults(params["model"], limit) for limit in limits):
                 return False
             # Of messages that are texts nothing else can be wrong.
             if not deep.isdisjoint(at):
@@ -240,7 +245,7 @@ class Scanner(BlockChecker):
                 message = f"the line is longer than {most:.1f} MB, all that a batch holds"
                 return {}, [Fault("request_too_large", message)]
             return {}, [broken.fault]
-        faults = envelope_faults(request, api_version=self._options.settings.api_version)
+        faults = envelope_faults(request)
         if not isinstance(request, dict):
             return {}, faults
         if self.number in self._options.repeats:
@@ -248,10 +253,22 @@ class Scanner(BlockChecker):
         if not self._cuts.fits_alone(len(line)):
             size, most = len(line) / 1e6, self._options.settings.max_bytes / 1e6
             faults = [*faults, Fault("request_too_large", f"the request is {size:.1f} MB: a batch holds {most:.1f} MB")]
+        params = request.get("params")
+        refused = self._rule_faults(params) if isinstance(params, dict) else []
         if deep_checked(self.number, 1, self._options.depth):
             self.deep += 1
-            faults = [*faults, *structure_faults(request.get("params"))]
-        return request, self._with_model_faults(request.get("params"), faults)
+            # What a rule refuses may be an unknown key, too.
+            places = {fault.path for fault in refused}
+            faults = [*faults, *(fault for fault in structure_faults(params) if fault.path not in places)]
+        return request, self._with_model_faults(params, [*faults, *refused])
+
+    def _rule_faults(self, params: dict[str, Any]) -> list[Fault]:
+        """Return what the API's rules say. With the depth that is for a newer API, they warn."""
+        max_tokens = params.get("max_tokens")
+        faults = self._rules.faults(params, [max_tokens] if type(max_tokens) is int else [])
+        if self._options.depth is not Depth.ENVELOPE:
+            return faults
+        return [replace(fault, severity=Severity.WARNING) for fault in faults]
 
     def _report(self, request: dict[str, Any], faults: list[Fault]) -> bool:
         """Write the faults into the problem file; return whether one of them is an error."""

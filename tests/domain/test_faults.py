@@ -97,31 +97,31 @@ def with_params(changes):
     ],
 )
 def test_a_good_request_has_no_fault(request_, version):
-    assert envelope_faults(request_, api_version=version) == []
+    assert envelope_faults(request_) == []
 
 
 @pytest.mark.parametrize(("request_", "code", "path", "words"), ENVELOPES)
 def test_a_fault_of_the_envelope_is_named_with_its_place(request_, code, path, words):
-    (fault,) = envelope_faults(request_, api_version=NEW)
+    (fault,) = envelope_faults(request_)
     assert (fault.code, fault.path, fault.severity) == (code, path, Severity.ERROR)
     assert words in fault.message
 
 
 @pytest.mark.parametrize(("changes", "code", "name", "words"), PARAM_CASES)
 def test_a_fault_of_the_params_is_named_with_its_place(changes, code, name, words):
-    (fault,) = envelope_faults(with_params(changes), api_version=NEW)
+    (fault,) = envelope_faults(with_params(changes))
     assert (fault.code, fault.path) == (code, f"params.{name}")
     assert words in fault.message
     assert fault.severity is (Severity.WARNING if code == "max_tokens_high" else Severity.ERROR)
 
 
 def test_the_older_version_still_samples():
-    assert envelope_faults(with_params({"temperature": 0.5, "top_p": 1, "top_k": 5}), api_version=OLD) == []
+    assert envelope_faults(with_params({"temperature": 0.5, "top_p": 1, "top_k": 5})) == []
 
 
 def test_every_fault_of_a_line_is_told_at_once():
     request = {"custom_id": "a b", "params": {"model": "", "messages": [], "stream": True}, "url": "x"}
-    codes = [fault.code for fault in envelope_faults(request, api_version=NEW)]
+    codes = [fault.code for fault in envelope_faults(request)]
     assert codes == [
         "custom_id_pattern",
         "unknown_envelope_key",

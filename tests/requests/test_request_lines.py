@@ -167,8 +167,8 @@ def test_what_is_read_at_once_is_what_a_full_parse_finds(given_lines: list[bytes
     assert found.ids == [request["custom_id"].encode() for request in requests] == read_ids(given_lines)
     many = [request["params"] for request in requests]
     for request in requests:
-        if not may_be_refused(request["params"], api_version="2023-06-01"):
-            assert not envelope_faults(request, api_version="2023-06-01")
+        if not may_be_refused(request["params"]):
+            assert not envelope_faults(request)
         # A check in depth of what lines have in common is one of each line, but for blocks of content.
         params = request["params"]
         if all(type(message["content"]) is str for message in params["messages"]):
@@ -181,7 +181,7 @@ def test_what_is_read_at_once_is_what_a_full_parse_finds(given_lines: list[bytes
     ]
     assert [at[0] for _, at in found.shapes] == sorted(at[0] for _, at in found.shapes)
     has_text = [all(type(message["content"]) is str for message in params["messages"]) for params in many]
-    assert found.beyond_text == {n: params for n, params in enumerate(many) if not has_text[n]}
+    assert found.looked_at == {n: params for n, params in enumerate(many) if not has_text[n]}
 
 
 @pytest.mark.parametrize("others", [{}, {"system": b'"a"'}, {"a new param": b"1", "another": b"[]"}])
