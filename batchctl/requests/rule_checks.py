@@ -215,14 +215,14 @@ def too_many_breakpoints(params: Params, _max_tokens: Collection[int]) -> Iterat
     """Find the first breakpoint above the most, and how many there are."""
     places = [path for path, _ in _breakpoints(params)]
     if len(places) > MAX_BREAKPOINTS:
-        yield f"{places[MAX_BREAKPOINTS]}.cache_control", len(places)
+        yield f"{places[MAX_BREAKPOINTS]}.cache_control".lstrip("."), len(places)
 
 
 def long_after_short(params: Params, _max_tokens: Collection[int]) -> Iterator[Found]:
     """Find breakpoints for 1 h behind one for 5 min."""
     for (_, before), (path, ttl) in pairwise(_breakpoints(params)):
         if before == SHORT and ttl == LONG:
-            yield f"{path}.cache_control.ttl", ttl
+            yield f"{path}.cache_control.ttl".lstrip("."), ttl
 
 
 def _breakpoints(params: Params) -> list[tuple[str, str]]:

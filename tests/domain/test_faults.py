@@ -9,7 +9,6 @@ from batchctl.domain import faults as checking
 from batchctl.domain.faults import Fault, Severity, envelope_faults, shown, shown_key
 from batchctl.requests import decoding
 
-OLD, NEW = "2023-06-01", "2026-10-21"
 PARAMS = {"model": "claude-haiku-5-5", "max_tokens": 64, "messages": [{"role": "user", "content": "Hello"}]}
 GOOD = {"custom_id": "review-1", "params": PARAMS}
 
@@ -62,9 +61,6 @@ PARAM_CASES = [
     ({"fallbacks": []}, "param_not_supported", "fallbacks", "batch"),
     ({"fallback_credit_token": "x"}, "param_not_supported", "fallback_credit_token", "batch"),
     ({"thread": {}}, "param_not_supported", "thread", "batch"),
-    ({"temperature": 1.0}, "sampling_not_supported", "temperature", "--api-version 2023-06-01"),
-    ({"top_p": 1}, "sampling_not_supported", "top_p", "2026-10-21 has no top_p"),
-    ({"top_k": 5}, "sampling_not_supported", "top_k", "leave it out"),
     ({"betas": []}, "client_param", "betas", "--beta NAME"),
     ({"extra_body": {}}, "client_param", "extra_body", "straight into params"),
     ({"extra_headers": {}}, "client_param", "extra_headers", "--beta NAME"),
@@ -82,7 +78,6 @@ def with_params(changes):
     }
 
 
-@pytest.mark.parametrize("version", [OLD, NEW])
 @pytest.mark.parametrize(
     "request_",
     [
@@ -96,7 +91,7 @@ def with_params(changes):
         with_params({"anything_new": 1}),
     ],
 )
-def test_a_good_request_has_no_fault(request_, version):
+def test_a_good_request_has_no_fault(request_):
     assert envelope_faults(request_) == []
 
 
@@ -113,10 +108,6 @@ def test_a_fault_of_the_params_is_named_with_its_place(changes, code, name, word
     assert (fault.code, fault.path) == (code, f"params.{name}")
     assert words in fault.message
     assert fault.severity is (Severity.WARNING if code == "max_tokens_high" else Severity.ERROR)
-
-
-def test_the_older_version_still_samples():
-    assert envelope_faults(with_params({"temperature": 0.5, "top_p": 1, "top_k": 5})) == []
 
 
 def test_every_fault_of_a_line_is_told_at_once():

@@ -17,7 +17,7 @@ from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.requests.request_lines import LONG_BYTES
 
 BOM = b"\xef\xbb\xbf"
-GOOD = [request_line(request_id(n), "x" * (7 * n % 50)) for n in range(12)]
+GOOD = [request_line(request_id(n), "x" * (1 + 7 * n % 50)) for n in range(12)]
 BAD = b'{"custom_id": "bad id", "params": 1}'
 
 
@@ -236,7 +236,7 @@ def test_known_repeats_are_left_out_of_the_copy(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- whatever the lines are
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30).filter(str.strip)
 ENDS = st.sampled_from([b"\n", b"\r\n"])
 PARTS = st.one_of(
     st.tuples(st.just("good"), TEXTS),
