@@ -48,10 +48,17 @@ class Stage(StrEnum):
 
     @property
     def shown(self) -> str:
-        """The stage as a person reads it."""
-        if self is Stage.UNCONFIRMED:
-            return "unconfirmed"
-        return "done, not all succeeded" if self is Stage.INCOMPLETE else self.value
+        """The stage as a person reads it: one word."""
+        return _SHOWN.get(self, self.value)
+
+
+_SHOWN = {
+    Stage.UNCONFIRMED: "unconfirmed",
+    Stage.LOST: "unconfirmed",
+    Stage.RUNNING: "running",
+    Stage.TO_FETCH: "fetching",
+    Stage.INCOMPLETE: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from typing import Any
 from batchctl.domain.caching import Caching
 from batchctl.domain.check_report import Scan
 from batchctl.domain.model import Batch, Job
+from batchctl.domain.wording import plural
 from batchctl.money.estimate import Estimate
 from batchctl.render import estimate
-from batchctl.render.text import plural
 
 
 def lines(batches: Iterable[tuple[int, int, int, int]]) -> str:

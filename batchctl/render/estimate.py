@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.prices import Forecast, dollars
+from batchctl.domain.wording import plural
 from batchctl.money.advice import Advice
 from batchctl.money.estimate import CacheEstimate, Estimate, Range
 from batchctl.render.json_output import usd
 from batchctl.render.layout import UNKNOWN, indent, warning
-from batchctl.render.text import clean, number, plural
+from batchctl.render.text import clean, number
 
 LIVES = {"1h": "for 1 h", "5m": "for 5 min"}
 

@@ -14,7 +14,8 @@ from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.check_report import Problem, Scan
 from batchctl.domain.model import Batch, Job
 from batchctl.domain.prices import dollars
-from batchctl.render.text import clean, duration, number, plural, size
+from batchctl.domain.wording import plural
+from batchctl.render.text import clean, duration, number, size
 
 GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", "dim", "warn", "bad"
 STYLES = {GOOD: "green", PLAIN: "", DIM: "dim", WARN: "yellow", BAD: "red", "error": "red", "warning": "yellow"}

@@ -12,11 +12,12 @@ from batchctl.clock import Clock
 from batchctl.domain import events
 from batchctl.domain.check_report import Scan
 from batchctl.domain.job_report import ENDED, JobReport
+from batchctl.domain.wording import plural
 from batchctl.render import job_report
 from batchctl.render.events import DIM, STYLES, Line, draw_problems, line_of, problem_line
 from batchctl.render.json_output import write
 from batchctl.render.repeated_options import RepeatedOptions
-from batchctl.render.text import number, plural
+from batchctl.render.text import number
 
 if TYPE_CHECKING:
     from batchctl.render.live import LiveView

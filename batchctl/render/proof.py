@@ -6,9 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from batchctl.domain.wording import plural
 from batchctl.render.job_report import answers, answers_to_json
 from batchctl.render.layout import indent, next_line, verdicts
-from batchctl.render.text import clean, number, plural
+from batchctl.render.text import clean, number
 from batchctl.results.proof import Flaw, Part, Proof, RoundProof, Verdict, hint
 
 VERDICT_STYLES = {Verdict.OK: "green", Verdict.OPEN: "yellow", Verdict.WRONG: "bold red", Verdict.NOT_TOLD: "dim"}
@@ -58,8 +59,7 @@ def _detail(proof: Proof, part: Part) -> Text:
         case Part.SUM:
             if proof.answers is None:
                 return Text("not summed: what is wrong above leaves nothing to sum")
-            # Without its first word: the part says it already.
-            summed = answers(proof.answers, proof.job.left_out)[len("answers  ") :]
+            summed = answers(proof.answers, proof.job.left_out)
             return Text.assemble(summed, f" = {plural(proof.job.line_count, 'line')} of the input")
         case Part.OUTPUT:
             return Text(_output(proof))

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.model import MessageBatch
+from batchctl.domain.wording import plural
 from batchctl.engine.unconfirmed import UnconfirmedBatch
-from batchctl.render.layout import headed, indent
-from batchctl.render.text import clean, duration, number, plural
+from batchctl.render.layout import Column, Columns, indent
+from batchctl.render.text import clean, duration, number
 
 
 def draw(
@@ -63,15 +64,18 @@ def _batch(undecided: UnconfirmedBatch, now: datetime) -> Text:
     return Text.assemble(("unconfirmed  ", "bold yellow"), f"{place}{asked}{why}")
 
 
-def _candidates(undecided: UnconfirmedBatch, now: datetime) -> Table | Text:
+def _candidates(undecided: UnconfirmedBatch, now: datetime) -> RenderableType:
     if undecided.is_lost:
         return Text("deleted there, or this key belongs to another API workspace", style="dim")
     if not undecided.candidates:
         late = "; its list may still be behind" if undecided.is_early else ""
         late = "; not all of its list could be read" if not undecided.is_list_whole else late
         return Text(f"the API's list shows no batch that it could be{late}", style="dim")
-    heads = ("it may be", "status", "requests", "created", "its custom_ids")
-    table = headed(*heads, left=("it may be", "status", "its custom_ids"))
+    columns = (
+        *(Column("it may be", is_text=True), Column("status", rank=2, is_text=True), Column("requests")),
+        *(Column("created", rank=1), Column("its custom_ids", is_text=True)),
+    )
+    rows = []
     for candidate in undecided.candidates:
         seen, share = candidate.seen, candidate.share
         if share is None:
@@ -80,8 +84,8 @@ def _candidates(undecided: UnconfirmedBatch, now: datetime) -> Table | Text:
             ids = "are this batch's" if share == 1 else "are partly others'" if share else "are others'"
         ago = f"{duration(now - seen.created_at)} ago" if seen.created_at else "unknown"
         requests = "unknown" if seen.size is None else number(seen.size)
-        table.add_row(Text(clean(seen.id, 80)), seen.processing_status.value, requests, ago, ids)
-    return table
+        rows.append((Text(clean(seen.id, 80)), seen.processing_status.value, requests, ago, ids))
+    return Columns(columns, rows)
 
 
 def _duplicates(duplicates: Sequence[str], suspects: Sequence[MessageBatch]) -> Table:
