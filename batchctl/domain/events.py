@@ -108,6 +108,23 @@ class InputMatched:
 
 
 @dataclass(frozen=True, slots=True)
+class TransfersPlanned:
+    """Uploads and downloads begin: how many there are, and the bytes of all uploads. The API does not say how long results are."""
+
+    uploads: int
+    upload_bytes: int
+    downloads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """Progress of an upload or a download: `done` bytes of the batch with this id in the ledger."""
+
+    batch_id: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
 class SendingBegun:
     """The create of a batch begins."""
 
@@ -293,7 +310,7 @@ class ResultsRemoved:
 
 @dataclass(frozen=True, slots=True)
 class Merging:
-    """Progress in merging: `done` of `total` requests are written."""
+    """Progress in merging: `done` of `total` bytes of results are written."""
 
     done: int
     total: int
@@ -337,6 +354,8 @@ Event = (
     | HeadersChanged
     | Attached
     | InputMatched
+    | TransfersPlanned
+    | Transferred
     | SendingBegun
     | BatchSent
     | BatchNotSent

@@ -19,6 +19,7 @@ from batchctl.engine.match_rules import Evidence, Match
 from batchctl.engine.pacing import GIVE_UP_AFTER, MAX_REREADS, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing
 from batchctl.engine.session import Session
+from batchctl.engine.transfers import counted
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.downloaded import Answers
 from batchctl.results.index import OrderOfArrival, Positions
@@ -156,13 +157,13 @@ def _received(session: Session, job: Job, batch: Batch) -> Verified:
         # The API will remove the results one day, whether or not the input can be read by then.
         if not (kept := unverified_path(raw, batch)).exists():
             with _results(session, batch) as pieces:
-                keep_unverified(pieces, batch, raw)
+                keep_unverified(counted(session, batch, pieces), batch, raw)
         hint = f"{problem.hint}; the results came all the same, and are kept unverified in {kept}"
         raise type(problem)(problem.message, hint=hint) from problem
     if (verified := take_kept(positions, batch, raw, index, is_patient=is_patient)) is not None:
         return verified
     with _results(session, batch) as pieces:
-        return receive(pieces, positions, batch, raw, index, is_patient=is_patient)
+        return receive(counted(session, batch, pieces), positions, batch, raw, index, is_patient=is_patient)
 
 
 def _results(session: Session, batch: Batch) -> contextlib.AbstractContextManager[Iterator[bytes]]:

@@ -244,6 +244,7 @@ class Planner:
                 count=checked.count - len(repeats),
                 by_code=dict(problems.by_code),
                 first_problems=tuple(sorted(problems.first, key=lambda problem: problem.line)),
+                problem_kinds=problems.kinds,
                 is_clean=False,
                 # The first pass grouped them with all others.
                 request_groups=group_requests(plain, problems.error_lines()) if self._skip_bad else (),

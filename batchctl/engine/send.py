@@ -24,6 +24,7 @@ from batchctl.domain.model import Batch, Headers, IfAbsent, Job, Unconfirmed
 from batchctl.engine.pacing import backoff, is_queue_full, under_way
 from batchctl.engine.poll import emit_unread_fields
 from batchctl.engine.session import Session
+from batchctl.engine.transfers import counted
 from batchctl.requests.request_file import body_pieces, halves, request_file
 from batchctl.store.line_maps import LineMap
 
@@ -55,7 +56,8 @@ def send(session: Session, job: Job, planned: Batch) -> None:
     # Known once for both events: it is counted over all batches of the round.
     _, number, total = session.place(batch)
     session.emit(SendingBegun(batch, number, total))
-    body = Body(_while_claimed(session, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
+    pieces = counted(session, batch, body_pieces(path, batch.cut))
+    body = Body(_while_claimed(session, batch, pieces), batch.cut.body_bytes)
     headers = _sent_headers(job, batch)
     try:
         # 2. The generation, in the state folder: it stops a copy of this workspace that is used elsewhere.

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from batchctl.domain.prices import Forecast, dollars
 from batchctl.money.bill import BatchBill, Bill, Cost, Part, RoundBill, whole
-from batchctl.render import total
+from batchctl.render import styles, total
 from batchctl.render.json_output import usd
 from batchctl.render.layout import UNKNOWN, Column, Columns, Row, facts, indent, next_line, warning
 from batchctl.render.text import clean, number
@@ -54,8 +54,8 @@ def _title(bill: Bill) -> Text:
     saved = f": {dollars(real_time - batch)} saved" if real_time > batch else ""
     if bill.total.unknown:
         rest = f"; what has a price is {known}{beside}{saved}" if bill.total.has_known else ""
-        return Text.assemble(name, "  ", (UNKNOWN, "bold yellow"), rest)
-    return Text.assemble(name, "  ", (known, "bold green"), beside, saved)
+        return Text.assemble(name, "  ", (UNKNOWN, styles.strong(styles.WARN)), rest)
+    return Text.assemble(name, "  ", (known, styles.strong(styles.GOOD)), beside, saved)
 
 
 def _amounts(cost: Cost) -> tuple[str, str]:
@@ -69,10 +69,10 @@ def _models(bill: Bill) -> Columns:
         rows.append((Text(clean(model, 128)), number(part.cost.requests), "", *_amounts(part.cost)))
         for name, field in CLASSES:
             if used := getattr(part.cost.usage, field):
-                rows.append((Text(f"  {name}", style="dim"), "", number(used), "", ""))
+                rows.append((Text(f"  {name}", style=styles.QUIET), "", number(used), "", ""))
     if rest := list(bill.models.values())[SHOWN_MODELS:]:
         cost = sum((part.cost for part in rest), Cost())
-        rows.append((Text(f"{len(rest)} more", style="dim"), number(cost.requests), "", *_amounts(cost)))
+        rows.append((Text(f"{len(rest)} more", style=styles.QUIET), number(cost.requests), "", *_amounts(cost)))
     return Columns(columns, rows)
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from batchctl.domain.errors import BatchctlError
+from batchctl.render import styles
 from batchctl.render.text import clean
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ def draw(error: BatchctlError) -> "RenderableType":
 
     from batchctl.render.layout import hanging  # noqa: PLC0415
 
-    message = hanging(Text("error: ", style="bold red"), Text(clean(error.message, 1000)))
+    message = hanging(Text("error: ", style=styles.strong(styles.BAD)), Text(clean(error.message, 1000)))
     if not error.hint:
         return message
-    return Group(message, hanging(Text("  try: ", style="dim"), Text(clean(error.hint, 1000))))
+    return Group(message, hanging(Text("  try: ", style=styles.QUIET), Text(clean(error.hint, 1000))))
 
 
 def to_json(error: BatchctlError, exit_status: int) -> dict[str, Any]:

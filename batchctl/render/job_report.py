@@ -14,30 +14,30 @@ from batchctl.domain.job_report import JobReport, RoundReport, Stage
 from batchctl.domain.model import Batch, FailureClass, Failures, Headers, Merged, State
 from batchctl.domain.prices import dollars
 from batchctl.domain.wording import plural
-from batchctl.render import total
+from batchctl.render import styles, total
 from batchctl.render.json_output import usd
 from batchctl.render.layout import Column, Columns, Row, facts, indent, named_line, next_line, warning
 from batchctl.render.text import clean, duration, moment, number, size
 
 STAGE_STYLES = {
-    Stage.SENDING: "cyan",
-    Stage.RUNNING: "cyan",
-    Stage.TO_FETCH: "green",
-    Stage.DONE: "bold green",
-    Stage.INCOMPLETE: "red",
-    Stage.CANCELED: "yellow",
-    Stage.PAUSED: "bold red",
-    Stage.UNCONFIRMED: "bold magenta",
-    Stage.LOST: "bold magenta",
+    Stage.SENDING: styles.ACTIVE,
+    Stage.RUNNING: styles.ACTIVE,
+    Stage.TO_FETCH: styles.GOOD,
+    Stage.DONE: styles.strong(styles.GOOD),
+    Stage.INCOMPLETE: styles.BAD,
+    Stage.CANCELED: styles.WARN,
+    Stage.PAUSED: styles.strong(styles.BAD),
+    Stage.UNCONFIRMED: styles.strong(styles.OTHER),
+    Stage.LOST: styles.strong(styles.OTHER),
 }
 CLASS_STYLES = {
-    FailureClass.RETRY: "yellow",
-    FailureClass.FIX: "red",
-    FailureClass.ACCOUNT: "bold red",
-    FailureClass.POLICY: "magenta",
+    FailureClass.RETRY: styles.WARN,
+    FailureClass.FIX: styles.BAD,
+    FailureClass.ACCOUNT: styles.strong(styles.BAD),
+    FailureClass.POLICY: styles.OTHER,
 }
 # Batches that are fetched, ended, running, and not yet sent: in a strip, where only ASCII can be shown, and with a colour.
-STRIP = (("█", "#", "green"), ("▓", "=", "cyan"), ("▒", "-", "blue"), ("░", ".", "dim"))
+STRIP = (("█", "#", styles.GOOD), ("▓", "=", styles.ACTIVE), ("▒", "-", styles.ACTIVE), ("░", ".", styles.QUIET))
 STRIP_WIDTH, WIDE_STRIP, WIDE = 24, 48, 110
 # Of failures; `--json` has them all.
 SHOWN_TYPES = 12
@@ -52,15 +52,15 @@ def draw(report: JobReport, *, wide: bool = False) -> RenderableType:
         (report.job.name, "bold"),
         "  ",
         _stage(report.stage),
-        (f"  {clean(labels)}" if labels else "", "dim"),
+        (f"  {clean(labels)}" if labels else "", styles.QUIET),
     )
     parts: list[RenderableType] = [title, indent(facts(_facts(report))), Text(""), indent(_rounds(report.rounds))]
     if any(r.by_state.get(State.IN_PROGRESS) for r in report.rounds):
-        parts.append(Text("  the API counts a batch's requests only once all of it has ended", style="dim"))
+        parts.append(Text("  the API counts a batch's requests only once all of it has ended", style=styles.QUIET))
     if report.merged:
         summary = answers(report.merged, report.job.left_out)
         if report.stage not in {Stage.DONE, Stage.INCOMPLETE, Stage.CANCELED}:
-            summary.append(" (at the last fetch)", style="dim")
+            summary.append(" (at the last fetch)", style=styles.QUIET)
         parts += [Text(""), indent(named_line("answers", summary))]
         if report.merged.cost:
             parts.append(indent(total.draw(report.merged.cost)))
@@ -95,7 +95,7 @@ def draw_all(reports: Sequence[JobReport]) -> Columns:
         counts = (report.job.count, len(report.batches), report.ended, succeeded)
         age = duration(report.now - report.job.created_at)
         name = Text(report.job.name, style="bold")
-        rows.append((name, _stage(report.stage), *map(number, counts), age, Text(verb, style="dim")))
+        rows.append((name, _stage(report.stage), *map(number, counts), age, Text(verb, style=styles.QUIET)))
     return Columns(JOB_COLUMNS, rows)
 
 
@@ -118,7 +118,7 @@ def draw_fetched(report: JobReport, merged: Merged, results: str, errors: str) -
 
 def answers(merged: Merged, left_out: int) -> Text:
     """Return the requests by what became of them over all rounds."""
-    text = Text(f"{merged.succeeded:,} succeeded", style="green")
+    text = Text(f"{merged.succeeded:,} succeeded", style=styles.GOOD)
     counts = (
         ("errored", merged.errored),
         ("expired", merged.expired),
@@ -130,14 +130,14 @@ def answers(merged: Merged, left_out: int) -> Text:
     )
     for name, count in counts:
         if count:
-            text.append(f", {count:,} {name}", style="yellow")
+            text.append(f", {count:,} {name}", style=styles.WARN)
     apart = (
         ("truncated", merged.truncated),
         ("refused by the model", merged.refusals),
         ("paused", merged.paused_turns),
     )
     told_apart = ", ".join(f"{count:,} {name}" for name, count in apart if count)
-    return text.append(f" (of the succeeded: {told_apart})" if told_apart else "", style="dim")
+    return text.append(f" (of the succeeded: {told_apart})" if told_apart else "", style=styles.QUIET)
 
 
 def failures(kinds: Sequence[Failures]) -> Group:
@@ -146,7 +146,7 @@ def failures(kinds: Sequence[Failures]) -> Group:
     parts: list[RenderableType] = [_FailureTable(shown)]
     if rest := kinds[SHOWN_TYPES:]:
         requests = number(sum(kind.count for kind in rest))
-        parts.append(Text(f"{len(rest)} more, of {requests} requests: --json shows all of them", style="dim"))
+        parts.append(Text(f"{len(rest)} more, of {requests} requests: --json shows all of them", style=styles.QUIET))
     return Group(*parts)
 
 
@@ -170,10 +170,13 @@ class _FailureTable:
             table.add_row(*cells, about)
             return table
 
-        yield row([Text(head, style="dim") for head in heads], Text("for example" if is_beside else "", style="dim"))
+        yield row(
+            [Text(head, style=styles.QUIET) for head in heads],
+            Text("for example" if is_beside else "", style=styles.QUIET),
+        )
         for kind, (error_type, failure_class, count) in zip(self._kinds, kinds, strict=True):
             style = CLASS_STYLES[FailureClass(failure_class)]
-            message = Text(clean(kind.sample_message, 200), style="dim")
+            message = Text(clean(kind.sample_message, 200), style=styles.QUIET)
             about = [text for text in (Text(", ".join(clean(i, 64) for i in kind.sample_ids)), message) if text]
             yield row(
                 [Text(error_type), Text(failure_class, style=style), Text(count)], Group(*about) if is_beside else ""

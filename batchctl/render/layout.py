@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batchctl.render import styles
 from batchctl.render.text import clean
 
 UNKNOWN = "unknown"
@@ -30,23 +31,23 @@ def hanging(head: Text, body: Text) -> Table:
 
 def named_line(name: str, value: Text | str) -> Table:
     """Return a fact behind its name, in line with others of the kind."""
-    return hanging(Text(f"{name:<9}", style="dim"), Text.assemble(value))
+    return hanging(Text(f"{name:<9}", style=styles.QUIET), Text.assemble(value))
 
 
 def warning(text: str) -> Table:
     """Return a warning."""
-    return hanging(Text("! ", style="yellow"), Text(clean(text), style="yellow"))
+    return hanging(Text("! ", style=styles.WARN), Text(clean(text), style=styles.WARN))
 
 
 def next_line(command: str) -> Text:
     """Return the line that names the next command."""
-    return Text.assemble(("next: ", "dim"), (command, "bold"))
+    return Text.assemble(("next: ", styles.QUIET), (command, "bold"))
 
 
 def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     """Return a table of names with a fact beside each."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style=styles.QUIET, no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, value)
@@ -92,7 +93,7 @@ class Columns:
         for place in shown:
             is_text = self._columns[place].is_text
             table.add_column(justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
-        table.add_row(*(Text(self._columns[place].head, style="dim") for place in shown))
+        table.add_row(*(Text(self._columns[place].head, style=styles.QUIET) for place in shown))
         for row in self._rows:
             table.add_row(*(row[place] for place in shown))
         yield table
@@ -110,6 +111,6 @@ def verdicts() -> Table:
     """Return an empty table of verdicts, what each is on, and what was found."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style=styles.QUIET, no_wrap=True)
     table.add_column(overflow="fold")
     return table

@@ -112,13 +112,13 @@ class ProgressWriter:
             self._err.print(line.draw(), soft_wrap=True)
 
     def _show_problems(self, scan: Scan, problems_file: str) -> None:
-        lines = [problem_line(problem) for problem in scan.first_problems]
-        if self._live is not None and lines:
-            self._live.print(draw_problems(lines))
+        kinds = scan.problem_kinds
+        if self._live is not None and kinds:
+            self._live.print(draw_problems(kinds))
         else:
-            for line in lines:
+            for line in map(problem_line, kinds):
                 self._err.print(Text(f"  {line.text}", style=STYLES[line.tone]), soft_wrap=True)
-        left = scan.errors + scan.warnings - len(lines)
+        left = scan.errors + scan.warnings - sum(kind.lines for kind in kinds)
         if left > 0:
             self._print(Line(f"  and {number(left)} more: {problems_file}", DIM))
 

@@ -136,7 +136,10 @@ class ReportWriter:
             write(sys.stdout, {"type": "jobs", "jobs": jobs})
         elif reports:
             _print(self._out, job_report.draw_all(reports))
-            self.note(self.options.in_full("one of them: batchctl status JOB"))
+            self.note(self.options.in_full("Details: batchctl status JOB"))
+        else:
+            self.note("no jobs in this workspace yet")
+            self.write_next_command("batchctl submit INPUT.jsonl")
 
     def write_fetched(self, report: JobReport, merged: Merged, results: str, errors: Path) -> None:
         """Write what was fetched and merged, on stderr; as JSON on stdout, unless the results are there."""
@@ -182,7 +185,7 @@ class ReportWriter:
         if self._json:
             write(sys.stdout, to_json(checkup))
             return
-        _print(self._out, draw(checkup))
+        _print(self._out, draw(checkup, all_of_it=self._verbose))
         self._next(checkup.next_command)
 
     def write_prices(self, table: "PriceTable", *, is_one: bool) -> None:

@@ -277,5 +277,6 @@ class Scanner(BlockChecker):
             warnings=self._problems.warnings,
             by_code=dict(Counter(self._problems.by_code)),
             first_problems=tuple(self._problems.first),
+            problem_kinds=self._problems.kinds,
             request_groups=self.grouper.finish(),
         )
