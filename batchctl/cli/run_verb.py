@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol, TypeVar
 
 import typer
 
-from batchctl.api.secrets import holds_secret, shown_url
+from batchctl.api.secrets import holds_secret, scrubbed, shown_url
 from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.cli.global_options import GlobalOptions
@@ -64,7 +65,7 @@ def run(
         writer.write_error(problem, status)
     except (Stopped, KeyboardInterrupt) as stopped:
         status = INTERRUPTED
-        command = stopped.command if isinstance(stopped, Stopped) else ""
+        command = (stopped.command if isinstance(stopped, Stopped) else "") or _same_command()
         writer.note(f"stopped; {standing}{'' if command else f': {SAME_CONTINUES}'}")
         if command:
             writer.write_next_command(command)
@@ -90,6 +91,14 @@ def repeated_options(workspace: Path | None, base_url: str | None, *, insecure_h
         base_url=shown_url(base_url) if base_url and not holds_secret(base_url) else "",
         insecure_http=insecure_http,
     )
+
+
+def _same_command() -> str:
+    """Return the command line of this process; empty where it holds a secret, or what cannot be typed."""
+    words = sys.argv[1:]
+    command = shlex.join(["batchctl", *words])
+    is_open = scrubbed(command) == command and all(shown_url(word) == word for word in words if "://" in word)
+    return command if is_open and clean(command, len(command)) == command else ""
 
 
 def stdin() -> BinaryIO | None:

@@ -130,7 +130,9 @@ def reach_finding(failure: ApiFailure) -> Finding:
         case AfterRead.GONE:
             return fail("reach", f"knows no list of Message Batches: {failure}", WRONG_URL)
         case AfterRead.AGAIN if failure.status is None:
-            return fail("reach", str(failure), "see the network, and proxies and base URL above")
+            return fail(
+                "reach", str(failure), "check the network; `batchctl doctor --verbose` shows proxies and base URL"
+            )
         case AfterRead.AGAIN if failure.status < 300:
             return fail("reach", f"not the API's answer: {failure}", f"a page, a proxy or another server; {WRONG_URL}")
         case AfterRead.AGAIN:

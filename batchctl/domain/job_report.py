@@ -25,6 +25,7 @@ from batchctl.domain.model import (
     State,
 )
 from batchctl.domain.outcomes import FIX_TYPES, CountedTypes
+from batchctl.domain.wording import plural
 
 # How long before batches expire, and before the API removes results, a report warns of it.
 EXPIRY_WARNING = timedelta(hours=4)
@@ -377,7 +378,8 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
     expiring = [b for b in batches if b.is_running and b.expires_at and b.expires_at - now < EXPIRY_WARNING]
     if expiring:
         warnings.append(
-            f"{len(expiring)} in progress expire within {EXPIRY_WARNING.seconds // 3600} h: what has not run by then comes back expired"
+            f"{plural(len(expiring), 'batch in progress expires', 'batches in progress expire')} within"
+            f" {EXPIRY_WARNING.seconds // 3600} h: what has not run by then comes back expired"
         )
     until = retained_until(batches)
     if until and until - now < RETENTION_WARNING:
@@ -388,7 +390,8 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
     missing = [b for b in batches if b.missing_since and b.state not in {State.FETCHED, State.REFUSED}]
     if missing:
         warnings.append(
-            f"{len(missing)} of the job's batches are not known to the API: deleted there, or this key belongs to another API workspace"
+            f"{plural(len(missing), 'batch is', 'batches are')} not known to the API: deleted there, or this key belongs to another"
+            " API workspace"
         )
     if job.duplicate_batches:
         warnings.append(
@@ -400,7 +403,7 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
     warnings += _warnings_of_paused_turns(job, batches)
     refused = [b for b in batches if b.state is State.REFUSED]
     if refused:
-        warnings.append(f"{len(refused)} refused by the API: {refused[0].note}")
+        warnings.append(f"{plural(len(refused), 'batch')} refused by the API: {refused[0].note}")
     return warnings
 
 
@@ -411,22 +414,20 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
     planned = sum(b.state is State.PLANNED for b in batches)
     if planned:
         since = f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC"
-        return [f"{since}: {planned} batches were not sent; to send them after all: batchctl submit {job.name} --yes"]
+        left = plural(planned, "batch was", "batches were")
+        return [f"{since}: {left} not sent; to send what is left: batchctl submit {job.name} --yes"]
     merge = current_merge(job, batches)
     if merge is None or not merge.canceled or not job.has_requests:
         return []
-    return [
-        f"{merge.canceled:,} requests were canceled; to send them after all: batchctl retry {job.name} --include-canceled"
-    ]
+    canceled = plural(merge.canceled, "request was", "requests were")
+    return [f"{canceled} canceled; to send what was canceled: batchctl retry {job.name} --include-canceled"]
 
 
 def _warnings_of_rest(job: Job, requests: int) -> list[str]:
     if not requests:
         return []
-    subject, go = (f"{requests:,} requests are", "go") if requests > 1 else ("1 request is", "goes")
-    return [
-        f"{subject} in none of the attached batches and {go} out with the next round only: batchctl retry {job.name}"
-    ]
+    subject = plural(requests, "request is", "requests are")
+    return [f"{subject} in none of the attached batches; the next round sends what is left: batchctl retry {job.name}"]
 
 
 def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:
@@ -434,7 +435,7 @@ def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:
     merge = current_merge(job, batches)
     if merge is None or not merge.paused_turns:
         return []
-    text = f"{merge.paused_turns:,} answers stopped with pause_turn and are not whole"
+    text = f"{plural(merge.paused_turns, 'answer')} stopped with pause_turn, before the end"
     how = "send its request with the content of the answer added to messages, as an assistant message"
     return [f"{text}; to go on with one, {how}: the same bytes would begin anew"]
 
@@ -443,7 +444,7 @@ def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
     days = sorted({f"{b.deleted_at:%Y-%m-%d}" for b in removed})
     requests = sum(b.count for b in removed)
     return (
-        f"the results of {len(removed)} of {total} batches ({requests:,} requests) were removed by the API on"
+        f"the results of {len(removed)} of {plural(total, 'batch')} ({plural(requests, 'request')}) were removed by the API on"
         f" {' and '.join((days[0], days[-1]) if len(days) > 1 else days)}, {RETENTION.days} days after they were made, and were not"
         " downloaded before: what they were paid for cannot be had any more; a retry pays for it again"
     )
@@ -455,8 +456,8 @@ def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
     matched = [b for b in batches if b.is_provisional_match]
     if matched:
         warnings.append(
-            f"{len(matched)} of {len(batches)} batches are provisional matches by their size: whether they are this job's, their"
-            " results will tell"
+            f"{len(matched)} of {plural(len(batches), 'batch')} matched provisionally, by size: the results will tell whether this"
+            " job made them"
         )
     provisional_matches = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
     if provisional_matches:
@@ -466,10 +467,10 @@ def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
         )
     held = [b for b in batches if b.held]
     if held:
-        warnings.append(f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}")
+        warnings.append(f"{len(held)} of {plural(len(batches), 'batch')} may be another job's: {held[0].held}")
     unread = sum(b.counts_unread for b in batches if b.state is State.FETCHED)
     if unread:
         warnings.append(
-            f"the API's counts of {unread} fetched batches could not be read: held against the requests alone"
+            f"the API's counts of {plural(unread, 'fetched batch')} could not be read: verified against the requests alone"
         )
     return warnings

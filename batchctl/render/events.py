@@ -18,7 +18,7 @@ from batchctl.domain.wording import plural
 from batchctl.render import styles
 from batchctl.render.text import clean, duration, number, size
 
-GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", styles.QUIET, "warn", "bad"
+GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", "dim", "warn", "bad"
 STYLES = {
     GOOD: styles.GOOD,
     PLAIN: "",

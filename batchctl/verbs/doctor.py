@@ -5,7 +5,7 @@ import sqlite3
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -192,7 +192,8 @@ def _reach(examined: Examined, message_batches: MessageBatches) -> Iterator[Find
         yield warn("reach", f"not asked: {problem.message}", "fix the credential first")
         return
     except ApiFailure as failure:
-        yield reach_finding(failure)
+        finding = reach_finding(failure)
+        yield replace(finding, said=f"{shown_url(message_batches.base_url or '')}: {finding.said}")
         return
     took = clock.monotonic() - began
     account = f", {page.account}" if page.account else ""

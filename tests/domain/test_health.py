@@ -204,7 +204,7 @@ def test_no_secret_stays_in_a_finding() -> None:
         (ApiFailure("cannot be read (text/html)", status=200), "not the API's answer", "base URL"),
         (ApiFailure("Overloaded", status=529, has_envelope=True), "Overloaded", "this passes"),
         (ApiFailure("slow down", status=429, has_envelope=True, retry_after=5.0), "slow down", "this passes"),
-        (ApiFailure("cannot connect"), "cannot connect", "see the network"),
+        (ApiFailure("cannot connect"), "cannot connect", "check the network"),
         (ApiFailure("API key is invalid.", status=401, has_envelope=True), "refused", "the key"),
     ],
 )

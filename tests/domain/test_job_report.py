@@ -117,7 +117,7 @@ def test_what_was_never_sent_is_no_batch_and_goes_before_the_last_fetch() -> Non
     assert (told.stage, told.next_command) == (Stage.TO_FETCH, "batchctl retry reviews-7f3a")
     assert (told.batches, told.rounds[0].batches, told.rounds[0].requests) == ((FETCHED,), 1, 15)
     (warning,) = told.warnings
-    assert warning.startswith("5 requests are in none of the attached batches and go out with the next round only")
+    assert warning.startswith("5 requests are in none of the attached batches; the next round sends what is left")
     # What is on its way comes home first: a retry waits for it.
     assert report(a_job(), [ENDED, rest], (), NOW, 5).next_command == "batchctl fetch reviews-7f3a"
     assert report(a_job(), [FETCHED, rest], (), NOW, 0).next_command == "batchctl fetch reviews-7f3a"
@@ -272,15 +272,15 @@ def warnings(*batches: Batch, job: Job | None = None, after: timedelta = timedel
             timedelta(),
             "sending waits until 13:00:00 UTC: queue",
         ),
-        (RUNNING, a_job(), 21 * HOUR, "1 in progress expire within 4 h"),
+        (RUNNING, a_job(), 21 * HOUR, "1 batch in progress expires within 4 h"),
         (ENDED, a_job(), RETENTION - 24 * HOUR, "results are deleted at the API from 2026-12-20 12:00 UTC on"),
-        (a_batch(S.IN_PROGRESS, missing_since=NOW), a_job(), timedelta(), "1 of the job's batches are not known"),
-        (REFUSED, a_job(), timedelta(), "1 refused by the API: requests: too long"),
+        (a_batch(S.IN_PROGRESS, missing_since=NOW), a_job(), timedelta(), "1 batch is not known to the API"),
+        (REFUSED, a_job(), timedelta(), "1 batch refused by the API: requests: too long"),
         (
             a_batch(S.IN_PROGRESS, provisional=True),
             a_job(),
             timedelta(),
-            "1 of 1 batches are provisional matches by their size",
+            "1 of 1 batch matched provisionally, by size",
         ),
         (
             a_batch(S.IN_PROGRESS, provisional=True),
@@ -292,13 +292,13 @@ def warnings(*batches: Batch, job: Job | None = None, after: timedelta = timedel
             HELD,
             a_job(),
             timedelta(),
-            "1 of 1 batches may be another job's: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed",
+            "1 of 1 batch may be another job's: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed",
         ),
         (
             a_batch(S.FETCHED, counts_unread=True),
             a_job(),
             timedelta(),
-            "the API's counts of 1 fetched batches could not",
+            "the API's counts of 1 fetched batch could not",
         ),
     ],
 )

@@ -123,7 +123,7 @@ TOTAL = TotalCost(
 )
 def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
     given = {name: getattr(TOTAL, name) for name in TotalCost.__slots__} | change
-    assert total.draw(TotalCost(**given)).plain == f"cost     {said}"
+    assert drawn(total.draw(TotalCost(**given)), 300).rstrip() == f"cost     {said}"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
 )
 def test_what_a_cache_did_is_a_line_of_its_own(saved: Decimal | None, said: str) -> None:
     with_cache = replace(TOTAL, cache=CacheUse(tokens=3000, read_tokens=1000, saved=saved))
-    line = total.draw(with_cache).plain.splitlines()[1]
+    line = drawn(total.draw(with_cache), 300).splitlines()[1].rstrip()
     read = "1,000 of 3,000 tokens that were to be cached were read from the cache"
     assert line == f"cache    33.3 % hit: {read}; {said}"
     shape = total.to_json(with_cache)

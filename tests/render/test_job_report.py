@@ -90,10 +90,10 @@ def test_a_job_at_every_stage_fits_a_terminal(stage: Stage, *, wide: bool) -> No
 def test_a_job_that_is_done_is_drawn_like_this() -> None:
     text = drawn(job_report.draw(seen(Stage.INCOMPLETE)), 100)
     assert [line.rstrip() for line in text.splitlines()] == [
-        "reviews-7f3a  done, not all succeeded",
+        "reviews-7f3a  failed",
         "  input    /data/reviews.jsonl: 10 requests, 2 lines left out",
         "  started  2026-11-21 12:00 UTC, elapsed 1 h 0 m",
-        "  batches  ━━━━━━━━━━━━━━━━━━━━━━━━  1 of 2 ended, 1 fetched",
+        "  batches  ████████████░░░░░░░░░░░░  1 of 2 ended, 1 fetched",
         "",
         "  round  requests  batches  in progress  succeeded  errored  expired  canceled",
         "      1        10        2            0         10        0        0         0",
@@ -103,7 +103,7 @@ def test_a_job_that_is_done_is_drawn_like_this() -> None:
         "  type              class  requests  for example",
         "  overloaded_error  retry         3  r-00001, r-00002, r-00003",
         "                                     Overloaded",
-        "  ! 1 refused by the API: no",
+        "  ! 1 batch refused by the API: no",
         "",
         "next: batchctl retry reviews-7f3a",
     ]
@@ -325,7 +325,7 @@ def test_of_many_types_of_failures_some_are_shown_and_the_rest_is_counted() -> N
         for n in range(1, 52)
     ]
     text = " ".join(drawn(job_report.failures(many), 80).split())
-    assert f"39 more {sum(range(13, 52)):,} --json shows all of them" in text
+    assert f"39 more, of {sum(range(13, 52)):,} requests: --json shows all of them" in text
     assert "strange_13" not in text
 
 

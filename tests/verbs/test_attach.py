@@ -464,7 +464,7 @@ def test_what_a_crashed_script_did_not_send_is_the_next_round(cli: Cli, emulator
     told = cli.run("status", job).out
     assert "8 never sent" in told
     assert (
-        f"8 requests are in none of the attached batches and go out with the next round only: batchctl retry {job}"
+        f"8 requests are in none of the attached batches; the next round sends what is left: batchctl retry {job}"
         in told
     )
     proof = cli.run("verify", job, "--json").json

@@ -136,7 +136,7 @@ def test_a_line_that_grows_beyond_a_batch_is_a_fault(cli: Cli, emulator: Running
     path = cli.write("in.jsonl", written)
     ran = cli.run("submit", path, "--cache-system", "1h", "--max-bytes", most)
     assert ran.status == 5
-    assert "line 2 (r-001): the request is" in ran.err
+    assert "2 lines, first 1 (r-000): the request is" in ran.err
     assert CREATE not in emulator.requests()
     assert cli.run("submit", path, "--max-bytes", most).status == 0
 

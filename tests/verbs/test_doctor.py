@@ -90,13 +90,13 @@ def test_where_all_is_well_every_line_says_so(cli: Cli, emulator: Running, job: 
     assert findings["schema"]["said"] == HEAD
 
 
-def test_it_is_read_from_top_to_bottom(cli: Cli, job: str) -> None:
+def test_what_is_well_is_one_line_and_in_detail_a_line_each(cli: Cli, job: str) -> None:
     ran = cli.run("doctor")
-    assert ran.status == 0
-    assert [line.split()[0] for line in ran.out.splitlines()[:-1]] == ["ok"] * len(OF_A_WORKSPACE)
+    assert (ran.status, ran.err) == (0, "next: batchctl status\n")
+    assert ran.out == f"ok  {', '.join(OF_A_WORKSPACE)} (--verbose: in detail)\n"
+    ran = cli.run("doctor", "--verbose")
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["ok"] * len(OF_A_WORKSPACE)
     assert f"batchctl {__import__('batchctl').__version__}, Python 3." in ran.out
-    assert ran.out.splitlines()[-1] == f"{len(OF_A_WORKSPACE)} ok"
-    assert ran.err == "next: batchctl status\n"
 
 
 def test_nothing_is_left_behind_and_one_small_page_is_asked_for(cli: Cli, emulator: Running, job: str) -> None:

@@ -35,7 +35,7 @@ def test_removed_results_are_told_at_once_with_their_day(cli: Cli, emulator: Run
     assert cli.run("fetch", job).status == 3
     assert emulator.requests()["GET /v1/messages/batches/{id}/results"] == asked
     status = cli.run("status", job)
-    assert "done, not all succeeded" in status.out
+    assert "failed" in status.out
     assert "2 removed by the API" in status.out
     proof = cli.run("verify", job)
     assert proof.status == 3

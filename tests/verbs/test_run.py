@@ -98,8 +98,8 @@ def test_a_run_that_brought_nothing_names_no_results(cli: Cli, emulator: Running
     path = cli.write("in.jsonl", requests(2))
     ran = cli.run("run", path, "--poll", "50ms")
     assert ran.status == 1, ran.err
-    assert "results: " not in ran.err
-    assert "errors:  " in ran.err
+    assert "results  " not in ran.err
+    assert "errors   " in ran.err
     again = cli.run("run", path, "--poll", "50ms", "--json", "--max-rounds", "1")
     assert again.status == 3, again.err
     assert json.loads(again.out.splitlines()[-1])["results_file"] is None
