@@ -37,7 +37,7 @@ CLASS_STYLES = {
     FailureClass.POLICY: styles.OTHER,
 }
 # Batches that are fetched, ended, running, and not yet sent: in a strip, where only ASCII can be shown, and with a colour.
-STRIP = (("█", "#", styles.GOOD), ("▓", "=", styles.ACTIVE), ("▒", "-", styles.ACTIVE), ("░", ".", styles.QUIET))
+STRIP = (("█", "#", styles.GOOD), ("▓", "=", styles.ACTIVE), ("░", "-", styles.ACTIVE), ("·", ".", styles.QUIET))
 STRIP_WIDTH, WIDE_STRIP, WIDE = 24, 48, 110
 # Of failures; `--json` has them all.
 SHOWN_TYPES = 12
