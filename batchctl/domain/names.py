@@ -3,6 +3,8 @@
 import re
 from collections.abc import Collection
 
+# Stands for the latest job where a name is expected.
+LAST = "@last"
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
