@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -19,7 +18,7 @@ def prepare() -> None:
     from typer import _completion_classes
 
     _completion_classes.completion_init()
-    _completion_classes._sanitize_help_text = str  # noqa: SLF001 - no text of ours holds Rich's markup
+    _completion_classes._sanitize_help_text = lambda text: text  # noqa: SLF001 - no text of ours holds Rich's markup
 
 
 def check_choice(option: str, word: str, values: Sequence[str]) -> str:
@@ -81,7 +80,7 @@ def completion(
         eval "$(batchctl completion zsh)"       In ~/.zshrc, after compinit
         batchctl completion fish | source       In ~/.config/fish/config.fish
     """
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     check_choice("SHELL", shell, SHELLS)
     typer.echo(get_completion_script(prog_name="batchctl", complete_var="_BATCHCTL_COMPLETE", shell=shell))

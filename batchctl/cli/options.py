@@ -1,6 +1,5 @@
 """Every option once, and what its text means. The same option means the same in every verb."""
 
-import secrets
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -140,6 +139,8 @@ def settings_of(
     check: str,
 ) -> "Settings":
     """Return the settings that the options of `submit` and `run` give a new job."""
+    import secrets
+
     from batchctl.domain.model import Settings
     from batchctl.requests.cutting import MAX_SIZES
 
@@ -214,9 +215,7 @@ Workspace = Annotated[
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option(
-        "--base-url", metavar="URL", help="URL of the API [env: ANTHROPIC_BASE_URL]", rich_help_panel=GLOBAL
-    ),
+    typer.Option("--base-url", metavar="URL", help="URL of the API [env: ANTHROPIC_BASE_URL]", rich_help_panel=GLOBAL),
 ]
 InsecureHttp = Annotated[
     bool,
@@ -302,9 +301,7 @@ Check = Annotated[
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Skip invalid lines; they stay unanswered", rich_help_panel=INPUT)
 ]
-Again = Annotated[
-    bool, typer.Option("--again", help="Send (and pay for) the same input again", rich_help_panel=INPUT)
-]
+Again = Annotated[bool, typer.Option("--again", help="Send (and pay for) the same input again", rich_help_panel=INPUT)]
 MovedInput = Annotated[
     Path | None,
     typer.Option(
@@ -388,9 +385,7 @@ From = Annotated[
 
 MaxRequests = Annotated[
     int,
-    typer.Option(
-        "--max-requests", metavar="N", help="Requests per batch, 1 to 100,000", rich_help_panel=BATCHES
-    ),
+    typer.Option("--max-requests", metavar="N", help="Requests per batch, 1 to 100,000", rich_help_panel=BATCHES),
 ]
 MaxBytes = Annotated[
     int,
@@ -405,9 +400,7 @@ MaxBytes = Annotated[
 ]
 EqualSizes = Annotated[
     bool,
-    typer.Option(
-        "--equal-sizes", help="Make all batches equal; default: sizes differ", rich_help_panel=BATCHES
-    ),
+    typer.Option("--equal-sizes", help="Make all batches equal; default: sizes differ", rich_help_panel=BATCHES),
 ]
 Parallel = Annotated[
     int,
@@ -543,9 +536,7 @@ RefreshPrices = Annotated[
 
 MaxRounds = Annotated[
     int,
-    typer.Option(
-        "--max-rounds", min=1, metavar="N", help="Rounds in all, the first included", rich_help_panel=WAITING
-    ),
+    typer.Option("--max-rounds", min=1, metavar="N", help="Rounds in all, the first included", rich_help_panel=WAITING),
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Poll until the job has ended", rich_help_panel=WAITING)]
 Poll = Annotated[
@@ -612,9 +603,7 @@ OutputDir = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Replace files that this job did not write", rich_help_panel=OUTPUT)
 ]
-Offline = Annotated[
-    bool, typer.Option("--offline", help="Use local records only; no network", rich_help_panel=OUTPUT)
-]
+Offline = Annotated[bool, typer.Option("--offline", help="Use local records only; no network", rich_help_panel=OUTPUT)]
 ExitStatus = Annotated[
     bool, typer.Option("--exit-status", help="Exit with the job's state: 0, 3, 4, 7 or 8", rich_help_panel=OUTPUT)
 ]
@@ -623,16 +612,10 @@ ExitStatus = Annotated[
 
 YesToDelete = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking")]
 YesToCancel = Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking")]
-Adopt = Annotated[
-    str, typer.Option("--adopt", metavar="ID", help="The unconfirmed batch is batch ID of the API")
-]
-Resend = Annotated[
-    bool, typer.Option("--resend", help="The API does not have the batch: send it again")
-]
+Adopt = Annotated[str, typer.Option("--adopt", metavar="ID", help="The unconfirmed batch is batch ID of the API")]
+Resend = Annotated[bool, typer.Option("--resend", help="The API does not have the batch: send it again")]
 CancelDuplicate = Annotated[
     str, typer.Option("--cancel", metavar="ID", help="Cancel a batch that holds requests twice")
 ]
 BatchNumber = Annotated[int | None, typer.Option("--batch", min=1, metavar="N", help="Decide about batch N only")]
-YesToResend = Annotated[
-    bool, typer.Option("--yes", "-y", help="Send again without asking; this may pay twice")
-]
+YesToResend = Annotated[bool, typer.Option("--yes", "-y", help="Send again without asking; this may pay twice")]

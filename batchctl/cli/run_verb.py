@@ -123,7 +123,9 @@ class TerminalConfirm:
         except typer.Abort:
             raise Stopped from None
         if not is_confirmed:
-            raise Refused("not confirmed; nothing was sent", hint=f"To confirm without a question, pass {question.flags}")
+            raise Refused(
+                "not confirmed; nothing was sent", hint=f"to confirm without a question, pass {question.flags}"
+            )
 
     def note(self, text: str) -> None:
         """Show a line on stderr."""

@@ -6,7 +6,6 @@ Typer hands every value to pydantic, absent ones and defaults too. To import pyd
 
 import importlib
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,9 +74,7 @@ class Group(TyperGroup):
 
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        return [
-            CompletionItem(verb.name, help=verb.summary) for verb in self.verbs if verb.name.startswith(incomplete)
-        ]
+        return [CompletionItem(verb.name, help=verb.summary) for verb in self.verbs if verb.name.startswith(incomplete)]
 
     def _main_shell_completion(self, *args: Any, **extra: Any) -> None:
         from batchctl.cli.completion import prepare
@@ -157,15 +154,15 @@ def _report(wrong: ClickException, *, as_json: bool) -> None:
     elif isinstance(wrong, NoSuchVerb):
         command = f"batchctl {wrong.near}" if wrong.near else command
     message = f"{message[:1].lower()}{message[1:]}"
-    ReportWriter(Clock(), as_json=as_json).write_error(
-        UsageProblem(message, hint=f"{command} --help"), wrong.exit_code
-    )
+    ReportWriter(Clock(), as_json=as_json).write_error(UsageProblem(message, hint=f"{command} --help"), wrong.exit_code)
 
 
 # ---------------------------------------------------------------- help pages
 
 
 def _page(command: Any, context: Any, verbs: list[Section]) -> str:
+    from shutil import get_terminal_size
+
     arguments: list[tuple[str, str]] = []
     groups: dict[str, list[tuple[str, str]]] = {}
     usage = [context.command_path, "[OPTIONS]"]
@@ -188,7 +185,7 @@ def _page(command: Any, context: Any, verbs: list[Section]) -> str:
         " ".join(usage),
         command.help or "",
         sections,
-        width=shutil.get_terminal_size().columns,
+        width=get_terminal_size().columns,
         # Off a terminal, Typer takes the colors out as it writes.
         is_colored=not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
     )

@@ -3,6 +3,10 @@
 import unicodedata
 from datetime import datetime, timedelta
 
+from batchctl.domain import wording
+
+plural = wording.plural
+
 
 def clean(text: str, limit: int = 500) -> str:
     """Return text from outside on one line, without anything that could move the terminal."""
@@ -23,11 +27,6 @@ def is_utf8(encoding: str | None) -> bool:
 def number(value: int) -> str:
     """Return a number with commas between its thousands."""
     return f"{value:,}"
-
-
-def plural(value: int, one: str, many: str = "") -> str:
-    """Return a number and what it counts, in the plural where there is not one."""
-    return f"{value:,} {one if value == 1 else many or one + ('es' if one.endswith('ch') else 's')}"
 
 
 def size(value: float) -> str:

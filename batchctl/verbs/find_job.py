@@ -34,7 +34,7 @@ def find_job(ledger: ReadLedger, word: str | None, *, may_be_file: bool = False)
         message = f"{word}: no such file and no such job" if may_be_file else f"no such job: {word!r}"
         raise UsageProblem(
             f"{message}{f'; did you mean {near}?' if near else ''}",
-            hint=f"batchctl status {near}" if near else "List the jobs: batchctl status",
+            hint=f"batchctl status {near}" if near else "list the jobs: batchctl status",
         )
     return by_batch
 

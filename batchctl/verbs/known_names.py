@@ -32,4 +32,6 @@ def model_names(workspace: Path | None) -> list[str]:
 
 def input_names() -> list[str]:
     """Return the files in this folder that hold requests, by their endings."""
-    return sorted(path.name for path in Path().glob("*.jsonl*") if _WORD.fullmatch(path.name) and path.name.endswith(_INPUTS))
+    return sorted(
+        path.name for path in Path().glob("*.jsonl*") if _WORD.fullmatch(path.name) and path.name.endswith(_INPUTS)
+    )
