@@ -9,9 +9,15 @@ from batchctl.cli.global_options import GlobalOptions, with_global_options
 
 @with_global_options()
 def doctor(
-    options: GlobalOptions, offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False
+    options: GlobalOptions, offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API")] = False
 ) -> None:
-    """Look at everything a job rests on: versions, key, API, workspace, ledger; safe to paste, no secret is shown."""
+    """Check your setup: versions, key, API, workspace and ledger. The report shows no secret, so that it can be shared.
+
+    Examples:
+        batchctl doctor
+        batchctl doctor --offline
+        batchctl doctor --json
+    """
     import os
 
     from batchctl.cli import leave_quietly

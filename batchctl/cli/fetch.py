@@ -24,7 +24,13 @@ def fetch(
     engine: o.EngineWord = "",
     timeout: o.Timeout = None,
 ) -> None:
-    """Download what has ended, verify it, and write the answers in input order."""
+    """Download the results of the batches that have ended, verify them, and write them in input order.
+
+    Examples:
+        batchctl fetch
+        batchctl fetch @last -o results.jsonl
+        batchctl fetch @last --output-dir results
+    """
     from batchctl.cli.run_verb import run
     from batchctl.verbs.fetch import fetch as verb
     from batchctl.verbs.open_session import open_session

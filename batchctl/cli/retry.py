@@ -35,7 +35,16 @@ def retry(
     yes: o.YesToPrice = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """Send again what failed and can succeed, as the job's next round."""
+    """Send the requests that failed again, as the next round of the job.
+
+    By default these are the requests that can succeed unchanged: overloaded, expired, or ended by another transient error.
+
+    Examples:
+        batchctl retry
+        batchctl retry @last --dry-run
+        batchctl retry @last --only expired --max-cost 5
+        batchctl retry @last --only truncated --set max_tokens=4096
+    """
     from batchctl.cli.run_verb import TerminalConfirm, repeated_options, run
     from batchctl.engine.retry_choice import Choice
     from batchctl.engine.spending_limit import Budget

@@ -45,7 +45,16 @@ def run(
     yes: o.Yes = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
+    """Send the requests of an input, wait for the results, retry what can succeed, and write the results.
+
+    The same command continues a job that was stopped. Ctrl-C cancels nothing.
+
+    Examples:
+        batchctl run requests.jsonl
+        batchctl run requests.jsonl --max-cost 5 --timeout 2h
+        batchctl run requests.jsonl -o - | jq .
+        batchctl run @last
+    """
     from batchctl.cli.fetch import show_fetched
     from batchctl.cli.run_verb import TerminalConfirm, stdin
     from batchctl.cli.run_verb import run as run_course

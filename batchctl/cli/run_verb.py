@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batchctl.domain.events import Emit
     from batchctl.verbs.confirmation import Question
 
-SAME_CONTINUES = "the same command continues"
+SAME_CONTINUES = "run the same command again to continue"
 
 
 class Stoppable(Protocol):
@@ -56,7 +56,7 @@ def run(
         options=repeated_options(options.workspace, options.base_url, insecure_http=options.insecure_http),
     )
     stop = StopSignal(clock, None if options.timeout is None else clock.monotonic() + options.timeout)
-    standing = "what was canceled so far stays canceled" if options.cancels else "nothing was canceled"
+    standing = "batches that were canceled stay canceled" if options.cancels else "nothing was canceled"
     try:
         with _stopping(stop), opens(options, clock, writer.emit, stop) as session:
             status = _in_time(standing, course, session, writer)
@@ -124,11 +124,17 @@ class TerminalConfirm:
             return
         text = clean(question.text, 2000)
         if not self.is_interactive:
-            raise Refused(f"{text} Nobody is there to say yes", hint=f"{question.flags} says it")
+            raise Refused(f"{text} Not a terminal: nobody can confirm", hint=f"pass {question.flags}")
         if question.estimate is not None:
             self.writer.show_price(question.estimate)
-        if not typer.confirm(text, default=False, err=True):
-            raise Refused("nothing was sent", hint=f"{question.flags} answers yes without asking")
+        try:
+            is_confirmed = typer.confirm(text, default=False, err=True)
+        except typer.Abort:
+            raise Stopped from None
+        if not is_confirmed:
+            raise Refused(
+                "not confirmed; nothing was sent", hint=f"to confirm without a question, pass {question.flags}"
+            )
 
     def note(self, text: str) -> None:
         """Show a line on stderr."""
@@ -145,7 +151,7 @@ def _in_time(
         if not session.stop.is_timed_out():
             raise
         raise TimedOut(
-            f"not finished within the --timeout; {standing}, and nothing is lost",
+            f"not finished within --timeout; {standing} and nothing is lost",
             hint=stopped.command or SAME_CONTINUES,
         ) from None
 

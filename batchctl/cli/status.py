@@ -23,7 +23,14 @@ def status(
     exit_status: o.ExitStatus = False,
     timeout: o.Timeout = None,
 ) -> None:
-    """Show one job, or all jobs of the workspace; --watch follows the latest until it has ended."""
+    """Show the state of one job, or of all jobs of the workspace.
+
+    Examples:
+        batchctl status
+        batchctl status @last --watch
+        batchctl status @last --batches --offline
+        batchctl status @last --json
+    """
     from batchctl.cli.exit_status import DONE, OF_STAGE
     from batchctl.cli.run_verb import run
     from batchctl.engine.job_report import read_all_reports, read_report

@@ -47,7 +47,16 @@ def submit(
     yes: o.Yes = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """Check INPUT, cut it into batches and send them; the same input again continues."""
+    """Check an input, cut it into batches and send them. The same command continues a job that was stopped.
+
+    Nothing is sent if a line is invalid.
+
+    Examples:
+        batchctl submit requests.jsonl --max-cost 5
+        batchctl submit requests.jsonl --dry-run
+        batchctl submit requests.jsonl --show 1
+        zcat requests.jsonl.gz | batchctl submit - --name reviews
+    """
     from batchctl.cli.exit_status import status_of_sending
     from batchctl.cli.run_verb import TerminalConfirm, run, stdin
     from batchctl.engine.spending_limit import Budget

@@ -19,10 +19,10 @@ from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_o
 from batchctl.results.outputs import STDOUT, WrittenFiles, output_file, refuse_to_replace, results_file
 
 NO_RESULT = "no result yet"
-REMOVED = "its result was removed by the API before it was downloaded"
-NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
-IN_NO_BATCH = "it is in none of the batches that were attached, and was not sent so far"
-CHANGED = "no result yet, and which request it is cannot be told: the input is no longer as it was planned"
+REMOVED = "the API removed its result before it was downloaded"
+NOT_KNOWN = "no result yet; the job was attached without its input, so that the request is not known"
+IN_NO_BATCH = "it is in none of the attached batches and was not sent"
+CHANGED = "no result yet; the input changed since it was planned, so that the request is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ _REST = (
     "expires_at", "ended_at", "polled_at",
 )  # fmt: skip
 # The note of the move by which a batch loses its id, because the API does not know it any more.
-FORGOTTEN = "not known to the API any more"
+FORGOTTEN = "no longer known to the API"
 PRESUMED = ("batch_id", *_CUT, "created_after")
 BATCH = ("state", "unconfirmed", "if_absent", "owner", "lease_until", "headers", *_CUT, *COUNTERS, *_REST)
 ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast", "changes")
@@ -83,8 +83,8 @@ def job_of(row: Row, rounds: Sequence[Round], duplicates: Sequence[tuple[str, bo
     values = dict(zip(JOB, row, strict=True))
     if not _is_file_name(values["name"]):
         raise LedgerProblem(
-            f"the ledger has a job called {values['name']!r}, which batchctl names none",
-            hint="if the workspace came with a repository or from somebody else, name one of your own: --workspace DIR",
+            f"the ledger has a job with the invalid name {values['name']!r}",
+            hint="if the workspace came from somebody else, use your own: --workspace DIR",
         )
     settings = Settings(
         betas=tuple(values.pop("betas")),

@@ -87,10 +87,9 @@ class Workspace:
         for link in _links(self.root):
             if not _target(link).is_relative_to(home):
                 raise UsageProblem(
-                    f"{link}: a symbolic link that leads out of the workspace, to {str(link.readlink())!r};"
+                    f"{link}: the link leads out of the workspace, to {str(link.readlink())!r};"
                     " nothing was read or changed",
-                    hint="a workspace is moved as a whole, then named with --workspace DIR; if it came with a repository or"
-                    " from somebody else, name one of your own",
+                    hint="move a workspace as a whole, then pass --workspace DIR; if it came from somebody else, use your own",
                 )
 
     def make(self) -> None:
@@ -121,8 +120,8 @@ class Workspace:
         """Raise UsageProblem where there is no workspace."""
         if not self.exists():
             raise UsageProblem(
-                f"no workspace here: {self.root} does not exist",
-                hint="batchctl submit INPUT.jsonl makes one; or name one with --workspace",
+                f"no workspace: {self.root} does not exist",
+                hint="create one: batchctl submit INPUT.jsonl; or pass --workspace DIR",
             )
 
     def job_folder(self, name: str) -> Path:

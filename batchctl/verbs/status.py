@@ -12,7 +12,7 @@ from batchctl.verbs.fetch import poll_once
 from batchctl.verbs.find_job import find_job
 from batchctl.verbs.headers import use_api_version
 
-BY_THEMSELVES = "the batches go on without us: run the same command again"
+BY_THEMSELVES = "the batches continue at the API; run the same command again"
 
 
 def status(session: Session, word: str | None) -> tuple[JobReport, ServiceProblem | None]:
