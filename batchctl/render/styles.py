@@ -10,7 +10,7 @@ WARN = "color(130)"
 BAD = "color(160)"
 OTHER = "color(133)"
 # Heads, labels and remarks: quieter than the text beside them, and still readable.
-QUIET = "color(243)"
+QUIET = "color(244)"
 STRONG = "bold"
 
 
