@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+PROGRAM = "batchctl"
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -73,7 +74,7 @@ def completion(
 ) -> None:
     """Print the script that makes a shell complete commands, options, job names and models.
 
-    Load it in the startup file of the shell; for fish, write it to ~/.config/fish/completions/batchctl.fish.
+    Load it in the startup file of the shell.
 
     Examples:
         eval "$(batchctl completion bash)"      In ~/.bashrc
@@ -83,4 +84,4 @@ def completion(
     from typer._completion_shared import get_completion_script
 
     check_choice("SHELL", shell, SHELLS)
-    typer.echo(get_completion_script(prog_name="batchctl", complete_var="_BATCHCTL_COMPLETE", shell=shell))
+    typer.echo(get_completion_script(prog_name=PROGRAM, complete_var=f"_{PROGRAM.upper()}_COMPLETE", shell=shell))

@@ -462,7 +462,7 @@ def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
     if matched:
         warnings.append(
             f"{len(matched)} of {plural(len(batches), 'batch is a provisional match', 'batches are provisional matches')} by size:"
-            " their results will confirm whether they belong to this job"
+            " the results will confirm the match"
         )
     provisional_matches = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
     if provisional_matches:

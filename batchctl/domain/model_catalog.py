@@ -75,7 +75,7 @@ def model_faults(model: Model, max_tokens: int, *, betas: Iterable[str], now: da
     faults = []
     if model.lifecycle == RETIRED:
         since = f" since {model.retires_at:%Y-%m-%d}" if model.retires_at and model.retires_at <= now else ""
-        faults.append(Fault("model_retired", f"{shown(model.id)} was retired{since}", path=path))
+        faults.append(Fault("model_retired", f"{shown(model.id)} is retired{since} and no longer available", path=path))
     elif model.retires_at is not None and model.retires_at < now + EXPIRY:
         message = f"{shown(model.id)} retires on {model.retires_at:%Y-%m-%d}, before a batch may have ended (all lines with this model)"
         faults.append(Fault("model_retires", message, Severity.WARNING, path))

@@ -213,7 +213,7 @@ def _planned_wait(job: Job, batch: Batch, now: datetime) -> WaitUntil:
 
 
 def _why_queue_waits(job: Job) -> str:
-    return f"the API's queue took {plural(job.window, 'request')} of this job; sending continues as batches end"
+    return f"the API's queue took {plural(job.window or 0, 'request')} of this job; sending continues as batches end"
 
 
 def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:

@@ -275,7 +275,7 @@ def refuse_other_account(session: Session, unconfirmed_batches: Sequence[Batch])
         if is_other_key(of_others[0].api, here):
             key, way = " with another key", "; if that key no longer exists, decide yourself: batchctl resolve"
         raise UnconfirmedProblem(
-            f"{plural(len(of_others), 'batch is', 'batches are')} unconfirmed at {there.shown()}{key}; this key and URL ask {here.shown()}",
+            f"{plural(len(of_others), 'batch is', 'batches are')} unconfirmed at {there.shown()}{key}; this key and URL use {here.shown()}",
             hint=f"run the same command again with the key and the --base-url that sent them{way}",
         )
 

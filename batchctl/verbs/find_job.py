@@ -51,6 +51,8 @@ def find_named_job(ledger: ReadLedger, word: str) -> Job | None:
 
 def nearest_name(word: str, names: Sequence[str]) -> str:
     """Return the name that was probably meant, by all of it or by its beginning; empty where none is near."""
+    if not word:
+        return ""
     meant = {name[: len(word)]: name for name in reversed(names)} | {name: name for name in names}
     near = get_close_matches(word, meant, n=1, cutoff=0.7)
     return meant[near[0]] if near else ""

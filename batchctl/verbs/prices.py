@@ -87,7 +87,7 @@ def _table(session: PriceSession, model: str | None, *, is_every: bool) -> Price
     model_prices_list = {name: price_catalog.model_prices(name, day) for name in models}
     if model is not None and model_prices_list[model] is None:
         near = get_close_matches(model, price_catalog.models)
-        said = f"did you mean {' or '.join(near)}?" if near else "list the models: batchctl prices"
+        said = f"similar names: {', '.join(near)}" if near else "list the models: batchctl prices"
         hint = f"{said}; a prices.toml can hold your own prices"
         raise UsageProblem(f"no price is known for {model!r}", hint=hint)
     return PriceTable(

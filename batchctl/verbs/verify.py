@@ -199,7 +199,9 @@ class _Verification:
             return None
         try:
             positions = ids_of_range(path, batch)
-            message = "" if len(positions) == batch.count else f"{len(positions):,} custom_ids, not {batch.count:,}"
+            message = (
+                "" if len(positions) == batch.count else f"{plural(len(positions), 'custom_id')}, not {batch.count:,}"
+            )
         except (InputProblem, DiskProblem) as problem:
             positions, message = {}, problem.message
         if not message:

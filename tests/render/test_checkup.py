@@ -9,7 +9,7 @@ EVIL = "[red]\x1b[31m[/]\u202e [/nothing]"
 CHECKUP = Checkup(
     findings=(
         ok("clock", "within 5 s of the server's"),
-        warn("room", "60 MB free", "make room"),
+        warn("room", "60 MB free", "free some disk space"),
         fail("api", EVIL, EVIL),
     ),
     next_command="batchctl doctor",
@@ -33,7 +33,7 @@ def test_all_of_it_is_a_line_for_each_finding() -> None:
     assert lines[:3] == [
         "ok    clock  within 5 s of the server's",
         "warn  room   60 MB free",
-        "             try: make room",
+        "             try: free some disk space",
     ]
 
 
@@ -42,6 +42,6 @@ def test_a_checkup_is_json_with_every_key() -> None:
     assert list(found) == ["schema_version", "type", "ok", "warn", "fail", "findings", "next_command"]
     assert found["findings"][:2] == [
         {"subject": "clock", "health": "ok", "said": "within 5 s of the server's", "advice": None},
-        {"subject": "room", "health": "warn", "said": "60 MB free", "advice": "make room"},
+        {"subject": "room", "health": "warn", "said": "60 MB free", "advice": "free some disk space"},
     ]
     assert found["findings"][2]["said"] == EVIL

@@ -105,7 +105,7 @@ def test_a_job_that_is_done_is_drawn_like_this() -> None:
         "  type              class  requests  for example",
         "  overloaded_error  retry         3  r-00001, r-00002, r-00003",
         "                                     Overloaded",
-        "  ! 1 batch refused by the API: no",
+        "  ! 1 batch was rejected by the API: no",
         "",
         "next: batchctl retry reviews-7f3a",
     ]
@@ -170,7 +170,7 @@ def test_text_from_outside_is_literal_on_any_console(*, console_reads_markup: bo
 
 
 BASIS = "size, ids, model and token counts of 20 answers"
-RESTS_ON = f"1 of 3 found in the API's list: ours by {BASIS}, not by the API's own answer"
+RESTS_ON = f"1 of 3 batches found in the API's list and identified by {BASIS}; the API itself did not confirm it"
 FOUND = [a_batch(S.FETCHED, evidence=BASIS), a_batch(S.IN_PROGRESS, provisional=True), a_batch(S.FETCHED)]
 
 

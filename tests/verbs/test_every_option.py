@@ -207,7 +207,7 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         "--engine": Effect(
             ("--engine", "processes"), lambda here, ran: ran.status == 0 and len(here.sent()) == len(here.lines)
         ),
-        "--again": Refusal(("--again",), "--again sends an input once more", status=2),
+        "--again": Refusal(("--again",), "--again works only with an input", status=2),
         "--dry-run": Effect(("--dry-run",), lambda here, ran: "nothing was sent" in ran.err and here.is_partly_sent()),
         "--show": Effect(
             ("--show", "1"), lambda here, ran: ran.out.startswith('{"requests":[') and here.is_partly_sent()
@@ -217,7 +217,7 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         **PLAN,
         **HEADERS,
         **COMMON,
-        "--again": Refusal(("--again",), "--again sends an input once more", status=2),
+        "--again": Refusal(("--again",), "--again works only with an input", status=2),
         "--max-rounds": Effect(
             ("--max-rounds", "1"), lambda here, ran: ran.status == 3 and len(here.shape["rounds"]) == 1, to_retry
         ),
