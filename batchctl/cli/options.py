@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batchctl.engine.spending_limit import Budget
     from batchctl.requests.param_changes import ParamChange
     from batchctl.verbs.check_input import Submission
+    from batchctl.verbs.notifying import WantedTargets
 
 TODAY = "today"
 COMMON = "Everywhere"
@@ -195,6 +196,19 @@ def submission_of(
         change=change_of(betas, no_betas, settings.api_version if "api_version" in given else None),
         named=given,
     )
+
+
+def targets_of(on_done: str | None, notify: list[str] | None, *, insecure_http: bool) -> "WantedTargets":
+    """Return the targets that `--on-done` and `--notify` name."""
+    if on_done is None and not notify:
+        return {}
+    from batchctl.domain.errors import UsageProblem
+    from batchctl.verbs.notifying import wanted_targets
+
+    try:
+        return wanted_targets(on_done, notify, insecure_http=insecure_http)
+    except UsageProblem as wrong:
+        raise typer.BadParameter(f"{wrong.message}; {wrong.hint}" if wrong.hint else wrong.message) from None
 
 
 def named(context: typer.Context) -> frozenset[str]:
@@ -493,6 +507,24 @@ Timeout = Annotated[
         parser=_seconds,
         metavar="TIME",
         help="Leave with 8 after this time: 90s, 2h, 3d; the job goes on. Else trouble is waited out.",
+        show_default=False,
+    ),
+]
+OnDone = Annotated[
+    str | None,
+    typer.Option(
+        "--on-done",
+        metavar="CMD",
+        help="Run CMD with sh when the job has ended or needs a person. Remembered with the job; '' removes it.",
+        show_default=False,
+    ),
+]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notify",
+        metavar="URL",
+        help="Post to URL when the job has ended or needs a person; may be repeated. Remembered; '' removes all.",
         show_default=False,
     ),
 ]
