@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchctl.domain.job_report import JobReport
+from batchctl.domain.model import Merged, State
 from batchctl.domain.notifications import NotifyEvent
 
 SCHEMA_VERSION = 1
@@ -17,17 +18,24 @@ SECRET_VARIABLE = "BATCHCTL_NOTIFY_SECRET"  # noqa: S105 - the name of the varia
 OUTCOMES = ("succeeded", "errored", "canceled", "expired", "unanswered")
 
 
+def merge_of(report: JobReport) -> Merged | None:
+    """Return the last merge where it holds all that has ended; None where more ended since, or nothing was merged."""
+    is_behind = any(b.state is State.ENDED and not b.is_removed for b in report.batches)
+    return None if is_behind else report.merged
+
+
 def counts_of(report: JobReport) -> dict[str, int | None]:
     """Return the requests of a job by their newest outcome: those of the last merge, or else the API's.
 
     The API counts each round by itself. Of several rounds that are not merged yet, only the sum of the successes is known: the
     rest is None.
     """
-    if merged := report.merged:
+    if merged := merge_of(report):
         return {name: getattr(merged, name) for name in OUTCOMES}
-    succeeded = sum(r.counts.succeeded for r in report.rounds)
-    if len(report.rounds) > 1 or any(b.counts_unread for b in report.batches):
-        return {**dict.fromkeys(OUTCOMES), "succeeded": succeeded}
+    if any(b.counts_unread for b in report.batches):
+        return dict.fromkeys(OUTCOMES)
+    if len(report.rounds) > 1:
+        return {**dict.fromkeys(OUTCOMES), "succeeded": sum(r.counts.succeeded for r in report.rounds)}
     counts = report.rounds[0].counts
     known = {name: getattr(counts, name) for name in OUTCOMES if name != "unanswered"}
     return {**known, "unanswered": report.job.count - sum(known.values())}
@@ -35,7 +43,8 @@ def counts_of(report: JobReport) -> dict[str, int | None]:
 
 def cost_of(report: JobReport) -> Decimal | None:
     """Return what the job cost in US dollars by its last merge; None where that is not known, or not all of it."""
-    cost = report.merged.cost if report.merged else None
+    merged = merge_of(report)
+    cost = merged.cost if merged else None
     return None if cost is None or cost.unknown or cost.beyond else cost.batch
 
 

@@ -155,10 +155,9 @@ class TargetFiles:
         if not kept.id.isalnum():
             return None
         try:
-            content = json.loads(self._files.read(kept.id))
-            if content.pop("workspace_id") != self._workspace_id:
-                return None
-            return Target(**{**content, "kind": TargetKind(content["kind"])})
+            stored = json.loads(self._files.read(kept.id))
+            target = Target(kind=TargetKind(stored["kind"]), text=stored["text"], is_signed=stored["is_signed"])
+            return target if stored["workspace_id"] == self._workspace_id else None
         except (DiskProblem, ValueError, KeyError, TypeError):
             return None
 
