@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class NotifyEvent(StrEnum):
-    """What a target is told of. The values are the words of the JSON object and of BATCHCTL_EVENT, which never change."""
+    """What a target is told of. The values are the words of the JSON object, which never change."""
 
     ENDED = "ended"
     NEEDS_PERSON = "needs_person"

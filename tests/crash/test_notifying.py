@@ -86,7 +86,7 @@ def told_after(way: Pulls | Kills, cli: Cli, at: int, receiver: Receiver) -> str
 
 
 def sweep(way: Pulls | Kills, ended: Path, to: Path, url: str, *, first: int, step: int) -> list[str]:
-    stops = []
+    stops: list[str] = []
     with receiving() as receiver:
         for at in count(first, step):
             folder = to / str(at)

@@ -25,7 +25,9 @@ def ended(**more: Any) -> JobReport:
 
 def merged(cost: TotalCost | None = COST, *more: Any) -> JobReport:
     done = Merged(at=NOW, batches=1, succeeded=7, errored=2, expired=1, cost=cost)
-    return report(a_job(merged=done, rounds=[a_round(), *[a_round(2, 3)] * len(more)]), [a_batch(State.FETCHED), *more], [], NOW)
+    return report(
+        a_job(merged=done, rounds=[a_round(), *[a_round(2, 3)] * len(more)]), [a_batch(State.FETCHED), *more], [], NOW
+    )
 
 
 @pytest.mark.parametrize(

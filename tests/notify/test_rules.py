@@ -1,6 +1,6 @@
 """What is told, when, and when it is tried again: tables of cases."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch
@@ -67,7 +67,7 @@ CASES: list[tuple[Stage, errors.BatchctlError | None, bool, bool, Occasion | Non
 
 @pytest.mark.parametrize(("stage", "problem", "was_sent", "waits_for_end", "told"), CASES)
 def test_what_the_end_of_a_command_means(
-    stage: Stage, problem: errors.BatchctlError | None, was_sent: bool, waits_for_end: bool, told: Occasion | None
+    stage: Stage, problem: errors.BatchctlError | None, *, was_sent: bool, waits_for_end: bool, told: Occasion | None
 ) -> None:
     assert occasion_of(stage, problem, was_sent=was_sent, waits_for_end=waits_for_end) == told
 
@@ -146,7 +146,7 @@ def test_a_receiver_that_fails_for_an_hour_is_told_by_a_later_command() -> None:
         (NOW + HOUR, NOW + 2 * HOUR, True),
     ],
 )
-def test_when_an_attempt_is_due(attempted: None, not_before: None, due: bool) -> None:
+def test_when_an_attempt_is_due(attempted: datetime | None, not_before: datetime | None, *, due: bool) -> None:
     notification = Notification(
         id=1,
         target=NotifyTarget(id="a", kind=TargetKind.URL, label=""),

@@ -99,7 +99,9 @@ def test_an_id_of_a_ledger_that_somebody_else_made_leads_nowhere(tmp_path: Path,
     files.forget(stranger)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"workspace_id": "w1"}', b'{"workspace_id": "w1", "kind": "x"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"null", b'{"workspace_id": "w1"}', b'{"workspace_id": "w1", "kind": "x"}']
+)
 def test_a_file_that_cannot_be_read_is_no_target(tmp_path: Path, content: bytes) -> None:
     files = TargetFiles({"XDG_STATE_HOME": str(tmp_path)}, "w1")
     kept = files.new(Target(kind=TargetKind.COMMAND, text="true"))

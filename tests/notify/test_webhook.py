@@ -1,6 +1,7 @@
 """Posts to a real receiver on this machine."""
 
 import socket
+import threading
 import time
 
 import pytest
@@ -43,7 +44,7 @@ def test_without_a_secret_nothing_is_signed_and_a_bad_one_sends_nothing() -> Non
     ],
 )
 def test_which_statuses_are_delivered_and_which_are_tried_again(
-    status: int, is_delivered: bool, is_final: bool
+    status: int, *, is_delivered: bool, is_final: bool
 ) -> None:
     attempt = of_status(status)
     assert (attempt.is_delivered, attempt.is_final) == (is_delivered, is_final)
@@ -70,8 +71,6 @@ def test_an_answer_that_does_not_come_takes_no_longer_than_the_limit() -> None:
 
 def test_an_answer_that_comes_byte_by_byte_takes_no_longer_either() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        import threading
-
         done = threading.Event()
 
         def drip() -> None:

@@ -458,6 +458,7 @@ def test_a_service_without_its_extra_is_refused_before_anything_is_sent(cli: Cli
     assert "T0KEN" not in ran.err
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_a_service_of_apprise_is_told(cli: Cli, emulator: Running) -> None:
     pytest.importorskip("apprise", reason="the extra [notify] is not installed")
     with receiving() as receiver:
