@@ -335,7 +335,8 @@ class NotifyFailed:
     """A notification could not be delivered, as `why` says. The job and the exit status are as they would be without it.
 
     Attributes:
-        target: What may be shown of the target.
+        job: The job; empty where it is not known.
+        target: What may be shown of the target; empty for all targets.
         until: When a later command tries again; None where none does.
         output: The last lines that a command wrote, without secrets.
     """

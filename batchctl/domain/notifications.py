@@ -1,4 +1,4 @@
-"""The words of notifications: targets that are told of a job, and what is to be delivered to each of them.
+"""The words of notifications: the targets of a job, and what is to be delivered to each of them.
 
 A target may hold a secret, so its text is kept outside of the ledger: here it has only an id and a label that may be shown.
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class NotifyEvent(StrEnum):
-    """What a target is told of. The values are the words of the JSON object, which never change."""
+    """What a notification is about. The values are the words of the JSON object, which never change."""
 
     ENDED = "ended"
     NEEDS_PERSON = "needs_person"

@@ -155,7 +155,7 @@ class ReadLedger(Protocol):
     # ---------------------------------------------------------------- notifications
 
     def notify_targets(self, job: Job) -> list[NotifyTarget]:
-        """Return the targets that are told of a job."""
+        """Return the targets of a job."""
         ...
 
     def pending_notifications(self) -> list[Notification]:
@@ -466,7 +466,7 @@ class Ledger(ReadLedger, Protocol):
         ...
 
     def record_notifications(self, job: Job, event: NotifyEvent, occasion: str, body: str, now: datetime) -> None:
-        """Record the intent to tell each target of a job. A target that has one of this occasion gets no second one."""
+        """Record the intent to notify each target of a job. A target that has one of this occasion gets no second one."""
         ...
 
     def claim_notification(self, wanted: Notification, now: datetime, *, until: datetime) -> Notification | None:

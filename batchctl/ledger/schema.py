@@ -263,7 +263,7 @@ notify_target_table = sa.Table(
         "random name; a file of the user's state folder has the command or the URL",
         primary_key=True,
     ),
-    _column("job_id", sa.ForeignKey("job.id"), "the job that it is told of"),
+    _column("job_id", sa.ForeignKey("job.id"), "the job that it is notified of"),
     _column("kind", sa.String(8), "command url"),
     _column("label", sa.Text, "what may be shown of it: scheme and host of a URL"),
 )
@@ -273,7 +273,7 @@ notification_table = sa.Table(
     metadata,
     _column("id", sa.Integer, "number given by the ledger", primary_key=True),
     _column("target_id", sa.ForeignKey("notify_target.id"), "the target that it is for"),
-    _column("occasion", sa.Text, "what happened, and how far the job had come: a target is told once of each"),
+    _column("occasion", sa.Text, "what happened, and how far the job had come: a target is notified once for each"),
     _column("event", sa.String(12), "ended needs_person"),
     _column("message_id", sa.String(40), "the webhook-id header of every attempt"),
     _column("body", sa.Text, "the JSON object that is delivered: job, stage, counts, cost; no request and no answer"),

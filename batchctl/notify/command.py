@@ -40,7 +40,7 @@ def run_command(
     """Run a command with /bin/sh and the notification on its stdin, and return what came of it.
 
     The command is the leader of a session of its own, without a terminal. Processes that it leaves behind are not waited for. At
-    a limit, and when this process is told to stop, its whole group is killed.
+    a limit, and when this process has to stop, its whole group is killed.
     """
     # A file and not a pipe: a command that does not read it holds nobody up.
     with tempfile.TemporaryFile() as stdin:

@@ -38,7 +38,7 @@ class Occasion:
 
 
 def occasion_of(stage: Stage, problem: BatchctlError | None, *, was_sent: bool, waits_for_end: bool) -> Occasion | None:
-    """Return what the end of a command means for a job; None where nobody is to be told.
+    """Return what the end of a command means for a job; None where nobody is to be notified.
 
     Args:
         stage: Where the job stands at the end of the command.
@@ -48,7 +48,7 @@ def occasion_of(stage: Stage, problem: BatchctlError | None, *, was_sent: bool, 
     """
     match problem:
         case TimedOut() | UsageProblem() | LedgerProblem():
-            # The person asked for this end, is there to read the message, or cannot be told.
+            # The person asked for this end, is there to read the message, or no intent can be recorded.
             return None
         case UnconfirmedProblem() | AccountProblem():
             return Occasion(event=NotifyEvent.NEEDS_PERSON, reason=problem.code)
@@ -70,7 +70,7 @@ def occasion_of(stage: Stage, problem: BatchctlError | None, *, was_sent: bool, 
 
 
 def occasion_key(occasion: Occasion, rounds: int, batches: Sequence[Batch]) -> str:
-    """Return a key that is the same until the job moves on: a target is told once of each key.
+    """Return a key that is the same until the job moves on: a target is notified once for each key.
 
     A job moves on when a round is planned, when a batch gets its id at the API, and when an unconfirmed create is presumed to
     have made nothing.

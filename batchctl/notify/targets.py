@@ -35,7 +35,7 @@ class Target:
 
     Attributes:
         text: The command or the URL.
-        is_signed: Whether there was a secret to sign with when it was named. It is never told without a signature then.
+        is_signed: Whether there was a secret to sign with when it was named. It is never notified without a signature then.
     """
 
     kind: TargetKind
@@ -86,7 +86,7 @@ def checked_command(text: str) -> Target:
 
 
 def checked_url(text: str, environment: Mapping[str, str], *, insecure_http: bool) -> Target:
-    """Return the target that `--notify` names. Raises UsageProblem for what cannot be told, before anything is sent."""
+    """Return the target that `--notify` names. Raises UsageProblem for what cannot be notified, before anything is sent."""
     scheme, separator, rest = text.partition("://")
     if not separator or not scheme or not rest or len(text) > MAX_CHARACTERS or not text.isprintable() or " " in text:
         # The text may be a token that was pasted alone: it is not shown.

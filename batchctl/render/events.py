@@ -128,9 +128,11 @@ def _of_notifying(event: events.Notified | events.NotifyFailed, now: datetime) -
             said = "has ended" if what is NotifyEvent.ENDED else "needs a person"
             return Line(f"notified   {clean(target)}: {clean(job)} {said}", GOOD)
         case events.NotifyFailed(job, target, why, until, output):
-            again = f"; a later command tries again after {duration(until - now)}" if until else ""
-            wrote = f"; it wrote: {' | '.join(clean(line, 200) for line in output)}" if output else ""
-            return Line(f"not told   {clean(target)} of {clean(job)}: {clean(why, 300)}{again}{wrote}", WARN)
+            whose = f" of {clean(job)}" if job else ""
+            where = f" to {clean(target)}" if target else ""
+            again = f"; a later command retries it, in {duration(until - now)} at the earliest" if until else ""
+            wrote = f"; its output: {' | '.join(clean(line, 200) for line in output)}" if output else ""
+            return Line(f"warning    notification{whose}{where} failed: {clean(why, 300)}{again}{wrote}", WARN)
 
 
 def _of_checking(event: events.Checked | events.CacheControlAdded | events.ModelDeprecated) -> Line:

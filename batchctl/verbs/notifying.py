@@ -1,4 +1,4 @@
-"""Tell the targets of a job that it has ended or needs a person, at the end of the command that sees it.
+"""Notify the targets of a job that has ended or needs a person, at the end of the command that sees it.
 
 1. remember  the targets that the command names, before anything is sent
 2. record    an intent for each target, once for each occasion
@@ -44,7 +44,7 @@ UNKNOWN_HERE = "it was named by another user or on another machine: name it agai
 def wanted_targets(on_done: str | None, notify: Sequence[str] | None, *, insecure_http: bool) -> WantedTargets:
     """Return the targets that `--on-done` and `--notify` name; an empty text removes those of its kind.
 
-    Raises UsageProblem for a target that cannot be told.
+    Raises UsageProblem for a target that cannot be notified.
     """
     wanted: dict[TargetKind, Sequence[Target]] = {}
     if on_done is not None:
@@ -59,7 +59,7 @@ def wanted_targets(on_done: str | None, notify: Sequence[str] | None, *, insecur
 def notifying(
     session: Session, wanted: WantedTargets, in_full: Callable[[str], str], *, waits_for_end: bool
 ) -> Iterator["Notifier"]:
-    """Tell the targets of the job of the block at its end, and try again what is due of other jobs.
+    """Notify the targets of the job of the block at its end, and try again what is due of other jobs.
 
     Args:
         session: The session of the verb.
@@ -92,7 +92,7 @@ class Notifier:
         self._targets: dict[str, Target] = {}
 
     def begin(self, job: Job) -> None:
-        """Remember the targets that the command names for a job, which is told at the end. Raises LedgerProblem."""
+        """Remember the targets that the command names for a job, which are notified at the end. Raises LedgerProblem."""
         self._job = job
         for kind, targets in self._wanted.items():
             self._remember(job, kind, targets)
@@ -105,9 +105,9 @@ class Notifier:
                 self._record(self._job, problem)
             self._deliver_due()
         except BatchctlError as failed:
-            self._emit_failed(name, "notifications", failed.message)
+            self._emit_failed(name, "", failed.message)
         except Exception as bug:  # noqa: BLE001 - a notification never changes how the command ends
-            self._emit_failed(name, "notifications", f"a bug: {type(bug).__name__}")
+            self._emit_failed(name, "", f"a bug: {type(bug).__name__}")
 
     # ---------------------------------------------------------------- 1. remember
 
@@ -127,7 +127,7 @@ class Notifier:
         try:
             files.keep(kept, target)
         except DiskProblem as problem:
-            self._emit_failed(job.name, target.label, f"only this command can tell it: {problem.message}")
+            self._emit_failed(job.name, target.label, f"only this command can notify it: {problem.message}")
         return kept
 
     # ---------------------------------------------------------------- 2. record
@@ -208,7 +208,7 @@ class Notifier:
         )
 
     def _attempt_unscrubbed(self, target: Target, claimed: Notification) -> Attempt:
-        # Each way is imported where it is taken: most commands tell nobody.
+        # Each way is imported where it is taken: most commands notify nobody.
         if target.kind is TargetKind.COMMAND:
             from batchctl.notify.command import run_command  # noqa: PLC0415
 
@@ -219,7 +219,7 @@ class Notifier:
 
             secret = os.environ.get(SECRET_VARIABLE, "")
             if target.is_signed and not secret:
-                return Attempt(why=f"{SECRET_VARIABLE} is not set here: it is told with a signature only")
+                return Attempt(why=f"{SECRET_VARIABLE} is not set here, and this target gets only signed messages")
             timestamp = int(self._session.now().timestamp())
             return post_signed(target.text, claimed.body.encode(), claimed.message_id, timestamp, secret)
         try:

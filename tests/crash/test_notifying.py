@@ -69,7 +69,7 @@ def told_after(way: Pulls | Kills, cli: Cli, at: int, receiver: Receiver) -> str
     with once_nobody_holds_it():
         again = cli.run(*scene.words)
     assert again.status == 0, again.err
-    assert not stopped or "not told" not in again.err
+    assert not stopped or "warning" not in again.err
     with closing(sqlite3.connect(cli.folder / ".batchctl" / "ledger.db")) as db:
         rows = db.execute("SELECT delivery, message_id, body FROM notification").fetchall()
     assert [row[0] for row in rows] == ["delivered", "delivered"]

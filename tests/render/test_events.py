@@ -251,17 +251,24 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "good",
         "notified   the --on-done command: reviews-7f3a needs a person",
     ),
+    (events.NotifyFailed("", "", "disk full"), "warn", "warning    notification failed: disk full"),
     (
         events.NotifyFailed("reviews-7f3a", "https://example.com", "HTTP 500", SOON),
         "warn",
-        "not told   https://example.com of reviews-7f3a: HTTP 500; a later command tries again after 1 m 30 s",
+        (
+            "warning    notification of reviews-7f3a to https://example.com failed: HTTP 500; a later command retries it,"
+            " in 1 m 30 s at the earliest"
+        ),
     ),
     (
         events.NotifyFailed(
             "reviews-7f3a", "the --on-done command", "ended with exit status 1", output=("one", "two\x1b[2J")
         ),
         "warn",
-        "not told   the --on-done command of reviews-7f3a: ended with exit status 1; it wrote: one | two\\x1b[2J",
+        (
+            "warning    notification of reviews-7f3a to the --on-done command failed: ended with exit status 1; its output:"
+            " one | two\\x1b[2J"
+        ),
     ),
     (
         events.Stopping(2),

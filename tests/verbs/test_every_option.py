@@ -219,7 +219,7 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         "--on-done": Effect(
             ("--on-done", "touch told"), lambda here, _: here.cli.run("fetch", "first").status == 0 and here.has("told")
         ),
-        "--notify": Effect(HOOK, lambda here, _: "not told" in here.cli.run("fetch", "first").err),
+        "--notify": Effect(HOOK, lambda here, _: "HTTP 404" in here.cli.run("fetch", "first").err),
         "--dry-run": Effect(("--dry-run",), lambda here, ran: "nothing was sent" in ran.err and here.is_partly_sent()),
         "--show": Effect(
             ("--show", "1"), lambda here, ran: ran.out.startswith('{"requests":[') and here.is_partly_sent()
@@ -234,7 +234,7 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
             ("--max-rounds", "1"), lambda here, ran: ran.status == 3 and len(here.shape["rounds"]) == 1, to_retry
         ),
         "--on-done": Effect(("--on-done", "touch told"), lambda here, _: here.has("told")),
-        "--notify": Effect(HOOK, lambda _, ran: "not told" in ran.err and ran.status == 0),
+        "--notify": Effect(HOOK, lambda _, ran: "HTTP 404" in ran.err and ran.status == 0),
         "--output": Effect(("--output", "there.jsonl"), lambda here, _: (here.cli.folder / "there.jsonl").exists()),
         "--output-dir": Effect(
             ("--output-dir", "."), lambda here, _: (here.cli.folder / "first.results.jsonl").exists()

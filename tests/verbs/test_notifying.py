@@ -172,7 +172,7 @@ def test_submit_remembers_and_whoever_sees_the_end_tells(cli: Cli, emulator: Run
     assert content["counts"] == {"succeeded": 3, "errored": 0, "canceled": 0, "expired": 0, "unanswered": 0}
     assert content["cost_usd"] is None
     assert content["next"] == ["batchctl", "fetch", job]
-    # The same end is told once.
+    # The same end is notified once.
     assert cli.run("fetch", job).status == 0
     assert len(told(cli)) == 1
 
@@ -265,9 +265,9 @@ def test_a_target_that_fails_changes_no_status_and_is_one_line(cli: Cli, words: 
         words = (*words, "--on-done", "echo out; echo err >&2; exit 9")
     ran = cli.run(*words)
     assert ran.status == 0
-    lines = [line for line in ran.err.splitlines() if "not told" in line]
+    lines = [line for line in ran.err.splitlines() if "warning    notification" in line]
     assert len(lines) == 1
-    assert "ended with exit status 9; it wrote: out | err" in lines[0]
+    assert "ended with exit status 9; its output: out | err" in lines[0]
     assert "Traceback" not in ran.err
     assert deliveries(cli) == [("failed", 1)]
 
@@ -295,7 +295,7 @@ def test_a_url_that_answers_500_is_tried_again_at_once_and_then_by_later_command
         ran = cli.run("run", cli.write("in.jsonl", requests(1)), *POLL, "--notify", receiver.url)
         assert ran.status == 0
         assert len(receiver.received) == 3
-        assert "HTTP 500; a later command tries again after" in ran.err
+        assert "HTTP 500; a later command retries it" in ran.err
         assert cli.run("status", "@last").status == 0
         assert len(receiver.received) == 3, "it is not due yet"
         with later(minutes=2):
@@ -316,7 +316,7 @@ def test_a_url_that_answers_500_for_a_day_is_given_up(cli: Cli) -> None:
         with later(days=2):
             ran = cli.run("status", "@last")
         assert ran.status == 0
-        assert "not told" in ran.err
+        assert "HTTP 500" in ran.err
         assert "later" not in ran.err
     assert deliveries(cli) == [("failed", 4)]
 
@@ -346,7 +346,7 @@ def test_where_nothing_can_be_kept_this_command_tells_all_the_same(cli: Cli, sta
     path = cli.write("in.jsonl", requests(1))
     ran = cli.run("run", path, *POLL, "--on-done", hook(cli))
     assert ran.status == 0
-    assert "only this command can tell it" in ran.err
+    assert "only this command can notify it" in ran.err
     assert len(told(cli)) == 1
 
 

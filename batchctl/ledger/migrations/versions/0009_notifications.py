@@ -1,4 +1,4 @@
-"""Targets that are told when a job has ended or needs a person, and what is to be delivered to them."""
+"""Targets that are notified when a job has ended or needs a person, and what is to be delivered to them."""
 
 import sqlalchemy as sa
 from alembic import op
