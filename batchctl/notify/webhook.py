@@ -7,6 +7,7 @@ environment, as for the SDK.
 
 import base64
 import http.client
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -93,6 +94,8 @@ def _without_user(url: str) -> tuple[str, dict[str, str]]:
 
 def _shown(reason: object) -> str:
     """Return what the system says of an error, or its kind: other texts may hold the URL."""
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted: {reason.verify_message}"
     if isinstance(reason, OSError) and reason.strerror:
         return str(reason.strerror)
     return type(reason).__name__ if isinstance(reason, BaseException) else str(reason)

@@ -1,15 +1,19 @@
 """Posts to a real receiver on this machine."""
 
 import socket
+import ssl
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from loopback import always, answering, as_json
 from notify.receiver import is_signed_with, receiving
 
 from batchctl.notify.attempt import DELIVERED, Attempt
 from batchctl.notify.webhook import of_status, post, post_signed
 
+TLS = Path(__file__).parents[1] / "api" / "tls"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -110,3 +114,23 @@ def test_what_the_library_cannot_take_does_not_show_the_url() -> None:
     attempt = post("http://127.0.0.1:1/a\nT0KEN", b"{}", {"x": "a\nb"})
     assert attempt.why
     assert "T0KEN" not in attempt.why
+
+
+@pytest.mark.parametrize(
+    ("certificate", "is_trusted"), [("here", True), ("here", False), ("elsewhere", True), ("expired", True)]
+)
+def test_over_https_a_message_goes_only_to_a_certificate_that_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, certificate: str, *, is_trusted: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(TLS / f"{certificate}.pem") if is_trusted else "")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / f"{certificate}.pem", TLS / "key.pem")
+    with answering(always(as_json({})), context) as server:
+        attempt = post(server.url.replace("http:", "https:"), b"{}", {})
+    if certificate == "here" and is_trusted:
+        assert attempt == DELIVERED
+        assert len(server.asked) == 1
+    else:
+        assert "certificate" in attempt.why
+        assert not attempt.is_final
+        assert server.asked == []

@@ -361,6 +361,20 @@ def test_a_bug_in_telling_changes_no_status(cli: Cli, monkeypatch: pytest.Monkey
     assert told(cli) == []
 
 
+def test_receivers_of_other_jobs_do_not_hold_a_command_up(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving(500) as down:
+        for name in "ab":
+            path = cli.write(f"{name}.jsonl", requests(1, name))
+            assert cli.run("run", path, *POLL, "--notify", down.url).status == 0
+        before = len(down.received)
+        monkeypatch.setattr("batchctl.verbs.notifying.OTHER_JOBS_SECONDS", 0.0)
+        with later(minutes=2):
+            ran = cli.run("run", cli.write("c.jsonl", requests(1, "c")), *POLL, "--on-done", hook(cli))
+        assert ran.status == 0
+        assert len(told(cli)) == 1
+        assert len(down.received) == before
+
+
 # ---------------------------------------------------------------- what is remembered, and by whom
 
 
