@@ -51,7 +51,14 @@ def cost_of(report: JobReport) -> Decimal | None:
 def message_of(
     event: NotifyEvent, report: JobReport, reason: str, next_command: str, workspace: str, at: datetime
 ) -> str:
-    """Return the JSON object of a notification.
+    """Return the JSON object of a notification. Its keys only grow.
+
+    - `schema_version`, `type` ("notification"), `event` ("ended" or "needs_person"), `at` (ISO 8601, UTC)
+    - `job`, `stage` and `requests` as in `status --json`; `workspace`: its absolute path
+    - `counts`: requests by outcome; null where that is not known yet
+    - `cost_usd`: text, exact; null where the cost of a part is not known, or more may come on top
+    - `reason`: why a person is needed; null otherwise
+    - `next`: the next command as an argv list; null where there is none
 
     Args:
         event: What happened.
