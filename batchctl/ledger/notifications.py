@@ -1,6 +1,6 @@
 """Notifications: an intent is recorded before the first attempt, and each attempt is claimed by its number."""
 
-import secrets
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -38,7 +38,7 @@ class Notifications(Writer):
                     "target_id": target_id,
                     "occasion": occasion,
                     "event": event.value,
-                    "message_id": f"msg_{secrets.token_hex(16)}",
+                    "message_id": _message_id(target_id, occasion),
                     "body": body,
                     "created_at": now,
                     "delivery": Delivery.PENDING.value,
@@ -68,6 +68,11 @@ class Notifications(Writer):
         values = {"delivery": delivery.value, "attempted_at": now, "not_before": not_before, "note": note}
         with self._write() as db:
             return bool(db.execute(_as_seen(claimed).values(values)).rowcount)
+
+
+def _message_id(target_id: str, occasion: str) -> str:
+    """Return the id of a message, which is the same in every copy of a ledger. Ids of targets are random, and so it is unique."""
+    return f"msg_{hashlib.blake2b(f'{target_id} {occasion}'.encode(), digest_size=16).hexdigest()}"
 
 
 def _as_seen(notification: Notification) -> sa.Update:
