@@ -19,7 +19,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-shifted test-all bench bench-quick check fmt lock schema docs samples emulator clean
+.PHONY: help setup demo test test-slow test-shifted test-all bench bench-quick check check-docs fmt lock schema docs samples emulator clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,17 +50,23 @@ test-shifted: $(SETUP) ## Run a quick part of the tests three years from now; DA
 
 test-all: test test-slow ## Run every test
 
-bench: $(SETUP) ## Measure all of it against cp, curl and others, about 20 minutes; write docs/performance.md
+bench: $(SETUP) ## Measure all of it against cp, curl and others, about 20 minutes; write its document
 	$(BIN)/python -m benchmarks --write
 
 bench-quick: $(SETUP) ## The same for fewer requests, under two minutes; write nothing
 	@$(BIN)/python -m benchmarks --quick
 
-check: $(SETUP) ## Look over the code and change nothing: ruff, mypy, the import contracts
+check: $(SETUP) ## Look over the code and change nothing: ruff, mypy, the import contracts, the documents
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory check-docs
+
+check-docs: $(SETUP) ## Build the documents into a temporary folder; every link and anchor must lead somewhere
+	@site=$$(mktemp -d); said=$$($(BIN)/mkdocs build --strict --site-dir "$$site" 2>&1); status=$$?; rm -rf "$$site"; \
+	    test $$status -eq 0 || { echo "$$said" >&2; exit $$status; }
+	@PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(BIN)/python -m docs.links
 
 fmt: $(SETUP) ## Format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix
@@ -74,8 +80,8 @@ schema: $(SETUP) ## Write the schema of params anew, from the SDK's types
 	$(BIN)/python -m batchctl.api.params_schema > $(VENV)/params.schema.json
 	mv $(VENV)/params.schema.json batchctl/requests/params.schema.json
 
-docs: $(SETUP) ## Paste into the documents what the program says today
-	$(BIN)/python tests/docs/pasted.py
+docs: $(SETUP) ## Renew everything in the documents that the program shows: help texts, tables, sessions, the picture
+	PYTHONPATH="$(CURDIR):$(CURDIR)/tests" $(BIN)/python -m docs.pasted
 
 samples: $(SETUP) ## Build the sample inputs anew from samples/raw
 	$(BIN)/python samples/build.py

@@ -1,4 +1,4 @@
-"""How fast, how large, how often: `make bench` measures all of it and writes docs/performance.md."""
+"""How fast, how large, how often: `make bench` measures all of it and writes docs/explanation/performance.md."""
 
 import argparse
 import compileall
@@ -17,7 +17,7 @@ from benchmarks.report import Row, between, row_table, run_table, table
 from benchmarks.rows import Findings
 from benchmarks.stages import NAIVE_ROUNDS, SMALL, STAGES, Bench
 
-DOCUMENT = PROJECT / "docs" / "performance.md"
+DOCUMENT = PROJECT / "docs" / "explanation" / "performance.md"
 OPENING, CLOSING = "<!-- measured: make bench -->\n", "<!-- end -->"
 MEASURERS = {**STAGES, "peer": peer}
 # Requests and rounds.

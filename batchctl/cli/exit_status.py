@@ -1,4 +1,4 @@
-"""The exit statuses. A test compares them with the table in the README."""
+"""The exit statuses. A test compares them with the table in docs/reference/exit-statuses.md."""
 
 from batchctl.domain.errors import (
     AccountProblem,

@@ -18,7 +18,7 @@ CLOCK_STEP_TOLERANCE = timedelta(minutes=1)
 
 
 class Arrow(StrEnum):
-    """A kind of step that a verb may allow, with its arrow in the life of a batch (docs/architecture.md)."""
+    """A kind of step that a verb may allow, with its arrow in the life of a batch (docs/explanation/architecture.md)."""
 
     SEND = "a, b"
     POLL = "c"

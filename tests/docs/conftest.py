@@ -11,11 +11,6 @@ PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def pasted() -> ModuleType:
-    return _loaded("pasted", PROJECT / "tests" / "docs" / "pasted.py")
-
-
-@pytest.fixture(scope="session")
 def build() -> ModuleType:
     return _loaded("samples_build", PROJECT / "samples" / "build.py")
 

@@ -1,4 +1,4 @@
-"""What the documents show of the program, taken from the program: `make docs` pastes it anew, a test compares.
+"""Parts of the documents that the program makes: `make docs` renews them, a test compares.
 
 A pasted part stands between two comments, of which the first says where it comes from:
 
@@ -16,6 +16,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from docs.links import pages
 from typer.testing import CliRunner
 
 from batchctl.cli.app import app
@@ -23,20 +24,18 @@ from batchctl.cli.exit_status import MEANINGS
 from batchctl.domain.caching import HIT_RATES, MIN_TOKENS, least_tokens
 from batchctl.domain.prices import Prices
 from batchctl.money.catalog import PriceCatalog
+from docs import sessions
 
 PROJECT = Path(__file__).parents[2]
-DOCUMENTS = (
-    PROJECT / "README.md",
-    PROJECT / "docs" / "caching.md",
-    PROJECT / "docs" / "commands.md",
-    PROJECT / "docs" / "money.md",
-    PROJECT / "docs" / "failures.md",
-    PROJECT / "samples" / "README.md",
-)
 PART = re.compile(r"(<!-- pasted: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 COLUMNS = "100"
 # Prices change; a document is of a day.
 PRICE_DAY = date(2026, 11, 21)
+
+
+def documents() -> list[Path]:
+    """Return every page with pasted parts."""
+    return [page for page in pages() if "<!-- pasted:" in page.read_text("utf-8")]
 
 
 def renewed(text: str) -> str:
@@ -141,5 +140,8 @@ def _said(arguments: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    for document in DOCUMENTS:
+    for document in documents():
         document.write_text(renewed(document.read_text("utf-8")), "utf-8")
+    for page in sessions.PAGES:
+        page.write_text(sessions.renewed(page.read_text("utf-8")), "utf-8")
+    sessions.PICTURE.write_text(sessions.picture(), "utf-8")

@@ -3,13 +3,14 @@ import re
 from pathlib import Path
 
 import pytest
+from docs.links import pages
 
 from batchctl.domain.model import FailureClass, Outcome, ProcessingStatus, State
 from batchctl.domain.states import MAY_FOLLOW
 
 PROJECT = Path(__file__).parents[2]
-DOCUMENTS = [*(PROJECT / "docs").glob("*.md"), PROJECT / "README.md"]
-ARCHITECTURE = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
+DOCUMENTS = pages()
+ARCHITECTURE = (PROJECT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
 ROOMS = "cli|render|verbs|engine|requests|results|money|notify|api|ledger|store|domain|emulator"
 
 
@@ -38,11 +39,11 @@ def test_a_name_that_does_not_exist_is_noticed() -> None:
     assert not _exists("domain.stages")
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_every_path_that_is_named_exists(path: Path) -> None:
     named = set(
         re.findall(
-            r"(?:batchctl|tests|samples|docs|render|verbs|engine|requests|results|money|api|store|domain|cli)/[\w/.]+\.\w+",
+            r"(?<!\.)(?:batchctl|tests|samples|docs|render|verbs|engine|requests|results|money|api|store|domain|cli)/[\w/.]+\.\w+",
             path.read_text("utf-8"),
         )
     )

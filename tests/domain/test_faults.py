@@ -177,7 +177,9 @@ def all_codes():
 
 
 def test_every_fault_code_stands_in_the_users_document():
-    documented = set(re.findall(r"`([a-z0-9_]+)`", (ROOT / "docs/input-format.md").read_text(encoding="utf-8")))
+    documented = set(
+        re.findall(r"`([a-z0-9_]+)`", (ROOT / "docs/reference/input-format.md").read_text(encoding="utf-8"))
+    )
     assert len(all_codes()) > 40
     assert all_codes() - documented == set()
 

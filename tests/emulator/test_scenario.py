@@ -10,7 +10,7 @@ from batchctl.emulator.faults import ENDPOINTS, KINDS, SCRIPT
 from batchctl.emulator.scenario import TABLES, TOP, ScenarioError, read_scenario, scenario_from
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "emulator.md").read_text("utf-8")
+GUIDE = (ROOT / "docs" / "reference" / "emulator.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The failure table: what can go wrong, what batchctl makes of it, and in which words a person reads of it.
 
 A row is tried for each of its verbs with each of its troubles (test_table.py) and stands as one row in
-docs/failures.md, which is pasted from here. To add a verb, say in `REACHES` which endpoints it asks and in
+docs/explanation/failures.md, which is pasted from here. To add a verb, say in `REACHES` which endpoints it asks and in
 `world.World.prepare` how its job stands; the coverage test then names what is missing.
 """
 
@@ -124,7 +124,7 @@ Trouble = Fault | Network | Disk | Ledger | Key | Stranger | Signal
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of docs/failures.md, and how it is tried.
+    """One row of docs/explanation/failures.md, and how it is tried.
 
     `happens`, `does` and `you` are the document's words. `troubles`: alternatives, each of which is one trouble or
     several at once. `made`: batches the API has more of when the command ends, by verb where they differ; None for as many
@@ -324,7 +324,7 @@ ROWS: Sequence[Row] = (
         " nothing for ten minutes",
         verbs=SENDERS,
         troubles=_each("create", [fault for fault in UNTOLD if fault[0] != "truncated_answer"]),
-        does="Does not send it again. Looks for it in the API's list, takes it over, and has the ids of its results"
+        does="Does not send it again. Looks for it in the API's list, adopts it, and has the ids of its results"
         " confirm that",
         says=("unconfirmed  batch 1 of 2", FOUND),
         never_says=("sent again",),
@@ -375,7 +375,7 @@ ROWS: Sequence[Row] = (
         happens="The API fails over every create",
         verbs=SENDERS,
         troubles=_each("create", [("status", {"status": 529}), ("html_status", {})], times=0),
-        does="Looks for it, sends it once more, looks again: a third create of the same requests takes a person",
+        does="Looks for it, sends it once more, looks again: a third create of the same requests needs a person",
         says=("unconfirmed  batch 1 of 2", "2 creates of these requests ended in an unknown way", "batchctl resolve"),
         status=7,
         made=0,
@@ -544,7 +544,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=SENDING,
-        happens="There is no network: nobody listens, no name is found, no way leads there, nothing answers",
+        happens="There is no network: refused connections, no DNS name, no route, no answer",
         verbs=ASKERS,
         troubles=[(Network(kind),) for kind in ALL_NETWORKS],
         does="Waits, a little longer each time, and goes on as soon as it is back",
@@ -555,7 +555,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=SENDING,
-        happens="There is no network for longer than a person waits",
+        happens="There is no network for longer than `--timeout`",
         verbs=ASKERS,
         troubles=[(Network(kind, times=0),) for kind in ALL_NETWORKS],
         options=("--timeout", "30m"),
@@ -602,7 +602,7 @@ ROWS: Sequence[Row] = (
         verbs=("submit", "retry"),
         scene={"batch_seconds": 7200},
         troubles=[(Stranger(), LOST)],
-        does="Adopts neither and sends nothing: as long as both run, nobody can tell which is which",
+        does="Adopts neither and sends nothing: while both run, they cannot be told apart",
         says=("unconfirmed: may be one of msgbatch_", "nothing is sent twice"),
         status=7,
         made=3,
@@ -676,7 +676,7 @@ ROWS: Sequence[Row] = (
         happens="The same, while batches are watched or fetched",
         verbs=("status --watch", "status", "run", "fetch", "cancel"),
         troubles=_each("retrieve", NO_ACCOUNT),
-        does="Stops with the API's words; the batches go on without us",
+        does="Stops with the API's words; the batches continue at the API",
         says=("account problem: HTTP 4",),
         status=4,
         you="fix the cause, then the same command",
@@ -687,7 +687,7 @@ ROWS: Sequence[Row] = (
         verbs=("status --watch", "status", "fetch"),
         per_batch=2,
         troubles=_each("list", NO_ACCOUNT),
-        does="Stops with the API's words; the batches go on without us",
+        does="Stops with the API's words; the batches continue at the API",
         says=("account problem: HTTP 4",),
         status=4,
         you="fix the cause, then the same command",
@@ -697,7 +697,7 @@ ROWS: Sequence[Row] = (
         happens="The same, while results are downloaded",
         verbs=("fetch", "run"),
         troubles=_each("results", NO_ACCOUNT),
-        does="Stops with the API's words; what came whole is kept",
+        does="Stops with the API's words; complete downloads are kept",
         says=("account problem: HTTP 4",),
         status=4,
         you="fix the cause, then the same command",
@@ -731,10 +731,10 @@ ROWS: Sequence[Row] = (
     # ------------------------------------------------------------ watching
     Row(
         group=WATCHING,
-        happens="A look gets no answer (500, 529, 429, a page, half an answer, a broken connection)",
+        happens="A poll gets no answer (500, 529, 429, a page, half an answer, a broken connection)",
         verbs=("status --watch", "run", "cancel"),
         troubles=_each("retrieve", UNANSWERED, nth=3, times=2),
-        does="Shows it and looks again, a little later each time; it says nothing about the job",
+        does="Shows it and polls again, a little later each time; it says nothing about the job",
         says=("no answer  ", "again in"),
         status=0,
         you=NOTHING,
@@ -745,17 +745,17 @@ ROWS: Sequence[Row] = (
         verbs=("status --watch",),
         per_batch=2,
         troubles=_each("list", NO_ANSWER, nth=2, times=2),
-        does="Shows it and looks again",
+        does="Shows it and polls again",
         says=("no answer  ", "again in"),
         status=0,
         you=NOTHING,
     ),
     Row(
         group=WATCHING,
-        happens="The look of a `fetch` that has nothing to download so far gets no answer, or there is no network for a while",
+        happens="The poll of a `fetch` that has nothing to download so far gets no answer, or there is no network for a while",
         verbs=("fetch",),
         troubles=[*_each("retrieve", NO_ANSWER, times=2), *[(Network(kind, times=2),) for kind in ALL_NETWORKS]],
-        does="Shows it and looks again",
+        does="Shows it and polls again",
         says=("no answer  ", "again in"),
         status=0,
         you=NOTHING,
@@ -766,14 +766,14 @@ ROWS: Sequence[Row] = (
         verbs=("fetch",),
         per_batch=2,
         troubles=_each("list", NO_ANSWER, times=2),
-        does="Shows it and looks again",
+        does="Shows it and polls again",
         says=("no answer  ", "again in"),
         status=0,
         you=NOTHING,
     ),
     Row(
         group=WATCHING,
-        happens="Looks get no answer for longer than a person waits, or there is no network",
+        happens="Polls get no answer for longer than `--timeout`, or there is no network",
         verbs=("status --watch", "fetch", "cancel"),
         troubles=[
             *_each("retrieve", [("status", {"status": 529}), ("html_status", {})], times=0),
@@ -787,10 +787,10 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=WATCHING,
-        happens="The one look of a `status` gets no answer, or there is no network",
+        happens="The one poll of a `status` gets no answer, or there is no network",
         verbs=("status",),
         troubles=[*_each("retrieve", NO_ANSWER), *[(Network(kind),) for kind in ALL_NETWORKS]],
-        does="Shows what the ledger knows, and says so; the batches go on without us",
+        does="Shows what the ledger knows, and says so; the batches continue at the API",
         says=("the API cannot be reached",),
         status=1,
         you=SAME,
@@ -801,14 +801,14 @@ ROWS: Sequence[Row] = (
         verbs=("status",),
         per_batch=2,
         troubles=_each("list", NO_ANSWER),
-        does="Shows what the ledger knows, and says so; the batches go on without us",
+        does="Shows what the ledger knows, and says so; the batches continue at the API",
         says=("the API cannot be reached",),
         status=1,
         you=SAME,
     ),
     Row(
         group=WATCHING,
-        happens="The API refuses a look (400)",
+        happens="The API refuses a poll (400)",
         verbs=("status --watch", "status", "run", "fetch"),
         troubles=[_one("retrieve", "status", status=400, message="no such version")],
         does="Says what the API said; nothing was changed",
@@ -821,7 +821,7 @@ ROWS: Sequence[Row] = (
         happens="The API says for a while that it does not know a batch (404)",
         verbs=("status --watch", "status", "run", "cancel"),
         troubles=[_one("retrieve", "not_found"), _one("retrieve", "status", status=404)],
-        does="Notes it and looks again: it is believed only when it stays",
+        does="Notes it and polls again: it is believed only when it stays",
         status=0,
         you=NOTHING,
     ),
@@ -839,10 +839,10 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=WATCHING,
-        happens="The one look of a `fetch` is told that a batch is not known (404)",
+        happens="The one poll of a `fetch` answers that a batch is not known (404)",
         verbs=("fetch",),
         troubles=[_one("retrieve", "not_found")],
-        does="Brings home the others and says so",
+        does="Downloads the others and says so",
         says=("not known to the API",),
         status=8,
         you=SAME,
@@ -853,7 +853,7 @@ ROWS: Sequence[Row] = (
         " API workspace",
         verbs=("run",),
         troubles=[_one("retrieve", "not_found", times=0)],
-        does="Brings home the others, and sends nothing again by itself",
+        does="Downloads the others, and sends nothing again by itself",
         says=("not known to the API", "next: batchctl resolve"),
         status=7,
         you="take the right key; or `resolve --resend`, which pays again",
@@ -863,13 +863,13 @@ ROWS: Sequence[Row] = (
         happens="A batch is counted wrongly, or its answer comes late",
         verbs=("status --watch", "status", "run", "fetch", "cancel"),
         troubles=_each("retrieve", [("wrong_counts", {}), ("stall_after_accept", {"seconds": 0.1})]),
-        does="Goes on; counts are held against the results, and asked for again where they differ",
+        does="Goes on; counts are compared with the results, and requested again if they differ",
         status=0,
         you=NOTHING,
     ),
     Row(
         group=WATCHING,
-        happens="An unconfirmed batch is to be shown, and the API gives no answer, or there is no network",
+        happens="`resolve` shows an unconfirmed batch, and the API gives no answer, or there is no network",
         verbs=("resolve",),
         troubles=[
             *_each("list", NO_ANSWER),
@@ -882,7 +882,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=WATCHING,
-        happens="An unconfirmed batch is to be shown, and the list leaves out its newest batch",
+        happens="`resolve` shows an unconfirmed batch, and the list leaves out its newest batch",
         verbs=("resolve",),
         troubles=[_one("list", "hide_from_list")],
         does="Looks once more",
@@ -892,10 +892,10 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=WATCHING,
-        happens="An unconfirmed batch is to be shown, and the list counts a batch wrongly",
+        happens="`resolve` shows an unconfirmed batch, and the list counts a batch wrongly",
         verbs=("resolve",),
         troubles=[_one("list", "wrong_counts", nth=2)],
-        does="Does not take it for ours: shows the batch, and decides nothing",
+        does="Does not accept it as ours: shows the batch, and decides nothing",
         says=("unconfirmed  batch 1 of 2",),
         status=7,
         you=SAME,
@@ -906,7 +906,7 @@ ROWS: Sequence[Row] = (
         happens="A download breaks: the connection is reset or stands still, or ends before the length that was said",
         verbs=("fetch", "run", "cancel"),
         troubles=_each("results", BROKEN),
-        does="Throws away what came and downloads it again",
+        does="Discards it and downloads it again",
         says=("not whole  batch . of 2", "again in"),
         status=0,
         you=NOTHING,
@@ -917,7 +917,7 @@ ROWS: Sequence[Row] = (
         " sent; it ends within a line; it is a page",
         verbs=("fetch", "run", "cancel"),
         troubles=_each("results", WRONG),
-        does="Holds ids and counts against what was sent, and downloads it again",
+        does="Compares ids and counts with what was sent, and downloads it again",
         says=("not whole  batch . of 2", "again in"),
         status=0,
         you=NOTHING,
@@ -927,7 +927,7 @@ ROWS: Sequence[Row] = (
         happens="It is wrong six times in a row",
         verbs=("fetch", "run"),
         troubles=_each("results", WRONG, times=0, batch=1),
-        does="Brings home the other batches, says what is missing, and keeps what came last as `.unverified`: never as a"
+        does="Downloads the other batches, says what is missing, and keeps what came last as `.unverified`: never as a"
         " result",
         says=("the results of batch 1 of 2 .* cannot be had whole", "unverified, in .*\\.unverified"),
         status=1,
@@ -939,7 +939,7 @@ ROWS: Sequence[Row] = (
         verbs=("fetch", "run"),
         per_batch=6,
         troubles=[_one("retrieve", "wrong_counts", times=0)],
-        does="The same: somebody is wrong, and it is not said to be whole",
+        does="The same: one of them is wrong, so the batch does not count as complete",
         made={"run": 1},
         says=("the API counted 7", "cannot be had whole"),
         status=1,
@@ -959,7 +959,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=DOWNLOADING,
-        happens="Downloads fail or break for longer than a person waits, or there is no network",
+        happens="Downloads fail or break for longer than `--timeout`, or there is no network",
         verbs=("fetch",),
         scene={"batch_seconds": 0},
         troubles=[
@@ -967,7 +967,7 @@ ROWS: Sequence[Row] = (
             *[(Network(kind, times=0),) for kind in ALL_NETWORKS],
         ],
         options=("--timeout", "30m"),
-        does="Leaves when the time is over; what came whole is kept",
+        does="Leaves when the time is over; complete downloads are kept",
         says=("not whole  batch 1 of 2", "not finished within the --timeout"),
         status=8,
         you=SAME,
@@ -978,7 +978,7 @@ ROWS: Sequence[Row] = (
         verbs=("fetch", "run"),
         scene={"batch_seconds": 0},
         troubles=[_one("results", "not_found", times=0)],
-        does="Brings home the others, and sends nothing again by itself",
+        does="Downloads the others, and sends nothing again by itself",
         says=("not whole  batch 1 of 2", "not known to the API"),
         status=7,
         hours=1,
@@ -999,7 +999,7 @@ ROWS: Sequence[Row] = (
         happens="The API refuses a download (400)",
         verbs=("fetch", "run"),
         troubles=[_one("results", "status", status=400, message="no such version")],
-        does="Says what the API said; what came whole is merged",
+        does="Says what the API said; complete downloads are merged",
         says=("the API refused: HTTP 400 .*no such version",),
         status=1,
         you="fix the cause, then the same command",
@@ -1007,7 +1007,7 @@ ROWS: Sequence[Row] = (
     Row(
         group=DOWNLOADING,
         happens="Results are odd and whole: CR LF, a blank line, no newline at the end, U+2028 within a text, a line of"
-        " 10 MB, one that is nested very deep, one that comes twice and is the same, keys nobody heard of, a pause",
+        " 10 MB, one that is nested very deep, one that comes twice and is the same, unknown keys, a pause",
         verbs=("fetch", "run", "cancel"),
         troubles=_each("results", ODD_BUT_WHOLE),
         does="Takes them as they are",
@@ -1042,7 +1042,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=DOWNLOADING,
-        happens="A result is of a type that nobody heard of",
+        happens="A result is of an unknown type",
         verbs=("fetch", "run"),
         troubles=[_one("results", "unknown_result_type")],
         does="Keeps it, counts it apart, and does not pay for it again by itself",
@@ -1054,7 +1054,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=DOWNLOADING,
-        happens="An unconfirmed batch is to be shown, and the results of a batch that has ended cannot be read",
+        happens="`resolve` shows an unconfirmed batch, and the results of a batch that has ended cannot be read",
         verbs=("resolve",),
         scene={"batch_seconds": 0},
         troubles=[
@@ -1071,7 +1071,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=DOWNLOADING,
-        happens="An unconfirmed batch is to be shown, and the results are odd, but their first ids can be read",
+        happens="`resolve` shows an unconfirmed batch, and the results are odd, but their first ids can be read",
         verbs=("resolve",),
         scene={"batch_seconds": 0},
         troubles=[
@@ -1079,7 +1079,7 @@ ROWS: Sequence[Row] = (
             *_each("results", [(name, {}) for name in ("early_end_at_line", "changed_twin", "missing_line")]),
             *_each("results", [("unknown_result_type", {})]),
         ],
-        does="Takes the batch over: its ids say that it is ours",
+        does="Adopts the batch: its ids show that it is ours",
         says=(FOUND,),
         status=0,
         you=NOTHING,
@@ -1090,7 +1090,7 @@ ROWS: Sequence[Row] = (
         happens="A cancel gets no answer, or its answer gets lost",
         verbs=("cancel",),
         troubles=_each("cancel", NO_ANSWER),
-        does="Asks for it again: to ask twice does no harm",
+        does="Asks for it again: asking twice does no harm",
         says=("no answer  ", "again in"),
         status=0,
         you=NOTHING,
@@ -1128,7 +1128,7 @@ ROWS: Sequence[Row] = (
     ),
     Row(
         group=CANCELING,
-        happens="A result of what was finished is of a type that nobody heard of",
+        happens="A result of what was finished is of an unknown type",
         verbs=("cancel",),
         troubles=[_one("results", "unknown_result_type")],
         does="Keeps it and counts it apart",
@@ -1162,7 +1162,7 @@ ROWS: Sequence[Row] = (
             (Disk(errno.EIO, SYNCS, at=2),),
             (Disk(errno.EIO, RENAMES, at=2),),
         ],
-        does="Stops with the name of the file; none is left half-written under its name, and what came whole is kept",
+        does="Stops with the name of the file; none is left half-written under its name, and complete downloads are kept",
         says=("error: /.*: (No space left|[Dd]isk quota|Input/output error|File too large)", "try: "),
         status=1,
         made=0,

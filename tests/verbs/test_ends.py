@@ -19,13 +19,13 @@ from batchctl.emulator.running import Running
 
 GROUP = typer.main.get_command(app)
 VERBS = sorted(set(GROUP.commands) - {"emulator"})  # type: ignore[attr-defined]
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-_TABLE = re.search(r"\| verb \| `type` \|\n\|[-|]+\n((?:\|.*\n)+)", README)
+JSON_PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
+_TABLE = re.search(r"\| verb \| `type` \|\n\|[-|]+\n((?:\|.*\n)+)", JSON_PAGE)
 assert _TABLE
 
 
 def _types_of(verb: str) -> set[str]:
-    """The types of objects that the README names for a verb."""
+    """The types of objects that the page on JSON names for a verb."""
     assert _TABLE
     found = {"error"}
     for row in _TABLE[1].splitlines():
@@ -45,7 +45,7 @@ def job(cli: Cli) -> str:
 
 
 def shapes(ran: Ran, verb: str) -> list[dict[str, Any]]:
-    """All that was said; each line an object that the README names."""
+    """All that was said; each line an object that the page on JSON names."""
     found = [json.loads(line) for line in [*ran.out.splitlines(), *ran.err.splitlines()]]
     assert {shape["type"] for shape in found} <= _types_of(verb)
     assert all(shape["schema_version"] == 1 for shape in found)
