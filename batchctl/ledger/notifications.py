@@ -31,7 +31,11 @@ class Notifications(Writer):
 
     def record_notifications(self, job: Job, event: NotifyEvent, occasion: str, body: str, now: datetime) -> None:
         """See `Ledger.record_notifications`."""
-        mine = sa.select(notify_target_table.c.id).where(notify_target_table.c.job_id == job.id)
+        mine = (
+            sa.select(notify_target_table.c.id)
+            .where(notify_target_table.c.job_id == job.id)
+            .order_by(notify_target_table.c.kind, notify_target_table.c.id)
+        )
         with self._write() as db:
             for target_id in db.scalars(mine).all():
                 values = {

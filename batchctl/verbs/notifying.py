@@ -100,14 +100,23 @@ class Notifier:
     def end(self, problem: BatchctlError | None) -> None:
         """Record and deliver. `problem`: what ended the command, if anything did. Raises Stopped alone."""
         name = "" if self._job is None else self._job.name
-        try:
+        with self._reporting(name):
             if self._job is not None:
                 self._record(self._job, problem)
+        with self._reporting(name):
             self._deliver_due()
-        except BatchctlError as failed:
-            self._emit_failed(name, "", failed.message)
+
+    @contextlib.contextmanager
+    def _reporting(self, job: str, label: str = "") -> Iterator[None]:
+        """Report whatever goes wrong in the block with one event, and go on."""
+        try:
+            yield
+        except BatchctlError as problem:
+            self._emit_failed(job, label, problem.message)
+        except OSError as error:
+            self._emit_failed(job, label, error.strerror or type(error).__name__)
         except Exception as bug:  # noqa: BLE001 - a notification never changes how the command ends
-            self._emit_failed(name, "", f"a bug: {type(bug).__name__}")
+            self._emit_failed(job, label, f"a bug: {type(bug).__name__}")
 
     # ---------------------------------------------------------------- 1. remember
 
@@ -166,7 +175,8 @@ class Notifier:
         for notification in sorted(pending, key=lambda one: one.job != own):
             is_own = notification.job == own
             if is_due(notification, self._session.now()) and (is_own or self._session.clock.monotonic() < until):
-                self._deliver(notification, is_own=is_own)
+                with self._reporting(notification.job, notification.target.label):
+                    self._deliver(notification, is_own=is_own)
 
     def _deliver(self, notification: Notification, *, is_own: bool) -> None:
         session = self._session

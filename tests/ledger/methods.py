@@ -332,9 +332,6 @@ WRITES: dict[str, Write] = {
         planned,
         lambda ledger, *_: ledger.record_place(Place(machine="m", path="/p", device=1, inode=2), 7, is_copy=True),
     ),
-}
-
-WRITES |= {
     "record_notify_targets": _write(
         told,
         lambda ledger, b, _: ledger.record_notify_targets(ledger.job_of(b), TargetKind.URL, [OTHER_HOOK]),

@@ -1,5 +1,6 @@
 """`--on-done` and `--notify`, with real commands and a real receiver."""
 
+import errno
 import json
 import shutil
 import sqlite3
@@ -350,7 +351,30 @@ def test_where_nothing_can_be_kept_this_command_tells_all_the_same(cli: Cli, sta
     assert len(told(cli)) == 1
 
 
-def test_a_bug_in_telling_changes_no_status(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_in_no_object_of_json(cli: Cli) -> None:
+    words = ("run", cli.write("in.jsonl", requests(1)), *POLL, "--json", "--on-done", "echo noise; exit 1")
+    ran = cli.run(*words)
+    assert (ran.status, ran.err) == (0, "")
+    assert {json.loads(line)["type"] for line in ran.out.splitlines()} == {"status", "fetch"}
+    assert deliveries(cli) == [("failed", 1)]
+
+
+def test_a_full_disk_changes_no_status(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("batchctl.notify.command.tempfile.TemporaryFile", full)
+    path = cli.write("in.jsonl", requests(1))
+    with receiving() as receiver:
+        ran = cli.run("run", path, *POLL, "--on-done", hook(cli), "--notify", receiver.url)
+    assert ran.status == 0
+    assert "failed: No space left on device" in ran.err
+    # The other target gets it all the same, and a later command tries this one again.
+    assert len(receiver.received) == 1
+    assert deliveries(cli) == [("pending", 1), ("delivered", 1)]
+
+
+def test_a_bug_in_a_notification_changes_no_status(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
