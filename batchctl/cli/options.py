@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batchctl.engine.spending_limit import Budget
     from batchctl.requests.param_changes import ParamChange
     from batchctl.verbs.check_input import Submission
+    from batchctl.verbs.notifying import WantedTargets
 
 TODAY = "today"
 WHICH, INPUT, BATCHES, API, MONEY, WAITING, OUTPUT, GLOBAL = OPTION_GROUPS
@@ -193,6 +194,19 @@ def submission_of(
         change=change_of(betas, no_betas, settings.api_version if "api_version" in given else None),
         named=given,
     )
+
+
+def targets_of(on_done: str | None, notify: list[str] | None, *, insecure_http: bool) -> "WantedTargets":
+    """Return the targets that `--on-done` and `--notify` name."""
+    if on_done is None and not notify:
+        return {}
+    from batchctl.domain.errors import UsageProblem
+    from batchctl.verbs.notifying import wanted_targets
+
+    try:
+        return wanted_targets(on_done, notify, insecure_http=insecure_http)
+    except UsageProblem as wrong:
+        raise typer.BadParameter(f"{wrong.message}; {wrong.hint}" if wrong.hint else wrong.message) from None
 
 
 def named(context: typer.Context) -> frozenset[str]:
@@ -561,6 +575,24 @@ Timeout = Annotated[
 ]
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Stop if the API's queue is full; do not wait", rich_help_panel=WAITING)
+]
+OnDone = Annotated[
+    str | None,
+    typer.Option(
+        "--on-done",
+        metavar="CMD",
+        help="Run CMD with sh when the job ends or needs you",
+        rich_help_panel=WAITING,
+    ),
+]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notify",
+        metavar="URL",
+        help="Notify URL when the job ends or needs you; repeatable",
+        rich_help_panel=WAITING,
+    ),
 ]
 NoWaitForEnd = Annotated[
     bool, typer.Option("--no-wait", help="Return before the cancel is complete", rich_help_panel=WAITING)

@@ -41,6 +41,8 @@ def run(
     parallel: o.Parallel = 4,
     engine: o.EngineWord = "",
     timeout: o.Timeout = None,
+    on_done: o.OnDone = None,
+    notify: o.Notify = None,
     max_cost: o.MaxCost = None,
     yes: o.Yes = False,
     prices_file: o.Prices = None,
@@ -60,6 +62,7 @@ def run(
     from batchctl.cli.run_verb import run as run_course
     from batchctl.domain.errors import Stopped
     from batchctl.engine.spending_limit import Budget
+    from batchctl.verbs.notifying import notifying
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.outputs import OutputOptions
     from batchctl.verbs.run import run as verb
@@ -79,6 +82,7 @@ def run(
         moved_to=input_now,
         budget=Budget(max_cost, yes),
     )
+    targets = o.targets_of(on_done, notify, insecure_http=options.insecure_http)
     files = OutputOptions(output=output, output_dir=output_dir, force=force)
 
     def course(session: "Session", writer: "ReportWriter") -> int:
@@ -90,12 +94,22 @@ def run(
 
         confirm = TerminalConfirm(writer, yes)
         try:
-            fetched = verb(session, wanted, files, stdin(), max_rounds=max_rounds, confirm=confirm, watch=watch)
+            with notifying(session, targets, writer.options.in_full, waits_for_end=True) as notifier:
+                fetched = verb(
+                    session,
+                    wanted,
+                    files,
+                    stdin(),
+                    max_rounds=max_rounds,
+                    confirm=confirm,
+                    watch=watch,
+                    begin=notifier.begin,
+                )
+                return show_fetched(fetched, writer)
         except Stopped:
             if watched and not again:
                 writer.write_next_command(f"batchctl run {watched[0]}")
             raise
-        return show_fetched(fetched, writer)
 
     options = replace(
         options,

@@ -29,6 +29,7 @@ from batchctl.domain.model import (
     State,
     Unconfirmed,
 )
+from batchctl.domain.notifications import Notification, NotifyEvent, NotifyTarget, TargetKind
 from batchctl.domain.prices import CacheUse, Forecast, ModelPrices, Prices, PriceTier, TotalCost, Usage, UsageTotals
 
 Row = Sequence[Any]
@@ -63,6 +64,8 @@ USED = {
     "output_tokens": "output",
     "web_searches": "web_searches",
 }
+NOTIFY_TARGET = ("id", "kind", "label")
+NOTIFICATION = ("id", "message_id", "event", "body", "attempts", "created_at", "attempted_at", "not_before")
 _AMOUNTS = ("low", "expected", "high")
 _SETTINGS = ("api_version", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth")
 USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", "prices", *USED.values())
@@ -205,6 +208,19 @@ def failures_of(row: Row) -> Failures:
     values = dict(zip((*FAILURE, "round"), row, strict=True))
     del values["batch_id"]
     return _failures(values)
+
+
+def notify_target_of(row: Row) -> NotifyTarget:
+    """Return the target of a row of NOTIFY_TARGET."""
+    values = dict(zip(NOTIFY_TARGET, row, strict=True))
+    return NotifyTarget(**{**values, "kind": TargetKind(values["kind"])})
+
+
+def notification_of(row: Row) -> Notification:
+    """Return the notification of a row of NOTIFICATION, followed by the name of its job and by NOTIFY_TARGET."""
+    own, (job, *target) = row[: len(NOTIFICATION)], row[len(NOTIFICATION) :]
+    values = dict(zip(NOTIFICATION, own, strict=True))
+    return Notification(**{**values, "event": NotifyEvent(values["event"])}, job=job, target=notify_target_of(target))
 
 
 def cut_values(cut: Cut) -> dict[str, Any]:

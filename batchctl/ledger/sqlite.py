@@ -281,6 +281,8 @@ TABLES = {
         "8a1d5d1201fb6f4c",
     ),
     "move": ("2b8bcfd29d0e6c7d",),
+    "notification": ("c7e80ad075874f67",),
+    "notify_target": ("36b4acdd77754dfe",),
     "place": ("4dd8011e7db95baf",),
     "presumed_not_created": ("498b7e2c12fcd79d",),
     "round": ("62dae56709360de9",),

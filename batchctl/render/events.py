@@ -13,6 +13,7 @@ from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.check_report import ProblemKind, Scan
 from batchctl.domain.model import Batch, Job
+from batchctl.domain.notifications import NotifyEvent
 from batchctl.domain.prices import dollars
 from batchctl.domain.wording import plural
 from batchctl.render import styles
@@ -82,9 +83,11 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             | events.PlaceChecked()
             | events.PollFailed()
             | events.WorkerLost()
+            | events.Notified()
+            | events.NotifyFailed()
             | events.Stopping()
         ):
-            return _of_circumstances(event)
+            return _of_circumstances(event, now)
         case events.BatchFetched() | events.DownloadFailed() | events.ResultsRemoved():
             return _of_fetching(event, now)
         case events.Waiting(until, why):
@@ -103,7 +106,14 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
 
 
 def _of_circumstances(
-    event: events.FieldsUnread | events.PlaceChecked | events.PollFailed | events.WorkerLost | events.Stopping,
+    event: events.FieldsUnread
+    | events.PlaceChecked
+    | events.PollFailed
+    | events.WorkerLost
+    | events.Notified
+    | events.NotifyFailed
+    | events.Stopping,
+    now: datetime,
 ) -> Line:
     match event:
         case events.FieldsUnread(message_batch_id, fields):
@@ -117,9 +127,24 @@ def _of_circumstances(
             how = "was killed" if exit_code == -9 else f"ended with {exit_code}"
             then = "threads download what is left" if is_last else "its downloads begin again"
             return Line(f"lost       a worker process {how}: {then}", WARN)
+        case events.Notified() | events.NotifyFailed():
+            return _of_notifying(event, now)
         case events.Stopping(in_flight):
             text = f"stopping   waiting for {plural(in_flight, 'upload')} to finish; Ctrl-C again stops at once"
             return Line(text, WARN)
+
+
+def _of_notifying(event: events.Notified | events.NotifyFailed, now: datetime) -> Line:
+    match event:
+        case events.Notified(job, what, target):
+            said = "has ended" if what is NotifyEvent.ENDED else "needs a person"
+            return Line(f"notified   {clean(target)}: {clean(job)} {said}", GOOD)
+        case events.NotifyFailed(job, target, why, until, output):
+            whose = f" of {clean(job)}" if job else ""
+            where = f" to {clean(target)}" if target else ""
+            again = f"; a later command retries it, in {duration(until - now)} at the earliest" if until else ""
+            wrote = f"; its output: {' | '.join(clean(line, 200) for line in output)}" if output else ""
+            return Line(f"warning    notification{whose}{where} failed: {clean(why, 300)}{again}{wrote}", WARN)
 
 
 def _of_checking(event: events.Checked | events.CacheControlAdded | events.ModelDeprecated) -> Line:

@@ -109,7 +109,13 @@ class Retried:
 
 
 def retry(
-    session: Session, word: str | None, wanted: Retry, *, confirm: Confirm, show: Callable[[RoundChoice], None]
+    session: Session,
+    word: str | None,
+    wanted: Retry,
+    *,
+    confirm: Confirm,
+    show: Callable[[RoundChoice], None],
+    begin: Callable[[Job], object] = lambda _: None,
 ) -> Retried:
     """Plan and send the next round of a job, or continue the one that is not all sent.
 
@@ -119,6 +125,7 @@ def retry(
         wanted: What the person asked for.
         confirm: Asks the person about the price and the dangers.
         show: Receives the choice before anything is agreed to.
+        begin: Receives the job before anything is done.
 
     Raises:
         UsageProblem: Options contradict each other, or would be ignored.
@@ -128,6 +135,7 @@ def retry(
     """
     _refuse_contradictions(wanted)
     job = find_job(session.ledger, word or (job_of_request_file(wanted.edited.name) if wanted.edited else None))
+    begin(job)
     _refuse_unknown_words(session, job, wanted.choice)
     job = use_moved_input(session, job, wanted.moved_to)
     with session.workspace.planning():

@@ -11,7 +11,7 @@ A stop before 4 leaves nothing; one after it is continued by the same command.
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -41,8 +41,16 @@ from batchctl.verbs.headers import record_headers, use_api_version, wanted_heade
 ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE})
 
 
-def submit(session: Session, wanted: Submission, stdin: BinaryIO | None, confirm: Confirm) -> JobReport:
+def submit(
+    session: Session,
+    wanted: Submission,
+    stdin: BinaryIO | None,
+    confirm: Confirm,
+    begin: Callable[[Job], object] = lambda _: None,
+) -> JobReport:
     """Send an input as a new job, or what is left of a job, and return the job.
+
+    `begin` receives the job once it is there, before anything of it is sent.
 
     Raises:
         UsageProblem: An option makes no sense, or contradicts the job.
@@ -55,6 +63,7 @@ def submit(session: Session, wanted: Submission, stdin: BinaryIO | None, confirm
     job, is_new = job_to_send(session, wanted, stdin, confirm)
     # The same command with --again would send, and pay for, the input once more.
     with continued_by(f"batchctl submit {job.name}" if wanted.again else ""):
+        begin(job)
         job = resume(session, job, wanted, confirm, is_new=is_new)
         return send_rest(session, job, is_new=is_new, waits=wanted.waits)
 

@@ -14,6 +14,7 @@ from batchctl.domain.check_report import Problem, ProblemKind, Scan
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, Settings, State
+from batchctl.domain.notifications import NotifyEvent
 from batchctl.render.events import draw_problems, line_of, problem_line
 
 SOON = NOW + timedelta(seconds=90)
@@ -240,6 +241,35 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         events.WorkerLost(1, is_last=True),
         "warn",
         "lost       a worker process ended with 1: threads download what is left",
+    ),
+    (
+        events.Notified("reviews-7f3a", NotifyEvent.ENDED, "https://example.com"),
+        "good",
+        "notified   https://example.com: reviews-7f3a has ended",
+    ),
+    (
+        events.Notified("reviews-7f3a", NotifyEvent.NEEDS_PERSON, "the --on-done command"),
+        "good",
+        "notified   the --on-done command: reviews-7f3a needs a person",
+    ),
+    (events.NotifyFailed("", "", "disk full"), "warn", "warning    notification failed: disk full"),
+    (
+        events.NotifyFailed("reviews-7f3a", "https://example.com", "HTTP 500", SOON),
+        "warn",
+        (
+            "warning    notification of reviews-7f3a to https://example.com failed: HTTP 500; a later command retries it,"
+            " in 1 m 30 s at the earliest"
+        ),
+    ),
+    (
+        events.NotifyFailed(
+            "reviews-7f3a", "the --on-done command", "ended with exit status 1", output=("one", "two\x1b[2J")
+        ),
+        "warn",
+        (
+            "warning    notification of reviews-7f3a to the --on-done command failed: ended with exit status 1; its output:"
+            " one | two\\x1b[2J"
+        ),
     ),
     (
         events.Stopping(2),
