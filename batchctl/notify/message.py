@@ -10,6 +10,7 @@ from typing import Any
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Merged, State
 from batchctl.domain.notifications import NotifyEvent
+from batchctl.domain.wording import plural
 
 SCHEMA_VERSION = 1
 MAX_REASON = 1000
@@ -106,7 +107,7 @@ def text_of(body: str) -> tuple[str, str]:
     content: dict[str, Any] = json.loads(body)
     title = f"{content['job']} {'has ended' if content['event'] == NotifyEvent.ENDED else 'needs a person'}"
     counted = [f"{number:,} {name}" for name, number in content["counts"].items() if number]
-    lines = [content["reason"] or "", f"{content['requests']:,} requests: {', '.join(counted)}"]
+    lines = [content["reason"] or "", f"{plural(content['requests'], 'request')}: {', '.join(counted)}"]
     if content["cost_usd"] is not None:
         lines.append(f"cost: ${content['cost_usd']}")
     if content["next"]:

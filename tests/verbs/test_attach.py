@@ -50,6 +50,8 @@ def ids_of(lines: Iterable[bytes]) -> list[str]:
 def nothing_recorded(cli: Cli) -> bool:
     """No job, no file of one, and nothing left of the attempt."""
     root = cli.folder / ".batchctl"
+    if not root.exists():
+        return True
     left = [path for name in ("jobs", "tmp") for path in (root / name).rglob("*")]
     ledger = SqlLedger(root / "ledger.db")
     try:

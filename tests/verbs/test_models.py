@@ -151,7 +151,7 @@ def test_a_dry_run_asks_nobody_and_uses_what_is_known(cli: Cli, emulator: Runnin
     path = cli.write("in.jsonl", lines)
     blind = cli.run("submit", path, "--dry-run")
     assert blind.status == 0
-    assert "models not checked (no list of them from today is here, and nobody is asked)" in blind.err
+    assert "models not checked (no model list of today is stored, and this command does not ask the API)" in blind.err
     assert cli.run("submit", path, "--dry-run", "--json").json["models_checked"] is False
     assert emulator.requests() == {}
     assert submit(cli, requests(2)).status == 0
