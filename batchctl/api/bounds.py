@@ -21,8 +21,8 @@ from batchctl.api.secrets import scrubbed
 from batchctl.domain.errors import ApiFailure, CertificateProblem, Stopped
 
 CERTIFICATE_HINT = (
-    "behind a company's proxy that reads along, set SSL_CERT_FILE to a file with the company's CA; else the URL is wrong"
-    " (--base-url, ANTHROPIC_BASE_URL), or the clock of this machine is"
+    "behind a company's inspecting proxy, set SSL_CERT_FILE to a file with the company's CA; otherwise check the base URL"
+    " (--base-url, ANTHROPIC_BASE_URL) and the clock of this machine"
 )
 # The most unpacked bytes of an answer other than results. A page of 1,000 batches has half a megabyte; parsed JSON takes some
 # twenty times its length in memory.
@@ -117,7 +117,7 @@ class _Stream(httpcore2.NetworkStream):
             if not isinstance(refused, ssl.SSLCertVerificationError):
                 raise
             # Raised before a byte of the request was sent.
-            text = f"the certificate of {server_hostname} is not to be trusted: {scrubbed(refused.verify_message)}"
+            text = f"the certificate of {server_hostname} is not trusted: {scrubbed(refused.verify_message)}"
             raise CertificateProblem(text, hint=CERTIFICATE_HINT) from error
 
     def get_extra_info(self, info: str) -> Any:
@@ -160,7 +160,7 @@ class _Wire(httpx2.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         # One decoder unpacks in pieces of a megabyte. With two in a row, nobody counts what the first one unpacks.
         if "," in self._encoding:
-            raise httpx2.DecodingError(f"packed more than once ({self._encoding})")
+            raise httpx2.DecodingError(f"compressed more than once ({self._encoding})")
         for piece in self._stream:
             self.left -= len(piece)
             if self.left < 0:
@@ -186,7 +186,7 @@ def read(response: httpx2.Response) -> None:
         response._content = b"".join(_at_most(MAX_BYTES, response.iter_bytes()))  # noqa: SLF001 - as its own `read` leaves it
     except httpx2.DecodingError as error:
         raise ApiFailure(
-            f"an answer that cannot be read: {scrubbed(str(error))}",
+            f"the answer cannot be read: {scrubbed(str(error))}",
             status=response.status_code,
             request_id=scrubbed(response.headers.get("request-id", "")),
         ) from error

@@ -253,15 +253,17 @@ def checked_base_url(base_url: str, *, insecure_http: bool = False) -> str:
         return ""
     host = host_of(base_url)
     if not host:
-        raise UsageProblem(f"--base-url {shown_url(base_url)!r} is not a URL", hint="like https://api.anthropic.com")
+        raise UsageProblem(
+            f"--base-url {shown_url(base_url)!r} is not a URL", hint="use a URL like https://api.anthropic.com"
+        )
     if base_url.lower().startswith("https:") or is_loopback(host):
         return base_url
     if is_host_of_api(host):
-        raise UsageProblem(f"{shown_url(base_url)}: a key is never sent to the API over plain http", hint="use https")
+        raise UsageProblem(f"{shown_url(base_url)}: the key is never sent to the API over plain http", hint="use https")
     if not insecure_http:
         raise UsageProblem(
-            f"{shown_url(base_url)}: a key is not sent over plain http, except to this machine",
-            hint="use https; or, where everybody on the way may read the key, as inside a cluster: --insecure-http",
+            f"{shown_url(base_url)}: the key is sent over plain http only to this machine",
+            hint="use https; inside a trusted network, --insecure-http allows plain http, where others can read the key",
         )
     return base_url
 
@@ -341,7 +343,9 @@ def _trusted() -> "ssl.SSLContext | bool":
         return httpx2.create_ssl_context() if named else True
     except OSError as error:
         message = f"{named} cannot be used: {error.strerror or error}"
-        raise CertificateProblem(message, hint="it names a file or a folder of CAs in PEM") from error
+        raise CertificateProblem(
+            message, hint="it must name a file or a folder of CA certificates in PEM format"
+        ) from error
 
 
 def _headers(length: int, api_version: str, betas: Iterable[str]) -> dict[str, str]:

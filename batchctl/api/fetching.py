@@ -30,13 +30,13 @@ def fetch(url: str, most: int, *, longest: float = WHOLE_SECONDS) -> bytes:
             bounds.bind(client, watch)
             with watch.request(longest), client.stream("GET", url) as response:
                 if response.status_code != httpx2.codes.OK:
-                    raise ServiceProblem(f"{shown}: HTTP {response.status_code}", hint="is the URL right?")
+                    raise ServiceProblem(f"{shown}: HTTP {response.status_code}", hint="check the URL")
                 bounds.bound(response)
                 return _read(bounds.pieces(response, watch), shown, most)
     # The last two are raised for a proxy in the environment that cannot be used.
     except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ValueError, ImportError) as error:
         text = str(error).strip() or type(error).__name__
-        raise ServiceProblem(f"{shown}: {text}", hint="see the network and the proxies (batchctl doctor)") from error
+        raise ServiceProblem(f"{shown}: {text}", hint="check the network and the proxies: batchctl doctor") from error
 
 
 def _read(pieces: Iterator[bytes], shown: str, most: int) -> bytes:
@@ -44,14 +44,17 @@ def _read(pieces: Iterator[bytes], shown: str, most: int) -> bytes:
     for piece in pieces:
         read += piece
         if len(read) > most:
-            raise ServiceProblem(f"{shown}: more than {most:,} bytes", hint="is the URL right?")
+            raise ServiceProblem(f"{shown}: more than {most:,} bytes", hint="check the URL")
     return bytes(read)
 
 
 def _checked_host(url: str) -> str:
     host = host_of(url)
     if not host:
-        raise UsageProblem(f"{shown_url(url)!r} is not a URL", hint="like https://example.com/prices.json")
+        raise UsageProblem(f"{shown_url(url)!r} is not a URL", hint="use a URL like https://example.com/prices.json")
     if not url.lower().startswith("https:") and not is_loopback(host):
-        raise UsageProblem(f"{shown_url(url)}: not over plain http, where anybody may answer", hint="use https")
+        raise UsageProblem(
+            f"{shown_url(url)}: plain http is refused, because anybody on the way can change the answer",
+            hint="use https",
+        )
     return host

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 
-from batchctl.api.scrubber import NAMES, PROXIES, Scrubber, bare_url, secrets_of
+from batchctl.api.scrubber import MIN_CHARACTERS, NAMES, PROXIES, Scrubber, bare_url, secrets_of
 from batchctl.domain.health import custom_headers
 
 # Secrets of requests that were sent. A token that was fetched stands in no variable.
@@ -38,6 +38,13 @@ def shown_url(url: str) -> str:
 def holds_secret(url: str) -> bool:
     """Return whether `shown_url` leaves out more than a user and a password, so that what it shows leads elsewhere."""
     return shown_url(url) != bare_url(url) or "?" in url or "#" in url
+
+
+def credentials() -> frozenset[str]:
+    """Return the keys, tokens and secret headers of this process that are too long to stand in an ordinary text."""
+    environment = {name: os.environ.get(name, "") for name in NAMES}
+    configured = secrets_of(environment, custom_headers(os.environ)) | _SENT
+    return frozenset(secret for secret in configured if len(secret) >= MIN_CHARACTERS)
 
 
 def scrubber() -> Callable[[str], str]:

@@ -60,8 +60,8 @@ def failures(body: Body | None = None) -> Iterator[None]:
         if isinstance(error.__cause__ or error, httpx2.LocalProtocolError) and not (body is not None and body.given):
             # The text of the error would show the header, and so the key.
             raise AccountProblem(
-                "the key, or another header, holds a character that no header may hold",
-                hint="often a newline at the end of the variable: see ANTHROPIC_API_KEY and ANTHROPIC_CUSTOM_HEADERS",
+                "the key or another header holds a character that is not allowed in a header",
+                hint="look for a newline at the end of ANTHROPIC_API_KEY or ANTHROPIC_CUSTOM_HEADERS",
             ) from None
         raise _on_the_way(error, body) from error
     except TypeError as error:
@@ -122,7 +122,7 @@ def created(response: httpx2.Response) -> MessageBatch:
     if answer is None and (match := _ID_IN_FRAGMENT.search(body)):
         return message_batch({"id": match[1].decode()})
     raise ApiFailure(
-        f"no id of a batch in the answer{f': {broken}' if broken else ''}",
+        f"the answer holds no batch id{f': {broken}' if broken else ''}",
         status=response.status_code,
         request_id=scrubbed(response.headers.get("request-id", "")),
     )
@@ -132,7 +132,7 @@ def input_tokens(response: httpx2.Response) -> int:
     """Return the `input_tokens` of a token count. Raise ApiFailure where they are no plausible number."""
     tokens = parsed(response).get("input_tokens")
     if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MAX_TOKENS:
-        raise ApiFailure("the answer counts no tokens", status=200)
+        raise ApiFailure("the answer holds no token count", status=200)
     return tokens
 
 
@@ -153,10 +153,12 @@ def message_batch(answer: object, asked: str = "") -> MessageBatch:
     that of another batch.
     """
     if not isinstance(answer, Mapping):
-        raise ApiFailure("the answer is no Message Batch", status=200)
+        raise ApiFailure("the answer is not a Message Batch", status=200)
     named = answer["id"] if is_batch_id(answer.get("id")) else asked
     if not named or (asked and named != asked):
-        raise ApiFailure("the answer is no Message Batch that was asked for: it has no id, or another", status=200)
+        raise ApiFailure(
+            "the answer is not the Message Batch that was asked for: it has no id or another id", status=200
+        )
     fields: dict[str, Any] = {
         "processing_status": _processing_status(answer),
         "counts": _counts(answer.get("request_counts")),
@@ -215,7 +217,7 @@ def _listed(response: httpx2.Response, of_what: str) -> tuple[list[Any], bool | 
     answer = parsed(response)
     listed, more, last = answer.get("data"), answer.get("has_more"), answer.get("last_id")
     if not isinstance(listed, list):
-        raise ApiFailure(f"the answer is no list of {of_what}", status=200)
+        raise ApiFailure(f"the answer is not a list of {of_what}", status=200)
     return listed, more if isinstance(more, bool) else None, str(last) if is_batch_id(last) else ""
 
 
@@ -233,7 +235,7 @@ def models(response: httpx2.Response) -> tuple[list[Model], str]:
 def model(answer: object) -> Model:
     """Return a model. What the API leaves out, or writes in another form than today's, is unknown."""
     if not isinstance(answer, Mapping) or not isinstance(answer.get("id"), str):
-        raise ApiFailure("the answer is no model", status=200)
+        raise ApiFailure("the answer is not a model", status=200)
     return Model(
         id=scrubbed(answer["id"]),
         lifecycle=scrubbed(str(answer.get("lifecycle") or "")),
@@ -307,7 +309,7 @@ def _is_from_api(error: anthropic.APIStatusError) -> bool:
 
 def _page_text(error: anthropic.APIStatusError) -> str:
     kind = error.response.headers.get("content-type", "").split(";")[0] or "no content type"
-    return f"{kind} instead of the API's JSON: a proxy or the edge answered"
+    return f"{kind} instead of the API's JSON: a proxy answered"
 
 
 def _on_the_way(error: Exception, body: Body | None) -> BatchctlError | ApiFailure:
@@ -326,9 +328,9 @@ def _connection_failure(error: Exception, body: Body | None) -> ApiFailure:
         httpx2.ConnectTimeout: "no connection within the time allowed",
         httpx2.ConnectError: "cannot connect",
         httpx2.ReadTimeout: "no answer within the time allowed",
-        httpx2.WriteTimeout: "the upload stood still",
-        UnicodeError: "an answer that cannot be read",
-        LookupError: "an answer that cannot be read",
+        httpx2.WriteTimeout: "the upload stalled",
+        UnicodeError: "the answer cannot be read",
+        LookupError: "the answer cannot be read",
     }
     message = next((text for kind, text in kinds.items() if isinstance(cause, kind)), "the connection broke")
     detail = scrubbed(str(cause)).strip()
@@ -342,7 +344,7 @@ def _connection_failure(error: Exception, body: Body | None) -> ApiFailure:
 def _unreadable(response: httpx2.Response) -> ApiFailure:
     kind = response.headers.get("content-type", "no content type").split(";")[0]
     return ApiFailure(
-        scrubbed(f"an answer that cannot be read ({kind})"),
+        scrubbed(f"the answer cannot be read ({kind})"),
         status=response.status_code,
         request_id=scrubbed(response.headers.get("request-id", "")),
     )

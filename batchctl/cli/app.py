@@ -1,32 +1,49 @@
 """The verbs of the command line, in the order in which `--help` lists them. Each stands in a file of its own."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from batchctl import __version__
-from batchctl.cli.attach import attach
-from batchctl.cli.cancel import cancel
-from batchctl.cli.cost import cost
-from batchctl.cli.delete import delete
-from batchctl.cli.doctor import doctor
-from batchctl.cli.emulator import emulator
-from batchctl.cli.estimate import estimate
-from batchctl.cli.fetch import fetch
-from batchctl.cli.prices import prices
-from batchctl.cli.resolve import resolve
-from batchctl.cli.retry import retry
-from batchctl.cli.run import run
-from batchctl.cli.status import status
-from batchctl.cli.submit import submit
-from batchctl.cli.typer_classes import Command, Group
-from batchctl.cli.verify import verify
+from batchctl.cli.typer_classes import Group, Verb
+
+JOB, MONEY, WRONG, TOOLS = "Run a job", "Money", "When something is wrong", "Tools"
+
+VERBS = (
+    Verb("run", JOB, "Run a whole job: submit, watch, fetch and retry"),
+    Verb("submit", JOB, "Check an input, cut it into batches and send them"),
+    Verb("status", JOB, "Show the state of one job or of all jobs"),
+    Verb("fetch", JOB, "Download the results and write them in input order"),
+    Verb("retry", JOB, "Send the requests that failed again"),
+    Verb("cancel", JOB, "Cancel a job and fetch what was answered"),
+    Verb("estimate", MONEY, "Check an input and estimate what it will cost"),
+    Verb("cost", MONEY, "Show what a job has cost"),
+    Verb("prices", MONEY, "Show the prices of the models"),
+    Verb("doctor", WRONG, "Check your setup: versions, key, API, workspace"),
+    Verb("verify", WRONG, "Prove that every line of the input has its answer"),
+    Verb("resolve", WRONG, "Review batches whose creation is unconfirmed"),
+    Verb("attach", TOOLS, "Make a job of batches that another program created"),
+    Verb("delete", TOOLS, "Delete a job's batches at the API"),
+    Verb("emulator", TOOLS, "Serve an emulator of the API on this machine"),
+    Verb("completion", TOOLS, "Print the completion script of a shell"),
+)
+
+
+class _Verbs(Group):
+    verbs: ClassVar[tuple[Verb, ...]] = VERBS
+
 
 app = typer.Typer(
-    cls=Group,
-    help="Run a JSONL of Messages requests through Anthropic's Message Batches API as one job.",
-    epilog="Try it without a key: batchctl emulator. Everything else: the README.",
+    cls=_Verbs,
+    help="""Run many Messages requests through Anthropic's Message Batches API as one job.
+
+    Examples:
+        batchctl run requests.jsonl      Send the requests, wait, write the results
+        batchctl run --help              Show the options of a command
+        batchctl emulator                Try it without a key and without cost
+    """,
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,13 +59,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _batchctl(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
     ] = False,
 ) -> None:
     pass
-
-
-for _verb in (
-    submit, estimate, status, fetch, retry, run, verify, cost, cancel, delete, resolve, doctor, prices, attach, emulator,
-):  # fmt: skip
-    app.command(cls=Command)(_verb)

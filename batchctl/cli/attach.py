@@ -24,7 +24,13 @@ def attach(
     parallel: o.Parallel = 4,
     timeout: o.Timeout = None,
 ) -> None:
-    """Make a job of batches that were made elsewhere; with their input, retry works on it, too."""
+    """Make a job of batches that another program created. With their input, `batchctl retry` works on it, too.
+
+    Examples:
+        batchctl attach msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d --name reviews
+        batchctl attach msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d --input requests.jsonl
+        batchctl attach - < ids.txt
+    """
     from batchctl.cli.exit_status import DONE, SOME_FAILED
     from batchctl.cli.run_verb import run, stdin
     from batchctl.verbs.attach import Attachment

@@ -23,7 +23,12 @@ def cancel(
     timeout: o.Timeout = None,
     yes: o.YesToCancel = False,
 ) -> None:
-    """End a job early: nothing more is sent, and what was answered until then is fetched."""
+    """Cancel a job: send no more batches, end those in progress, and fetch what was answered.
+
+    Examples:
+        batchctl cancel
+        batchctl cancel @last --yes --no-wait
+    """
     from batchctl.cli.exit_status import DONE, NOT_FINISHED
     from batchctl.cli.fetch import show_fetched
     from batchctl.cli.run_verb import TerminalConfirm, run

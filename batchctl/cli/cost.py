@@ -20,7 +20,15 @@ def cost(
     at: o.At = None,
     prices_file: o.Prices = None,
 ) -> None:
-    """Show what a job's answers cost, from the ledger: by model, round and batch, and beside real time; asks nobody."""
+    """Show what the results of a job have cost: by model, round and batch, and compared with real time.
+
+    It reads local records only; it needs no network.
+
+    Examples:
+        batchctl cost
+        batchctl cost @last --batches
+        batchctl cost @last --at today
+    """
     from datetime import date
 
     from batchctl.cli.exit_status import DONE

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 def delete(
     options: GlobalOptions, job: o.JobWord = None, timeout: o.Timeout = None, yes: o.YesToDelete = False
 ) -> None:
-    """Remove a job's batches at the API, once all of their results are proved to be on the disk."""
+    """Delete the batches of a job at the API, once the local files are proved to hold all of their results.
+
+    Examples:
+        batchctl delete
+        batchctl delete @last --yes
+    """
     from batchctl.cli.exit_status import DONE
     from batchctl.cli.run_verb import TerminalConfirm, run
     from batchctl.verbs.delete import delete as verb

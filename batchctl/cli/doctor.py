@@ -7,11 +7,17 @@ import typer
 from batchctl.cli.global_options import GlobalOptions, with_global_options
 
 
-@with_global_options("verbose")
+@with_global_options()
 def doctor(
-    options: GlobalOptions, offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API.")] = False
+    options: GlobalOptions, offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API")] = False
 ) -> None:
-    """Look at everything a job rests on: versions, key, API, workspace, ledger; safe to paste, no secret is shown."""
+    """Check your setup: versions, key, API, workspace and ledger. The report shows no secret, so that it can be shared.
+
+    Examples:
+        batchctl doctor
+        batchctl doctor --offline
+        batchctl doctor --json
+    """
     import os
 
     from batchctl.cli import leave_quietly
@@ -26,7 +32,7 @@ def doctor(
 
     clock = Clock()
     named = repeated_options(options.workspace, options.base_url, insecure_http=options.insecure_http)
-    writer = ReportWriter(clock, as_json=options.as_json, quiet=options.quiet, options=named)
+    writer = ReportWriter(clock, as_json=options.as_json, quiet=options.quiet, verbose=options.verbose, options=named)
     examined = Examined(
         workspace=options.workspace,
         base_url=options.base_url,

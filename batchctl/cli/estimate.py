@@ -26,7 +26,12 @@ def estimate(
     timeout: o.Timeout = None,
     prices_file: o.Prices = None,
 ) -> None:
-    """Check INPUT and say what it will cost, in a batch and in real time, with a cache and without; sends nothing."""
+    """Check an input and estimate its cost: in a batch and in real time, with and without a cache. Nothing is sent.
+
+    Examples:
+        batchctl estimate requests.jsonl
+        batchctl estimate requests.jsonl --offline --json
+    """
     from batchctl.cli.exit_status import DONE
     from batchctl.cli.run_verb import run, stdin
     from batchctl.verbs.check_input import Submission

@@ -24,15 +24,15 @@ INTERRUPTED = 130
 MEANINGS = {
     0: "done, and every request succeeded",
     1: "the service, the disk or the ledger failed; or a bug, with its traceback",
-    2: "usage: no such job, an option out of range",
-    3: "finished, some requests without success or stopped with pause_turn; or the proof does not hold",
+    2: "usage: an unknown job or option, or a value out of range",
+    3: "finished, but some requests failed or stopped with pause_turn; or the proof does not hold",
     4: "key, permission, billing, credit; a certificate",
     5: "the input has faults; nothing was sent",
-    6: "refused: a limit, a duplicate, or a yes is missing",
-    7: "unconfirmed: a batch may or may not exist; nothing is sent twice",
+    6: "refused: a limit, a duplicate, or a missing confirmation",
+    7: "unconfirmed: a batch may or may not exist, and a person must decide",
     8: "not finished yet",
-    130: "interrupted: nothing was canceled; the same command continues, or the one that is named",
-    141: "the reader of stdout went away",
+    130: "interrupted: nothing was canceled; the same command, or the one that is shown, continues",
+    141: "the reader of stdout closed the pipe",
 }
 
 OF_PROBLEM: dict[type[BatchctlError], int] = {

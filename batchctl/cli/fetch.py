@@ -24,16 +24,24 @@ def fetch(
     engine: o.EngineWord = "",
     timeout: o.Timeout = None,
 ) -> None:
-    """Download what has ended, verify it, and write the answers in input order."""
+    """Download the results of the batches that have ended, verify them, and write them in input order.
+
+    Examples:
+        batchctl fetch
+        batchctl fetch @last -o results.jsonl
+        batchctl fetch @last --output-dir results
+    """
     from batchctl.cli.run_verb import run
     from batchctl.verbs.fetch import fetch as verb
+    from batchctl.verbs.notifying import notifying
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.outputs import OutputOptions
 
     files = OutputOptions(output=output, output_dir=output_dir, force=force)
 
     def course(session: "Session", writer: "ReportWriter") -> int:
-        return show_fetched(verb(session, job, files, str(input_now or "")), writer)
+        with notifying(session, {}, writer.options.in_full, waits_for_end=True) as notifier:
+            return show_fetched(verb(session, job, files, str(input_now or ""), notifier.begin), writer)
 
     run(replace(options, parallel=parallel, engine=o.engine_of(engine), timeout=timeout), course, open_session)
 

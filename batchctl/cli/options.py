@@ -1,6 +1,5 @@
 """Every option once, and what its text means. The same option means the same in every verb."""
 
-import secrets
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchctl.cli.completion import check_choice, choices, complete_input_or_job, complete_job, complete_model
+from batchctl.cli.help_pages import OPTION_GROUPS
 from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 
 if TYPE_CHECKING:
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from batchctl.engine.spending_limit import Budget
     from batchctl.requests.param_changes import ParamChange
     from batchctl.verbs.check_input import Submission
+    from batchctl.verbs.notifying import WantedTargets
 
 TODAY = "today"
-COMMON = "Everywhere"
+WHICH, INPUT, BATCHES, API, MONEY, WAITING, OUTPUT, GLOBAL = OPTION_GROUPS
+# The values of domain.check_report.Depth and of domain.engines.Engine: a test compares them, so that help need not import these.
+DEPTHS = ("auto", "full", "envelope")
+ENGINES = ("threads", "processes")
 LONGEST_SECONDS = 30 * 86_400
 # Who may have given a parameter its value, but for a default.
 NAMED_BY = {"COMMANDLINE", "ENVIRONMENT"}
@@ -35,7 +40,7 @@ def _size(given: str | int) -> int:
     try:
         return int(float(upper.removesuffix(unit)) * units.get(unit, 1))
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is not a size: like 32MB or 250000000") from None
+        raise typer.BadParameter(f"{text!r} is not a size; use a number like 32MB or 250000000") from None
 
 
 def _seconds(text: str) -> float:
@@ -45,7 +50,7 @@ def _seconds(text: str) -> float:
     try:
         seconds = float(text.removesuffix(unit)) * units.get(unit, 1.0)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a duration: like 500ms, 10s or 2m") from None
+        raise typer.BadParameter(f"{text!r} is not a duration; use a number like 500ms, 10s or 2m") from None
     if not 0 < seconds <= LONGEST_SECONDS:
         raise typer.BadParameter("a duration must be more than 0 and at most 30d")
     return seconds
@@ -56,9 +61,9 @@ def _dollars(text: str) -> Decimal:
     try:
         dollars = Decimal(text.strip().removeprefix("$"))
     except ArithmeticError:
-        raise typer.BadParameter(f"{text!r} is no amount of US dollars: like 5 or 0.50") from None
+        raise typer.BadParameter(f"{text!r} is not an amount of US dollars; use a number like 5 or 0.50") from None
     if not dollars.is_finite() or dollars < 0:
-        raise typer.BadParameter(f"{text!r}: an amount of US dollars is a number from 0 up")
+        raise typer.BadParameter(f"{text!r}: an amount of US dollars must be 0 or more")
     return dollars
 
 
@@ -67,14 +72,12 @@ def _day(text: str) -> str:
         try:
             date.fromisoformat(text)
         except ValueError:
-            raise typer.BadParameter(f"{text!r} is no day: today, or like 2026-11-30") from None
+            raise typer.BadParameter(f"{text!r} is not a day; use today or a date like 2026-11-30") from None
     return text
 
 
 def _version(text: str) -> str:
-    if text not in API_VERSIONS:
-        raise typer.BadParameter(f"{text!r} is none of {', '.join(API_VERSIONS)}")
-    return text
+    return check_choice("version", text, API_VERSIONS)
 
 
 def labels_of(pairs: list[str]) -> dict[str, str]:
@@ -83,7 +86,7 @@ def labels_of(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise typer.BadParameter(f"--label {pair!r}: like team=evals")
+            raise typer.BadParameter(f"--label {pair!r}: use KEY=VALUE, like team=evals")
         labels[key] = value
     return labels
 
@@ -102,7 +105,7 @@ def param_changes_of(texts: list[str]) -> "tuple[ParamChange, ...]":
 def is_wide(word: str) -> bool:
     """Return whether `-o` asks for the wide format."""
     if word not in {"", "wide"}:
-        raise typer.BadParameter(f"-o {word!r}: the only other format is wide (and --json)")
+        raise typer.BadParameter(f"-o {word!r}: use -o wide or --json")
     return word == "wide"
 
 
@@ -110,25 +113,19 @@ def depth_of(word: str) -> "Depth":
     """Return the depth that `--check` names."""
     from batchctl.domain.check_report import Depth
 
-    if word not in list(Depth):
-        raise typer.BadParameter(f"--check {word!r}: {', '.join(Depth)}")
-    return Depth(word)
+    return Depth(check_choice("--check", word, DEPTHS))
 
 
 def engine_of(word: str) -> "Engine | None":
     """Return the engine that `--engine` names; None where it was left out."""
     from batchctl.domain.engines import Engine
 
-    if word not in {"", *Engine}:
-        raise typer.BadParameter(f"--engine {word!r}: {' or '.join(Engine)}")
-    return Engine(word) if word else None
+    return Engine(check_choice("--engine", word, ENGINES)) if word else None
 
 
 def ttl_of(word: str) -> str:
     """Return the time to live that `--cache-system` names; empty where it was left out."""
-    if word not in {"", *CACHE_TTLS}:
-        raise typer.BadParameter(f"--cache-system {word!r}: {' or '.join(CACHE_TTLS)}")
-    return word
+    return check_choice("--cache-system", word, CACHE_TTLS) if word else ""
 
 
 def settings_of(
@@ -143,6 +140,8 @@ def settings_of(
     check: str,
 ) -> "Settings":
     """Return the settings that the options of `submit` and `run` give a new job."""
+    import secrets
+
     from batchctl.domain.model import Settings
     from batchctl.requests.cutting import MAX_SIZES
 
@@ -197,11 +196,26 @@ def submission_of(
     )
 
 
+def targets_of(on_done: str | None, notify: list[str] | None, *, insecure_http: bool) -> "WantedTargets":
+    """Return the targets that `--on-done` and `--notify` name."""
+    if on_done is None and not notify:
+        return {}
+    from batchctl.domain.errors import UsageProblem
+    from batchctl.verbs.notifying import wanted_targets
+
+    try:
+        return wanted_targets(on_done, notify, insecure_http=insecure_http)
+    except UsageProblem as wrong:
+        raise typer.BadParameter(f"{wrong.message}; {wrong.hint}" if wrong.hint else wrong.message) from None
+
+
 def named(context: typer.Context) -> frozenset[str]:
     """Return the parameters that the command line or an environment variable names, by their names in Python."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return frozenset(name for name, source in sources.items() if source is not None and source.name in NAMED_BY)
 
+
+# ---------------------------------------------------------------- every verb
 
 Workspace = Annotated[
     Path | None,
@@ -209,154 +223,111 @@ Workspace = Annotated[
         "--workspace",
         envvar="BATCHCTL_WORKSPACE",
         metavar="DIR",
-        help="The folder that holds ledger and jobs; else the nearest .batchctl.",
-        show_default=False,
-        rich_help_panel=COMMON,
+        help="Workspace folder; default: the nearest .batchctl",
+        rich_help_panel=GLOBAL,
     ),
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option(
-        "--base-url",
-        metavar="URL",
-        help="Where the API is; else ANTHROPIC_BASE_URL, else the API itself.",
-        show_default=False,
-        rich_help_panel=COMMON,
-    ),
+    typer.Option("--base-url", metavar="URL", help="URL of the API [env: ANTHROPIC_BASE_URL]", rich_help_panel=GLOBAL),
 ]
 InsecureHttp = Annotated[
     bool,
     typer.Option(
         "--insecure-http",
         envvar="BATCHCTL_INSECURE_HTTP",
-        help="Take a plain http URL of another host; the key travels readable. Never to anthropic.com.",
-        rich_help_panel=COMMON,
-    ),
-]
-Prices = Annotated[
-    Path | None,
-    typer.Option(
-        "--prices",
-        metavar="FILE",
-        help="Private prices (TOML) to rely on; else BATCHCTL_PRICES, the workspace's, your own.",
-        show_default=False,
+        help="Allow plain http to another host: others can read the key",
+        rich_help_panel=GLOBAL,
     ),
 ]
 AsJson = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        help="JSON objects alone: on stdout what was asked for and, while it is watched, each poll; on stderr an error.",
-        rich_help_panel=COMMON,
-    ),
+    bool, typer.Option("--json", help="Write JSON to stdout, errors as JSON to stderr", rich_help_panel=GLOBAL)
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Only errors and what was asked for.", rich_help_panel=COMMON)
+    bool, typer.Option("--quiet", "-q", help="Show only errors and the results asked for", rich_help_panel=GLOBAL)
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every event.", rich_help_panel=COMMON)]
-Parallel = Annotated[int, typer.Option("--parallel", min=1, max=32, metavar="N", help="Uploads or downloads at once.")]
-EngineWord = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="threads|processes",
-        help="Check and verify in this process alone or in several; default: several for large jobs.",
-        show_default=False,
-    ),
-]
-Yes = Annotated[
-    bool,
-    typer.Option("--yes", "-y", help="Say yes to what would be asked: the price, warnings, what no limit can hold."),
-]
-MaxCost = Annotated[
-    Decimal | None,
-    typer.Option(
-        "--max-cost",
-        parser=_dollars,
-        metavar="USD",
-        help="Send nothing where all rounds of the job together may cost more; up to it, nobody is asked. Remembered with the job.",
-        show_default=False,
-    ),
-]
-YesToPrice = Annotated[
-    bool, typer.Option("--yes", "-y", help="Say yes to what would be asked: the price, what no limit can hold.")
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be sent, and send nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Stop when the API's queue is full instead of waiting.")]
-NoWaitForEnd = Annotated[bool, typer.Option("--no-wait", help="Ask for the cancel and leave before it is done.")]
-YesToDelete = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
-YesToCancel = Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking.")]
-Adopt = Annotated[
-    str,
-    typer.Option("--adopt", metavar="ID", help="The unconfirmed batch is this one of the API.", show_default=False),
-]
-Resend = Annotated[bool, typer.Option("--resend", help="The API does not have it: plan it again, to be sent.")]
-CancelDuplicate = Annotated[
-    str,
-    typer.Option("--cancel", metavar="ID", help="End a batch that holds requests twice.", show_default=False),
-]
-BatchNumber = Annotated[
-    int | None,
-    typer.Option("--batch", min=1, metavar="N", help="Decide about this batch alone.", show_default=False),
-]
-YesToResend = Annotated[bool, typer.Option("--yes", "-y", help="Send again without asking, and perhaps pay twice.")]
-MaxRounds = Annotated[
-    int,
-    typer.Option("--max-rounds", min=1, metavar="N", help="Sendings in all: the input, and what failed again."),
-]
-MovedInput = Annotated[
-    Path | None,
-    typer.Option(
-        "--input", metavar="PATH", help="Where the job's input is now; checked by its hash.", show_default=False
-    ),
-]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show every event", rich_help_panel=GLOBAL)]
+
+# ---------------------------------------------------------------- arguments
+
 InputOrJob = Annotated[
-    str, typer.Argument(metavar="INPUT|JOB", help="A JSONL of requests, as for submit; or a job, as for fetch.")
+    str,
+    typer.Argument(
+        metavar="INPUT|JOB",
+        help="JSONL file of requests (.gz, .zst, - for stdin), or a job",
+        autocompletion=complete_input_or_job,
+    ),
+]
+InputFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="JSONL file of requests (.gz, .zst, - for stdin), or an unfinished job",
+        autocompletion=complete_input_or_job,
+    ),
+]
+InputToEstimate = Annotated[
+    str, typer.Argument(metavar="INPUT", help="JSONL file of requests (.gz, .zst, - for stdin)")
 ]
 JobWord = Annotated[
     str | None,
     typer.Argument(
         metavar="JOB",
-        help="A job's name or the beginning of it, @last, or a msgbatch_... id; the latest job if left out.",
-        show_default=False,
+        help="Job name or its beginning, @last, or a batch id; default: the latest job",
+        autocompletion=complete_job,
+    ),
+]
+MessageBatches = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID",
+        help="Batch ids (msgbatch_...), or - to read them from stdin; with --input also a job that was attached without",
+        autocompletion=complete_job,
+    ),
+]
+PricedModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL", help="Model id; default: all models that are served", autocompletion=complete_model
     ),
 ]
 
-InputFile = Annotated[
+# ---------------------------------------------------------------- the input
+
+Name = Annotated[
     str,
-    typer.Argument(
-        metavar="INPUT", help="A JSONL of requests; .gz and .zst are unpacked; - is stdin; or an unfinished job."
-    ),
+    typer.Option("--name", metavar="NAME", help="Job name; default: from INPUT and its hash", rich_help_panel=INPUT),
 ]
-InputToEstimate = Annotated[
-    str,
-    typer.Argument(metavar="INPUT", help="A JSONL of requests; .gz and .zst are unpacked; - is stdin."),
-]
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What to call the job.", show_default=False)]
 Labels = Annotated[
     list[str] | None,
+    typer.Option("--label", metavar="KEY=VALUE", help="Label shown with the job; repeatable", rich_help_panel=INPUT),
+]
+Check = Annotated[
+    str,
     typer.Option(
-        "--label", metavar="KEY=VALUE", help="A label to show with the job; may be repeated.", show_default=False
+        "--check",
+        metavar="LEVEL",
+        help="Check params: auto, full or envelope",
+        autocompletion=choices(*DEPTHS),
+        rich_help_panel=INPUT,
     ),
 ]
-MaxRequests = Annotated[int, typer.Option("--max-requests", metavar="N", help="Requests per batch, 1 to 100,000.")]
-MaxBytes = Annotated[
-    int,
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Skip invalid lines; they stay unanswered", rich_help_panel=INPUT)
+]
+Again = Annotated[bool, typer.Option("--again", help="Send (and pay for) the same input again", rich_help_panel=INPUT)]
+MovedInput = Annotated[
+    Path | None,
     typer.Option(
-        "--max-bytes",
-        parser=_size,
-        metavar="SIZE",
-        help="Body bytes per batch; at most, and by default, 250MB: a little under the API's 256 MB.",
-        show_default=False,
+        "--input", metavar="PATH", help="New path of the job's input; checked by its hash", rich_help_panel=INPUT
     ),
 ]
-EqualSizes = Annotated[
-    bool,
-    typer.Option(
-        "--equal-sizes",
-        help="Give every batch --max-requests requests. By default sizes differ, so that a lost batch is found by its size.",
-        show_default=False,
-    ),
+InputOfBatches = Annotated[
+    str,
+    typer.Option("--input", metavar="FILE", help="JSONL file that the batches were made of", rich_help_panel=INPUT),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Show what would be sent; send nothing", rich_help_panel=INPUT)
 ]
 Show = Annotated[
     int | None,
@@ -364,24 +335,121 @@ Show = Annotated[
         "--show",
         min=1,
         metavar="N",
-        help="With --dry-run: print request N exactly as it would be sent.",
-        show_default=False,
+        help="Print request N as it would be sent; send nothing",
+        rich_help_panel=INPUT,
     ),
 ]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave lines with errors out; they stay unanswered.")]
-Check = Annotated[
-    str,
+Sample = Annotated[
+    int,
     typer.Option(
-        "--check",
-        metavar="auto|full|envelope",
-        help="How many requests have their params checked in depth: auto a sample above 100,000, full all, envelope none.",
+        "--sample",
+        min=1,
+        max=1000,
+        metavar="N",
+        help="Most requests to count by the API (free)",
+        rich_help_panel=INPUT,
     ),
 ]
-Again = Annotated[bool, typer.Option("--again", help="Send (and pay for) an input that was sent before.")]
-Betas = Annotated[
+CountNothing = Annotated[
+    bool, typer.Option("--offline", help="Estimate from bytes only; no network", rich_help_panel=INPUT)
+]
+
+# ---------------------------------------------------------------- which requests are sent again
+
+Only = Annotated[
     list[str] | None,
     typer.Option(
-        "--beta", metavar="NAME", help="A value of the anthropic-beta header; may be repeated.", show_default=False
+        "--only",
+        metavar="KIND",
+        help="Error type (overloaded_error), class (retry, fix, account, policy), or expired, canceled, truncated,"
+        " refusal, pause_turn, unknown, in_no_batch; repeatable",
+        autocompletion=choices(
+            "retry", "fix", "account", "policy", "expired", "canceled", "truncated", "refusal", "pause_turn", "unknown",
+            "in_no_batch",
+        ),
+        rich_help_panel=WHICH,
+    ),
+]  # fmt: skip
+IncludeInvalid = Annotated[
+    bool,
+    typer.Option("--include-invalid", help="Include invalid requests, unchanged", rich_help_panel=WHICH),
+]
+IncludeCanceled = Annotated[
+    bool, typer.Option("--include-canceled", help="Include canceled requests", rich_help_panel=WHICH)
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change the params of every request, like max_tokens=4096; an empty VALUE removes the key; repeatable",
+        rich_help_panel=WHICH,
+    ),
+]
+Edit = Annotated[
+    bool,
+    typer.Option("--edit", help="Write the requests to a file to edit; send nothing", rich_help_panel=WHICH),
+]
+From = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FILE", help="Send the requests of an edited file", rich_help_panel=WHICH),
+]
+
+# ---------------------------------------------------------------- batches
+
+MaxRequests = Annotated[
+    int,
+    typer.Option("--max-requests", metavar="N", help="Requests per batch, 1 to 100,000", rich_help_panel=BATCHES),
+]
+MaxBytes = Annotated[
+    int,
+    typer.Option(
+        "--max-bytes",
+        parser=_size,
+        metavar="SIZE",
+        help="Bytes per batch, at most 250MB",
+        show_default="250MB",
+        rich_help_panel=BATCHES,
+    ),
+]
+EqualSizes = Annotated[
+    bool,
+    typer.Option("--equal-sizes", help="Make all batches equal; default: sizes differ", rich_help_panel=BATCHES),
+]
+Parallel = Annotated[
+    int,
+    typer.Option(
+        "--parallel", min=1, max=32, metavar="N", help="Uploads or downloads at once", rich_help_panel=BATCHES
+    ),
+]
+EngineWord = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="KIND",
+        help="threads or processes; default: by the job's size",
+        autocompletion=choices(*ENGINES),
+        rich_help_panel=BATCHES,
+    ),
+]
+Batches = Annotated[bool, typer.Option("--batches", help="Show every batch", rich_help_panel=BATCHES)]
+Format = Annotated[
+    str,
+    typer.Option(
+        "-o", metavar="wide", help="Same as --batches", autocompletion=choices("wide"), rich_help_panel=BATCHES
+    ),
+]
+
+# ---------------------------------------------------------------- the API
+
+Betas = Annotated[
+    list[str] | None,
+    typer.Option("--beta", metavar="NAME", help="Value of the anthropic-beta header; repeatable", rich_help_panel=API),
+]
+BetasFromHere = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--beta", metavar="NAME", help="Add a beta to what is still to be sent; repeatable", rich_help_panel=API
     ),
 ]
 NoBetas = Annotated[
@@ -389,17 +457,8 @@ NoBetas = Annotated[
     typer.Option(
         "--no-beta",
         metavar="NAME",
-        help="Of a job that is there: take this one off what is still to be sent; may be repeated.",
-        show_default=False,
-    ),
-]
-BetasFromHere = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--beta",
-        metavar="NAME",
-        help="Add a value to the anthropic-beta header of what is still to be sent; may be repeated.",
-        show_default=False,
+        help="Remove a beta from what is still to be sent; repeatable",
+        rich_help_panel=API,
     ),
 ]
 ApiVersion = Annotated[
@@ -408,7 +467,9 @@ ApiVersion = Annotated[
         "--api-version",
         parser=_version,
         metavar="DATE",
-        help=f"The anthropic-version header: {' or '.join(API_VERSIONS)}.",
+        help="anthropic-version header",
+        autocompletion=choices(*API_VERSIONS),
+        rich_help_panel=API,
     ),
 ]
 VersionFromHere = Annotated[
@@ -417,34 +478,9 @@ VersionFromHere = Annotated[
         "--api-version",
         parser=_version,
         metavar="DATE",
-        help=f"The anthropic-version header from here on: {' or '.join(API_VERSIONS)}; else the job's.",
-        show_default=False,
-    ),
-]
-CacheSystem = Annotated[
-    str,
-    typer.Option(
-        "--cache-system",
-        metavar="|".join(CACHE_TTLS),
-        help="Add cache_control for this time to the system prompts: the one change made to what is sent.",
-        show_default=False,
-    ),
-]
-
-MessageBatches = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="ID",
-        help="Ids like msgbatch_...; - reads them from stdin, one a line; with --input also a job that was attached without.",
-    ),
-]
-InputOfBatches = Annotated[
-    str,
-    typer.Option(
-        "--input",
-        metavar="FILE",
-        help="The JSONL that the batches were made of; .gz and .zst are unpacked; - is stdin.",
-        show_default=False,
+        help="New anthropic-version for what is still to be sent",
+        autocompletion=choices(*API_VERSIONS),
+        rich_help_panel=API,
     ),
 ]
 VersionOfBatches = Annotated[
@@ -453,37 +489,78 @@ VersionOfBatches = Annotated[
         "--api-version",
         parser=_version,
         metavar="DATE",
-        help=f"The anthropic-version header, also of what is sent again: {' or '.join(API_VERSIONS)}.",
+        help="anthropic-version header",
         show_default=API_VERSION,
+        autocompletion=choices(*API_VERSIONS),
+        rich_help_panel=API,
     ),
 ]
-
-PricedModel = Annotated[
-    str | None,
-    typer.Argument(metavar="MODEL", help="A model's id; all that are served if left out.", show_default=False),
-]
-EveryModel = Annotated[bool, typer.Option("--all", help="Also models that are retired.")]
-RefreshPrices = Annotated[
-    bool, typer.Option("--refresh", help="Fetch the newest price list first, and use it from now on.")
-]
-
-Sample = Annotated[
-    int,
+CacheSystem = Annotated[
+    str,
     typer.Option(
-        "--sample", min=1, max=1000, metavar="N", help="Requests counted by the API, at most; counting is free."
+        "--cache-system",
+        metavar="|".join(CACHE_TTLS),
+        help="Add cache_control to the system prompts",
+        autocompletion=choices(*CACHE_TTLS),
+        rich_help_panel=API,
     ),
 ]
-CountNothing = Annotated[bool, typer.Option("--offline", help="From bytes alone; ask nobody.")]
 
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until all has ended.")]
+# ---------------------------------------------------------------- money
+
+MaxCost = Annotated[
+    Decimal | None,
+    typer.Option(
+        "--max-cost",
+        parser=_dollars,
+        metavar="USD",
+        help="Cost limit for all rounds; below it, no confirmation",
+        rich_help_panel=MONEY,
+    ),
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Confirm the price and warnings without asking", rich_help_panel=MONEY)
+]
+YesToPrice = Annotated[
+    bool, typer.Option("--yes", "-y", help="Confirm the price without asking", rich_help_panel=MONEY)
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices", metavar="FILE", help="Private prices (TOML) [env: BATCHCTL_PRICES]", rich_help_panel=MONEY
+    ),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        parser=_day,
+        metavar="DAY",
+        help="Use the prices of a day: today, or like 2026-11-30",
+        autocompletion=choices(TODAY),
+        rich_help_panel=MONEY,
+    ),
+]
+EveryModel = Annotated[bool, typer.Option("--all", help="Include retired models", rich_help_panel=MONEY)]
+RefreshPrices = Annotated[
+    bool, typer.Option("--refresh", help="Download the newest price list first", rich_help_panel=MONEY)
+]
+
+# ---------------------------------------------------------------- waiting
+
+MaxRounds = Annotated[
+    int,
+    typer.Option("--max-rounds", min=1, metavar="N", help="Rounds in all, the first included", rich_help_panel=WAITING),
+]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Poll until the job has ended", rich_help_panel=WAITING)]
 Poll = Annotated[
     float | None,
     typer.Option(
         "--poll",
         parser=_seconds,
         metavar="TIME",
-        help="Time between polls; else as the API asks, or 10 s growing to 60 s.",
-        show_default=False,
+        help="Time between polls; default: 10s growing to 60s",
+        rich_help_panel=WAITING,
     ),
 ]
 Timeout = Annotated[
@@ -492,71 +569,85 @@ Timeout = Annotated[
         "--timeout",
         parser=_seconds,
         metavar="TIME",
-        help="Leave with 8 after this time: 90s, 2h, 3d; the job goes on. Else trouble is waited out.",
-        show_default=False,
+        help="Give up with exit status 8 after TIME, like 2h",
+        rich_help_panel=WAITING,
     ),
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="From the ledger alone; ask nobody.")]
-ExitStatus = Annotated[bool, typer.Option("--exit-status", help="Exit with the state of the job: 0, 3, 4, 7 or 8.")]
-Batches = Annotated[bool, typer.Option("--batches", help="Every batch in a row of its own; the same as -o wide.")]
-At = Annotated[
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Stop if the API's queue is full; do not wait", rich_help_panel=WAITING)
+]
+OnDone = Annotated[
     str | None,
     typer.Option(
-        "--at",
-        parser=_day,
-        metavar="DAY",
-        help="By the prices of another day: today, or like 2026-11-30; else by those of its time, as they were recorded.",
-        show_default=False,
+        "--on-done",
+        metavar="CMD",
+        help="Run CMD with sh when the job ends or needs you",
+        rich_help_panel=WAITING,
     ),
 ]
-Format = Annotated[str, typer.Option("-o", metavar="wide", help="wide: with every batch.", show_default=False)]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notify",
+        metavar="URL",
+        help="Notify URL when the job ends or needs you; repeatable",
+        rich_help_panel=WAITING,
+    ),
+]
+NoWaitForEnd = Annotated[
+    bool, typer.Option("--no-wait", help="Return before the cancel is complete", rich_help_panel=WAITING)
+]
+
+# ---------------------------------------------------------------- what is written
 
 Output = Annotated[
     str,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Where the results go; - is stdout.", show_default="JOB.results.jsonl"
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Results file, or -",
+        show_default="JOB.results.jsonl",
+        rich_help_panel=OUTPUT,
     ),
 ]
 ResultsFile = Annotated[
     str,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="The merged results, where they are.", show_default="JOB.results.jsonl"
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Results file",
+        show_default="JOB.results.jsonl",
+        rich_help_panel=OUTPUT,
     ),
 ]
 OutputDir = Annotated[
     Path | None,
     typer.Option(
-        "--output-dir", metavar="DIR", help="The folder for results and errors; else this one.", show_default=False
+        "--output-dir",
+        metavar="DIR",
+        help="Folder for results and errors",
+        show_default=".",
+        rich_help_panel=OUTPUT,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that the job did not write.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace files that this job did not write", rich_help_panel=OUTPUT)
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Use local records only; no network", rich_help_panel=OUTPUT)]
+ExitStatus = Annotated[
+    bool, typer.Option("--exit-status", help="Exit with the job's state: 0, 3, 4, 7 or 8", rich_help_panel=OUTPUT)
+]
 
-Only = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--only",
-        metavar="TYPE|CLASS",
-        help="An error type (overloaded_error), a class (retry, fix, account, policy), or expired, canceled, truncated,"
-        " refusal, pause_turn, unknown, in_no_batch; may be repeated.",
-        show_default=False,
-    ),
+# ---------------------------------------------------------------- decisions of a person
+
+YesToDelete = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking")]
+YesToCancel = Annotated[bool, typer.Option("--yes", "-y", help="Cancel without asking")]
+Adopt = Annotated[str, typer.Option("--adopt", metavar="ID", help="The unconfirmed batch is batch ID of the API")]
+Resend = Annotated[bool, typer.Option("--resend", help="The API does not have the batch: send it again")]
+CancelDuplicate = Annotated[
+    str, typer.Option("--cancel", metavar="ID", help="Cancel a batch that holds requests twice")
 ]
-IncludeInvalid = Annotated[bool, typer.Option("--include-invalid", help="Also those that were wrong, as they are.")]
-IncludeCanceled = Annotated[bool, typer.Option("--include-canceled", help="Also those that were canceled.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="PATH=VALUE",
-        help="Change the params of every request that is sent again, as max_tokens=4096 or thinking.budget_tokens=2000;"
-        " without VALUE it is removed; may be repeated.",
-        show_default=False,
-    ),
-]
-Edit = Annotated[bool, typer.Option("--edit", help="Write the requests to a file for you to edit; send nothing.")]
-From = Annotated[
-    Path | None,
-    typer.Option(
-        "--from", metavar="FILE", help="Send this edited file; its ids must be among the failed.", show_default=False
-    ),
-]
+BatchNumber = Annotated[int | None, typer.Option("--batch", min=1, metavar="N", help="Decide about batch N only")]
+YesToResend = Annotated[bool, typer.Option("--yes", "-y", help="Send again without asking; this may pay twice")]

@@ -19,7 +19,12 @@ def prices(
     refresh: o.RefreshPrices = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """Show what models cost: in real time, in a batch, and with caching; needs no key and no workspace."""
+    """Show what models cost: in real time, in a batch, and with a cache. It needs no key and no workspace.
+
+    Examples:
+        batchctl prices
+        batchctl prices claude-haiku-4-5 --json
+    """
     from batchctl.cli.exit_status import DONE
     from batchctl.cli.run_verb import run
     from batchctl.verbs.prices import open_price_session

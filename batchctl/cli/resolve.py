@@ -20,7 +20,13 @@ def resolve(
     batch: o.BatchNumber = None,
     yes: o.YesToResend = False,
 ) -> None:
-    """Show which batches are unconfirmed, and decide about them."""
+    """Review the batches whose creation is unconfirmed, and decide what to do about them.
+
+    Examples:
+        batchctl resolve
+        batchctl resolve @last --resend
+        batchctl resolve @last --adopt msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d --batch 2
+    """
     from batchctl.cli.exit_status import DONE, OF_PROBLEM
     from batchctl.cli.run_verb import TerminalConfirm, run
     from batchctl.domain.errors import UnconfirmedProblem

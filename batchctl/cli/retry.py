@@ -35,10 +35,20 @@ def retry(
     yes: o.YesToPrice = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """Send again what failed and can succeed, as the job's next round."""
+    """Send the requests that failed again, as the next round of the job.
+
+    By default these are the requests that can succeed unchanged: overloaded, expired, or ended by another transient error.
+
+    Examples:
+        batchctl retry
+        batchctl retry @last --dry-run
+        batchctl retry @last --only expired --max-cost 5
+        batchctl retry @last --only truncated --set max_tokens=4096
+    """
     from batchctl.cli.run_verb import TerminalConfirm, repeated_options, run
     from batchctl.engine.retry_choice import Choice
     from batchctl.engine.spending_limit import Budget
+    from batchctl.verbs.notifying import notifying
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.retry import Retry
     from batchctl.verbs.retry import retry as verb
@@ -69,7 +79,10 @@ def retry(
                 price=choice.estimate,
             )
 
-        return _show_end(verb(session, job, wanted, confirm=TerminalConfirm(writer, yes), show=show), writer)
+        confirm = TerminalConfirm(writer, yes)
+        with notifying(session, {}, writer.options.in_full, waits_for_end=False) as notifier:
+            retried = verb(session, job, wanted, confirm=confirm, show=show, begin=notifier.begin)
+            return _show_end(retried, writer)
 
     run(replace(options, parallel=parallel, timeout=timeout, prices=prices_file), course, open_session)
 

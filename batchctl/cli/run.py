@@ -41,16 +41,28 @@ def run(
     parallel: o.Parallel = 4,
     engine: o.EngineWord = "",
     timeout: o.Timeout = None,
+    on_done: o.OnDone = None,
+    notify: o.Notify = None,
     max_cost: o.MaxCost = None,
     yes: o.Yes = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """All of it: submit, watch, fetch and retry, until nothing is left that can succeed."""
+    """Send the requests of an input, wait for the results, retry what can succeed, and write the results.
+
+    The same command continues a job that was stopped. Ctrl-C cancels nothing.
+
+    Examples:
+        batchctl run requests.jsonl
+        batchctl run requests.jsonl --max-cost 5 --timeout 2h
+        batchctl run requests.jsonl -o - | jq .
+        batchctl run @last
+    """
     from batchctl.cli.fetch import show_fetched
     from batchctl.cli.run_verb import TerminalConfirm, stdin
     from batchctl.cli.run_verb import run as run_course
     from batchctl.domain.errors import Stopped
     from batchctl.engine.spending_limit import Budget
+    from batchctl.verbs.notifying import notifying
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.outputs import OutputOptions
     from batchctl.verbs.run import run as verb
@@ -70,6 +82,7 @@ def run(
         moved_to=input_now,
         budget=Budget(max_cost, yes),
     )
+    targets = o.targets_of(on_done, notify, insecure_http=options.insecure_http)
     files = OutputOptions(output=output, output_dir=output_dir, force=force)
 
     def course(session: "Session", writer: "ReportWriter") -> int:
@@ -81,12 +94,22 @@ def run(
 
         confirm = TerminalConfirm(writer, yes)
         try:
-            fetched = verb(session, wanted, files, stdin(), max_rounds=max_rounds, confirm=confirm, watch=watch)
+            with notifying(session, targets, writer.options.in_full, waits_for_end=True) as notifier:
+                fetched = verb(
+                    session,
+                    wanted,
+                    files,
+                    stdin(),
+                    max_rounds=max_rounds,
+                    confirm=confirm,
+                    watch=watch,
+                    begin=notifier.begin,
+                )
+                return show_fetched(fetched, writer)
         except Stopped:
             if watched and not again:
                 writer.write_next_command(f"batchctl run {watched[0]}")
             raise
-        return show_fetched(fetched, writer)
 
     options = replace(
         options,

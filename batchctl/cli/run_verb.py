@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol, TypeVar
 
 import typer
 
-from batchctl.api.secrets import holds_secret, shown_url
+from batchctl.api.secrets import holds_secret, scrubbed, shown_url
 from batchctl.cli import leave_quietly
 from batchctl.cli.exit_status import INTERRUPTED, OF_PROBLEM
 from batchctl.cli.global_options import GlobalOptions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from batchctl.domain.events import Emit
     from batchctl.verbs.confirmation import Question
 
-SAME_CONTINUES = "the same command continues"
+SAME_CONTINUES = "run the same command again to continue"
 
 
 class Stoppable(Protocol):
@@ -55,7 +56,7 @@ def run(
         options=repeated_options(options.workspace, options.base_url, insecure_http=options.insecure_http),
     )
     stop = StopSignal(clock, None if options.timeout is None else clock.monotonic() + options.timeout)
-    standing = "what was canceled so far stays canceled" if options.cancels else "nothing was canceled"
+    standing = "batches that were canceled stay canceled" if options.cancels else "nothing was canceled"
     try:
         with _stopping(stop), opens(options, clock, writer.emit, stop) as session:
             status = _in_time(standing, course, session, writer)
@@ -64,7 +65,7 @@ def run(
         writer.write_error(problem, status)
     except (Stopped, KeyboardInterrupt) as stopped:
         status = INTERRUPTED
-        command = stopped.command if isinstance(stopped, Stopped) else ""
+        command = (stopped.command if isinstance(stopped, Stopped) else "") or _same_command()
         writer.note(f"stopped; {standing}{'' if command else f': {SAME_CONTINUES}'}")
         if command:
             writer.write_next_command(command)
@@ -92,6 +93,14 @@ def repeated_options(workspace: Path | None, base_url: str | None, *, insecure_h
     )
 
 
+def _same_command() -> str:
+    """Return the command line of this process; empty where it holds a secret, or what cannot be typed."""
+    words = sys.argv[1:]
+    command = shlex.join(["batchctl", *words])
+    is_open = scrubbed(command) == command and all(shown_url(word) == word for word in words if "://" in word)
+    return command if is_open and clean(command, len(command)) == command else ""
+
+
 def stdin() -> BinaryIO | None:
     """Return stdin; None where it is closed."""
     return sys.stdin.buffer if sys.stdin is not None else None
@@ -115,11 +124,17 @@ class TerminalConfirm:
             return
         text = clean(question.text, 2000)
         if not self.is_interactive:
-            raise Refused(f"{text} Nobody is there to say yes", hint=f"{question.flags} says it")
+            raise Refused(f"{text} Not a terminal: nobody can confirm", hint=f"pass {question.flags}")
         if question.estimate is not None:
             self.writer.show_price(question.estimate)
-        if not typer.confirm(text, default=False, err=True):
-            raise Refused("nothing was sent", hint=f"{question.flags} answers yes without asking")
+        try:
+            is_confirmed = typer.confirm(text, default=False, err=True)
+        except typer.Abort:
+            raise Stopped from None
+        if not is_confirmed:
+            raise Refused(
+                "not confirmed; nothing was sent", hint=f"to confirm without a question, pass {question.flags}"
+            )
 
     def note(self, text: str) -> None:
         """Show a line on stderr."""
@@ -136,7 +151,7 @@ def _in_time(
         if not session.stop.is_timed_out():
             raise
         raise TimedOut(
-            f"not finished within the --timeout; {standing}, and nothing is lost",
+            f"not finished within --timeout; {standing} and nothing is lost",
             hint=stopped.command or SAME_CONTINUES,
         ) from None
 

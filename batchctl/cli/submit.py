@@ -43,11 +43,22 @@ def submit(
     engine: o.EngineWord = "",
     no_wait: o.NoWait = False,
     timeout: o.Timeout = None,
+    on_done: o.OnDone = None,
+    notify: o.Notify = None,
     max_cost: o.MaxCost = None,
     yes: o.Yes = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """Check INPUT, cut it into batches and send them; the same input again continues."""
+    """Check an input, cut it into batches and send them. The same command continues a job that was stopped.
+
+    Nothing is sent if a line is invalid.
+
+    Examples:
+        batchctl submit requests.jsonl --max-cost 5
+        batchctl submit requests.jsonl --dry-run
+        batchctl submit requests.jsonl --show 1
+        zcat requests.jsonl.gz | batchctl submit - --name reviews
+    """
     from batchctl.cli.exit_status import status_of_sending
     from batchctl.cli.run_verb import TerminalConfirm, run, stdin
     from batchctl.engine.spending_limit import Budget
@@ -68,6 +79,7 @@ def submit(
         moved_to=input_now,
         budget=Budget(max_cost, yes),
     )
+    targets = o.targets_of(on_done, notify, insecure_http=options.insecure_http)
     options = replace(
         options,
         parallel=parallel,
@@ -79,12 +91,14 @@ def submit(
     )
     if dry_run or show is not None:
         _dry_run(options, wanted, show)
+    from batchctl.verbs.notifying import notifying
     from batchctl.verbs.open_session import open_session
     from batchctl.verbs.submit import submit as verb
 
     def course(session: "Session", writer: "ReportWriter") -> int:
-        report = verb(session, wanted, stdin(), TerminalConfirm(writer, yes))
-        writer.write_submitted(report)
+        with notifying(session, targets, writer.options.in_full, waits_for_end=False) as notifier:
+            report = verb(session, wanted, stdin(), TerminalConfirm(writer, yes), notifier.begin)
+            writer.write_submitted(report)
         return status_of_sending(report)
 
     run(options, course, open_session)

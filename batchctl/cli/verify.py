@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 def verify(
     options: GlobalOptions, job: o.JobWord = None, output: o.ResultsFile = "", output_dir: o.OutputDir = None
 ) -> None:
-    """Prove from the disk alone that every line of the input has its one answer; asks nobody, writes nothing."""
+    """Prove from local files only that every line of the input has exactly one answer. Nothing is written.
+
+    Examples:
+        batchctl verify
+        batchctl verify @last --output results.jsonl
+    """
     from batchctl.cli.exit_status import DONE, SOME_FAILED
     from batchctl.cli.run_verb import run
     from batchctl.verbs.open_read_session import open_read_session

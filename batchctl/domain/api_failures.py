@@ -148,14 +148,14 @@ def why_paused(failure: ApiFailure, headers: Headers) -> tuple[str, str]:
             "To send the rest without it" if no_beta_options(failure.message, headers.betas) else "Once that is fixed"
         )
         return (
-            "the API refuses a header, and with it every batch of this job",
-            f"{ours}; others come from ANTHROPIC_CUSTOM_HEADERS; no line is at fault. {way_out}",
+            "the API rejects a header of this job, so that no batch can be sent",
+            f"{ours}; other headers come from ANTHROPIC_CUSTOM_HEADERS; no line is the cause. {way_out}",
         )
     if is_about_account(failure):
         return "account problem", "fix the cause, then"
     return (
-        "the API refuses this job, and names no request",
-        "nothing was created, no line is refused; fix the cause, then",
+        "the API rejects this job and names no request",
+        "nothing was created; fix the cause, then",
     )
 
 

@@ -23,9 +23,9 @@ def ids_problem(words: Sequence[str]) -> str:
     """Return why these words cannot be the batches of one job, empty where they can."""
     wrong = [word for word in words if not is_id(word)]
     if wrong:
-        return f"{wrong[0]!r} is not the id of a Message Batch: msgbatch_ and letters, digits or _, at most 128 in all"
+        return f"{wrong[0]!r} is not a batch id: an id is msgbatch_ and letters, digits or _, at most 128 characters"
     repeated = [word for word, times in Counter(words).items() if times > 1]
-    return f"named twice: {list_some(repeated)}" if repeated else ""
+    return f"given twice: {list_some(repeated)}" if repeated else ""
 
 
 def list_some(names: Collection[str]) -> str:

@@ -178,7 +178,7 @@ def sharing_faults(caching: Caching) -> list[Fault]:
         return []
     share, line = round(100 * caching.repeats / caching.cacheable), round(100 * BREAK_EVEN[caching.ttl])
     text = (
-        f"of {caching.cacheable:,} system prompts to cache at most {share}% were in a request before; below about {line}%"
+        f"at most {share}% of {caching.cacheable:,} system prompts repeat an earlier one; below about {line}%,"
         f" caching for {caching.ttl} costs more than it saves"
     )
     return [Fault("system_not_shared", text, Severity.WARNING, "params.system")]

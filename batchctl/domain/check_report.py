@@ -47,6 +47,14 @@ class Problem:
     fault: Fault
 
 
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """The same fault on `lines` lines, of which `first` is the first."""
+
+    first: Problem
+    lines: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """An input, read whole.
@@ -64,7 +72,8 @@ class Scan:
         models_unchecked: Why its models were not all compared with those of the account, empty where they were.
         caching: What adding `cache_control` did, None where it was not asked for.
         by_code: How often each code of a fault occurs.
-        first_problems: The first faults, to be shown.
+        first_problems: The first faults.
+        problem_kinds: The first kinds of faults, errors before warnings, to be shown.
         request_groups: The requests by what they have in common.
     """
 
@@ -84,4 +93,5 @@ class Scan:
     caching: Caching | None = None
     by_code: dict[str, int] = field(default_factory=dict)
     first_problems: tuple[Problem, ...] = ()
+    problem_kinds: tuple[ProblemKind, ...] = ()
     request_groups: tuple[RequestGroup, ...] = ()

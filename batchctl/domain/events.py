@@ -12,6 +12,7 @@ from batchctl.domain.caching import Caching
 from batchctl.domain.check_report import Scan
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Batch, Job, RequestCounts
+from batchctl.domain.notifications import NotifyEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,23 @@ class InputMatched:
     job: Job
     batches: int
     rest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TransfersPlanned:
+    """Uploads and downloads begin: how many there are, and the bytes of all uploads. The API does not say how long results are."""
+
+    uploads: int
+    upload_bytes: int
+    downloads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """Progress of an upload or a download: `done` bytes of the batch with this id in the ledger."""
+
+    batch_id: int
+    done: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +311,7 @@ class ResultsRemoved:
 
 @dataclass(frozen=True, slots=True)
 class Merging:
-    """Progress in merging: `done` of `total` requests are written."""
+    """Progress in merging: `done` of `total` bytes of results are written."""
 
     done: int
     total: int
@@ -321,6 +339,33 @@ class WorkerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Notified:
+    """A target has a notification of an event of a job. `target`: what may be shown of it."""
+
+    job: str
+    event: NotifyEvent
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyFailed:
+    """A notification could not be delivered, as `why` says. The job and the exit status are as they would be without it.
+
+    Attributes:
+        job: The job; empty where it is not known.
+        target: What may be shown of the target; empty for all targets.
+        until: When a later command tries again; None where none does.
+        output: The last lines that a command wrote, without secrets.
+    """
+
+    job: str
+    target: str
+    why: str
+    until: datetime | None = None
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The command was told to stop; `in_flight` uploads are still finished."""
 
@@ -337,6 +382,8 @@ Event = (
     | HeadersChanged
     | Attached
     | InputMatched
+    | TransfersPlanned
+    | Transferred
     | SendingBegun
     | BatchSent
     | BatchNotSent
@@ -358,6 +405,8 @@ Event = (
     | Merging
     | Verifying
     | WorkerLost
+    | Notified
+    | NotifyFailed
     | Stopping
 )
 

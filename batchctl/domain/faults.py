@@ -44,15 +44,15 @@ REFUSED_PARAMS = frozenset(
 
 # Options of client libraries that end up in `params` by mistake, and what to do instead.
 CLIENT_PARAMS: Mapping[str, str] = {
-    "extra_body": "put its keys straight into params",
-    "extra_headers": "headers belong to a whole batch: leave it out, and name betas with --beta NAME",
-    "extra_query": "leave it out",
-    "betas": "betas belong to a whole batch: leave it out and pass --beta NAME",
-    "anthropic_beta": "betas belong to a whole batch: leave it out and pass --beta NAME",
-    "anthropic_version": "the version belongs to a whole batch: leave it out and pass --api-version VERSION",
-    "timeout": "leave it out: batchctl has its own timeouts",
-    "max_retries": "leave it out: batchctl retries by itself",
-    "idempotency_key": "leave it out: the API knows no such key for batches",
+    "extra_body": "put its keys directly into params",
+    "extra_headers": "headers apply to a whole batch: remove it and pass betas with --beta NAME",
+    "extra_query": "remove it",
+    "betas": "betas apply to a whole batch: remove it and pass --beta NAME",
+    "anthropic_beta": "betas apply to a whole batch: remove it and pass --beta NAME",
+    "anthropic_version": "the version applies to a whole batch: remove it and pass --api-version VERSION",
+    "timeout": "remove it: batchctl has its own timeouts",
+    "max_retries": "remove it: batchctl retries by itself",
+    "idempotency_key": "remove it: the API has no such key for batches",
 }
 
 REQUIRED_PARAMS = ("model", "max_tokens", "messages")
@@ -151,7 +151,7 @@ def _custom_id_faults(request: dict[str, object]) -> Iterator[Fault]:
     elif not custom_id:
         yield Fault("custom_id_empty", f"must have 1 to {MAX_CUSTOM_ID_CHARACTERS} characters", path="custom_id")
     elif len(custom_id) > MAX_CUSTOM_ID_CHARACTERS:
-        message = f"{shown(custom_id)} has {len(custom_id)} characters; {MAX_CUSTOM_ID_CHARACTERS} is the most"
+        message = f"{shown(custom_id)} has {len(custom_id)} characters; at most {MAX_CUSTOM_ID_CHARACTERS} are allowed"
         yield Fault("custom_id_too_long", message, path="custom_id")
     elif wrong := re.search("[^a-zA-Z0-9_-]", custom_id):
         message = f"{shown(custom_id)} has {shown(wrong[0])} at character {wrong.start() + 1}"
@@ -203,11 +203,11 @@ def _max_tokens_faults(max_tokens: object) -> Iterator[Fault]:
     if not isinstance(max_tokens, int) or isinstance(max_tokens, bool):
         yield Fault("max_tokens_not_an_integer", f"must be an integer, not {shown(max_tokens)}", path=path)
     elif max_tokens < 1:
-        note = " (0, which warms the cache, works in real time only)" if max_tokens == 0 else ""
+        note = " (0, which warms the cache, works only in real time)" if max_tokens == 0 else ""
         yield Fault("max_tokens_below_1", f"must be at least 1 in a batch, not {max_tokens}{note}", path=path)
     elif max_tokens > MAX_TOKENS_CEILING:
         message = (
-            f"{max_tokens} is above {MAX_TOKENS_CEILING}, the most any model writes (with --beta {MAX_TOKENS_BETA})"
+            f"{max_tokens} is above {MAX_TOKENS_CEILING}, the limit of every model (with --beta {MAX_TOKENS_BETA})"
         )
         yield Fault("max_tokens_high", message, Severity.WARNING, path)
 
@@ -219,9 +219,9 @@ def _availability_faults(name: str, value: object) -> Iterator[Fault]:
             "client_param", f"an option of a client library, not of a request: {CLIENT_PARAMS[name]}", path=path
         )
     elif name == "stream" and value not in (False, None):
-        yield Fault("stream_not_supported", "a batch cannot stream: leave it out", path=path)
+        yield Fault("stream_not_supported", "a batch cannot stream: remove it", path=path)
     elif name in REFUSED_PARAMS and _is_in_use(name, value):
-        yield Fault("param_not_supported", "not available in a batch: leave it out", path=path)
+        yield Fault("param_not_supported", "not available in a batch: remove it", path=path)
 
 
 def _is_in_use(name: str, value: object) -> bool:
@@ -271,7 +271,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def did_you_mean_one_of(missing: str, present: Iterable[str]) -> str:
     """Return which of the keys that are there was probably meant to be the missing one, empty where none is near."""
     near = _nearest(missing, tuple(key for key in present if key not in JUDGED_PARAMS))
-    return f"; {shown(near)} looks like it" if near else ""
+    return f"; did you mean {shown(near)}?" if near else ""
 
 
 @lru_cache(maxsize=1024)

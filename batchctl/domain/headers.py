@@ -39,7 +39,7 @@ class HeaderChange:
         """Return why the change contradicts itself or cannot be sent, empty where it can."""
         both = next((beta for beta in self.drop if beta in self.add), None)
         if both is not None:
-            return f"--beta {both} and --no-beta {both}: one of them"
+            return f"--beta {both} and --no-beta {both} exclude each other"
         return beta_problem(self.add)
 
     def options(self) -> str:
@@ -113,4 +113,4 @@ def command_for_rest(job: Job, text: str, betas: Collection[str]) -> str:
 def beta_problem(betas: Collection[str]) -> str:
     """Return why a value cannot stand in the anthropic-beta header, empty where all can."""
     wrong = next((beta for beta in betas if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", beta)), None)
-    return "" if wrong is None else f"--beta {wrong!r}: letters, digits, '.', '_' and '-'"
+    return "" if wrong is None else f"--beta {wrong!r}: use letters, digits, '.', '_' and '-'"

@@ -22,10 +22,10 @@ LEFT_AFTER = timedelta(hours=1)
 # Shorter values stand in many ordinary words and are not redacted.
 SHORTEST_SECRET = 4
 PUT_BACK = (
-    "put back a copy of ledger.db: before it sends anything, the API's list is read. Without one, move the folder away and"
-    " `batchctl attach` the batches of the API with --input, before you submit anew; raw results stay where they are"
+    "restore a copy of ledger.db. Without a copy, move the folder away, then attach the batches of the API before you submit"
+    " again: batchctl attach ID... --input FILE"
 )
-WRONG_URL = "is the base URL the API's? see --base-url and ANTHROPIC_BASE_URL"
+WRONG_URL = "check the base URL: --base-url, ANTHROPIC_BASE_URL"
 SECRET_WORDS = ("KEY", "TOKEN", "SECRET")
 
 
@@ -123,24 +123,30 @@ def reach_finding(failure: ApiFailure) -> Finding:
     """Return the finding of a list of batches that could not be read. The list always exists, so a 404 never passes."""
     match after_read(failure):
         case AfterRead.PAUSE:
-            advice = "the key, its permission or the account: see the Console"
+            advice = "check the key, its permissions and the account in the Console"
             return fail("reach", f"refused: {failure}", advice, is_account=True)
         case AfterRead.FAIL:
             return fail("reach", f"refused: {failure}", f"the message is the API's own; {WRONG_URL}")
         case AfterRead.GONE:
-            return fail("reach", f"knows no list of Message Batches: {failure}", WRONG_URL)
+            return fail("reach", f"has no list of Message Batches: {failure}", WRONG_URL)
         case AfterRead.AGAIN if failure.status is None:
-            return fail("reach", str(failure), "see the network, and proxies and base URL above")
+            return fail(
+                "reach", str(failure), "check the network; `batchctl doctor --verbose` shows proxies and base URL"
+            )
         case AfterRead.AGAIN if failure.status < 300:
-            return fail("reach", f"not the API's answer: {failure}", f"a page, a proxy or another server; {WRONG_URL}")
+            return fail(
+                "reach",
+                f"not the API's answer: {failure}",
+                f"a web page, a proxy or another server answered; {WRONG_URL}",
+            )
         case AfterRead.AGAIN:
-            return fail("reach", str(failure), "this passes, as a rule: try again")
+            return fail("reach", str(failure), "this is usually temporary: try again later")
 
 
 def clock_finding(skew: timedelta | None) -> Finding:
     """Return the finding on the clock. `skew`: how far ours is ahead of the server's, None where it did not say its time."""
     if skew is None:
-        return ok("clock", "the server did not tell its time: not compared")
+        return ok("clock", "the server did not send its time: not compared")
     seconds = round(skew.total_seconds())
     if abs(seconds) <= SKEW_SECONDS:
         return ok("clock", f"within {SKEW_SECONDS} s of the server's")
@@ -148,7 +154,7 @@ def clock_finding(skew: timedelta | None) -> Finding:
     return warn(
         "clock",
         f"{abs(seconds):,} s {side} the server's",
-        "set it (ntp); intents are kept in the server's time, so nothing is sent twice, but the times shown are off",
+        "set the clock (NTP); nothing is sent twice, but the times shown are wrong",
     )
 
 
@@ -156,9 +162,9 @@ def room_finding(free: int) -> Finding:
     """Return the finding on the free bytes of the disk."""
     text = f"{free / 1e9:.1f} GB free" if free >= 1e9 else f"{free / 1e6:.0f} MB free"
     if free < NO_ROOM_BYTES:
-        return fail("room", text, "make room on this disk, or name another workspace with --workspace")
+        return fail("room", text, "free some space, or use another workspace: --workspace DIR")
     if free < LITTLE_ROOM_BYTES:
-        return warn("room", text, "results take about as much room as requests: make some before you fetch")
+        return warn("room", text, "results need about as much space as requests: free some before you fetch")
     return ok("room", text)
 
 
@@ -185,8 +191,8 @@ def locks_finding(*, has_locks: bool) -> Finding:
         return ok("locks", "flock works")
     return warn(
         "locks",
-        "this file system knows no locks",
-        "a local disk is better: here what a stopped run had begun is held for some minutes",
+        "this file system has no locks",
+        "use a local disk: without locks, work of a stopped run stays blocked for some minutes",
     )
 
 
@@ -199,8 +205,8 @@ def leftovers_finding(leftovers: Sequence[Leftover], now: datetime) -> Finding:
     more = f" and {len(old) - 1:,} more" if len(old) > 1 else ""
     return warn(
         "leftovers",
-        f"{old[0].path}{more}, {total / 1e6:.1f} MB, of runs that were stopped",
-        "they can be deleted while no batchctl runs; nothing reads them",
+        f"{old[0].path}{more}, {total / 1e6:.1f} MB, left by stopped runs",
+        "you can delete them while no batchctl runs",
     )
 
 
@@ -222,17 +228,19 @@ def ledger_findings(facts: LedgerFacts, revisions: Sequence[str], journal: str) 
 
 def _schema(revision: str | None, revisions: Sequence[str]) -> Finding:
     if revision is None:
-        return warn("schema", "no tables yet", "the next command makes them; if there were jobs, put back a copy")
+        return warn("schema", "no tables yet", "the next command creates them; if there were jobs, restore a copy")
     if revision not in revisions:
         return fail("schema", f"{revision}, newer than this batchctl ({revisions[-1]})", "upgrade batchctl")
     if revision != revisions[-1]:
-        return ok("schema", f"{revision}; the next command that opens it brings it to {revisions[-1]}")
+        return ok("schema", f"{revision}; the next command upgrades it to {revisions[-1]}")
     return ok("schema", revision)
 
 
 def _journal(stored: str, wanted: str) -> Finding:
     if stored.upper() == "WAL" and wanted != "WAL":
-        return warn("journal", "WAL, which this SQLite can corrupt", f"the next command that writes sets {wanted}")
+        return warn(
+            "journal", "WAL, which this version of SQLite can corrupt", f"the next command that writes sets {wanted}"
+        )
     return ok("journal", wanted)
 
 
@@ -244,9 +252,9 @@ def _jobs(facts: LedgerFacts) -> Finding:
 def _owners(facts: LedgerFacts) -> Finding:
     text = f"{facts.alive:,} running"
     if facts.unknown:
-        text += f", {facts.unknown:,} on another machine or not to be asked"
+        text += f", {facts.unknown:,} on another machine, or unknown"
     if facts.dead:
-        text += f", {facts.dead:,} dead with claims: the next submit, fetch or retry takes them over"
+        text += f", {facts.dead:,} dead with claims: the next submit, fetch or retry takes these over"
     return ok("owners", text)
 
 

@@ -25,6 +25,7 @@ from batchctl.domain.model import (
     State,
 )
 from batchctl.domain.outcomes import FIX_TYPES, CountedTypes
+from batchctl.domain.wording import of_total, plural
 
 # How long before batches expire, and before the API removes results, a report warns of it.
 EXPIRY_WARNING = timedelta(hours=4)
@@ -48,10 +49,17 @@ class Stage(StrEnum):
 
     @property
     def shown(self) -> str:
-        """The stage as a person reads it."""
-        if self is Stage.UNCONFIRMED:
-            return "unconfirmed"
-        return "done, not all succeeded" if self is Stage.INCOMPLETE else self.value
+        """The stage as a person reads it: one word."""
+        return _SHOWN.get(self, self.value)
+
+
+_SHOWN = {
+    Stage.UNCONFIRMED: "unconfirmed",
+    Stage.LOST: "unconfirmed",
+    Stage.RUNNING: "running",
+    Stage.TO_FETCH: "fetching",
+    Stage.INCOMPLETE: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +184,8 @@ def rests_on(batches: Sequence[Batch]) -> str:
         return ""
     kinds = list(dict.fromkeys(b.evidence for b in adopted))
     more = f" (and {len(kinds) - 1} more)" if len(kinds) > 1 else ""
-    return f"{len(adopted)} of {len(batches)} found in the API's list: ours by {kinds[0]}{more}, not by the API's own answer"
+    found = of_total(len(adopted), len(batches), "batch")
+    return f"{found} found in the API's list and identified by {kinds[0]}{more}; the API itself did not confirm it"
 
 
 def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
@@ -370,22 +379,26 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
     expiring = [b for b in batches if b.is_running and b.expires_at and b.expires_at - now < EXPIRY_WARNING]
     if expiring:
         warnings.append(
-            f"{len(expiring)} in progress expire within {EXPIRY_WARNING.seconds // 3600} h: what has not run by then comes back expired"
+            f"{plural(len(expiring), 'batch expires', 'batches expire')} within {EXPIRY_WARNING.seconds // 3600} h:"
+            " requests that have not run by then come back as expired"
         )
     until = retained_until(batches)
     if until and until - now < RETENTION_WARNING:
-        warnings.append(f"results are deleted at the API from {until:%Y-%m-%d %H:%M} UTC on: fetch them before")
+        warnings.append(
+            f"the API deletes results from {until:%Y-%m-%d %H:%M} UTC on; fetch them first: batchctl fetch {job.name}"
+        )
     removed = [b for b in batches if b.is_removed]
     if removed:
         warnings.append(_told_of_removed(removed, len(batches)))
     missing = [b for b in batches if b.missing_since and b.state not in {State.FETCHED, State.REFUSED}]
     if missing:
         warnings.append(
-            f"{len(missing)} of the job's batches are not known to the API: deleted there, or this key belongs to another API workspace"
+            f"{plural(len(missing), 'batch is', 'batches are')} not known to the API: deleted there, or this key belongs to another"
+            " API workspace"
         )
     if job.duplicate_batches:
         warnings.append(
-            f"{', '.join(job.duplicate_batches)}: holds requests that another batch holds, too, and is paid for unless it is canceled:"
+            f"{', '.join(job.duplicate_batches)} holds requests that another batch also holds; cancel it, or pay for it:"
             f" batchctl resolve {job.name} --cancel {job.duplicate_batches[0]}"
         )
     warnings += _warnings_of_matches(job, batches)
@@ -393,7 +406,7 @@ def _warnings(job: Job, batches: Sequence[Batch], now: datetime) -> list[str]:
     warnings += _warnings_of_paused_turns(job, batches)
     refused = [b for b in batches if b.state is State.REFUSED]
     if refused:
-        warnings.append(f"{len(refused)} refused by the API: {refused[0].note}")
+        warnings.append(f"{plural(len(refused), 'batch was', 'batches were')} rejected by the API: {refused[0].note}")
     return warnings
 
 
@@ -404,21 +417,21 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
     planned = sum(b.state is State.PLANNED for b in batches)
     if planned:
         since = f"canceled at {job.canceled_at:%Y-%m-%d %H:%M} UTC"
-        return [f"{since}: {planned} batches were not sent; to send them after all: batchctl submit {job.name} --yes"]
+        unsent = plural(planned, "batch was", "batches were")
+        return [f"{since}: {unsent} not sent; to send the rest: batchctl submit {job.name} --yes"]
     merge = current_merge(job, batches)
     if merge is None or not merge.canceled or not job.has_requests:
         return []
     return [
-        f"{merge.canceled:,} requests were canceled; to send them after all: batchctl retry {job.name} --include-canceled"
+        f"{plural(merge.canceled, 'request was', 'requests were')} canceled; to send them again: batchctl retry {job.name} --include-canceled"
     ]
 
 
 def _warnings_of_rest(job: Job, requests: int) -> list[str]:
     if not requests:
         return []
-    subject, go = (f"{requests:,} requests are", "go") if requests > 1 else ("1 request is", "goes")
     return [
-        f"{subject} in none of the attached batches and {go} out with the next round only: batchctl retry {job.name}"
+        f"{plural(requests, 'request is', 'requests are')} in none of the attached batches; to send the rest: batchctl retry {job.name}"
     ]
 
 
@@ -427,18 +440,18 @@ def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:
     merge = current_merge(job, batches)
     if merge is None or not merge.paused_turns:
         return []
-    text = f"{merge.paused_turns:,} answers stopped with pause_turn and are not whole"
-    how = "send its request with the content of the answer added to messages, as an assistant message"
-    return [f"{text}; to go on with one, {how}: the same bytes would begin anew"]
+    text = f"{plural(merge.paused_turns, 'answer', 'answers')} stopped with pause_turn before the end"
+    how = "add the content of the answer to messages, as an assistant message, and send the request again"
+    return [f"{text}; to continue one, {how}"]
 
 
 def _told_of_removed(removed: Sequence[Batch], total: int) -> str:
     days = sorted({f"{b.deleted_at:%Y-%m-%d}" for b in removed})
     requests = sum(b.count for b in removed)
     return (
-        f"the results of {len(removed)} of {total} batches ({requests:,} requests) were removed by the API on"
-        f" {' and '.join((days[0], days[-1]) if len(days) > 1 else days)}, {RETENTION.days} days after they were made, and were not"
-        " downloaded before: what they were paid for cannot be had any more; a retry pays for it again"
+        f"the API removed the results of {of_total(len(removed), total, 'batch')} ({plural(requests, 'request')}) on"
+        f" {' and '.join((days[0], days[-1]) if len(days) > 1 else days)}, {RETENTION.days} days after their creation and before"
+        " they were downloaded; these results are lost, and a retry pays for them again"
     )
 
 
@@ -448,21 +461,24 @@ def _warnings_of_matches(job: Job, batches: Sequence[Batch]) -> list[str]:
     matched = [b for b in batches if b.is_provisional_match]
     if matched:
         warnings.append(
-            f"{len(matched)} of {len(batches)} batches are provisional matches by their size: whether they are this job's, their"
-            " results will tell"
+            f"{len(matched)} of {plural(len(batches), 'batch is a provisional match', 'batches are provisional matches')} by size:"
+            " the results will confirm the match"
         )
     provisional_matches = [b.message_batch_id for b in matched if job.canceled_at and b.state is State.IN_PROGRESS]
     if provisional_matches:
         warnings.append(
-            f"{provisional_matches[0]} is a provisional match by its size and is not canceled; if it is yours:"
+            f"{provisional_matches[0]} is a provisional match by its size and is not canceled; to cancel it, if it is yours:"
             f" batchctl resolve {job.name} --cancel {provisional_matches[0]}"
         )
     held = [b for b in batches if b.held]
     if held:
-        warnings.append(f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}")
+        warnings.append(
+            f"{of_total(len(held), len(batches), 'batch', 'batches')} may belong to another job: {held[0].held}"
+        )
     unread = sum(b.counts_unread for b in batches if b.state is State.FETCHED)
     if unread:
         warnings.append(
-            f"the API's counts of {unread} fetched batches could not be read: held against the requests alone"
+            f"the API's counts of {plural(unread, 'fetched batch', 'fetched batches')} could not be read: results are checked"
+            " against the requests only"
         )
     return warnings

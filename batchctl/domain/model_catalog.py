@@ -65,7 +65,7 @@ class Catalog:
 
 def unknown_faults(name: str, known: Iterable[str]) -> list[Fault]:
     """Return the fault of a name that the API does not know. `known`: the names that it lists."""
-    message = f"{shown(name)} is no model of this account{did_you_mean(name, known)}"
+    message = f"{shown(name)} is not available to this account{did_you_mean(name, known)}"
     return [Fault("model_unknown", message, path="params.model")]
 
 
@@ -75,12 +75,12 @@ def model_faults(model: Model, max_tokens: int, *, betas: Iterable[str], now: da
     faults = []
     if model.lifecycle == RETIRED:
         since = f" since {model.retires_at:%Y-%m-%d}" if model.retires_at and model.retires_at <= now else ""
-        faults.append(Fault("model_retired", f"{shown(model.id)} is retired{since}: it answers no more", path=path))
+        faults.append(Fault("model_retired", f"{shown(model.id)} is retired{since} and no longer available", path=path))
     elif model.retires_at is not None and model.retires_at < now + EXPIRY:
-        message = f"{shown(model.id)} retires on {model.retires_at:%Y-%m-%d}, before a batch must have ended; so for every line"
+        message = f"{shown(model.id)} retires on {model.retires_at:%Y-%m-%d}, before a batch may have ended (all lines with this model)"
         faults.append(Fault("model_retires", message, Severity.WARNING, path))
     if model.is_in_batches is False:
-        faults.append(Fault("model_not_in_batches", f"{shown(model.id)} takes no batches", path=path))
+        faults.append(Fault("model_not_in_batches", f"{shown(model.id)} is not available in batches", path=path))
     # The list does not say which models the beta raises; `faults` warns of what is above the limit that it raises them to.
     if model.max_tokens is not None and max_tokens > model.max_tokens and MAX_TOKENS_BETA not in betas:
         faults.append(_above(model, model.max_tokens, max_tokens))
@@ -88,9 +88,9 @@ def model_faults(model: Model, max_tokens: int, *, betas: Iterable[str], now: da
 
 
 def _above(model: Model, most: int, max_tokens: int) -> Fault:
-    message = f"{max_tokens} is above {most}, the most that {shown(model.id)} writes"
+    message = f"{max_tokens} is above {most}, the limit of {shown(model.id)}"
     if max_tokens <= MAX_TOKENS_CEILING:
-        message += f" (some models more, with --beta {MAX_TOKENS_BETA})"
+        message += f" (for some models, --beta {MAX_TOKENS_BETA} raises it)"
     return Fault("max_tokens_above_model", message, path="params.max_tokens")
 
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Collection
 
+# Stands for the latest job where a name is expected.
+LAST = "@last"
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
@@ -34,4 +36,4 @@ def name_problem(name: str) -> str:
     """Return why a name that a person gave cannot be a folder and a file name, empty where it can."""
     if not name or re.fullmatch(NAME_PATTERN, name):
         return ""
-    return f"--name {name!r}: letters, digits, '.', '_' and '-', at most 64, and a letter or digit first"
+    return f"--name {name!r}: use at most 64 letters, digits, '.', '_' and '-', beginning with a letter or digit"

@@ -67,7 +67,7 @@ UNREADABLE = Reading(
     OutcomeCode.UNREADABLE,
     Outcome.UNKNOWN,
     "unreadable",
-    "its result is no JSON in UTF-8: what came stands in the raw results",
+    "its result is not JSON in UTF-8; the raw results hold what came",
 )
 
 
@@ -108,7 +108,7 @@ def read_result(result: object) -> Reading:
                 OutcomeCode.UNKNOWN,
                 Outcome.UNKNOWN,
                 error_type,
-                f"a result of type {error_type!r}, newer than batchctl",
+                f"a result of the unknown type {error_type!r}: newer than this batchctl",
             )
 
 

@@ -26,7 +26,7 @@ def mismatch(stored: Place, here: Place, generation: int, remembered: int | None
         remembered: The greatest generation that the user's state folder has of any copy, None where it has none.
     """
     if remembered is not None and remembered > generation:
-        return "it was continued elsewhere, or put back from a copy"
+        return "it was continued elsewhere or restored from a copy"
     if not stored.machine or stored == here:
         return ""
     if stored.machine != here.machine:

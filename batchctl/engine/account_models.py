@@ -18,7 +18,7 @@ from batchctl.engine.session import ApiSession, ReadSession
 from batchctl.store.models_file import read_catalog, write_catalog
 
 NO_ANSWER = (ApiFailure, AccountProblem, ServiceProblem)
-NO_LIST = "no list of them from today is here, and nobody is asked"
+NO_LIST = "no model list of today is stored, and this command does not ask the API"
 # Calls for single models. An input may name as many models as it has lines.
 MAX_ASKED = 20
 

@@ -66,8 +66,8 @@ class Server:
             if failure.status == 404 and not self._has_list:
                 where = shown_url(self._message_batches.base_url) or "the API"
                 raise ServiceProblem(
-                    f"{where} knows no list of Message Batches: {failure}",
-                    hint="is the URL the API's? see --base-url and ANTHROPIC_BASE_URL",
+                    f"{where} has no list of Message Batches: {failure}",
+                    hint="check the base URL: --base-url, ANTHROPIC_BASE_URL",
                 ) from failure
             raise
         self._has_list = True

@@ -50,8 +50,8 @@ def _mark_unconfirmed(session: Session, job: Job, planned: Sequence[Batch]) -> i
     listed, is_whole = list_since(session, None, known)
     if not is_whole:
         raise UnconfirmedProblem(
-            "this workspace was moved, copied or put back, and the API's list cannot be read whole: nothing is sent",
-            hint="run the same command again later; `batchctl doctor` shows what the API answers",
+            "this workspace was moved, copied or restored, and the API's list of batches cannot be read completely; nothing was sent",
+            hint="run the same command again later; to see what the API answers: batchctl doctor",
         )
     counts = {None, *(b.count for b in planned)}
     candidates = [b for b in listed if b.id not in known and b.size in counts]

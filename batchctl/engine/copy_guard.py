@@ -59,6 +59,6 @@ class PlaceGuard:
         highest = self._memory.keep(generation, here)
         if is_other or (highest > generation and highest > self._ledger.stored_place()[3]):
             raise UnconfirmedProblem(
-                "a copy of this workspace has sent batches meanwhile; nothing more is sent from here",
-                hint="stop the other one, then the same command again: the API's list says what it has sent",
+                "a copy of this workspace has sent batches in the meantime; nothing more is sent from this one",
+                hint="stop the other process, then run the same command again",
             )

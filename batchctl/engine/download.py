@@ -19,6 +19,7 @@ from batchctl.engine.match_rules import Evidence, Match
 from batchctl.engine.pacing import GIVE_UP_AFTER, MAX_REREADS, backoff
 from batchctl.engine.poll import emit_unread_fields, raise_unless_passing
 from batchctl.engine.session import Session
+from batchctl.engine.transfers import counted
 from batchctl.requests.request_file import ids_of_range, request_file
 from batchctl.results.downloaded import Answers
 from batchctl.results.index import OrderOfArrival, Positions
@@ -51,7 +52,7 @@ def download(session: Session, job: Job, batch: Batch) -> None:
         #    compared with the requests.
         evidence = _evidence(session, job, replace(batch, results_sha256=verified.sha256))
     except ForeignResults:
-        _not_ours(session, job, batch, "its custom_ids are other requests'", is_sure=batch.identified)
+        _not_ours(session, job, batch, "its custom_ids belong to other requests", is_sure=batch.identified)
     except (ApiFailure, IncompleteResults) as failure:
         _download_later(session, job, batch, failure)
     except BaseException:
@@ -68,7 +69,7 @@ def _record(session: Session, job: Job, batch: Batch, verified: Verified, eviden
             _not_ours(session, job, batch, problem, is_sure=True)
         case Match.UNDECIDED:
             session.ledger.record_held(batch, session.owner, f"{batch.message_batch_id}: {problem}")
-            session.emit(DownloadFailed(*session.place(batch), f"may be another job's: {problem}", None))
+            session.emit(DownloadFailed(*session.place(batch), f"may belong to another job: {problem}", None))
         case Match.OURS:
             # 5. The row, last: after a stop before it the batch is downloaded again.
             verified = _scrubbed(verified)
@@ -123,8 +124,8 @@ def _evidence(session: Session, job: Job, batch: Batch) -> Evidence:
         p for p in session.ledger.presumed_not_created(job) if p.round != batch.round and p.cut.count == batch.count
     ]
     if others:
-        other = f"a batch of round {others[0].round} that was presumed not created has as many requests"
-        return Evidence(match=Match.UNDECIDED, basis="", problem=f"{other}, and it may be that one")
+        other = f"a batch of round {others[0].round} has the same number of requests and was presumed not created"
+        return Evidence(match=Match.UNDECIDED, basis="", problem=f"{other}; this may be that batch")
     answers = Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
     with contextlib.closing(answers):
         return gather_evidence(session, job, batch, answers)
@@ -156,13 +157,13 @@ def _received(session: Session, job: Job, batch: Batch) -> Verified:
         # The API will remove the results one day, whether or not the input can be read by then.
         if not (kept := unverified_path(raw, batch)).exists():
             with _results(session, batch) as pieces:
-                keep_unverified(pieces, batch, raw)
-        hint = f"{problem.hint}; the results came all the same, and are kept unverified in {kept}"
+                keep_unverified(counted(session, batch, pieces), batch, raw)
+        hint = f"{problem.hint}; the results were downloaded and are kept, unverified, in {kept}"
         raise type(problem)(problem.message, hint=hint) from problem
     if (verified := take_kept(positions, batch, raw, index, is_patient=is_patient)) is not None:
         return verified
     with _results(session, batch) as pieces:
-        return receive(pieces, positions, batch, raw, index, is_patient=is_patient)
+        return receive(counted(session, batch, pieces), positions, batch, raw, index, is_patient=is_patient)
 
 
 def _results(session: Session, batch: Batch) -> contextlib.AbstractContextManager[Iterator[bytes]]:
@@ -173,7 +174,7 @@ def _results(session: Session, batch: Batch) -> contextlib.AbstractContextManage
 def _download_later(session: Session, job: Job, batch: Batch, failure: ApiFailure | IncompleteResults) -> None:
     is_gone = isinstance(failure, ApiFailure) and after_read(failure) is AfterRead.GONE
     if is_gone and (removed_at := _removed_at(session, batch)) is not None:
-        note = f"its results were removed by the API on {removed_at:%Y-%m-%d}"
+        note = f"the API removed its results on {removed_at:%Y-%m-%d}"
         session.ledger.record_results_removed(batch, session.owner, removed_at, note)
         session.emit(ResultsRemoved(*session.place(batch), removed_at))
         return
@@ -191,8 +192,8 @@ def _download_later(session: Session, job: Job, batch: Batch, failure: ApiFailur
     if failures % GIVE_UP_AFTER == 0 and isinstance(failure, IncompleteResults):
         kept = unverified_path(session.workspace.raw(job, batch), batch)
         raise ServiceProblem(
-            f"the results of batch {number} of {total} ({batch.message_batch_id}) cannot be had whole: {reason}",
-            hint=f"what came last is kept, unverified, in {kept}; the same command asks for it again",
+            f"the results of batch {number} of {total} ({batch.message_batch_id}) are incomplete: {reason}",
+            hint=f"the last download is kept, unverified, in {kept}; run the same command again to download it once more",
         ) from failure
     session.emit(DownloadFailed(batch, number, total, reason, until))
 

@@ -17,6 +17,7 @@ from batchctl.domain.errors import AccountProblem, ApiFailure, Stopped
 from batchctl.domain.groups import RequestGroup, SampledLine, shape_digest
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
+from batchctl.domain.wording import plural
 from batchctl.engine.session import ReadSession
 from batchctl.ledger.schema import HEAD
 from batchctl.money.advice import sample_facts
@@ -162,7 +163,7 @@ class _TokenCounter:
         if after in {AfterRead.FAIL, AfterRead.GONE}:
             # What is wrong with one request, as its model, may not be wrong with another.
             self._refused += 1
-            self.why = f"the API does not count {self._refused} of them: {failure}"
+            self.why = f"the API refused to count {plural(self._refused, 'request')}: {failure}"
             self._is_over = self._refused >= MAX_REFUSED
         elif after is AfterRead.PAUSE or is_last or (failure.retry_after or 0) > LONGEST_WAIT_SECONDS:
             self._end(str(failure))

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from batchctl.domain.errors import BatchctlError, InputProblem, Stopped
-from batchctl.domain.events import Stopping
+from batchctl.domain.events import Stopping, TransfersPlanned
 from batchctl.engine.cancel import cancel
 from batchctl.engine.download import download
 from batchctl.engine.next_steps import Cancel, Download, Send, is_on_hold
@@ -123,6 +123,7 @@ class ThreadExecutor:
     def run(self, tasks: Sequence[Task]) -> list[Performed]:
         """Perform the tasks as `Executor.run` says."""
         self._problem = None
+        self._session.emit(_planned_transfers(tasks))
         performed: list[Performed] = []
         with concurrent.futures.ThreadPoolExecutor(self._session.parallel) as pool:
             self._wait({pool.submit(self._perform, task, performed) for task in tasks})
@@ -175,3 +176,8 @@ class ThreadExecutor:
                     self._problem = self._problem or problem
                     raise
                 renewed_at = session.clock.monotonic()
+
+
+def _planned_transfers(tasks: Sequence[Task]) -> TransfersPlanned:
+    uploads = [task.step.batch.cut.body_bytes for task in tasks if isinstance(task.step, Send)]
+    return TransfersPlanned(len(uploads), sum(uploads), sum(isinstance(task.step, Download) for task in tasks))

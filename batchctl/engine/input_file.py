@@ -25,11 +25,9 @@ def plain_file(session: ReadSession, path: str, copied: Path, stdin: BinaryIO | 
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise InputProblem(
-            f"{path}: a path that is not UTF-8", hint="rename the file, or hand it in as stdin: -"
-        ) from None
+        raise InputProblem(f"{path}: the path is not UTF-8", hint="rename the file, or pass it on stdin: -") from None
     if path == STDIN and stdin is None:
-        raise InputProblem("stdin is closed: there is nothing to read from it")
+        raise InputProblem("stdin is closed; there is no input to read")
     if not is_spooled(path):
         return Path(absolute(path))
     spool(path, copied, stdin, progress(session, "copying", 0))

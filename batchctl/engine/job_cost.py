@@ -112,7 +112,7 @@ def _read_usage_again(session: ReadSession, job: Job, batches: Sequence[Batch]) 
     from batchctl.engine.input_file import progress  # noqa: PLC0415 - reading results is rarely needed
     from batchctl.results.receive import verified_again  # noqa: PLC0415
 
-    done, emit = 0, progress(session, "summing up", sum(b.results_bytes or 0 for b in old))
+    done, emit = 0, progress(session, "adding up", sum(b.results_bytes or 0 for b in old))
     for batch in old:
         with contextlib.suppress(DiskProblem):
             again = verified_again(batch, session.workspace.raw(job, batch))

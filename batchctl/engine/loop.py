@@ -11,6 +11,7 @@ from datetime import timedelta
 from batchctl.domain.errors import AccountProblem, ApiFailure, BatchctlError, Stopped, UnconfirmedProblem
 from batchctl.domain.events import Waiting
 from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.wording import of_total
 from batchctl.engine.copy_check import check_copies
 from batchctl.engine.executor import Executor, Task, ThreadExecutor
 from batchctl.engine.next_steps import (
@@ -189,8 +190,8 @@ class Loop:
         job = self._session.ledger.job(self._name)
         if unconfirmed and is_all_else_done(job, batches, self._options.arrows, self._session.now()):
             raise UnconfirmedProblem(
-                f"{len(unconfirmed)} of {len(batches)} batches are {unconfirmed[0].note}",
-                hint=f"nothing is sent twice; what is known of them, and what you can decide: batchctl resolve {self._name}",
+                f"{of_total(len(unconfirmed), len(batches), 'batch')}: {unconfirmed[0].note}",
+                hint=f"nothing is sent twice; review and decide: batchctl resolve {self._name}",
             )
 
     def _raise_if_held(self) -> None:
@@ -199,8 +200,8 @@ class Loop:
         held = [b for b in batches if b.held]
         if held and Arrow.DOWNLOAD in self._options.arrows:
             raise UnconfirmedProblem(
-                f"{len(held)} of {len(batches)} batches may be another job's: {held[0].held}",
-                hint=f"what is known of them, and what you can decide: batchctl resolve {self._name}",
+                f"{of_total(len(held), len(batches), 'batch')} may belong to another job: {held[0].held}",
+                hint=f"review and decide: batchctl resolve {self._name}",
             )
 
     def _sent_batches(self) -> list[Batch]:

@@ -63,7 +63,7 @@ def gather_evidence(session: ApiSession, job: Job, batch: Batch, answers: Answer
     unknown = answers.codes.count(OutcomeCode.UNKNOWN) + answers.codes.count(OutcomeCode.UNREADABLE)
     counting = _Counting(session, job, batch, answers)
     if unknown:
-        counting.obstacles["results of a type that is not known"] = unknown
+        counting.obstacles["results of an unknown type"] = unknown
     if succeeded:
         counting.compare(succeeded)
     results = len(succeeded) + unknown
@@ -112,7 +112,7 @@ class _Counting:
     def why_not(self, results: int) -> str:
         """Return why nothing could be compared. `results`: how many of them may have an answer."""
         if self._no_counting:
-            return f"this API has no count_tokens: {self._no_counting}"
+            return f"this API does not count tokens: {self._no_counting}"
         obstacles = describe_obstacles(self.obstacles, results)
         return f"{obstacles}; the last failure: {self._failure}" if self._failure else obstacles
 
@@ -147,7 +147,7 @@ class _Counting:
             if failure.status in NO_ENDPOINT and not _is_about_model(failure):
                 raise _NoCounting(str(failure)) from failure
             self._failure = str(failure)
-            raise NotComparable("requests that the API does not count") from failure
+            raise NotComparable("requests that the API refuses to count") from failure
 
 
 def _resolver(session: ApiSession) -> Resolve:

@@ -54,8 +54,8 @@ Resolve = Callable[[str], str | None]
 class Match(Enum):
     """What the comparison says about a batch."""
 
-    OURS = "its results answer our requests, as far as anybody can tell"
-    FOREIGN = "its results answer the requests of another job"
+    OURS = "its results match our requests"
+    FOREIGN = "its results match the requests of another job"
     UNDECIDED = "a person must decide"
 
 
@@ -148,7 +148,7 @@ def _content_of(block: Mapping[str, Any]) -> object:
     """Return the content of a block that may hold further blocks. Raise NotComparable for one that cannot be counted."""
     kind, source = str(block.get("type")), block.get("source")
     if kind not in _BLOCKS:
-        raise NotComparable("blocks that may not be counted as they are billed")
+        raise NotComparable("blocks whose token count may differ from the bill")
     if kind in {"image", "document"}:
         if not isinstance(source, dict) or str(source.get("type")) not in _SOURCES:
             raise NotComparable("files by URL or file id")
@@ -228,10 +228,10 @@ def judge(comparisons: Sequence[Comparison], resolve: Resolve, *, succeeded: int
     """
     if not succeeded:
         # Nothing was billed, and there is no answer that could be another job's.
-        basis = "size and ids; no request succeeded, so there is nothing to compare"
+        basis = "size and ids (no request succeeded, so that there is nothing to compare)"
         return Evidence(match=Match.OURS, basis=basis)
     if not comparisons:
-        return Evidence(match=Match.UNDECIDED, basis="size and ids", problem=f"no answer can be counted: {why_not}")
+        return Evidence(match=Match.UNDECIDED, basis="size and ids", problem=f"no answer can be compared: {why_not}")
     are_models = [is_model_of(c.requested, c.answered, resolve) for c in comparisons]
     basis = _basis(len(comparisons), sum(is_model is not None for is_model in are_models))
     judged = list(zip(comparisons, are_models, strict=True))

@@ -19,10 +19,10 @@ from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_o
 from batchctl.results.outputs import STDOUT, WrittenFiles, output_file, refuse_to_replace, results_file
 
 NO_RESULT = "no result yet"
-REMOVED = "its result was removed by the API before it was downloaded"
-NOT_KNOWN = "no result yet, and which request it is will be known only then: the job was attached without its input"
-IN_NO_BATCH = "it is in none of the batches that were attached, and was not sent so far"
-CHANGED = "no result yet, and which request it is cannot be told: the input is no longer as it was planned"
+REMOVED = "the API removed its result before it was downloaded"
+NOT_KNOWN = "no result yet; the job was attached without its input, so that the request is not known"
+IN_NO_BATCH = "it is in none of the attached batches and was not sent"
+CHANGED = "no result yet; the input changed since it was planned, so that the request is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +77,17 @@ class _Merge:
     def write(self, write: Callable[[bytes], object]) -> Iterator[ErrorLine]:
         """Write the answers with `write`, and yield a line for each request that did not succeed."""
         done, scrubbed = 0, scrubber()
+        # Answers of later rounds take the place of others: about as many bytes.
+        total_bytes = sum(batch.results_bytes or 0 for batch in self._batches if batch.round == 1)
         removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
         for outcomes in latest_outcomes(self._session, self._job, self._batches):
             self._codes.update({OutcomeCode(code): n for code, n in Counter(outcomes.codes).items()})
-            write_answers(outcomes, write)
+            done += write_answers(outcomes, write)
             why = REMOVED if outcomes.origin in removed else NO_RESULT if outcomes.has_requests else NOT_KNOWN
             for failed in _unsuccessful(outcomes, why, scrubbed):
                 self._note(failed)
                 yield failed
-            done += outcomes.count
-            self._session.emit(Merging(done, self._job.count))
+            self._session.emit(Merging(min(done, total_bytes), total_bytes))
 
     def _note(self, failed: ErrorLine) -> None:
         kind = (self._types(failed.error_type), failed.failure_class)
@@ -115,11 +116,15 @@ def _failures(error_type: str, samples: Sequence[ErrorLine], count: int) -> Fail
     )
 
 
-def write_answers(outcomes: LatestOutcomes, write: Callable[[bytes], object]) -> None:
-    """Write the API's own result lines, in input order; a request without an answer has no line."""
+def write_answers(outcomes: LatestOutcomes, write: Callable[[bytes], object]) -> int:
+    """Write the API's own result lines, in input order, and return their bytes; a request without an answer has no line."""
+    written = 0
     for lines in outcomes.answer_lines():
         # One write for lines and newlines: a newline written by itself would put all writes after it across page borders.
-        write(b"\n".join((*lines, b"")))
+        block = b"\n".join((*lines, b""))
+        write(block)
+        written += len(block)
+    return written
 
 
 def _unsuccessful(outcomes: LatestOutcomes, why: str, scrubbed: Callable[[str], str]) -> Iterator[ErrorLine]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.wording import plural
 from batchctl.engine.pacing import TRY_MORE_AFTER, admitted
 
 # The pause before the ledger is read again to see what another process has done.
@@ -195,7 +196,7 @@ def _send_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) ->
     if not {Arrow.SEND, Arrow.CANCEL} & allowed:
         return
     for batch in _unconfirmed_batches(snapshot, allowed):
-        yield WaitUntil(_later(batch.not_before, now), batch.note or "unconfirmed: asking whether the API has it")
+        yield WaitUntil(_later(batch.not_before, now), batch.note or "unconfirmed: looking for it in the API's list")
     for batch in snapshot.batches:
         if batch.state is State.PLANNED and batch.claim is None and _may_send(job, allowed):
             yield _planned_wait(job, batch, now)
@@ -212,7 +213,7 @@ def _planned_wait(job: Job, batch: Batch, now: datetime) -> WaitUntil:
 
 
 def _why_queue_waits(job: Job) -> str:
-    return f"the API's queue took {job.window:,} requests of this job at once: sending goes on as batches end"
+    return f"the API's queue took {plural(job.window or 0, 'request')} of this job; sending continues as batches end"
 
 
 def _other_waits(snapshot: Snapshot, allowed: frozenset[Arrow], now: datetime) -> Iterable[WaitUntil]:
@@ -238,7 +239,7 @@ def _why_polling(snapshot: Snapshot, allowed: frozenset[Arrow]) -> str:
     if Arrow.CANCEL not in allowed or provisional_match is None:
         return "batches are in progress"
     return (
-        f"{provisional_match} is a provisional match by its size, may be somebody else's, and is not canceled; if it is yours:"
+        f"{provisional_match} is a provisional match by its size, may belong to somebody else, and is not canceled; to cancel it, if it is yours:"
         f" batchctl resolve {snapshot.job.name} --cancel {provisional_match}"
     )
 

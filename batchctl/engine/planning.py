@@ -26,6 +26,7 @@ from batchctl.domain.faults import Fault
 from batchctl.domain.groups import shape_digest
 from batchctl.domain.model import Cut, Job, Round, Settings
 from batchctl.domain.prices import Forecast
+from batchctl.domain.wording import of_total
 from batchctl.engine.account_models import AccountModels
 from batchctl.engine.cores import available_cores
 from batchctl.engine.input_file import plain_file, progress
@@ -233,7 +234,7 @@ class Planner:
         for line, custom_id, first in repeated_lines(plain, hashes, problems.error_lines()) if hashes else ():
             repeats.add(line)
             fault = Fault(
-                "custom_id_repeated", f"custom_id {custom_id!r} stands on line {first:,} already: make it unique"
+                "custom_id_repeated", f"custom_id {custom_id!r} is already used on line {first:,}; make it unique"
             )
             problems.add(Problem(line, custom_id, fault))
         if repeats:
@@ -244,6 +245,7 @@ class Planner:
                 count=checked.count - len(repeats),
                 by_code=dict(problems.by_code),
                 first_problems=tuple(sorted(problems.first, key=lambda problem: problem.line)),
+                problem_kinds=problems.kinds,
                 is_clean=False,
                 # The first pass grouped them with all others.
                 request_groups=group_requests(plain, problems.error_lines()) if self._skip_bad else (),
@@ -253,13 +255,13 @@ class Planner:
     def _refuse(self, path: str, checked: Scan, listed: Path) -> None:
         """Raise InputProblem where there are errors, unless lines with errors are left out and another line remains."""
         if checked.errors and not self._skip_bad:
-            way = "take them out" if self._skip_bad is None else "leave them out with --skip-bad"
+            way = "remove them" if self._skip_bad is None else "skip them with --skip-bad"
             raise InputProblem(
-                f"{path}: {checked.left_out:,} of {checked.lines:,} lines cannot be sent; nothing was sent",
-                hint=f"fix them, or {way}; all of them: {listed}",
+                f"{path}: {of_total(checked.left_out, checked.lines, 'line')} cannot be sent; nothing was sent",
+                hint=f"fix them, or {way}; the full list: {listed}",
             )
         if not checked.count:
-            raise InputProblem(f"{path}: no line can be sent", hint=f"all that is wrong: {listed}")
+            raise InputProblem(f"{path}: no line can be sent", hint=f"the full list of problems: {listed}")
 
     def _write_request_file(self, name: str, given: Input) -> tuple[Path, tuple[Cut, ...]]:
         """Take steps 3 and 4, and return the request file and its cuts."""
@@ -295,5 +297,8 @@ class Planner:
             again.close()
             again.path.unlink(missing_ok=True)
         if (cleaned.sha256, cleaned.count) != (given.plain_sha256, given.scan.count):
-            raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
+            raise InputProblem(
+                f"{given.path}: the file changed while it was read",
+                hint="run the same command again when nothing writes to the file",
+            )
         return cleaned.cuts

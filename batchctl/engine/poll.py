@@ -60,11 +60,11 @@ def raise_unless_passing(failure: ApiFailure) -> None:
     match after_read(failure):
         case AfterRead.PAUSE:
             message = f"account problem: {failure}"
-            raise AccountProblem(message, hint="fix the cause, then run it again") from failure
+            raise AccountProblem(message, hint="fix the cause, then run the same command again") from failure
         case AfterRead.FAIL:
             raise ServiceProblem(
-                f"the API refused: {failure}",
-                hint="nothing was changed; if it stays, the message above is the API's own",
+                f"rejected by the API: {failure}",
+                hint="nothing was changed; the message above is the API's own",
             )
         case AfterRead.AGAIN | AfterRead.GONE:
             return

@@ -12,6 +12,7 @@ from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, UnconfirmedProblem
 from batchctl.domain.events import BatchReconciled, DuplicateBatch, PollFailed
 from batchctl.domain.model import Batch, IfAbsent, Job, MessageBatch, PresumedNotCreated, State
+from batchctl.domain.wording import plural
 from batchctl.engine.accounts import account_of, is_other, is_other_key
 from batchctl.engine.pacing import backoff
 from batchctl.engine.poll import fill_in_sizes, pages, raise_unless_passing
@@ -78,7 +79,7 @@ class Reconciler:
     def _failed(self, unconfirmed_batches: Sequence[Batch], failure: ApiFailure) -> None:
         self._failures += 1
         pause = backoff(self._failures, failure.retry_after, self._session.clock.draw())
-        self._postpone(unconfirmed_batches, f"unconfirmed, and the API cannot be asked: {failure}", pause)
+        self._postpone(unconfirmed_batches, f"unconfirmed, and the API cannot be reached: {failure}", pause)
         raise_unless_passing(failure)
         self._session.emit(PollFailed(str(failure), self._failures, pause))
 
@@ -209,7 +210,7 @@ class Reconciler:
         if session.ledger.record_adopted(batch, candidate, session.owner, session.now(), identified=identified):
             session.emit(BatchReconciled(*session.place(batch), candidate.id, identified))
         else:
-            self._postpone([batch], "unconfirmed: its candidate was another's", 1.0)
+            self._postpone([batch], "unconfirmed: its candidate belongs to another batch", 1.0)
 
 
 def _why_open(verdict: Verdict, listing: Listing) -> str:
@@ -217,8 +218,8 @@ def _why_open(verdict: Verdict, listing: Listing) -> str:
     if verdict.candidates:
         return f"unconfirmed: may be one of {', '.join(c.id for c in verdict.candidates[:3])}"
     if not listing.is_whole:
-        return "unconfirmed: the API's list cannot be read whole, so that nothing can be said to be missing from it"
-    return "unconfirmed: the API's list does not show it so far"
+        return "unconfirmed: the API's list cannot be read completely"
+    return "unconfirmed: the API's list does not show it yet"
 
 
 def listing_for(
@@ -272,10 +273,10 @@ def refuse_other_account(session: Session, unconfirmed_batches: Sequence[Batch])
         there = account_of(of_others[0].api)
         key = way = ""
         if is_other_key(of_others[0].api, here):
-            key, way = " with another key", "; where that key is gone, `batchctl resolve` takes your decision"
+            key, way = " with another key", "; if that key no longer exists, decide yourself: batchctl resolve"
         raise UnconfirmedProblem(
-            f"{len(of_others)} batches are unconfirmed at {there.shown()}{key}; this key and URL ask {here.shown()}",
-            hint=f"run it again with the key and the --base-url that they were sent with{way}",
+            f"{plural(len(of_others), 'batch is', 'batches are')} unconfirmed at {there.shown()}{key}; this key and URL use {here.shown()}",
+            hint=f"run the same command again with the key and the --base-url that sent them{way}",
         )
 
 

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from batchctl.domain.limits import API_CLOCK_SLACK
 from batchctl.domain.model import Batch, MessageBatch, PresumedNotCreated, ProcessingStatus, Unconfirmed
+from batchctl.domain.wording import plural
 
 # The list may lag behind a create, and a retrieve may answer 404 for a while (reported by users of the SDK).
 GRACE = timedelta(seconds=60)
@@ -185,11 +186,11 @@ def why_person_decides(unconfirmed: Batch) -> str:
     """Return, for people, why a batch for which `needs_person` holds is not sent again."""
     match unconfirmed.unconfirmed:
         case Unconfirmed.ACCEPTED:
-            return "unconfirmed: the API took it and did not say as which batch, and its list shows none of its size"
+            return "unconfirmed: the API accepted it without naming a batch, and its list shows no batch of this size"
         case Unconfirmed.REFUSED:
-            return f"unconfirmed: {MAX_UNPROVEN} refusals did not come from the API itself"
+            return f"unconfirmed: {plural(MAX_UNPROVEN, 'rejection')} did not come from the API itself"
         case _:
-            return f"unconfirmed: {MAX_UNKNOWN} creates of these requests ended in an unknown way"
+            return f"unconfirmed: {plural(MAX_UNKNOWN, 'create request')} of this batch had no clear answer"
 
 
 def grace_of(unconfirmed: Batch, grace: timedelta) -> timedelta:

@@ -77,15 +77,15 @@ def is_chosen(code: OutcomeCode, error_type: str, choice: Choice) -> bool:
 def why_left(code: OutcomeCode) -> str:
     """Return why a request that did not succeed is not sent again, and the option that would send it."""
     return {
-        OutcomeCode.ERRORED_FIX: "the request is wrong: the same bytes fail again (--edit, or --include-invalid)",
-        OutcomeCode.ERRORED_ACCOUNT: "the account was the cause (--only account once that is fixed)",
-        OutcomeCode.CANCELED: "canceled by choice (--include-canceled)",
-        OutcomeCode.UNKNOWN: "a result of a kind batchctl does not know (--only unknown)",
-        OutcomeCode.UNREADABLE: "a result that cannot be read, and may be a success (--only unreadable)",
-        OutcomeCode.IN_NO_BATCH: "in none of the attached batches: not asked for",
-        OutcomeCode.EXPIRED: "expired: not asked for",
-        OutcomeCode.ERRORED_RETRY: "transient error: not asked for",
-    }.get(code, "not asked for")
+        OutcomeCode.ERRORED_FIX: "the request is invalid and would fail again (--edit or --include-invalid)",
+        OutcomeCode.ERRORED_ACCOUNT: "an account problem (--only account once it is fixed)",
+        OutcomeCode.CANCELED: "canceled (--include-canceled)",
+        OutcomeCode.UNKNOWN: "a result of an unknown type (--only unknown)",
+        OutcomeCode.UNREADABLE: "a result that cannot be read and may be a success (--only unreadable)",
+        OutcomeCode.IN_NO_BATCH: "in none of the attached batches: not selected",
+        OutcomeCode.EXPIRED: "expired: not selected",
+        OutcomeCode.ERRORED_RETRY: "transient error: not selected",
+    }.get(code, "not selected")
 
 
 def unknown_words(only: Collection[str], known_types: Collection[str]) -> list[str]:

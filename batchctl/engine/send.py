@@ -24,6 +24,7 @@ from batchctl.domain.model import Batch, Headers, IfAbsent, Job, Unconfirmed
 from batchctl.engine.pacing import backoff, is_queue_full, under_way
 from batchctl.engine.poll import emit_unread_fields
 from batchctl.engine.session import Session
+from batchctl.engine.transfers import counted
 from batchctl.requests.request_file import body_pieces, halves, request_file
 from batchctl.store.line_maps import LineMap
 
@@ -55,7 +56,8 @@ def send(session: Session, job: Job, planned: Batch) -> None:
     # Known once for both events: it is counted over all batches of the round.
     _, number, total = session.place(batch)
     session.emit(SendingBegun(batch, number, total))
-    body = Body(_while_claimed(session, batch, body_pieces(path, batch.cut)), batch.cut.body_bytes)
+    pieces = counted(session, batch, body_pieces(path, batch.cut))
+    body = Body(_while_claimed(session, batch, pieces), batch.cut.body_bytes)
     headers = _sent_headers(job, batch)
     try:
         # 2. The generation, in the state folder: it stops a copy of this workspace that is used elsewhere.
@@ -99,7 +101,7 @@ def _while_claimed(session: Session, batch: Batch, pieces: Iterator[bytes]) -> I
 
 def _raise_if_lost(session: Session, batch: Batch) -> None:
     if not session.ledger.is_claimed_by(batch, session.owner):
-        raise StepLost("another process took it over while this one was suspended; its upload was aborted")
+        raise StepLost("another process took the batch over while this one was suspended; the upload was aborted")
 
 
 def _record_created(session: Session, batch: Batch, created: Seen) -> None:
@@ -109,11 +111,11 @@ def _record_created(session: Session, batch: Batch, created: Seen) -> None:
         job = session.ledger.job_of(batch)
         if message_batch_id not in job.duplicate_batches:
             raise UnconfirmedProblem(
-                f"the answer to a create names {message_batch_id}, which is another batch of this workspace",
-                hint=f"a batch was created, and its id is unknown: batchctl resolve {job.name}",
+                f"the API answered a create with {message_batch_id}, which is another batch of this workspace",
+                hint=f"a batch was created and its id is unknown; review and decide: batchctl resolve {job.name}",
             )
         raise UnconfirmedProblem(
-            f"{message_batch_id} was created, but another process sent or cut the same requests meanwhile: it is a duplicate",
+            f"{message_batch_id} is a duplicate: another process sent or split the same requests in the meantime",
             hint=f"batchctl resolve {job.name} --cancel {message_batch_id}",
         )
 
@@ -227,7 +229,7 @@ def _slow_down(session: Session, job: Job, batch: Batch, failure: ApiFailure, un
 def split(session: Session, job: Job, batch: Batch) -> None:
     """Plan the two halves of a batch in its place, because it is too large for the API. It must have two requests or more."""
     path = request_file(session.workspace, job, batch.round)
-    note = "too large for the API: cut in two"
+    note = "too large for the API: split in two"
     if session.ledger.record_split(batch, session.owner, halves(path, batch), session.now(), note):
         session.emit(BatchNotSent(*session.place(batch), note, session.now()))
 
@@ -242,8 +244,8 @@ def refuse(session: Session, job: Job, batch: Batch, reason: str) -> None:
     _, number, total = session.place(batch)
     session.emit(BatchNotSent(batch, number, total, reason, None))
     raise ServiceProblem(
-        f"the API refused batch {number} of {total}: {reason}{_named_line(session, job, batch, reason)}",
-        hint=f"nothing was created for it; its requests stay unanswered: {_command_first(session, job)}batchctl retry {job.name} --edit",
+        f"the API rejected batch {number} of {total}: {reason}{_named_line(session, job, batch, reason)}",
+        hint=f"its requests stay unanswered; to fix and send them: {_command_first(session, job)}batchctl retry {job.name} --edit",
     )
 
 

@@ -34,9 +34,9 @@ class Estimator(Protocol):
         ...
 
 
-DEARER = "send less of it, lower its max_tokens, or raise the limit"
-UNKNOWN = "--yes sends it all the same"
-BY_BYTES = "this is from bytes alone: submit has the API count some prompts first, which may show that it is less"
+DEARER = "send fewer requests, lower max_tokens, or raise the limit"
+UNKNOWN = "to send it anyway, pass --yes"
+BY_BYTES = "this is a bound from bytes only: submit lets the API count some prompts first, which may lower it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ class Budget:
         if verdict is BudgetVerdict.OVER:
             most = sum((amount for amount in amounts if amount is not None), Decimal(0))
             raise Refused(
-                f"may cost up to {dollars(most)} in all, more than the limit of ${self.limit} (--max-cost); {so_far}",
+                f"the cost may reach {dollars(most)}, more than the limit of ${self.limit} (--max-cost); {so_far}",
                 hint=hint,
             )
         if verdict is BudgetVerdict.UNKNOWN and not self.yes:
             raise Refused(
-                f"what it may cost is not known, so the limit of ${self.limit} (--max-cost) cannot hold; nothing was sent{why_unknown}",
+                f"the cost cannot be bounded, so that the limit of ${self.limit} (--max-cost) cannot be enforced; nothing was sent{why_unknown}",
                 hint=if_unknown,
             )
 
@@ -112,7 +112,7 @@ class Budget:
     def rehearse(self, session: ReadSession, estimate: Estimate, job: Job | None = None) -> None:
         """Raise as `enforce` does for a round that is not sent now, whose estimate is from bytes alone."""
         amounts = [*self._before(session, job), *most_of_forecast(estimate.forecast)]
-        counting = f"{BY_BYTES}, or has a bound; else {UNKNOWN}"
+        counting = f"{BY_BYTES}; {UNKNOWN}"
         self.enforce(amounts, _why_unknown(estimate, job), hint=BY_BYTES, if_unknown=counting)
 
     def enforce_rest(self, session: ReadSession, job: Job) -> None:
@@ -137,15 +137,15 @@ def _why_unknown_before(job: Job | None) -> str:
     if job is None:
         return ""
     if twice := (*job.duplicate_batches, *job.paid_twice):
-        return f": {', '.join(twice)} may be paid for, too, with requests that were sent a second time"
-    return f": what {job.name} comes to so far has no bound"
+        return f": {', '.join(twice)} may be charged as well, for requests that were sent twice"
+    return f": the cost of {job.name} so far has no bound"
 
 
 NO_LIMIT = Budget()
 
 # Why a limit is checked again.
-LOST = "a create whose answer was lost may be paid for, too"
-DEARER_THAN_ESTIMATED = "fetched results cost more than the estimate"
+LOST = "a create request whose answer was lost may be charged as well"
+DEARER_THAN_ESTIMATED = "the results cost more than the estimate"
 
 
 def check_limit_again(session: Session, job: Job, why: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchctl.domain.model import Batch, MessageBatch, Unconfirmed
+from batchctl.domain.wording import plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,9 @@ def adopting_problem(unconfirmed_batch: UnconfirmedBatch, candidate: Candidate) 
     """Return why a batch of the API cannot be this batch; empty where it can."""
     size, count = candidate.seen.size, unconfirmed_batch.batch.count
     if size not in {None, count}:
-        return f"holds {size:,} requests, and batch {unconfirmed_batch.number} has {count:,}"
+        return f"holds {plural(size, 'request')}, but batch {unconfirmed_batch.number} has {count:,}"
     if candidate.share is not None and candidate.share < 1:
-        return f"holds other requests than batch {unconfirmed_batch.number}: its custom_ids say so"
+        return f"holds other custom_ids than batch {unconfirmed_batch.number}"
     return ""
 
 
@@ -65,7 +66,7 @@ def resending_problem(unconfirmed_batch: UnconfirmedBatch) -> str:
     if unconfirmed_batch.batch.held:
         return ""
     ours = next((c.seen.id for c in unconfirmed_batch.candidates if c.share == 1), None)
-    return f"{ours} is batch {unconfirmed_batch.number}: its custom_ids say so" if ours else ""
+    return f"{ours} is batch {unconfirmed_batch.number}: it holds the same custom_ids" if ours else ""
 
 
 def resending_risks(unconfirmed_batches: Sequence[UnconfirmedBatch]) -> list[str]:
@@ -78,15 +79,15 @@ def _resending_risk(unconfirmed_batch: UnconfirmedBatch) -> str:
     unread = ", ".join(c.seen.id for c in unconfirmed_batch.candidates if c.share is None)
     # The first that applies, the more certain risks first.
     risks = (
-        (unconfirmed_batch.is_lost, f"{name} was {batch.message_batch_id}, which this key does not see any more"),
-        (batch.held, f"{name} may be there already: {batch.held}"),
-        (unconfirmed_batch.is_other_key, f"{name} was sent with another key, whose batches this one may not see"),
-        (batch.unconfirmed is Unconfirmed.ACCEPTED, f"the API took {name}, and did not say as which one"),
-        (batch.unknown_creates, f"a create of {name} was lost before, too, and may show up yet"),
+        (unconfirmed_batch.is_lost, f"{name} was {batch.message_batch_id}, which this key can no longer see"),
+        (batch.held, f"{name} may already exist: {batch.held}"),
+        (unconfirmed_batch.is_other_key, f"{name} was sent with another key, and this key may not see its batches"),
+        (batch.unconfirmed is Unconfirmed.ACCEPTED, f"the API accepted {name} without naming a batch"),
+        (batch.unknown_creates, f"an earlier create request of {name} got no answer and may still show up"),
         (unread, f"{name} may be {unread}"),
         (
             not unconfirmed_batch.is_list_whole,
-            f"the API's list could not be read whole: {name} may stand in what is missing",
+            f"the API's list could not be read completely, and {name} may be in the missing part",
         ),
         (unconfirmed_batch.is_early, f"the API's list may not show {name} yet"),
     )

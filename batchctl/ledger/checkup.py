@@ -56,9 +56,9 @@ def examine(path: Path, owners_folder: Path) -> LedgerFacts:
 
 def _problem(path: Path, reason: str) -> LedgerProblem:
     if "locked" in reason:
-        hint = "another batchctl, or a program that has the file open, is writing: try again when it is done"
+        hint = "another process is writing to the file: try again when it is done"
     elif any(word in reason for word in ("not a database", "malformed", "corrupt")):
         hint = PUT_BACK
     else:
-        hint = "see that it is a file, and readable and writable for you (ls -l)"
+        hint = "check the owner and permissions of the file: ls -l"
     return LedgerProblem(f"{path}: {reason}", hint=hint)

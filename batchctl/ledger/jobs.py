@@ -19,6 +19,8 @@ from batchctl.ledger.schema import (
     foreign_batch_table,
     job_table,
     move_table,
+    notification_table,
+    notify_target_table,
     presumed_table,
     round_table,
     usage_table,
@@ -99,7 +101,10 @@ class Jobs(Writer):
                 return False
             for table in (failure_table, usage_table, move_table, presumed_table):
                 db.execute(sa.delete(table).where(table.c.batch_id.in_(mine)))
-            for table in (foreign_batch_table, duplicate_batch_table, batch_table, round_table):
+            told = sa.select(notify_target_table.c.id).where(notify_target_table.c.job_id == job.id)
+            db.execute(sa.delete(notification_table).where(notification_table.c.target_id.in_(told)))
+            of_job = (foreign_batch_table, duplicate_batch_table, notify_target_table, batch_table, round_table)
+            for table in of_job:
                 db.execute(sa.delete(table).where(table.c.job_id == job.id))
             db.execute(sa.delete(job_table).where(job_table.c.id == job.id))
         return True

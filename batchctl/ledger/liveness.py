@@ -23,8 +23,8 @@ from batchctl.ledger.machine import boot, machine
 LEASE = timedelta(minutes=2)
 
 _HINTS = {
-    errno.ENOSPC: "make room on the disk, then run the same command again: nothing is lost",
-    errno.EDQUOT: "the disk quota is used up: make room, then run the same command again",
+    errno.ENOSPC: "free some disk space, then run the same command again; nothing is lost",
+    errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
     errno.EMFILE: "too many files are open: raise `ulimit -n`",
 }
 
@@ -184,8 +184,10 @@ class Owner:
             unnamed.rename(self._path)
         except OSError as error:
             raise LedgerProblem(
-                f"cannot write in the workspace: {self._folder}: {error.strerror}",
-                hint=_HINTS.get(error.errno or 0, "make the folder writable, or name another one with --workspace"),
+                f"cannot write to the workspace: {self._folder}: {error.strerror}",
+                hint=_HINTS.get(
+                    error.errno or 0, "make the folder writable, or use another workspace: --workspace DIR"
+                ),
             ) from error
         liveness = FileLockLiveness(self._folder)
         for other in liveness.announced():

@@ -28,6 +28,7 @@ from batchctl.domain.model import (
     Unconfirmed,
     Verified,
 )
+from batchctl.domain.notifications import Delivery, Notification, NotifyEvent, NotifyTarget, TargetKind
 from batchctl.domain.places import Place
 from batchctl.domain.prices import UsageTotals
 
@@ -149,6 +150,16 @@ class ReadLedger(Protocol):
 
     def known_message_batches(self, job: Job) -> set[str]:
         """Return the ids at the API that cannot be an unconfirmed batch of the job: taken by other batches, or foreign."""
+        ...
+
+    # ---------------------------------------------------------------- notifications
+
+    def notify_targets(self, job: Job) -> list[NotifyTarget]:
+        """Return the targets of a job."""
+        ...
+
+    def pending_notifications(self) -> list[Notification]:
+        """Return what is to be delivered of all jobs, oldest first, whether or not it is due."""
         ...
 
 
@@ -446,4 +457,39 @@ class Ledger(ReadLedger, Protocol):
 
         `is_copy`: another copy may have continued its jobs.
         """
+        ...
+
+    # ---------------------------------------------------------------- records of notifications
+
+    def record_notify_targets(self, job: Job, kind: TargetKind, targets: Sequence[NotifyTarget]) -> None:
+        """Record the targets of one kind. Others of this kind are forgotten, with what was to be delivered to them."""
+        ...
+
+    def record_notifications(self, job: Job, event: NotifyEvent, occasion: str, body: str, now: datetime) -> None:
+        """Record the intent to notify each target of a job. A target that has one of this occasion gets no second one."""
+        ...
+
+    def claim_notification(self, wanted: Notification, now: datetime, *, until: datetime) -> Notification | None:
+        """Claim the next attempt to deliver a notification, if it is still pending and no other was begun.
+
+        Args:
+            wanted: The notification as it was seen.
+            now: When.
+            until: When another process may begin the attempt after this one, if nothing is recorded of this one before.
+
+        Returns:
+            The notification with its new number of attempts; None where another process was first.
+        """
+        ...
+
+    def record_attempt(
+        self,
+        claimed: Notification,
+        delivery: Delivery,
+        now: datetime,
+        *,
+        not_before: datetime | None = None,
+        note: str = "",
+    ) -> bool:
+        """Record what came of an attempt; return False where another attempt was begun meanwhile."""
         ...

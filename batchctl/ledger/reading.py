@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam, func, select
 
 from batchctl.domain.model import Batch, Failures, Job, PresumedNotCreated, Round, State
+from batchctl.domain.notifications import Delivery, Notification, NotifyTarget
 from batchctl.domain.places import Place
 from batchctl.domain.prices import UsageTotals
 from batchctl.ledger.rows import (
@@ -16,12 +17,16 @@ from batchctl.ledger.rows import (
     FAILURE,
     FORGOTTEN,
     JOB,
+    NOTIFICATION,
+    NOTIFY_TARGET,
     PRESUMED,
     ROUND,
     USAGE,
     batch_of,
     failures_of,
     job_of,
+    notification_of,
+    notify_target_of,
     presumed_of,
     round_of,
     usage_totals_of,
@@ -33,6 +38,8 @@ from batchctl.ledger.schema import (
     foreign_batch_table,
     job_table,
     move_table,
+    notification_table,
+    notify_target_table,
     place_table,
     presumed_table,
     round_table,
@@ -127,6 +134,18 @@ _PRESUMED = _POSSIBLY_PAID.where(
         move_table.c.at == presumed_table.c.at,
         move_table.c.note == FORGOTTEN,
     )
+)
+_NOTIFY_TARGETS = (
+    select(*_columns(notify_target_table, NOTIFY_TARGET))
+    .where(notify_target_table.c.job_id == bindparam("job_id"))
+    .order_by(notify_target_table.c.kind, notify_target_table.c.id)
+)
+_PENDING_NOTIFICATIONS = (
+    select(*_columns(notification_table, NOTIFICATION), job_table.c.name, *_columns(notify_target_table, NOTIFY_TARGET))
+    .join(notify_target_table, notify_target_table.c.id == notification_table.c.target_id)
+    .join(job_table, job_table.c.id == notify_target_table.c.job_id)
+    .where(notification_table.c.delivery == Delivery.PENDING.value)
+    .order_by(notification_table.c.id)
 )
 _JOB_OF_ID = select(batch_table.c.job_id).where(batch_table.c.message_batch_id == bindparam("message_batch_id"))
 _IDS = select(batch_table.c.message_batch_id).where(batch_table.c.message_batch_id.is_not(None))
@@ -239,6 +258,18 @@ class SqlReadLedger:
         """See `ReadLedger.possibly_paid_creates`."""
         with self._database.read() as db:
             return [presumed_of(row) for row in db.execute(_POSSIBLY_PAID, {"job_id": job.id})]
+
+    # ---------------------------------------------------------------- notifications
+
+    def notify_targets(self, job: Job) -> list[NotifyTarget]:
+        """See `ReadLedger.notify_targets`."""
+        with self._database.read() as db:
+            return [notify_target_of(row) for row in db.execute(_NOTIFY_TARGETS, {"job_id": job.id})]
+
+    def pending_notifications(self) -> list[Notification]:
+        """See `ReadLedger.pending_notifications`."""
+        with self._database.read() as db:
+            return [notification_of(row) for row in db.execute(_PENDING_NOTIFICATIONS)]
 
     # ---------------------------------------------------------------- batches of all jobs
 

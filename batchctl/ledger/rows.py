@@ -29,6 +29,7 @@ from batchctl.domain.model import (
     State,
     Unconfirmed,
 )
+from batchctl.domain.notifications import Notification, NotifyEvent, NotifyTarget, TargetKind
 from batchctl.domain.prices import CacheUse, Forecast, ModelPrices, Prices, PriceTier, TotalCost, Usage, UsageTotals
 
 Row = Sequence[Any]
@@ -46,7 +47,7 @@ _REST = (
     "expires_at", "ended_at", "polled_at",
 )  # fmt: skip
 # The note of the move by which a batch loses its id, because the API does not know it any more.
-FORGOTTEN = "not known to the API any more"
+FORGOTTEN = "no longer known to the API"
 PRESUMED = ("batch_id", *_CUT, "created_after")
 BATCH = ("state", "unconfirmed", "if_absent", "owner", "lease_until", "headers", *_CUT, *COUNTERS, *_REST)
 ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast", "changes")
@@ -63,6 +64,8 @@ USED = {
     "output_tokens": "output",
     "web_searches": "web_searches",
 }
+NOTIFY_TARGET = ("id", "kind", "label")
+NOTIFICATION = ("id", "message_id", "event", "body", "attempts", "created_at", "attempted_at", "not_before")
 _AMOUNTS = ("low", "expected", "high")
 _SETTINGS = ("api_version", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth")
 USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", "prices", *USED.values())
@@ -83,8 +86,8 @@ def job_of(row: Row, rounds: Sequence[Round], duplicates: Sequence[tuple[str, bo
     values = dict(zip(JOB, row, strict=True))
     if not _is_file_name(values["name"]):
         raise LedgerProblem(
-            f"the ledger has a job called {values['name']!r}, which batchctl names none",
-            hint="if the workspace came with a repository or from somebody else, name one of your own: --workspace DIR",
+            f"the ledger has a job with the invalid name {values['name']!r}",
+            hint="if the workspace came from somebody else, use your own: --workspace DIR",
         )
     settings = Settings(
         betas=tuple(values.pop("betas")),
@@ -205,6 +208,19 @@ def failures_of(row: Row) -> Failures:
     values = dict(zip((*FAILURE, "round"), row, strict=True))
     del values["batch_id"]
     return _failures(values)
+
+
+def notify_target_of(row: Row) -> NotifyTarget:
+    """Return the target of a row of NOTIFY_TARGET."""
+    values = dict(zip(NOTIFY_TARGET, row, strict=True))
+    return NotifyTarget(**{**values, "kind": TargetKind(values["kind"])})
+
+
+def notification_of(row: Row) -> Notification:
+    """Return the notification of a row of NOTIFICATION, followed by the name of its job and by NOTIFY_TARGET."""
+    own, (job, *target) = row[: len(NOTIFICATION)], row[len(NOTIFICATION) :]
+    values = dict(zip(NOTIFICATION, own, strict=True))
+    return Notification(**{**values, "event": NotifyEvent(values["event"])}, job=job, target=notify_target_of(target))
 
 
 def cut_values(cut: Cut) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
 
 
 # The migrations in their order; the last one makes the tables below.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 HEAD = REVISIONS[-1]
 
 metadata = sa.MetaData()
@@ -252,6 +252,38 @@ presumed_table = sa.Table(
     _column("sha256", sa.String(64), "hash of these bytes"),
     _column("created_after", Instant, "newest created_at that the API had shown before that create", nullable=True),
     _column("at", Instant, "when that was presumed"),
+)
+
+notify_target_table = sa.Table(
+    "notify_target",
+    metadata,
+    _column(
+        "id",
+        sa.String(32),
+        "random name; a file of the user's state folder has the command or the URL",
+        primary_key=True,
+    ),
+    _column("job_id", sa.ForeignKey("job.id"), "the job that it is notified of"),
+    _column("kind", sa.String(8), "command url"),
+    _column("label", sa.Text, "what may be shown of it: scheme and host of a URL"),
+)
+
+notification_table = sa.Table(
+    "notification",
+    metadata,
+    _column("id", sa.Integer, "number given by the ledger", primary_key=True),
+    _column("target_id", sa.ForeignKey("notify_target.id"), "the target that it is for"),
+    _column("occasion", sa.Text, "what happened, and how far the job had come: a target is notified once for each"),
+    _column("event", sa.String(12), "ended needs_person"),
+    _column("message_id", sa.String(40), "the webhook-id header of every attempt"),
+    _column("body", sa.Text, "the JSON object that is delivered: job, stage, counts, cost; no request and no answer"),
+    _column("created_at", Instant, "when it was recorded"),
+    _column("delivery", sa.String(9), "pending delivered failed"),
+    _column("attempts", sa.Integer, "attempts that were begun: the fence of every record of one"),
+    _column("attempted_at", Instant, "when the last attempt was recorded", nullable=True),
+    _column("not_before", Instant, "no attempt before this time, by the same clock", nullable=True),
+    _column("note", sa.Text, "why the last attempt failed; empty otherwise"),
+    sa.UniqueConstraint("target_id", "occasion"),
 )
 
 place_table = sa.Table(

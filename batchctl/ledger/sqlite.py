@@ -187,14 +187,14 @@ class SqliteDatabase:
 
 
 def _problem(path: Path, reason: str) -> LedgerProblem:
-    hint = "see that the file is readable and writable and the disk has room, then run the same command again"
+    hint = "check the permissions of the file and the free disk space, then run the same command again"
     if "not a database" in reason or "malformed" in reason:
         hint = (
-            f"the file is damaged: put back a copy of it; without one, move {path.parent} away, and `batchctl attach` the API's"
+            f"the file is damaged: restore a copy. Without a copy, move {path.parent} away and attach the API's"
             " batches with --input before you submit anew: what was sent would be sent, and paid for, again"
         )
     elif "locked" in reason:
-        hint = "another batchctl is writing; run the same command again"
+        hint = "another batchctl process is writing: run the same command again"
     return LedgerProblem(f"the ledger {path} cannot be used: {reason}", hint=hint)
 
 
@@ -281,6 +281,8 @@ TABLES = {
         "8a1d5d1201fb6f4c",
     ),
     "move": ("2b8bcfd29d0e6c7d",),
+    "notification": ("c7e80ad075874f67",),
+    "notify_target": ("36b4acdd77754dfe",),
     "place": ("4dd8011e7db95baf",),
     "presumed_not_created": ("498b7e2c12fcd79d",),
     "round": ("62dae56709360de9",),
@@ -309,8 +311,8 @@ WHERE t.type = 'table' AND i."unique" ORDER BY t.name, i.name, c.seqno
 def _refuse_strange(path: Path, connection: sqlite3.Connection, *, is_newest: bool) -> None:
     if strange := next(_strange(connection, is_newest=is_newest), ""):
         raise LedgerProblem(
-            f"the ledger {path} holds what batchctl does not make: {strange}; nothing was read or changed",
-            hint=f"if {path.parent} came with a repository or from somebody else, name a folder of your own: --workspace DIR;"
+            f"the ledger {path} holds something that batchctl does not create: {strange}; nothing was read or changed",
+            hint=f"if {path.parent} came from somebody else, use your own workspace: --workspace DIR;"
             " if you added it yourself, remove it with sqlite3",
         )
 

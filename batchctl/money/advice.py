@@ -28,6 +28,7 @@ from batchctl.domain.caching import (
 )
 from batchctl.domain.groups import RequestGroup
 from batchctl.domain.prices import MILLION, Prices, dollars
+from batchctl.domain.wording import plural
 
 # Advice that saves less than this share of the input's cost is left out, and so is what comes after MAX_SAID lines.
 MIN_SHARE = Decimal("0.01")
@@ -249,13 +250,15 @@ def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
         cacheable = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
         if cacheable.range and cacheable.range[1] <= 0:
             continue
-        begin = f"{_requests(cacheable.requests)} begin with the same {_amount(cacheable)}, paid in full each time"
+        begin = (
+            f"{plural(cacheable.requests, 'request')} begin with the same {_amount(cacheable)}, paid in full each time"
+        )
         parts = [f"{begin}: {_how(alike[0])} {_outcome(cacheable)}"]
         used = len(alike[0].facts.behind) if alike[0].facts else 0
         if used:
             parts.append(f"{used} of {MAX_BREAKPOINTS} breakpoints are used already")
         if any(one.prefix[0] < one.least for one in alike):
-            parts.append(f"prompts of less than {alike[0].least:,} tokens are not cached, which these may be")
+            parts.append(f"these may be too short: the minimum is {alike[0].least:,} tokens")
         parts += _if_long_enough(cacheable.model, min(cacheable.tokens))
         yield Advice(
             code=Code.PROMPT_NOT_CACHED,
@@ -269,7 +272,7 @@ def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
 def _if_long_enough(model: str, tokens: int) -> list[str]:
     """A note where no minimum is documented, and `tokens` do not reach the greatest one of any model."""
     is_open = least_tokens(model) is None and tokens < max(MIN_TOKENS.values())
-    return [f"how many tokens {model} caches at least is not documented"] if is_open else []
+    return [f"the minimum of {model} for caching is not documented"] if is_open else []
 
 
 def _how(candidate: AdvisedGroup) -> str:
@@ -286,13 +289,11 @@ def _how(candidate: AdvisedGroup) -> str:
 def _outcome(cacheable: _Cacheable) -> str:
     """What a cache costs or saves, by the hit rate."""
     if cacheable.range is None:
-        return f"would save or lose money that is not known: {cacheable.model} has no price"
+        return f"has an unknown effect on the cost: {cacheable.model} has no price"
     least, most = f"{min(HIT_RATES[0], cacheable.best):.0%}", f"{cacheable.best:.0%}"
     low, high = cacheable.range
     lost = f"costs {dollars(-low)} more at {least} reads" if low < 0 else f"saves {dollars(low)} at {least} reads"
-    line = (
-        f"pays from {cacheable.pays_from:.0%}; {HIT_RATES[0]:.0%} to {HIT_RATES[-1]:.0%} are reported, none is promised"
-    )
+    line = f"pays off from {cacheable.pays_from:.0%} on; {HIT_RATES[0]:.0%} to {HIT_RATES[-1]:.0%} are reported, none is guaranteed"
     return f"{lost}, saves {dollars(high)} at {most}, and {line}"
 
 
@@ -318,9 +319,9 @@ def _too_brief(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
             model=cacheable.model,
             requests=cacheable.requests,
             text=(
-                f"{_requests(cacheable.requests)} are cached for 5 minutes, and most batches take longer: what expires before it"
-                f' is read costs more{worst} if none is read; "ttl": "1h" lives long enough'
-                + (f" and pays from {cacheable.pays_from:.0%} reads" if priced else "")
+                f"{plural(cacheable.requests, 'request')} are cached for 5 minutes, but most batches take longer: entries that expire"
+                f' before a read cost more{worst} if none is read; use "ttl": "1h"'
+                + (f", which pays off from {cacheable.pays_from:.0%} reads on" if priced else "")
             ),
             saves=(priced[0] + lost, priced[1] + lost) if priced else None,
         )
@@ -343,13 +344,15 @@ def _too_short(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
             f"{alike[0].least:,} tokens or more" if least_tokens(cacheable.model) else f"less than {alike[0].least:,}"
         )
         sure = (
-            "no cache holds that" if all(one.prefix[2] < one.least for one in alike) else "probably no cache holds that"
+            "too short to be cached"
+            if all(one.prefix[2] < one.least for one in alike)
+            else "probably too short to be cached"
         )
         yield Advice(
             code=Code.PROMPT_TOO_SHORT,
             model=cacheable.model,
             requests=cacheable.requests,
-            text=f"{_requests(cacheable.requests)} {what} {_amount(cacheable)}; {who} caches {least}: {sure}",
+            text=f"{plural(cacheable.requests, 'request')} {what} {_amount(cacheable)}; {who} caches {least}: {sure}",
         )
 
 
@@ -364,7 +367,7 @@ def _repeated(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
         if cacheable.range and cacheable.range[1] <= 0:
             continue
         samples = [one.facts for one in alike if one.facts]
-        seen = f"in all {sum(one.lines for one in samples):,} sampled lines of {_requests(cacheable.requests)}"
+        seen = f"in all {plural(sum(one.lines for one in samples), 'sampled line')} of {plural(cacheable.requests, 'request')}"
         paid = f", {dollars(cacheable.sum(lambda prices: prices.input))} in all" if cacheable.range else ""
         in_place = "cache_control for 1h on the last block of it"
         where = in_place if samples[0].is_blocks else "moved into system, with --cache-system 1h, it"
@@ -396,7 +399,7 @@ def _middle(cacheable: _Cacheable) -> str:
     rate = min(EXPECTED_HIT_RATE, cacheable.best)
     middle = cacheable.saved(rate)
     effect = f"saves {dollars(middle)}" if middle >= 0 else f"costs {dollars(-middle)} more"
-    return f"{effect} at {rate:.0%} reads, and pays from {cacheable.pays_from:.0%}"
+    return f"{effect} at {rate:.0%} reads, and pays off from {cacheable.pays_from:.0%} on"
 
 
 # ---------------------------------------------------------------- max_tokens
@@ -414,15 +417,15 @@ def _long(groups: Sequence[AdvisedGroup]) -> Iterator[Advice]:
             ((one.group.max_tokens - better * one.group.requests) * one.prices.output for one in alike if one.prices),
             Decimal(0),
         )
-        off = f" and takes {dollars(less / MILLION)} off it" if less else ""
+        off = f" and lowers the bound by {dollars(less / MILLION)}" if less else ""
         yield Advice(
             code=Code.MAX_TOKENS_HIGH,
             model=alike[0].group.model,
             requests=requests,
             text=(
-                f"max_tokens is {asked // requests:,}, and {answers:,} earlier answers took {mean:,.0f} on average: it"
-                f" changes no bill by itself, but high and --max-cost rest on it, and an answer that runs away may cost as"
-                f" much; {better:,} is {TIMES_THE_MEAN} times that mean or more{off}"
+                f"max_tokens is {asked // requests:,}, but {plural(answers, 'earlier answer')} took {mean:,.0f} tokens on average."
+                f" It bounds the estimate (high, --max-cost) and the cost of an answer that does not end."
+                f" {better:,} is at least {TIMES_THE_MEAN} times the mean{off}"
             ),
         )
 
@@ -452,7 +455,3 @@ def _alike(
     for candidate in groups:
         by_kind.setdefault((candidate.group.model, what(candidate)), []).append(candidate)
     return iter(by_kind.values())
-
-
-def _requests(count: int) -> str:
-    return f"{count:,} request{'s'[: count > 1]}"

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from batchctl.domain.model import Batch, Job, RequestCounts, State
 from batchctl.domain.prices import CacheUse, Forecast, Lane, ModelPrices, TotalCost, Usage, UsageTotals, cost_of
+from batchctl.domain.wording import plural
 
 # States of batches that may be paid for and whose results are not on disk.
 UNDER_WAY = frozenset({State.SUBMITTING, State.IN_PROGRESS, State.CANCELING, State.ENDED})
@@ -240,30 +241,26 @@ def _total(job: Job, bills: Sequence[BatchBill], models: Mapping[str, Part], for
 def _unknown(bills: Sequence[BatchBill], models: Mapping[str, Part]) -> Iterable[str]:
     unpriced = [(model, part.cost.unpriced) for model, part in models.items() if part.cost.unpriced]
     for model, requests in unpriced[:NAMED]:
-        yield f"no price is known of {model} ({_several(requests, 'request')})"
+        yield f"no price is known for {model} ({plural(requests, 'request')})"
     if more := unpriced[NAMED:]:
-        yield f"nor of {_several(len(more), 'more model')} ({_several(sum(requests for _, requests in more), 'request')})"
+        yield f"nor for {plural(len(more), 'more model')} ({plural(sum(requests for _, requests in more), 'request')})"
     lost = sum(one.unread is None and one.batch.state is State.FETCHED for one in bills)
     if lost:
-        yield f"what the answers of {_several(lost, 'batch', 'batches')} used is not known"
+        yield f"the usage of {plural(lost, 'batch')} is not known"
 
 
 def _beyond(job: Job, bills: Sequence[BatchBill], forgotten: int) -> Iterable[str]:
     if unread := sum(one.unread or 0 for one in bills):
-        yield f"{_several(unread, 'answer')} without a usage that can be read"
+        yield f"{plural(unread, 'answer')} with unreadable usage"
     fetched = [one.batch for one in bills if one.batch.state is State.FETCHED]
     if newer := sum(batch.count - batch.counts.total for batch in fetched):
-        yield f"{_several(newer, 'result')} of a type newer than batchctl"
+        yield f"{plural(newer, 'result')} of a type that is newer than this batchctl"
     if gone := sum(one.batch.is_removed for one in bills):
-        yield f"{_several(gone, 'batch', 'batches')} whose results the API removed before they were fetched"
+        yield f"{plural(gone, 'batch')} whose results the API removed before they were fetched"
     under_way = [one for one in bills if one.batch.state in UNDER_WAY and not one.batch.is_removed]
     if left := sum(one.unread is None for one in under_way):
-        yield f"{_several(left, 'batch', 'batches')} not fetched yet"
+        yield f"{plural(left, 'batch')} not fetched yet"
     if forgotten:
-        yield f"{_several(forgotten, 'batch', 'batches')} that the API did not know any more, sent again as others"
+        yield f"{plural(forgotten, 'batch')} that the API no longer knew, sent again as new batches"
     if twice := len(job.duplicate_batches) + len(job.paid_twice):
-        yield f"{_several(twice, 'batch', 'batches')} at the API with requests sent a second time"
-
-
-def _several(count: int, singular: str, plural: str = "") -> str:
-    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+        yield f"{plural(twice, 'batch')} at the API with requests that were sent twice"

@@ -110,7 +110,7 @@ class PriceCatalog:
         others = [name for name in unlisted if model_version(name) == model_version(model_prices.model)]
         if not (near := get_close_matches(model_prices.model, others, n=1, cutoff=NEAR)):
             return model_prices
-        slip = f"{self._path.name} has prices of {near[0]!r}, which is another name: these are the listed ones"
+        slip = f"{self._path.name} has prices for {near[0]!r}, which is another name; the listed prices are used"
         return replace(model_prices, note=f"{model_prices.note}; {slip}" if model_prices.note else slip)
 
     def _private_tiers(self, model: str) -> tuple[PriceTier, ...] | None:

@@ -40,6 +40,7 @@ from batchctl.domain.prices import (
     cost,
     tier_of,
 )
+from batchctl.domain.wording import of_total, plural
 from batchctl.money.advice import Advice, AdvisedGroup, SampleFacts, advised
 
 # For an estimate from bytes alone. English prose has about 4 bytes to a token, a line of it a little more with its braces and
@@ -59,7 +60,7 @@ COUNT_MARGIN, SCARCITY_MARGIN = 0.02, 0.25
 ENOUGH_POINTS = 3
 
 # Ends a line of `how` that says why the forecast is no bound.
-NO_BOUND = "high is no bound"
+NO_BOUND = "high is not a bound"
 
 # The shares of `max_tokens` that answers are assumed to take where no earlier answers are known.
 ASSUMED_LOW, ASSUMED_EXPECTED = 0.01, 0.25
@@ -695,10 +696,10 @@ def _mean_prices(weighed: _WeighedGroup, model_prices: ModelPrices) -> Prices:
 def _how(models: Sequence[ModelEstimate], counted: int, why: str) -> Iterable[str]:
     requests = sum(one.requests for one in models)
     if counted:
-        others = ", the others by their length; for high, a token for each byte"
-        yield f"input: {counted:,} of {requests:,} requests counted by the API{others if counted < requests else ''}"
+        others = ", the rest by length; high assumes one token per byte for these"
+        yield f"input: {of_total(counted, requests, 'request')} counted by the API{others if counted < requests else ''}"
     else:
-        yield "input: from bytes alone: 1 to 8 of them to a token"
+        yield "input: from bytes only, at 1 to 8 bytes per token"
     if why:
         yield f"not counted: {why}"
     yield from dict.fromkeys(
@@ -712,11 +713,11 @@ def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -
         name = f" of {estimate.model}" if len(models) > 1 else ""
         if answered:
             mean = answered.output_tokens / answered.requests
-            yield f"output{name}: as {answered.requests:,} earlier answers, {mean:,.0f} tokens each; high is max_tokens"
+            yield f"output{name}: like {plural(answered.requests, 'earlier answer')}, {mean:,.0f} tokens each; high is max_tokens"
     if missing := [estimate.model for estimate in models if _answers_of(estimate.model, answers) is None]:
         name = f" of {', '.join(missing)}" if len(missing) < len(models) else ""
         low, expected = f"{ASSUMED_LOW:.0%}", f"{ASSUMED_EXPECTED:.0%}"
-        yield f"output{name}: no earlier answers; {low} and {expected} of max_tokens are assumed, high is all of it"
+        yield f"output{name}: no earlier answers; {low} and {expected} of max_tokens are assumed; high is all of it"
 
 
 def _how_limits(
@@ -729,17 +730,17 @@ def _how_limits(
     ]
     own = "the workspace has its own prices"
     if dearer:
-        yield f"price: {own} of {', '.join(dearer)}; for high, the dearer of those and the list; --prices FILE relies on a file"
+        yield f"price: {own} of {', '.join(dearer)}; high takes the higher of these and the list; to rely on a file, use --prices FILE"
     if unsure:
-        yield f"price: only {own} of {', '.join(unsure)}: {NO_BOUND}; --prices FILE relies on a file"
+        yield f"price: only {own} of {', '.join(unsure)}: {NO_BOUND}; to rely on a file, use --prices FILE"
 
 
 def _what_to_know(weighed_groups: Sequence[_WeighedGroup], groups: Sequence[SampledGroup]) -> Iterable[str]:
     if any(map(_is_cached, weighed_groups)):
-        yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of what is shared read from the cache, an assumption; for high, none"
+        yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of the shared prompts are assumed to be read from the cache; high assumes none"
     if any(one.group.calls_servers for one in groups):
-        yield f"tools: what the API does by itself, searches, what it reads, compacting, is in no figure: {NO_BOUND}"
+        yield f"tools: web searches, fetched pages and context management of the API are not included: {NO_BOUND}"
     if any(map(_hides, groups)):
-        yield f"documents: pictures, documents and tool calls that were not counted may weigh more: {NO_BOUND}"
+        yield f"documents: images, documents and tool calls that were not counted may need more tokens: {NO_BOUND}"
     if any(map(_adds_uncounted, groups)):
-        yield f"tools: what the API adds to tools and to formats of answers was not counted: {NO_BOUND}"
+        yield f"tools: tokens that the API adds for tools and output formats were not counted: {NO_BOUND}"

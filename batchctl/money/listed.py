@@ -40,7 +40,7 @@ NOT_UNDERSTOOD = (
 
 PER_TOKEN = ("input_mtok", "cache_write_mtok", "cache_write_1h_mtok", "cache_read_mtok", "output_mtok")
 NO_BATCH_PRICE = "no batch price is listed: half of the real-time price"
-NOT_HALF = "the listed batch price is not half of the real-time price: half of it is used"
+NOT_HALF = "the listed batch price is not half of the real-time price; half of that is used"
 # Prices that may be missing, with their name for a person and what is used instead.
 INFERRED = {
     "cache_write_mtok": f"5 m cache writes ({WRITE_5M} of input)",
@@ -89,7 +89,8 @@ def newest(paths: Iterable[Path]) -> PriceList:
 
     fetched, unreadable = _fetched(paths)
     warning = "".join(
-        f"{path} cannot be read and is not used: batchctl prices --refresh writes it anew" for path in unreadable[:1]
+        f"{path} cannot be read and is not used; to write it again: batchctl prices --refresh"
+        for path in unreadable[:1]
     )
     # A package that is newer than the one that checked a list may have newer prices; it does not say of which day.
     usable = [one for one in fetched if _numbers(genai_prices.__version__) <= one.checked_by]
@@ -130,7 +131,7 @@ def checked(raw: bytes, now: datetime) -> bytes:
         priced = PriceList(models=_models(provider), source="")
     except NOT_UNDERSTOOD as error:
         if raw.lstrip().startswith(b"<"):
-            _refuse("it is a page of HTML")
+            _refuse("it is an HTML page")
         detail = " ".join(str(error).split())[:200]
         _refuse(f"it cannot be read as one ({type(error).__name__}{detail and ': '}{detail})")
     if missing := [model for model in KNOWN if priced.model_prices(model, now.date()) is None]:
@@ -141,8 +142,8 @@ def checked(raw: bytes, now: datetime) -> bytes:
 
 def _refuse(why: str) -> NoReturn:
     raise ServiceProblem(
-        f"what came is no price list that can be used: {why}",
-        hint="prices are as before; a newer genai-prices may read it: pip install --upgrade genai-prices",
+        f"the downloaded price list cannot be used: {why}",
+        hint="the prices are unchanged; a newer genai-prices may read it: pip install --upgrade genai-prices",
     )
 
 
@@ -175,7 +176,7 @@ def _parsed(raw: bytes) -> Any:
 
 
 def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no price")
+    raise ValueError(f"{constant} is not a price")
 
 
 def _ours(providers: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -183,7 +184,7 @@ def _ours(providers: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     for provider in providers:
         if provider["id"] == PROVIDER:
             return {name: provider[name] for name in ("id", "name", "api_pattern", "models")}
-    raise LookupError(f"nothing of {PROVIDER}")
+    raise LookupError(f"it has no {PROVIDER}")
 
 
 def _models(provider: Mapping[str, Any]) -> Sequence[Any]:
@@ -191,7 +192,7 @@ def _models(provider: Mapping[str, Any]) -> Sequence[Any]:
 
     models = _providers_from_raw([provider])[0].models
     if not models:
-        raise ValueError("no models")
+        raise ValueError("it has no models")
     return models
 
 
@@ -242,7 +243,7 @@ def _of_batch(real_time: Any, batch: Any, overs: Iterable[int]) -> str:
 
 def _of_inferred(listed: Any, overs: Iterable[int]) -> str:
     missing = [said for name, said in INFERRED.items() if any(_price(listed, name, over) is None for over in overs)]
-    return f"not listed, and by the API's general rule: {', '.join(missing)}" if missing else ""
+    return f"not listed, priced by the API's general rule: {', '.join(missing)}" if missing else ""
 
 
 def _overs(listed: Any) -> set[int]:

@@ -50,7 +50,7 @@ def private_prices(path: Path) -> dict[str, tuple[PriceTier, ...]]:
     top = _Table(path, "the file", _toml(path), ("models",))
     models = top.given.get("models", {})
     if not isinstance(models, dict):
-        raise top.problem('models is no table: like [models."claude-opus-5-5"]')
+        raise top.problem('models must be a table, like [models."claude-opus-5-5"]')
     return {name: _tiers(_Table(path, f'[models."{name}"]', table, OF_MODEL)) for name, table in models.items()}
 
 
@@ -59,13 +59,13 @@ def _toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise UsageProblem(f"{path}: too large for a file of prices")
+            raise UsageProblem(f"{path}: too large for a price file")
         return tomllib.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
     except OSError as error:
-        hint = "--prices or BATCHCTL_PRICES names a file of private prices; without it, prices.toml in the workspace is used"
+        hint = "check the path in --prices or BATCHCTL_PRICES; without them, prices.toml in the workspace is used"
         raise UsageProblem(f"{path}: {error.strerror or error}", hint=hint) from error
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise UsageProblem(f"{path}: no TOML: {error}", hint='begin with [models."claude-opus-5-5"]') from error
+        raise UsageProblem(f"{path}: not TOML: {error}", hint='begin with [models."claude-opus-5-5"]') from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ class _Table:
 
     def __post_init__(self) -> None:
         if not isinstance(self.given, dict):
-            raise self.problem("is no table")
+            raise self.problem("must be a table")
         if unknown := [key for key in self.given if key not in self.allowed]:
-            raise self.problem(f"no such key: {', '.join(map(repr, unknown))}")
+            raise self.problem(f"unknown key: {', '.join(map(repr, unknown))}")
 
     def problem(self, what: str) -> UsageProblem:
-        return UsageProblem(f"{self.path}: {self.name}: {what}", hint=f"its keys: {', '.join(self.allowed)}")
+        return UsageProblem(f"{self.path}: {self.name}: {what}", hint=f"the keys are: {', '.join(self.allowed)}")
 
     def number(self, key: str, default: Decimal | None = None, most: Decimal = MAX_PRICE) -> Decimal:
         if key not in self.given:
@@ -96,7 +96,7 @@ class _Table:
             shown = value if isinstance(value, Decimal) else repr(value)
             raise self.problem(f"{key} = {shown} is not a number")
         if not 0 <= value <= most:
-            raise self.problem(f"{key} = {value} is not from 0 to {most:,}")
+            raise self.problem(f"{key} = {value} must be from 0 to {most:,}")
         if int(Decimal(value).as_tuple().exponent) < -MAX_PLACES:
             raise self.problem(f"{key} has more than {MAX_PLACES} decimal places")
         return Decimal(value)
@@ -106,10 +106,10 @@ def _tiers(model: _Table) -> tuple[PriceTier, ...]:
     web_search = model.number("web_search", WEB_SEARCH)
     share = model.number("batch", BATCH_SHARE, Decimal(1))
     if not share:
-        raise model.problem("batch = 0 would be for nothing: it is the share of the real-time price, like 0.5")
+        raise model.problem("batch = 0 would be free; it must be the share of the real-time price, like 0.5")
     longer = model.given.get("steps", [])
     if not isinstance(longer, list):
-        raise model.problem(f"steps is no list of tables: like [{model.name.removesuffix(']')}.steps]]")
+        raise model.problem(f"steps must be a list of tables, like [{model.name.removesuffix(']')}.steps]]")
     prices = {0: _prices(model, web_search)}
     for number, given in enumerate(longer, 1):
         table = _Table(model.path, f"[{model.name.removesuffix(']')}.steps]] {number}", given, OF_TIER)
@@ -121,9 +121,9 @@ def _over(table: _Table, before: Mapping[int, Prices]) -> int:
     """The `over` of a tier: one of TIER_STARTS, between which usage is summed, and each only once."""
     over = int(table.number("over", most=Decimal(10**9)))
     if over not in TIER_STARTS or table.given["over"] != over or not over:
-        raise table.problem(f"over = {table.given['over']} is none of {', '.join(map(str, TIER_STARTS[1:]))}")
+        raise table.problem(f"over = {table.given['over']} must be one of {', '.join(map(str, TIER_STARTS[1:]))}")
     if over in before:
-        raise table.problem(f"over = {over} stands there twice")
+        raise table.problem(f"over = {over} occurs twice")
     return over
 
 

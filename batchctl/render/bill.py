@@ -5,14 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.prices import Forecast, dollars
 from batchctl.money.bill import BatchBill, Bill, Cost, Part, RoundBill, whole
-from batchctl.render import total
+from batchctl.render import styles, total
 from batchctl.render.json_output import usd
-from batchctl.render.layout import UNKNOWN, facts, headed, indent, next_line, warning
+from batchctl.render.layout import UNKNOWN, Column, Columns, Row, facts, indent, next_line, warning
 from batchctl.render.text import clean, number
 
 CLASSES = (
@@ -55,29 +54,40 @@ def _title(bill: Bill) -> Text:
     saved = f": {dollars(real_time - batch)} saved" if real_time > batch else ""
     if bill.total.unknown:
         rest = f"; what has a price is {known}{beside}{saved}" if bill.total.has_known else ""
-        return Text.assemble(name, "  ", (UNKNOWN, "bold yellow"), rest)
-    return Text.assemble(name, "  ", (known, "bold green"), beside, saved)
+        return Text.assemble(name, "  ", (UNKNOWN, styles.strong(styles.WARN)), rest)
+    return Text.assemble(name, "  ", (known, styles.strong(styles.GOOD)), beside, saved)
 
 
 def _amounts(cost: Cost) -> tuple[str, str]:
     return (dollars(cost.batch), dollars(cost.real_time)) if cost.is_known else (UNKNOWN, UNKNOWN)
 
 
-def _models(bill: Bill) -> Table:
-    table = headed("model", "requests", "tokens", "in batch", "in real time", left=("model",))
+def _models(bill: Bill) -> Columns:
+    columns = (Column("model", is_text=True), *map(Column, ("requests", "tokens", "in batch", "in real time")))
+    rows: list[Row] = []
     for model, part in list(bill.models.items())[:SHOWN_MODELS]:
-        table.add_row(Text(clean(model, 128)), number(part.cost.requests), "", *_amounts(part.cost))
+        rows.append((Text(clean(model, 128)), number(part.cost.requests), "", *_amounts(part.cost)))
         for name, field in CLASSES:
             if used := getattr(part.cost.usage, field):
-                table.add_row(Text(f"  {name}", style="dim"), "", number(used), "", "")
+                rows.append((Text(f"  {name}", style=styles.QUIET), "", number(used), "", ""))
     if rest := list(bill.models.values())[SHOWN_MODELS:]:
         cost = sum((part.cost for part in rest), Cost())
-        table.add_row(Text(f"{len(rest)} more", style="dim"), number(cost.requests), "", *_amounts(cost))
-    return table
+        rows.append((Text(f"{len(rest)} more", style=styles.QUIET), number(cost.requests), "", *_amounts(cost)))
+    return Columns(columns, rows)
 
 
-def _rounds(rounds: Sequence[RoundBill]) -> Table:
-    table = headed("round", "batches", "requests", "in batch", "in real time", "estimated", left=("estimated",))
+def _rounds(rounds: Sequence[RoundBill]) -> Columns:
+    columns = (
+        *(
+            Column("round"),
+            Column("batches", rank=2),
+            Column("requests"),
+            Column("in batch"),
+            Column("in real time", rank=3),
+        ),
+        Column("estimated", rank=1, is_text=True),
+    )
+    rows = []
     for r in rounds:
         cost = whole(r.models)
         amounts = _amounts(cost) if r.summed_up else ("-", "-")
@@ -87,13 +97,22 @@ def _rounds(rounds: Sequence[RoundBill]) -> Table:
         if r.forecast:
             most = f"to {dollars(r.forecast.high)}" if r.forecast.is_bound else "or more"
             estimated = f"{dollars(r.forecast.low)} {most}, expected {dollars(r.forecast.expected)}"
-        table.add_row(str(r.number), number(r.batches), number(cost.requests), *amounts, Text(estimated))
-    return table
+        rows.append((str(r.number), number(r.batches), number(cost.requests), *amounts, Text(estimated)))
+    return Columns(columns, rows)
 
 
-def _batches(bills: Sequence[BatchBill]) -> Table:
-    heads = ("round", "batch", "requests", "prompt", "output", "in batch", "message batch")
-    table = headed(*heads, left=("message batch",), gap=1)
+def _batches(bills: Sequence[BatchBill]) -> Columns:
+    columns = (
+        *(
+            Column("round", rank=3),
+            Column("batch"),
+            Column("requests"),
+            Column("prompt", rank=1),
+            Column("output", rank=2),
+        ),
+        *(Column("in batch"), Column("message batch", rank=4, is_text=True)),
+    )
+    rows: list[Row] = []
     for bill in bills:
         cost = whole(bill.models)
         name = Text(clean(bill.batch.message_batch_id or bill.batch.state.value, 80))
@@ -101,8 +120,8 @@ def _batches(bills: Sequence[BatchBill]) -> Table:
         if bill.unread is not None:
             used = (cost.requests, cost.usage.prompt_tokens, cost.usage.output_tokens)
             cells = [*map(number, used), _amounts(cost)[0]]
-        table.add_row(str(bill.batch.round), str(bill.number), *cells, name)
-    return table
+        rows.append((str(bill.batch.round), str(bill.number), *cells, name))
+    return Columns(columns, rows, gap=1)
 
 
 def _facts(bill: Bill) -> Iterable[tuple[str, str]]:

@@ -6,22 +6,28 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from batchctl.domain.health import Checkup, Health
-from batchctl.render.layout import verdicts
+from batchctl.render import styles
+from batchctl.render.layout import hanging, verdicts
 from batchctl.render.text import clean
 
-HEALTH_STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
+HEALTH_STYLES = {Health.OK: styles.GOOD, Health.WARN: styles.WARN, Health.FAIL: styles.strong(styles.BAD)}
 
 
-def draw(checkup: Checkup) -> RenderableType:
-    """Return the findings, with what to try, and how many there are of each kind."""
+def draw(checkup: Checkup, *, all_of_it: bool = False) -> RenderableType:
+    """Return what is wrong, with what to try, and one line for what is well; with `all_of_it`, a line for each of these."""
     table = verdicts()
+    well = [finding.subject for finding in checkup.findings if finding.health is Health.OK]
     for finding in checkup.findings:
+        if finding.health is Health.OK and not all_of_it:
+            continue
         health = Text(finding.health, style=HEALTH_STYLES[finding.health])
         table.add_row(health, Text(finding.subject), Text(clean(finding.said, 1000)))
         if finding.advice:
-            table.add_row("", "", Text.assemble(("try: ", "dim"), clean(finding.advice, 1000)))
-    counts = ", ".join(f"{n} {health}" for health in Health if (n := checkup.count(health)))
-    return Group(table, Text(counts, style="dim"))
+            table.add_row("", "", Text.assemble(("try: ", styles.QUIET), clean(finding.advice, 1000)))
+    if all_of_it or not well:
+        return table
+    summary = hanging(Text("ok  ", style=styles.GOOD), Text(f"{', '.join(well)} (--verbose: in detail)"))
+    return Group(table, summary) if table.row_count else summary
 
 
 def to_json(checkup: Checkup) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from batchctl.domain.caching import Caching
-from batchctl.domain.check_report import Scan
+from batchctl.domain.check_report import Problem, Scan
 from batchctl.domain.model import Batch, Job
+from batchctl.domain.wording import plural
 from batchctl.money.estimate import Estimate
 from batchctl.render import estimate
-from batchctl.render.text import plural
 
 
 def lines(batches: Iterable[tuple[int, int, int, int]]) -> str:
@@ -37,20 +37,22 @@ def to_json(scan: Scan, price: Estimate) -> dict[str, Any]:
         "batches": [
             {"first": c.first, "requests": c.count, "bytes": c.body_bytes, "sha256": c.sha256} for c in scan.cuts
         ],
-        "first_problems": [
-            {
-                "line": p.line,
-                "custom_id": p.custom_id or None,
-                "severity": p.fault.severity.value,
-                "code": p.fault.code,
-                "path": p.fault.path or None,
-                "message": p.fault.message,
-            }
-            for p in scan.first_problems
-        ],
+        "first_problems": [_problem_to_json(problem) for problem in scan.first_problems],
+        "problem_kinds": [{**_problem_to_json(kind.first), "lines": kind.lines} for kind in scan.problem_kinds],
         # Nothing is kept of a dry run.
         "problems_file": None,
         "estimate": estimate.to_json(price),
+    }
+
+
+def _problem_to_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "line": problem.line,
+        "custom_id": problem.custom_id or None,
+        "severity": problem.fault.severity.value,
+        "code": problem.fault.code,
+        "path": problem.fault.path or None,
+        "message": problem.fault.message,
     }
 
 

@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.prices import Forecast, dollars
+from batchctl.domain.wording import plural
 from batchctl.money.advice import Advice
 from batchctl.money.estimate import CacheEstimate, Estimate, Range
+from batchctl.render import styles
 from batchctl.render.json_output import usd
 from batchctl.render.layout import UNKNOWN, indent, warning
-from batchctl.render.text import clean, number, plural
+from batchctl.render.text import clean, number
 
 LIVES = {"1h": "for 1 h", "5m": "for 5 min"}
 
@@ -24,12 +26,12 @@ def draw(estimate: Estimate) -> RenderableType:
     if estimate.caches:
         first = estimate.caches[0]
         shared = f"the {number(round(first.prefix_tokens / first.requests))} tokens that {plural(first.requests, 'request')} share"
-        parts.append(Text(f"  the input in batches, with {shared} cached", style="dim"))
+        parts.append(Text(f"  the input in batches, with {shared} cached", style=styles.QUIET))
         parts += [indent(_caches(estimate.caches)), Text("")]
     parts.append(indent(_basis(estimate)))
     if estimate.advice:
         table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True, style="cyan")
+        table.add_column(no_wrap=True, style=styles.ACTIVE)
         table.add_column(overflow="fold")
         for advice in estimate.advice:
             table.add_row("to save" if advice.saves else "to know", clean(advice.text, 1000))
@@ -46,7 +48,7 @@ def _amounts(estimate: Estimate) -> Table:
     table.add_column(overflow="fold", min_width=18)
     for _ in range(3):
         table.add_column(justify="right", no_wrap=True, min_width=12)
-    table.add_row("", *(Text(head, style="dim") for head in ("low", "expected", "high")))
+    table.add_row("", *(Text(head, style=styles.QUIET) for head in ("low", "expected", "high")))
     for model in estimate.models:
         table.add_row(Text(clean(model.model, 60) or "other models", style="bold"))
         table.add_row("  requests", "", number(model.requests))
@@ -61,7 +63,7 @@ def _amounts(estimate: Estimate) -> Table:
 
 def _add_money(table: Table, batch: Range[Decimal] | Forecast | None, real_time: Range[Decimal] | None) -> None:
     table.add_row("  in batches", *(Text(cell, style="bold") for cell in _cells(batch, dollars)))
-    table.add_row("  in real time", *(Text(cell, style="dim") for cell in _cells(real_time, dollars)))
+    table.add_row("  in real time", *(Text(cell, style=styles.QUIET) for cell in _cells(real_time, dollars)))
 
 
 def _cells(amounts: Range[Any] | Forecast | None, shown: Callable[[Any], str]) -> Iterable[str]:
@@ -74,11 +76,13 @@ def _caches(caches: Sequence[CacheEstimate]) -> Table:
     table.add_column(no_wrap=True, min_width=18)
     for _ in caches:
         table.add_column(justify="right", no_wrap=True, min_width=12)
-    table.add_row("", *(Text(f"{LIVES[one.ttl]}{', as it is' if one.is_there else ''}", style="dim") for one in caches))
+    table.add_row(
+        "", *(Text(f"{LIVES[one.ttl]}{', as it is' if one.is_there else ''}", style=styles.QUIET) for one in caches)
+    )
     table.add_row("  no cache", *(dollars(one.without) for one in caches))
     for at, (rate, _) in enumerate(caches[0].rows):
         amounts = [(one.rows[at][1], one.without) for one in caches]
-        cells = [Text(dollars(cost), style="green" if cost < without else "yellow") for cost, without in amounts]
+        cells = [Text(dollars(cost), style=styles.GOOD if cost < without else styles.WARN) for cost, without in amounts]
         table.add_row(f"  {rate:.0%} read from it", *cells)
     table.add_row("  pays from", *(Text(f"{one.break_even:.0%}", style="bold") for one in caches))
     return table
@@ -86,8 +90,8 @@ def _caches(caches: Sequence[CacheEstimate]) -> Table:
 
 def _basis(estimate: Estimate) -> Table:
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold", style="dim")
+    table.add_column(no_wrap=True, style=styles.QUIET)
+    table.add_column(overflow="fold", style=styles.QUIET)
     for text in estimate.how:
         what, _, rest = text.partition(": ")
         table.add_row(clean(what), clean(rest))

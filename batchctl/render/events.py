@@ -11,13 +11,24 @@ from rich.text import Text
 
 from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
-from batchctl.domain.check_report import Problem, Scan
+from batchctl.domain.check_report import ProblemKind, Scan
 from batchctl.domain.model import Batch, Job
+from batchctl.domain.notifications import NotifyEvent
 from batchctl.domain.prices import dollars
-from batchctl.render.text import clean, duration, number, plural, size
+from batchctl.domain.wording import plural
+from batchctl.render import styles
+from batchctl.render.text import clean, duration, number, size
 
 GOOD, PLAIN, DIM, WARN, BAD = "good", "plain", "dim", "warn", "bad"
-STYLES = {GOOD: "green", PLAIN: "", DIM: "dim", WARN: "yellow", BAD: "red", "error": "red", "warning": "yellow"}
+STYLES = {
+    GOOD: styles.GOOD,
+    PLAIN: "",
+    DIM: styles.QUIET,
+    WARN: styles.WARN,
+    BAD: styles.BAD,
+    "error": styles.BAD,
+    "warning": styles.WARN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,11 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             | events.PlaceChecked()
             | events.PollFailed()
             | events.WorkerLost()
+            | events.Notified()
+            | events.NotifyFailed()
             | events.Stopping()
         ):
-            return _of_circumstances(event)
+            return _of_circumstances(event, now)
         case events.BatchFetched() | events.DownloadFailed() | events.ResultsRemoved():
             return _of_fetching(event, now)
         case events.Waiting(until, why):
@@ -84,6 +97,8 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
             | events.Reading()
             | events.Merging()
             | events.Verifying()
+            | events.TransfersPlanned()
+            | events.Transferred()
             | events.SendingBegun()
             | events.DownloadBegun()
         ):
@@ -91,7 +106,14 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
 
 
 def _of_circumstances(
-    event: events.FieldsUnread | events.PlaceChecked | events.PollFailed | events.WorkerLost | events.Stopping,
+    event: events.FieldsUnread
+    | events.PlaceChecked
+    | events.PollFailed
+    | events.WorkerLost
+    | events.Notified
+    | events.NotifyFailed
+    | events.Stopping,
+    now: datetime,
 ) -> Line:
     match event:
         case events.FieldsUnread(message_batch_id, fields):
@@ -105,9 +127,24 @@ def _of_circumstances(
             how = "was killed" if exit_code == -9 else f"ended with {exit_code}"
             then = "threads download what is left" if is_last else "its downloads begin again"
             return Line(f"lost       a worker process {how}: {then}", WARN)
+        case events.Notified() | events.NotifyFailed():
+            return _of_notifying(event, now)
         case events.Stopping(in_flight):
-            text = f"stopping   {plural(in_flight, 'upload')} in flight are let finish; Ctrl-C again stops at once"
+            text = f"stopping   waiting for {plural(in_flight, 'upload')} to finish; Ctrl-C again stops at once"
             return Line(text, WARN)
+
+
+def _of_notifying(event: events.Notified | events.NotifyFailed, now: datetime) -> Line:
+    match event:
+        case events.Notified(job, what, target):
+            said = "has ended" if what is NotifyEvent.ENDED else "needs a person"
+            return Line(f"notified   {clean(target)}: {clean(job)} {said}", GOOD)
+        case events.NotifyFailed(job, target, why, until, output):
+            whose = f" of {clean(job)}" if job else ""
+            where = f" to {clean(target)}" if target else ""
+            again = f"; a later command retries it, in {duration(until - now)} at the earliest" if until else ""
+            wrote = f"; its output: {' | '.join(clean(line, 200) for line in output)}" if output else ""
+            return Line(f"warning    notification{whose}{where} failed: {clean(why, 300)}{again}{wrote}", WARN)
 
 
 def _of_checking(event: events.Checked | events.CacheControlAdded | events.ModelDeprecated) -> Line:
@@ -157,22 +194,25 @@ def _depth(scan: Scan) -> str:
     return f"{number(scan.deep_checked)} in depth (--check full does all)"
 
 
-def problem_line(problem: Problem) -> Line:
-    """Return where a fault is and what it is: `line 12 (row-12) params.messages.0.role: ...`."""
+def problem_line(kind: ProblemKind) -> Line:
+    """Return where a fault is and what it is: `line 12 (row-12) params.messages.0.role: ...`, or `500 lines, first 12 ...`."""
+    problem = kind.first
+    place = number(problem.line)
+    place = f"line {place}" if kind.lines == 1 else f"{number(kind.lines)} lines, first {place}"
     who = f" ({clean(problem.custom_id, 64)})" if problem.custom_id else ""
     where = f" {clean(problem.fault.path, 120)}:" if problem.fault.path else ":"
-    text = f"line {number(problem.line)}{who}{where} {clean(problem.fault.message)}"
-    return Line(text, problem.fault.severity.value)
+    return Line(f"{place}{who}{where} {clean(problem.fault.message)}", problem.fault.severity.value)
 
 
-def draw_problems(lines: Iterable[Line]) -> Table:
+def draw_problems(kinds: Iterable[ProblemKind]) -> RenderableType:
     """Return the lines of `problem_line` for a terminal: the line numbers stand out, the rest is for reading."""
-    table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right", no_wrap=True)
+    table = Table.grid()
+    table.add_column(width=4)
     table.add_column(overflow="fold")
-    for line in lines:
-        _, place, rest = line.text.split(" ", 2)
-        table.add_row(Text(f"  line {place.rstrip(':')}", style=STYLES[line.tone]), rest)
+    for kind in kinds:
+        line = problem_line(kind)
+        place = line.text.partition(" (" if kind.first.custom_id else ":")[0]
+        table.add_row("", Text.assemble((place, STYLES[line.tone]), line.text[len(place) :]))
     return table
 
 

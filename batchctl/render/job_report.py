@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -13,31 +13,36 @@ from batchctl.domain.headers import headers_of
 from batchctl.domain.job_report import JobReport, RoundReport, Stage
 from batchctl.domain.model import Batch, FailureClass, Failures, Headers, Merged, State
 from batchctl.domain.prices import dollars
-from batchctl.render import total
+from batchctl.domain.wording import plural
+from batchctl.render import styles, total
 from batchctl.render.json_output import usd
-from batchctl.render.layout import facts, headed, indent, next_line, warning
-from batchctl.render.text import clean, duration, moment, number, plural, size
+from batchctl.render.layout import Column, Columns, Row, facts, indent, named_line, next_line, warning
+from batchctl.render.text import clean, duration, moment, number, size
 
 STAGE_STYLES = {
-    Stage.SENDING: "cyan",
-    Stage.RUNNING: "cyan",
-    Stage.TO_FETCH: "green",
-    Stage.DONE: "bold green",
-    Stage.INCOMPLETE: "yellow",
-    Stage.CANCELED: "yellow",
-    Stage.PAUSED: "bold red",
-    Stage.UNCONFIRMED: "bold yellow",
-    Stage.LOST: "bold red",
+    Stage.SENDING: styles.ACTIVE,
+    Stage.RUNNING: styles.ACTIVE,
+    Stage.TO_FETCH: styles.GOOD,
+    Stage.DONE: styles.strong(styles.GOOD),
+    Stage.INCOMPLETE: styles.BAD,
+    Stage.CANCELED: styles.WARN,
+    Stage.PAUSED: styles.strong(styles.BAD),
+    Stage.UNCONFIRMED: styles.strong(styles.OTHER),
+    Stage.LOST: styles.strong(styles.OTHER),
 }
 CLASS_STYLES = {
-    FailureClass.RETRY: "yellow",
-    FailureClass.FIX: "red",
-    FailureClass.ACCOUNT: "bold red",
-    FailureClass.POLICY: "magenta",
+    FailureClass.RETRY: styles.WARN,
+    FailureClass.FIX: styles.BAD,
+    FailureClass.ACCOUNT: styles.strong(styles.BAD),
+    FailureClass.POLICY: styles.OTHER,
 }
-BAR_WIDTH = 24
+# Batches that are fetched, ended, running, and not yet sent: in a strip, where only ASCII can be shown, and with a colour.
+STRIP = (("█", "#", styles.GOOD), ("▓", "=", styles.ACTIVE), ("░", "-", styles.ACTIVE), ("·", ".", styles.QUIET))
+STRIP_WIDTH, WIDE_STRIP, WIDE = 24, 48, 110
 # Of failures; `--json` has them all.
 SHOWN_TYPES = 12
+# The terminal columns beside a table of failures in which their messages can be read.
+MIN_MESSAGE = 24
 
 
 def draw(report: JobReport, *, wide: bool = False) -> RenderableType:
@@ -47,16 +52,16 @@ def draw(report: JobReport, *, wide: bool = False) -> RenderableType:
         (report.job.name, "bold"),
         "  ",
         _stage(report.stage),
-        (f"  {clean(labels)}" if labels else "", "dim"),
+        (f"  {clean(labels)}" if labels else "", styles.QUIET),
     )
     parts: list[RenderableType] = [title, indent(facts(_facts(report))), Text(""), indent(_rounds(report.rounds))]
     if any(r.by_state.get(State.IN_PROGRESS) for r in report.rounds):
-        parts.append(Text("  the API counts a batch's requests only once all of it has ended", style="dim"))
+        parts.append(Text("  the API counts a batch's requests only once all of it has ended", style=styles.QUIET))
     if report.merged:
         summary = answers(report.merged, report.job.left_out)
         if report.stage not in {Stage.DONE, Stage.INCOMPLETE, Stage.CANCELED}:
-            summary.append(" (at the last fetch)", style="dim")
-        parts += [Text(""), indent(summary)]
+            summary.append(" (at the last fetch)", style=styles.QUIET)
+        parts += [Text(""), indent(named_line("answers", summary))]
         if report.merged.cost:
             parts.append(indent(total.draw(report.merged.cost)))
     if report.failures:
@@ -69,46 +74,51 @@ def draw(report: JobReport, *, wide: bool = False) -> RenderableType:
     return Group(*parts)
 
 
-def draw_all(reports: Sequence[JobReport]) -> Table:
+JOB_COLUMNS = (
+    Column("job", is_text=True),
+    Column("stage", is_text=True),
+    Column("requests"),
+    Column("batches", rank=4),
+    Column("ended", rank=3),
+    Column("succeeded", rank=1),
+    Column("age", rank=5),
+    Column("next", rank=2, is_text=True),
+)
+
+
+def draw_all(reports: Sequence[JobReport]) -> Columns:
     """Return a table of jobs."""
-    left = ("job", "stage", "next")
-    table = headed("job", "stage", "requests", "batches", "ended", "succeeded", "age", "next", left=left)
+    rows: list[Row] = []
     for report in reports:
         succeeded = report.merged.succeeded if report.merged else sum(r.counts.succeeded for r in report.rounds)
         verb = report.next_command.split()[1] if report.next_command else ""
-        table.add_row(
-            Text(report.job.name, style="bold"),
-            _stage(report.stage),
-            number(report.job.count),
-            number(len(report.batches)),
-            number(report.ended),
-            number(succeeded),
-            duration(report.now - report.job.created_at),
-            Text(verb, style="dim"),
-        )
-    return table
+        counts = (report.job.count, len(report.batches), report.ended, succeeded)
+        age = duration(report.now - report.job.created_at)
+        name = Text(report.job.name, style="bold")
+        rows.append((name, _stage(report.stage), *map(number, counts), age, Text(verb, style=styles.QUIET)))
+    return Columns(JOB_COLUMNS, rows)
 
 
-def draw_fetched(report: JobReport, merged: Merged, results: str, errors: str) -> Iterable[Text | Table]:
+def draw_fetched(report: JobReport, merged: Merged, results: str, errors: str) -> Iterable[RenderableType]:
     """Yield what was fetched and merged, line by line, with the files that it is in; `results` is `-` for stdout."""
-    yield answers(merged, report.job.left_out)
+    yield named_line("answers", answers(merged, report.job.left_out))
     if merged.cost:
         yield total.draw(merged.cost)
     if report.rests_on:
-        yield Text(clean(f"found:   {report.rests_on}", 2000))
+        yield named_line("found", clean(report.rests_on, 2000))
     if report.failures:
         yield Text("")
         yield failures(report.failures)
         yield Text("")
     if results != "-" and merged.batches:
-        yield Text(clean(f"results: {results}", 2000))
+        yield named_line("results", clean(results, 2000))
     if merged.failures or report.job.left_out:
-        yield Text(clean(f"errors:  {errors}", 2000))
+        yield named_line("errors", clean(errors, 2000))
 
 
 def answers(merged: Merged, left_out: int) -> Text:
     """Return the requests by what became of them over all rounds."""
-    text = Text.assemble(("answers  ", "dim"), (f"{merged.succeeded:,} succeeded", "green"))
+    text = Text(f"{merged.succeeded:,} succeeded", style=styles.GOOD)
     counts = (
         ("errored", merged.errored),
         ("expired", merged.expired),
@@ -120,35 +130,58 @@ def answers(merged: Merged, left_out: int) -> Text:
     )
     for name, count in counts:
         if count:
-            text.append(f", {count:,} {name}", style="yellow")
+            text.append(f", {count:,} {name}", style=styles.WARN)
     apart = (
         ("truncated", merged.truncated),
         ("refused by the model", merged.refusals),
         ("paused", merged.paused_turns),
     )
     told_apart = ", ".join(f"{count:,} {name}" for name, count in apart if count)
-    return text.append(f" (of the succeeded: {told_apart})" if told_apart else "", style="dim")
+    return text.append(f" (of the succeeded: {told_apart})" if told_apart else "", style=styles.QUIET)
 
 
-def failures(kinds: Sequence[Failures]) -> Table:
-    """Return a table of the requests that did not succeed, by type."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="ellipsis", no_wrap=True)
-    table.add_row(*(Text(head, style="dim") for head in ("type", "class", "requests", "for example")))
-    for kind in kinds[:SHOWN_TYPES]:
-        style = CLASS_STYLES[FailureClass(kind.failure_class)]
-        samples = Text(", ".join(clean(i, 64) for i in kind.sample_ids))
-        error_type = Text(clean(kind.error_type, 40))
-        table.add_row(error_type, Text(kind.failure_class, style=style), number(kind.count), samples)
-        if kind.sample_message:
-            table.add_row("", "", "", Text(clean(kind.sample_message, 200), style="dim"))
+def failures(kinds: Sequence[Failures]) -> Group:
+    """Return a table of the requests that did not succeed, by type, each with a message and a few ids."""
+    shown = kinds[:SHOWN_TYPES]
+    parts: list[RenderableType] = [_FailureTable(shown)]
     if rest := kinds[SHOWN_TYPES:]:
-        more = Text(f"{len(rest)} more", style="dim")
-        table.add_row(more, "", number(sum(kind.count for kind in rest)), Text("--json shows all of them", style="dim"))
-    return table
+        requests = number(sum(kind.count for kind in rest))
+        parts.append(Text(f"{len(rest)} more, of {requests} requests: --json shows all of them", style=styles.QUIET))
+    return Group(*parts)
+
+
+class _FailureTable:
+    """Type, class and count of each kind are always there; what else there is goes beside them, or below."""
+
+    def __init__(self, kinds: Sequence[Failures]) -> None:
+        self._kinds = kinds
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        heads = ("type", "class", "requests")
+        kinds = [(clean(kind.error_type, 40), kind.failure_class, number(kind.count)) for kind in self._kinds]
+        widths = [max(map(len, cells)) for cells in zip(heads, *kinds, strict=True)]
+        is_beside = options.max_width - sum(widths) - 2 * len(widths) >= MIN_MESSAGE
+
+        def row(cells: Sequence[Text], about: RenderableType) -> Table:
+            table = Table.grid(padding=(0, 2))
+            for head, width in zip(heads, widths, strict=True):
+                table.add_column(width=width, justify="right" if head == "requests" else "left", overflow="fold")
+            table.add_column(overflow="fold")
+            table.add_row(*cells, about)
+            return table
+
+        yield row(
+            [Text(head, style=styles.QUIET) for head in heads],
+            Text("for example" if is_beside else "", style=styles.QUIET),
+        )
+        for kind, (error_type, failure_class, count) in zip(self._kinds, kinds, strict=True):
+            style = CLASS_STYLES[FailureClass(failure_class)]
+            message = Text(clean(kind.sample_message, 200), style=styles.QUIET)
+            about = [text for text in (Text(", ".join(clean(i, 64) for i in kind.sample_ids)), message) if text]
+            yield row(
+                [Text(error_type), Text(failure_class, style=style), Text(count)], Group(*about) if is_beside else ""
+            )
+            yield from () if is_beside else map(indent, about)
 
 
 def _stage(stage: Stage) -> Text:
@@ -156,7 +189,7 @@ def _stage(stage: Stage) -> Text:
     return Text(stage.shown, style=STAGE_STYLES[stage])
 
 
-def _facts(report: JobReport) -> Iterable[tuple[str, Text]]:
+def _facts(report: JobReport) -> Iterable[tuple[str, RenderableType]]:
     job = report.job
     left = f", {plural(job.left_out, 'line')} left out" if job.left_out else ""
     source = clean(job.input_path) if job.has_requests else "made elsewhere, attached without its input"
@@ -167,7 +200,7 @@ def _facts(report: JobReport) -> Iterable[tuple[str, Text]]:
         yield "limit", Text(f"{dollars(job.max_cost)} for all rounds together")
     eta = f", about {duration(report.eta - report.now)} left" if report.eta else ""
     yield "started", Text(f"{moment(job.created_at)}, elapsed {duration(report.elapsed)}{eta}")
-    yield "batches", _bar(report)
+    yield "batches", _Strip(report)
     if report.rests_on:
         yield "found", Text(report.rests_on)
     if report.expires_at:
@@ -176,36 +209,90 @@ def _facts(report: JobReport) -> Iterable[tuple[str, Text]]:
         yield "kept", Text(f"results can be fetched for {duration(report.retained_until - report.now)}")
 
 
-def _bar(report: JobReport) -> Text:
-    batches = len(report.batches)
-    done = BAR_WIDTH * report.ended // batches
+def _batches_line(report: JobReport) -> Text:
     matched = f", {report.matched} matched provisionally" if report.matched else ""
     removed = sum(batch.is_removed for batch in report.batches)
     gone = f", {removed} removed by the API" if removed else ""
-    text = f"{report.ended} of {batches} ended, {report.fetched} fetched{gone}{matched}"
-    return Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "grey50"), "  ", text)
+    return Text(f"{report.ended} of {len(report.batches)} ended, {report.fetched} fetched{gone}{matched}")
 
 
-def _rounds(rounds: Sequence[RoundReport]) -> Table:
-    heads = ("round", "requests", "batches", "in progress", "succeeded", "errored", "expired", "canceled")
-    has_long_numbers = any(r.requests >= 10_000_000 for r in rounds)
-    table = headed(*heads, gap=1 if has_long_numbers else 2)
+class _Strip:
+    """The batches of a job as a strip that fills, and how many are how far."""
+
+    def __init__(self, report: JobReport) -> None:
+        self._report = report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        report = self._report
+        running = sum(batch.is_running for batch in report.batches)
+        counts = (report.fetched, report.ended - report.fetched, running)
+        width = WIDE_STRIP if console.width >= WIDE else STRIP_WIDTH
+        text = Text()
+        for (full, ascii_, style), cells in zip(STRIP, strip_cells(counts, len(report.batches), width), strict=True):
+            text.append((ascii_ if options.ascii_only else full) * cells, style=style)
+        line = _batches_line(report)
+        yield Text.assemble(text, "  ", line) if width + 2 + line.cell_len <= options.max_width else Group(text, line)
+
+
+def strip_cells(counts: Sequence[int], total: int, width: int) -> list[int]:
+    """Return the cells of a strip for each of the counts and, last, for the rest of `total`; `width` in all.
+
+    The strip never shows more as done than is: what follows takes the broken cell. What there is has a cell, where one is left.
+    """
+    ends, done = [], 0
+    for count in counts:
+        done += count
+        ends.append(width * done // total)
+    cells = [end - begin for begin, end in zip((0, *ends), (*ends, width), strict=True)]
+    rest = total - sum(counts)
+    for place, count in enumerate((*counts, rest)):
+        if count and not cells[place]:
+            largest = max(range(len(cells)), key=cells.__getitem__)
+            cells[largest] -= 1
+            cells[place] += 1
+    return cells
+
+
+ROUND_COLUMNS = (
+    Column("round"),
+    Column("requests"),
+    Column("batches", rank=2),
+    Column("in progress", rank=1),
+    Column("succeeded"),
+    Column("errored", rank=3),
+    Column("expired", rank=4),
+    Column("canceled", rank=5),
+)
+BATCH_COLUMNS = (
+    Column("round", rank=3),
+    Column("from", rank=2),
+    Column("requests"),
+    Column("size", rank=4),
+    Column("state", is_text=True),
+    Column("message batch", is_text=True),
+    Column("age", rank=1),
+)
+
+
+def _rounds(rounds: Sequence[RoundReport]) -> Columns:
+    rows = []
     for r in rounds:
         counts = (r.counts.processing, r.counts.succeeded, r.counts.errored, r.counts.expired, r.counts.canceled)
-        table.add_row(str(r.number), *map(number, (r.requests, r.batches, *counts)))
-    return table
+        rows.append((str(r.number), *map(number, (r.requests, r.batches, *counts))))
+    has_long_numbers = any(r.requests >= 10_000_000 for r in rounds)
+    return Columns(ROUND_COLUMNS, rows, gap=1 if has_long_numbers else 2)
 
 
-def _batches(batches: Sequence[Batch], now: datetime) -> Table:
-    heads = ("round", "from", "requests", "size", "state", "message batch", "age")
-    table = headed(*heads, left=("state", "message batch"), gap=1)
+def _batches(batches: Sequence[Batch], now: datetime) -> Columns:
+    rows = []
     for batch in batches:
         age = duration(now - batch.created_at) if batch.created_at else ""
         name = f"{batch.message_batch_id or batch.note}{' ?' if batch.provisional else ''}"
         body = size(batch.cut.body_bytes) if batch.cut.has_requests else ""
-        cells = (number(batch.cut.first + 1), number(batch.count), body, batch.state.value)
-        table.add_row(str(batch.round), *cells, Text(clean(name, 80)), age)
-    return table
+        state = batch.state.value.replace("_", " ")
+        counts = (str(batch.round), number(batch.cut.first + 1), number(batch.count))
+        rows.append((*counts, body, state, Text(clean(name, 80)), age))
+    return Columns(BATCH_COLUMNS, rows, gap=1)
 
 
 # ---------------------------------------------------------------- for programs

@@ -1,64 +1,116 @@
 """The parts that reports have in common: tables, warnings and the next command."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from batchctl.render import styles
 from batchctl.render.text import clean
 
 UNKNOWN = "unknown"
 
 
-def indent(content: Table | Text) -> Padding:
+def indent(content: RenderableType) -> Padding:
     """Return content two columns to the right."""
     return Padding(content, (0, 0, 0, 2), expand=False)
 
 
-def warning(text: str) -> Table:
-    """Return a warning whose further lines begin under its text."""
+def hanging(head: Text, body: Text) -> Table:
+    """Return text behind a head; what does not fit goes on under the text, and not under the head."""
     table = Table.grid()
-    table.add_column(no_wrap=True, width=2)
+    table.add_column(no_wrap=True, width=head.cell_len)
     table.add_column(overflow="fold")
-    table.add_row(Text("!", style="yellow"), Text(clean(text), style="yellow"))
+    table.add_row(head, body)
     return table
+
+
+def named_line(name: str, value: Text | str) -> Table:
+    """Return a fact behind its name, in line with others of the kind."""
+    return hanging(Text(f"{name:<9}", style=styles.QUIET), Text.assemble(value))
+
+
+def warning(text: str) -> Table:
+    """Return a warning."""
+    return hanging(Text("! ", style=styles.WARN), Text(clean(text), style=styles.WARN))
 
 
 def next_line(command: str) -> Text:
     """Return the line that names the next command."""
-    return Text.assemble(("next: ", "dim"), (command, "bold"))
+    return Text.assemble(("next: ", styles.QUIET), (command, "bold"))
 
 
-def facts(rows: Iterable[tuple[str, Text]]) -> Table:
+def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     """Return a table of names with a fact beside each."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style=styles.QUIET, no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, value)
     return table
 
 
-def headed(*heads: str, left: Sequence[str] = (), gap: int = 2) -> Table:
-    """Return an empty table with heads; the columns in `left` hold text, all others numbers.
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
 
-    On a narrow terminal a text goes on in the next line. A number is never cut: a number without its end is another number.
+    Attributes:
+        head: Its first line.
+        rank: Where the terminal is too narrow for all columns, those of the highest rank are left out first, never those of 0.
+        is_text: Whether it stands at the left, as text does, or at the right, as numbers do.
     """
-    table = Table.grid(padding=(0, gap))
-    for head in heads:
-        is_text = head in left
-        # A person copies the name of a job: it stays in one piece, too.
-        is_whole = not is_text or head == "job"
-        table.add_column(justify="left" if is_text else "right", no_wrap=is_whole, overflow="fold")
-    table.add_row(*(Text(head, style="dim") for head in heads))
-    return table
+
+    head: str
+    rank: int = 0
+    is_text: bool = False
+
+
+Row = Sequence[Text | str]
+
+
+class Columns:
+    """A table that leaves out columns where the terminal is too narrow for all. A text may be broken, a number never is."""
+
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Row], gap: int = 2) -> None:
+        """`rows`: a cell for each column. `gap`: the blanks between two columns."""
+        self._columns = columns
+        self._rows = rows
+        self._gap = gap
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        cells = [(column.head, *(str(row[place]) for row in self._rows)) for place, column in enumerate(self._columns)]
+        # A text may be broken between its words.
+        widths = [
+            max(cell_len(part) for cell in of_one for part in (cell.split() or [""] if column.is_text else [cell]))
+            for column, of_one in zip(self._columns, cells, strict=True)
+        ]
+        shown = fitting(widths, [column.rank for column in self._columns], options.max_width, self._gap)
+        table = Table.grid(padding=(0, self._gap))
+        for place in shown:
+            is_text = self._columns[place].is_text
+            table.add_column(justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+        table.add_row(*(Text(self._columns[place].head, style=styles.QUIET) for place in shown))
+        for row in self._rows:
+            table.add_row(*(row[place] for place in shown))
+        yield table
+
+
+def fitting(widths: Sequence[int], ranks: Sequence[int], room: int, gap: int = 2) -> Sequence[int]:
+    """Return which columns fit into `room` terminal columns, in their order; at least those of rank 0."""
+    shown = list(range(len(widths)))
+    while sum(widths[place] + gap for place in shown) - gap > room and any(ranks[place] for place in shown):
+        shown.remove(max(reversed(shown), key=ranks.__getitem__))
+    return shown
 
 
 def verdicts() -> Table:
     """Return an empty table of verdicts, what each is on, and what was found."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style=styles.QUIET, no_wrap=True)
     table.add_column(overflow="fold")
     return table

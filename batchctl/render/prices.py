@@ -10,6 +10,7 @@ from rich.text import Text
 
 from batchctl.domain.prices import GEO_FACTOR, ModelPrices, Prices, PriceTier
 from batchctl.money.catalog import PriceTable, Refreshed
+from batchctl.render import styles
 from batchctl.render.json_output import usd
 from batchctl.render.text import clean, number
 
@@ -78,7 +79,7 @@ def _step_title(model_prices: ModelPrices, tier: PriceTier) -> str:
 
 
 def _unit(table: PriceTable) -> Text:
-    return Text(f"US$ per million tokens on {table.day}", style="dim")
+    return Text(f"US$ per million tokens on {table.day}", style=styles.QUIET)
 
 
 # ---------------------------------------------------------------- the grid
@@ -89,10 +90,10 @@ def _grid(first: str, labels: Sequence[str], groups: Sequence[tuple[str, Columns
     drawn = [(title, [_column(head, prices) for head, prices in columns]) for title, columns in groups]
     width = max(map(len, (first, *labels)), default=0)
     titles = GROUP_GAP.join(title.center(len(_line(columns, 0))) for title, columns in drawn)
-    lines = [Text(f"{'':{width}}{GROUP_GAP}{titles}".rstrip(), style="dim")] if titles.strip() else []
+    lines = [Text(f"{'':{width}}{GROUP_GAP}{titles}".rstrip(), style=styles.QUIET)] if titles.strip() else []
     for at, label in enumerate((first, *labels)):
         cells = GROUP_GAP.join(_line(columns, at) for _, columns in drawn)
-        lines.append(Text(f"{label:{width}}{GROUP_GAP}{cells}".rstrip(), style="" if at else "dim"))
+        lines.append(Text(f"{label:{width}}{GROUP_GAP}{cells}".rstrip(), style="" if at else styles.QUIET))
     return lines
 
 
@@ -132,15 +133,17 @@ def _notes_below(table: PriceTable, *, has_searches: bool = False) -> list[Text]
         for source in _grouped((model_prices.source, model_prices.model) for model_prices in table.model_prices_list)
     ]
     notes = _by_count((model_prices.note, model_prices.model) for model_prices in table.model_prices_list)
-    lines = [Text(clean(text, 1000), style="dim") for text in below]
+    lines = [Text(clean(text, 1000), style=styles.QUIET) for text in below]
     for note, models in notes:
         # Of all models it is said once.
         text = f"{note} ({', '.join(models)})" if len(notes) > 1 else note
-        lines += [Text(f"! {clean(text, 1000)}", style="yellow")] if note else []
+        lines += [Text(f"! {clean(text, 1000)}", style=styles.WARN)] if note else []
     if table.unpriced:
-        lines.append(Text(clean(f"! no price that can be used: {', '.join(table.unpriced)}", 1000), style="yellow"))
+        lines.append(Text(clean(f"! no price that can be used: {', '.join(table.unpriced)}", 1000), style=styles.WARN))
     if table.left_out:
-        lines.append(Text(f"{table.left_out} models that are no longer served: batchctl prices --all", style="dim"))
+        lines.append(
+            Text(f"{table.left_out} models that are no longer served: batchctl prices --all", style=styles.QUIET)
+        )
     return lines
 
 

@@ -12,11 +12,12 @@ from batchctl.clock import Clock
 from batchctl.domain import events
 from batchctl.domain.check_report import Scan
 from batchctl.domain.job_report import ENDED, JobReport
+from batchctl.domain.wording import plural
 from batchctl.render import job_report
 from batchctl.render.events import DIM, STYLES, Line, draw_problems, line_of, problem_line
 from batchctl.render.json_output import write
 from batchctl.render.repeated_options import RepeatedOptions
-from batchctl.render.text import number, plural
+from batchctl.render.text import number
 
 if TYPE_CHECKING:
     from batchctl.render.live import LiveView
@@ -111,13 +112,13 @@ class ProgressWriter:
             self._err.print(line.draw(), soft_wrap=True)
 
     def _show_problems(self, scan: Scan, problems_file: str) -> None:
-        lines = [problem_line(problem) for problem in scan.first_problems]
-        if self._live is not None and lines:
-            self._live.print(draw_problems(lines))
+        kinds = scan.problem_kinds
+        if self._live is not None and kinds:
+            self._live.print(draw_problems(kinds))
         else:
-            for line in lines:
+            for line in map(problem_line, kinds):
                 self._err.print(Text(f"  {line.text}", style=STYLES[line.tone]), soft_wrap=True)
-        left = scan.errors + scan.warnings - len(lines)
+        left = scan.errors + scan.warnings - sum(kind.lines for kind in kinds)
         if left > 0:
             self._print(Line(f"  and {number(left)} more: {problems_file}", DIM))
 

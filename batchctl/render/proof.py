@@ -6,12 +6,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from batchctl.domain.wording import plural
+from batchctl.render import styles
 from batchctl.render.job_report import answers, answers_to_json
 from batchctl.render.layout import indent, next_line, verdicts
-from batchctl.render.text import clean, number, plural
+from batchctl.render.text import clean, number
 from batchctl.results.proof import Flaw, Part, Proof, RoundProof, Verdict, hint
 
-VERDICT_STYLES = {Verdict.OK: "green", Verdict.OPEN: "yellow", Verdict.WRONG: "bold red", Verdict.NOT_TOLD: "dim"}
+VERDICT_STYLES = {
+    Verdict.OK: styles.GOOD,
+    Verdict.OPEN: styles.WARN,
+    Verdict.WRONG: styles.strong(styles.BAD),
+    Verdict.NOT_TOLD: styles.QUIET,
+}
 HASH_DIGITS = 12
 
 
@@ -35,11 +42,11 @@ def _words(name: str) -> str:
 
 def _title(proof: Proof) -> Text:
     if proof.is_complete:
-        summary, style = "every line of the input has its one answer on the disk", "bold green"
+        summary, style = "every line of the input has its one answer on the disk", styles.strong(styles.GOOD)
     elif proof.flaws:
-        summary, style = f"the proof does not hold: {plural(proof.flaws, 'flaw')}", "bold red"
+        summary, style = f"the proof does not hold: {plural(proof.flaws, 'flaw')}", styles.strong(styles.BAD)
     else:
-        summary, style = "nothing is wrong, and not all of it is there", "yellow"
+        summary, style = "nothing is wrong, and not all of it is there", styles.WARN
     return Text.assemble((proof.job.name, "bold"), "  ", (summary, style))
 
 
@@ -58,8 +65,7 @@ def _detail(proof: Proof, part: Part) -> Text:
         case Part.SUM:
             if proof.answers is None:
                 return Text("not summed: what is wrong above leaves nothing to sum")
-            # Without its first word: the part says it already.
-            summed = answers(proof.answers, proof.job.left_out)[len("answers  ") :]
+            summed = answers(proof.answers, proof.job.left_out)
             return Text.assemble(summed, f" = {plural(proof.job.line_count, 'line')} of the input")
         case Part.OUTPUT:
             return Text(_output(proof))
@@ -100,10 +106,10 @@ def _flaws(proof: Proof) -> Table:
     table = Table.grid()
     table.add_column(overflow="fold")
     for flaw in proof.first_flaws:
-        table.add_row(Text.assemble((f"{_words(flaw.part)}: ", "red"), f"{_place(flaw)}{clean(flaw.message)}"))
-        table.add_row(Text.assemble(("  try: ", "dim"), clean(hint(flaw, proof.fetch_command), 1000)))
+        table.add_row(Text.assemble((f"{_words(flaw.part)}: ", styles.BAD), f"{_place(flaw)}{clean(flaw.message)}"))
+        table.add_row(Text.assemble(("  try: ", styles.QUIET), clean(hint(flaw, proof.fetch_command), 1000)))
     if proof.flaws > len(proof.first_flaws):
-        table.add_row(Text(f"and {number(proof.flaws - len(proof.first_flaws))} more", style="dim"))
+        table.add_row(Text(f"and {number(proof.flaws - len(proof.first_flaws))} more", style=styles.QUIET))
     return table
 
 

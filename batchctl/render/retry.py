@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.engine.retry_choice import Chosen
-from batchctl.render import estimate
+from batchctl.render import estimate, styles
 from batchctl.render.text import clean, number
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ def draw(chosen: Chosen) -> Table:
         table.add_column(justify=justify, overflow="fold")
     for (kind, cls), n in chosen.sent.items():
         word = "new" if kind == "in_no_batch" else "again"
-        table.add_row(Text(word, style="green"), Text(clean(kind, 40)), Text(cls, style="dim"), number(n), "")
+        table.add_row(
+            Text(word, style=styles.GOOD), Text(clean(kind, 40)), Text(cls, style=styles.QUIET), number(n), ""
+        )
     for (kind, cls, why), n in chosen.left.items():
-        table.add_row(Text("left", style="yellow"), Text(clean(kind, 40)), Text(cls, style="dim"), number(n), Text(why))
+        table.add_row(
+            Text("left", style=styles.WARN), Text(clean(kind, 40)), Text(cls, style=styles.QUIET), number(n), Text(why)
+        )
     return table
 
 

@@ -25,11 +25,6 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def plural(value: int, one: str, many: str = "") -> str:
-    """Return a number and what it counts, in the plural where there is not one."""
-    return f"{value:,} {one if value == 1 else many or one + ('es' if one.endswith('ch') else 's')}"
-
-
 def size(value: float) -> str:
     """Return a number of bytes, as the API counts them: 1 MB is a million."""
     for unit in ("B", "KB", "MB", "GB"):

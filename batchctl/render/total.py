@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from rich.text import Text
+from rich.console import Group, RenderableType
 
 from batchctl.domain.prices import CacheUse, TotalCost, dollars
 from batchctl.render.json_output import usd
-from batchctl.render.layout import UNKNOWN
+from batchctl.render.layout import UNKNOWN, named_line
 from batchctl.render.text import clean, number
 
 
-def draw(total: TotalCost) -> Text:
+def draw(total: TotalCost) -> RenderableType:
     """Return the amount, whose prices these are and what is not in it; then, where something was cached, what that did."""
     known = f"{dollars(total.batch)} in batch ({dollars(total.real_time)} in real time)"
     amount = f"at least {known}" if total.beyond else known
@@ -20,8 +20,8 @@ def draw(total: TotalCost) -> Text:
         rest = f"; all else {amount}" if total.has_known else ""
         amount = f"{UNKNOWN}, {'; '.join(total.unknown)}{rest}"
     left = f"; not in it: {'; '.join(total.beyond)}" if total.beyond else ""
-    text = Text.assemble(("cost     ", "dim"), clean(f"{', '.join((amount, *price_sources(total)))}{left}", 1000))
-    return text.append_text(Text.assemble(("\ncache    ", "dim"), cache(total.cache))) if total.cache else text
+    lines = [named_line("cost", clean(f"{', '.join((amount, *price_sources(total)))}{left}", 1000))]
+    return Group(*lines, *([named_line("cache", cache(total.cache))] if total.cache else []))
 
 
 def cache(use: CacheUse) -> str:

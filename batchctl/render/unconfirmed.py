@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from batchctl.domain.model import MessageBatch
+from batchctl.domain.wording import plural
 from batchctl.engine.unconfirmed import UnconfirmedBatch
-from batchctl.render.layout import headed, indent
-from batchctl.render.text import clean, duration, number, plural
+from batchctl.render import styles
+from batchctl.render.layout import Column, Columns, indent
+from batchctl.render.text import clean, duration, number
 
 
 def draw(
@@ -40,14 +42,14 @@ def draw(
     if undecided:
         parts.append(_choice(in_full(f"batchctl resolve {job} --resend"), "the API does not have it: plan it again"))
     if len(undecided) > 1:
-        parts.append(Text("  --batch N decides about one of them", style="dim"))
+        parts.append(Text("  --batch N decides about one of them", style=styles.QUIET))
     for name in duplicates:
         parts.append(_choice(in_full(f"batchctl resolve {job} --cancel {name}"), "end what is there twice"))
     return Group(*parts)
 
 
 def _choice(command: str, meaning: str) -> Text:
-    return Text.assemble("  ", (clean(command, 1000), "bold"), (f"   {meaning}", "dim"))
+    return Text.assemble("  ", (clean(command, 1000), "bold"), (f"   {meaning}", styles.QUIET))
 
 
 def _batch(undecided: UnconfirmedBatch, now: datetime) -> Text:
@@ -56,22 +58,27 @@ def _batch(undecided: UnconfirmedBatch, now: datetime) -> Text:
     if undecided.is_lost:
         since = duration(now - batch.missing_since) if batch.missing_since else "a while"
         name = clean(batch.message_batch_id or "")
-        return Text.assemble(("not known  ", "bold red"), f"{place}; the API answers 404 for {name} since {since}")
+        return Text.assemble(
+            ("not known  ", styles.strong(styles.BAD)), f"{place}; the API answers 404 for {name} since {since}"
+        )
     asked = f"; its create began at {batch.intent_at:%Y-%m-%d %H:%M:%S} UTC" if batch.intent_at else ""
     asked += ", with another key" if undecided.is_other_key else ""
     why = f"; {clean(batch.held or batch.note, 200)}" if batch.held or batch.note else ""
-    return Text.assemble(("unconfirmed  ", "bold yellow"), f"{place}{asked}{why}")
+    return Text.assemble(("unconfirmed  ", styles.strong(styles.WARN)), f"{place}{asked}{why}")
 
 
-def _candidates(undecided: UnconfirmedBatch, now: datetime) -> Table | Text:
+def _candidates(undecided: UnconfirmedBatch, now: datetime) -> RenderableType:
     if undecided.is_lost:
-        return Text("deleted there, or this key belongs to another API workspace", style="dim")
+        return Text("deleted there, or this key belongs to another API workspace", style=styles.QUIET)
     if not undecided.candidates:
         late = "; its list may still be behind" if undecided.is_early else ""
         late = "; not all of its list could be read" if not undecided.is_list_whole else late
-        return Text(f"the API's list shows no batch that it could be{late}", style="dim")
-    heads = ("it may be", "status", "requests", "created", "its custom_ids")
-    table = headed(*heads, left=("it may be", "status", "its custom_ids"))
+        return Text(f"the API's list shows no batch that it could be{late}", style=styles.QUIET)
+    columns = (
+        *(Column("it may be", is_text=True), Column("status", rank=2, is_text=True), Column("requests")),
+        *(Column("created", rank=1), Column("its custom_ids", is_text=True)),
+    )
+    rows = []
     for candidate in undecided.candidates:
         seen, share = candidate.seen, candidate.share
         if share is None:
@@ -80,18 +87,18 @@ def _candidates(undecided: UnconfirmedBatch, now: datetime) -> Table | Text:
             ids = "are this batch's" if share == 1 else "are partly others'" if share else "are others'"
         ago = f"{duration(now - seen.created_at)} ago" if seen.created_at else "unknown"
         requests = "unknown" if seen.size is None else number(seen.size)
-        table.add_row(Text(clean(seen.id, 80)), seen.processing_status.value, requests, ago, ids)
-    return table
+        rows.append((Text(clean(seen.id, 80)), seen.processing_status.value, requests, ago, ids))
+    return Columns(columns, rows)
 
 
 def _duplicates(duplicates: Sequence[str], suspects: Sequence[MessageBatch]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name in duplicates:
         meaning = "holds requests that another batch of the job holds, too"
-        table.add_row(Text(clean(name, 80), style="bold red"), meaning)
+        table.add_row(Text(clean(name, 80), style=styles.strong(styles.BAD)), meaning)
     for seen in suspects:
         meaning = "may hold requests twice: its ids tell once it has ended"
-        table.add_row(Text(clean(seen.id, 80), style="yellow"), meaning)
+        table.add_row(Text(clean(seen.id, 80), style=styles.WARN), meaning)
     return table
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain.errors import BatchctlError
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Batch, Job, Merged, MessageBatch
+from batchctl.domain.wording import plural
 from batchctl.render import error, job_report
 from batchctl.render.json_output import write
-from batchctl.render.layout import next_line
+from batchctl.render.layout import next_line, warning
 from batchctl.render.repeated_options import RepeatedOptions
-from batchctl.render.text import clean, plural, size
+from batchctl.render.text import clean, size
 
 if TYPE_CHECKING:
     from batchctl.domain.check_report import Scan
@@ -98,7 +98,7 @@ class ReportWriter:
         """Write a line on stderr, unless it is to be quiet."""
         self.close()
         if not self._quiet:
-            self._err.print(Text(clean(text, 2000)), soft_wrap=True)
+            _print(self._err, Text(clean(text, 2000)))
 
     def close(self) -> None:
         """End the moving view."""
@@ -136,7 +136,10 @@ class ReportWriter:
             write(sys.stdout, {"type": "jobs", "jobs": jobs})
         elif reports:
             _print(self._out, job_report.draw_all(reports))
-            self.note(self.options.in_full("one of them: batchctl status JOB"))
+            self.note(self.options.in_full("Details: batchctl status JOB"))
+        else:
+            self.note("no jobs in this workspace yet")
+            self.write_next_command("batchctl submit INPUT.jsonl")
 
     def write_fetched(self, report: JobReport, merged: Merged, results: str, errors: Path) -> None:
         """Write what was fetched and merged, on stderr; as JSON on stdout, unless the results are there."""
@@ -149,10 +152,7 @@ class ReportWriter:
         if self._quiet:
             return
         for part in job_report.draw_fetched(report, merged, results, str(errors)):
-            if isinstance(part, Table):
-                _print(self._err, part)
-            else:
-                self._err.print(part, soft_wrap=True)
+            _print(self._err, part)
         self._end(report)
 
     def write_proof(self, proof: "Proof") -> None:
@@ -185,7 +185,7 @@ class ReportWriter:
         if self._json:
             write(sys.stdout, to_json(checkup))
             return
-        _print(self._out, draw(checkup))
+        _print(self._out, draw(checkup, all_of_it=self._verbose))
         self._next(checkup.next_command)
 
     def write_prices(self, table: "PriceTable", *, is_one: bool) -> None:
@@ -314,7 +314,7 @@ class ReportWriter:
             write(sys.stderr, error.to_json(problem, exit_status))
             return
         with suppress(OSError):
-            self._err.print(error.draw(problem), soft_wrap=True)
+            _print(self._err, error.draw(problem))
 
     def write_next_command(self, command: str) -> None:
         """Write how to go on."""
@@ -323,8 +323,8 @@ class ReportWriter:
 
     def _end(self, report: JobReport) -> None:
         if not self._quiet:
-            for warning in report.warnings:
-                self._err.print(Text(f"! {clean(warning)}", style="yellow"), soft_wrap=True)
+            for text in report.warnings:
+                _print(self._err, warning(text))
         if report.next_command:
             self._next(report.next_command)
 

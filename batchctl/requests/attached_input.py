@@ -177,7 +177,7 @@ def _readable(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise DiskProblem(
             f"{path}: {error}",
-            hint="it needs room for some 150 bytes a request, there and where SQLite sorts (SQLITE_TMPDIR)",
+            hint="free some space: about 150 bytes per request, there and in SQLITE_TMPDIR",
         ) from error
 
 
@@ -252,15 +252,15 @@ class _Reading:
         assert isinstance(request, dict), "decode_line gives objects"
         custom_id = request.get("custom_id")
         if not isinstance(custom_id, str) or not isinstance(request.get("params"), dict):
-            raise self._problem(number, 'no request: it needs "custom_id", a text, and "params", an object')
+            raise self._problem(number, 'not a request: it needs "custom_id" (text) and "params" (object)')
         if len(request) != 2:
-            raise self._problem(number, 'keys beside "custom_id" and "params": the API takes no such request again')
+            raise self._problem(number, 'other keys than "custom_id" and "params": the API would reject the request')
         return custom_id
 
     def _problem(self, number: int, why: str) -> InputProblem:
         return InputProblem(
             f"{self._path} line {number:,}: {why}",
-            hint='each line as it was sent: {"custom_id": ..., "params": {...}}; jq -c "{custom_id, params}" drops the rest',
+            hint='use lines as they were sent, {"custom_id": ..., "params": {...}}; to drop other keys: jq -c "{custom_id, params}"',
         )
 
 
@@ -307,7 +307,10 @@ def write_attached_requests(
         rest = copied.close()
     facts = stat(given.plain)
     if (facts.st_size, facts.st_mtime_ns) != (given.size, given.mtime_ns):
-        raise InputProblem(f"{given.path}: changed while it was read", hint="run it again once it is still")
+        raise InputProblem(
+            f"{given.path}: the file changed while it was read",
+            hint="run the same command again when nothing writes to the file",
+        )
     count = sum(place.count for place in places)
     return AttachedCuts(batches=tuple(cuts), rest=tuple(replace(cut, first=cut.first + count) for cut in rest))
 

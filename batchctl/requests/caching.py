@@ -153,7 +153,10 @@ def write_with_cache_control(
             emit(size)
         now = plain.stat()
         if (now.st_size, now.st_mtime_ns) != (began.st_size, began.st_mtime_ns):
-            raise InputProblem(f"{plain}: changed while it was read", hint="run it again once it is still")
+            raise InputProblem(
+                f"{plain}: the file changed while it was read",
+                hint="run the same command again when nothing writes to the file",
+            )
     return writer.caching(), OriginalInput(size=size, sha256=digest.hexdigest())
 
 

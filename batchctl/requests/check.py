@@ -82,7 +82,10 @@ def _scan_in_sections(
 def refuse_changed(path: Path, hashes: RangeHashes) -> None:
     """Raise InputProblem where somebody wrote to an input while it was read."""
     if hashes.has_changed():
-        raise InputProblem(f"{path}: changed while it was read", hint="run it again once it is still")
+        raise InputProblem(
+            f"{path}: the file changed while it was read",
+            hint="run the same command again when nothing writes to the file",
+        )
 
 
 def _blocks(file: BinaryIO, longest: int, skip: Callable[[bytes], None]) -> Iterator[bytes]:

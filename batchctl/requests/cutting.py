@@ -88,7 +88,7 @@ class Cutter:
 def limits_problem(max_requests: int, max_bytes: int) -> str:
     """Return why these limits cannot be used; empty where they can."""
     if not 1 <= max_requests <= CEILING_MAX_REQUESTS:
-        return f"--max-requests must be 1 to {CEILING_MAX_REQUESTS:,}: the API takes no more in one batch"
+        return f"--max-requests must be 1 to {CEILING_MAX_REQUESTS:,}: the API accepts no more in one batch"
     if not 1_000 <= max_bytes <= CEILING_MAX_BYTES:
-        return f"--max-bytes must be 1KB to {CEILING_MAX_BYTES // 1_000_000}MB: the API takes 256 MB in one batch"
+        return f"--max-bytes must be 1KB to {CEILING_MAX_BYTES // 1_000_000}MB: the API accepts 256 MB in one batch"
     return ""

@@ -49,15 +49,15 @@ def _refuse_equal_keys(line: bytes) -> None:
         return
     keys = [key for key, _ in json.loads(line, object_pairs_hook=list)]
     if twice := next((key for key in keys if keys.count(key) > 1), None):
-        raise LineFault(Fault("duplicate_key", f"{shown(twice)} stands twice in the object; keep one"))
+        raise LineFault(Fault("duplicate_key", f"{shown(twice)} occurs twice in the object; keep one"))
 
 
 def _not_an_object(value: object) -> Fault:
     note = ""
     if isinstance(value, list):
-        note = "; each request needs a line of its own, without brackets around the file"
+        note = "; write one request per line, without brackets around the file"
     elif isinstance(value, str) and value.lstrip().startswith("{"):
-        note = ", a text that holds JSON: it was encoded twice"
+        note = " that holds JSON: it was encoded twice"
     return Fault("not_an_object", f"a line must be one JSON object, not {shown(value)}{note}")
 
 
@@ -72,9 +72,11 @@ def _why_not_json(line: bytes, error: orjson.JSONDecodeError) -> Fault:
     except UnicodeDecodeError as wrong:
         return _not_utf8(line[wrong.start], wrong.start + 1)
     if line.startswith(BYTE_ORDER_MARK):
-        return Fault("byte_order_mark", "a byte order mark (EF BB BF) inside the file, as joined files have; remove it")
+        return Fault(
+            "byte_order_mark", "a byte order mark (EF BB BF) inside the file, usually from joined files; remove it"
+        )
     if re.fullmatch(FRAGMENT, text, re.DOTALL):
-        return Fault("pretty_printed", f"a piece of JSON spread over several lines; {ONE_LINE_EACH}")
+        return Fault("pretty_printed", f"a part of JSON that is spread over several lines; {ONE_LINE_EACH}")
     # orjson counts characters; the tools people look with count bytes.
     where = f"byte {len(text[: error.pos].encode()) + 1}"
     for explain in (_ends_early, _goes_on, _fault_of_known_cause, _fault_of_range):
@@ -90,24 +92,22 @@ FRAGMENT = r"""[ \t\r]*(?:[\[{]{1,9}|[\]}]{1,9},?|[\]}]*,?[ \t]*"[^"]*"[ \t]*(?:
 def _mostly_nul(line: bytes) -> Fault:
     if line.strip(b"\0"):
         return Fault("not_utf8", "not UTF-8 but UTF-16 or UTF-32; convert it: iconv -f UTF-16 -t UTF-8")
-    return Fault(
-        "control_character", "nothing but NUL bytes, as a crash leaves them at the end of a file; cut them off"
-    )
+    return Fault("control_character", "only NUL bytes, usually from a crash while the file was written; remove them")
 
 
 def _not_utf8(byte: int, column: int) -> Fault:
     advice = "save the file as UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8"
     # 0xED opens every surrogate that was written as if it were a character.
     if byte == 0xED:
-        advice = "it may be half a surrogate pair; replace it, for instance by U+FFFD"
+        advice = "it may be half of a surrogate pair; replace it, for example with U+FFFD"
     return Fault("not_utf8", f"not UTF-8 at byte {column} (0x{byte:02X}); {advice}")
 
 
 def _ends_early(text: str, position: int, where: str) -> Fault | None:
     if position < len(text.rstrip(" \t\r\n")):
         return None
-    causes = "a cut file, JSON spread over several lines, or a raw newline inside a text"
-    return Fault("cut_short", f"the line ends at {where}, before its object does: {causes}")
+    causes = "a truncated file, JSON over several lines, or a raw newline inside a string"
+    return Fault("cut_short", f"the line ends at {where}, before the object is complete: {causes}")
 
 
 def _goes_on(text: str, position: int, where: str) -> Fault | None:
@@ -132,28 +132,28 @@ def _is_json(text: str) -> bool:
 
 # What stands where the parser stopped, and what it means.
 KNOWN_CAUSES = (
-    (r"-?(?:NaN|Infinity|nan\b|inf\b)", "not_a_number", "JSON has no NaN and no Infinity; write null or leave it out"),
+    (r"-?(?:NaN|Infinity|nan\b|inf\b)", "not_a_number", "JSON has no NaN and no Infinity; write null or remove it"),
     (r"(?:True|False|None)\b", "python_literal", "a Python literal; JSON has true, false and null (use json.dumps)"),
     (r"'", "single_quotes", "single quotes; JSON has double quotes only (use json.dumps, not str or repr)"),
     (r"//|/\*|\#", "comment", "a comment; JSON has none"),
     (r",\s*[}\]]", "trailing_comma", "a comma before a closing bracket; JSON has none there"),
-    (r"[\x00-\x1f]", "control_character", r"a raw control character; inside a text write \n, \t or \u0000"),
+    (r"[\x00-\x1f]", "control_character", r"a raw control character; inside a string write \n, \t or \u0000"),
     (
         r"\\u[dD][89a-fA-F]",
         "lone_surrogate",
-        r"half a surrogate pair, as from a text cut inside a character: write \ufffd",
+        r"half of a surrogate pair, usually from text that was cut inside a character; write \ufffd",
     ),
-    (r"\\", "not_json", r"an escape that JSON does not know; a backslash itself is written \\"),
+    (r"\\", "not_json", r"an escape that JSON does not have; write a backslash as \\"),
     (r"[\u201c\u201d]", "not_json", "a typographic quotation mark; JSON has straight ones only"),
     (
         r"[\x85\xa0\u2000-\u200b\u2028\u2029\u3000\ufeff]",
         "not_json",
-        "a space that JSON does not know; use an ordinary one",
+        "a space character that JSON does not allow; use an ordinary one",
     ),
     (
         r"(?<=\")[^\s\":,{}\[\]]",
         "not_json",
-        r"text right after a closing quotation mark; inside a text write \" instead",
+        r"text after a closing quotation mark; inside a string write \" instead",
     ),
     (r"(?<=[{,\s])[A-Za-z_]\w*\s*:", "not_json", "a key without quotation marks"),
 )
@@ -169,33 +169,35 @@ def _fault_of_known_cause(text: str, position: int, where: str) -> Fault | None:
 def _fault_of_range(text: str, position: int, where: str) -> Fault | None:
     number = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?").match(text, position)
     if number and math.isinf(float(number[0])):
-        return Fault("number_too_large", f"{shown(number[0])} at {where} is too large for a number of 64 bits")
+        return Fault("number_too_large", f"{shown(number[0])} at {where} is too large for a 64-bit number")
     opened = sum(map(text[:position].count, "[{")) - sum(map(text[:position].count, "]}"))
     if opened >= NEAR_DEPTH_LIMIT:
-        return Fault("too_deep", f"more than {NEAR_DEPTH_LIMIT} brackets inside one another at {where}")
+        return Fault("too_deep", f"more than {NEAR_DEPTH_LIMIT} nested brackets at {where}")
     return None
 
 
 # ---------------------------------------------------------------- a wrong file, by its first bytes
 
-UTF16_ADVICE = "UTF-16 or UTF-32, as PowerShell's > writes; convert it: iconv -f UTF-16 -t UTF-8 INPUT > OUTPUT.jsonl"
-ENVELOPE_ADVICE = 'bodies without an envelope; each line must be {"custom_id": "your-name", "params": the body}'
+UTF16_ADVICE = (
+    "UTF-16 or UTF-32, as written by > in PowerShell; convert it: iconv -f UTF-16 -t UTF-8 INPUT > OUTPUT.jsonl"
+)
+ENVELOPE_ADVICE = 'request bodies only; each line must be {"custom_id": "your-name", "params": BODY}'
 
 MAGIC = (
     (
         b"\x1f\x8b",
         "file_is_compressed",
-        "gzip under another name; let its name end in .gz, or unpack it: gzip -dc INPUT",
+        "a gzip file without its ending; rename it to end in .gz, or unpack it: gzip -dc INPUT",
     ),
     (
         b"\x28\xb5\x2f\xfd",
         "file_is_compressed",
-        "zstd under another name; let its name end in .zst, or: zstd -dc INPUT",
+        "a zstd file without its ending; rename it to end in .zst, or unpack it: zstd -dc INPUT",
     ),
-    (b"BZh", "file_is_compressed", "bzip2, which is not read here; unpack it: bzip2 -dc INPUT"),
-    (b"\xfd7zXZ\x00", "file_is_compressed", "xz, which is not read here; unpack it: xz -dc INPUT"),
-    (b"PK\x03\x04", "file_is_zip", "a zip archive (an Excel workbook is one); unpack it, or export its rows as JSONL"),
-    (b"PAR1", "file_is_parquet", "a Parquet table; write one request a line from it"),
+    (b"BZh", "file_is_compressed", "a bzip2 file; unpack it: bzip2 -dc INPUT"),
+    (b"\xfd7zXZ\x00", "file_is_compressed", "an xz file; unpack it: xz -dc INPUT"),
+    (b"PK\x03\x04", "file_is_zip", "a zip archive (as Excel workbooks are); unpack it, or export the rows as JSONL"),
+    (b"PAR1", "file_is_parquet", "a Parquet table; convert it to JSONL, one request per line"),
     (b"\xff\xfe", "file_is_utf16", UTF16_ADVICE),
     (b"\xfe\xff", "file_is_utf16", UTF16_ADVICE),
     (b"\x00\x00\xfe\xff", "file_is_utf16", UTF16_ADVICE),
@@ -223,7 +225,7 @@ def _array(text: str) -> Fault | None:
     first, _, rest = text.partition("\n")
     if _is_json(first) and rest.lstrip().startswith("["):
         return None  # a list on every line: each is refused by itself
-    advice = "write one request a line: jq -c '.[]' INPUT > OUTPUT.jsonl"
+    advice = "write one request per line: jq -c '.[]' INPUT > OUTPUT.jsonl"
     return _file_fault("file_is_json_array", f"one JSON array; {advice}")
 
 
@@ -231,7 +233,7 @@ def _objects(text: str) -> Fault | None:
     first, newline, rest = text.partition("\n")
     if not newline and re.search(r"}\s*\r\s*{", text):
         return _file_fault(
-            "file_has_cr_line_ends", r"divided by CR alone; convert it: tr '\r' '\n' < INPUT > OUTPUT.jsonl"
+            "file_has_cr_line_ends", r"line ends are CR only; convert it: tr '\r' '\n' < INPUT > OUTPUT.jsonl"
         )
     value, end = _first_value(text)
     if fault := _other_shape(value, text):
@@ -255,18 +257,18 @@ OTHER_SHAPES = (
     (
         {"custom_id", "body"},
         "file_is_openai_batch",
-        "input for OpenAI's batches: `body` must become `params`, a Messages body",
+        "an input for OpenAI batches; rename `body` to `params` and convert it to a Messages body",
     ),
-    ({"custom_id", "response"}, "file_is_results", "the results of an OpenAI batch, not its requests"),
+    ({"custom_id", "response"}, "file_is_results", "the results of an OpenAI batch, not requests"),
     (
         {"custom_id", "result"},
         "file_is_results",
-        "the results of a batch; to send what failed again: batchctl retry JOB",
+        "the results of a batch, not requests; to send failed requests again: batchctl retry JOB",
     ),
     (
         {"requests"},
         "file_is_create_body",
-        "one create body; write one request a line: jq -c '.requests[]' INPUT > OUTPUT.jsonl",
+        "the body of one create request; write one request per line: jq -c '.requests[]' INPUT > OUTPUT.jsonl",
     ),
     ({"messages"}, "file_has_no_envelope", ENVELOPE_ADVICE),
 )
@@ -285,7 +287,7 @@ def _no_json(text: str) -> Fault | None:
         return _file_fault("file_is_markup", "HTML or XML, perhaps a saved web page")
     first, _, rest = text.partition("\n")
     if any(separator in rest and _is_header(first.split(separator)) for separator in ",\t;"):
-        return _file_fault("file_is_csv", "a table (CSV); write one request a line from it")
+        return _file_fault("file_is_csv", "a CSV table; convert it to JSONL, one request per line")
     return None
 
 

@@ -58,13 +58,15 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     try:
         file = path.open("rb", PIECE_BYTES)
     except FileNotFoundError as error:
-        raise InputProblem(f"{path}: no such file", hint="see that the path is right") from error
+        raise InputProblem(f"{path}: no such file", hint="check the path") from error
     except IsADirectoryError as error:
-        raise InputProblem(f"{path}: is a folder", hint="name a file of requests, one JSON object per line") from error
+        raise InputProblem(f"{path} is a folder", hint="pass a JSONL file, one request per line") from error
     except PermissionError as error:
-        raise InputProblem(f"{path}: permission denied", hint="see who owns it (ls -l)") from error
+        raise InputProblem(
+            f"{path}: permission denied", hint="check the owner and permissions of the file: ls -l"
+        ) from error
     except OSError as error:
-        raise DiskProblem(f"{path}: {error.strerror}", hint="see that the path is right") from error
+        raise DiskProblem(f"{path}: {error.strerror}", hint="check the path") from error
     with file, disk(path):
         yield file
 
@@ -74,7 +76,9 @@ def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
     head = file.read(OPENING_BYTES)
     file.seek(0)
     if not head.strip():
-        raise InputProblem(f"{path}: holds no request", hint="one JSON object per line: custom_id and params")
+        raise InputProblem(
+            f"{path}: the file holds no request", hint="write one JSON object per line, with custom_id and params"
+        )
     if fault := describe_opening(head):
         raise InputProblem(f"{path}: {fault.message}")
 
@@ -115,13 +119,13 @@ def _pieces(path: str, source: BinaryIO) -> Iterator[bytes]:
             yield piece
     except EOFError as error:
         raise InputProblem(
-            f"{path}: the {kind} file ends early: it was cut while it was written or copied",
-            hint="make or copy it again; nothing was sent",
+            f"{path}: the {kind} file ends early: it was truncated when it was written or copied",
+            hint="create or copy it again; nothing was sent",
         ) from error
     except (gzip.BadGzipFile, zlib.error, zstd.ZstdError) as error:
         raise InputProblem(
-            f"{path}: not a whole {kind} file: {error}",
-            hint=f"give it its true ending, or make it again; only a {kind} file may end in {Path(path).suffix}",
+            f"{path}: not a complete {kind} file: {error}",
+            hint=f"create it again, or rename it: only a {kind} file may end in {Path(path).suffix}",
         ) from error
 
 
@@ -192,6 +196,6 @@ def stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except FileNotFoundError as error:
-        raise InputProblem(f"{path}: no such file", hint="see that the path is right") from error
+        raise InputProblem(f"{path}: no such file", hint="check the path") from error
     except OSError as error:
         raise DiskProblem(f"{path}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from typing import Any
 from batchctl.domain.errors import InputProblem, UsageProblem
 
 NOTHING = object()
-_FORM = "like max_tokens=4096, thinking.budget_tokens=2000 or temperature= (which removes it)"
+_FORM = "use a form like max_tokens=4096, thinking.budget_tokens=2000 or temperature= (removes it)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def param_change_of(text: str) -> ParamChange:
     name, sign, value = text.partition("=")
     path = tuple(name.strip().removeprefix("params.").split("."))
     if not sign or not all(path):
-        raise UsageProblem(f"--set {text!r} is no PATH=VALUE", hint=_FORM)
+        raise UsageProblem(f"--set {text!r} is not of the form PATH=VALUE", hint=_FORM)
     return ParamChange(path, _value(value.strip()) if value.strip() else NOTHING)
 
 
@@ -105,7 +105,9 @@ def with_changes(line: bytes, changes: Sequence[ParamChange]) -> bytes:
         params = _in_place(request, changes)
         return line if params == request["params"] else _encoded({**request, "params": params})
     except RecursionError:
-        raise InputProblem("a request is nested too deeply to be changed", hint="change it by hand: --edit") from None
+        raise InputProblem(
+            "a request is nested too deeply to be changed", hint="change it by hand with --edit"
+        ) from None
 
 
 def _in_place(request: dict[str, Any], changes: Sequence[ParamChange]) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def _in_place(request: dict[str, Any], changes: Sequence[ParamChange]) -> dict[s
     except NoPlace as missing:
         raise InputProblem(
             f"custom_id {request['custom_id']!r}: its params have no place for {missing}",
-            hint="--set changes every request that is sent again; --edit writes them to a file, to change each by hand",
+            hint="--set changes every request; to change each by hand, use --edit",
         ) from None
 
 

@@ -8,11 +8,13 @@ from typing import BinaryIO
 
 import orjson
 
-from batchctl.domain.check_report import Problem
-from batchctl.domain.faults import Severity
+from batchctl.domain.check_report import Problem, ProblemKind
+from batchctl.domain.faults import Fault, Severity
 from batchctl.store.local import PRIVATE, disk
 
 SHOWN = 20
+# Kinds of faults that are told apart: each line of an input may have one of its own.
+MAX_KINDS = 1_000
 
 
 class ProblemFile:
@@ -33,6 +35,8 @@ class ProblemFile:
         self.by_code: Counter[str] = Counter()
         self.first: list[Problem] = []
         self._shown = shown
+        # The first problem of each kind, and how many there are.
+        self._kinds: dict[Fault, tuple[Problem, int]] = {}
         self._file: BinaryIO | None = None
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
@@ -44,6 +48,9 @@ class ProblemFile:
         self.warnings += not is_error
         self.by_code[problem.fault.code] += 1
         self._show(problem, is_error=is_error)
+        first, lines = self._kinds.get(problem.fault, (problem, 0))
+        if lines or len(self._kinds) < MAX_KINDS:
+            self._kinds[problem.fault] = first, lines + 1
         with disk(self.path):
             if self._file is None:
                 handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
@@ -59,6 +66,12 @@ class ProblemFile:
             if last_warning is not None:
                 self.first.remove(last_warning)
                 self.first.append(problem)
+
+    @property
+    def kinds(self) -> tuple[ProblemKind, ...]:
+        """The first `shown` kinds of faults, errors before warnings."""
+        kinds = sorted(self._kinds.values(), key=lambda kind: (kind[0].fault.severity, kind[0].line))
+        return tuple(ProblemKind(first, lines) for first, lines in kinds[: self._shown])
 
     def error_lines(self) -> set[int]:
         """Return the numbers of the lines that have an error. Raises DiskProblem."""

@@ -34,8 +34,8 @@ def request_file(workspace: Workspace, job: Job, number: int) -> Path:
     path = workspace.resolve(stored.request_file)
     if not path.exists():
         raise InputProblem(
-            f"{path}: the requests of {job.name} are no longer there",
-            hint="name the moved file with --input PATH: it is checked by its hash",
+            f"{path}: the requests of {job.name} no longer exist",
+            hint="if the file was moved, pass --input PATH; it is checked by its hash",
         )
     return path
 
@@ -84,8 +84,8 @@ def _range_pieces(path: Path, cut: Cut) -> Iterator[bytes]:
 def _changed(path: Path, cut: Cut) -> InputProblem:
     return InputProblem(
         f"{path} changed since it was planned: requests {cut.first + 1:,} to {cut.first + cut.count:,}"
-        f" (bytes {cut.start:,} to {cut.end:,}) are not the bytes that were checked",
-        hint="put the original back, or name it with --input PATH; batches already sent are not affected",
+        f" (bytes {cut.start:,} to {cut.end:,}) differ from the bytes that were checked",
+        hint="restore the original, or pass it with --input PATH; batches that were sent are not affected",
     )
 
 

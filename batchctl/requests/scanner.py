@@ -242,17 +242,23 @@ class Scanner(BlockChecker):
         except LineFault as broken:
             if not self._cuts.fits_alone(len(line)):
                 most = self._options.settings.max_bytes / 1e6
-                message = f"the line is longer than {most:.1f} MB, all that a batch holds"
+                message = f"the line is longer than {most:.1f} MB, the limit of a batch"
                 return {}, [Fault("request_too_large", message)]
             return {}, [broken.fault]
         faults = envelope_faults(request)
         if not isinstance(request, dict):
             return {}, faults
         if self.number in self._options.repeats:
-            faults = [*faults, Fault("custom_id_repeated", "the same custom_id stands on an earlier line")]
+            faults = [*faults, Fault("custom_id_repeated", "an earlier line has the same custom_id")]
         if not self._cuts.fits_alone(len(line)):
             size, most = len(line) / 1e6, self._options.settings.max_bytes / 1e6
-            faults = [*faults, Fault("request_too_large", f"the request is {size:.1f} MB: a batch holds {most:.1f} MB")]
+            faults = [
+                *faults,
+                Fault(
+                    "request_too_large",
+                    f"the request has {size:.1f} MB, more than the limit of {most:.1f} MB for a batch",
+                ),
+            ]
         params = request.get("params")
         refused = self._rule_faults(params) if isinstance(params, dict) else []
         if deep_checked(self.number, 1, self._options.depth):
@@ -294,5 +300,6 @@ class Scanner(BlockChecker):
             warnings=self._problems.warnings,
             by_code=dict(Counter(self._problems.by_code)),
             first_problems=tuple(self._problems.first),
+            problem_kinds=self._problems.kinds,
             request_groups=self.grouper.finish(),
         )

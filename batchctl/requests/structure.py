@@ -152,7 +152,7 @@ def _wrong_type(schemas: list[Schema], value: object, path: str) -> Fault:
 def _explain_text(schema: Schema, text: str, path: str) -> Iterator[Fault]:
     choices = _choices(schema)
     if len(text) > schema.get("maxLength", len(text)):
-        yield Fault("too_long", f"has {len(text)} characters; {schema['maxLength']} is the most", path=path)
+        yield Fault("too_long", f"has {len(text)} characters; at most {schema['maxLength']} are allowed", path=path)
     elif choices and text not in choices:
         yield _not_a_choice(text, choices, path)
 
@@ -290,11 +290,11 @@ def _model_faults(model: str) -> list[Fault]:
         example = (
             did_you_mean(re.sub("[^a-z0-9]+", "-", model.strip().lower()), known) or f"; they look like {known[0]}"
         )
-        return [_odd_model(f"{shown(model)} is not how the API names models{example}")]
+        return [_odd_model(f"{shown(model)} does not look like a model id of the API{example}")]
     words = {word for name in known for word in name.split("-")}
     unknown = (word for word in model.split("-") if word.isalpha() and word not in words)
     return [
-        _odd_model(f"{shown(model)} names no known kind of model{near}")
+        _odd_model(f"{shown(model)} names no known model family{near}")
         for word in unknown
         if (near := did_you_mean(word, words))
     ]

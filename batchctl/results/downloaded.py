@@ -14,6 +14,7 @@ from typing import BinaryIO
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.model import Batch, OutcomeCode
 from batchctl.domain.outcomes import UNREADABLE, Reading
+from batchctl.domain.wording import plural
 from batchctl.results.index import INDEX_BYTES
 from batchctl.results.result_lines import IncompleteResults, id_in_head, read_line
 from batchctl.store.line_maps import unpack
@@ -41,7 +42,7 @@ class Answers:
         with disk(index):
             stored = index.read_bytes()
         if len(stored) != INDEX_BYTES * count or not _CODES.issuperset(stored[12 * count :]):
-            raise damaged(index, f"not the index of a batch of {count:,} requests")
+            raise damaged(index, f"not the index of a batch with {plural(count, 'request')}")
         self.codes = stored[12 * count :]
         self._offsets = unpack("Q", stored[: 8 * count])
         self._sizes = unpack("I", stored[8 * count : 12 * count])
@@ -54,7 +55,7 @@ class Answers:
             sha256 = self._sha256()
         if sha256 != batch.results_sha256:
             self._file.close()
-            raise damaged(raw, "not the bytes that were verified when they came")
+            raise damaged(raw, "differs from the bytes that were verified after the download")
 
     def _sha256(self) -> str:
         if self._is_small:
@@ -133,4 +134,4 @@ def _identity(file: BinaryIO) -> tuple[int, ...]:
 
 def damaged(path: Path, why: str) -> DiskProblem:
     """Return the problem of a file that is not as it was verified."""
-    return DiskProblem(f"{path}: {why}", hint="delete it: `batchctl fetch` downloads this batch again")
+    return DiskProblem(f"{path}: {why}", hint="delete it, then download the batch again: batchctl fetch")

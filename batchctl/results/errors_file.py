@@ -102,7 +102,7 @@ def _left_out(path: Path, problem: dict[str, Any]) -> ErrorLine:
 
 
 def _not_as_written(path: Path) -> DiskProblem:
-    return DiskProblem(f"{path}: not as it was written", hint="put back a copy of it")
+    return DiskProblem(f"{path}: changed since it was written", hint="restore a copy of it")
 
 
 def in_line_order(*streams: Iterable[ErrorLine]) -> Iterator[ErrorLine]:

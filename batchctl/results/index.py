@@ -11,6 +11,7 @@ from typing import Protocol
 
 from batchctl.domain.model import OutcomeCode, RequestCounts
 from batchctl.domain.outcomes import CODE_OF_STOP_REASON, UNREADABLE, Reading
+from batchctl.domain.wording import plural
 from batchctl.results.result_lines import (
     NO_SUCCESS,
     IncompleteResults,
@@ -214,7 +215,7 @@ class IndexBuilder:
         """
         missing = [position for position in range(self.count) if not self.codes[position]] if self._unreadable else []
         if len(missing) != len(self._unreadable) or 2 * len(missing) > self.lines:
-            raise IncompleteResults(f"{len(self._unreadable):,} lines are no results")
+            raise IncompleteResults(f"{plural(len(self._unreadable), 'line is not a result', 'lines are not results')}")
         for position, (offset, size) in zip(missing, self._unreadable, strict=True):
             self._place(position, offset, size, UNREADABLE)
             self._note("", UNREADABLE)
@@ -315,12 +316,12 @@ class IndexRebuilder(IndexBuilder):
             self._note_odd(str(odd), self.number, "")
             return
         if (self.foreign, self.repeated) != before:
-            what = "was not sent in this batch" if self.foreign > before[0] else "came twice"
+            what = "was not sent in this batch" if self.foreign > before[0] else "occurs twice"
             self._note_odd(f"a result whose custom_id {what}", self.number, _shown_id(line))
 
     def _came_twice(self, line: bytes, number: int) -> None:
         super()._came_twice(line, number)
-        self._note_odd("a result whose custom_id came twice", number, _shown_id(line))
+        self._note_odd("a result whose custom_id occurs twice", number, _shown_id(line))
 
 
 def _shown_id(line: bytes) -> str:

@@ -17,8 +17,8 @@ from batchctl.domain.errors import Refused
 from batchctl.store.local import PRIVATE, disk, replacing
 from batchctl.store.workspace import FOLDER
 
-ELSEWHERE = "name another file with --output, or another folder with --output-dir; -o - is stdout"
-FORCING = "or replace it with --force"
+ELSEWHERE = "use another file (--output FILE), another folder (--output-dir DIR) or stdout (-o -)"
+FORCING = "or replace it: --force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +56,17 @@ def objection(
         forcing: A hint how to agree; may be empty.
     """
     if place.workspace:
-        return Refused(
-            f"{place.path} lies in the workspace {place.workspace}: nothing is written there", hint=elsewhere
-        )
+        return Refused(f"{place.path} is in the workspace {place.workspace}; refusing to write there", hint=elsewhere)
     if not place.is_there:
         return None
     if not place.is_regular:
-        return Refused(f"{place.path} is no regular file: it is not replaced", hint=elsewhere)
+        return Refused(f"{place.path} is not a regular file; refusing to overwrite it", hint=elsewhere)
     if place.is_requests:
-        return Refused(f"{place.path} is a request file of this job: nothing is written over it", hint=elsewhere)
+        return Refused(f"{place.path} is a request file of this job; refusing to overwrite it", hint=elsewhere)
     if place.is_own or place.is_empty or force:
         return None
     return Refused(
-        f"{place.path} is there already, and not as this job wrote it: it is not replaced",
+        f"{place.path} exists and was not written by this job; refusing to overwrite it",
         hint="; ".join(filter(None, ("move it away", elsewhere, forcing))),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from batchctl.domain.model import Batch, Cut, Job, Merged
+from batchctl.domain.wording import plural
 
 # More paths make a command line that nobody reads; the next `verify` names those that are left out.
 PATHS_IN_A_COMMAND = 8
@@ -161,9 +162,9 @@ def request_flaws(job: Job, number: int, cuts: Sequence[Cut]) -> Iterator[str]:
         after = cut
     held = sum(cut.count for cut in cuts)
     if held != planned.count:
-        yield f"the batches hold {held:,} requests, the round has {planned.count:,}"
+        yield f"the batches hold {plural(held, 'request')}, but the round has {planned.count:,}"
     if number == 1 and planned.count + job.left_out != job.line_count:
-        yield f"{planned.count:,} requests and {job.left_out:,} left out are not the {job.line_count:,} lines of the input"
+        yield f"{plural(planned.count, 'request')} and {job.left_out:,} left out do not add up to the {plural(job.line_count, 'line')} of the input"
 
 
 def reading_places(batches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -191,7 +192,7 @@ def rising_flaw(numbers: Sequence[int], after: int, most: int) -> str:
     """Return what is wrong with numbers that must rise, begin above `after` and end at `most` or below; empty if nothing."""
     for number in numbers:
         if number <= after:
-            return f"{number:,} after {after:,}: they must rise"
+            return f"{number:,} after {after:,}: the numbers must rise"
         after = number
     return f"{after:,} is more than {most:,}" if after > most else ""
 
@@ -200,7 +201,11 @@ def sum_flaw(job: Job, answers: Merged) -> str:
     """Return why the outcomes do not sum to the requests; empty where they do."""
     outcomes = (answers.succeeded, answers.errored, answers.canceled, answers.expired, answers.unknown)
     total = sum(outcomes) + answers.unanswered
-    return "" if total == job.count else f"{total:,} requests are accounted for, {job.count:,} were planned"
+    return (
+        ""
+        if total == job.count
+        else f"{plural(total, 'request is', 'requests are')} accounted for, but {job.count:,} were planned"
+    )
 
 
 def waiting(batches: Sequence[Batch]) -> int:
@@ -216,9 +221,9 @@ def hint(flaw: Flaw, fetch: str) -> str:
         case Fix.FETCH_ANEW:
             return f"rm {shlex.quote(flaw.index)} && {fetch}"
         case Fix.PUT_BACK if flaw.part is Part.REQUESTS and flaw.round == 1:
-            return f"put the file back as it was, or where the input is elsewhere: {fetch} --input PATH"
+            return f"restore the file, or if the input was moved: {fetch} --input PATH"
         case Fix.PUT_BACK:
-            return "put back a copy of the file as it was"
+            return "restore a copy of the file"
 
 
 def next_command(fixes: Mapping[Fix, int], anew: Sequence[str], fetch: str, otherwise: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from batchctl.domain.model import Batch, Failures, Outcome, OutcomeCode, Verified
 from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes, Reading
+from batchctl.domain.wording import of_total, plural
 from batchctl.results.downloaded import damaged, lines_at, pieces_of, remember_hash
 from batchctl.results.index import IndexBuilder, OrderOfArrival, Positions
 from batchctl.results.result_lines import IncompleteResults
@@ -123,7 +124,7 @@ def _checked_again(positions: Positions, batch: Batch, raw: Path) -> "_Verifying
     except IncompleteResults as odd:
         raise damaged(raw, str(odd)) from odd
     if check.verified().sha256 != batch.results_sha256:
-        raise damaged(raw, "not the bytes that were verified when they came")
+        raise damaged(raw, "differs from the bytes that were verified after the download")
     return check
 
 
@@ -196,13 +197,13 @@ class _VerifyingIndex(IndexBuilder):
         # be foreign: a single odd line does not take a batch away that was paid for.
         most = 0 if not self._batch.identified else self.lines / 2
         if self._batch.provisional and self.foreign > most:
-            raise ForeignResults(f"{self.foreign:,} of {self.lines:,} results answer other requests")
+            raise ForeignResults(f"{of_total(self.foreign, self.lines, 'result')} with custom_ids of other requests")
         missing = self.codes.count(0)
-        why_foreign = "was not sent" if self._batch.cut.has_requests else "is one more than the batch has requests"
+        why_foreign = "was not sent" if self._batch.cut.has_requests else "exceeds the number of requests"
         faults = [
-            (missing, f"{missing:,} of {self.count:,} requests have no result"),
-            (self.foreign, f"{self.foreign:,} results have a custom_id that {why_foreign}"),
-            (self.repeated, f"{self.repeated:,} results came twice"),
+            (missing, f"{missing:,} of {plural(self.count, 'request has', 'requests have')} no result"),
+            (self.foreign, f"{plural(self.foreign, 'result has', 'results have')} a custom_id that {why_foreign}"),
+            (self.repeated, f"{plural(self.repeated, 'result')} came twice"),
         ]
         messages = [text for count, text in faults if count]
         if not self._batch.counts_unread:

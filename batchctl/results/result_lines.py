@@ -82,7 +82,7 @@ def parse_line(line: bytes) -> ResultLine:
         message = readable_message(parsed["result"].get("message")) if reading.code.is_success else None
         return ResultLine(_custom_id_of(parsed), reading, message)
     except (ValueError, KeyError, TypeError) as error:
-        raise IncompleteResults(f"a line is no result: {line[:80].decode('utf-8', 'replace')}") from error
+        raise IncompleteResults(f"a line is not a result: {line[:80].decode('utf-8', 'replace')}") from error
 
 
 def _custom_id_of(parsed: Any) -> bytes:

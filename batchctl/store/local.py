@@ -96,7 +96,7 @@ class LocalStore:
             try:
                 file = path.open("rb", BUFFER_BYTES)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                raise NotStored(f"{path}: no such file", hint="see that the path is right") from None
+                raise NotStored(f"{path}: no such file", hint="check the path") from None
             with file:
                 file.seek(start)
                 left = max(0, end - start) if end is not None else None
@@ -188,7 +188,7 @@ class LocalStore:
         with disk(path):
             # A symbolic link is followed before it is judged: what it leads to may lie elsewhere.
             if is_odd or not path.resolve().is_relative_to(self.root.resolve()):
-                raise UsageProblem(f"{name!r} is no name of a file in {self.root}")
+                raise UsageProblem(f"{name!r} is not a file name in {self.root}")
         return path
 
 
@@ -279,7 +279,7 @@ def _lock(file: BinaryIO, part: Path, *, waits: bool, needs_lock: bool) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except BlockingIOError:
         raise DiskProblem(
-            f"{part}: another process is writing it", hint="run the same command again when that one is done"
+            f"{part}: another process is writing it", hint="run the same command again when the other process is done"
         ) from None
     except OSError:
         # Some network drives have no locks.
@@ -297,14 +297,14 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 # ---------------------------------------------------------------- errors
 
 _HINTS = {
-    errno.ENOSPC: "make room on the disk, then run the same command again: nothing is lost",
-    errno.EDQUOT: "the disk quota is used up: make room, then run the same command again",
-    errno.EROFS: "the file system is read-only: name another folder with --workspace or --output-dir",
-    errno.EACCES: "see who owns it (ls -l), or name another folder",
-    errno.EPERM: "see who owns it (ls -l), or name another folder",
-    errno.ENOENT: "see that the path is right",
-    errno.EISDIR: "name a file, not a folder",
-    errno.ELOOP: "remove that link, or name another file",
+    errno.ENOSPC: "free some disk space, then run the same command again; nothing is lost",
+    errno.EDQUOT: "the disk quota is used up: free some space, then run the same command again",
+    errno.EROFS: "the file system is read-only: use another folder with --workspace or --output-dir",
+    errno.EACCES: "check the owner and permissions (ls -l), or use another folder",
+    errno.EPERM: "check the owner and permissions (ls -l), or use another folder",
+    errno.ENOENT: "check the path",
+    errno.EISDIR: "pass a file, not a folder",
+    errno.ELOOP: "remove the link, or use another file",
     errno.EMFILE: "too many files are open: raise `ulimit -n`",
     errno.EFBIG: "the file would pass a size limit: see `ulimit -f`",
 }
@@ -324,5 +324,5 @@ def disk(path: Path) -> Iterator[None]:
             raise DiskProblem(
                 f"{folder}: no such folder", hint=f"mkdir -p {shlex.quote(str(folder))}, then the same command again"
             ) from error
-        hint = _HINTS.get(error.errno or 0, "fix the cause, then run the same command again: nothing is lost")
+        hint = _HINTS.get(error.errno or 0, "fix the cause, then run the same command again; nothing is lost")
         raise DiskProblem(f"{os.fsdecode(where)}: {error.strerror or error}", hint=hint) from error

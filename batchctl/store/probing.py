@@ -38,7 +38,7 @@ def write(folder: Path) -> None:
 
 
 def lock(folder: Path) -> bool:
-    """Return whether the file system has locks. Raises DiskProblem where a lock keeps nobody out."""
+    """Return whether the file system has locks. Raises DiskProblem where a file lock has no effect here."""
     path = folder / f"{os.getpid()}.lock.{_PROBE}"
     with contextlib.ExitStack() as stack, disk(path):
         first = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
@@ -54,7 +54,7 @@ def lock(folder: Path) -> bool:
             fcntl.flock(second, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-    raise DiskProblem(f"{folder}: a lock keeps nobody out", hint="use a workspace on a local disk")
+    raise DiskProblem(f"{folder}: a file lock has no effect here", hint="use a workspace on a local disk")
 
 
 def room(folder: Path) -> int:

@@ -24,15 +24,17 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from batchctl.domain.errors import UsageProblem
+from batchctl.domain.errors import DiskProblem, UsageProblem
 from batchctl.domain.model import Batch, Job
 from batchctl.store.local import PRIVATE_FOLDER, LocalStore, disk, sync_folder
 from batchctl.store.protocol import Store
 
 FOLDER = ".batchctl"
+LOCK = "planning.lock"
 _REBUILT = re.compile(r"round-\d+\.(?P<owner>.+)\.(?:requests\.jsonl|origins)(?:\.part)?")
 
 
@@ -73,6 +75,9 @@ class Workspace:
         self.private_prices = root / "prices.toml"
         self.price_list = root / "prices.json"
         self.files: Store = LocalStore(root)
+        # Whether `make` made the folder, and which ledger it found or made.
+        self.is_new = False
+        self._ledger_made: tuple[int, int] | None = None
 
     def exists(self) -> bool:
         """Return whether there is a ledger."""
@@ -87,42 +92,93 @@ class Workspace:
         for link in _links(self.root):
             if not _target(link).is_relative_to(home):
                 raise UsageProblem(
-                    f"{link}: a symbolic link that leads out of the workspace, to {str(link.readlink())!r};"
+                    f"{link}: the link leads out of the workspace, to {str(link.readlink())!r};"
                     " nothing was read or changed",
-                    hint="a workspace is moved as a whole, then named with --workspace DIR; if it came with a repository or"
-                    " from somebody else, name one of your own",
+                    hint="move a workspace as a whole, then pass --workspace DIR; if it came from somebody else, use your own",
                 )
 
     def make(self) -> None:
         """Make the folders, a .gitignore and an empty ledger, each where it is missing. Raises DiskProblem."""
         with disk(self.root):
             self.root.parent.mkdir(parents=True, exist_ok=True)
-            for folder in (self.root, self.root / "jobs", self.root / "tmp", self.root / "problems"):
+            with contextlib.suppress(FileExistsError):
+                self.root.mkdir(mode=PRIVATE_FOLDER)
+                self.is_new = True
+            for folder in (self.root / "jobs", self.root / "tmp", self.root / "problems"):
                 folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             if self.files.stat(".gitignore") is None:
                 self.files.put(".gitignore", b"# prompts and answers are private\n*\n")
             if not self.ledger.exists():
                 os.close(os.open(self.ledger, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            self._ledger_made = _identity(self.ledger.stat())
 
     @contextlib.contextmanager
     def planning(self) -> Iterator[None]:
-        """Keep all other processes from planning: two that plan the same input at once would send it twice."""
-        path = self.root / "planning.lock"
-        with disk(path):
-            lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Keep all other processes from planning: two that plan the same input at once would send it twice.
+
+        Raises DiskProblem where another command has removed the workspace meanwhile, for it was empty.
+        """
+        lock = self._open_lock()
         try:
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._is_removed(lock):
+                raise DiskProblem(
+                    f"{self.root}: another command removed this empty workspace", hint="run the same command again"
+                )
             yield
         finally:
             os.close(lock)
+
+    @contextlib.contextmanager
+    def planning_if_free(self) -> Iterator[bool]:
+        """Do as `planning` does, but give False, and wait for nobody, where another process plans or locks do not work here."""
+        lock = self._open_lock()
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+            else:
+                yield not self._is_removed(lock)
+        finally:
+            os.close(lock)
+
+    def _open_lock(self) -> int:
+        path = self.root / LOCK
+        with disk(path):
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _is_removed(self, lock: int) -> bool:
+        """Return whether the folder is no longer that of the lock and of the ledger that was opened.
+
+        Both stay open, so that no other file can have their place on the disk.
+        """
+        try:
+            ledger, here = self.ledger.stat(), (self.root / LOCK).stat()
+        except OSError:
+            return True
+        return _identity(here) != _identity(os.fstat(lock)) or self._ledger_made not in {None, _identity(ledger)}
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether there is nothing in it but what `make` and a command without a job leave."""
+        found = {path.name for path in self.root.iterdir()}
+        return all(map(_is_left_empty, found)) and not any(
+            any((self.root / name).iterdir()) for name in ("jobs", "problems", "tmp")
+        )
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it. The caller holds `planning_if_free`, and has closed the ledger."""
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self.root)
 
     def need(self) -> None:
         """Raise UsageProblem where there is no workspace."""
         if not self.exists():
             raise UsageProblem(
-                f"no workspace here: {self.root} does not exist",
-                hint="batchctl submit INPUT.jsonl makes one; or name one with --workspace",
+                f"no workspace: {self.root} does not exist",
+                hint="create one: batchctl submit INPUT.jsonl; or pass --workspace DIR",
             )
 
     def job_folder(self, name: str) -> Path:
@@ -193,6 +249,22 @@ class Workspace:
             with contextlib.suppress(OSError):
                 if copy.stat().st_mtime < before:
                     copy.unlink()
+
+
+def _identity(facts: os.stat_result) -> tuple[int, int]:
+    return facts.st_dev, facts.st_ino
+
+
+def _is_left_empty(name: str) -> bool:
+    return name.startswith("ledger.db") or name in {
+        ".gitignore",
+        LOCK,
+        "jobs",
+        "models.json",
+        "owners",
+        "problems",
+        "tmp",
+    }
 
 
 def _links(folder: Path) -> Iterator[Path]:

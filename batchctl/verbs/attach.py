@@ -29,6 +29,7 @@ from batchctl.domain.job_report import JobReport
 from batchctl.domain.limits import API_VERSION
 from batchctl.domain.model import Job, MessageBatch, ProcessingStatus, Round, Settings
 from batchctl.domain.names import job_name, name_problem
+from batchctl.domain.wording import of_total
 from batchctl.engine.job_report import read_report
 from batchctl.engine.poll import RETRIEVE_UP_TO, ask_until_answered
 from batchctl.engine.session import Session
@@ -95,14 +96,14 @@ def attach(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> JobR
 def _ids(session: Session, wanted: Attachment, stdin: BinaryIO | None) -> list[str]:
     """Return the ids that were named. Raises UsageProblem where the words are neither different ids nor one job."""
     if STDIN in wanted.words and wanted.path == STDIN:
-        raise UsageProblem("stdin holds either the ids or the input, not both", hint="--input FILE")
+        raise UsageProblem("stdin can hold either the ids or the input, not both", hint="pass --input FILE")
     ids: list[str] = []
     for word in wanted.words:
         ids += _from_stdin(stdin) if word == STDIN else [word]
     if len(ids) == 1 and not is_id(ids[0]):
         named = next((job for job in session.ledger.jobs() if job.name == ids[0]), None)
         if named is not None and named.has_requests:
-            raise Refused(f"{named.name} has its input", hint=f"batchctl status {named.name}")
+            raise Refused(f"{named.name} already has its input", hint=f"batchctl status {named.name}")
         if named is not None:
             return [b.message_batch_id for b in session.ledger.batches(named) if b.message_batch_id]
     if problem := ids_problem(ids):
@@ -114,7 +115,7 @@ def _from_stdin(stdin: BinaryIO | None) -> list[str]:
     text = stdin.read().decode(errors="replace") if stdin is not None else ""
     ids = [line.strip() for line in text.split("\n") if line.strip()]
     if not ids:
-        raise UsageProblem("-: no id came from stdin", hint="one on each line")
+        raise UsageProblem("-: stdin holds no id", hint="write one id per line")
     return ids
 
 
@@ -132,16 +133,16 @@ def _without_input(session: Session, wanted: Attachment, ids: Sequence[str]) -> 
     if job.has_requests or not (wanted.path and is_whole):
         raise _taken(ids, job_names, job)
     if wanted.name not in {"", name}:
-        raise UsageProblem(f"these batches are job {name} already: a job keeps its name", hint="leave --name out")
+        raise UsageProblem(f"these batches are already job {name}, and a job keeps its name", hint="remove --name")
     return job
 
 
 def _taken(ids: Sequence[str], job_names: dict[str, str], job: Job) -> Refused:
     taken = list_some([f"{one} in {job_names[one]}" for one in ids if one in job_names])
-    hint = f"batchctl status {job.name}; or leave out those that are in a job"
+    hint = f"details: batchctl status {job.name}; or pass only the other batches"
     if not job.has_requests:
-        hint = f"to give {job.name} its input: batchctl attach {job.name} --input FILE"
-    return Refused(f"in a job of this workspace already: {taken}", hint=hint)
+        hint = f"add the input of {job.name}: batchctl attach {job.name} --input FILE"
+    return Refused(f"already in a job of this workspace: {taken}", hint=hint)
 
 
 def _as_wanted(job: Job, wanted: Attachment) -> Job:
@@ -171,7 +172,7 @@ def _asked_for(session: Session, ids: Sequence[str]) -> list[MessageBatch]:
     if unknown := [each for each in ids if each not in by_id]:
         raise UsageProblem(
             f"the API does not know {list_some(unknown)}",
-            hint="deleted there, mistyped, or made with a key of another API workspace: see ANTHROPIC_API_KEY",
+            hint="check the ids and ANTHROPIC_API_KEY: they may be deleted, or belong to another API workspace",
         )
     _refuse_archived([seen for seen in by_id.values() if seen.archived_at is not None])
     _refuse_unconfirmed(session, list(by_id.values()))
@@ -180,7 +181,8 @@ def _asked_for(session: Session, ids: Sequence[str]) -> list[MessageBatch]:
     empty = [seen.id for seen in by_id.values() if not seen.size]
     if empty:
         raise Refused(
-            f"the API does not say how many requests {list_some(empty)} holds", hint="run the same command again later"
+            f"the API does not report the number of requests of {list_some(empty)}",
+            hint="run the same command again later",
         )
     return [by_id[each] for each in ids]
 
@@ -214,8 +216,8 @@ def _refuse_archived(archived: Sequence[MessageBatch]) -> None:
     if archived:
         names = list_some([seen.id for seen in archived])
         raise Refused(
-            f"the API has archived {names}: its results are gone",
-            hint="results are kept for 29 days; attach the other batches alone",
+            f"the API archived {names}, so that the results no longer exist",
+            hint="the API keeps results for 29 days; attach only the other batches",
         )
 
 
@@ -226,7 +228,7 @@ def _refuse_unconfirmed(session: Session, message_batches: Sequence[MessageBatch
             job = session.ledger.job_of(unconfirmed_batch)
             raise Refused(
                 f"{seen.id} may be a batch that {job.name} is sending, or an unconfirmed batch of it",
-                hint=f"first let it be reconciled: batchctl submit {job.name}",
+                hint=f"reconcile it first: batchctl submit {job.name}",
             )
 
 
@@ -234,9 +236,9 @@ def _refuse_running(message_batches: Sequence[MessageBatch]) -> None:
     running = [seen.id for seen in message_batches if seen.processing_status is not ProcessingStatus.ENDED]
     if running:
         raise Refused(
-            f"{len(running)} of {len(message_batches)} batches have not ended: {list_some(running)}; which line of the input went into"
-            " which batch is read from their results",
-            hint="attach them now without --input, and once they have ended with it",
+            f"not ended: {of_total(len(running), len(message_batches), 'batch')}: {list_some(running)}. Their results are needed to assign"
+            " the lines of the input",
+            hint="attach them without --input now, and again with --input after they have ended",
         )
 
 
@@ -257,7 +259,7 @@ def _record(
         ):
             _without_input(session, Attachment(words=()), [seen.id for seen in message_batches])
             _refuse_unconfirmed(session, message_batches)
-            raise Refused("another process took one of these batches", hint="run the same command again")
+            raise Refused("another process attached one of these batches", hint="run the same command again")
     recorded = session.ledger.job(job.name)
     session.emit(Attached(recorded, session.ledger.batches(recorded)))
     return recorded
@@ -269,7 +271,7 @@ def _job(
     """Return the job without its input; `given` serves for its name alone. Raises UsageProblem where the name is taken."""
     names = {job.name for job in session.ledger.jobs()}
     if wanted.name in names:
-        raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
+        raise UsageProblem(f"a job with the name {wanted.name!r} already exists", hint="use another --name")
     stand_in = stand_in_sha256([seen.id for seen in message_batches])
     name = job_name(input_name(wanted.path), given.sha256, names) if given else job_name(STEM, stand_in, names)
     count = sum(seen.size or 0 for seen in message_batches)

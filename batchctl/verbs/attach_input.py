@@ -22,6 +22,7 @@ from batchctl.domain.errors import InputProblem, Refused
 from batchctl.domain.events import InputMatched
 from batchctl.domain.faults import Fault
 from batchctl.domain.model import Batch, Cut, Job
+from batchctl.domain.wording import plural
 from batchctl.engine.input_file import plain_file, progress
 from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow
@@ -82,7 +83,9 @@ def detach(session: Session, job: Job) -> None:
 
 
 def _busy(job: Job) -> Refused:
-    return Refused(f"another process is working on {job.name}", hint="run the same command again when it is done")
+    return Refused(
+        f"another process is working on {job.name}", hint="run the same command again when the other process is done"
+    )
 
 
 # ---------------------------------------------------------------- 2. download
@@ -96,8 +99,8 @@ def _download(session: Session, job: Job) -> None:
     if running := [b for b in session.ledger.batches(job) if b.is_running]:
         names = list_some([b.message_batch_id or "" for b in running])
         raise Refused(
-            f"{len(running)} batches of {job.name} have not ended: {names}; which line went into which is read from results",
-            hint=f"batchctl status {job.name} --watch, then the same command again",
+            f"{plural(len(running), 'batch')} of {job.name} not ended: {names}. Their results are needed to assign the lines",
+            hint=f"batchctl status {job.name} --watch, then run the same command again",
         )
     Loop(session, job, LoopOptions(arrows=frozenset({Arrow.DOWNLOAD}))).run()
 
@@ -121,8 +124,8 @@ def _refuse_in_two_batches(odd: UnmatchedIds, names: Sequence[str]) -> None:
     if odd.count:
         said = "; ".join(f"{custom_id} in {names[one]} and {names[other]}" for custom_id, one, other in odd.some)
         raise Refused(
-            f"{odd.count:,} custom_ids are in more than one of these batches: {said}",
-            hint="they were sent twice: attach those that count alone, or every batch as a job of its own",
+            f"{plural(odd.count, 'custom_id is', 'custom_ids are')} in more than one of these batches: {said}",
+            hint="the requests were sent twice: attach only the batches that count, or each batch as its own job",
         )
 
 
@@ -130,8 +133,8 @@ def _refuse_without_line(odd: UnmatchedIds, names: Sequence[str], given: Attache
     if odd.count:
         said = ", ".join(f"{custom_id} of {names[batch]}" for custom_id, batch, _ in odd.some)
         raise InputProblem(
-            f"{given.path}: {odd.count:,} results are of no line of it: {said}",
-            hint="name the input that these batches were made of, and only batches that were made of it",
+            f"{given.path}: {plural(odd.count, 'result matches', 'results match')} no line of it: {said}",
+            hint="pass the input that these batches were made of, and only such batches",
         )
 
 
@@ -139,8 +142,8 @@ def _refuse_on_two_lines(odd: UnmatchedIds, given: AttachedInput) -> None:
     if odd.count:
         said = "; ".join(f"{custom_id} on {one:,} and {other:,}" for custom_id, one, other in odd.some)
         raise InputProblem(
-            f"{given.path}: {odd.count:,} custom_ids of these batches stand on more than one line: {said}",
-            hint="which of the lines was sent cannot be told: leave only that one",
+            f"{given.path}: {plural(odd.count, 'custom_id')} of these batches on more than one line: {said}",
+            hint="keep only the line that was sent",
         )
 
 
@@ -184,7 +187,7 @@ def _left_out(session: Session, job: Job, matching: LineMatching) -> int:
     session.workspace.left_out(job.name).unlink(missing_ok=True)
     try:
         for line, twin in matching.left_with_twins():
-            said = f"it is in none of the batches that were attached, and line {twin:,} has its custom_id, too"
+            said = f"it is in none of the attached batches, and line {twin:,} has the same custom_id"
             problems.add(Problem(line.number, line.custom_id, Fault("custom_id_repeated", said)))
         problems.close()
         if problems.errors:

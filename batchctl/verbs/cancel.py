@@ -10,6 +10,7 @@ A stop between any two of them is continued by the same command.
 
 from batchctl.domain.errors import Refused
 from batchctl.domain.model import Job, State
+from batchctl.domain.wording import plural
 from batchctl.engine.loop import LoopOptions
 from batchctl.engine.merge import Output
 from batchctl.engine.next_steps import Arrow
@@ -36,14 +37,14 @@ def cancel(
     job = use_api_version(session, find_job(session.ledger, word))
     unfinished = OPEN if job.canceled_at is None else OPEN | {State.ENDED}
     if not any(b.state in unfinished and not b.is_removed for b in session.ledger.batches(job)):
-        raise Refused(f"{job.name}: nothing of it runs any more", hint=f"batchctl fetch {job.name}")
+        raise Refused(f"{job.name}: nothing is running", hint=f"batchctl fetch {job.name}")
     output = checked_output(session, job, files)
     if job.canceled_at is None:
         batches = session.ledger.batches(job)
         running = [b for b in batches if b.is_running or b.state is State.SUBMITTING]
         planned = sum(b.state is State.PLANNED for b in batches)
-        parts = f"{len(running)} batches in progress ({sum(b.count for b in running):,} requests)"
-        not_sent = f" and {planned} not sent yet" if planned else ""
+        parts = f"{plural(len(running), 'batch')} in progress ({plural(sum(b.count for b in running), 'request')})"
+        not_sent = f" and {plural(planned, 'batch')} not sent yet" if planned else ""
         confirm(Question(text=f"cancel {job.name}: {parts}{not_sent}?"))
     return cancel_job(session, job, output, waits=waits)
 

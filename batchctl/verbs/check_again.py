@@ -53,8 +53,8 @@ def check_rest(session: Session, job: Job, headers: Headers, depth: Depth | None
             check_anew(session, changed, rest, called, depth or Depth(job.settings.depth))
         except InputProblem as problem:
             raise InputProblem(
-                f"with these headers, {problem.message}",
-                hint=f"leave that change of the headers out; all that is wrong: {session.workspace.problems(input_name(called))}",
+                f"with these headers: {problem.message}",
+                hint=f"remove that change of the headers; the full list of problems: {session.workspace.problems(input_name(called))}",
             ) from problem
     finally:
         rest.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from batchctl.domain.headers import NO_CHANGE, HeaderChange, beta_problem
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
 from batchctl.domain.names import name_problem
+from batchctl.domain.wording import plural
 from batchctl.engine.account_models import AccountModels
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.job_report import in_no_batch
@@ -84,24 +85,22 @@ def refuse_contradiction(job: Job, wanted: Submission) -> None:
     if wanted.again:
         is_file = job.has_requests and job.input_path != STDIN
         command = f"batchctl submit {shlex.quote(job.input_path) if is_file else 'INPUT.jsonl'} --again"
-        raise UsageProblem(f"{job.name} is a job: --again sends an input once more", hint=command)
+        raise UsageProblem(f"{job.name} is a job: --again works only with an input", hint=command)
     refuse_other_plan(job, wanted.settings, wanted.named, wanted.name)
 
 
 def nothing_left(session: ReadSession, job: Job) -> Refused:
     """Return the refusal to send a job of which `submit` has nothing left to send."""
     if not job.has_requests:
-        return Refused(
-            f"{job.name} was made elsewhere and attached: there is nothing to send", hint=f"batchctl status {job.name}"
-        )
+        return Refused(f"{job.name} was attached: there is nothing to send", hint=f"batchctl status {job.name}")
     if unsent := in_no_batch(session, job, session.ledger.batches(job)):
         return Refused(
-            f"this input is already job {job.name}: {unsent:,} of its requests are in none of the attached batches",
-            hint=f"batchctl retry {job.name} sends those alone; to send and pay for all of it once more: --again",
+            f"this input is already job {job.name}; {plural(unsent, 'request is', 'requests are')} in none of the attached batches",
+            hint=f"to send only those: batchctl retry {job.name}; to send (and pay for) all of it again, use --again",
         )
     return Refused(
-        f"this input is already job {job.name}: nothing of it is left to send",
-        hint=f"batchctl status {job.name}; to send and pay for all of it once more: --again",
+        f"this input is already job {job.name}: all of it was already sent",
+        hint=f"details: batchctl status {job.name}; to send (and pay for) it again, use --again",
     )
 
 

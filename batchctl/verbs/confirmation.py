@@ -74,13 +74,13 @@ def confirm_price(
         return estimate
     estimate = estimating(session.message_batches if confirm.is_interactive else None)
     text = f"{action} {_price(estimate.forecast)}?"
-    confirm(Question(text=text, flags="--yes, or a limit with --max-cost USD,", estimate=estimate))
+    confirm(Question(text=text, flags="--yes or --max-cost USD", estimate=estimate))
     return estimate
 
 
 def _price(forecast: Forecast | None) -> str:
     if forecast is None:
-        return "at a price that is not known"
+        return "at an unknown price"
     if not forecast.is_bound:
-        return f"for {dollars(forecast.low)} or more, without a known bound"
+        return f"for at least {dollars(forecast.low)}, without an upper bound"
     return f"for {dollars(forecast.low)} to {dollars(forecast.high)}"

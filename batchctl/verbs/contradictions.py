@@ -11,7 +11,7 @@ from batchctl.domain.model import Job, Settings
 
 # By how many lines each checks in depth, as a rank; auto is full up to a number of lines.
 _DEPTHS = {Depth.ENVELOPE: 0, Depth.AUTO: 1, Depth.FULL: 2}
-HINT = "leave the option out; or send all of it anew, and pay for it: --again"
+HINT = "remove the option; or to send (and pay for) all of it again, use --again"
 
 
 def refuse_other_plan(job: Job, asked: Settings, named: Collection[str], name: str = "") -> None:
@@ -28,7 +28,7 @@ def refuse_other_plan(job: Job, asked: Settings, named: Collection[str], name: s
     """
     for parameter, differs in _DIFFERS.items():
         if parameter in named and (planned := differs(job, asked, name)):
-            raise Refused(f"{job.name} was planned {planned}, and goes on so", hint=HINT)
+            raise Refused(f"{job.name} was planned {planned}; this cannot change", hint=HINT)
 
 
 def _name(job: Job, _: Settings, name: str) -> str:

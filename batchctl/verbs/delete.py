@@ -13,6 +13,7 @@ from batchctl.domain.api_failures import AfterRead, after_read
 from batchctl.domain.errors import ApiFailure, Refused
 from batchctl.domain.events import BatchDeleted
 from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.wording import plural
 from batchctl.engine.accounts import account_of, is_other, is_other_key, is_same
 from batchctl.engine.poll import ask_once, ask_until_answered
 from batchctl.engine.session import Session
@@ -49,7 +50,7 @@ def delete(session: Session, word: str | None, confirm: Confirm) -> Deleted:
     if left:
         _refuse_other_account(session, left)
         requests = sum(b.count for b in left)
-        text = f"delete {len(left)} batches of {job.name} ({requests:,} requests and their results) at the API?"
+        text = f"delete {plural(len(left), 'batch')} of {job.name} ({plural(requests, 'request')} with results) at the API?"
         confirm(Question(text=text))
     for batch in left:
         ask_until_answered(session, partial(_delete, session, batch))
@@ -67,15 +68,15 @@ def _prove(session: Session, job: Job) -> None:
     still = [b for b in session.ledger.batches(job) if b.state in AT_THE_API and not b.is_removed]
     if still:
         raise Refused(
-            f"{len(still)} batches of {job.name} are not on the disk yet: nothing was deleted",
-            hint=f"batchctl fetch {job.name}, or first batchctl cancel {job.name}",
+            f"{plural(len(still), 'batch')} of {job.name} not downloaded yet; nothing was deleted",
+            hint=f"batchctl fetch {job.name}; or to end the job early: batchctl cancel {job.name}",
         )
     # The merged file may have been moved or changed by a person: what was paid for lies in the workspace.
     proof = verify_job(session, job, session.workspace.job_folder(job.name) / "no-output", is_named=False)
     if proof.flaws:
         raise Refused(
-            f"the disk does not prove that {job.name} is whole: nothing was deleted",
-            hint=f"batchctl verify {job.name} says what is wrong, and what to type",
+            f"the local files do not prove that {job.name} is complete; nothing was deleted",
+            hint=f"details: batchctl verify {job.name}",
         )
 
 
@@ -88,8 +89,8 @@ def _refuse_other_account(session: Session, batches: list[Batch]) -> None:
     elsewhere = next((b.api for b in batches if is_other(b.api, here) and not is_other_key(b.api, here)), "")
     if elsewhere:
         raise Refused(
-            f"they were sent to {account_of(elsewhere).shown()}; this key and URL ask {here.shown()}: nothing was deleted",
-            hint="run it again with the key and the --base-url that they were sent with",
+            f"the batches were sent to {account_of(elsewhere).shown()}; this key and URL use {here.shown()}; nothing was deleted",
+            hint="run the same command again with the key and the --base-url that sent them",
         )
 
 
@@ -103,9 +104,9 @@ def _delete(session: Session, batch: Batch) -> None:
             raise
         if not is_same(batch.api, session.server.account):
             raise Refused(
-                f"{batch.message_batch_id} is unknown to this key, and nothing says that it is of the account that made"
-                " the batch: it may still be there",
-                hint="run it again with the key that it was sent with",
+                f"{batch.message_batch_id} is unknown to this key, which may belong to another account than the batch: it may"
+                " still exist",
+                hint="run the same command again with the key that sent it",
             ) from None
 
 

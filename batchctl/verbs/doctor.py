@@ -5,7 +5,7 @@ import sqlite3
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -41,7 +41,7 @@ from batchctl.store.workspace import Workspace, find_workspace
 
 PATIENCE_SECONDS = 30.0
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
-HINT = "see the message; if it makes no sense, report it with the lines above"
+HINT = "check the message; if it does not help, report it with the lines above"
 
 Check = Callable[[], Iterable[Finding]]
 
@@ -100,7 +100,7 @@ def _versions() -> Iterator[Finding]:
     )
     yield ok("platform", f"{platform.platform()}, {sys.implementation.name}")
     since = ".".join(map(str, WAL_IS_SAFE_SINCE))
-    why = "" if mode == "WAL" else f": WAL can be corrupted before {since}"
+    why = "" if mode == "WAL" else f": WAL can be corrupted by versions before {since}"
     yield ok("sqlite", f"{sqlite3.sqlite_version}, journal {mode}{why}")
 
 
@@ -147,14 +147,14 @@ def _credential(message_batches: MessageBatches) -> Finding:
         return fail(
             "credential",
             "none was found",
-            "export ANTHROPIC_API_KEY=..., or `ant auth login`; batchctl emulator needs any key",
+            "set one: export ANTHROPIC_API_KEY=...; the emulator takes any key",
             is_account=True,
         )
     if found.is_blank_at_an_end:
         return fail(
             "credential",
             f"{found.source} begins or ends with white space",
-            "often a newline that came with it from a file: set it again without",
+            "often a newline from a file: set it again without white space",
             is_account=True,
         )
     hidden = f"; it hides {', '.join(found.unused)}" if found.unused else ""
@@ -174,7 +174,7 @@ def _base_url(examined: Examined, message_batches: MessageBatches) -> Iterator[F
     said = f"{shown_url(url) or 'not known'} ({how}){no_proxy}"
     if url.lower().startswith("http:") and not no_proxy:
         yield warn(
-            "base URL", f"{said}: the key travels readable", "use https, unless everybody on the way may read it"
+            "base URL", f"{said}: others can read the key", "use https, unless others on the network may read the key"
         )
     else:
         yield ok("base URL", said)
@@ -189,10 +189,11 @@ def _reach(examined: Examined, message_batches: MessageBatches) -> Iterator[Find
         yield fail("reach", problem.message, problem.hint, is_account=True)
         return
     except AccountProblem as problem:
-        yield warn("reach", f"not asked: {problem.message}", "fix the credential first")
+        yield warn("reach", f"not asked: {problem.message}", "fix the credentials first")
         return
     except ApiFailure as failure:
-        yield reach_finding(failure)
+        finding = reach_finding(failure)
+        yield replace(finding, said=f"{shown_url(message_batches.base_url or '')}: {finding.said}")
         return
     took = clock.monotonic() - began
     account = f", {page.account}" if page.account else ""
@@ -209,7 +210,7 @@ def _workspace(examined: Examined) -> Iterator[Finding]:
     workspace = Workspace(find_workspace(examined.workspace, Path.cwd()))
     root = workspace.root
     if not root.exists():
-        yield ok("workspace", f"none here; `batchctl submit` makes {root}")
+        yield ok("workspace", f"none here; it will be created in {root}")
         yield room_finding(probing.room(root))
         return
     workspace.refuse_links_out()
@@ -233,6 +234,6 @@ def _writes(workspace: Workspace) -> Iterator[Finding]:
 
 def _ledger(workspace: Workspace) -> Iterable[Finding]:
     if not workspace.exists():
-        advice = "put back a copy of it; or, where there never was a job, delete the folder"
-        return [fail("ledger", f"{workspace.ledger} is not there", advice)]
+        advice = "restore a copy of it; or, if there never was a job, delete the folder"
+        return [fail("ledger", f"{workspace.ledger} does not exist", advice)]
     return ledger_findings(ledger_checkup.examine(workspace.ledger, workspace.owners), REVISIONS, journal_mode())

@@ -12,6 +12,7 @@ from batchctl.domain.check_report import Scan
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Batch, Job, State
 from batchctl.domain.states import OPEN_STATES
+from batchctl.domain.wording import plural
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.session import ReadSession
 from batchctl.money.estimate import Estimate
@@ -67,7 +68,7 @@ def dry_run(session: ReadSession, wanted: Submission, stdin: BinaryIO | None, nu
     planner, given = check(session, wanted, stdin)
     try:
         if number is not None and number > given.scan.count:
-            raise UsageProblem(f"--show {number:,}: the input has {given.scan.count:,} requests")
+            raise UsageProblem(f"--show {number:,}: the input has {plural(given.scan.count, 'request')}")
         with planner.rehearsed(given) as (plain, cuts):
             if number is not None:
                 show(single_request_body(plain, cuts, number - 1))
@@ -103,7 +104,7 @@ def _body(session: ReadSession, job: Job, planned: Sequence[Batch], number: int,
     """Return the body that holds one request alone: the one with this number, from 1, of those that are left to send."""
     left = sum(batch.count for batch in planned)
     if number > left:
-        raise UsageProblem(f"--show {number:,}: {left:,} requests of {job.name} are left to send")
+        raise UsageProblem(f"--show {number:,}: {plural(left, 'request')} of {job.name} left to send")
     path = _request_file(session, job, planned, moved_to)
     before = 0
     for batch in planned:

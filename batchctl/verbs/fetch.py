@@ -1,5 +1,6 @@
 """`fetch [JOB]`: downloads every ended batch, verifies it, and merges the answers. A second run downloads what is missing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,13 +36,23 @@ class Fetched:
     problem: BatchctlError | None
 
 
-def fetch(session: Session, word: str | None, files: OutputOptions, moved_to: str = "") -> Fetched:
+def fetch(
+    session: Session,
+    word: str | None,
+    files: OutputOptions,
+    moved_to: str = "",
+    begin: Callable[[Job], object] = lambda _: None,
+) -> Fetched:
     """Download and merge the results of the job that a word means; `moved_to` says where its input is now.
+
+    `begin` receives the job before anything is done.
 
     Raises UsageProblem and Refused before anything is downloaded, and AccountProblem and ServiceProblem where the API cannot
     be asked.
     """
-    job = use_moved_input(session, use_api_version(session, find_job(session.ledger, word)), moved_to)
+    job = find_job(session.ledger, word)
+    begin(job)
+    job = use_moved_input(session, use_api_version(session, job), moved_to)
     return fetch_job(session, job, checked_output(session, job, files))
 
 

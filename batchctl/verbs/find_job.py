@@ -1,11 +1,13 @@
 """The job that a person means by a word."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 from batchctl.domain.attaching import is_id
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.model import Job
+from batchctl.domain.names import LAST
 from batchctl.ledger.protocol import ReadLedger
-
-LAST = "@last"
 
 
 def find_job(ledger: ReadLedger, word: str | None, *, may_be_file: bool = False) -> Job:
@@ -16,7 +18,7 @@ def find_job(ledger: ReadLedger, word: str | None, *, may_be_file: bool = False)
     """
     jobs = ledger.jobs()
     if not jobs:
-        raise UsageProblem("this workspace holds no job yet", hint="batchctl submit INPUT.jsonl")
+        raise UsageProblem("this workspace has no job", hint="batchctl submit INPUT.jsonl")
     if word is None or word == LAST:
         return jobs[-1]
     candidates = [job for job in jobs if job.name == word] or [job for job in jobs if job.name.startswith(word)]
@@ -24,16 +26,16 @@ def find_job(ledger: ReadLedger, word: str | None, *, may_be_file: bool = False)
         return candidates[0]
     if candidates:
         names = ", ".join(job.name for job in candidates[-5:])
-        raise UsageProblem(f"{word!r} may be any of {len(candidates)} jobs: {names}", hint="type more of the name")
+        raise UsageProblem(f"{word!r} matches {len(candidates)} jobs: {names}", hint="type more of the name")
     job_id = ledger.job_id_of_message_batch(word) if is_id(word) else None
     by_batch = next((job for job in jobs if job.id == job_id), None)
-    if by_batch is None and may_be_file:
-        raise UsageProblem(
-            f"{word}: no such file, and no job is called so",
-            hint="see the path; or batchctl status shows the jobs of this workspace",
-        )
     if by_batch is None:
-        raise UsageProblem(f"no job is called {word!r}", hint="batchctl status shows the jobs of this workspace")
+        near = nearest_name(word, [job.name for job in jobs])
+        message = f"{word}: no such file and no such job" if may_be_file else f"no such job: {word!r}"
+        raise UsageProblem(
+            f"{message}{f'; did you mean {near}?' if near else ''}",
+            hint=f"batchctl status {near}" if near else "list the jobs: batchctl status",
+        )
     return by_batch
 
 
@@ -45,3 +47,12 @@ def find_named_job(ledger: ReadLedger, word: str) -> Job | None:
     if word == LAST:
         return find_job(ledger, word)
     return next((job for job in ledger.jobs() if job.name == word), None)
+
+
+def nearest_name(word: str, names: Sequence[str]) -> str:
+    """Return the name that was probably meant, by all of it or by its beginning; empty where none is near."""
+    if not word:
+        return ""
+    meant = {name[: len(word)]: name for name in reversed(names)} | {name: name for name in names}
+    near = get_close_matches(word, meant, n=1, cutoff=0.7)
+    return meant[near[0]] if near else ""

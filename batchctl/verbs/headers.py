@@ -27,8 +27,8 @@ def record_headers(session: Session, job: Job, headers: Headers) -> None:
         return
     if not session.ledger.record_headers(job, headers):
         raise Refused(
-            f"the headers of {job.name} were changed by another process meanwhile; nothing was sent",
-            hint=f"see them with batchctl status {job.name} --json, then run the same command again",
+            f"the headers of {job.name} were changed by another process in the meantime; nothing was sent",
+            hint=f"check them, then run the same command again: batchctl status {job.name} --json",
         )
     changed = session.ledger.job(job.name)
     keep = sum(

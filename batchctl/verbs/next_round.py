@@ -28,6 +28,7 @@ from batchctl.domain.model import Cut, FailureClass, Job, Outcome, OutcomeCode, 
 from batchctl.domain.names import request_file_name
 from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes, without_plain_success
 from batchctl.domain.prices import Forecast
+from batchctl.domain.wording import plural
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.latest_outcomes import LatestOutcomes, Source, latest_outcomes
 from batchctl.engine.retry_choice import Choice, Chosen, is_chosen, why_left
@@ -147,7 +148,7 @@ def rebuild(
             discard(session, job, rebuilt)
             if isinstance(stopped, InputProblem) and not changes:
                 hint = f"{stopped.hint}; to fix them in a file: batchctl retry {job.name} --edit"
-                raise InputProblem(f"with the headers of the job, {stopped.message}", hint=hint) from stopped
+                raise InputProblem(f"with the headers of the job: {stopped.message}", hint=hint) from stopped
             raise
         # A person has accepted the warnings of unchanged bytes before.
         warnings = warnings_anew if changes else warnings
@@ -161,7 +162,7 @@ def rebuild_edited(session: Session, job: Job, edited: Path) -> Rebuilt:
     not among those of the failed requests.
     """
     if is_spooled(str(edited)):
-        raise UsageProblem(f"--from {edited}: name the plain file that was edited")
+        raise UsageProblem(f"--from {edited}: pass the uncompressed file that you edited")
     number = job.rounds[-1].number + 1
     warnings = check_anew(session, job, edited)
     origins, never_sent = _origins_without_success(session, job)
@@ -171,8 +172,8 @@ def rebuild_edited(session: Session, job: Job, edited: Path) -> Rebuilt:
         origin = origins.get(custom_id)
         if origin is None:
             raise InputProblem(
-                f"{edited} line {line_number:,}: {custom_id.decode()!r} is no request of {job.name} without success",
-                hint="edit params only: ids are how the answers find their requests",
+                f"{edited} line {line_number:,}: {custom_id.decode()!r} is not a failed request of {job.name}",
+                hint="edit only params and keep every custom_id",
             )
         lines[origin] = line
     path = session.workspace.requests(job.name, number, session.owner)
@@ -233,8 +234,8 @@ def pause_for_account(
     message = next((f.sample_message for f in failures if f.failure_class is FailureClass.ACCOUNT), "")
     session.ledger.record_pause(job, message)
     raise AccountProblem(
-        f"{sum(left.values()):,} requests of {job.name} failed because of the account: {message}",
-        hint=f"fix it, then: batchctl retry {job.name} --only account --only retry",
+        f"{plural(sum(left.values()), 'request')} of {job.name} failed because of the account: {message}",
+        hint=f"fix the account, then: batchctl retry {job.name} --only account --only retry",
     )
 
 
@@ -312,19 +313,19 @@ def _action(rebuilt: Rebuilt, danger: str) -> str:
     """Return what is done with a round, as a question names it. `danger`: of requests that were never sent from here."""
     before, first_time = rebuilt.chosen.requests - rebuilt.unsent, ""
     if rebuilt.unsent:
-        first_time = f"{rebuilt.unsent:,} requests for the first time{f' ({danger})' if danger else ''}"
-    action = f"send {before:,} requests again" if before else "send"
+        first_time = f"{plural(rebuilt.unsent, 'request')} for the first time{f' ({danger})' if danger else ''}"
+    action = f"send {plural(before, 'request')} again" if before else "send"
     if first_time:
         action += f" and {first_time}" if before else f" {first_time}"
     if rebuilt.changes:
         action += f" with {', '.join(rebuilt.changes)}"
     if rebuilt.warnings:
-        action += f", {rebuilt.warnings:,} warnings all the same"
+        action += f" despite {plural(rebuilt.warnings, 'warning')}"
     if not rebuilt.chosen.cut_or_paused:
         return action
     return (
-        f"{action}, {rebuilt.chosen.cut_or_paused:,} of them unchanged after an answer that was cut or paused: it may end the same way"
-        " (--set max_tokens=N makes room)"
+        f"{action}, {rebuilt.chosen.cut_or_paused:,} of them unchanged after a truncated or paused answer, which may happen again"
+        " (--set max_tokens=N allows longer answers)"
     )
 
 
@@ -334,7 +335,7 @@ def _refuse_other_than_agreed(session: Session, seen: Job) -> None:
     before, after = ((job.rounds[-1].number, job.settings.headers, job.max_cost) for job in (seen, now))
     if before != after:
         raise Refused(
-            f"{seen.name} was changed by another process while its price was agreed to: nothing was sent",
+            f"{seen.name} was changed by another process during the confirmation; nothing was sent",
             hint="run the same command again",
         )
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from batchctl.api.client import SdkMessageBatches
 from batchctl.clock import Clock, StopSignal
-from batchctl.domain.errors import UsageProblem
+from batchctl.domain.errors import BatchctlError, UsageProblem
 from batchctl.domain.events import Emit
 from batchctl.engine.api_view import Server
 from batchctl.engine.copy_guard import PlaceGuard
@@ -31,12 +31,17 @@ def open_session(options: SessionOptions, clock: Clock, emit: Emit, stop: StopSi
     message_batches = _message_batches(options, stop)
     workspace = workspace_of(options, clock)
     with contextlib.ExitStack() as stack:
+        # Last of all, when the ledger is closed.
+        unused = stack.enter_context(contextlib.ExitStack())
         ledger = SqlLedger(workspace.ledger)
         stack.callback(ledger.close)
         # A command that only reads leaves no trace, so that it works in a folder that cannot be written.
         owner = stack.enter_context(Owner(workspace.owners)).name if options.takes_steps else ""
         stack.callback(message_batches.close)
         guard = PlaceGuard(ledger)
+        if workspace.is_new:
+            # First of all: it asks the ledger.
+            stack.callback(_remove_if_unused, workspace, ledger, unused)
         yield Session(
             workspace=workspace,
             ledger=ledger,
@@ -55,6 +60,17 @@ def open_session(options: SessionOptions, clock: Clock, emit: Emit, stop: StopSi
             engine=options.engine,
             open_worker=partial(open_worker, _for_worker(options, workspace)),
         )
+
+
+def _remove_if_unused(workspace: Workspace, ledger: SqlLedger, at_last: contextlib.ExitStack) -> None:
+    """Have a workspace removed that this command made and recorded no job in, as one that was refused.
+
+    Every job is recorded under the same lock, by a process that looks whether its workspace is still there.
+    """
+    with contextlib.suppress(BatchctlError, OSError):
+        is_free = at_last.enter_context(workspace.planning_if_free())
+        if is_free and not ledger.jobs() and workspace.holds_nothing:
+            at_last.callback(workspace.remove)
 
 
 @contextlib.contextmanager

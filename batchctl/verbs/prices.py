@@ -87,8 +87,8 @@ def _table(session: PriceSession, model: str | None, *, is_every: bool) -> Price
     model_prices_list = {name: price_catalog.model_prices(name, day) for name in models}
     if model is not None and model_prices_list[model] is None:
         near = get_close_matches(model, price_catalog.models)
-        said = f"near it: {', '.join(near)}" if near else "batchctl prices shows all models"
-        hint = f"{said}; a prices.toml may have prices of your own"
+        said = f"similar names: {', '.join(near)}" if near else "list the models: batchctl prices"
+        hint = f"{said}; a prices.toml can hold your own prices"
         raise UsageProblem(f"no price is known for {model!r}", hint=hint)
     return PriceTable(
         day=day,
@@ -116,7 +116,7 @@ def _refresh(session: PriceSession) -> Path:
     # Not in the workspace: what lies there may be somebody else's, so that no limit would rest on it.
     path = session.cached or (session.workspace.price_list if session.workspace.root.is_dir() else None)
     if path is None:
-        raise UsageProblem("no folder to keep a price list in", hint="set HOME or XDG_CACHE_HOME")
+        raise UsageProblem("there is no folder for the price list", hint="set HOME or XDG_CACHE_HOME")
     prices = checked(fetch(session.url or default_url(), MAX_BYTES), session.clock.now())
     LocalStore(path.parent).put(path.name, prices)
     return path

@@ -64,7 +64,7 @@ def resolve(session: Session, word: str | None, decision: Decision, confirm: Con
         ServiceProblem: The API cannot be asked.
     """
     if bool(decision.adopt) + decision.resend + bool(decision.cancel) > 1:
-        raise UsageProblem("--adopt, --resend and --cancel are three decisions: one at a time")
+        raise UsageProblem("--adopt, --resend and --cancel exclude each other")
     job = use_api_version(session, find_job(session.ledger, word))
     left = unconfirmed_batches_of(session, job)
     if decision.adopt:
@@ -143,7 +143,9 @@ def _submitting(session: Session, job: Job) -> list[Batch]:
     session.ledger.release_dead(session.clock.monotonic())
     sending = [b for b in session.ledger.batches(job) if b.state is State.SUBMITTING]
     if any(b.claim is not None for b in sending):
-        raise Refused(f"another process is sending {job.name}", hint="run the same command again when it is done")
+        raise Refused(
+            f"another process is sending {job.name}", hint="run the same command again when the other process is done"
+        )
     return sending
 
 
@@ -200,7 +202,7 @@ def _meant(left: UnconfirmedBatches, number: int | None) -> list[UnconfirmedBatc
     numbered = [d for d in left.unconfirmed_batches if number is None or d.number == number]
     if not numbered:
         numbers = ", ".join(str(d.number) for d in left.unconfirmed_batches)
-        raise UsageProblem(f"--batch {number}: unconfirmed are {numbers}")
+        raise UsageProblem(f"--batch {number}: the unconfirmed batches are {numbers}")
     return numbered
 
 
@@ -216,10 +218,10 @@ def adopt(session: Session, left: UnconfirmedBatches, message_batch_id: str, num
             raise Refused(f"{seen.id} {problem}")
         mine += [(d, candidate) for d in possible_batches([unconfirmed_batch], candidate)]
     if not mine:
-        raise Refused(f"{seen.id} is none of the unconfirmed batches: its size or its custom_ids say so")
+        raise Refused(f"{seen.id} is not one of the unconfirmed batches: its size or custom_ids differ")
     if len(mine) > 1:
         numbers = " or ".join(str(d.number) for d, _ in mine)
-        raise UsageProblem(f"{seen.id} may be batch {numbers}", hint=f"say which: --adopt {seen.id} --batch N")
+        raise UsageProblem(f"{seen.id} may be batch {numbers}", hint=f"choose one: --adopt {seen.id} --batch N")
     ((unconfirmed_batch, candidate),) = mine
     if unconfirmed_batch.batch.held:
         _vouch(session, unconfirmed_batch, seen)
@@ -228,7 +230,9 @@ def adopt(session: Session, left: UnconfirmedBatches, message_batch_id: str, num
     if not session.ledger.record_adopted(
         unconfirmed_batch.batch, seen, session.owner, session.now(), identified=candidate.share == 1
     ):
-        raise Refused(f"{seen.id} was taken by another process meanwhile", hint=f"batchctl status {left.job.name}")
+        raise Refused(
+            f"{seen.id} was taken by another process in the meantime", hint=f"batchctl status {left.job.name}"
+        )
     session.emit(
         BatchReconciled(
             unconfirmed_batch.batch,
@@ -243,11 +247,11 @@ def adopt(session: Session, left: UnconfirmedBatches, message_batch_id: str, num
 def _vouch(session: Session, unconfirmed_batch: UnconfirmedBatch, seen: MessageBatch) -> None:
     """Record a person's statement that results are ours which could not be compared with anything."""
     if seen.id != unconfirmed_batch.batch.message_batch_id or not session.ledger.record_vouched(
-        unconfirmed_batch.batch, "size, ids and your word"
+        unconfirmed_batch.batch, "size, ids and your decision"
     ):
         raise Refused(
             f"batch {unconfirmed_batch.number} is {unconfirmed_batch.batch.message_batch_id}, or nothing",
-            hint="--resend sends it again",
+            hint="to send it again, use --resend",
         )
     session.emit(
         BatchReconciled(
@@ -274,7 +278,7 @@ def _retrieved(session: Session, message_batch_id: str) -> MessageBatch:
         seen = session.message_batches.retrieve(message_batch_id).batch
     except ApiFailure as failure:
         if after_read(failure) is AfterRead.GONE:
-            raise UsageProblem(f"the API knows no batch {message_batch_id!r}, or this key does not see it") from failure
+            raise UsageProblem(f"the API has no batch {message_batch_id!r}, or this key cannot see it") from failure
         with ask_once():
             raise
     emit_unread_fields(session, seen)
@@ -286,8 +290,8 @@ def resend(session: Session, left: UnconfirmedBatches, number: int | None, confi
     wanted = _meant(left, number)
     if not left.job.has_requests:
         raise Refused(
-            f"{left.job.name} was made elsewhere: its requests are not known here",
-            hint=f"batchctl attach {left.job.name} --input FILE gives them to it",
+            f"{left.job.name} was attached without its input: its requests are not known",
+            hint=f"add the input: batchctl attach {left.job.name} --input FILE",
         )
     refuse_other_account(session, [d.batch for d in wanted if not d.is_other_key])
     for unconfirmed_batch in wanted:
@@ -295,15 +299,15 @@ def resend(session: Session, left: UnconfirmedBatches, number: int | None, confi
             raise Refused(problem, hint=f"batchctl resolve {left.job.name} --adopt ID")
     risks = resending_risks(wanted)
     if risks:
-        confirm(Question(text=f"{'; '.join(risks)}. Send again all the same, and perhaps pay twice?"))
+        confirm(Question(text=f"{'; '.join(risks)}. Send again and risk paying twice?"))
     for unconfirmed_batch in wanted:
-        note = "sent again at a person's word"
+        note = "sent again by a person's decision"
         if not session.ledger.record_presumed_not_created(
             unconfirmed_batch.batch, session.owner, session.now(), note=note
         ):
             raise Refused(
-                f"batch {unconfirmed_batch.number} of {left.job.name} has changed meanwhile: it is not sent again",
-                hint=f"batchctl resolve {left.job.name} shows what is left",
+                f"batch {unconfirmed_batch.number} of {left.job.name} changed in the meantime; it is not sent again",
+                hint=f"review the rest: batchctl resolve {left.job.name}",
             )
         session.emit(
             BatchReconciled(
@@ -323,7 +327,7 @@ def cancel_duplicate(session: Session, left: UnconfirmedBatches, message_batch_i
         if left.job.canceled_at and g.job_id == left.job.id
     }
     if message_batch_id not in {*left.duplicates, *(s.id for s in left.suspects), *provisional_matches}:
-        raise Refused(f"{message_batch_id} is not known to hold requests of {left.job.name} twice: it is not canceled")
+        raise Refused(f"{message_batch_id} is not a known duplicate of {left.job.name}; it is not canceled")
     seen = _retrieved(session, message_batch_id)
     if seen.processing_status is ProcessingStatus.IN_PROGRESS:
         try:

@@ -16,6 +16,7 @@ from batchctl.domain.model import Job
 from batchctl.domain.names import job_of_request_file, request_file_name
 from batchctl.domain.outcomes import KNOWN_TYPES, OTHER_TYPES
 from batchctl.domain.states import OPEN_STATES
+from batchctl.domain.wording import of_total
 from batchctl.engine.retry_choice import Choice, unknown_words
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import NO_LIMIT, Budget
@@ -108,7 +109,13 @@ class Retried:
 
 
 def retry(
-    session: Session, word: str | None, wanted: Retry, *, confirm: Confirm, show: Callable[[RoundChoice], None]
+    session: Session,
+    word: str | None,
+    wanted: Retry,
+    *,
+    confirm: Confirm,
+    show: Callable[[RoundChoice], None],
+    begin: Callable[[Job], object] = lambda _: None,
 ) -> Retried:
     """Plan and send the next round of a job, or continue the one that is not all sent.
 
@@ -118,6 +125,7 @@ def retry(
         wanted: What the person asked for.
         confirm: Asks the person about the price and the dangers.
         show: Receives the choice before anything is agreed to.
+        begin: Receives the job before anything is done.
 
     Raises:
         UsageProblem: Options contradict each other, or would be ignored.
@@ -127,6 +135,7 @@ def retry(
     """
     _refuse_contradictions(wanted)
     job = find_job(session.ledger, word or (job_of_request_file(wanted.edited.name) if wanted.edited else None))
+    begin(job)
     _refuse_unknown_words(session, job, wanted.choice)
     job = use_moved_input(session, job, wanted.moved_to)
     with session.workspace.planning():
@@ -159,18 +168,16 @@ def _refuse_contradictions(wanted: Retry) -> None:
     """Raise UsageProblem for options that contradict each other, and for one that would be ignored."""
     if wanted.edited and (wanted.is_for_editing or wanted.param_changes or wanted.choice != USUAL_CHOICE):
         raise UsageProblem(
-            "--from FILE holds the requests as they are to be sent: --only, --include-*, --set and --edit go without it"
+            "--from FILE excludes --only, --include-*, --set and --edit: the file holds the requests to send"
         )
     if problem := wanted.change.problem():
         raise UsageProblem(problem)
     if wanted.output_dir is not None and not wanted.keeps_file:
-        raise UsageProblem(
-            "--output-dir is where --dry-run and --edit write the requests: without them, no file is written"
-        )
+        raise UsageProblem("--output-dir needs --dry-run or --edit: otherwise no file is written")
     if wanted.change != NO_CHANGE and wanted.keeps_file:
         raise UsageProblem(
-            "--dry-run and --edit send nothing, and change nothing of the job: its headers are named when it is sent",
-            hint=f"add to the command that sends it: {wanted.change.options()}",
+            "--dry-run and --edit send nothing, so that they cannot change the headers of the job",
+            hint=f"add to the command that sends the requests: {wanted.change.options()}",
         )
 
 
@@ -178,7 +185,7 @@ def _refuse_unknown_words(session: Session, job: Job, choice: Choice) -> None:
     known = {failure.error_type for failure in session.ledger.failures(job)}
     unknown = [word for word in unknown_words(choice.only, KNOWN_TYPES) if word not in known]
     if unknown and OTHER_TYPES not in known:
-        raise UsageProblem(f"--only {unknown[0]!r} is no class, no outcome and no error type of this job")
+        raise UsageProblem(f"--only {unknown[0]!r} is not a class, an outcome or an error type of this job")
 
 
 def _continues_round(session: Session, seen: Job, job: Job, wanted: Retry) -> bool:
@@ -191,13 +198,13 @@ def _continues_round(session: Session, seen: Job, job: Job, wanted: Retry) -> bo
         return False
     if job.canceled_at is not None:
         raise Refused(
-            f"{job.name} was canceled: what was not sent then goes only after a yes",
+            f"{job.name} was canceled; pass --yes to send the rest",
             hint=f"batchctl submit {job.name} --yes",
         )
     if wanted.keeps_file or wanted.edited or wanted.param_changes or wanted.choice != USUAL_CHOICE:
         raise Refused(
-            f"round {job.rounds[-1].number} of {job.name} still has batches to send: no other is made before that",
-            hint=f"batchctl retry {job.name}, without options, sends the rest of it",
+            f"round {job.rounds[-1].number} of {job.name} still has batches to send, so that no new round can begin",
+            hint=f"send the rest first: batchctl retry {job.name}",
         )
     wanted.budget.of(job).enforce_rest(session, job)
     check_rest(session, seen, job.settings.headers)
@@ -210,7 +217,7 @@ def open_round(session: Session, job: Job) -> bool:
     """Return whether the newest round has batches to send. Raises Refused while results or requests are outstanding."""
     if not job.has_requests:
         raise Refused(
-            f"{job.name} was attached without its input: what its requests were is not known",
+            f"{job.name} was attached without its input: its requests are not known",
             hint=f"batchctl attach {job.name} --input FILE",
         )
     batches = [b for b in session.ledger.batches(job) if not b.is_unattached]
@@ -219,7 +226,7 @@ def open_round(session: Session, job: Job) -> bool:
     waiting = [b for b in batches if not b.is_settled]
     if waiting:
         raise Refused(
-            f"{len(waiting)} of {len(batches)} batches of {job.name} are not on the disk yet: what failed is not all known",
+            f"not downloaded yet: {of_total(len(waiting), len(batches), 'batch')} of {job.name}; the failed requests are not all known",
             hint=f"batchctl status {job.name} --watch, then batchctl fetch {job.name}",
         )
     return False
@@ -233,11 +240,11 @@ def _rebuilt(session: Session, job: Job, wanted: Retry) -> Rebuilt:
         path = (wanted.output_dir or Path()) / request_file_name(job.name, job.rounds[-1].number + 1)
         if wanted.is_for_editing and path.exists():
             raise Refused(
-                f"{path} is there already: it may hold your edits",
+                f"{path} already exists and may hold your edits",
                 hint=f"batchctl retry {job.name} --from {wanted.in_command(path)}",
             )
         written = WrittenFiles(session.workspace.outputs(job.name))
-        refuse_to_replace(path, written, elsewhere="name another folder with --output-dir", forcing="")
+        refuse_to_replace(path, written, elsewhere="use another folder: --output-dir DIR", forcing="")
     return rebuild(session, job, wanted.choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing)
 
 

@@ -48,6 +48,7 @@ def run(
     max_rounds: int,
     confirm: Confirm,
     watch: Callable[[JobReport, str], None],
+    begin: Callable[[Job], object] = lambda _: None,
 ) -> Fetched:
     """Bring a job from wherever it stands to its end.
 
@@ -58,6 +59,7 @@ def run(
         stdin: Holds the input where its path is `-`.
         max_rounds: How many rounds the job may have, over its whole life.
         confirm: Asks a person about the price of a new job. Later rounds are compared with the limit alone.
+        begin: Receives the job once it is there, before anything of it is sent.
         watch: Receives the job, and the file of its results, before it is sent on.
 
     Raises:
@@ -69,6 +71,7 @@ def run(
         job, is_new = job_to_send(session, replace(wanted, goes_on=True), stdin, confirm)
     # The same command with --again would send, and pay for, the input once more.
     with continued_by(f"batchctl run {job.name}" if wanted.again else ""):
+        begin(job)
         job = resume(session, job, wanted, confirm, is_new=is_new)
         if not is_new:
             emit_rest(session, job)

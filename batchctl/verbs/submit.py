@@ -11,7 +11,7 @@ A stop before 4 leaves nothing; one after it is continued by the same command.
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +25,7 @@ from batchctl.domain.model import Job
 from batchctl.domain.names import job_name
 from batchctl.domain.prices import Forecast
 from batchctl.domain.states import OPEN_STATES
+from batchctl.domain.wording import plural
 from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import Loop, LoopOptions
 from batchctl.engine.next_steps import Arrow
@@ -40,8 +41,16 @@ from batchctl.verbs.headers import record_headers, use_api_version, wanted_heade
 ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE})
 
 
-def submit(session: Session, wanted: Submission, stdin: BinaryIO | None, confirm: Confirm) -> JobReport:
+def submit(
+    session: Session,
+    wanted: Submission,
+    stdin: BinaryIO | None,
+    confirm: Confirm,
+    begin: Callable[[Job], object] = lambda _: None,
+) -> JobReport:
     """Send an input as a new job, or what is left of a job, and return the job.
+
+    `begin` receives the job once it is there, before anything of it is sent.
 
     Raises:
         UsageProblem: An option makes no sense, or contradicts the job.
@@ -54,6 +63,7 @@ def submit(session: Session, wanted: Submission, stdin: BinaryIO | None, confirm
     job, is_new = job_to_send(session, wanted, stdin, confirm)
     # The same command with --again would send, and pay for, the input once more.
     with continued_by(f"batchctl submit {job.name}" if wanted.again else ""):
+        begin(job)
         job = resume(session, job, wanted, confirm, is_new=is_new)
         return send_rest(session, job, is_new=is_new, waits=wanted.waits)
 
@@ -74,12 +84,12 @@ def job_to_send(session: Session, wanted: Submission, stdin: BinaryIO | None, co
             return same, False
         if wanted.change.drop:
             raise UsageProblem(
-                f"--no-beta {wanted.change.drop[0]}: this is a new job, which sends {shown_betas(wanted.settings.betas)}",
-                hint="leave it out",
+                f"--no-beta {wanted.change.drop[0]}: this is a new job, which uses {shown_betas(wanted.settings.betas)}",
+                hint="remove the option",
             )
-        warnings, action = given.scan.warnings, f"send {given.scan.count:,} requests"
+        warnings, action = given.scan.warnings, f"send {plural(given.scan.count, 'request')}"
         if warnings:
-            action = f"{warnings:,} warnings: {action} all the same"
+            action = f"{action} despite {plural(warnings, 'warning')}"
         estimating = partial(estimated, session, wanted, given)
         estimate = confirm_price(session, wanted.budget, estimating, action, confirm, needs_yes=bool(warnings))
         with session.workspace.planning():
@@ -127,7 +137,7 @@ def _is_open(session: Session, job: Job) -> bool:
 def _record(session: Session, planner: Planner, wanted: Submission, given: Input, forecast: Forecast | None) -> Job:
     names = {job.name for job in session.ledger.jobs()}
     if wanted.name in names:
-        raise UsageProblem(f"a job is called {wanted.name!r} already", hint="give it another --name")
+        raise UsageProblem(f"a job with the name {wanted.name!r} already exists", hint="use another --name")
     name = wanted.name or job_name(input_name(wanted.path), given.scan.sha256, names)
     job = planner.record(name, given, forecast, wanted.budget.limit)
     session.place_guard.compare(session.emit)
@@ -149,7 +159,7 @@ def resume(session: Session, job: Job, wanted: Submission, confirm: Confirm, *, 
         headers = wanted_headers(session, job, wanted.change)
     wanted.budget.of(job).enforce_rest(session, job)
     if job.canceled_at is not None:
-        confirm(Question(text=f"{job.name} was canceled: send what was not sent then?"))
+        confirm(Question(text=f"{job.name} was canceled: send the rest?"))
     job = use_moved_input(session, job, wanted.moved_to)
     check_rest(session, job, headers, Depth(wanted.settings.depth) if "check" in wanted.named else None)
     record_headers(session, seen, headers)
@@ -168,7 +178,7 @@ def use_moved_input(session: Session, job: Job, path: str) -> Job:
         return job
     if not job.has_requests:
         raise UsageProblem(
-            f"{job.name} was attached without its input: none is to be found again",
+            f"{job.name} was attached without its input",
             hint=f"batchctl attach {job.name} --input {shlex.quote(absolute(path))}",
         )
     is_copied = session.workspace.lines(job.name).exists() or bool(job.settings.cache_system)
@@ -178,7 +188,7 @@ def use_moved_input(session: Session, job: Job, path: str) -> Job:
     now = stat(moved)
     if now.st_size != job.input_size or sha256_of(moved) != job.input_sha256:
         raise InputProblem(
-            f"{path} is not the input of {job.name}: its bytes are others than those that were planned",
+            f"{path} is not the input of {job.name}: its bytes differ from those that were planned",
             hint=f"it was {job.input_size:,} bytes, sha256 {job.input_sha256[:12]}...; this one is {now.st_size:,} bytes",
         )
     session.ledger.record_request_file(job, 1, str(moved), now.st_mtime_ns)

@@ -92,8 +92,7 @@ class UnsentLines:
             listed = self._session.workspace.problems(input_name(job.input_path))
             raise InputProblem(
                 problem.message,
-                hint=f"batchctl retry {job.name} --edit writes them to a file: fix them there, or take them out; all that"
-                f" is wrong: {listed}",
+                hint=f"fix or remove them in a file: batchctl retry {job.name} --edit; the full list of problems: {listed}",
             ) from problem
 
 
@@ -113,10 +112,10 @@ class Elsewhere:
         """The danger that a person is told of before they say yes; empty where there is none."""
         if self.maybe:
             some = list_some([seen.id for seen in self.maybe])
-            return f"those of them that are in {some}, which is in no job here, would be paid for twice"
+            return f"paying twice for those in {some}, which no job here has"
         if self.is_whole:
             return ""
-        return "the API's list cannot be read whole: those that another batch holds would be paid for twice"
+        return "paying twice for those that another batch holds: the API's list cannot be read completely"
 
 
 def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count: int) -> Elsewhere:
@@ -145,8 +144,8 @@ def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count:
     for name, ids in (*here.items(), *there.items()):
         if custom_id := next((each for each in ids if each in unsent_ids), None):
             raise Refused(
-                f"{name} holds {custom_id.decode(errors='replace')}, which is in none of the batches of {job.name}: sent now,"
-                " it would be paid for twice; nothing was sent",
+                f"{name} holds {custom_id.decode(errors='replace')}, which is in none of the batches of {job.name}. Sending"
+                " it would pay twice; nothing was sent",
                 hint=_way_out(job, name, is_here=name in here),
             )
     return Elsewhere(maybe=tuple(batch for batch in candidates if batch.id not in there), is_whole=is_whole)
@@ -154,10 +153,10 @@ def find_elsewhere(session: Session, job: Job, path: Path, origins: Path, count:
 
 def _way_out(job: Job, name: str, *, is_here: bool) -> str:
     if is_here:
-        return f"batchctl retry {job.name} --edit writes them to a file: take out there what {name} sends"
+        return f"remove what {name} sends in a file: batchctl retry {job.name} --edit"
     return (
-        "attach it with the others: batchctl attach --workspace DIR ID... --input FILE; if it is not of this input:"
-        f" batchctl attach {name} makes it a job of its own, then the same command"
+        "attach it with the others: batchctl attach --workspace DIR ID... --input FILE; or if it belongs to another input,"
+        f" attach it alone: batchctl attach {name}, then run the same command again"
     )
 
 

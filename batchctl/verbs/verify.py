@@ -20,6 +20,7 @@ from batchctl.domain.events import Verifying
 from batchctl.domain.job_report import rests_on
 from batchctl.domain.model import Batch, Job, Merged, OutcomeCode, Round, State
 from batchctl.domain.outcomes import counted
+from batchctl.domain.wording import plural
 from batchctl.engine.job_report import read_report
 from batchctl.engine.latest_outcomes import LatestOutcomes, latest_outcomes, reading_order
 from batchctl.engine.merge import write_answers
@@ -57,7 +58,7 @@ SHOWN = 20
 def verify(session: ReadSession, word: str | None, files: OutputOptions) -> Proof:
     """Return the proof of the job that a word means; `files` says where its merged results are. Raises UsageProblem."""
     if files.output == "-":
-        raise UsageProblem("-o -: what went to stdout cannot be read again", hint="name the file it was written to")
+        raise UsageProblem("-o -: results on stdout cannot be read again", hint="pass the file that holds the results")
     job = find_job(session.ledger, word)
     return verify_job(session, job, Path(output_of(job, files).results), is_named=bool(files.output))
 
@@ -198,7 +199,9 @@ class _Verification:
             return None
         try:
             positions = ids_of_range(path, batch)
-            message = "" if len(positions) == batch.count else f"{len(positions):,} custom_ids, not {batch.count:,}"
+            message = (
+                "" if len(positions) == batch.count else f"{plural(len(positions), 'custom_id')}, not {batch.count:,}"
+            )
         except (InputProblem, DiskProblem) as problem:
             positions, message = {}, problem.message
         if not message:
@@ -260,7 +263,9 @@ class _Verification:
         try:
             told = sum(1 for _ in left_out_lines(path))
             message = (
-                "" if told == self._job.left_out else f"tells {told:,} lines, {self._job.left_out:,} were left out"
+                ""
+                if told == self._job.left_out
+                else f"lists {plural(told, 'line')}, but {self._job.left_out:,} were left out"
             )
         except DiskProblem as problem:
             message = problem.message
@@ -277,7 +282,7 @@ class _Verification:
         batch_flaws = _BatchFlaws(self._flaws, batch, place, _shown(raw))
         lines = 0
         if not is_on_disk(raw, index, batch):
-            batch_flaws.note("its results, or their index, are gone or of another length", fix=Fix.FETCH)
+            batch_flaws.note("its results or their index are missing or have another size", fix=Fix.FETCH)
         else:
             batch_flaws.index = _shown(index)
             try:
@@ -327,7 +332,7 @@ class _Verification:
         for custom_id, position in self._ids(newest).items():
             other = answered.get(position)
             if other not in {None, custom_id.decode()}:
-                message = f"an answer to {other!r} lies at the place of this request"
+                message = f"the answer to {other!r} is in the place of this request"
                 line = newest.lines[position]
                 self._flaws.add(
                     Flaw(
@@ -359,7 +364,7 @@ class _Verification:
         if any(self._flaws.by_part[part] for part in (Part.RESULTS, Part.ORIGINS)):
             return OutputProof(path=path, is_there=None)
         if comparison.expected is not None:
-            message = "not what the results on the disk make of it: changed, or written before the last of them came"
+            message = "differs from the downloaded results: it was changed, or written before the last of them"
             custom_id = custom_id_of_result(comparison.expected) if comparison.expected else ""
             line = comparison.lines + 1
             self._flaws.add(
@@ -428,12 +433,12 @@ def _reread(raw: Path, index: Path, batch: Batch, positions: dict[bytes, int] | 
     with lines_at(raw) as line_at:
         reread.drop_twins(line_at)
     if digest.hexdigest() != batch.results_sha256:
-        batch_flaws.note("not the bytes that were verified when they came")
+        batch_flaws.note("differs from the bytes that were verified after the download")
     for custom_id, position in (positions or {}).items():
         if not reread.codes[position]:
             batch_flaws.note("this request has no result", custom_id=custom_id.decode("utf-8", "replace"))
     if positions is None and (missing := reread.codes.count(0)):
-        batch_flaws.note(f"{missing:,} of {batch.count:,} requests have no result")
+        batch_flaws.note(f"{missing:,} of {plural(batch.count, 'request has', 'requests have')} no result")
     for message in reread.disagreements(batch.counts):
         batch_flaws.note(message)
     _hold_index(index, reread, positions, batch_flaws)
@@ -448,12 +453,12 @@ def _hold_index(
     if positions is None:
         # Which request is which cannot be told: the same lines with the same marks, in any order.
         if not reread.has_same_lines(stored):
-            batch_flaws.note("the index tells of other lines than there are")
+            batch_flaws.note("the index does not match the lines of the file")
         return
     wrong = reread.differences(stored)
     if wrong:
         ids = list(positions)
         for position in wrong:
             batch_flaws.note(
-                "the index has another place, size or mark for this result", custom_id=ids[position].decode()
+                "the index has another position, size or state for this result", custom_id=ids[position].decode()
             )

@@ -136,14 +136,14 @@ def test_an_answer_without_end_says_nothing_and_fills_no_memory(connect: Connect
     with answering(always(endless(kind))) as server, in_bounded_memory():
         failure = failure_of(READS["page"], connect(server.url))
     assert (failure.status, after_read(failure)) == (200, AfterRead.AGAIN)
-    assert "an answer that cannot be read: " in failure.message
+    assert "the answer cannot be read: " in failure.message
 
 
 @pytest.mark.parametrize("what", few(READS, 1, 4))
 def test_so_it_is_with_every_call(connect: Connect, what: str) -> None:
     with answering(always(endless("gzip"))) as server:
         failure = failure_of(READS[what], connect(server.url))
-    assert (failure.status, failure.message) == (200, "an answer that cannot be read: more than 16 MiB")
+    assert (failure.status, failure.message) == (200, "the answer cannot be read: more than 16 MiB")
 
 
 @pytest.mark.parametrize("kind", KINDS)

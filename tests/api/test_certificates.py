@@ -54,7 +54,7 @@ def test_each_call_says_which_host_it_is_and_why(
         for call in calls:
             with pytest.raises(CertificateProblem) as raised:
                 call()
-            assert raised.value.message.startswith("the certificate of 127.0.0.1 is not to be trusted: ")
+            assert raised.value.message.startswith("the certificate of 127.0.0.1 is not trusted: ")
             assert why in raised.value.message
             assert "SSL_CERT_FILE" in raised.value.hint
         assert body.given == 0
@@ -105,7 +105,7 @@ def test_a_proxy_that_reads_along_is_told_from_the_api(connect: Connect, monkeyp
         with pytest.raises(CertificateProblem) as raised:
             connect("https://api.example").page()
         thread.join(timeout=10)
-    assert raised.value.message == "the certificate of api.example is not to be trusted: self-signed certificate"
+    assert raised.value.message == "the certificate of api.example is not trusted: self-signed certificate"
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x16\x03\x03"])
@@ -136,13 +136,11 @@ def test_the_program_says_it_at_once_and_the_job_goes_on_once_it_is_mended(
         for words in (["submit", path], ["run", "@last"], ["doctor"]):
             ran = cli.run(*words)
             assert ran.status == 4, ran.err
-            assert "the certificate of 127.0.0.1 is not to be trusted: self-signed certificate" in ran.err + ran.out
+            assert "the certificate of 127.0.0.1 is not trusted: self-signed certificate" in ran.err + ran.out
             assert "SSL_CERT_FILE" in ran.err + ran.out
         shown = cli.run("status", "@last", "--offline").out
         assert "2 requests" in shown
-        assert "paused: the certificate of 127.0.0.1 is not to be trusted: self-signed certificate" in " ".join(
-            shown.split()
-        )
+        assert "paused: the certificate of 127.0.0.1 is not trusted: self-signed certificate" in " ".join(shown.split())
         monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "here.pem"))
         # This server takes no batch: but it is asked now.
         assert "certificate" not in cli.run("submit", "@last", "--timeout", "1s").err

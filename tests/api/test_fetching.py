@@ -48,9 +48,9 @@ def test_nobody_there_is_said_without_what_may_be_secret() -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://example.com/prices.json", "not over plain http"),
-        ("HTTP://example.com/prices.json", "not over plain http"),
-        ("http://127.0.0.1.example.com/", "not over plain http"),
+        ("http://example.com/prices.json", "plain http is refused"),
+        ("HTTP://example.com/prices.json", "plain http is refused"),
+        ("http://127.0.0.1.example.com/", "plain http is refused"),
         ("ftp://example.com/prices.json", "is not a URL"),
         ("file:///etc/passwd", "is not a URL"),
         ("prices.json", "is not a URL"),

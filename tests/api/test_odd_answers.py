@@ -566,5 +566,5 @@ def test_where_nobody_answered_the_api_did_not(connect: Connect) -> None:
     ],
 )
 def test_what_is_no_number_of_tokens_is_a_failure(connect: Connect, said: dict[str, Any]) -> None:
-    with answering(always(as_json(said))) as server, pytest.raises(ApiFailure, match="counts no tokens"):
+    with answering(always(as_json(said))) as server, pytest.raises(ApiFailure, match="holds no token count"):
         connect(server.url).count_tokens(b"{}")

@@ -148,7 +148,7 @@ def test_a_status_nobody_heard_of_is_no_end(
 def test_the_account_is_what_the_headers_name_of_it(
     connect: Callable[..., MessageBatches], headers: dict[str, str], account: str
 ) -> None:
-    """A proxy may take them out: then nothing is made up."""
+    """A proxy may remove them: then nothing is made up."""
     with answering(always(as_json(b'{"data": [], "has_more": false}', headers))) as server:
         assert connect(server.url).page().account == account
 

@@ -11,7 +11,7 @@ from batchctl.domain.states import MAY_FOLLOW
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = pages()
 ARCHITECTURE = (PROJECT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
-ROOMS = "cli|render|verbs|engine|requests|results|money|api|ledger|store|domain|emulator"
+ROOMS = "cli|render|verbs|engine|requests|results|money|notify|api|ledger|store|domain|emulator"
 
 
 def _exists(dotted: str) -> bool:

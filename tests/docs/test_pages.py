@@ -5,7 +5,7 @@ import pytest
 from docs.links import anchors, dead_links, pages, without_code
 from typer.main import get_command
 
-from batchctl.cli.app import app
+from batchctl.cli.app import VERBS, app
 from batchctl.cli.exit_status import MEANINGS
 from docs import pasted
 
@@ -75,7 +75,7 @@ def test_pasted_parts_are_what_the_program_says_today(path: Path) -> None:
 
 
 def test_every_command_shows_its_help_and_the_statuses_are_told() -> None:
-    names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    names = {verb.name for verb in VERBS}
     commands = (REFERENCE / "commands.md").read_text("utf-8")
     shown = {source.split()[1] for source in pasted.sources(commands) if source.endswith("--help")}
     assert shown == names

@@ -148,7 +148,7 @@ def test_a_code_is_believed_before_the_text() -> None:
         (BETA, Headers(betas=("gone-2025-01-01", "other")), ("a header", "--beta gone-2025-01-01, other", "CUSTOM")),
         (BETA, Headers(), ("a header", "no --beta", "--api-version")),
         ("This organization has been disabled.", Headers(), ("account problem", "fix the cause")),
-        ("Something else", Headers(), ("names no request", "no line is refused")),
+        ("Something else", Headers(), ("names no request", "nothing was created")),
     ],
 )
 def test_what_stops_a_job_is_said_with_what_there_is_to_fix(

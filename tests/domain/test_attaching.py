@@ -45,8 +45,8 @@ def test_what_is_the_id_of_a_message_batch(word: str, *, is_one: bool) -> None:
     ("words", "said"),
     [
         (["msgbatch_1", "msgbatch_2"], ""),
-        (["msgbatch_1", "reviews-7f3a"], "'reviews-7f3a' is not the id"),
-        (["msgbatch_1", "msgbatch_2", "msgbatch_1", "msgbatch_1"], "named twice: msgbatch_1"),
+        (["msgbatch_1", "reviews-7f3a"], "'reviews-7f3a' is not a batch id"),
+        (["msgbatch_1", "msgbatch_2", "msgbatch_1", "msgbatch_1"], "given twice: msgbatch_1"),
     ],
 )
 def test_ids_are_ids_and_each_comes_once(words: list[str], said: str) -> None:

@@ -65,7 +65,7 @@ def test_a_change_is_of_what_the_job_has(change: HeaderChange, expected: Headers
     ("change", "said"),
     [
         (HeaderChange(drop=("never-1",)), "--no-beta never-1"),
-        (HeaderChange(add=("a-1",), drop=("a-1",)), "one of them"),
+        (HeaderChange(add=("a-1",), drop=("a-1",)), "exclude each other"),
         (HeaderChange(add=("a b",)), "letters"),
     ],
 )

@@ -37,7 +37,7 @@ OK, WARN, FAIL = Health
 @pytest.mark.parametrize(
     ("seconds", "health", "said"),
     [
-        (None, OK, "did not tell"),
+        (None, OK, "did not send"),
         (0, OK, "within 5 s"),
         (5.4, OK, "within 5 s"),
         (-5, OK, "within 5 s"),
@@ -99,8 +99,8 @@ def left(minutes: int) -> Leftover:
     [
         ([], OK, "none"),
         ([left(0), left(59)], OK, "none (2 in use right now)"),
-        ([left(61)], WARN, "tmp/61, 1.5 MB, of runs that were stopped"),
-        ([left(0), left(90), left(80)], WARN, "tmp/90 and 1 more, 3.0 MB, of runs that were stopped"),
+        ([left(61)], WARN, "tmp/61, 1.5 MB, left by stopped runs"),
+        ([left(0), left(90), left(80)], WARN, "tmp/90 and 1 more, 3.0 MB, left by stopped runs"),
     ],
 )
 def test_what_is_old_was_left(found: list[Leftover], health: Health, said: str) -> None:
@@ -147,7 +147,7 @@ def test_a_ledger_is_judged_by_what_it_says_of_itself(
 def test_jobs_and_owners_are_counted() -> None:
     said = {one.subject: one.said for one in ledger_findings(facts(dead=2, unknown=1), ("0002",), "WAL")}
     assert said["jobs"] == "2; batches: 3 ended, 1,000 fetched"
-    assert said["owners"].startswith("1 running, 1 on another machine or not to be asked, 2 dead with claims")
+    assert said["owners"].startswith("1 running, 1 on another machine, or unknown, 2 dead with claims")
 
 
 JOBS = ok("jobs", "1")
@@ -197,14 +197,18 @@ def test_no_secret_stays_in_a_finding() -> None:
 @pytest.mark.parametrize(
     ("failure", "said", "advice"),
     [
-        (ApiFailure("no", status=404, has_envelope=True), "knows no list", "base URL"),
+        (ApiFailure("no", status=404, has_envelope=True), "has no list", "base URL"),
         (ApiFailure("text/html instead", status=404), "refused", "base URL"),
         (ApiFailure("moved", status=301), "refused", "base URL"),
         (ApiFailure("not allowed", status=405, has_envelope=True), "refused", "base URL"),
         (ApiFailure("cannot be read (text/html)", status=200), "not the API's answer", "base URL"),
-        (ApiFailure("Overloaded", status=529, has_envelope=True), "Overloaded", "this passes"),
-        (ApiFailure("slow down", status=429, has_envelope=True, retry_after=5.0), "slow down", "this passes"),
-        (ApiFailure("cannot connect"), "cannot connect", "see the network"),
+        (ApiFailure("Overloaded", status=529, has_envelope=True), "Overloaded", "this is usually temporary"),
+        (
+            ApiFailure("slow down", status=429, has_envelope=True, retry_after=5.0),
+            "slow down",
+            "this is usually temporary",
+        ),
+        (ApiFailure("cannot connect"), "cannot connect", "check the network"),
         (ApiFailure("API key is invalid.", status=401, has_envelope=True), "refused", "the key"),
     ],
 )
@@ -213,4 +217,4 @@ def test_an_api_that_does_not_answer_is_told_by_what_may_help(failure: ApiFailur
     assert found.health is Health.FAIL
     assert said in found.said
     assert advice in found.advice
-    assert ("this passes" in found.advice) is (advice == "this passes")
+    assert ("this is usually temporary" in found.advice) is (advice == "this is usually temporary")

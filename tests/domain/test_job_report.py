@@ -117,7 +117,7 @@ def test_what_was_never_sent_is_no_batch_and_goes_before_the_last_fetch() -> Non
     assert (told.stage, told.next_command) == (Stage.TO_FETCH, "batchctl retry reviews-7f3a")
     assert (told.batches, told.rounds[0].batches, told.rounds[0].requests) == ((FETCHED,), 1, 15)
     (warning,) = told.warnings
-    assert warning.startswith("5 requests are in none of the attached batches and go out with the next round only")
+    assert warning.startswith("5 requests are in none of the attached batches; to send the rest")
     # What is on its way comes home first: a retry waits for it.
     assert report(a_job(), [ENDED, rest], (), NOW, 5).next_command == "batchctl fetch reviews-7f3a"
     assert report(a_job(), [FETCHED, rest], (), NOW, 0).next_command == "batchctl fetch reviews-7f3a"
@@ -195,14 +195,17 @@ def found_in_list(state: State = S.FETCHED, **more: Any) -> Batch:
     [
         ([], ""),
         ([FETCHED, RUNNING, PLANNED], ""),
-        ([found_in_list(), FETCHED], f"1 of 2 found in the API's list: ours by {BASIS}, not by the API's own answer"),
+        (
+            [found_in_list(), FETCHED],
+            f"1 of 2 batches found in the API's list and identified by {BASIS}; the API itself did not confirm it",
+        ),
         (
             [found_in_list(), found_in_list(), FETCHED],
-            f"2 of 3 found in the API's list: ours by {BASIS}, not by the API's own answer",
+            f"2 of 3 batches found in the API's list and identified by {BASIS}; the API itself did not confirm it",
         ),
         (
             [found_in_list(evidence="a person's word"), found_in_list(), found_in_list(evidence="size and ids")],
-            "3 of 3 found in the API's list: ours by a person's word (and 2 more), not by the API's own answer",
+            "3 of 3 batches found in the API's list and identified by a person's word (and 2 more); the API itself did not confirm it",
         ),
         # Its results were not verified yet: it rests on nothing so far.
         ([found_in_list(S.ENDED, provisional=True), FETCHED], ""),
@@ -272,33 +275,33 @@ def warnings(*batches: Batch, job: Job | None = None, after: timedelta = timedel
             timedelta(),
             "sending waits until 13:00:00 UTC: queue",
         ),
-        (RUNNING, a_job(), 21 * HOUR, "1 in progress expire within 4 h"),
-        (ENDED, a_job(), RETENTION - 24 * HOUR, "results are deleted at the API from 2026-12-20 12:00 UTC on"),
-        (a_batch(S.IN_PROGRESS, missing_since=NOW), a_job(), timedelta(), "1 of the job's batches are not known"),
-        (REFUSED, a_job(), timedelta(), "1 refused by the API: requests: too long"),
+        (RUNNING, a_job(), 21 * HOUR, "1 batch expires within 4 h"),
+        (ENDED, a_job(), RETENTION - 24 * HOUR, "the API deletes results from 2026-12-20 12:00 UTC on"),
+        (a_batch(S.IN_PROGRESS, missing_since=NOW), a_job(), timedelta(), "1 batch is not known"),
+        (REFUSED, a_job(), timedelta(), "1 batch was rejected by the API: requests: too long"),
         (
             a_batch(S.IN_PROGRESS, provisional=True),
             a_job(),
             timedelta(),
-            "1 of 1 batches are provisional matches by their size",
+            "1 of 1 batch is a provisional match by size",
         ),
         (
             a_batch(S.IN_PROGRESS, provisional=True),
             a_job(canceled_at=NOW),
             timedelta(),
-            "is not canceled; if it is yours: batchctl resolve reviews-7f3a --cancel msgbatch_1",
+            "is not canceled; to cancel it, if it is yours: batchctl resolve reviews-7f3a --cancel msgbatch_1",
         ),
         (
             HELD,
             a_job(),
             timedelta(),
-            "1 of 1 batches may be another job's: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed",
+            "1 of 1 batch may belong to another job: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed",
         ),
         (
             a_batch(S.FETCHED, counts_unread=True),
             a_job(),
             timedelta(),
-            "the API's counts of 1 fetched batches could not",
+            "the API's counts of 1 fetched batch could not",
         ),
     ],
 )

@@ -23,22 +23,22 @@ CASES = [
     (a_model(), 128_000, (), []),
     (a_model(), 128_001, (), [("max_tokens_above_model", ERROR, "128001 is above 128000")]),
     (a_model(), 300_000, (), [("max_tokens_above_model", ERROR, "--beta output-300k-2026-03-24")]),
-    (a_model(), 300_001, (), [("max_tokens_above_model", ERROR, 'that "claude-haiku-5-5" writes')]),
+    (a_model(), 300_001, (), [("max_tokens_above_model", ERROR, 'the limit of "claude-haiku-5-5"')]),
     (a_model(), 300_000, LONG, []),
     (a_model(), 300_001, LONG, []),
     (a_model(max_tokens=64_000), 64_001, ("another-beta",), [("max_tokens_above_model", ERROR, "64000")]),
     (a_model(max_tokens=None), 10**9, (), []),
     (a_model(), 0, (), []),
-    (a_model(lifecycle="retired"), 1, (), [("model_retired", ERROR, "is retired: it answers no more")]),
+    (a_model(lifecycle="retired"), 1, (), [("model_retired", ERROR, "is retired")]),
     (a_model(lifecycle="retired", retires_at=NOW - HOUR), 1, (), [("model_retired", ERROR, "since 2026-11-21")]),
-    (a_model(lifecycle="retired", retires_at=NOW + HOUR), 1, (), [("model_retired", ERROR, "is retired: it")]),
+    (a_model(lifecycle="retired", retires_at=NOW + HOUR), 1, (), [("model_retired", ERROR, "is retired and")]),
     (a_model(lifecycle="deprecated"), 1, (), []),
     (a_model(lifecycle="a word to come"), 1, (), []),
     (a_model(retires_at=NOW + 24 * HOUR), 1, (), []),
     (a_model(retires_at=NOW + 23 * HOUR), 1, (), [("model_retires", WARNING, "retires on 2026-11-22")]),
     # A date that has passed is a retirement that is overdue.
     (a_model(lifecycle="deprecated", retires_at=NOW - HOUR), 1, (), [("model_retires", WARNING, "on 2026-11-21")]),
-    (a_model(is_in_batches=False), 1, (), [("model_not_in_batches", ERROR, "takes no batches")]),
+    (a_model(is_in_batches=False), 1, (), [("model_not_in_batches", ERROR, "is not available in batches")]),
     (a_model(is_in_batches=None), 1, (), []),
     (
         a_model(lifecycle="retired", is_in_batches=False),
@@ -67,9 +67,9 @@ def test_a_model_says_what_cannot_come_of_a_request(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("claude-haiku-55", '"claude-haiku-55" is no model of this account (did you mean "claude-haiku-5-5"?)'),
-        ("gpt-4o", '"gpt-4o" is no model of this account'),
-        ("x\x1b[31m", r'"x\u001b[31m" is no model of this account'),
+        ("claude-haiku-55", '"claude-haiku-55" is not available to this account (did you mean "claude-haiku-5-5"?)'),
+        ("gpt-4o", '"gpt-4o" is not available to this account'),
+        ("x\x1b[31m", r'"x\u001b[31m" is not available to this account'),
     ],
 )
 def test_a_name_that_is_unknown_is_told_with_the_nearest(name: str, said: str) -> None:

@@ -9,7 +9,7 @@ from batchctl.domain.places import Place, mismatch
 HERE = Place(machine="a1", path="/work/.batchctl/ledger.db", device=64, inode=7)
 NOWHERE = Place(machine="", path="", device=0, inode=0)
 
-CONTINUED = "it was continued elsewhere, or put back from a copy"
+CONTINUED = "it was continued elsewhere or restored from a copy"
 MACHINE = "it comes from another machine"
 MOVED = "it was moved or copied from /old/ledger.db"
 FILE = "its ledger is another file"

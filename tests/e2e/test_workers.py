@@ -226,7 +226,7 @@ def test_the_installed_script_runs_once(server: Server, shell: Shell, submitted:
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("fetched ") == _asked(server) == COUNT // PER_BATCH
-    assert ran.stderr.count("results: ") == 1
+    assert ran.stderr.count("results  ") == 1
 
 
 def test_below_100_000_requests_no_process_is_started(server: Server, shell: Shell, submitted: list[str]) -> None:

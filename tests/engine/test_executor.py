@@ -112,7 +112,7 @@ def test_results_that_cannot_be_verified_keep_no_others_from_coming(scene: Scene
 def test_the_first_problem_lets_tasks_in_flight_finish_starts_no_other_and_is_raised(scene: Scene) -> None:
     scene.emulator.add_fault({"on": "create", "fault": "stall_after_accept", "seconds": 0.3})
     scene.emulator.add_fault({"on": "create", "fault": "status", "status": 400, "nth": 2, "message": WRONG})
-    with pytest.raises(ServiceProblem, match="the API refused batch"):
+    with pytest.raises(ServiceProblem, match="the API rejected batch"):
         scene.executor.run(scene.tasks(Send))
     assert scene.emulator.requests()[CREATE] == 2
     assert sorted(scene.states()) == sorted([State.IN_PROGRESS, State.REFUSED, State.PLANNED, State.PLANNED])

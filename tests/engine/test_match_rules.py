@@ -142,10 +142,10 @@ ELSEWHERE = [
         "files by URL or file id",
     ),
     (asked([block("image")]), "files by URL or file id"),
-    (asked([block("container_upload", file_id="file_1")]), "blocks that may not be counted as they are billed"),
-    (asked([block("server_tool_use", id="x", name="web_search", input={})]), "blocks that may not be counted"),
-    (asked([block("brand_new_block")]), "blocks that may not be counted as they are billed"),
-    (asked([{"text": "no type"}]), "blocks that may not be counted as they are billed"),
+    (asked([block("container_upload", file_id="file_1")]), "blocks whose token count may differ from the bill"),
+    (asked([block("server_tool_use", id="x", name="web_search", input={})]), "blocks whose token count may differ"),
+    (asked([block("brand_new_block")]), "blocks whose token count may differ from the bill"),
+    (asked([{"text": "no type"}]), "blocks whose token count may differ from the bill"),
     (asked(system=[BY_ID]), "files by URL or file id"),
 ]
 
@@ -337,13 +337,13 @@ def test_a_model_that_nobody_can_tell_is_not_another_one() -> None:
 def test_where_no_request_succeeded_there_is_nothing_to_be_wrong() -> None:
     evidence = judge([], never, succeeded=0)
     assert (evidence.match, evidence.problem) == (Match.OURS, "")
-    assert evidence.basis == "size and ids; no request succeeded, so there is nothing to compare"
+    assert evidence.basis == "size and ids (no request succeeded, so that there is nothing to compare)"
 
 
 def test_where_nothing_can_be_counted_a_person_decides() -> None:
     evidence = judge([], never, succeeded=5, why_not=describe_obstacles({"tools of the API": 5}, 5))
     assert (evidence.match, evidence.basis) == (Match.UNDECIDED, "size and ids")
-    assert evidence.problem == "no answer can be counted: tools of the API (all)"
+    assert evidence.problem == "no answer can be compared: tools of the API (all)"
 
 
 def test_the_most_frequent_obstacle_is_named_first() -> None:

@@ -94,7 +94,7 @@ def test_fewer_or_more_candidates_than_unconfirmed_batches_wait_however_often_th
 
 @pytest.mark.parametrize("ended", [{1}, {2}, {1, 2}])
 def test_a_candidate_that_has_ended_is_identified_by_its_ids_and_never_matched_by_its_size(ended: set[int]) -> None:
-    """Not even where there are as many candidates as unconfirmed batches: one of them may be another job's."""
+    """Not even where there are as many candidates as unconfirmed batches exclude each other may be another job's."""
     candidates = [theirs(n, has_ended=n in ended) for n in (1, 2)]
     verdict = judged([unconfirmed(1), unconfirmed(2)], candidates)
     assert (verdict.adopt, verdict.absent, verdict.decide) == ((), (), ())
@@ -262,9 +262,9 @@ def test_what_needs_a_person_is_matched_like_any_other_where_it_shows_up() -> No
 @pytest.mark.parametrize(
     ("why", "words"),
     [
-        (U.ACCEPTED, "did not say as which batch"),
-        (U.REFUSED, "5 refusals did not come from the API itself"),
-        (U.UNKNOWN, "2 creates of these requests ended in an unknown way"),
+        (U.ACCEPTED, "accepted it without naming a batch"),
+        (U.REFUSED, "5 rejections did not come from the API itself"),
+        (U.UNKNOWN, "2 create requests of this batch had no clear answer"),
     ],
 )
 def test_why_a_person_must_decide_is_said(why: Unconfirmed, words: str) -> None:

@@ -52,14 +52,14 @@ def a_candidate(share: float | None, count: int | None = 10, name: str = "msgbat
     [
         (a_candidate(None), ""),
         (a_candidate(1.0), ""),
-        (a_candidate(0.0), "other requests"),
-        (a_candidate(0.95), "other requests"),
-        (a_candidate(None, count=9), "holds 9 requests, and batch 2 has 10"),
+        (a_candidate(0.0), "other custom_ids"),
+        (a_candidate(0.95), "other custom_ids"),
+        (a_candidate(None, count=9), "holds 9 requests, but batch 2 has 10"),
         (a_candidate(1.0, count=9), "holds 9 requests"),
         # Its size cannot be read: that excludes nothing, and its ids may.
         (a_candidate(None, count=None), ""),
         (a_candidate(1.0, count=None), ""),
-        (a_candidate(0.5, count=None), "other requests"),
+        (a_candidate(0.5, count=None), "other custom_ids"),
     ],
 )
 def test_only_what_can_be_it_is_adopted(candidate: Candidate, problem: str) -> None:
@@ -84,7 +84,7 @@ def test_one_whose_results_may_be_another_jobs_may_be_sent_again_although_its_id
     held = an_unconfirmed_batch(a_candidate(1.0), held="msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed")
     assert resending_problem(held) == ""
     assert resending_risks([held]) == [
-        "batch 2 may be there already: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed"
+        "batch 2 may already exist: msgbatch_1: custom_id r-1: 41 tokens counted, 12 billed"
     ]
 
 
@@ -95,24 +95,24 @@ def test_one_whose_results_may_be_another_jobs_may_be_sent_again_although_its_id
         (an_unconfirmed_batch(a_candidate(0.0)), ""),
         (an_unconfirmed_batch(a_candidate(None)), "batch 2 may be msgbatch_1"),
         (an_unconfirmed_batch(is_early=True), "may not show batch 2 yet"),
-        (an_unconfirmed_batch(is_list_whole=False), "batch 2 may stand in what is missing"),
-        (an_unconfirmed_batch(a_candidate(0.0), is_list_whole=False), "batch 2 may stand in what is missing"),
-        (an_unconfirmed_batch(is_other_key=True), "sent with another key, whose batches this one may not see"),
-        (an_unconfirmed_batch(is_lost=True), "batch 2 was msgbatch_1, which this key does not see any more"),
+        (an_unconfirmed_batch(is_list_whole=False), "batch 2 may be in the missing part"),
+        (an_unconfirmed_batch(a_candidate(0.0), is_list_whole=False), "batch 2 may be in the missing part"),
+        (an_unconfirmed_batch(is_other_key=True), "sent with another key, and this key may not see"),
+        (an_unconfirmed_batch(is_lost=True), "batch 2 was msgbatch_1, which this key can no longer see"),
         (
             an_unconfirmed_batch(held="msgbatch_1: its model differs"),
-            "batch 2 may be there already: msgbatch_1: its model differs",
+            "batch 2 may already exist: msgbatch_1: its model differs",
         ),
-        (an_unconfirmed_batch(unconfirmed=Unconfirmed.ACCEPTED), "the API took batch 2, and did not say as which one"),
-        (an_unconfirmed_batch(unknown_creates=1), "a create of batch 2 was lost before, too"),
+        (an_unconfirmed_batch(unconfirmed=Unconfirmed.ACCEPTED), "the API accepted batch 2 without naming a batch"),
+        (an_unconfirmed_batch(unknown_creates=1), "an earlier create request of batch 2 got no answer"),
         (an_unconfirmed_batch(unconfirmed=Unconfirmed.REFUSED), ""),
         (an_unconfirmed_batch(unconfirmed=Unconfirmed.COPIED), ""),
         # The gravest of several is told.
         (
             an_unconfirmed_batch(a_candidate(None), is_early=True, unconfirmed=Unconfirmed.ACCEPTED),
-            "the API took batch 2",
+            "the API accepted batch 2",
         ),
-        (an_unconfirmed_batch(a_candidate(None), is_early=True, unknown_creates=2), "was lost before, too"),
+        (an_unconfirmed_batch(a_candidate(None), is_early=True, unknown_creates=2), "got no answer"),
         (an_unconfirmed_batch(a_candidate(None), is_early=True), "batch 2 may be msgbatch_1"),
     ],
 )

@@ -152,7 +152,7 @@ def test_no_command_sends_a_key_over_plain_http_to_another_machine(
         here.cli.variables["ANTHROPIC_BASE_URL"] = url
     ran = here.cli.run(*verb, *(["--base-url", url] if by == "option" else []))
     assert ran.status == 2, ran.err
-    assert "not sent over plain http" in ran.err
+    assert "sent over plain http only to this machine" in ran.err
     assert "secret-word" not in ran.err
     assert not (here.cli.folder / ".batchctl").exists()
 

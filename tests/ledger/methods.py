@@ -22,6 +22,7 @@ from batchctl.domain.model import (
     Unconfirmed,
     Verified,
 )
+from batchctl.domain.notifications import Delivery, Notification, NotifyEvent, NotifyTarget, TargetKind
 from batchctl.domain.places import Place
 from batchctl.domain.prices import Usage, UsageTotals
 from batchctl.ledger.protocol import Ledger, ReadLedger
@@ -157,6 +158,30 @@ def attached_for_nothing(ledger: Ledger) -> Batch:
     for batch in ledger.batches(ledger.job(ATTACHED)):
         ledger.release(batch, ME)
     return first(ledger, ATTACHED)
+
+
+HOOK = NotifyTarget(id="1a" * 16, kind=TargetKind.URL, label="https://example.com")
+OTHER_HOOK = NotifyTarget(id="2b" * 16, kind=TargetKind.URL, label="https://example.org")
+
+
+def told(ledger: Ledger) -> Batch:
+    """A job has a target, and something is to be delivered to it."""
+    batch = planned(ledger)
+    ledger.record_notify_targets(ledger.job_of(batch), TargetKind.URL, [HOOK])
+    ledger.record_notifications(ledger.job_of(batch), NotifyEvent.ENDED, "ended round 1", "{}", NOW)
+    return batch
+
+
+def telling(ledger: Ledger) -> Batch:
+    """It is being delivered."""
+    batch = told(ledger)
+    assert ledger.claim_notification(pending(ledger), NOW, until=LATER)
+    return batch
+
+
+def pending(ledger: ReadLedger) -> Notification:
+    (notification,) = ledger.pending_notifications()
+    return notification
 
 
 def dead(ledger: Ledger) -> Batch:
@@ -307,6 +332,22 @@ WRITES: dict[str, Write] = {
         planned,
         lambda ledger, *_: ledger.record_place(Place(machine="m", path="/p", device=1, inode=2), 7, is_copy=True),
     ),
+    "record_notify_targets": _write(
+        told,
+        lambda ledger, b, _: ledger.record_notify_targets(ledger.job_of(b), TargetKind.URL, [OTHER_HOOK]),
+    ),
+    "record_notifications": _write(
+        told,
+        lambda ledger, b, _: ledger.record_notifications(
+            ledger.job_of(b), NotifyEvent.NEEDS_PERSON, "in doubt", "{}", LATER
+        ),
+    ),
+    "claim_notification": _write(
+        told, lambda ledger, *_: ledger.claim_notification(pending(ledger), LATER, until=LATER)
+    ),
+    "record_attempt": _write(
+        telling, lambda ledger, *_: ledger.record_attempt(pending(ledger), Delivery.DELIVERED, LATER)
+    ),
 }
 
 # ---------------------------------------------------------------- methods that only read
@@ -324,6 +365,8 @@ QUESTIONS: dict[str, Callable[[ReadLedger, Batch], object]] = {
     "moves": lambda ledger, b: ledger.moves(ledger.job_of(b)),
     "presumed_not_created": lambda ledger, b: ledger.presumed_not_created(ledger.job_of(b)),
     "possibly_paid_creates": lambda ledger, b: ledger.possibly_paid_creates(ledger.job_of(b)),
+    "notify_targets": lambda ledger, b: ledger.notify_targets(ledger.job_of(b)),
+    "pending_notifications": lambda ledger, _: ledger.pending_notifications(),
     "unconfirmed_batches": lambda ledger, _: ledger.unconfirmed_batches(),
     "provisional_matches": lambda ledger, _: ledger.provisional_matches(),
     "contenders": lambda ledger, _: ledger.contenders(10),

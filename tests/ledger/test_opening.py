@@ -108,7 +108,7 @@ def test_a_writer_that_does_not_let_go_is_named(path: Path, monkeypatch: pytest.
         ledger.record_job(a_job(), [a_cut()])
     other.execute("ROLLBACK")
     other.close()
-    assert "another batchctl is writing" in raised.value.hint
+    assert "another batchctl process is writing" in raised.value.hint
     ledger.close()
 
 

@@ -299,7 +299,7 @@ def test_a_ledger_of_a_newer_program_is_refused_in_the_same_words(
     [
         (b"this is no database, and long enough to be looked at" * 50, "damaged"),
         (b"SQLite format 3\0" + bytes(2000), "damaged"),
-        (None, "readable and writable"),
+        (None, "permissions of the file"),
     ],
 )
 def test_what_is_no_ledger_is_named(tmp_path: Path, content: bytes | None, hint: str) -> None:

@@ -68,7 +68,7 @@ def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
     assert (said.code, said.model, said.requests) == (Code.PROMPT_NOT_CACHED, MODEL, 1000)
     assert said.text == (
         "1,000 requests begin with the same 600 tokens, paid in full each time: --cache-system 1h costs $258,000.00"
-        " more at 30% reads, saves $517,200.00 at 98%, and pays from 53%; 30% to 98% are reported, none is promised"
+        " more at 30% reads, saves $517,200.00 at 98%, and pays off from 53% on; 30% to 98% are reported, none is guaranteed"
     )
 
 
@@ -76,8 +76,8 @@ def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
     ("change", "part"),
     [
         ({"prefix": (400, 600, 800)}, "about 600 tokens"),
-        ({"prefix": (400, 600, 800)}, "prompts of less than 512 tokens are not cached, which these may be"),
-        ({"model": NEWEST}, "how many tokens claude-opus-5-5 caches at least is not documented"),
+        ({"prefix": (400, 600, 800)}, "these may be too short: the minimum is 512 tokens"),
+        ({"model": NEWEST}, "the minimum of claude-opus-5-5 for caching is not documented"),
         (
             {"look": SampleFacts(lines=40, left=SkipReason.NO_SYSTEM)},
             "cache_control for 1h on the last tool, by hand, costs",
@@ -93,13 +93,13 @@ def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
         ),
         (
             {"prices": None},
-            "--cache-system 1h would save or lose money that is not known: claude-haiku-5-5 has no price",
+            "--cache-system 1h has an unknown effect on the cost: claude-haiku-5-5 has no price",
         ),
         (
             {"prices": replace(DOLLAR, write_1h=MILLION, read=MILLION / 2)},
             "saves $90,000.00 at 30% reads, saves $294,000",
         ),
-        ({"prices": replace(DOLLAR, read=MILLION / 40)}, "pays from 51%"),
+        ({"prices": replace(DOLLAR, read=MILLION / 40)}, "pays off from 51% on"),
         # Of ten requests one has to write.
         ({"requests": 10, "tokens": 10_000}, "saves $4,260.00 at 90%"),
         # Nobody looked at its lines.
@@ -157,8 +157,8 @@ def test_what_is_cached_for_5_minutes_may_be_gone_before_it_is_read() -> None:
     # Written and never read it costs 150,000 dollars more than no cache; for 1 hour see above.
     assert said.saves == (Decimal(-258_000 + 150_000), Decimal(517_200 + 150_000))
     assert said.text == (
-        "1,000 requests are cached for 5 minutes, and most batches take longer: what expires before it is read costs more"
-        ' than no cache: $150,000.00 if none is read; "ttl": "1h" lives long enough and pays from 53% reads'
+        "1,000 requests are cached for 5 minutes, but most batches take longer: entries that expire before a read cost more"
+        ' than no cache: $150,000.00 if none is read; use "ttl": "1h", which pays off from 53% reads on'
     )
     assert "$" not in the_one(marked("5m", prices=None)).text
     assert advised([marked("1h")]) == ()
@@ -171,14 +171,17 @@ def test_what_is_cached_for_5_minutes_may_be_gone_before_it_is_read() -> None:
             marked("1h", 400),
             "1,000 requests have cache_control on 400 tokens; claude-haiku-5-5 caches 512 tokens or more:",
         ),
-        (marked("5m", 400), "no cache holds that"),
-        (marked("1h", (300, 400, 600)), "about 400 tokens; claude-haiku-5-5 caches 512 tokens or more: probably no"),
-        (marked("1h", 400, model=NEWEST), "400 tokens; no model caches less than 512: no cache holds that"),
+        (marked("5m", 400), "too short to be cached"),
+        (
+            marked("1h", (300, 400, 600)),
+            "about 400 tokens; claude-haiku-5-5 caches 512 tokens or more: probably too short",
+        ),
+        (marked("1h", 400, model=NEWEST), "400 tokens; no model caches less than 512: too short to be cached"),
         (
             group(600, model=LATE),
-            "1,000 requests begin with the same 600 tokens; claude-haiku-4-5 caches 4,096 tokens or more: no cache",
+            "1,000 requests begin with the same 600 tokens; claude-haiku-4-5 caches 4,096 tokens or more: too short",
         ),
-        (group((2000, 3000, 5000), model=LATE), "probably no cache holds that"),
+        (group((2000, 3000, 5000), model=LATE), "probably too short to be cached"),
     ],
 )
 def test_what_is_too_short_is_held_by_no_cache(of: AdvisedGroup, said: str) -> None:
@@ -209,7 +212,7 @@ def test_a_text_that_all_messages_begin_with_is_paid_each_time() -> None:
     assert said.text == (
         "the first message begins with the same text, about 600 tokens, in all 40 sampled lines of 1,000 requests, paid in"
         " full each time, $600,000.00 in all: moved into system, with --cache-system 1h, it saves $198,000.00 at 70% reads,"
-        " and pays from 53%"
+        " and pays off from 53% on"
     )
     assert "cache_control for 1h on the last block of it saves" in the_one(opening(size=2400, is_blocks=True)).text
     assert "it could be read from a cache" in the_one(opening(prices=None, size=2400)).text
@@ -248,9 +251,9 @@ def test_max_tokens_far_above_use_changes_no_bill_and_says_so() -> None:
     assert (said.code, said.saves) == (Code.MAX_TOKENS_HIGH, None)
     # 1,000 requests of 8,000 less 840, at five dollars.
     assert said.text == (
-        "max_tokens is 8,000, and 300 earlier answers took 210 on average: it changes no bill by itself, but high and"
-        " --max-cost rest on it, and an answer that runs away may cost as much; 840 is 4 times that mean or more and takes"
-        " $35,800,000.00 off it"
+        "max_tokens is 8,000, but 300 earlier answers took 210 tokens on average. It bounds the estimate (high, --max-cost)"
+        " and the cost of an answer that does not end. 840 is at least 4 times the mean and lowers the bound by"
+        " $35,800,000.00"
     )
 
 

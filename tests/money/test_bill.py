@@ -124,7 +124,7 @@ def test_what_a_batch_costs_in_all_is_known_where_all_of_its_results_say_it(
 def test_a_model_without_a_price_makes_the_whole_unknown_and_the_rest_is_beside_it() -> None:
     found = billed(fetched(), used={1: [usage_totals(), usage_totals(NOBODY, 7)]})
     assert found.total is not None
-    assert found.total.unknown == ("no price is known of claude-nobody (7 requests)",)
+    assert found.total.unknown == ("no price is known for claude-nobody (7 requests)",)
     assert found.total.batch == Decimal("0.5")
     assert (found.cost.is_known, found.models[HAIKU].cost.is_known, found.models[NOBODY].cost.is_known) == (
         False,
@@ -139,13 +139,13 @@ def test_a_model_without_a_price_makes_the_whole_unknown_and_the_rest_is_beside_
     ("batches", "unknown", "beyond"),
     [
         ((fetched(),), (), ()),
-        ((fetched(unread=3), fetched(2, unread=1)), (), ("4 answers without a usage that can be read",)),
-        ((fetched(unread=1),), (), ("1 answer without a usage that can be read",)),
-        ((fetched(), fetched(2, None)), ("what the answers of 1 batch used is not known",), ()),
+        ((fetched(unread=3), fetched(2, unread=1)), (), ("4 answers with unreadable usage",)),
+        ((fetched(unread=1),), (), ("1 answer with unreadable usage",)),
+        ((fetched(), fetched(2, None)), ("the usage of 1 batch is not known",), ()),
         (
             (fetched(counts=RequestCounts(succeeded=6, errored=1)),),
             (),
-            ("3 results of a type newer than batchctl",),
+            ("3 results of a type that is newer than this batchctl",),
         ),
         ((fetched(), a_batch(State.IN_PROGRESS, id=2)), (), ("1 batch not fetched yet",)),
         ((fetched(), a_batch(State.ENDED, id=2), a_batch(State.SUBMITTING, id=3)), (), ("2 batches not fetched yet",)),
@@ -165,7 +165,7 @@ def test_what_is_not_in_a_total_is_said(
 def test_a_batch_that_holds_requests_a_second_time_is_not_in_it() -> None:
     total = billed(fetched(), used={1: [usage_totals()]}, duplicate_batches=("msgbatch_late",)).total
     assert total is not None
-    assert total.beyond == ("1 batch at the API with requests sent a second time",)
+    assert total.beyond == ("1 batch at the API with requests that were sent twice",)
 
 
 def test_before_anything_is_downloaded_there_is_no_total() -> None:
@@ -243,4 +243,4 @@ def test_of_many_models_without_a_price_some_are_named() -> None:
     found = billed(fetched(), used={1: [usage_totals(f"claude-{n}", 2) for n in range(9)]})
     assert found.total is not None
     assert len(found.total.unknown) == 6
-    assert found.total.unknown[-1] == "nor of 4 more models (8 requests)"
+    assert found.total.unknown[-1] == "nor for 4 more models (8 requests)"

@@ -153,7 +153,7 @@ def test_high_is_a_bound_or_says_that_it_is_none(
     found = estimate(known)
     assert found.forecast is not None
     assert found.forecast.is_bound is is_bound
-    assert [one.partition(":")[0] for one in found.how if "high is no bound" in one] == ([said] if said else [])
+    assert [one.partition(":")[0] for one in found.how if "high is not a bound" in one] == ([said] if said else [])
 
 
 @given(st.data())
@@ -220,7 +220,7 @@ def test_from_bytes_alone(model: str, encoded: float, tokens: Range[int]) -> Non
     known = SampledGroup(group=request_group(10, model=model), encoded=encoded)
     found = estimate(known, why="no API key was found")
     assert found.models[0].input == tokens
-    assert found.how[:2] == ("input: from bytes alone: 1 to 8 of them to a token", "not counted: no API key was found")
+    assert found.how[:2] == ("input: from bytes only, at 1 to 8 bytes per token", "not counted: no API key was found")
 
 
 @pytest.mark.parametrize("model", ["claude-3-5-haiku-20241022", "claude-opus-4-5-20251101", "claude-sonnet-4-6"])
@@ -261,7 +261,7 @@ def test_earlier_answers_say_what_to_expect_and_never_how_long_one_may_get() -> 
     found = estimate(SampledGroup(group=request_group(10, model="claude-haiku-4-5")), answers=answers)
     # A tenth, and one in the root of a hundred answers.
     assert found.models[0].output == Range(240, 300, 1000)
-    assert "output: as 100 earlier answers, 30 tokens each; high is max_tokens" in found.how
+    assert "output: like 100 earlier answers, 30 tokens each; high is max_tokens" in found.how
     others = [replace(one, model="claude-haiku-5-5") for one in answers]
     assert (
         estimate(SampledGroup(group=request_group(10, model="claude-haiku-4-5")), answers=others)
@@ -406,7 +406,7 @@ def test_a_mark_on_too_little_is_said_to_do_nothing() -> None:
     found = estimate(all_counted(request_group(10, **SHARED, ttl="1h", breakpoints=1), 1000, prefix_tokens=400))
     assert amounts(found.forecast)[1] == 5000 + 25
     assert not any(said.startswith("cache_control") for said in found.how)
-    said = "10 requests have cache_control on 400 tokens; no model caches less than 512: no cache holds that"
+    said = "10 requests have cache_control on 400 tokens; no model caches less than 512: too short to be cached"
     assert [one.text for one in found.advice] == [said]
 
 

@@ -11,8 +11,8 @@ from batchctl.domain.prices import ModelPrices, Prices
 from batchctl.money.catalog import PriceCatalog
 
 DAY = dt.date(2026, 11, 21)
-OF_MODEL = "its keys: input, output, write_5m, write_1h, read, web_search, batch, steps"
-OF_TIER = "its keys: over, input, output, write_5m, write_1h, read"
+OF_MODEL = "the keys are: input, output, write_5m, write_1h, read, web_search, batch, steps"
+OF_TIER = "the keys are: over, input, output, write_5m, write_1h, read"
 SHORT = '[models."claude-opus-5-5"]\ninput = 3.60\noutput = 18\n'
 
 
@@ -164,43 +164,43 @@ A_TIER = '[[models."claude-opus-5-5".steps]]\nover = 100000\ninput = 1\noutput =
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        (SHORT + "inptu = 1", ON_OPUS + "no such key: 'inptu'", OF_MODEL),
-        (SHORT + "write5m = 1\ncache = 2", ON_OPUS + "no such key: 'write5m', 'cache'", OF_MODEL),
-        ("[model.x]\ninput = 1", "the file: no such key: 'model'", "its keys: models"),
-        ("input = 1", "the file: no such key: 'input'", "its keys: models"),
-        ("models = 3", 'the file: models is no table: like [models."claude-opus-5-5"]', "its keys: models"),
-        ("[models]\nx = 3", '[models."x"]: is no table', OF_MODEL),
-        ("[[models.x]]\ninput = 1", '[models."x"]: is no table', OF_MODEL),
-        ("[models.claude-haiku-4.5]\ninput = 1", "[models.\"claude-haiku-4\"]: no such key: '5'", OF_MODEL),
+        (SHORT + "inptu = 1", ON_OPUS + "unknown key: 'inptu'", OF_MODEL),
+        (SHORT + "write5m = 1\ncache = 2", ON_OPUS + "unknown key: 'write5m', 'cache'", OF_MODEL),
+        ("[model.x]\ninput = 1", "the file: unknown key: 'model'", "the keys are: models"),
+        ("input = 1", "the file: unknown key: 'input'", "the keys are: models"),
+        ("models = 3", 'the file: models must be a table, like [models."claude-opus-5-5"]', "the keys are: models"),
+        ("[models]\nx = 3", '[models."x"]: must be a table', OF_MODEL),
+        ("[[models.x]]\ninput = 1", '[models."x"]: must be a table', OF_MODEL),
+        ("[models.claude-haiku-4.5]\ninput = 1", "[models.\"claude-haiku-4\"]: unknown key: '5'", OF_MODEL),
         ("[models.x]\ninput = 1", '[models."x"]: output is missing', OF_MODEL),
         ("[models.x]\noutput = 1", '[models."x"]: input is missing', OF_MODEL),
-        (SHORT.replace("3.60", "-3.60"), ON_OPUS + "input = -3.60 is not from 0 to 1,000,000", OF_MODEL),
+        (SHORT.replace("3.60", "-3.60"), ON_OPUS + "input = -3.60 must be from 0 to 1,000,000", OF_MODEL),
         (SHORT.replace("3.60", "nan"), ON_OPUS + "input = NaN is not a number", OF_MODEL),
         (SHORT.replace("3.60", "-inf"), ON_OPUS + "input = -Infinity is not a number", OF_MODEL),
         (SHORT.replace("3.60", '"3.60"'), ON_OPUS + "input = '3.60' is not a number", OF_MODEL),
         (SHORT.replace("3.60", "true"), ON_OPUS + "input = True is not a number", OF_MODEL),
         (SHORT.replace("3.60", "[3]"), ON_OPUS + "input = [3] is not a number", OF_MODEL),
-        (SHORT.replace("3.60", "1e6000"), ON_OPUS + "input = 1E+6000 is not from 0 to 1,000,000", OF_MODEL),
-        (SHORT.replace("3.60", "1000001"), ON_OPUS + "input = 1000001 is not from 0 to 1,000,000", OF_MODEL),
+        (SHORT.replace("3.60", "1e6000"), ON_OPUS + "input = 1E+6000 must be from 0 to 1,000,000", OF_MODEL),
+        (SHORT.replace("3.60", "1000001"), ON_OPUS + "input = 1000001 must be from 0 to 1,000,000", OF_MODEL),
         (SHORT + "read = 1e-13", ON_OPUS + "read has more than 12 decimal places", OF_MODEL),
         (SHORT + "read = 1e-999999", ON_OPUS + "read has more than 12 decimal places", OF_MODEL),
-        (SHORT + "batch = 50", ON_OPUS + "batch = 50 is not from 0 to 1", OF_MODEL),
-        (SHORT + "batch = 0", ON_OPUS + "batch = 0 would be for nothing: it is the share of the real-time price", OF_MODEL),
-        (SHORT + "steps = 3", ON_OPUS + "steps is no list of tables: like [[models.", OF_MODEL),
-        (SHORT + "steps = [3]", ON_TIER + "is no table", OF_TIER),
-        (SHORT + A_TIER + "batch = 1", ON_TIER + "no such key: 'batch'", OF_TIER),
+        (SHORT + "batch = 50", ON_OPUS + "batch = 50 must be from 0 to 1", OF_MODEL),
+        (SHORT + "batch = 0", ON_OPUS + "batch = 0 would be free; it must be the share of the real-time price", OF_MODEL),
+        (SHORT + "steps = 3", ON_OPUS + "steps must be a list of tables, like [[models.", OF_MODEL),
+        (SHORT + "steps = [3]", ON_TIER + "must be a table", OF_TIER),
+        (SHORT + A_TIER + "batch = 1", ON_TIER + "unknown key: 'batch'", OF_TIER),
         (SHORT + A_TIER.replace("over = 100000", ""), ON_TIER + "over is missing", OF_TIER),
-        (SHORT + A_TIER.replace("100000", "128000"), ON_TIER + "over = 128000 is none of 100000, 200000", OF_TIER),
-        (SHORT + A_TIER.replace("100000", "100000.5"), ON_TIER + "over = 100000.5 is none of 100000, 200000", OF_TIER),
-        (SHORT + A_TIER.replace("100000", "0"), ON_TIER + "over = 0 is none of 100000, 200000", OF_TIER),
-        (SHORT + A_TIER * 2, '[[models."claude-opus-5-5".steps]] 2: over = 100000 stands there twice', OF_TIER),
+        (SHORT + A_TIER.replace("100000", "128000"), ON_TIER + "over = 128000 must be one of 100000, 200000", OF_TIER),
+        (SHORT + A_TIER.replace("100000", "100000.5"), ON_TIER + "over = 100000.5 must be one of 100000, 200000", OF_TIER),
+        (SHORT + A_TIER.replace("100000", "0"), ON_TIER + "over = 0 must be one of 100000, 200000", OF_TIER),
+        (SHORT + A_TIER * 2, '[[models."claude-opus-5-5".steps]] 2: over = 100000 occurs twice', OF_TIER),
         (SHORT + A_TIER.replace("output = 1", ""), ON_TIER + "output is missing", OF_TIER),
-        (SHORT + "read 1", "no TOML: Expected '=' after a key in a key/value pair (at line 4, column 6)", "begin with"),
-        (SHORT + SHORT, "no TOML: Cannot declare ('models', 'claude-opus-5-5') twice (at line 4", "begin with"),
-        ("input = 1e99999999999999999999", "no TOML: ", "begin with"),
-        ("input = " + "9" * 5000, "no TOML: ", "begin with"),
-        ("a = " + "[" * 5000, "no TOML: ", "begin with"),
-        ("#" * 1_000_001, "too large for a file of prices", ""),
+        (SHORT + "read 1", "not TOML: Expected '=' after a key in a key/value pair (at line 4, column 6)", "begin with"),
+        (SHORT + SHORT, "not TOML: Cannot declare ('models', 'claude-opus-5-5') twice (at line 4", "begin with"),
+        ("input = 1e99999999999999999999", "not TOML: ", "begin with"),
+        ("input = " + "9" * 5000, "not TOML: ", "begin with"),
+        ("a = " + "[" * 5000, "not TOML: ", "begin with"),
+        ("#" * 1_000_001, "too large for a price file", ""),
     ],
 )  # fmt: skip
 def test_a_slip_is_refused_by_its_name(path: Path, text: str, message: str, hint: str) -> None:
@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
     for name, said in (
         ("nothing.toml", "No such file or directory"),
         ("", "Is a directory"),
-        ("binary.toml", "no TOML"),
+        ("binary.toml", "not TOML"),
     ):
         with pytest.raises(UsageProblem, match=said):
             PriceCatalog(tmp_path / name).model_prices("claude-opus-5-5", DAY)

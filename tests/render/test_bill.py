@@ -86,8 +86,8 @@ def test_what_is_unknown_is_no_number_and_foreign_text_moves_no_terminal() -> No
     shown = drawn(bill.draw(a_bill((EVIL, "claude-retired"), unread=3), "", wide=True))
     assert "unknown; what has a price is at least $" in shown
     assert "\u202e" not in shown
-    assert r"! no price is known of [red]\u202e[/] [/nothing] (14 requests)" in shown
-    assert "! not in it: 6 answers without a usage that can be read" in shown
+    assert r"! no price is known for [red]\u202e[/] [/nothing] (14 requests)" in shown
+    assert "! not in it: 6 answers with unreadable usage" in shown
     assert f"claude-retired: {HALVED}" in " ".join(shown.split())
     assert "$0.00" not in shown
 
@@ -102,16 +102,16 @@ TOTAL = TotalCost(
     [
         ({}, "$1.23 in batch ($2.47 in real time), genai-prices 0.2.3, prices of 2026-11-21"),
         (
-            {"beyond": ("3 answers without a usage that can be read",), "days": (date(2026, 11, 20), NOW.date())},
+            {"beyond": ("3 answers with unreadable usage",), "days": (date(2026, 11, 20), NOW.date())},
             (
                 "at least $1.23 in batch ($2.47 in real time), genai-prices 0.2.3, prices of 2026-11-20 to 2026-11-21;"
-                " not in it: 3 answers without a usage that can be read"
+                " not in it: 3 answers with unreadable usage"
             ),
         ),
         (
-            {"unknown": ("no price is known of x (1 request)",)},
+            {"unknown": ("no price is known for x (1 request)",)},
             (
-                "unknown, no price is known of x (1 request); all else $1.23 in batch ($2.47 in real time),"
+                "unknown, no price is known for x (1 request); all else $1.23 in batch ($2.47 in real time),"
                 " genai-prices 0.2.3, prices of 2026-11-21"
             ),
         ),
@@ -123,7 +123,7 @@ TOTAL = TotalCost(
 )
 def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
     given = {name: getattr(TOTAL, name) for name in TotalCost.__slots__} | change
-    assert total.draw(TotalCost(**given)).plain == f"cost     {said}"
+    assert drawn(total.draw(TotalCost(**given)), 300).rstrip() == f"cost     {said}"
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_total_is_one_line(change: dict[str, Any], said: str) -> None:
 )
 def test_what_a_cache_did_is_a_line_of_its_own(saved: Decimal | None, said: str) -> None:
     with_cache = replace(TOTAL, cache=CacheUse(tokens=3000, read_tokens=1000, saved=saved))
-    line = total.draw(with_cache).plain.splitlines()[1]
+    line = drawn(total.draw(with_cache), 300).splitlines()[1].rstrip()
     read = "1,000 of 3,000 tokens that were to be cached were read from the cache"
     assert line == f"cache    33.3 % hit: {read}; {said}"
     shape = total.to_json(with_cache)

@@ -6,14 +6,16 @@ from typing import Any, get_args
 
 import pytest
 from builders import HOUR, NOW, a_batch, a_job
+from render.drawing import drawn
 
 from batchctl.domain import events
 from batchctl.domain.caching import Caching, ShortPrefixes, SkipReason
-from batchctl.domain.check_report import Problem, Scan
+from batchctl.domain.check_report import Problem, ProblemKind, Scan
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.job_report import report
 from batchctl.domain.model import RequestCounts, Settings, State
-from batchctl.render.events import line_of, problem_line
+from batchctl.domain.notifications import NotifyEvent
+from batchctl.render.events import draw_problems, line_of, problem_line
 
 SOON = NOW + timedelta(seconds=90)
 BATCH = a_batch(State.ENDED, 10_000)
@@ -241,13 +243,44 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "lost       a worker process ended with 1: threads download what is left",
     ),
     (
+        events.Notified("reviews-7f3a", NotifyEvent.ENDED, "https://example.com"),
+        "good",
+        "notified   https://example.com: reviews-7f3a has ended",
+    ),
+    (
+        events.Notified("reviews-7f3a", NotifyEvent.NEEDS_PERSON, "the --on-done command"),
+        "good",
+        "notified   the --on-done command: reviews-7f3a needs a person",
+    ),
+    (events.NotifyFailed("", "", "disk full"), "warn", "warning    notification failed: disk full"),
+    (
+        events.NotifyFailed("reviews-7f3a", "https://example.com", "HTTP 500", SOON),
+        "warn",
+        (
+            "warning    notification of reviews-7f3a to https://example.com failed: HTTP 500; a later command retries it,"
+            " in 1 m 30 s at the earliest"
+        ),
+    ),
+    (
+        events.NotifyFailed(
+            "reviews-7f3a", "the --on-done command", "ended with exit status 1", output=("one", "two\x1b[2J")
+        ),
+        "warn",
+        (
+            "warning    notification of reviews-7f3a to the --on-done command failed: ended with exit status 1; its output:"
+            " one | two\\x1b[2J"
+        ),
+    ),
+    (
         events.Stopping(2),
         "warn",
-        "stopping   2 uploads in flight are let finish; Ctrl-C again stops at once",
+        "stopping   waiting for 2 uploads to finish; Ctrl-C again stops at once",
     ),
 ]
 SILENT: list[events.Event] = [
     events.Reading("checking", 5, 10),
+    events.TransfersPlanned(2, 100, 0),
+    events.Transferred(1, 50),
     events.SendingBegun(*PLACE),
     events.DownloadBegun(*PLACE),
     events.Merging(5, 10),
@@ -310,16 +343,23 @@ def test_no_text_from_outside_leaves_its_line(event: events.Event) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("given", "lines", "text"),
     [
         (
             Problem(1_234, "row-12", Fault("role", 'must be "user"', path="params.messages.0.role")),
+            1,
             'line 1,234 (row-12) params.messages.0.role: must be "user"',
         ),
-        (Problem(3, "", Fault("not_json", "not JSON at byte 1")), "line 3: not JSON at byte 1"),
-        (Problem(3, "a\x1b", Fault("x", "bad\n", Severity.WARNING)), r"line 3 (a\x1b): bad\n"),
+        (
+            Problem(1, "row-1", Fault("model", "not available", path="params.model")),
+            5_000,
+            "5,000 lines, first 1 (row-1) params.model: not available",
+        ),
+        (Problem(3, "", Fault("not_json", "not JSON at byte 1")), 1, "line 3: not JSON at byte 1"),
+        (Problem(3, "a\x1b", Fault("x", "bad\n", Severity.WARNING)), 1, r"line 3 (a\x1b): bad\n"),
     ],
 )
-def test_a_problem_says_where_it_is(given: Problem, text: str) -> None:
-    line = problem_line(given)
-    assert (line.text, line.tone) == (text, given.fault.severity.value)
+def test_a_problem_says_where_it_is(given: Problem, lines: int, text: str) -> None:
+    line = problem_line(ProblemKind(given, lines))
+    assert line.text == text
+    assert drawn(draw_problems([ProblemKind(given, lines)]), 200).strip() == text

@@ -1,10 +1,12 @@
 """A job as it is drawn, and as a program reads it."""
 
 import io
+import time
 
 import pytest
 from builders import HOUR, NOW, a_batch, a_cut, a_job, a_round
 from render.drawing import drawn, written
+from rich.cells import cell_len
 from rich.console import Console
 
 from batchctl.domain.job_report import JobReport, Stage, report
@@ -90,10 +92,10 @@ def test_a_job_at_every_stage_fits_a_terminal(stage: Stage, *, wide: bool) -> No
 def test_a_job_that_is_done_is_drawn_like_this() -> None:
     text = drawn(job_report.draw(seen(Stage.INCOMPLETE)), 100)
     assert [line.rstrip() for line in text.splitlines()] == [
-        "reviews-7f3a  done, not all succeeded",
+        "reviews-7f3a  failed",
         "  input    /data/reviews.jsonl: 10 requests, 2 lines left out",
         "  started  2026-11-21 12:00 UTC, elapsed 1 h 0 m",
-        "  batches  ━━━━━━━━━━━━━━━━━━━━━━━━  1 of 2 ended, 1 fetched",
+        "  batches  ████████████············  1 of 2 ended, 1 fetched",
         "",
         "  round  requests  batches  in progress  succeeded  errored  expired  canceled",
         "      1        10        2            0         10        0        0         0",
@@ -103,7 +105,7 @@ def test_a_job_that_is_done_is_drawn_like_this() -> None:
         "  type              class  requests  for example",
         "  overloaded_error  retry         3  r-00001, r-00002, r-00003",
         "                                     Overloaded",
-        "  ! 1 refused by the API: no",
+        "  ! 1 batch was rejected by the API: no",
         "",
         "next: batchctl retry reviews-7f3a",
     ]
@@ -168,7 +170,7 @@ def test_text_from_outside_is_literal_on_any_console(*, console_reads_markup: bo
 
 
 BASIS = "size, ids, model and token counts of 20 answers"
-RESTS_ON = f"1 of 3 found in the API's list: ours by {BASIS}, not by the API's own answer"
+RESTS_ON = f"1 of 3 batches found in the API's list and identified by {BASIS}; the API itself did not confirm it"
 FOUND = [a_batch(S.FETCHED, evidence=BASIS), a_batch(S.IN_PROGRESS, provisional=True), a_batch(S.FETCHED)]
 
 
@@ -325,7 +327,7 @@ def test_of_many_types_of_failures_some_are_shown_and_the_rest_is_counted() -> N
         for n in range(1, 52)
     ]
     text = " ".join(drawn(job_report.failures(many), 80).split())
-    assert f"39 more {sum(range(13, 52)):,} --json shows all of them" in text
+    assert f"39 more, of {sum(range(13, 52)):,} requests: --json shows all of them" in text
     assert "strange_13" not in text
 
 
@@ -333,3 +335,76 @@ def test_what_was_fetched_is_json_with_its_files() -> None:
     fetched = written(job_report.fetched_to_json(seen(Stage.DONE), MERGED, "-", "errors.jsonl"))
     assert (fetched["type"], fetched["results_file"], fetched["answers"]["succeeded"]) == ("fetch", "-", 10)
     assert fetched["errors_file"] == "errors.jsonl"
+
+
+# ---------------------------------------------------------------- on narrow, wide and old terminals
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "width", "cells"),
+    [
+        ((0, 0, 5), 5, 24, [0, 0, 24, 0]),
+        ((5, 0, 0), 5, 24, [24, 0, 0, 0]),
+        ((0, 0, 0), 5, 24, [0, 0, 0, 24]),
+        ((4, 0, 1), 5, 24, [19, 0, 5, 0]),
+        ((999, 0, 1), 1_000, 24, [23, 0, 1, 0]),
+        ((1, 1, 1), 1_000, 24, [1, 1, 1, 21]),
+        ((1, 0, 0), 3, 4, [1, 0, 0, 3]),
+    ],
+)
+def test_a_strip_never_shows_more_as_done_than_is(
+    counts: tuple[int, ...], total: int, width: int, cells: list[int]
+) -> None:
+    assert job_report.strip_cells(counts, total, width) == cells
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_stage_is_one_word(stage: Stage) -> None:
+    words = {"sending", "running", "fetching", "done", "failed", "canceled", "unconfirmed", "paused"}
+    assert stage.shown in words
+    assert job_report.STAGE_STYLES[stage]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("stage", Stage)
+def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(stage: Stage, width: int) -> None:
+    found = seen(stage)
+    for what in (job_report.draw(found, wide=True), job_report.draw_all([found])):
+        lines = drawn(what, width).splitlines()
+        assert all(cell_len(line) <= width for line in lines)
+        assert not any("…" in line for line in lines)
+    table = drawn(job_report.draw_all([found]), width).split()
+    assert {found.job.name, stage.shown, str(found.job.count)} <= set(table)
+
+
+def test_wide_letters_take_two_columns_each() -> None:
+    kinds = failures("过载".ljust(60, "过"))
+    assert all(cell_len(line) <= 80 for line in drawn(job_report.failures(kinds), 80).splitlines())
+
+
+def test_failures_keep_type_class_and_count_where_there_is_no_room_beside_them() -> None:
+    lines = [line.rstrip() for line in drawn(job_report.failures(failures()), 40).splitlines()]
+    assert lines == [
+        "type              class  requests",
+        "overloaded_error  retry         3",
+        "  r-00001, r-00002, r-00003",
+        "  Overloaded",
+    ]
+
+
+def test_where_only_ascii_can_be_shown_the_strip_is_ascii() -> None:
+    console = Console(file=io.TextIOWrapper(io.BytesIO(), encoding="ascii"), width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(job_report.draw(seen(Stage.TO_FETCH)))
+    assert "############============  2 of 2 ended, 1 fetched" in capture.get()
+
+
+def test_a_screen_of_many_batches_and_jobs_is_drawn_at_once() -> None:
+    job, many = a_job(), [a_batch(State.IN_PROGRESS) for _ in range(10_000)]
+    found = report(job, many, (), NOW)
+    console = Console(file=io.StringIO(), width=80)
+    # A second of CPU where a fifth of one is meant: the machine may be slow, and this is no benchmark.
+    began = time.process_time()
+    console.print(job_report.draw(found))
+    console.print(job_report.draw_all([found] * 500))
+    assert time.process_time() - began < 1

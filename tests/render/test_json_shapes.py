@@ -94,7 +94,9 @@ def unconfirmed(cli: Cli, other: Cli, emulator: Running) -> Objects:
     path = cli.write("in.jsonl", requests(4))
     cli.left_in_doubt(path)
     other.submitted("in.jsonl", requests(4, "other"))
-    assert cli.run("submit", path).status == 7
+    told = cli.folder / "told"
+    assert cli.run("submit", path, "--on-done", f"cat > {told}").status == 7
+    yield "submit --on-done", json.loads(told.read_text())
     yield "resolve", cli.run("resolve", "--json").json
     yield "resolve", cli.run("resolve", "--resend", "--yes", "--json").json
     assert cli.run("submit", path).status == 0
@@ -120,8 +122,10 @@ def written(folder: Path, emulator: Running) -> Objects:
     yield "retry", cli.run("retry", "--json").json
     yield "fetch", cli.run("fetch", "--json").json
     path = cli.write("run.jsonl", requests(2))
-    for line in cli.run("run", path, "--poll", "50ms", "--json").out.splitlines():
+    told = cli.folder / "told"
+    for line in cli.run("run", path, "--poll", "50ms", "--json", "--on-done", f"cat > {told}").out.splitlines():
         yield "run", json.loads(line)
+    yield "run --on-done", json.loads(told.read_text())
     yield "delete", cli.run("delete", "--yes", "--json").json
     yield "attach", other.run("attach", emulator.batches()[0]["id"], "--json").json
     yield from canceling(stopped, emulator)

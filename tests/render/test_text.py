@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.prices import dollars
-from batchctl.render.text import clean, duration, moment, number, plural, size
+from batchctl.domain.wording import plural
+from batchctl.render.text import clean, duration, moment, number, size
 
 
 @pytest.mark.parametrize(

@@ -71,13 +71,13 @@ def test_stdin_is_copied_and_told_of(tmp_path: Path) -> None:
     [
         ("cut.gz", gzip.compress(LONG)[:-100], "the gzip file ends early"),
         ("cut.zst", zstd.compress(LONG)[:-100], "the zstd file ends early"),
-        ("plain.gz", DATA, "not a whole gzip file"),
-        ("plain.zst", DATA, "not a whole zstd file"),
-        ("zstd.gz", zstd.compress(DATA), "not a whole gzip file"),
-        ("gzip.zst", gzip.compress(DATA), "not a whole zstd file"),
-        ("broken.gz", gzip.compress(LONG)[:5000] + bytes(50) + gzip.compress(LONG)[5050:], "not a whole gzip file"),
-        ("broken.zst", zstd.compress(DATA)[:20] + bytes(20) + zstd.compress(DATA)[40:], "not a whole zstd file"),
-        ("tail.gz", gzip.compress(DATA) + b"tail", "not a whole gzip file"),
+        ("plain.gz", DATA, "not a complete gzip file"),
+        ("plain.zst", DATA, "not a complete zstd file"),
+        ("zstd.gz", zstd.compress(DATA), "not a complete gzip file"),
+        ("gzip.zst", gzip.compress(DATA), "not a complete zstd file"),
+        ("broken.gz", gzip.compress(LONG)[:5000] + bytes(50) + gzip.compress(LONG)[5050:], "not a complete gzip file"),
+        ("broken.zst", zstd.compress(DATA)[:20] + bytes(20) + zstd.compress(DATA)[40:], "not a complete zstd file"),
+        ("tail.gz", gzip.compress(DATA) + b"tail", "not a complete gzip file"),
     ],
 )
 def test_a_packed_input_that_is_not_whole_is_named_and_leaves_no_copy(

@@ -232,7 +232,12 @@ ERRORS = [
     ),
     ({"tools": {}}, "wrong_type", "params.tools", "must be a list, not an empty object"),
     ({"tools": [{"name": "t"}]}, "key_missing", "params.tools.0", 'this tool needs "input_schema"'),
-    ({"tools": [{"name": "t" * 129, "input_schema": {}}]}, "too_long", "params.tools.0.name", "129 characters; 128"),
+    (
+        {"tools": [{"name": "t" * 129, "input_schema": {}}]},
+        "too_long",
+        "params.tools.0.name",
+        "129 characters; at most 128",
+    ),
     ({"tools": [{"type": "function", "function": {}}]}, "openai_type", "params.tools.0.type", "OpenAI"),
     ({"tool_choice": "auto"}, "wrong_type", "params.tool_choice", 'must be an object, not "auto"'),
     ({"tool_choice": {"type": "tool"}}, "key_missing", "params.tool_choice", 'type "tool" needs "name"'),
@@ -245,7 +250,12 @@ ERRORS = [
     ),
     ({"thinking": {}}, "key_missing", "params.thinking", 'this needs "type"'),
     ({"output_config": {"effort": "extreme"}}, "not_a_choice", "params.output_config.effort", '"low", "medium"'),
-    ({"metadata": {"user_id": "u" * 513}}, "too_long", "params.metadata.user_id", "513 characters; 512 is the most"),
+    (
+        {"metadata": {"user_id": "u" * 513}},
+        "too_long",
+        "params.metadata.user_id",
+        "513 characters; at most 512 are allowed",
+    ),
     ({"metadata": []}, "wrong_type", "params.metadata", "must be an object, not an empty list"),
     ({"stop_sequences": "END"}, "wrong_type", "params.stop_sequences", 'must be a list, not "END"'),
     ({"stop_sequences": [1]}, "wrong_type", "params.stop_sequences.0", "must be text"),
@@ -322,7 +332,7 @@ def test_what_may_well_work_is_a_warning(changes, code, path, words):
 def test_a_misspelt_key_is_named_on_both_sides():
     faults = structure_faults({**PARAMS, "messages": [{"role": "user", "contents": "x"}]})
     assert [str(fault) for fault in faults] == [
-        'params.messages.0: a "user" message needs "content"; "contents" looks like it',
+        'params.messages.0: a "user" message needs "content"; did you mean "contents"?',
         'params.messages.0.contents: unknown key (sent as it is) (did you mean "content"?)',
     ]
 

@@ -12,13 +12,13 @@ WORKSPACE = {"workspace": "/home/ann/.batchctl"}
 MAY_GO: list[tuple[dict[str, Any], bool, str]] = [
     # what stands there, whether a person insists, why it stays
     ({}, False, ""),
-    (THERE, False, "not as this job wrote it"),
+    (THERE, False, "was not written by this job"),
     (THERE, True, ""),
     ({**THERE, "is_own": True}, False, ""),
     ({**THERE, "is_empty": True}, False, ""),
     ({**THERE, "is_requests": True}, False, "request file"),
     ({**THERE, "is_requests": True, "is_own": True}, True, "request file"),
-    ({**THERE, "is_regular": False, "is_empty": True}, True, "no regular file"),
+    ({**THERE, "is_regular": False, "is_empty": True}, True, "not a regular file"),
     (WORKSPACE, False, "workspace /home/ann/.batchctl"),
     ({**WORKSPACE, **THERE, "is_own": True}, True, "workspace /home/ann/.batchctl"),
 ]

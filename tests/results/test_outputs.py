@@ -41,7 +41,7 @@ def test_results_never_take_the_place_of_what_is_no_regular_file(tmp_path: Path,
         os.mkfifo(output)
     else:
         output.mkdir()
-    with pytest.raises(Refused, match="no regular file"):
+    with pytest.raises(Refused, match="not a regular file"):
         refuse_to_replace(output, nothing_written(tmp_path), force=True)
 
 
@@ -91,7 +91,7 @@ def test_what_the_job_wrote_is_known_again_under_any_name_and_nothing_else_is(tm
     refuse_to_replace(tmp_path / "new", remembered)
     refuse_to_replace(written(tmp_path / "empty", b""), remembered)
     other = written(tmp_path / "other", b"a thesis")
-    with pytest.raises(Refused, match="not as this job wrote it") as raised:
+    with pytest.raises(Refused, match="was not written by this job") as raised:
         refuse_to_replace(other, remembered)
     assert "--force" in raised.value.hint
     refuse_to_replace(other, remembered, force=True)
@@ -179,7 +179,7 @@ def test_nothing_is_written_into_a_workspace_by_whatever_way_and_whoever_insists
             path = root / "jobs" / "mine" / "raw" / "new.jsonl"
         case _:
             assert how == "plainly"
-    with pytest.raises(Refused, match="lies in the workspace"):
+    with pytest.raises(Refused, match="is in the workspace"):
         refuse_to_replace(path, nothing_written(tmp_path), force=True)
 
 

@@ -38,19 +38,24 @@ def cut(first: int, count: int, start: int, end: int) -> Cut:
     [
         (GOOD, 27, 27, []),
         (GOOD[:1], 10, 10, []),
-        (GOOD[1:], 27, 27, ["batch 1 begins at request 11, not 1", "the batches hold 17 requests, the round has 27"]),
+        (
+            GOOD[1:],
+            27,
+            27,
+            ["batch 1 begins at request 11, not 1", "the batches hold 17 requests, but the round has 27"],
+        ),
         (
             (GOOD[0], GOOD[2]),
             27,
             27,
-            ["batch 2 begins at request 21, not 11", "the batches hold 17 requests, the round has 27"],
+            ["batch 2 begins at request 21, not 11", "the batches hold 17 requests, but the round has 27"],
         ),
-        (GOOD[:2], 27, 27, ["the batches hold 20 requests, the round has 27"]),
-        ((), 27, 27, ["the batches hold 0 requests, the round has 27"]),
+        (GOOD[:2], 27, 27, ["the batches hold 20 requests, but the round has 27"]),
+        ((), 27, 27, ["the batches hold 0 requests, but the round has 27"]),
         ((cut(0, 1, 3, 9),), 1, 1, ["batch 1 begins at byte 3, not 0"]),
         ((cut(0, 1, 0, 9), cut(1, 1, 9, 20)), 2, 2, ["batch 2 begins at byte 9, not 10"]),
         ((cut(0, 1, 0, 9), cut(1, 1, 12, 20)), 2, 2, ["batch 2 begins at byte 12, not 10"]),
-        (GOOD, 27, 28, ["27 requests and 0 left out are not the 28 lines of the input"]),
+        (GOOD, 27, 28, ["27 requests and 0 left out do not add up to the 28 lines of the input"]),
     ],
 )
 def test_the_batches_of_a_round_follow_each_other_and_hold_all_of_it(
@@ -77,9 +82,9 @@ def test_only_round_1_is_held_against_the_lines_of_the_input() -> None:
         ([0, 1, 5], -1, 5, ""),
         ([], 4, 5, ""),
         ([0, 1, 6], -1, 5, "6 is more than 5"),
-        ([0, 0], -1, 5, "0 after 0: they must rise"),
-        ([3, 2], -1, 5, "2 after 3: they must rise"),
-        ([4], 4, 5, "4 after 4: they must rise"),
+        ([0, 0], -1, 5, "0 after 0: the numbers must rise"),
+        ([3, 2], -1, 5, "2 after 3: the numbers must rise"),
+        ([4], 4, 5, "4 after 4: the numbers must rise"),
     ],
 )
 def test_origins_rise_within_round_1(numbers: list[int], after: int, most: int, said: str) -> None:
@@ -108,8 +113,8 @@ def test_origins_rise_in_the_order_in_which_round_1_is_read(
         ({"succeeded": 10}, ""),
         ({"succeeded": 4, "errored": 2, "canceled": 1, "expired": 1, "unknown": 1, "unanswered": 1}, ""),
         ({"succeeded": 10, "truncated": 3, "refusals": 2}, ""),
-        ({"succeeded": 9}, "9 requests are accounted for, 10 were planned"),
-        ({"succeeded": 10, "errored": 1}, "11 requests are accounted for, 10 were planned"),
+        ({"succeeded": 9}, "9 requests are accounted for, but 10 were planned"),
+        ({"succeeded": 10, "errored": 1}, "11 requests are accounted for, but 10 were planned"),
     ],
 )
 def test_the_outcomes_sum_to_the_requests(answers: dict[str, Any], said: str) -> None:
@@ -188,11 +193,11 @@ def test_a_command_stays_readable_however_much_is_damaged() -> None:
     [
         (Flaw(part=Part.RESULTS, message="", fix=Fix.FETCH), FETCH),
         (Flaw(part=Part.RESULTS, message="", fix=Fix.FETCH_ANEW, index="it's"), f"""rm 'it'"'"'s' && {FETCH}"""),
-        (Flaw(part=Part.ORIGINS, message="", fix=Fix.PUT_BACK, round=2), "put back a copy of the file as it was"),
-        (Flaw(part=Part.REQUESTS, message="", fix=Fix.PUT_BACK, round=2), "put back a copy of the file as it was"),
+        (Flaw(part=Part.ORIGINS, message="", fix=Fix.PUT_BACK, round=2), "restore a copy of the file"),
+        (Flaw(part=Part.REQUESTS, message="", fix=Fix.PUT_BACK, round=2), "restore a copy of the file"),
         (
             Flaw(part=Part.REQUESTS, message="", fix=Fix.PUT_BACK, round=1),
-            f"put the file back as it was, or where the input is elsewhere: {FETCH} --input PATH",
+            f"restore the file, or if the input was moved: {FETCH} --input PATH",
         ),
     ],
 )

@@ -172,20 +172,20 @@ NOT_WHOLE: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "8 of 8 requests have no result"),
     "the first line is missing": (joined(GOOD[1:]), "1 of 8 requests have no result"),
     "the last line is missing": (joined(GOOD[:-1]), "7 succeeded, the API counted 8"),
-    "another line for the same id": (joined([*GOOD, GOOD[3].replace(b"Answer", b"Unswer")]), "1 results came twice"),
-    "the same text written otherwise": (joined([*GOOD, GOOD[3].replace(b"A", rb"\u0041")]), "1 results came twice"),
-    "another for the same id instead": (joined([*GOOD[:-1], result_line(IDS[7], EXPIRED)]), "1 results came twice"),
+    "another line for the same id": (joined([*GOOD, GOOD[3].replace(b"Answer", b"Unswer")]), "1 result came twice"),
+    "the same text written otherwise": (joined([*GOOD, GOOD[3].replace(b"A", rb"\u0041")]), "1 result came twice"),
+    "another for the same id instead": (joined([*GOOD[:-1], result_line(IDS[7], EXPIRED)]), "1 result came twice"),
     "a line comes twice instead of another": (joined([*GOOD[:-1], GOOD[3]]), "1 of 8 requests have no result"),
-    "NUL": (joined([*GOOD[:-1], GOOD[-1].replace(b"Answer", b"Ans\0er")]), "a line is no result"),
-    "not UTF-8 within an answer": (joined([*GOOD[:-1], GOOD[-1].replace(b"Answer", b"Ans\xffer")]), "no result"),
+    "NUL": (joined([*GOOD[:-1], GOOD[-1].replace(b"Answer", b"Ans\0er")]), "a line is not a result"),
+    "not UTF-8 within an answer": (joined([*GOOD[:-1], GOOD[-1].replace(b"Answer", b"Ans\xffer")]), "not a result"),
     "an id nobody sent": (joined([*GOOD, result_line("foreign", succeeded())]), "a custom_id that was not sent"),
     "an id that is another's": (joined([*GOOD[:-1], result_line("r-1", EXPIRED)]), "a custom_id that was not sent"),
     "counts disagree": (joined([*GOOD[:-1], result_line(IDS[0], EXPIRED)]), "1 expired, the API counted 0"),
-    "no JSON": (joined([*GOOD[:-1], b"<html>"]), "a line is no result: <html>"),
-    "a list": (joined([*GOOD, b"[]"]), "a line is no result"),
-    "no result": (joined([*GOOD[:-1], b'{"custom_id":"r-00000"}']), "a line is no result"),
-    "no id": (joined([*GOOD[:-1], b'{"result":{"type":"expired"}}']), "a line is no result"),
-    "not UTF-8": (joined([*GOOD[:-1], GOOD[-1].replace(b'"succeeded"', b'"\xff"')]), "a line is no result"),
+    "no JSON": (joined([*GOOD[:-1], b"<html>"]), "a line is not a result: <html>"),
+    "a list": (joined([*GOOD, b"[]"]), "a line is not a result"),
+    "no result": (joined([*GOOD[:-1], b'{"custom_id":"r-00000"}']), "a line is not a result"),
+    "no id": (joined([*GOOD[:-1], b'{"result":{"type":"expired"}}']), "a line is not a result"),
+    "not UTF-8": (joined([*GOOD[:-1], GOOD[-1].replace(b'"succeeded"', b'"\xff"')]), "a line is not a result"),
 }
 
 
@@ -300,7 +300,7 @@ def test_an_answer_nested_however_deep_is_the_answer_that_it_is(
 @pytest.mark.parametrize("end", [b"[" * 3_000, b"]" * 3_000, b"[" * 3_000 + b"," + b"]" * 3_000])
 def test_a_deep_line_that_is_no_json_is_none(tmp_path: Path, end: bytes) -> None:
     line = GOOD[-1].replace(b'"end_turn"', b'"max_tokens","more":%b' % end)
-    assert "a line is no result" in refused(tmp_path, joined([*GOOD[:-1], line]))
+    assert "a line is not a result" in refused(tmp_path, joined([*GOOD[:-1], line]))
 
 
 NOT_READABLE = {
@@ -318,7 +318,7 @@ def test_a_line_that_stays_unreadable_is_an_unknown_result_and_costs_no_other(
     tmp_path: Path, line: bytes, place: int
 ) -> None:
     data = joined([*GOOD[:place], line, *GOOD[place:-1]])
-    assert "a line is no result" in refused(tmp_path, data)
+    assert "a line is not a result" in refused(tmp_path, data)
     verified, answers = received(tmp_path, data, is_patient=False)
     assert (verified.counts, verified.unknown) == (RequestCounts(succeeded=7), 1)
     (failures,) = verified.failures
@@ -489,7 +489,7 @@ def test_a_line_that_is_no_result_any_more_once_its_file_is_open_is_refused(
     raw = tmp_path / "raw.jsonl"
     raw.write_bytes(joined(GOOD).replace(b'{"custom_id":"r-00003"', b'{"custom_id:"r-000003"'))
     assert answers.read(2)[0] == b"r-00002"
-    with pytest.raises(DiskProblem, match="a line is no result") as raised:
+    with pytest.raises(DiskProblem, match="a line is not a result") as raised:
         answers.read(3)
     answers.close()
     assert str(raw) in raised.value.message
@@ -541,7 +541,7 @@ def test_answers_that_are_not_the_bytes_that_came_are_refused(
     answers.close()
     raw = tmp_path / "raw.jsonl"
     raw.write_bytes(change(raw.read_bytes()))
-    with pytest.raises(DiskProblem, match="not the bytes that were verified") as raised:
+    with pytest.raises(DiskProblem, match="differs from the bytes that were verified") as raised:
         Answers(raw, tmp_path / "raw.index", fetched(verified))
     assert str(raw) in raised.value.message
     assert "fetch" in raised.value.hint
@@ -635,14 +635,14 @@ def test_where_no_result_comes_nobody_can_say_whose_it_is(data: list[bytes]) -> 
 )
 @pytest.mark.parametrize("before", [0, 2])
 def test_what_is_no_result_is_no_sample_however_many_ids_came_before(odd: bytes, before: int) -> None:
-    with pytest.raises(IncompleteResults, match="a line is no result"):
+    with pytest.raises(IncompleteResults, match="a line is not a result"):
         first_ids([joined(GOOD[:before]) + odd], 20)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40, len(GOOD[2]) - 1])
 def test_a_last_line_that_was_cut_off_is_no_sample(cut: int) -> None:
     """Its head may name an id: but what came is no whole result."""
-    with pytest.raises(IncompleteResults, match="a line is no result"):
+    with pytest.raises(IncompleteResults, match="a line is not a result"):
         first_ids([joined(GOOD[:2]), GOOD[2][:-cut]], 20)
 
 
@@ -710,10 +710,10 @@ def test_without_requests_results_stand_in_the_order_of_arrival(tmp_path: Path) 
     [
         (joined(GOOD[:7]), "1 of 8 requests have no result"),
         (joined([*GOOD[:7], GOOD[0]]), "1 of 8 requests have no result"),
-        (joined([*GOOD[:7], GOOD[0].replace(b"Answer", b"Unswer")]), "1 results came twice"),
-        (joined([*GOOD, result_line("more", succeeded())]), "is one more than the batch has requests"),
+        (joined([*GOOD[:7], GOOD[0].replace(b"Answer", b"Unswer")]), "1 result came twice"),
+        (joined([*GOOD, result_line("more", succeeded())]), "exceeds the number of requests"),
         (joined([*GOOD[:7], result_line(IDS[0], EXPIRED)]), "7 succeeded, the API counted 8"),
-        (joined(GOOD)[:-5], "a line is no result"),
+        (joined(GOOD)[:-5], "a line is not a result"),
     ],
 )
 def test_without_requests_it_is_whole_or_refused_all_the_same(tmp_path: Path, data: bytes, said: str) -> None:

@@ -104,14 +104,14 @@ def test_a_full_disk_is_a_problem_with_a_hint_and_leaves_nothing(tmp_path: Path)
         ran = subprocess.run(words, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no file system can be mounted here")
-    assert "No space left on device | make room on the disk" in ran.stdout
+    assert "No space left on device | free some disk space" in ran.stdout
     assert ran.stdout.rstrip().endswith("| []")
 
 
 @pytest.mark.parametrize(
     ("number", "word"),
     [
-        (errno.ENOSPC, "make room"),
+        (errno.ENOSPC, "free some disk space"),
         (errno.EDQUOT, "quota"),
         (errno.EROFS, "--workspace"),
         (errno.EACCES, "ls -l"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from builders import a_batch, a_job
 
-from batchctl.domain.errors import UsageProblem
+from batchctl.domain.errors import DiskProblem, UsageProblem
 from batchctl.domain.model import State
 from batchctl.ledger.liveness import FileLockLiveness, Owner
 from batchctl.store.workspace import Workspace, find_workspace
@@ -137,3 +137,54 @@ def test_what_was_rebuilt_names_its_owner(tmp_path: Path) -> None:
         found = dict(workspace.rebuilt("one", 2))
         assert found == dict.fromkeys(files, owner.name)
         assert FileLockLiveness(tmp_path / "owners").is_alive(owner.name)
+
+
+# ---------------------------------------------------------------- one that holds nothing is removed
+
+
+def test_a_folder_that_was_there_is_not_new(tmp_path: Path) -> None:
+    first, second = Workspace(tmp_path / ".batchctl"), Workspace(tmp_path / ".batchctl")
+    first.make()
+    second.make()
+    assert (first.is_new, second.is_new) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "holds_nothing"),
+    [
+        ("models.json", True),
+        ("ledger.db-journal", True),
+        ("prices.toml", False),
+        ("notes.txt", False),
+        ("problems/in.jsonl", False),
+        ("jobs/reviews-7f3a", False),
+    ],
+)
+def test_what_somebody_may_want_keeps_it(workspace: Workspace, name: str, *, holds_nothing: bool) -> None:
+    assert workspace.holds_nothing
+    (workspace.root / name).write_bytes(b"")
+    assert workspace.holds_nothing is holds_nothing
+
+
+def test_while_another_process_plans_it_is_not_free(workspace: Workspace) -> None:
+    other = Workspace(workspace.root)
+    with workspace.planning(), other.planning_if_free() as is_free:
+        assert not is_free
+    with other.planning_if_free() as is_free:
+        assert is_free
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_who_has_it_open_when_it_is_removed_does_not_plan(tmp_path: Path, *, is_made_again: bool) -> None:
+    slow, refused = Workspace(tmp_path / ".batchctl"), Workspace(tmp_path / ".batchctl")
+    refused.make()
+    slow.make()
+    with slow.ledger.open("rb"), refused.planning_if_free() as is_free:
+        assert is_free
+        refused.remove()
+        if is_made_again:
+            Workspace(tmp_path / ".batchctl").make()
+        else:
+            slow.root.mkdir()
+        with pytest.raises(DiskProblem, match="another command removed this empty workspace"), slow.planning():
+            pass

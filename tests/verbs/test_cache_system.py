@@ -125,7 +125,7 @@ def test_prompts_that_nobody_shares_need_a_yes(cli: Cli, emulator: Running) -> N
     path = cli.write("in.jsonl", [request(f"r-{n}", system=f"{n} {SYSTEM}") for n in range(10)])
     ran = cli.run("submit", path, "--cache-system", "1h")
     assert ran.status == 6
-    assert "line 1 params.system: of 10 system prompts to cache at most 0% were in a request before" in ran.err
+    assert "at most 0% of 10 system prompts repeat an earlier one" in ran.err
     assert CREATE not in emulator.requests()
     assert cli.run("submit", path, "--cache-system", "1h", "--yes").status == 0
 
@@ -136,7 +136,7 @@ def test_a_line_that_grows_beyond_a_batch_is_a_fault(cli: Cli, emulator: Running
     path = cli.write("in.jsonl", written)
     ran = cli.run("submit", path, "--cache-system", "1h", "--max-bytes", most)
     assert ran.status == 5
-    assert "line 2 (r-001): the request is" in ran.err
+    assert "2 lines, first 1 (r-000): the request has" in ran.err
     assert CREATE not in emulator.requests()
     assert cli.run("submit", path, "--max-bytes", most).status == 0
 
@@ -150,7 +150,7 @@ def test_the_input_is_known_again_and_a_job_keeps_its_own_settings(cli: Cli, emu
     for verb in ("submit", "run"):
         refused = cli.run(verb, path, "--cache-system", "5m")
         assert refused.status == 6
-        assert "was planned with --cache-system 1h, and goes on so" in refused.err
+        assert "was planned with --cache-system 1h; this cannot change" in refused.err
     Path(path).touch()
     assert "was planned with --cache-system 1h" in cli.run("submit", path, "--cache-system", "5m").err
     assert cli.run("submit", path, "--parallel", "1").status == 0
@@ -166,7 +166,7 @@ def test_a_job_that_was_planned_without_is_not_changed_on_its_way(cli: Cli, emul
     begun = cli.run("submit", path, "--max-requests", "2", "--parallel", "1", "--no-wait")
     refused = cli.run("submit", path, "--cache-system", "1h")
     assert refused.status == 6
-    assert "was planned without --cache-system, and goes on so" in refused.err
+    assert "was planned without --cache-system; this cannot change" in refused.err
     job = begun.job
     assert cli.run("run", job, "--cache-system", "1h").status == 6
 

@@ -125,13 +125,13 @@ def test_a_model_without_a_price_makes_it_unknown_and_never_nothing(cli: Cli, em
     cli.submitted("in.jsonl", a_mixed_job(50, "claude-mythos-5"), "--yes")
     ran = cli.run("fetch")
     assert ran.status == 0
-    assert "cost     unknown, no price is known of claude-mythos-5 (10 requests); all else $" in ran.err
+    assert "cost     unknown, no price is known for claude-mythos-5 (10 requests); all else $" in ran.err
     total = cost(cli)["total"]
     assert (total["batch_usd"], total["real_time_usd"], total["saved_usd"]) == (None, None, None)
     assert Decimal(total["known_batch_usd"]) == by_hand(raw_lines(cli))
     shown = cli.run("cost").out
     assert "unknown" in shown
-    assert "! no price is known of claude-mythos-5 (10 requests)" in shown
+    assert "! no price is known for claude-mythos-5 (10 requests)" in shown
 
 
 def test_the_total_stands_at_the_end_of_a_fetch_and_in_the_status(cli: Cli) -> None:
@@ -209,7 +209,7 @@ def test_a_round_that_is_not_fetched_is_not_shown_as_one_for_nothing(cli: Cli, e
 def test_where_nothing_has_a_price_there_is_no_amount_of_all_else(cli: Cli) -> None:
     cli.submitted("in.jsonl", [request_line("a", model="claude-mythos-5")], "--yes")
     ran = cli.run("fetch")
-    assert "cost     unknown, no price is known of claude-mythos-5 (1 request)" in ran.err
+    assert "cost     unknown, no price is known for claude-mythos-5 (1 request)" in ran.err
     assert "$" not in cli.run("cost").out.split("estimated")[0]
     for said in (ran.err, cli.run("status", "@last", "--offline").out):
         assert "all else" not in said
@@ -273,7 +273,7 @@ def test_what_can_no_longer_be_summed_up_is_not_known(cli: Cli, change: str) -> 
         raw[0].write_bytes(raw[0].read_bytes().replace(b'"input_tokens":', b'"input_tokens":1'))
     total = cost(cli)["total"]
     assert (total["batch_usd"], Decimal(total["known_batch_usd"])) == (None, expected)
-    assert total["unknown"] == ["what the answers of 1 batch used is not known"]
+    assert total["unknown"] == ["the usage of 1 batch is not known"]
 
 
 def test_a_merge_of_an_older_version_shows_no_cost(cli: Cli) -> None:
@@ -372,7 +372,7 @@ def test_usage_that_cannot_be_read_is_counted_and_never_guessed(odd_api: str, tm
     attached = cli.run("attach", "msgbatch_odd")
     assert attached.status == 0, attached.err
     ran = cli.run("fetch")
-    assert f"; not in it: {UNREAD} answers without a usage that can be read" in ran.err
+    assert f"; not in it: {UNREAD} answers with unreadable usage" in ran.err
     assert "prices of 2026-11-20" in ran.err
     found = cost(cli)
     by_model = {one["model"]: one for one in found["models"]}
@@ -384,7 +384,7 @@ def test_usage_that_cannot_be_read_is_counted_and_never_guessed(odd_api: str, tm
     assert opus["usage"]["web_searches"] == 3
     assert found["free"] == {"errored": 1, "canceled": 1, "expired": 1}
     assert found["total"]["at_least"]
-    assert "not in it: 8 answers without a usage that can be read" in cli.run("cost").out
+    assert "not in it: 8 answers with unreadable usage" in cli.run("cost").out
 
 
 def test_prices_that_cannot_be_read_make_no_fetch_fail(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,4 +483,4 @@ def test_a_day_that_is_none_is_refused(cli: Cli, day: str) -> None:
     cli.submitted("in.jsonl", requests(1))
     ran = cli.run("cost", "@last", "--at", day)
     assert ran.status == 2
-    assert "is no day: today, or like" in ran.err
+    assert "is not a day; use today or a date like" in ran.err

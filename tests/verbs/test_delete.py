@@ -52,7 +52,7 @@ def test_what_is_not_on_the_disk_is_not_deleted(cli: Cli, emulator: Running, sta
     cli.submitted("in.jsonl", requests(3))
     ran = cli.run("delete", "--yes")
     assert ran.status == 6
-    assert "not on the disk yet" in ran.err
+    assert "not downloaded yet" in ran.err
     assert _left(emulator) == 1
 
 
@@ -73,7 +73,7 @@ def test_with_another_key_nothing_is_taken_for_deleted(cli: Cli, emulator: Runni
     cli.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
     ran = cli.run("delete", "--yes")
     assert ran.status == 6
-    assert "this key and URL ask" in ran.err
+    assert "this key and URL use" in ran.err
     assert _left(emulator) == 3
 
 
@@ -123,7 +123,7 @@ def test_with_another_key_what_was_attached_is_not_taken_for_deleted(
     cli.variables["ANTHROPIC_API_KEY"] = "sk-ant-another-workspace"
     ran = cli.run("delete", "--yes")
     assert ran.status == 6
-    assert "this key and URL ask" in ran.err
+    assert "this key and URL use" in ran.err
     cli.variables["ANTHROPIC_API_KEY"] = key
     assert cli.run("delete", "--yes").status == 0
     assert _left(emulator) == 0

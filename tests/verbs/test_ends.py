@@ -66,13 +66,13 @@ def test_a_command_line_that_is_wrong_is_an_error_object(cli: Cli, verb: str, wo
     ran = cli.run(verb, "--json", *words)
     (shape,) = shapes(ran, verb)
     assert (shape["type"], shape["code"], shape["exit_status"], ran.status) == ("error", "usage", 2, 2)
-    assert shape["hint"] in {f"batchctl {verb} -h", "batchctl -h"}
+    assert shape["hint"] in {f"batchctl {verb} --help", "batchctl --help"}
     assert shape["message"]
 
 
 def test_a_verb_that_is_none_is_an_error_object(cli: Cli) -> None:
     (shape,) = shapes(cli.run("frobnicate", "--json"), "frobnicate")
-    assert shape["message"] == "No such command 'frobnicate'."
+    assert shape["message"] == "no such command: frobnicate"
 
 
 @pytest.mark.parametrize("verb", VERBS)

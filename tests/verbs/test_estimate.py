@@ -168,7 +168,7 @@ def test_earlier_answers_of_the_same_prompts_say_what_to_expect(cli: Cli) -> Non
     new = [request_line(f"new-{n}", f"another {n}", system="You sort mail.") for n in range(10)]
     found = told(cli, cli.write("new.jsonl", new), "--offline")
     assert found["models"][0]["output_tokens"]["expected"] == 70
-    assert "output: as 30 earlier answers, 7 tokens each; high is max_tokens" in found["how"]
+    assert "output: like 30 earlier answers, 7 tokens each; high is max_tokens" in found["how"]
     other = [request_line(f"new-{n}", f"another {n}", system="You sell mail.") for n in range(10)]
     assert "no earlier answers" in " ".join(told(cli, cli.write("new.jsonl", other), "--offline")["how"])
 

@@ -56,6 +56,9 @@ class Here:
     def run(self, verb: str, *words: str | Path) -> Ran:
         return self.cli.run(verb, *words)
 
+    def has(self, name: str) -> bool:
+        return (self.cli.folder / name).exists()
+
     @property
     def newest(self) -> dict[str, Any]:
         return self.emulator.batches()[-1]
@@ -193,6 +196,10 @@ COMMON: dict[str, Refusal | Effect] = {
 NO_WAIT = Effect(("--no-wait",), lambda _, ran: ran.status == 8, at_once)
 
 
+# The emulator knows no such path.
+HOOK = ("--notify", "http://127.0.0.1:{port}/hook")
+
+
 def in_order(sent: list[bytes], lines: list[bytes]) -> bool:
     return sent == [line for line in lines if line in sent] and len(sent) == len(lines)
 
@@ -207,7 +214,12 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         "--engine": Effect(
             ("--engine", "processes"), lambda here, ran: ran.status == 0 and len(here.sent()) == len(here.lines)
         ),
-        "--again": Refusal(("--again",), "--again sends an input once more", status=2),
+        "--again": Refusal(("--again",), "--again works only with an input", status=2),
+        # Remembered: whoever sees the end tells.
+        "--on-done": Effect(
+            ("--on-done", "touch told"), lambda here, _: here.cli.run("fetch", "first").status == 0 and here.has("told")
+        ),
+        "--notify": Effect(HOOK, lambda here, _: "HTTP 404" in here.cli.run("fetch", "first").err),
         "--dry-run": Effect(("--dry-run",), lambda here, ran: "nothing was sent" in ran.err and here.is_partly_sent()),
         "--show": Effect(
             ("--show", "1"), lambda here, ran: ran.out.startswith('{"requests":[') and here.is_partly_sent()
@@ -217,10 +229,12 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         **PLAN,
         **HEADERS,
         **COMMON,
-        "--again": Refusal(("--again",), "--again sends an input once more", status=2),
+        "--again": Refusal(("--again",), "--again works only with an input", status=2),
         "--max-rounds": Effect(
             ("--max-rounds", "1"), lambda here, ran: ran.status == 3 and len(here.shape["rounds"]) == 1, to_retry
         ),
+        "--on-done": Effect(("--on-done", "touch told"), lambda here, _: here.has("told")),
+        "--notify": Effect(HOOK, lambda _, ran: "HTTP 404" in ran.err and ran.status == 0),
         "--output": Effect(("--output", "there.jsonl"), lambda here, _: (here.cli.folder / "there.jsonl").exists()),
         "--output-dir": Effect(
             ("--output-dir", "."), lambda here, _: (here.cli.folder / "first.results.jsonl").exists()

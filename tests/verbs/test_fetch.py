@@ -70,7 +70,7 @@ def test_a_file_that_the_job_did_not_write_stays_unless_a_person_insists(
     before = len(emulator.batches()), emulator.requests().get(RESULTS)
     ran = cli.run(*words, "-o", "mine.jsonl")
     assert ran.status == 6, ran.err
-    assert f"{thesis.name} is there already" in ran.err
+    assert f"{thesis.name} exists and was not written by this job" in ran.err
     assert "--force" in ran.err
     assert thesis.read_text() == "a thesis"
     assert (len(emulator.batches()), emulator.requests().get(RESULTS)) == before
@@ -88,7 +88,7 @@ def test_results_are_not_written_into_the_workspace(cli: Cli) -> None:
     for output in (".batchctl/ledger.db", "sub/../.batchctl/prices.toml", "link.jsonl"):
         ran = cli.run("fetch", "-o", output, "--force")
         assert ran.status == 6, ran.err
-        assert "lies in the workspace" in ran.err
+        assert "is in the workspace" in ran.err
     assert cli.run("fetch", "--output-dir", ".batchctl/jobs").status == 6
     assert ledger.read_bytes().startswith(b"SQLite")
     assert cli.run("fetch").status == 0

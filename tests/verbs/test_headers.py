@@ -50,7 +50,7 @@ def partly_sent(cli: Cli, emulator: Running) -> Ran:
 @pytest.mark.slow
 def test_a_retired_beta_is_taken_off_by_the_command_that_is_told(cli: Cli, emulator: Running, partly_sent: Ran) -> None:
     assert partly_sent.status == 4
-    assert "the API refuses a header" in partly_sent.err
+    assert "the API rejects a header" in partly_sent.err
     (hint,) = [line for line in partly_sent.err.splitlines() if line.startswith("  try: ")]
     assert typed(hint) == ["submit", status(cli)["job"], "--no-beta", GONE]
     assert "edit" not in hint
@@ -122,12 +122,12 @@ def test_a_beta_that_the_job_never_had_is_refused_with_those_it_has(cli: Cli, pa
 def test_a_new_job_has_none_to_take_off(cli: Cli, emulator: Running) -> None:
     ran = cli.run("submit", cli.write("in.jsonl", requests(1)), "--no-beta", KEPT)
     assert (ran.status, emulator.batches()) == (2, [])
-    assert "this is a new job, which sends no --beta" in ran.err
+    assert "this is a new job, which uses no --beta" in ran.err
 
 
 @pytest.mark.parametrize("verb", few(["submit", "retry"], 1))
 @pytest.mark.parametrize(
-    ("options", "said"), [(["--beta", "a-1", "--no-beta", "a-1"], "one of them"), (["--beta", "a b"], "letters")]
+    ("options", "said"), [(["--beta", "a-1", "--no-beta", "a-1"], "exclude each other"), (["--beta", "a b"], "letters")]
 )
 def test_what_cannot_be_meant_is_usage(cli: Cli, partly_sent: Ran, verb: str, options: list[str], said: str) -> None:
     assert partly_sent.status == 4
@@ -279,7 +279,7 @@ def test_what_is_left_is_checked_with_the_headers_it_is_sent_with(
     for verb in ("submit", "run", "retry"):
         ran = cli.run(verb, job, *changed)
         assert ran.status == 5, ran.err
-        assert f"with these headers, {job}-rest: 4 of 4 lines cannot be sent" in ran.err
+        assert f"with these headers: {job}-rest: 4 of 4 lines cannot be sent" in ran.err
         assert what in ran.err
         assert "Traceback" not in ran.err
     now = status(cli, "--offline")

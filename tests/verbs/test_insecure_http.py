@@ -79,11 +79,11 @@ def test_the_api_itself_is_never_sent_a_key_that_can_be_read(cli: Cli, host: str
 def test_another_host_is_taken_only_where_that_is_said(host: str) -> None:
     url = f"http://{host}"
     assert checked_base_url(url, insecure_http=True) == url
-    with pytest.raises(UsageProblem, match="not sent over plain http"):
+    with pytest.raises(UsageProblem, match="sent over plain http only to this machine"):
         checked_base_url(url)
 
 
 def test_doctor_warns_of_a_key_that_can_be_read(cli: Cli, gateway: str) -> None:
     ran = cli.run("doctor", "--base-url", gateway, "--insecure-http")
-    assert "the key travels readable" in ran.out
-    assert "the key travels readable" not in cli.run("doctor").out
+    assert "others can read the key" in ran.out
+    assert "others can read the key" not in cli.run("doctor").out

@@ -131,7 +131,7 @@ def test_where_no_request_succeeded_nothing_is_asked(cli: Cli, emulator: Running
     before = emulator.requests().get(COUNT)
     evidence = held(session, job)
     assert evidence.match is Match.OURS
-    assert evidence.basis == "size and ids; no request succeeded, so there is nothing to compare"
+    assert evidence.basis == "size and ids (no request succeeded, so that there is nothing to compare)"
     assert emulator.requests().get(COUNT) == before
 
 
@@ -208,8 +208,8 @@ def test_where_nothing_can_be_counted_a_person_decides(
     before = emulator.requests().get(COUNT, 0)
     evidence = held(session, job)
     assert (evidence.match, evidence.basis) == (Match.UNDECIDED, "size and ids")
-    assert evidence.problem.startswith("no answer can be counted: ")
-    assert ("this API has no count_tokens: HTTP" in evidence.problem) == (calls == 1)
+    assert evidence.problem.startswith("no answer can be compared: ")
+    assert ("this API does not count tokens: HTTP" in evidence.problem) == (calls == 1)
     assert emulator.requests()[COUNT] - before == calls
 
 
@@ -231,7 +231,7 @@ def test_requests_that_the_api_answers_with_tools_of_its_own_are_not_counted(
     before = emulator.requests().get(COUNT)
     evidence = held(session, job)
     assert evidence.match is Match.UNDECIDED
-    assert evidence.problem == "no answer can be counted: tools of the API (all)"
+    assert evidence.problem == "no answer can be compared: tools of the API (all)"
     assert emulator.requests().get(COUNT) == before
 
 
@@ -244,19 +244,19 @@ def test_the_few_that_can_be_compared_are_found_among_many(cli: Cli, session: Se
 def test_they_are_not_looked_for_without_end(cli: Cli, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchctl.engine.match_results.MAX_READ", 30)
     job = cli.submitted("in.jsonl", rows(["a"] * 40, tools=SEARCH), "--yes")
-    assert held(session, job).problem == "no answer can be counted: tools of the API (30)"
+    assert held(session, job).problem == "no answer can be compared: tools of the API (30)"
 
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [("pause_turn", "a paused turn (all)"), ("unknown_type", "results of a type that is not known (all)")],
+    [("pause_turn", "a paused turn (all)"), ("unknown_type", "results of an unknown type (all)")],
 )
 def test_answers_whose_bill_tells_nothing_are_for_a_person(
     cli: Cli, emulator: Running, session: Session, kind: str, said: str
 ) -> None:
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {kind: 1.0}})
     evidence = held(session, cli.submitted("in.jsonl", OURS))
-    assert (evidence.match, evidence.problem) == (Match.UNDECIDED, f"no answer can be counted: {said}")
+    assert (evidence.match, evidence.problem) == (Match.UNDECIDED, f"no answer can be compared: {said}")
 
 
 # ---------------------------------------------------------------- what is asked, and what stops it

@@ -97,7 +97,7 @@ def test_a_large_file_of_results_that_a_disk_changed_is_one_message(
     _flip_a_byte_of_a_head(raw, b'"result":{"type":"errored"')
     ran = cli.run(verb)
     assert ran.status == 1
-    assert f"{raw}: not the bytes that were verified when they came" in ran.err
+    assert f"{raw}: differs from the bytes that were verified after the download" in ran.err
     assert "delete it" in ran.err
     assert "Traceback" not in ran.err
     raw.unlink()
@@ -116,7 +116,7 @@ def test_an_input_is_not_paired_with_a_large_file_of_results_that_a_disk_changed
     _flip_a_byte_of_a_head(raw, b'"custom_id":"r-00003"')
     ran = cli.run("attach", job, "--input", "in.jsonl")
     assert ran.status == 1
-    assert f"{raw}: not the bytes that were verified when they came" in ran.err
+    assert f"{raw}: differs from the bytes that were verified after the download" in ran.err
     assert "Traceback" not in ran.err
     raw.unlink()
     assert cli.run("attach", job, "--input", "in.jsonl").status == 0

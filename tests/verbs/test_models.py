@@ -39,7 +39,7 @@ def test_what_is_sure_to_fail_is_told_with_its_line_and_nothing_is_sent(cli: Cli
     ]
     ran = submit(cli, lines)
     assert ran.status == 5
-    assert 'line 4 (typo) params.model: "claude-haiku-5-6" is no model of this account (did you mean' in ran.err
+    assert 'line 4 (typo) params.model: "claude-haiku-5-6" is not available to this account (did you mean' in ran.err
     assert 'line 5 (gone) params.model: "claude-opus-4-1-20250805" is retired' in ran.err
     assert "line 6 (long) params.max_tokens: 64001 is above 64000" in ran.err
     assert "3 of 7 lines cannot be sent; nothing was sent" in ran.err
@@ -79,7 +79,7 @@ def test_a_model_near_its_end_is_one_warning_and_a_deprecated_one_a_line(cli: Cl
     edit(cli, models=stored["models"])
     ran = submit(cli, [*lines, request("more", model="claude-sonnet-4-5")])
     assert ran.status == 6
-    assert "1 warnings" in ran.err
+    assert "1 warning" in ran.err
     assert "line 1 (r-0) params.model:" in ran.err
     assert ran.err.count("deprecated claude-sonnet-4-5-20250929: retires on") == 1
 
@@ -151,7 +151,7 @@ def test_a_dry_run_asks_nobody_and_uses_what_is_known(cli: Cli, emulator: Runnin
     path = cli.write("in.jsonl", lines)
     blind = cli.run("submit", path, "--dry-run")
     assert blind.status == 0
-    assert "models not checked (no list of them from today is here, and nobody is asked)" in blind.err
+    assert "models not checked (no model list of today is stored, and this command does not ask the API)" in blind.err
     assert cli.run("submit", path, "--dry-run", "--json").json["models_checked"] is False
     assert emulator.requests() == {}
     assert submit(cli, requests(2)).status == 0

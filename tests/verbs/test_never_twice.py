@@ -144,7 +144,7 @@ def test_what_an_adopted_batch_rests_on_is_said_by_status_run_and_verify(cli: Cl
     emulator.add_fault(LOST)
     ran = cli.run("run", cli.write("in.jsonl", _rows(25, "What is")), "--poll", "0.1s")
     assert ran.status == 0, ran.err
-    said = "1 of 1 found in the API's list: ours by size, ids, model and token counts of 20 answers"
+    said = "1 of 1 batch found in the API's list and identified by size, ids, model and token counts of 20 answers"
     assert said in ran.err
     assert said in cli.run("status", "@last").out.replace("\n", " ").replace("             ", "")
     shape = cli.run("verify", "--json").json
@@ -239,7 +239,7 @@ def test_a_ledger_that_was_put_back_from_a_copy_sends_nothing_again(cli: Cli, em
     ledger.write_bytes(kept)
     ran = cli.run("run", job, "--poll", "0.1s")
     assert ran.status == 0, ran.err
-    assert "put back from a copy" in ran.err
+    assert "restored from a copy" in ran.err
     assert _times_sent(emulator, lines) == {1}
     assert _texts(cli, job) == _asked(lines)
 
@@ -572,7 +572,7 @@ def test_a_late_answer_to_a_step_that_was_taken_over_is_a_duplicate_that_is_name
             return answer
 
         monkeypatch.setattr(session.message_batches, "create", late)
-        with pytest.raises(UnconfirmedProblem, match="it is a duplicate"):
+        with pytest.raises(UnconfirmedProblem, match="is a duplicate: another process"):
             send(session, session.ledger.job(job), planned)
         assert session.ledger.job(job).duplicate_batches == (emulator.batches()[-1]["id"],)
         (sending,) = [b for b in session.ledger.batches(session.ledger.job(job)) if b.id == planned.id]

@@ -119,10 +119,10 @@ def test_a_program_reads_exact_numbers(reader: Cli) -> None:
 @pytest.mark.parametrize(
     ("model", "hint"),
     [
-        ("claude-haiku-5.5", "near it: claude-haiku-5-5,"),
-        ("claude-opus-4-50", "near it: claude-opus-4-5"),
-        ("gpt\x1b[31m", "batchctl prices shows all models"),
-        ("", "batchctl prices shows all models"),
+        ("claude-haiku-5.5", "similar names: claude-haiku-5-5,"),
+        ("claude-opus-4-50", "similar names: claude-opus-4-5"),
+        ("gpt\x1b[31m", "list the models: batchctl prices"),
+        ("", "list the models: batchctl prices"),
     ],
 )
 def test_a_model_without_a_price_is_wrong_usage_with_names_that_are_near(reader: Cli, model: str, hint: str) -> None:
@@ -185,8 +185,8 @@ def test_a_slip_in_private_prices_stops_the_command_that_would_use_them(reader: 
     for words in (["prices"], ["prices", "house"], ["prices", "--refresh"]):
         ran = reader.run(*words)
         assert ran.status == 2
-        assert "contract.toml: [models.\"house\"]: no such key: 'inptu'" in ran.err
-        assert "its keys: input, output," in ran.err
+        assert "contract.toml: [models.\"house\"]: unknown key: 'inptu'" in ran.err
+        assert "the keys are: input, output," in ran.err
 
 
 def test_a_prices_file_that_is_not_there_is_wrong_usage(reader: Cli) -> None:
@@ -288,7 +288,7 @@ DEEP = b'[{"id":"anthropic","models":' + b"[" * 100_000
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ((200, {"content-type": "text/html"}, b"\n<!DOCTYPE html><p>Sign in"), "it is a page of HTML"),
+        ((200, {"content-type": "text/html"}, b"\n<!DOCTYPE html><p>Sign in"), "it is an HTML page"),
         ((200, {}, json.dumps(a_list()).encode()[:-40]), "it cannot be read as one"),
         ((200, {}, b""), "it cannot be read as one"),
         ((200, {}, b"\xff\xfe"), "it cannot be read as one"),
@@ -298,8 +298,11 @@ DEEP = b'[{"id":"anthropic","models":' + b"[" * 100_000
         (as_json([]), "it cannot be read as one"),
         (as_json([{"id": "anthropic", "name": "", "api_pattern": "", "models": []}]), "it cannot be read as one"),
         (as_json(a_list({"id": "claude-x", "match": {"of_tomorrow": 1}})), "it cannot be read as one (ValidationError"),
-        (as_json(a_list(a_model("claude-x", float("nan")))), "it cannot be read as one (ValueError: NaN is no price"),
-        (as_json(a_list()[:1]), "it cannot be read as one (LookupError: nothing of anthropic)"),
+        (
+            as_json(a_list(a_model("claude-x", float("nan")))),
+            "it cannot be read as one (ValueError: NaN is not a price",
+        ),
+        (as_json(a_list()[:1]), "it cannot be read as one (LookupError: it has no anthropic)"),
         ((200, {}, json.dumps(a_list()).replace("4.1", "0").encode()), "it has no price for claude-opus-5-5, claude-s"),
         ((200, {}, json.dumps(a_list()).replace("sonnet", "sonata").encode()), "it has no price for claude-sonnet-5-5"),
         ((200, {}, b" " * 20_000_001), "more than 20,000,000 bytes"),
@@ -324,7 +327,7 @@ def test_a_list_is_not_fetched_over_plain_http_from_elsewhere(reader: Cli) -> No
     reader.variables["BATCHCTL_PRICES_URL"] = "http://example.com/prices.json"
     ran = reader.run("prices", "--refresh")
     assert ran.status == 2
-    assert "not over plain http" in ran.err
+    assert "plain http is refused" in ran.err
 
 
 @pytest.mark.parametrize("broken", [b"", b"{", b"[]", b"3", b'{"at": 3}', b'{"provider": {"models": []}}', b"\xff"])
@@ -335,7 +338,9 @@ def test_a_kept_list_that_cannot_be_read_is_said_and_not_used(
     kept(reader).write_bytes(broken)
     found = of_model(reader)
     assert found["source"] == PACKAGE
-    assert found["note"] == f"{kept(reader)} cannot be read and is not used: batchctl prices --refresh writes it anew"
+    assert (
+        found["note"] == f"{kept(reader)} cannot be read and is not used; to write it again: batchctl prices --refresh"
+    )
     assert refreshed(as_json(a_list())).status == 0
     assert of_model(reader)["source"].startswith("genai-prices list of")
 

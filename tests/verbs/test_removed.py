@@ -28,14 +28,14 @@ def test_removed_results_are_told_at_once_with_their_day(cli: Cli, emulator: Run
     for said in ("again in", "not known to the API", "nothing is lost", "results.jsonl cannot"):
         assert said not in ran.err
     assert f"next: batchctl retry {job}" in ran.err
-    assert {e["message"] for e in cli.errors(job)} == {"its result was removed by the API before it was downloaded"}
+    assert {e["message"] for e in cli.errors(job)} == {"the API removed its result before it was downloaded"}
     assert emulator.requests()[CREATE] == 2
     # The same again asks for nothing more, and says the same.
     asked = emulator.requests()["GET /v1/messages/batches/{id}/results"]
     assert cli.run("fetch", job).status == 3
     assert emulator.requests()["GET /v1/messages/batches/{id}/results"] == asked
     status = cli.run("status", job)
-    assert "done, not all succeeded" in status.out
+    assert "failed" in status.out
     assert "2 removed by the API" in status.out
     proof = cli.run("verify", job)
     assert proof.status == 3
@@ -97,6 +97,6 @@ def test_a_job_with_removed_results_is_shown_and_deleted_as_it_is(cli: Cli, emul
     emulator.advance(30 * DAY)
     assert cli.run("fetch", job).status == 3
     shown = json.loads(cli.run("status", job, "--json").out)
-    assert any("removed by the API" in warning for warning in shown["warnings"])
+    assert any("removed the results" in warning for warning in shown["warnings"])
     assert cli.run("resolve", job).status in {0, 6}
     assert cli.run("delete", job, "--yes").status == 0

@@ -100,7 +100,7 @@ def test_sending_again_asks_first_where_it_could_pay_twice(cli: Cli, stranger: C
     path, _, ours = _stuck(cli, stranger, emulator)
     ran = cli.run("resolve", "--resend")
     assert ran.status == 6
-    assert "perhaps pay twice" in ran.err
+    assert "risk paying twice" in ran.err
     assert emulator.requests()[CREATE] == 2
     assert cli.run("resolve", "--resend", "--yes").status == 0
     emulator.set_scenario({"batch_seconds": 0})
@@ -114,7 +114,7 @@ def test_sending_again_asks_first_where_it_could_pay_twice(cli: Cli, stranger: C
     assert f"--cancel {ours}" in shown.out
     assert cli.run("resolve", "--cancel", ours).status == 0
     assert ours not in cli.run("status", "@last").out
-    assert "sent a second time" in cli.run("cost").out, "it had ended: that cannot be taken back"
+    assert "sent twice" in cli.run("cost").out, "it had ended: that cannot be taken back"
 
 
 @pytest.mark.slow
@@ -165,7 +165,8 @@ def test_a_batch_that_may_be_of_a_create_of_another_round_is_for_a_person(cli: C
     ran = cli.run("fetch", job, "--timeout", "20s")
     assert ran.status == 7, ran.err
     assert (
-        "a batch of round 1 that was presumed not created has as many requests" in ran.err + cli.run("resolve", job).out
+        "a batch of round 1 has the same number of requests and was presumed not created"
+        in ran.err + cli.run("resolve", job).out
     )
     newest = emulator.batches()[-1]
     assert cli.run("resolve", job, "--adopt", newest["id"]).status == 0
@@ -249,7 +250,7 @@ def test_of_two_doubts_one_is_named_by_its_number(cli: Cli, stranger: Cli, emula
     assert emulator.requests()[CREATE] == 3
 
 
-# ---------------------------------------------------------------- not known to the API any more
+# ---------------------------------------------------------------- no longer known to the API
 
 
 def _lost(cli: Cli, emulator: Running) -> tuple[Path, str]:
@@ -286,7 +287,7 @@ def test_a_batch_the_api_no_longer_knows_is_a_persons_decision(unwatched: Runnin
     assert f"the API answers 404 for {name}" in shown.out
     refused = cli.run("resolve", "--resend")
     assert refused.status == 6
-    assert "does not see any more" in refused.err
+    assert "can no longer see" in refused.err
     assert unwatched.requests()[CREATE] == 1
     assert cli.run("resolve", "--resend", "--yes").status == 0
     unwatched.set_scenario({"batch_seconds": 0})
@@ -294,7 +295,7 @@ def test_a_batch_the_api_no_longer_knows_is_a_persons_decision(unwatched: Runnin
     assert unwatched.requests()[CREATE] == 2
     said = cli.run("cost").out
     assert "at least $" in said
-    assert "not in it: 1 batch that the API did not know any more, sent again as others" in " ".join(said.split())
+    assert "not in it: 1 batch that the API no longer knew, sent again as new batches" in " ".join(said.split())
 
 
 def test_a_batch_the_api_no_longer_knows_counts_against_the_limit_where_it_is_sent_again(
@@ -319,7 +320,7 @@ def test_with_another_key_nothing_is_sent_again(cli: Cli, emulator: Running) -> 
     _ledger(cli, "update batch set missing_since = ?", LONG_AGO)
     ran = cli.run("resolve", "--resend", "--yes")
     assert ran.status == 7, ran.err
-    assert "this key and URL ask" in ran.err
+    assert "this key and URL use" in ran.err
     assert emulator.requests()[CREATE] == 1
 
 

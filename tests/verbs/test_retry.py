@@ -291,7 +291,7 @@ def test_the_same_bytes_after_an_answer_that_was_cut_need_a_yes(
     for options in ((), ("--max-cost", "100")):
         ran = cli.run(*words, *options)
         assert ran.status == 6, ran.err
-        assert "3 of them unchanged after an answer that was cut or paused" in ran.err
+        assert "3 of them unchanged after a truncated or paused answer" in ran.err
         assert len(emulator.batches()) == 1
     assert cli.run(*words, "--edit").status == 0, "what is edited are other bytes"
     assert cli.run(*words, "--max-cost", "100", "--yes").status == 0
@@ -424,7 +424,7 @@ def test_what_was_set_holds_for_a_later_round_and_can_be_taken_back(cli: Cli, em
     ("text", "status", "said"),
     few(
         [
-            ("max_tokens", 2, "is no PATH=VALUE"),
+            ("max_tokens", 2, "is not of the form PATH=VALUE"),
             ("model.x=1", 5, "custom_id 'r-00000': its params have no place for model.x"),
             ("max_tokens=0", 5, "max_tokens"),
             ("model=claude-nobody-knows-1", 5, "claude-nobody-knows-1"),

@@ -145,7 +145,7 @@ def _partly_sent(cli: Cli, emulator: Running, lines: list[bytes]) -> str:
 
 
 def test_the_last_job_is_sent_by_the_word_for_it(cli: Cli, emulator: Running) -> None:
-    assert "holds no job yet" in cli.run("submit", "@last").err
+    assert "has no job" in cli.run("submit", "@last").err
     lines = requests(5)
     job = _partly_sent(cli, emulator, lines)
     ran = cli.run("submit", "@last", "--dry-run")

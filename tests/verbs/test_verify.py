@@ -304,13 +304,13 @@ def _otherwise(line: bytes) -> bytes:
     ("change", "said"),
     [
         (lambda lines: lines[1:], ["this request has no result"]),
-        (lambda lines: [*lines, _otherwise(lines[4])], ["a result whose custom_id came twice"]),
+        (lambda lines: [*lines, _otherwise(lines[4])], ["a result whose custom_id occurs twice"]),
         (
             lambda lines: [lines[0].replace(b"r-000", b"x-000"), *lines[1:]],
             ["a result whose custom_id was not sent in this batch", "this request has no result"],
         ),
-        (lambda lines: [b"{]", *lines[1:]], ["a line is no result: {]", "this request has no result"]),
-        (lambda lines: [*lines[:-1], lines[-1][:-4]], ["a line is no result: "]),
+        (lambda lines: [b"{]", *lines[1:]], ["a line is not a result: {]", "this request has no result"]),
+        (lambda lines: [*lines[:-1], lines[-1][:-4]], ["a line is not a result: "]),
     ],
     ids=["missing", "twice", "foreign", "no result", "cut"],
 )
@@ -339,7 +339,7 @@ def test_an_odd_line_is_told_with_its_number_and_id(cli: Cli) -> None:
     _stored_anew(cli, raw, b"\n".join([*lines, _otherwise(lines[4])]) + b"\n")
     flaw = next(f for f in verified(cli, status=3)["first_flaws"] if f["line"])
     assert (flaw["line"], flaw["custom_id"]) == (13, custom_id)
-    assert f"round-1.000000000.jsonl line 13 ({custom_id}): a result whose custom_id came twice" in (
+    assert f"round-1.000000000.jsonl line 13 ({custom_id}): a result whose custom_id occurs twice" in (
         cli.run("verify").out
     )
 
@@ -553,9 +553,9 @@ def test_batches_made_elsewhere_are_held_against_the_counts_alone(cli: Cli) -> N
     _stored_anew(cli, raw, b"".join([*lines[:-1], lines[0].replace(b'"msg_', b'"msh_', 1)]))
     shape = verified(cli, status=3)
     assert {f["message"] for f in shape["first_flaws"]} >= {
-        "a result whose custom_id came twice",
+        "a result whose custom_id occurs twice",
         "1 of 10 requests have no result",
-        "the index tells of other lines than there are",
+        "the index does not match the lines of the file",
     }
 
 

@@ -191,7 +191,7 @@ def test_a_beta_that_the_api_does_not_take_is_told_as_one(cli: Cli, emulator: Ru
     path = cli.write("in.jsonl", requests(4))
     ran = cli.run("submit", path, "--max-requests", "2", "--beta", "gone-2025-01-01")
     assert ran.status == 4, ran.err
-    assert "the API refuses a header" in ran.err
+    assert "the API rejects a header" in ran.err
     assert "--beta gone-2025-01-01" in ran.err
     assert "--edit" not in ran.err
     assert "refused by the API" not in cli.run("status", "@last", "--offline").out
@@ -225,7 +225,7 @@ def test_a_definite_refusal_says_what_the_api_said(cli: Cli, emulator: Running) 
     assert ran.status == 1
     assert message in ran.err
     assert "line 5" in ran.err
-    assert "refused" in cli.run("status", "@last", "--offline").out
+    assert "rejected" in cli.run("status", "@last", "--offline").out
 
 
 def test_without_a_key_the_five_places_are_named(cli: Cli) -> None:
@@ -257,7 +257,7 @@ def test_no_network_is_waited_out_as_long_as_a_person_allows(cli: Cli, emulator:
     ran = cli.run("submit", path, "--timeout", "3s")
     assert ran.status == 8
     assert re.search(r"no answer  cannot connect.*again in", ran.err)
-    assert "not finished within the --timeout" in ran.err
+    assert "not finished within --timeout" in ran.err
     assert "Traceback" not in ran.err
     cli.variables["ANTHROPIC_BASE_URL"] = there
     assert cli.run("submit", path).status == 0
@@ -276,7 +276,7 @@ def test_a_url_that_knows_no_list_is_named_and_not_waited_for(cli: Cli, emulator
     cli.variables["ANTHROPIC_BASE_URL"] = f"{there}/elsewhere"
     ran = cli.run(*words.split())
     assert ran.status == 1, ran.err
-    assert f"error: {there}/elsewhere knows no list of Message Batches: HTTP 404" in ran.err
+    assert f"error: {there}/elsewhere has no list of Message Batches: HTTP 404" in ran.err
     assert "--base-url" in ran.err
     assert "again in" not in ran.err
     assert len(emulator.batches()) == made
