@@ -154,7 +154,11 @@ def union_at_top(params: Params, _max_tokens: Collection[int]) -> Iterator[Found
 # ---------------------------------------------------------------- sampling, and small fields
 
 # The values that are the same as none. The documentation says it of Haiku 5.5 and not of the other models.
-_DEFAULTS = {"temperature": {1}, "top_p": {0.99, 1}, "top_k": set[float]()}
+_DEFAULTS: Mapping[str, frozenset[float]] = {
+    "temperature": frozenset({1.0}),
+    "top_p": frozenset({0.99, 1.0}),
+    "top_k": frozenset(),
+}
 
 
 def any_sampling(params: Params, _max_tokens: Collection[int]) -> Iterator[Found]:
@@ -165,7 +169,8 @@ def any_sampling(params: Params, _max_tokens: Collection[int]) -> Iterator[Found
 def changed_sampling(params: Params, _max_tokens: Collection[int]) -> Iterator[Found]:
     """Find sampling parameters with another value than the default."""
     for name, value in any_sampling(params, _max_tokens):
-        if not isinstance(value, int | float) or value not in _DEFAULTS[name]:
+        is_default = isinstance(value, int | float) and float(value) in _DEFAULTS[name]
+        if not is_default:
             yield name, value
 
 

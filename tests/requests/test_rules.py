@@ -86,7 +86,7 @@ PAIRS: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]] = [
     ("image_too_large", "messages.0.content.0.source.data", said([image(PNG + "A" * 10_485_760)]), said([image(PNG + "A" * 1_000)])),
     ("too_many_images", "messages", said([image(PNG)] * 601), said([image(PNG)] * 600)),
     ("cache_breakpoints", "messages.0.content.4.cache_control", said([CACHED] * 5), said([*[CACHED] * 4, TEXT])),
-    ("cache_breakpoints", "", {**said([CACHED] * 4), "cache_control": {"type": "ephemeral"}}, {**said([CACHED] * 3), "cache_control": {"type": "ephemeral"}}),
+    ("cache_breakpoints", "cache_control", {**said([CACHED] * 4), "cache_control": {"type": "ephemeral"}}, {**said([CACHED] * 3), "cache_control": {"type": "ephemeral"}}),
     ("cache_ttl_order", "messages.0.content.0.cache_control.ttl", {"system": [CACHED], **said([{**TEXT, "cache_control": {"type": "ephemeral", "ttl": "1h"}}])}, {"system": [{**TEXT, "cache_control": {"type": "ephemeral", "ttl": "1h"}}], **said([CACHED])}),
     ("cache_on_thinking", "messages.1.content.0.cache_control", said("hi", [{"type": "thinking", "thinking": "", "signature": "s", "cache_control": {"type": "ephemeral"}}, TEXT], "and?"), said("hi", [{"type": "thinking", "thinking": "", "signature": "s"}, CACHED], "and?")),
     ("tool_name", "tools.0.name", {"tools": [{**TOOL, "name": "look up"}]}, {"tools": [{**TOOL, "name": "look-up_" + "x" * 120}]}),
@@ -177,7 +177,7 @@ def test_the_rules_name_their_sources_and_do_not_contradict_each_other() -> None
 
 
 def test_nothing_odd_in_params_stops_a_check() -> None:
-    odd = [
+    odd: list[Any] = [
         None,
         5,
         "x",
