@@ -21,6 +21,7 @@ def estimate(
     offline: o.CountNothing = False,
     check: o.Check = "auto",
     skip_bad: o.SkipBad = False,
+    strict: o.Strict = False,
     beta: o.Betas = None,
     api_version: o.ApiVersion = API_VERSION,
     timeout: o.Timeout = None,
@@ -41,7 +42,7 @@ def estimate(
     settings = o.settings_of(
         api_version, beta, DEFAULT_MAX_REQUESTS, CEILING_MAX_BYTES, None, "", equal_sizes=True, check=check
     )
-    wanted = Submission(path=input_, settings=settings, skip_bad=skip_bad)
+    wanted = Submission(path=input_, settings=settings, skip_bad=skip_bad, strict=strict)
 
     def course(session: "ReadSession", writer: "ReportWriter") -> int:
         writer.write_estimate(verb(session, wanted, stdin(), sample=sample), wanted.path)

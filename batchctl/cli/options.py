@@ -173,6 +173,7 @@ def submission_of(
     no_betas: list[str] | None,
     name: str,
     skip_bad: bool,
+    strict: bool,
     again: bool,
     moved_to: Path | None,
     budget: "Budget",
@@ -187,6 +188,7 @@ def submission_of(
         settings=settings,
         name=name,
         skip_bad=skip_bad,
+        strict=strict,
         again=again,
         waits=waits,
         moved_to=str(moved_to or ""),
@@ -312,6 +314,7 @@ Check = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors", rich_help_panel=INPUT)]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Skip invalid lines; they stay unanswered", rich_help_panel=INPUT)
 ]

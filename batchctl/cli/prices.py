@@ -27,11 +27,12 @@ def prices(
     """
     from batchctl.cli.exit_status import DONE
     from batchctl.cli.run_verb import run
-    from batchctl.verbs.prices import open_price_session
+    from batchctl.verbs.prices import open_price_session, rules_of
     from batchctl.verbs.prices import prices as verb
 
     def course(session: "PriceSession", writer: "ReportWriter") -> int:
-        writer.write_prices(verb(session, model, is_every=every, refreshes=refresh), is_one=model is not None)
+        table = verb(session, model, is_every=every, refreshes=refresh)
+        writer.write_prices(table, rules_of(model) if model else None)
         return DONE
 
     run(replace(options, prices=prices_file), course, open_price_session)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from batchctl.emulator.model_rules import refused
 from batchctl.emulator.models import Model, callable_model, ceiling
 
 VERSION_A, VERSION_B = "2023-06-01", "2026-10-21"
@@ -122,7 +123,9 @@ def flaw_in(params: dict[str, Any], rules: Rules) -> Flaw | None:
     model = callable_model(params["model"])
     if model is None:
         return Flaw(f"model: {params['model']}", "not_found_error")
-    return _length_flaw(params, model, rules) or _messages_flaw(params["messages"]) or _tool_flaw(params, model)
+    flaw = _length_flaw(params, model, rules) or _messages_flaw(params["messages"]) or _tool_flaw(params, model)
+    message = None if flaw else refused(params, model, rules.version)
+    return Flaw(message) if message else flaw
 
 
 def _allowed(key: str, rules: Rules) -> bool:
@@ -188,6 +191,8 @@ def _tool_flaw(params: dict[str, Any], model: Model) -> Flaw | None:
         return Flaw("tools: Input should be a valid list")
     if not isinstance(choice, dict):
         return Flaw("tool_choice: Input should be a valid dictionary")
-    if choice.get("type") == "tool" and choice.get("name") not in {tool.get("name") for tool in tools}:
+    # A set of tools of a server has no name of its own.
+    names = {tool.get("name") for tool in tools}
+    if choice.get("type") == "tool" and not names & {choice.get("name"), None}:
         return Flaw(f"Tool '{choice.get('name')}' not found in provided tools")
     return None

@@ -82,6 +82,7 @@ class Planner:
         *,
         skip_bad: bool | None,
         depth: Depth,
+        strict: bool = False,
         models: AccountModels | None = None,
     ) -> None:
         """Prepare.
@@ -91,12 +92,14 @@ class Planner:
             settings: How the job is cut and sent.
             skip_bad: Whether lines with errors are left out; None where the verb has no such option.
             depth: How much of each request is checked.
+            strict: Whether warnings are errors.
             models: Compared with the models that requests name; None to compare nothing.
         """
         self._session = session
         self._settings = settings
         self._skip_bad = skip_bad
         self._depth = depth
+        self._strict = strict
         self._models = models
 
     def read(self, path: str, stdin: BinaryIO | None, called: str = "") -> Input:
@@ -220,6 +223,7 @@ class Planner:
             settings=self._settings,
             scratch=self._session.workspace.root / "tmp",
             depth=self._depth,
+            strict=self._strict,
             processes=1 if self._session.engine is Engine.THREADS else min(available_cores(), MAX_PROCESSES),
         )
         return replace(options, judge=self._models.faults) if self._models else options

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from batchctl.domain.faults import shown
 from batchctl.domain.prices import GEO_FACTOR, ModelPrices, Prices, PriceTier
 from batchctl.money.catalog import PriceTable, Refreshed
 from batchctl.render import styles
 from batchctl.render.json_output import usd
+from batchctl.render.layout import hanging
 from batchctl.render.text import clean, number
+from batchctl.requests.rules import Rule
 
 NEXT = "batchctl estimate INPUT.jsonl"
 GAP = "  "
@@ -39,12 +43,28 @@ def draw_all(table: PriceTable) -> RenderableType:
     return Group(_unit(table), Text(""), *_grid("model", labels, groups), Text(""), *_notes_below(table))
 
 
-def draw(table: PriceTable) -> RenderableType:
-    """Return one model: a line for each class of token, two columns for each price step."""
+def draw(table: PriceTable, rules: Sequence[Rule] = ()) -> RenderableType:
+    """Return one model: a line for each class of token, two columns for each price step; then what it refuses."""
     (model_prices,) = table.model_prices_list
     groups = [(_step_title(model_prices, tier), _lanes(tier)) for tier in model_prices.tiers]
     title = Text.assemble((clean(model_prices.model), "bold"), GAP, _unit(table))
-    return Group(title, Text(""), *_grid("", list(_CLASSES), groups), Text(""), *_notes_below(table, has_searches=True))
+    below = _notes_below(table, has_searches=True)
+    return Group(title, Text(""), *_grid("", list(_CLASSES), groups), Text(""), *below, *_refused(rules, table.day))
+
+
+def _refused(rules: Sequence[Rule], today: date) -> list[RenderableType]:
+    """Return a line for each rule of a model, with the version that it holds for; one that has to be read anew is marked."""
+    if not rules:
+        return []
+    lines: list[RenderableType] = [Text(""), Text("refused by this model", style=styles.QUIET)]
+    for rule in rules:
+        values = ", ".join(map(shown, rule.values))
+        version = f" (API version {', '.join(rule.api_versions)})" if rule.api_versions else ""
+        past = f" ! read on {rule.seen}, and may have changed" if rule.is_past(today) else ""
+        what = values or rule.message.replace("{value}: ", "")
+        text = Text.assemble(f"{rule.path} {what}{version}", (f": {rule.cure}", styles.QUIET), (past, styles.WARN))
+        lines.append(hanging(Text("  "), text))
+    return lines
 
 
 def draw_refreshed(refreshed: Refreshed) -> str:
@@ -163,8 +183,11 @@ def _by_count(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
 # ---------------------------------------------------------------- for programs
 
 
-def to_json(table: PriceTable, next_command: str) -> dict[str, Any]:
-    """Return US$ per million tokens and, of web searches, per thousand; as text, for a number would be rounded."""
+def to_json(table: PriceTable, next_command: str, rules: Sequence[Rule] | None = None) -> dict[str, Any]:
+    """Return US$ per million tokens and, of web searches, per thousand; as text, for a number would be rounded.
+
+    `rules`: of the one model that was asked for; null for many.
+    """
     refreshed = table.refreshed
     return {
         "type": "prices",
@@ -188,7 +211,25 @@ def to_json(table: PriceTable, next_command: str) -> dict[str, Any]:
         "unpriced": list(table.unpriced),
         "left_out": table.left_out,
         "refreshed": asdict(refreshed) if refreshed else None,
+        "rules": None if rules is None else [_rule_to_json(rule, table.day) for rule in rules],
         "next_command": next_command,
+    }
+
+
+def _rule_to_json(rule: Rule, today: date) -> dict[str, Any]:
+    return {
+        "code": rule.code,
+        "severity": rule.severity.value,
+        "path": rule.path,
+        "values": [shown(value) for value in rule.values],
+        "api_versions": list(rule.api_versions),
+        "message": rule.message.replace("{value}: ", ""),
+        "cure": rule.cure,
+        "evidence": rule.evidence,
+        "sources": list(rule.sources),
+        "seen": str(rule.seen),
+        "until": str(rule.until) if rule.until else None,
+        "is_past": rule.is_past(today),
     }
 
 

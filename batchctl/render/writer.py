@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from batchctl.money.catalog import PriceTable
     from batchctl.money.estimate import Estimate
     from batchctl.render.progress import ProgressWriter
+    from batchctl.requests.rules import Rule
     from batchctl.results.proof import Proof
 
 # Off a terminal nothing is wrapped: a log and a grep want whole lines.
@@ -188,17 +189,17 @@ class ReportWriter:
         _print(self._out, draw(checkup, all_of_it=self._verbose))
         self._next(checkup.next_command)
 
-    def write_prices(self, table: "PriceTable", *, is_one: bool) -> None:
-        """Write the prices of one model in full, or of many in a line each."""
+    def write_prices(self, table: "PriceTable", rules: "Sequence[Rule] | None" = None) -> None:
+        """Write the prices of many models in a line each; or, where its `rules` are given, of one model in full."""
         from batchctl.render.prices import NEXT, draw, draw_all, draw_refreshed, to_json  # noqa: PLC0415 - one verb needs it
 
         next_command = self.options.in_full(NEXT)
         if self._json:
-            write(sys.stdout, to_json(table, next_command))
+            write(sys.stdout, to_json(table, next_command, rules))
             return
         if table.refreshed:
             self.note(draw_refreshed(table.refreshed))
-        _print(self._out, draw(table) if is_one else draw_all(table))
+        _print(self._out, draw_all(table) if rules is None else draw(table, rules))
         self._next(next_command)
 
     def write_retry(

@@ -29,6 +29,7 @@ class CheckOptions:
         settings: The limits of a batch, and the API version that params are for.
         scratch: A folder for what does not fit into memory.
         depth: Which lines are checked in depth.
+        strict: Whether warnings are errors.
         processes: How many processes may check a large input.
         repeats: Lines that are known to repeat an earlier custom_id.
         judge: Returns the faults of a model and a `max_tokens`, None where it cannot tell; called often with the same.
@@ -38,6 +39,7 @@ class CheckOptions:
     settings: Settings
     scratch: Path
     depth: Depth = Depth.AUTO
+    strict: bool = False
     processes: int = 1
     repeats: frozenset[int] = frozenset()
     judge: Callable[[str, int], Sequence[Fault] | None] = lambda _model, _max_tokens: None
@@ -225,6 +227,8 @@ class Scanner(BlockChecker):
             self._gap = True
             return {}
         request, faults = self._check(line)
+        if self._options.strict:
+            faults = [replace(fault, severity=Severity.ERROR) for fault in faults]
         if faults and self._report(request, faults):
             self._left_out += 1
             self._gap = True

@@ -36,6 +36,7 @@ class Submission:
         settings: The settings of a new job.
         name: The name of a new job; empty for one made of the input's.
         skip_bad: Whether lines with errors are left out.
+        strict: Whether warnings are errors.
         again: Whether an input that was sent before is sent once more.
         waits: Whether a full queue of the API is waited out.
         goes_on: Whether a job that is all sent is taken all the same: `run` has more to do than to send.
@@ -49,6 +50,7 @@ class Submission:
     settings: Settings
     name: str = ""
     skip_bad: bool = False
+    strict: bool = False
     again: bool = False
     waits: bool = True
     goes_on: bool = False
@@ -76,7 +78,7 @@ def check(session: ReadSession, wanted: Submission, stdin: BinaryIO | None) -> t
         raise UsageProblem(problem)
     depth = Depth(settings.depth)
     models = AccountModels(session, settings, depth)
-    planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=depth, models=models)
+    planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=depth, strict=wanted.strict, models=models)
     return planner, planner.read(wanted.path, stdin)
 
 

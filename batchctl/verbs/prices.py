@@ -12,6 +12,7 @@ from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import UsageProblem
 from batchctl.domain.prices import PriceTier
 from batchctl.money.catalog import PriceCatalog, PriceTable, Refreshed, newest_first
+from batchctl.requests.rules import Rule, rule_table
 from batchctl.store.local import LocalStore
 from batchctl.store.workspace import Workspace, cached_price_list, find_workspace
 from batchctl.verbs.open_read_session import price_catalog_of
@@ -98,6 +99,11 @@ def _table(session: PriceSession, model: str | None, *, is_every: bool) -> Price
         unpriced=tuple(name for name, model_prices in model_prices_list.items() if model_prices is None),
         left_out=0 if model is not None else len(price_catalog.models) - len(models),
     )
+
+
+def rules_of(model: str) -> tuple[Rule, ...]:
+    """Return the rules of the API that are about this model and not about every one."""
+    return tuple(rule for rule in rule_table() if rule.models and rule.holds_for(model))
 
 
 def _price_tiers(session: PriceSession) -> dict[str, tuple[PriceTier, ...]]:

@@ -22,8 +22,10 @@ from typer.testing import CliRunner
 from batchctl.cli.app import app
 from batchctl.cli.exit_status import MEANINGS
 from batchctl.domain.caching import HIT_RATES, MIN_TOKENS, least_tokens
+from batchctl.domain.faults import Severity
 from batchctl.domain.prices import Prices
 from batchctl.money.catalog import PriceCatalog
+from batchctl.requests.rules import rule_table
 from docs import sessions
 
 PROJECT = Path(__file__).parents[2]
@@ -56,6 +58,8 @@ def _part(source: str) -> str:
         return _break_evens()
     if source == "cache minimums":
         return _minimums()
+    if source == "api rules":
+        return _api_rules()
     if source == "make":
         return _block(_targets())
     if source.endswith("--help"):
@@ -65,6 +69,19 @@ def _part(source: str) -> str:
 
 def _block(text: str) -> str:
     return f"```text\n{text.rstrip()}\n```\n"
+
+
+def _api_rules() -> str:
+    """A row for each rule: its code, its place, the models that it names, and what is wrong."""
+    rows = []
+    for rule in rule_table():
+        models = ", ".join(f"`{model.removeprefix('claude-')}`" for model in rule.models) or "all"
+        versions = f" ({', '.join(rule.api_versions)})" if rule.api_versions else ""
+        values = " ".join(f"`{value}`" for value in rule.values)
+        what = values or rule.message.removeprefix("{value}: ").replace("{value}", "...")
+        mark = "*warning*: " if rule.severity is Severity.WARNING else ""
+        rows.append(f"| `{rule.code}` | `{rule.path}` | {mark}{what} | {models}{versions} |\n")
+    return "".join(("| code | place in `params` | refused | models |\n", "|---|---|---|---|\n", *rows))
 
 
 def _exit_statuses() -> str:

@@ -124,7 +124,8 @@ def test_a_forced_tool_is_used_with_an_input_of_its_schema(client, request_of):
 
 
 def test_a_schema_for_the_output_is_followed(client, request_of):
-    schema = {"type": "object", "properties": {"names": {"type": "array", "items": {"type": "string"}}}}
+    names = {"type": "array", "items": {"type": "string"}}
+    schema = {"type": "object", "properties": {"names": names}, "additionalProperties": False}
     config = {"format": {"type": "json_schema", "schema": schema}}
     answer = client.messages.create(**request_of(output_config=config)["params"])
     assert json.loads(answer.content[0].text) == {"names": ["emulated"]}

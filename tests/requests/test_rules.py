@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from batchctl.domain.faults import Severity
+from batchctl.emulator.models import MODELS
+from batchctl.emulator.validation import Rules as EmulatedRules
+from batchctl.emulator.validation import flaw_in
 from batchctl.requests import rules
 from batchctl.requests.rules import CHECKS, Rules, RuleTableProblem, contradictions, read_table, rule_table
 
@@ -251,3 +254,35 @@ def test_a_rule_is_past_on_its_day() -> None:
     assert not rule.is_past(date(2027, 5, 31))
     assert rule.is_past(date(2027, 6, 1))
     assert rules.TABLE == "rules.toml"
+
+
+# ---------------------------------------------------------------- held against the emulator, which judges on its own
+
+# What it does not look at, or leaves as a guess.
+NOT_JUDGED = {
+    "cache_on_empty_text", "document_of_assistant", "format_with_citations", "image_too_large", "prefill_with_thinking",
+    "role_system", "schema_one_of", "schema_recursive", "schema_unions", "strict_tools", "text_blank", "too_many_images",
+    "tool_choice_without_tools", "tool_computer_too_old", "tool_of_openai", "tool_choice_forced",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "refused", "passes"),
+    [(code, refused, passes) for code, _, refused, passes in PAIRS if code not in NOT_JUDGED],
+    ids=[f"{n}-{code}" for n, (code, *_) in enumerate(PAIRS) if code not in NOT_JUDGED],
+)
+def test_the_emulator_refuses_the_same(code: str, refused: Mapping[str, Any], passes: Mapping[str, Any]) -> None:
+    assert flaw_in({**PLAIN, **refused}, EmulatedRules(NEW)) is not None
+    if not found(passes):
+        assert flaw_in({**PLAIN, **{k: v for k, v in passes.items() if v is not None}}, EmulatedRules(NEW)) is None
+
+
+@pytest.mark.parametrize("kind", ["any", "tool"])
+@pytest.mark.parametrize("model", [model.id for model in MODELS if model.lifecycle != "retired"])
+def test_both_know_the_same_models_that_cannot_be_forced(model: str, kind: str) -> None:
+    change = {"model": model, "tools": [TOOL], "tool_choice": {"type": kind, "name": "look"}}
+    is_error = "tool_choice_forced" in {
+        fault.code for fault in Rules(NEW).faults({**PLAIN, **change}, [5]) if fault.severity is Severity.ERROR
+    }
+    flaw = flaw_in({**PLAIN, **change}, EmulatedRules(NEW))
+    assert (flaw is not None and "not supported for this model" in flaw.message) is is_error

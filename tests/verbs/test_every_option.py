@@ -161,6 +161,7 @@ PLAN: dict[str, Refusal | Effect] = {
     "--skip-bad": Effect(
         ("--skip-bad",), lambda here, ran: ran.status == 0 and sorted(here.sent()) == sorted(here.lines)
     ),
+    "--strict": Effect(("--strict",), lambda here, ran: ran.status == 0 and sorted(here.sent()) == sorted(here.lines)),
 }
 HEADERS: dict[str, Refusal | Effect] = {
     "--beta": Effect(("--beta", BETA), lambda here, _: here.newest["betas"] == [BETA]),

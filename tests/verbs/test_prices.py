@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +377,20 @@ def test_without_a_home_there_is_nothing_to_keep_a_list_in(
     assert ran.status == 2
     assert "set HOME or XDG_CACHE_HOME" in ran.err
     assert reader.run("prices").status == 0
+
+
+def test_one_model_is_shown_with_what_it_refuses(reader: Cli) -> None:
+    lines = shown(reader.run("prices", "claude-opus-5-5"))
+    assert lines.index("refused by this model") > lines.index("prices: " + PACKAGE)
+    assert any(line.startswith('  tool_choice.type "any", "tool": ') for line in lines)
+    (forced,) = [
+        r for r in reader.run("prices", "claude-opus-5-5", "--json").json["rules"] if r["path"] == "tool_choice.type"
+    ]
+    assert (forced["severity"], forced["is_past"], forced["values"]) == ("error", False, ['"any"', '"tool"'])
+    assert reader.run("prices", "--json").json["rules"] is None
+
+
+def test_a_rule_past_its_date_is_marked(reader: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "now", lambda _: NOW + timedelta(days=3_650))
+    assert any("and may have changed" in line for line in shown(reader.run("prices", "claude-opus-5-5")))
+    assert any(rule["is_past"] for rule in reader.run("prices", "claude-opus-5-5", "--json").json["rules"])
