@@ -278,7 +278,7 @@ def test_a_ledger_that_somebody_keeps_locked_is_a_line_of_the_report(
     other.execute("ROLLBACK")
     other.close()
     assert "locked" in findings["ledger"]["said"]
-    assert "another batchctl" in findings["ledger"]["advice"]
+    assert "another process" in findings["ledger"]["advice"]
 
 
 @pytest.mark.slow
