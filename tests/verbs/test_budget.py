@@ -448,7 +448,7 @@ def test_a_limit_holds_for_what_is_left_of_a_retry(shopper: Cli, emulator: Runni
 def test_a_rehearsal_is_held_to_the_limit_too_and_says_what_it_rests_on(shopper: Cli, emulator: Running) -> None:
     path = shopper.write("in.jsonl", requests(20))
     ran = shopper.run("submit", path, "--dry-run", "--max-cost", "0.0001")
-    assert (ran.status, "from bytes alone" in ran.err) == (6, True)
+    assert (ran.status, "from bytes only" in ran.err) == (6, True)
     job = _with_a_round_to_send(shopper, emulator)
     ran = shopper.run("retry", job, "--dry-run", "--max-cost", "0.001")
     assert ran.status == 6, ran.err

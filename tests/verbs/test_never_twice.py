@@ -187,7 +187,7 @@ def test_where_nothing_can_be_counted_a_person_decides_and_nothing_is_sent_again
     assert cli.run("fetch", job).status == 0
     assert _texts(cli, job) == _asked(lines)
     assert emulator.requests()[CREATE] == 1
-    assert "your word" in cli.run("verify", "--json").json["rests_on"]
+    assert "your decision" in cli.run("verify", "--json").json["rests_on"]
 
 
 # ---------------------------------------------------------------- copies of a workspace
