@@ -14,7 +14,7 @@ VERBS = (
     Verb("submit", JOB, "Check an input, cut it into batches and send them"),
     Verb("status", JOB, "Show the state of one job or of all jobs"),
     Verb("fetch", JOB, "Download the results and write them in input order"),
-    Verb("retry", JOB, "Send the requests that failed again"),
+    Verb("retry", JOB, "Send failed requests again"),
     Verb("cancel", JOB, "Cancel a job and fetch what was answered"),
     Verb("estimate", MONEY, "Check an input and estimate what it will cost"),
     Verb("cost", MONEY, "Show what a job has cost"),

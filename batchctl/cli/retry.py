@@ -35,7 +35,7 @@ def retry(
     yes: o.YesToPrice = False,
     prices_file: o.Prices = None,
 ) -> None:
-    """Send the requests that failed again, as the next round of the job.
+    """Send failed requests again, as the next round of the job.
 
     By default these are the requests that can succeed unchanged: overloaded, expired, or ended by another transient error.
 

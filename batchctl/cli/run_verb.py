@@ -124,7 +124,7 @@ class TerminalConfirm:
             return
         text = clean(question.text, 2000)
         if not self.is_interactive:
-            raise Refused(f"{text} Not a terminal: nobody can confirm", hint=f"pass {question.flags}")
+            raise Refused(f"not confirmed: {text}", hint=f"not a terminal: pass {question.flags}")
         if question.estimate is not None:
             self.writer.show_price(question.estimate)
         try:

@@ -191,7 +191,7 @@ def _problem(path: Path, reason: str) -> LedgerProblem:
     if "not a database" in reason or "malformed" in reason:
         hint = (
             f"the file is damaged: restore a copy. Without a copy, move {path.parent} away and attach the API's"
-            " batches with --input before you submit anew: what was sent would be sent, and paid for, again"
+            " batches with --input before you submit again: otherwise you pay twice"
         )
     elif "locked" in reason:
         hint = "another batchctl process is writing: run the same command again"

@@ -157,7 +157,7 @@ def test_the_input_is_known_again_and_a_job_keeps_its_own_settings(cli: Cli, emu
     assert [line for batch in sent_lines(emulator) for line in batch] == [marked(line) for line in lines(6)]
     again = cli.run("submit", path, "--cache-system", "1h")
     assert again.status == 6
-    assert "nothing of it is left to send" in again.err
+    assert "all of it was already sent" in again.err
 
 
 def test_a_job_that_was_planned_without_is_not_changed_on_its_way(cli: Cli, emulator: Running) -> None:

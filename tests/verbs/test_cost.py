@@ -250,7 +250,7 @@ def test_what_an_older_version_downloaded_is_summed_up_from_the_disk_and_kept(cl
     expected = cost(cli, "--batches")
     forget_usage(cli)
     ran = cli.run("fetch")
-    assert "cost     unknown, what the answers of 3 batches used is not known" in ran.err
+    assert "cost     unknown, the usage of 3 batches is not known" in ran.err
     asked = emulator.requests()
     assert cost(cli, "--batches") == expected
     for raw in (cli.folder / ".batchctl" / "jobs").glob("*/raw/*"):

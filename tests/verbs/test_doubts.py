@@ -248,7 +248,7 @@ def test_of_two_doubts_only_the_one_that_was_never_created_is_sent_again(
 def _assert_refused_as_elsewhere(ran: Ran) -> None:
     assert ran.status == 7, ran.err
     assert "Traceback" not in ran.err
-    assert "run it again with the key and the --base-url" in ran.err
+    assert "run the same command again with the key and the --base-url" in ran.err
 
 
 @pytest.mark.parametrize("verb", ["submit", "retry"])

@@ -18,7 +18,7 @@ from batchctl.cli.app import app
 from batchctl.emulator.running import Running
 
 GROUP = typer.main.get_command(app)
-VERBS = sorted(set(GROUP.commands) - {"emulator"})  # type: ignore[attr-defined]
+VERBS = sorted(set(GROUP.commands) - {"emulator", "completion"})  # type: ignore[attr-defined]
 JSON_PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text(encoding="utf-8")
 _TABLE = re.search(r"\| verb \| `type` \|\n\|[-|]+\n((?:\|.*\n)+)", JSON_PAGE)
 assert _TABLE

@@ -199,7 +199,7 @@ def test_every_round_has_its_shape(cli: Cli, emulator: Running) -> None:
             ({"fault": "status", "status": 404}, "HTTP 404"),
             ({"fault": "drop_before_accept"}, "connection"),
             ({"fault": "garbage_answer"}, "cannot be read"),
-            ({"fault": "html_status"}, "proxy or the edge"),
+            ({"fault": "html_status"}, "a proxy answered"),
             ({"fault": "on_hold"}, "on hold"),
         ],
         0,

@@ -170,10 +170,10 @@ def test_results_never_take_the_place_of_a_device_a_pipe_or_the_input(cli: Cli) 
         ("batchctl submit $'\\xff.jsonl'", 5, "UTF-8"),
         ("mkdir d; cd d; rmdir ../d; batchctl status", 1, "No such file"),
         ("batchctl fetch -o - >&-", 2, "stdout is closed"),
-        ("batchctl retry --from -", 2, "plain file"),
+        ("batchctl retry --from -", 2, "uncompressed file"),
         ("batchctl submit .", 5, "is a folder"),
-        ("batchctl submit in.jsonl --yes -q; batchctl cancel $'\\xff'", 2, "no job is called"),
-        ("batchctl submit in.jsonl --yes -q; batchctl run $'\\xff'", 2, "no job is called"),
+        ("batchctl submit in.jsonl --yes -q; batchctl cancel $'\\xff'", 2, "no such"),
+        ("batchctl submit in.jsonl --yes -q; batchctl run $'\\xff'", 2, "no such"),
         ("batchctl submit in.jsonl --yes -q; batchctl verify -o $'\\xff'", 3, ""),
     ],
 )

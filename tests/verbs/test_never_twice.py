@@ -181,13 +181,13 @@ def test_where_nothing_can_be_counted_a_person_decides_and_nothing_is_sent_again
     assert cli.results(job) == []
     shown = cli.run("resolve", job)
     assert shown.status == 7
-    assert "no answer can be counted" in shown.out + shown.err
+    assert "no answer can be compared" in shown.out + shown.err
     (batch,) = emulator.batches()
     assert cli.run("resolve", job, "--adopt", batch["id"]).status == 0
     assert cli.run("fetch", job).status == 0
     assert _texts(cli, job) == _asked(lines)
     assert emulator.requests()[CREATE] == 1
-    assert "your word" in cli.run("verify", "--json").json["rests_on"]
+    assert "your decision" in cli.run("verify", "--json").json["rests_on"]
 
 
 # ---------------------------------------------------------------- copies of a workspace

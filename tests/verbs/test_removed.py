@@ -52,7 +52,7 @@ def test_other_batches_are_not_touched(cli: Cli, emulator: Running) -> None:
     emulator.advance(30 * DAY)
     ran = cli.run("fetch", job)
     assert ran.status == 3, ran.err
-    assert "the results of 1 of 2 batches (3 requests) were removed by the API" in ran.err
+    assert "the API removed the results of 1 of 2 batches (3 requests)" in ran.err
     assert len(cli.results(job)) == 3
     assert "1 batch whose results the API removed before they were fetched" in cli.run("cost", job).out
     # A person's word sends the others again, and nothing that is on the disk.

@@ -193,12 +193,12 @@ def test_what_its_ids_name_as_ours_is_never_sent_again(cli: Cli, emulator: Runni
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--adopt", "msgbatch_nobody"], "knows no batch"),
-        (["--adopt", "\udcff"], "not the id"),
-        (["--adopt", "OTHER-SIZE"], "is none of the unconfirmed batches"),
-        (["--adopt", "OTHER-SIZE", "--batch", "1"], "holds 5 requests, and batch 1 has 4"),
-        (["--adopt", "OURS", "--batch", "7"], "unconfirmed are 1"),
-        (["--adopt", "OURS", "--resend"], "one at a time"),
+        (["--adopt", "msgbatch_nobody"], "has no batch"),
+        (["--adopt", "\udcff"], "not a batch id"),
+        (["--adopt", "OTHER-SIZE"], "is not one of the unconfirmed batches"),
+        (["--adopt", "OTHER-SIZE", "--batch", "1"], "holds 5 requests, but batch 1 has 4"),
+        (["--adopt", "OURS", "--batch", "7"], "the unconfirmed batches are 1"),
+        (["--adopt", "OURS", "--resend"], "exclude each other"),
         (["--cancel", "OURS"], "it is not canceled"),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_second_retry_finds_nothing_that_can_succeed(cli: Cli, emulator: Runni
     ran = cli.run("retry")
     assert ran.status == 3
     assert "nothing to send again" in ran.err
-    assert "the request is wrong" in ran.err
+    assert "the request is invalid" in ran.err
     assert emulator.requests()[CREATE] == creates
 
 
@@ -259,7 +259,7 @@ def test_requests_of_a_refused_batch_can_be_sent_by_a_retry(cli: Cli, emulator: 
     assert cli.run("submit", path).status == 3
     again = cli.run("submit", path)
     assert again.status == 6
-    assert "nothing of it is left to send" in again.err
+    assert "all of it was already sent" in again.err
     assert cli.run("fetch").status == 3
     assert cli.run("retry").status == 0
     assert cli.run("fetch").status == 0
@@ -347,7 +347,7 @@ def test_a_better_answer_that_cannot_be_had_is_told_and_not_tried_again(cli: Cli
     job = _cut_and_failed_again(cli, emulator, "invalid_request_error")
     ran = cli.run("retry", job)
     assert ran.status == 3, ran.err
-    assert "the request is wrong" in ran.err
+    assert "the request is invalid" in ran.err
     assert len(emulator.batches()) == 2
 
 
@@ -357,7 +357,7 @@ def test_a_paused_turn_is_not_done_and_what_it_needs_is_said(cli: Cli, emulator:
     job = cli.submitted("in.jsonl", requests(3))
     ran = cli.run("fetch")
     assert ran.status == 3
-    assert "3 answers stopped with pause_turn and are not whole" in ran.err
+    assert "3 answers stopped with pause_turn before the end" in ran.err
     assert ran.err.splitlines()[-1] == f"next: batchctl retry {job} --only pause_turn --edit"
     shape = cli.run("status", job, "--json").json
     assert (shape["stage"], shape["answers"]["paused_turns"]) == ("done, some without success", 3)

@@ -184,7 +184,7 @@ def test_a_dry_run_of_a_job_shows_what_is_left_of_it(cli: Cli, emulator: Running
     assert emulator.requests()[CREATE] == 2
     assert cli.run("submit", job).status == 0
     ran = cli.run("submit", job, "--dry-run")
-    assert (ran.status, "nothing of it is left to send" in ran.err) == (6, True)
+    assert (ran.status, "all of it was already sent" in ran.err) == (6, True)
 
 
 def test_a_dry_run_of_what_is_neither_a_file_nor_a_job_says_so(cli: Cli) -> None:

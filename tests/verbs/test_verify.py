@@ -354,7 +354,7 @@ def test_a_mark_that_the_line_does_not_bear_out_is_named_by_its_request(cli: Cli
     shape = verified(cli, status=3)
     (flaw,) = shape["first_flaws"]
     assert flaw["custom_id"] == f"r-{12 + place:05d}"
-    assert "mark" in flaw["message"]
+    assert "state" in flaw["message"]
 
 
 @pytest.mark.slow
@@ -436,7 +436,7 @@ def test_origins_that_rise_and_lead_to_other_requests_are_found_by_the_ids(cli: 
     path.write_bytes(struct.pack(f"<{count}Q", *sorted([*origins[1:], free])))
     shape = verified(cli, status=3)
     assert wrong(shape)[0] == "origins"
-    assert "lies at the place of this request" in shape["first_flaws"][0]["message"]
+    assert "is in the place of this request" in shape["first_flaws"][0]["message"]
     assert shape["first_flaws"][0]["line"] > 0
 
 
