@@ -145,8 +145,8 @@ def failures(kinds: Sequence[Failures]) -> Group:
     shown = kinds[:SHOWN_TYPES]
     parts: list[RenderableType] = [_FailureTable(shown)]
     if rest := kinds[SHOWN_TYPES:]:
-        requests = number(sum(kind.count for kind in rest))
-        parts.append(Text(f"{len(rest)} more, of {requests} requests: --json shows all of them", style=styles.QUIET))
+        requests = plural(sum(kind.count for kind in rest), "request")
+        parts.append(Text(f"{len(rest)} more, of {requests}: --json shows all of them", style=styles.QUIET))
     return Group(*parts)
 
 

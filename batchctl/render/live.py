@@ -12,8 +12,9 @@ from rich.text import Text
 from batchctl.clock import Clock
 from batchctl.domain import events
 from batchctl.domain.job_report import JobReport
+from batchctl.domain.wording import of_total, plural
 from batchctl.render import job_report, styles
-from batchctl.render.text import clean, duration, number, size
+from batchctl.render.text import clean, duration, size
 
 LINES_UP_TO_BATCHES = 12
 # What is waited for all day long is not worth saying.
@@ -60,7 +61,7 @@ class LiveView:
                 case events.Merging(done, total):
                     self._move_on("merging", done, total, pace(done, total, self._seconds("merging")))
                 case events.Verifying(done, total):
-                    self._move_on("verifying", done, total, f"{number(done)} requests read")
+                    self._move_on("verifying", done, total, f"{plural(done, 'request')} read")
                 case events.Waiting(until, why):
                     self._wait(until, why)
                 case events.Checked() | events.Planned() | events.Attached() | events.InputMatched():
@@ -195,7 +196,7 @@ class _Transfers:
     def detail(self, seconds: float) -> str:
         """Return how far it is after so many seconds."""
         if self._awaited:
-            return f"{self._finished} of {self._awaited} uploads finished"
+            return f"{of_total(self._finished, self._awaited, 'upload')} finished"
         done = sum(self._bytes.values())
         if self._is_upload:
             return f"{self._finished}/{self._planned.uploads}, {pace(done, self._planned.upload_bytes, seconds)}"

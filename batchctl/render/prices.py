@@ -11,6 +11,7 @@ from rich.text import Text
 
 from batchctl.domain.faults import shown
 from batchctl.domain.prices import GEO_FACTOR, ModelPrices, Prices, PriceTier
+from batchctl.domain.wording import plural
 from batchctl.money.catalog import PriceTable, Refreshed
 from batchctl.render import styles
 from batchctl.render.json_output import usd
@@ -161,9 +162,7 @@ def _notes_below(table: PriceTable, *, has_searches: bool = False) -> list[Text]
     if table.unpriced:
         lines.append(Text(clean(f"! no price that can be used: {', '.join(table.unpriced)}", 1000), style=styles.WARN))
     if table.left_out:
-        lines.append(
-            Text(f"{table.left_out} models that are no longer served: batchctl prices --all", style=styles.QUIET)
-        )
+        lines.append(Text(f"{plural(table.left_out, 'retired model')}: batchctl prices --all", style=styles.QUIET))
     return lines
 
 
