@@ -162,12 +162,12 @@ def request(custom_id: str, text: str = "hello", **params: Any) -> bytes:
 
 
 # What makes `wrong_request` wrong: without it, it is mended.
-OF_WRONG = b', "tool_choice": {"type": "tool", "name": "nobody"}'
+OF_WRONG = b', "inference_geo": "eu"'
 
 
 def wrong_request(custom_id: str) -> bytes:
-    """One that nothing can know to be wrong before the API runs it: it must use a tool that it does not have."""
-    return request(custom_id, tool_choice={"type": "tool", "name": "nobody"})
+    """One that nothing can know to be wrong before the API runs it: a place that the account does not allow."""
+    return request(custom_id, model="claude-haiku-5-5", inference_geo="eu")
 
 
 def requests(count: int, prefix: str = "r") -> list[bytes]:

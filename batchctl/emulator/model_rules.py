@@ -246,6 +246,8 @@ def _small_fields(params: dict[str, Any], model: Model, _version: str) -> str | 
             return "stop_sequences: each stop sequence must contain non-whitespace"
     if params.get("inference_geo") and _is(model, _BEFORE_4_6):
         return "inference_geo is not supported for this model"
+    if params.get("inference_geo") not in (None, "us", "global"):
+        return "inference_geo: this value is not allowed in this workspace"
     _, at, domain = str(_dict(params.get("metadata")).get("user_id", "")).rpartition("@")
     if at and "." in domain:
         return "metadata.user_id: user_id appears to contain an email address."

@@ -236,7 +236,7 @@ def test_requests_that_the_api_answers_with_tools_of_its_own_are_not_counted(
 
 
 def test_the_few_that_can_be_compared_are_found_among_many(cli: Cli, session: Session) -> None:
-    many = [request(f"r-{n}", "z" * n, **({} if n % 50 == 7 else {"tools": SEARCH})) for n in range(400)]
+    many = [request(f"r-{n}", "z" * (n + 1), **({} if n % 50 == 7 else {"tools": SEARCH})) for n in range(400)]
     evidence = held(session, cli.submitted("in.jsonl", many, "--yes"))
     assert evidence == Evidence(match=Match.OURS, basis="size, ids, model and token counts of 8 answers")
 

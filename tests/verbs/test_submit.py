@@ -270,7 +270,7 @@ def test_the_workspace_is_private_and_holds_no_key(cli: Cli) -> None:
 
 
 def test_a_person_may_know_better_than_the_sdks_types(cli: Cli) -> None:
-    path = cli.write("in.jsonl", [request("a", output_config={"effort": "unheard-of"})])
+    path = cli.write("in.jsonl", [request("a", stop_sequences="unheard-of")])
     assert cli.run("submit", path).status == 5
     ran = cli.run("submit", path, "--check", "envelope")
     assert ran.status == 0, ran.err
