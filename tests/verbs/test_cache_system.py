@@ -229,7 +229,7 @@ def test_a_request_file_that_is_not_the_input_with_that_change_does_not_hold(cli
 @pytest.mark.slow
 def test_an_edited_retry_is_sent_as_it_was_edited(cli: Cli, emulator: Running) -> None:
     bad = request("bad", system=SYSTEM, model="claude-haiku-5-5", inference_geo="eu")
-    job = cli.submitted("in.jsonl", [*lines(3), bad], "--cache-system", "1h")
+    job = cli.submitted("in.jsonl", [*lines(3), bad], "--cache-system", "1h", "--yes")
     assert cli.run("fetch").status == 3
     assert cli.run("retry", "--include-invalid", "--edit").status == 0
     path = cli.folder / f"{job}.round-2.requests.jsonl"
