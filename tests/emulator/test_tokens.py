@@ -23,9 +23,11 @@ def user(content):
     return {"messages": [{"role": "user", "content": content}]}
 
 
+SCHEMA = {"type": "object", "additionalProperties": False}
+CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}]}
+RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [text("a"), PICTURE]}
 KINDS = {
     "text": user("What is this? 日本語"),
-    "empty": user(""),
     "blocks": user([text("What"), text("is this?")]),
     "picture": user([text("What is this?"), PICTURE]),
     "document": user([BY_URL]),
@@ -40,9 +42,9 @@ KINDS = {
     "tools": {"tools": [TOOL, TOOL | {"name": "other"}], "tool_choice": {"type": "any"}},
     "cached tools": {"tools": [TOOL | {"description": LONG} | MARK]},
     "search": {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-    "result of a tool": user([{"type": "tool_result", "tool_use_id": "toolu_1", "content": [text("a"), PICTURE]}]),
+    "result of a tool": {"messages": [*user("Look.")["messages"], CALL, *user([RESULT])["messages"]]},
     "thinking": {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000},
-    "schema": {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
+    "schema": {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
     "knobs": {"stop_sequences": ["x" * 99], "metadata": {"user_id": "u" * 99}, "service_tier": "auto"},
 }
 OUTCOMES = [{}, {"refusal": 1.0}, {"max_tokens": 1.0}, {"pause_turn": 1.0}]

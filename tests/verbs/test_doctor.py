@@ -351,9 +351,9 @@ def _on_a_disk(cli: Cli, script: str) -> "subprocess.CompletedProcess[str]":
 def test_a_workspace_that_cannot_be_written_is_a_line_of_the_report(cli: Cli, job: str) -> None:
     folder = cli.folder
     mounted = f"mount --bind {folder} {folder} && mount -o remount,bind,ro {folder} && cd {folder}"
-    ran = _on_a_disk(cli, f"{mounted} && {sys.executable} -m batchctl doctor")
+    ran = _on_a_disk(cli, f"{mounted} && {sys.executable} -m batchctl doctor --verbose")
     assert ran.returncode == 1, ran.stdout + ran.stderr
-    rows = [re.split(r"  +", line) for line in ran.stdout.splitlines()[:-1] if not line.startswith(" ")]
+    rows = [re.split(r"  +", line) for line in ran.stdout.splitlines() if not line.startswith(" ")]
     health = {subject: verdict for verdict, subject, _ in rows}
     assert (health["writes"], health["ledger"], health["reach"]) == ("fail", "ok", "ok")
     assert "Read-only file system" in ran.stdout

@@ -272,7 +272,7 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
             lambda here, _: here.round_two() == ["w-1"],
             lambda here: here.cli.write("mended.jsonl", [request("w-1")]),
         ),
-        "--output-dir": Refusal(("--output-dir", "."), "--output-dir is where --dry-run and --edit", status=2),
+        "--output-dir": Refusal(("--output-dir", "."), "--output-dir needs --dry-run or --edit", status=2),
     },
 }
 ROUND_FILE = "first.round-2.requests.jsonl"
