@@ -108,10 +108,8 @@ def run(
                     begin=notifier.begin,
                 )
                 return show_fetched(fetched, writer)
-        except Stopped:
-            if watched and not again:
-                writer.write_next_command(f"batchctl run {watched[0]}")
-            raise
+        except Stopped as stopped:
+            raise Stopped(f"batchctl run {watched[0]}" if watched and not again else stopped.command) from None
 
     options = replace(
         options,

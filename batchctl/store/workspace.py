@@ -24,6 +24,7 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,11 @@ from batchctl.store.protocol import Store
 
 FOLDER = ".batchctl"
 LOCK = "planning.lock"
+# What a command without a job leaves in a workspace that it made.
+LEFT_EMPTY = frozenset({
+    ".gitignore", LOCK, "jobs", "ledger.db", "ledger.db-journal", "ledger.db-shm", "ledger.db-wal", "models.json", "owners",
+    "problems", "tmp",
+})  # fmt: skip
 _REBUILT = re.compile(r"round-\d+\.(?P<owner>.+)\.(?:requests\.jsonl|origins)(?:\.part)?")
 
 
@@ -160,18 +166,21 @@ class Workspace:
             return True
         return _identity(here) != _identity(os.fstat(lock)) or self._ledger_made not in {None, _identity(ledger)}
 
-    @property
-    def holds_nothing(self) -> bool:
-        """Whether there is nothing in it but what `make` and a command without a job leave."""
-        found = {path.name for path in self.root.iterdir()}
-        return all(map(_is_left_empty, found)) and not any(
-            any((self.root / name).iterdir()) for name in ("jobs", "problems", "tmp")
-        )
+    def holds_nothing(self, owner: str) -> bool:
+        """Return whether there is nothing in it but what `make` and a command of `owner` without a job leave."""
+        left = {path.name for path in self.root.iterdir()}
+        inner = [path for name in ("jobs", "owners", "problems", "tmp") for path in (self.root / name).glob("*")]
+        return left <= LEFT_EMPTY and all(path.name.startswith(owner) and path.parent == self.owners for path in inner)
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it. The caller holds `planning_if_free`, and has closed the ledger."""
+        """Remove the folder with all that is in it. The caller holds `planning_if_free`, and has closed the ledger.
+
+        It loses its name first, in one step: whoever has it open does not take half of it for the whole.
+        """
+        gone = self.root.with_name(f"{self.root.name}.{secrets.token_hex(4)}.removed")
         with contextlib.suppress(OSError):
-            shutil.rmtree(self.root)
+            self.root.rename(gone)
+            shutil.rmtree(gone)
 
     def need(self) -> None:
         """Raise UsageProblem where there is no workspace."""
@@ -253,18 +262,6 @@ class Workspace:
 
 def _identity(facts: os.stat_result) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
-
-
-def _is_left_empty(name: str) -> bool:
-    return name.startswith("ledger.db") or name in {
-        ".gitignore",
-        LOCK,
-        "jobs",
-        "models.json",
-        "owners",
-        "problems",
-        "tmp",
-    }
 
 
 def _links(folder: Path) -> Iterator[Path]:

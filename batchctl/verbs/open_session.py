@@ -41,7 +41,7 @@ def open_session(options: SessionOptions, clock: Clock, emit: Emit, stop: StopSi
         guard = PlaceGuard(ledger)
         if workspace.is_new:
             # First of all: it asks the ledger.
-            stack.callback(_remove_if_unused, workspace, ledger, unused)
+            stack.callback(_remove_if_unused, workspace, ledger, owner, unused)
         yield Session(
             workspace=workspace,
             ledger=ledger,
@@ -62,14 +62,15 @@ def open_session(options: SessionOptions, clock: Clock, emit: Emit, stop: StopSi
         )
 
 
-def _remove_if_unused(workspace: Workspace, ledger: SqlLedger, at_last: contextlib.ExitStack) -> None:
+def _remove_if_unused(workspace: Workspace, ledger: SqlLedger, owner: str, at_last: contextlib.ExitStack) -> None:
     """Have a workspace removed that this command made and recorded no job in, as one that was refused.
 
-    Every job is recorded under the same lock, by a process that looks whether its workspace is still there.
+    Not while another process uses it. Every job is recorded under the same lock, by a process that looks whether its
+    workspace is still there.
     """
     with contextlib.suppress(BatchctlError, OSError):
         is_free = at_last.enter_context(workspace.planning_if_free())
-        if is_free and not ledger.jobs() and workspace.holds_nothing:
+        if is_free and not ledger.jobs() and workspace.holds_nothing(owner):
             at_last.callback(workspace.remove)
 
 

@@ -154,6 +154,9 @@ def test_a_folder_that_was_there_is_not_new(tmp_path: Path) -> None:
     [
         ("models.json", True),
         ("ledger.db-journal", True),
+        ("ledger.db.backup", False),
+        ("owners/me.lock", True),
+        ("owners/other.lock", False),
         ("prices.toml", False),
         ("notes.txt", False),
         ("problems/in.jsonl", False),
@@ -161,9 +164,10 @@ def test_a_folder_that_was_there_is_not_new(tmp_path: Path) -> None:
     ],
 )
 def test_what_somebody_may_want_keeps_it(workspace: Workspace, name: str, *, holds_nothing: bool) -> None:
-    assert workspace.holds_nothing
+    assert workspace.holds_nothing("me")
+    (workspace.root / name).parent.mkdir(exist_ok=True)
     (workspace.root / name).write_bytes(b"")
-    assert workspace.holds_nothing is holds_nothing
+    assert workspace.holds_nothing("me") is holds_nothing
 
 
 def test_while_another_process_plans_it_is_not_free(workspace: Workspace) -> None:
@@ -188,3 +192,22 @@ def test_who_has_it_open_when_it_is_removed_does_not_plan(tmp_path: Path, *, is_
             slow.root.mkdir()
         with pytest.raises(DiskProblem, match="another command removed this empty workspace"), slow.planning():
             pass
+
+
+def test_half_of_a_removed_workspace_is_never_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes while it is being deleted finds none under its name, and a process that had it open does not plan."""
+    refused, slow = Workspace(tmp_path / ".batchctl"), Workspace(tmp_path / ".batchctl")
+    refused.make()
+    slow.make()
+    deleted: list[Path] = []
+
+    def meanwhile(folder: Path) -> None:
+        deleted.append(folder)
+        assert not slow.exists()
+        with pytest.raises(DiskProblem), slow.planning():
+            pass
+
+    monkeypatch.setattr("shutil.rmtree", meanwhile)
+    with slow.ledger.open("rb"), refused.planning_if_free():
+        refused.remove()
+    assert [folder.parent for folder in deleted] == [tmp_path]
