@@ -151,7 +151,7 @@ def _assert_all_is_made_up_for(one: dict[str, Any]) -> None:
 def test_a_disk_that_becomes_full_at_any_point_ends_with_a_message_and_is_made_up_for(
     tmp_path: Path, verb: str, record_property: Callable[[str, object], None]
 ) -> None:
-    tried = _on_a_small_disk(tmp_path, "full", verb, [0, 4, 8, 16, 32, 64, 128, 256])
+    tried = _on_a_small_disk(tmp_path, "full", verb, [0, 4, 8, 16, 32, 64, 128, 256, 512])
     for one in tried:
         record_property(TRIED, "full disks")
         assert one["status"] in {0, 1}, one

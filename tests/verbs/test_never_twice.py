@@ -379,8 +379,12 @@ def test_a_clock_that_jumps_by_a_year_in_the_middle_of_a_command_makes_no_second
             Clock, "now", jumping if days < 0 else lambda self: right(self) + timedelta(days=days) * (next(reads) % 2)
         )
         cli.run("submit", path, "--timeout", "5s")
-    emulator.advance(100)
-    ran = cli.run("run", path, "--poll", "0.1s", "--timeout", "15s")
+    # What was not sent while the clock jumped is sent now, and ends with the next advance.
+    for _ in range(2):
+        emulator.advance(100)
+        ran = cli.run("run", path, "--poll", "0.1s", "--timeout", "15s")
+        if ran.status == 0:
+            break
     assert ran.status == 0, ran.err
     assert len(emulator.batches()) == 1
     assert _texts(cli, _job(cli)) == _asked(lines)
