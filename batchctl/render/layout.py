@@ -1,6 +1,6 @@
 """The parts that reports have in common: tables, warnings and the next command."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -97,6 +97,17 @@ class Columns:
         for row in self._rows:
             table.add_row(*(row[place] for place in shown))
         yield table
+
+
+class ByWidth:
+    """Content that depends on how many columns the terminal has for it."""
+
+    def __init__(self, draw: Callable[[int], RenderableType]) -> None:
+        """`draw`: returns the content for a width."""
+        self._draw = draw
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._draw(options.max_width)
 
 
 def fitting(widths: Sequence[int], ranks: Sequence[int], room: int, gap: int = 2) -> Sequence[int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.check_report import Depth, Scan
-from batchctl.domain.errors import InputProblem, Stopped, UsageProblem
+from batchctl.domain.errors import AccountProblem, InputProblem, Stopped, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.headers import shown_betas
 from batchctl.domain.job_report import JobReport
@@ -220,3 +220,7 @@ def continued_by(command: str) -> Iterator[None]:
         yield
     except Stopped as stopped:
         raise Stopped(command or stopped.command) from None
+    except AccountProblem as problem:
+        if command and command not in problem.hint:
+            problem.hint = f"fix the cause, then: {command}"
+        raise
