@@ -221,6 +221,7 @@ def continued_by(command: str) -> Iterator[None]:
     except Stopped as stopped:
         raise Stopped(command or stopped.command) from None
     except AccountProblem as problem:
-        if command and command not in problem.hint:
-            problem.hint = f"fix the cause, then: {command}"
+        if command and "batchctl " not in problem.hint:
+            cure = problem.hint.removesuffix(", then run the same command again")
+            problem.hint = f"{cure}; then: {command}"
         raise
