@@ -25,7 +25,7 @@ MEANINGS = {
     0: "done, and every request succeeded",
     1: "the service, the disk or the ledger failed; or a bug, with its traceback",
     2: "usage: an unknown job or option, or a value out of range",
-    3: "finished, but some requests failed or stopped with pause_turn; or the proof does not hold",
+    3: "finished, but some requests failed or stopped with pause_turn; or `verify` found a fault",
     4: "key, permission, billing, credit; a certificate",
     5: "the input has faults; nothing was sent",
     6: "refused: a limit, a duplicate, or a missing confirmation",

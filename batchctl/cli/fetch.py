@@ -29,7 +29,7 @@ def fetch(
     Examples:
         batchctl fetch
         batchctl fetch @last -o results.jsonl
-        batchctl fetch @last --output-dir results
+        batchctl fetch @last --output-dir .
     """
     from batchctl.cli.run_verb import run
     from batchctl.verbs.fetch import fetch as verb

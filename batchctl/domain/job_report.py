@@ -118,6 +118,12 @@ class JobReport:
     in_no_batch: int = 0
 
     @property
+    def shown_stage(self) -> str:
+        """The stage as a person reads it: one word. What was left out of the input before it was sent did not fail."""
+        is_all_answered = self.merged is not None and self.merged.is_complete
+        return Stage.DONE.shown if self.stage is Stage.INCOMPLETE and is_all_answered else self.stage.shown
+
+    @property
     def matched(self) -> int:
         """Number of provisional matches: batches that are the job's as far as their size tells."""
         return sum(b.is_provisional_match for b in self.batches)

@@ -82,10 +82,10 @@ def why_left(code: OutcomeCode) -> str:
         OutcomeCode.CANCELED: "canceled (--include-canceled)",
         OutcomeCode.UNKNOWN: "a result of an unknown type (--only unknown)",
         OutcomeCode.UNREADABLE: "a result that cannot be read and may be a success (--only unreadable)",
-        OutcomeCode.IN_NO_BATCH: "in none of the attached batches: not selected",
-        OutcomeCode.EXPIRED: "expired: not selected",
-        OutcomeCode.ERRORED_RETRY: "transient error: not selected",
-    }.get(code, "not selected")
+        OutcomeCode.IN_NO_BATCH: "in none of the attached batches: not selected by --only",
+        OutcomeCode.EXPIRED: "expired: not selected by --only",
+        OutcomeCode.ERRORED_RETRY: "transient error: not selected by --only",
+    }.get(code, "not selected by --only")
 
 
 def unknown_words(only: Collection[str], known_types: Collection[str]) -> list[str]:

@@ -83,12 +83,12 @@ class Budget:
         if verdict is BudgetVerdict.OVER:
             most = sum((amount for amount in amounts if amount is not None), Decimal(0))
             raise Refused(
-                f"the cost may reach {dollars(most)}, more than the limit of ${self.limit} (--max-cost); {so_far}",
+                f"the cost may reach {dollars(most)}, more than the limit of ${self.limit:f} (--max-cost); {so_far}",
                 hint=hint,
             )
         if verdict is BudgetVerdict.UNKNOWN and not self.yes:
             raise Refused(
-                f"the cost cannot be bounded, so that the limit of ${self.limit} (--max-cost) cannot be enforced; nothing was sent{why_unknown}",
+                f"the cost cannot be bounded, so that the limit of ${self.limit:f} (--max-cost) cannot be enforced; nothing was sent{why_unknown}",
                 hint=if_unknown,
             )
 

@@ -713,7 +713,7 @@ def _how_answers(models: Sequence[ModelEstimate], answers: Sequence[Answered]) -
         name = f" of {estimate.model}" if len(models) > 1 else ""
         if answered:
             mean = answered.output_tokens / answered.requests
-            yield f"output{name}: like {plural(answered.requests, 'earlier answer')}, {mean:,.0f} tokens each; high is max_tokens"
+            yield f"output{name}: like {plural(answered.requests, 'earlier answer')}, {plural(round(mean), 'token')} each; high is max_tokens"
     if missing := [estimate.model for estimate in models if _answers_of(estimate.model, answers) is None]:
         name = f" of {', '.join(missing)}" if len(missing) < len(models) else ""
         low, expected = f"{ASSUMED_LOW:.0%}", f"{ASSUMED_EXPECTED:.0%}"

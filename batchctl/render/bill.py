@@ -63,7 +63,10 @@ def _amounts(cost: Cost) -> tuple[str, str]:
 
 
 def _models(bill: Bill) -> Columns:
-    columns = (Column("model", is_text=True), *map(Column, ("requests", "tokens", "in batch", "in real time")))
+    columns = (
+        *(Column("model", is_text=True), Column("requests", rank=3), Column("tokens", rank=2), Column("in batch")),
+        Column("in real time", rank=1),
+    )
     rows: list[Row] = []
     for model, part in list(bill.models.items())[:SHOWN_MODELS]:
         rows.append((Text(clean(model, 128)), number(part.cost.requests), "", *_amounts(part.cost)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,20 +15,22 @@ from batchctl.money.advice import Advice
 from batchctl.money.estimate import CacheEstimate, Estimate, Range
 from batchctl.render import styles
 from batchctl.render.json_output import usd
-from batchctl.render.layout import UNKNOWN, indent, warning
+from batchctl.render.layout import UNKNOWN, ByWidth, indent, warning
 from batchctl.render.text import clean, number
 
+# The terminal columns from which on three amounts stand side by side.
+WIDTH_OF_AMOUNTS = 60
 LIVES = {"1h": "for 1 h", "5m": "for 5 min"}
 
 
 def draw(estimate: Estimate) -> RenderableType:
     """Return an estimate, with what it rests on."""
-    parts: list[RenderableType] = [indent(_amounts(estimate)), Text("")]
+    parts: list[RenderableType] = [indent(ByWidth(partial(_amounts, estimate))), Text("")]
     if estimate.caches:
         first = estimate.caches[0]
         shared = f"the {number(round(first.prefix_tokens / first.requests))} tokens that {plural(first.requests, 'request')} share"
         parts.append(Text(f"  the input in batches, with {shared} cached", style=styles.QUIET))
-        parts += [indent(_caches(estimate.caches)), Text("")]
+        parts += [indent(ByWidth(partial(_caches, estimate.caches))), Text("")]
     parts.append(indent(_basis(estimate)))
     if estimate.advice:
         table = Table.grid(padding=(0, 2))
@@ -43,39 +46,52 @@ def draw(estimate: Estimate) -> RenderableType:
     return Group(*parts)
 
 
-def _amounts(estimate: Estimate) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(overflow="fold", min_width=18)
-    for _ in range(3):
-        table.add_column(justify="right", no_wrap=True, min_width=12)
-    table.add_row("", *(Text(head, style=styles.QUIET) for head in ("low", "expected", "high")))
+def _amounts(estimate: Estimate, width: int) -> Table:
+    """Return a column for each end of a range; on a narrow terminal the low one is left out, and no amount is cut."""
+    table = _table_of_amounts(3, width)
+    rows: list[tuple[str | Text, Iterable[str | Text]]] = [
+        ("", [Text(head, style=styles.QUIET) for head in ("low", "expected", "high")])
+    ]
     for model in estimate.models:
-        table.add_row(Text(clean(model.model, 60) or "other models", style="bold"))
-        table.add_row("  requests", "", number(model.requests))
-        table.add_row("  input tokens", *_cells(model.input, number))
-        table.add_row("  output tokens", *_cells(model.output, number))
-        _add_money(table, model.batch, model.real_time)
+        rows.append((Text(clean(model.model, 60) or "other models", style="bold"), ("", "", "")))
+        rows.append(("  requests", ("", number(model.requests), "")))
+        rows.append(("  input tokens", _cells(model.input, number)))
+        rows.append(("  output tokens", _cells(model.output, number)))
+        rows += _money(model.batch, model.real_time)
     if len(estimate.models) > 1:
-        table.add_row(Text("all together", style="bold"))
-        _add_money(table, estimate.forecast, estimate.real_time)
+        rows.append((Text("all together", style="bold"), ("", "", "")))
+        rows += _money(estimate.forecast, estimate.real_time)
+    for name, cells in rows:
+        table.add_row(name, *list(cells)[-(len(table.columns) - 1) :])
     return table
 
 
-def _add_money(table: Table, batch: Range[Decimal] | Forecast | None, real_time: Range[Decimal] | None) -> None:
-    table.add_row("  in batches", *(Text(cell, style="bold") for cell in _cells(batch, dollars)))
-    table.add_row("  in real time", *(Text(cell, style=styles.QUIET) for cell in _cells(real_time, dollars)))
+def _table_of_amounts(columns: int, width: int) -> Table:
+    """Return an empty table of names and amounts, with room between these where the terminal has it."""
+    is_wide = width >= WIDTH_OF_AMOUNTS
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold", min_width=18 if is_wide else None)
+    for _ in range(columns if is_wide else min(columns, 2)):
+        table.add_column(justify="right", no_wrap=True, min_width=12 if is_wide else None)
+    return table
+
+
+def _money(
+    batch: Range[Decimal] | Forecast | None, real_time: Range[Decimal] | None
+) -> list[tuple[str | Text, Iterable[str | Text]]]:
+    return [
+        ("  in batches", [Text(cell, style="bold") for cell in _cells(batch, dollars)]),
+        ("  in real time", [Text(cell, style=styles.QUIET) for cell in _cells(real_time, dollars)]),
+    ]
 
 
 def _cells(amounts: Range[Any] | Forecast | None, shown: Callable[[Any], str]) -> Iterable[str]:
     return [shown(value) for value in (amounts.low, amounts.expected, amounts.high)] if amounts else [UNKNOWN] * 3
 
 
-def _caches(caches: Sequence[CacheEstimate]) -> Table:
+def _caches(caches: Sequence[CacheEstimate], width: int) -> Table:
     """Return a row for each share of reads; what costs more than no cache stands out."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, min_width=18)
-    for _ in caches:
-        table.add_column(justify="right", no_wrap=True, min_width=12)
+    table = _table_of_amounts(len(caches), width)
     table.add_row(
         "", *(Text(f"{LIVES[one.ttl]}{', as it is' if one.is_there else ''}", style=styles.QUIET) for one in caches)
     )

@@ -239,7 +239,8 @@ def _of_a_job(event: events.Attached | events.InputMatched | events.Continued | 
         case events.InputMatched(job, batches, rest):
             return _paired(job, batches, rest)
         case events.Continued(job, left):
-            return Line(f"continued  {job.name}: {plural(left, 'batch')} not sent yet, as it was planned")
+            what = f"{plural(left, 'batch')} to send" if left else "all batches are sent"
+            return Line(f"continued  {job.name}: {what}")
         case events.HeadersChanged(job, keep):
             settings = job.settings
             betas = ", ".join(clean(beta) for beta in settings.betas) or "none"

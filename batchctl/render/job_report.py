@@ -51,7 +51,7 @@ def draw(report: JobReport, *, wide: bool = False) -> RenderableType:
     title = Text.assemble(
         (report.job.name, "bold"),
         "  ",
-        _stage(report.stage),
+        _stage(report),
         (f"  {clean(labels)}" if labels else "", styles.QUIET),
     )
     parts: list[RenderableType] = [title, indent(facts(_facts(report))), Text(""), indent(_rounds(report.rounds))]
@@ -95,7 +95,7 @@ def draw_all(reports: Sequence[JobReport]) -> Columns:
         counts = (report.job.count, len(report.batches), report.ended, succeeded)
         age = duration(report.now - report.job.created_at)
         name = Text(report.job.name, style="bold")
-        rows.append((name, _stage(report.stage), *map(number, counts), age, Text(verb, style=styles.QUIET)))
+        rows.append((name, _stage(report), *map(number, counts), age, Text(verb, style=styles.QUIET)))
     return Columns(JOB_COLUMNS, rows)
 
 
@@ -184,9 +184,10 @@ class _FailureTable:
             yield from () if is_beside else map(indent, about)
 
 
-def _stage(stage: Stage) -> Text:
+def _stage(report: JobReport) -> Text:
     # `--json` keeps the older word.
-    return Text(stage.shown, style=STAGE_STYLES[stage])
+    shown = report.shown_stage
+    return Text(shown, style=STAGE_STYLES[Stage.DONE if shown == Stage.DONE.shown else report.stage])
 
 
 def _facts(report: JobReport) -> Iterable[tuple[str, RenderableType]]:

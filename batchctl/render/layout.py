@@ -1,11 +1,13 @@
 """The parts that reports have in common: tables, warnings and the next command."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -82,21 +84,74 @@ class Columns:
         self._gap = gap
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        cells = [(column.head, *(str(row[place]) for row in self._rows)) for place, column in enumerate(self._columns)]
+        rows: list[Row] = [tuple(Text(column.head, style=styles.QUIET) for column in self._columns), *self._rows]
+        texts = [[str(cell) for cell in row] for row in rows]
+        whole = [max(_width(row[place]) for row in texts) for place in range(len(self._columns))]
         # A text may be broken between its words.
-        widths = [
-            max(cell_len(part) for cell in of_one for part in (cell.split() or [""] if column.is_text else [cell]))
-            for column, of_one in zip(self._columns, cells, strict=True)
+        least = [
+            max(cell_len(word) for row in texts for word in row[place].split() or [""])
+            if column.is_text
+            else whole[place]
+            for place, column in enumerate(self._columns)
         ]
-        shown = fitting(widths, [column.rank for column in self._columns], options.max_width, self._gap)
+        shown = fitting(least, [column.rank for column in self._columns], options.max_width, self._gap)
+        if sum(whole[place] + self._gap for place in shown) - self._gap <= options.max_width:
+            yield from self._lines(console, rows, texts, shown, whole)
+        else:
+            yield self._folded(rows, shown)
+
+    def _lines(
+        self,
+        console: Console,
+        rows: Sequence[Row],
+        texts: Sequence[Sequence[str]],
+        shown: Sequence[int],
+        widths: Sequence[int],
+    ) -> Iterator[Segment]:
+        """Yield rows that fit, one line each: a job may have ten thousand batches, and a table of Rich takes seconds for them."""
+        get_style = lru_cache(console.get_style)
+        for row, cells in zip(rows, texts, strict=True):
+            # What has no style is put together: each piece costs.
+            plain = ""
+            for place in shown:
+                cell, text = row[place], cells[place]
+                blanks = " " * (widths[place] - _width(text))
+                is_text = self._columns[place].is_text
+                plain += "" if is_text else blanks
+                if isinstance(cell, Text) and cell.style:
+                    yield Segment(plain)
+                    yield Segment(text, get_style(cell.style))
+                    plain = ""
+                else:
+                    plain += text
+                if place != shown[-1]:
+                    plain += (blanks if is_text else "") + " " * self._gap
+            yield Segment(plain)
+            yield Segment.line()
+
+    def _folded(self, rows: Sequence[Row], shown: Sequence[int]) -> Table:
         table = Table.grid(padding=(0, self._gap))
         for place in shown:
             is_text = self._columns[place].is_text
             table.add_column(justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
-        table.add_row(*(Text(self._columns[place].head, style=styles.QUIET) for place in shown))
-        for row in self._rows:
+        for row in rows:
             table.add_row(*(row[place] for place in shown))
-        yield table
+        return table
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+class ByWidth:
+    """Content that depends on how many columns the terminal has for it."""
+
+    def __init__(self, draw: Callable[[int], RenderableType]) -> None:
+        """`draw`: returns the content for a width."""
+        self._draw = draw
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._draw(options.max_width)
 
 
 def fitting(widths: Sequence[int], ranks: Sequence[int], room: int, gap: int = 2) -> Sequence[int]:

@@ -100,7 +100,7 @@ class LiveView:
                 self._view = Live(
                     self._watched,
                     console=self._console,
-                    refresh_per_second=REFRESHES_PER_SECOND,
+                    refresh_per_second=REFRESHES_PER_SECOND / 2,
                     transient=True,
                 )
                 self._view.start()

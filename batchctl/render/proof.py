@@ -46,7 +46,7 @@ def _title(proof: Proof) -> Text:
     elif proof.flaws:
         summary, style = f"the proof does not hold: {plural(proof.flaws, 'flaw')}", styles.strong(styles.BAD)
     else:
-        summary, style = "nothing is wrong, and not all of it is there", styles.WARN
+        summary, style = "no fault found, but not every line has its answer", styles.WARN
     return Text.assemble((proof.job.name, "bold"), "  ", (summary, style))
 
 
@@ -56,7 +56,9 @@ def _detail(proof: Proof, part: Part) -> Text:
             return Text("; ".join(_requests(r) for r in proof.rounds))
         case Part.ORIGINS:
             later = [r.number for r in proof.rounds if r.number > 1]
-            rounds = f"round {', '.join(map(str, later))}: rising, within round 1" if later else "one round, no origins"
+            rounds = (
+                f"round {', '.join(map(str, later))}: only lines of round 1, in order" if later else "one round only"
+            )
             return Text(rounds)
         case Part.LEFT_OUT:
             return Text(f"{plural(proof.job.left_out, 'line')} left out" if proof.job.left_out else "no line left out")
@@ -99,7 +101,7 @@ def _output(proof: Proof) -> str:
     if not output.sha256:
         return f"{path}: differs from line {number(output.lines + 1)} on"
     digest = output.sha256[:HASH_DIGITS]
-    return f"{path}: {plural(output.lines, 'line')}, byte for byte what a merge writes (sha256 {digest}...)"
+    return f"{path}: {plural(output.lines, 'line')}, identical to a fresh merge (sha256 {digest}...)"
 
 
 def _flaws(proof: Proof) -> Table:

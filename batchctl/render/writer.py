@@ -261,7 +261,11 @@ class ReportWriter:
         sys.stdout.write(f"{lines(numbered)}\n")
         self._print_price(price, self._out)
         self.note("nothing was sent")
-        self.note(self.options.in_full(f"some of it counted by the API: batchctl estimate {self.options.path(path)}"))
+        self.note(
+            self.options.in_full(
+                f"for an estimate with counts from the API: batchctl estimate {self.options.path(path)}"
+            )
+        )
 
     def write_rest(
         self,

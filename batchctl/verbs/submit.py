@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchctl.domain.check_report import Depth, Scan
-from batchctl.domain.errors import InputProblem, Stopped, UsageProblem
+from batchctl.domain.errors import AccountProblem, InputProblem, Stopped, UsageProblem
 from batchctl.domain.events import Continued
 from batchctl.domain.headers import shown_betas
 from batchctl.domain.job_report import JobReport
@@ -220,3 +220,8 @@ def continued_by(command: str) -> Iterator[None]:
         yield
     except Stopped as stopped:
         raise Stopped(command or stopped.command) from None
+    except AccountProblem as problem:
+        if command and "batchctl " not in problem.hint:
+            cure = problem.hint.removesuffix(", then run the same command again")
+            problem.hint = f"{cure}; then: {command}"
+        raise

@@ -106,7 +106,7 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "deprecated claude-mythos-preview: no day is set for its end",
     ),
     (events.Planned(JOB, 1, 1, 530, 2), "good", "planned    reviews-7f3a round 2: 1 request in 1 batch, 530 B"),
-    (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches not sent yet, as it was planned"),
+    (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches to send"),
     (
         events.HeadersChanged(a_job(settings=Settings(betas=("a-1", "b-2"))), 2),
         "plain",

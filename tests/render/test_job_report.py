@@ -405,6 +405,6 @@ def test_a_screen_of_many_batches_and_jobs_is_drawn_at_once() -> None:
     console = Console(file=io.StringIO(), width=80)
     # A second of CPU where a fifth of one is meant: the machine may be slow, and this is no benchmark.
     began = time.process_time()
-    console.print(job_report.draw(found))
+    console.print(job_report.draw(found, wide=True))
     console.print(job_report.draw_all([found] * 500))
     assert time.process_time() - began < 1

@@ -522,7 +522,7 @@ def test_a_retry_of_something_else_leaves_them_and_says_why(cli: Cli, emulator: 
     emulator.set_scenario({"batch_seconds": 0})
     ran = cli.run("retry", job, "--only", "overloaded_error")
     assert ran.status == 0, ran.err
-    assert "in none of the attached batches: not selected" in ran.err
+    assert "in none of the attached batches: not selected by --only" in ran.err
     assert cli.run("fetch").status == 3
     assert cli.run("retry", job, "--only", "in_no_batch", "--max-cost", "1000").status == 0
     assert sent_lines(emulator)[1:] == [lines[:2], lines[2:]]

@@ -83,7 +83,7 @@ def test_the_newest_stand_first_and_the_retired_only_when_asked(reader: Cli) -> 
     out = reader.run("prices", "--all").out
     assert "! no batch price is listed: half of the real-time price (claude-opus-4-1," in out
     assert "! no price that can be used: claude-2, claude-v1" in out
-    assert "11 models that are no longer served: batchctl prices --all" in reader.run("prices").out
+    assert "11 retired models: batchctl prices --all" in reader.run("prices").out
 
 
 def test_one_model_is_shown_in_full(reader: Cli) -> None:
