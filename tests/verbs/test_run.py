@@ -154,7 +154,7 @@ def test_the_time_a_person_allows_ends_it_and_the_same_command_goes_on(cli: Cli,
     assert ran.status == 8
     assert time.monotonic() - started < 15
     assert "not finished within --timeout" in ran.err
-    assert "next: batchctl run in-" in ran.err
+    assert "try: batchctl run in-" in ran.err
     emulator.advance(600)
     assert cli.run("run", path, "--poll", "50ms").status == 0
     assert emulator.requests()[CREATE] == 1
