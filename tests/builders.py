@@ -19,6 +19,7 @@ from batchctl.domain.model import (
     Settings,
     State,
     Unconfirmed,
+    WithheldShape,
 )
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -134,6 +135,11 @@ def a_job(name: str = "reviews-7f3a", rounds: Sequence[Round] = (), **more: Any)
         "rounds": tuple(rounds) or (a_round(),),
     }
     return Job(**{**given, **more})
+
+
+WITHHELD = WithheldShape(
+    digest="d", model="claude-haiku-4-5", line=3, custom_id="r-2", requests=7, message="not allowed"
+)
 
 
 def written(path: Path, pieces: Iterable[bytes] | bytes) -> Path:

@@ -64,6 +64,7 @@ OF_STAGE = {
 def status_of_sending(report: JobReport) -> int:
     """Return the exit status of a verb that sends: it is done once all is sent. What the API refused is not sent."""
     states = {b.state for b in report.batches if b.round == report.job.rounds[-1].number}
-    if states & {State.PLANNED, State.SUBMITTING}:
+    if states & {State.PLANNED, State.SUBMITTING} or report.job.awaits_first_batch:
         return NOT_FINISHED
-    return SOME_FAILED if State.REFUSED in states else DONE
+    is_withheld = bool(report.job.withheld and report.in_no_batch)
+    return SOME_FAILED if State.REFUSED in states or is_withheld else DONE

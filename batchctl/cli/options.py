@@ -138,6 +138,7 @@ def settings_of(
     *,
     equal_sizes: bool,
     check: str,
+    canary: bool = False,
 ) -> "Settings":
     """Return the settings that the options of `submit` and `run` give a new job."""
     import secrets
@@ -154,6 +155,7 @@ def settings_of(
         cache_system=ttl_of(cache_system),
         size_start=None if equal_sizes else secrets.randbelow(MAX_SIZES),
         depth=depth_of(check),
+        canary=canary,
     )
 
 
@@ -506,6 +508,15 @@ CacheSystem = Annotated[
         help="Add cache_control to the system prompts",
         autocompletion=choices(*CACHE_TTLS),
         rich_help_panel=API,
+    ),
+]
+
+Canary = Annotated[
+    bool,
+    typer.Option(
+        "--canary",
+        help="Send one request of each shape first, and withhold the shapes that the API refuses",
+        rich_help_panel=INPUT,
     ),
 ]
 

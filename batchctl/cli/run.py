@@ -32,6 +32,7 @@ def run(
     no_beta: o.NoBetas = None,
     api_version: o.ApiVersion = API_VERSION,
     cache_system: o.CacheSystem = "",
+    canary: o.Canary = False,
     again: o.Again = False,
     max_rounds: o.MaxRounds = 3,
     output: o.Output = "",
@@ -69,7 +70,15 @@ def run(
     from batchctl.verbs.run import run as verb
 
     settings = o.settings_of(
-        api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes=equal_sizes, check=check
+        api_version,
+        beta,
+        max_requests,
+        max_bytes,
+        label,
+        cache_system,
+        equal_sizes=equal_sizes,
+        check=check,
+        canary=canary,
     )
     wanted = o.submission_of(
         context,

@@ -38,8 +38,10 @@ def submit(
     no_beta: o.NoBetas = None,
     api_version: o.ApiVersion = API_VERSION,
     cache_system: o.CacheSystem = "",
+    canary: o.Canary = False,
     again: o.Again = False,
     input_now: o.MovedInput = None,
+    poll_seconds: o.Poll = None,
     parallel: o.Parallel = 4,
     engine: o.EngineWord = "",
     no_wait: o.NoWait = False,
@@ -65,7 +67,15 @@ def submit(
     from batchctl.engine.spending_limit import Budget
 
     settings = o.settings_of(
-        api_version, beta, max_requests, max_bytes, label, cache_system, equal_sizes=equal_sizes, check=check
+        api_version,
+        beta,
+        max_requests,
+        max_bytes,
+        label,
+        cache_system,
+        equal_sizes=equal_sizes,
+        check=check,
+        canary=canary,
     )
     wanted = o.submission_of(
         context,
@@ -86,6 +96,7 @@ def submit(
         options,
         parallel=parallel,
         engine=o.engine_of(engine),
+        poll_seconds=poll_seconds,
         timeout=timeout,
         makes_workspace=True,
         api_version=api_version,

@@ -11,7 +11,7 @@ from datetime import datetime
 from batchctl.domain.caching import Caching
 from batchctl.domain.check_report import Scan
 from batchctl.domain.job_report import JobReport
-from batchctl.domain.model import Batch, Job, RequestCounts
+from batchctl.domain.model import Batch, Job, RequestCounts, WithheldShape
 from batchctl.domain.notifications import NotifyEvent
 
 
@@ -70,6 +70,30 @@ class Planned:
     requests: int
     bytes: int
     round: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShapesSampled:
+    """The first batch tries only some of the shapes; there are at least `shapes`."""
+
+    job: Job
+    tried: int
+    shapes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBatchJudged:
+    """The first batch has ended, and says which shapes are sent.
+
+    Attributes:
+        tried: How many shapes were tried, of which the API took `accepted`.
+        withheld: The shapes that are not sent.
+    """
+
+    job: Job
+    tried: int
+    accepted: int
+    withheld: tuple[WithheldShape, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +401,8 @@ Event = (
     | Checked
     | CacheControlAdded
     | ModelDeprecated
+    | ShapesSampled
+    | FirstBatchJudged
     | Planned
     | Continued
     | HeadersChanged

@@ -21,6 +21,7 @@ from batchctl.domain.model import (
     Job,
     Merged,
     Outcome,
+    Purpose,
     RequestCounts,
     State,
 )
@@ -72,6 +73,7 @@ class RoundReport:
         headers: The headers that its batches were or will be sent with, None where that is not known, and how many batches
             each.
         changes: As in `Round`.
+        purpose: As in `Round`.
     """
 
     number: int
@@ -82,6 +84,7 @@ class RoundReport:
     created_at: datetime
     headers: tuple[tuple[Headers | None, int], ...] = ()
     changes: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.ORDINARY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +148,7 @@ def report(
 ) -> JobReport:
     """Return the report on a job at `now`.
 
-    `in_no_batch`: requests that are in none of the attached batches, and that no later round has sent.
+    `in_no_batch`: requests of round 1 that no batch holds.
     """
     batches = [b for b in batches if not b.is_unattached]
     stage = stage_of(job, batches, now)
@@ -172,7 +175,7 @@ def report(
             needs_word=any(b.held for b in batches),
             paused_turns=merged.paused_turns if merged else 0,
             # What is left of the job is sent before its answers are merged for the last time.
-            has_rest=bool(in_no_batch) and all(b.is_settled for b in batches),
+            has_rest=bool(in_no_batch) and not job.has_first_batch and all(b.is_settled for b in batches),
         ),
         merged=merged,
         rests_on=rests_on(batches),
@@ -203,14 +206,16 @@ def current_merge(job: Job, batches: Sequence[Batch]) -> Merged | None:
 def stage_of(job: Job, batches: Sequence[Batch], now: datetime) -> Stage:
     """Return where a job as a whole stands: the first of its batches' states that still needs something."""
     states = {b.state for b in batches if not b.is_lost(now) and not b.is_removed}
+    if job.awaits_first_batch:
+        # The rest of the input is planned, and sent, once that batch is judged.
+        states.add(State.PLANNED)
     if job.canceled_at is not None:
         # What a cancel kept from being sent stays unanswered; nobody waits for it.
         states.discard(State.PLANNED)
     if job.paused and State.PLANNED in states:
         return Stage.PAUSED
-    if any(b.state is State.SUBMITTING and b.claim is None for b in batches):
-        return Stage.UNCONFIRMED
-    if any(b.held for b in batches) and not states & {State.PLANNED, State.SUBMITTING, *RUNNING}:
+    has_ended = not states & {State.PLANNED, State.SUBMITTING, *RUNNING}
+    if any((b.state is State.SUBMITTING and b.claim is None) or (b.held and has_ended) for b in batches):
         return Stage.UNCONFIRMED
     if states & {State.PLANNED, State.SUBMITTING}:
         return Stage.SENDING
@@ -357,6 +362,7 @@ def _round_report(job: Job, number: int, batches: Sequence[Batch]) -> RoundRepor
         counts=sum((b.counts for b in mine), RequestCounts()),
         created_at=planned.created_at,
         changes=planned.changes,
+        purpose=planned.purpose,
         headers=tuple(Counter(headers_of(job, b) for b in mine).items()),
     )
 
@@ -434,11 +440,21 @@ def _warnings_of_cancel(job: Job, batches: Sequence[Batch]) -> list[str]:
 
 
 def _warnings_of_rest(job: Job, requests: int) -> list[str]:
+    """Requests that no batch holds, and why."""
     if not requests:
         return []
-    return [
-        f"{plural(requests, 'request is', 'requests are')} in none of the attached batches; to send the rest: batchctl retry {job.name}"
-    ]
+    if job.awaits_first_batch:
+        waiting = plural(requests, "request waits", "requests wait")
+        return [f"{waiting} for the first batch, and are then sent by: batchctl submit {job.name}"]
+    if job.withheld:
+        withheld = plural(requests, "request is", "requests are")
+        refused = "; ".join(f"line {s.line:,} ({s.custom_id}): {s.message}" for s in job.withheld[:SAMPLES])
+        return [
+            f"{withheld} withheld, because the API refused a request of the same shape: {refused}",
+            f"to fix what is withheld: batchctl retry {job.name} --include-invalid --edit, or retry with --set NAME=VALUE",
+        ]
+    unattached = plural(requests, "request is", "requests are")
+    return [f"{unattached} in none of the attached batches; to send the rest: batchctl retry {job.name}"]
 
 
 def _warnings_of_paused_turns(job: Job, batches: Sequence[Batch]) -> list[str]:

@@ -62,6 +62,15 @@ class Unconfirmed(StrEnum):
     COPIED = "copied"  # a copy of this workspace may have sent it
 
 
+class Purpose(StrEnum):
+    """What a round of a job with a first batch is for (see `engine.first_batch_rules`)."""
+
+    ORDINARY = ""  # the input, or a retry
+    FIRST = "first"  # one request of each shape, whose outcomes are awaited before more is sent
+    MEASURE = "measure"  # the first of the others, which show how much is read from a cache
+    REST = "rest"  # all others
+
+
 class IfAbsent(StrEnum):
     """What follows for an unconfirmed batch once the API's list shows that it was not created."""
 
@@ -106,6 +115,7 @@ class OutcomeCode(IntEnum):
     UNKNOWN = 30
     UNREADABLE = 31  # every download brought a line that is no JSON in UTF-8
     IN_NO_BATCH = 40  # never sent as far as we know; such a request stands in no index
+    WITHHELD = 41  # the same, of a job with a first batch: it waits for that, or the API refused a request of its shape
 
     @property
     def is_success(self) -> bool:
@@ -353,6 +363,7 @@ class Round:
             length.
         forecast: The estimate of its cost before it was sent.
         changes: The --set changes of the params of all its requests, as they may be shown.
+        purpose: What it is for. Round 1 of a job with a first batch sends nothing itself: it is the plan of the whole input.
     """
 
     number: int
@@ -364,6 +375,26 @@ class Round:
     shape: str = ""
     forecast: Forecast | None = None
     changes: tuple[str, ...] = ()
+    purpose: Purpose = Purpose.ORDINARY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithheldShape:
+    """Requests that are not sent, because the API refused one of the same shape (`domain.groups.APART`).
+
+    Attributes:
+        digest: Of what they have in common; empty for requests of a model of which every shape that was tried was refused.
+        line: The line of the input whose request was refused, with its `custom_id`.
+        requests: How many they are, without that one.
+        message: What the API said of it.
+    """
+
+    digest: str
+    model: str
+    line: int
+    custom_id: str
+    requests: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,6 +408,7 @@ class Settings:
         cache_system: The ttl of the `cache_control` that was added to system prompts (5m, 1h), empty where none was.
         size_start: Where the sizes of its batches begin (`cutting.size_of`), None where all have `max_requests`.
         depth: How thoroughly its requests were checked (auto, full, envelope).
+        canary: Whether one request of each shape is sent first.
     """
 
     api_version: str = API_VERSION
@@ -387,6 +419,7 @@ class Settings:
     cache_system: str = ""
     size_start: int | None = None
     depth: str = "auto"
+    canary: bool = False
 
     @property
     def headers(self) -> Headers:
@@ -462,6 +495,9 @@ class Job:
             while it never refused any.
         max_cost: The limit in US dollars for all rounds together that a person named last, None without one.
         merged: What the last merge wrote.
+        prime_min_hit: The percentage of the shared prompts that the first requests after the first batch must read from a
+            cache, so that the others are sent; None where no cache is primed.
+        withheld: The shapes that are not sent; None until its first batch is judged, and for a job without one.
         duplicate_batches: Duplicate batches at the API: they hold requests that another batch of the job holds, too.
         paid_twice: Duplicate batches that have ended with results, as far as is known.
     """
@@ -487,6 +523,8 @@ class Job:
     window_at: datetime | None = None
     max_cost: Decimal | None = None
     merged: Merged | None = None
+    prime_min_hit: int | None = None
+    withheld: tuple[WithheldShape, ...] | None = None
     duplicate_batches: tuple[str, ...] = ()
     paid_twice: tuple[str, ...] = ()
 
@@ -494,6 +532,21 @@ class Job:
     def count(self) -> int:
         """Requests of the input that were planned, without the lines that were left out."""
         return self.rounds[0].count if self.rounds else 0
+
+    @property
+    def has_first_batch(self) -> bool:
+        """Whether some of its requests are sent in a first batch, before the others are planned."""
+        return self.settings.canary or self.prime_min_hit is not None
+
+    @property
+    def awaits_first_batch(self) -> bool:
+        """Whether most of its requests are not planned yet, because the first batch is not judged."""
+        return self.has_first_batch and self.withheld is None
+
+    @property
+    def sendings(self) -> int:
+        """How many times its requests were sent: the input, in however many rounds, and each retry."""
+        return sum(r.purpose is Purpose.ORDINARY for r in self.rounds)
 
     @property
     def has_requests(self) -> bool:

@@ -143,10 +143,14 @@ def _storable(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode()
 
 
+# Requests that no batch of the job holds.
+NEVER_SENT = frozenset({OutcomeCode.IN_NO_BATCH, OutcomeCode.WITHHELD})
+
 # What can be done about a request, by its code; a success that is complete has no class.
 CLASS_OF_CODE = {
     OutcomeCode.UNANSWERED: FailureClass.RETRY,
     OutcomeCode.IN_NO_BATCH: FailureClass.RETRY,
+    OutcomeCode.WITHHELD: FailureClass.FIX,
     OutcomeCode.ERRORED_RETRY: FailureClass.RETRY,
     OutcomeCode.ERRORED_FIX: FailureClass.FIX,
     OutcomeCode.ERRORED_ACCOUNT: FailureClass.ACCOUNT,
@@ -187,8 +191,8 @@ def counted(codes: Mapping[OutcomeCode, int]) -> dict[str, int]:
         "canceled": sum_of(OutcomeCode.CANCELED),
         "expired": sum_of(OutcomeCode.EXPIRED),
         "unknown": sum_of(OutcomeCode.UNKNOWN, OutcomeCode.UNREADABLE),
-        "unanswered": sum_of(OutcomeCode.UNANSWERED, OutcomeCode.IN_NO_BATCH),
-        "in_no_batch": sum_of(OutcomeCode.IN_NO_BATCH),
+        "unanswered": sum_of(OutcomeCode.UNANSWERED, *NEVER_SENT),
+        "in_no_batch": sum_of(*NEVER_SENT),
         "truncated": sum_of(OutcomeCode.TRUNCATED),
         "refusals": sum_of(OutcomeCode.REFUSAL),
         "paused_turns": sum_of(OutcomeCode.PAUSED),

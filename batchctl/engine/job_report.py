@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchctl.domain.errors import DiskProblem
 from batchctl.domain.job_report import JobReport, report
-from batchctl.domain.model import Batch, Job
+from batchctl.domain.model import Batch, Job, Purpose
 from batchctl.engine.session import ReadSession
 from batchctl.store.line_maps import read_line_map
 
@@ -26,7 +26,9 @@ def read_all_reports(session: ReadSession) -> list[JobReport]:
 
 
 def in_no_batch(session: ReadSession, job: Job, batches: Sequence[Batch]) -> int:
-    """Return how many requests of an attached job are neither in one of its batches nor in a later round.
+    """Return how many requests of round 1 are neither in one of its batches nor in a later round.
+
+    There are some in an attached job, and in one with a first batch.
 
     The line map beside the file of a round says which of them it sent; where it cannot be read, the round counts as having sent
     none.
@@ -35,13 +37,19 @@ def in_no_batch(session: ReadSession, job: Job, batches: Sequence[Batch]) -> int
     first = first_unattached(unattached)
     if first is None:
         return 0
+    count = sum(b.count for b in unattached)
+    # The rounds that send the input of a job with a first batch have no request in common.
+    of_input = [r for r in job.rounds[1:] if r.purpose is not Purpose.ORDINARY]
+    left = count - sum(r.count for r in of_input)
+    if not left or (of_input and len(of_input) == len(job.rounds) - 1):
+        return left
     later = [(session.workspace.origins(session.workspace.resolve(r.request_file)), r.count) for r in job.rounds[1:]]
     sent = heapq.merge(*(_origins(path, count, first) for path, count in later))
-    return sum(b.count for b in unattached) - sum(1 for _ in groupby(sent))
+    return count - sum(1 for _ in groupby(sent))
 
 
 def first_unattached(batches: Sequence[Batch]) -> int | None:
-    """Return the first position of round 1 whose request is in none of the attached batches; None where each is in one."""
+    """Return the first position of round 1 whose request is in none of its batches; None where each is in one."""
     return min((b.cut.first for b in batches if b.is_unattached), default=None)
 
 

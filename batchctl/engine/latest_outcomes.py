@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from batchctl.domain.model import Batch, Job, OutcomeCode, State
-from batchctl.domain.outcomes import replaces
+from batchctl.domain.outcomes import NEVER_SENT, replaces
 from batchctl.engine.session import ReadSession
 from batchctl.requests.request_file import LinesInOrder, request_file
 from batchctl.results.downloaded import Answers
@@ -40,6 +40,7 @@ class OpenBatch:
 
     Attributes:
         has_requests: Whether the job has its requests; an attached job may have none.
+        code_of_unsent: The outcome of the requests of this job that no batch holds.
         answers: None for a batch that is not fetched.
     """
 
@@ -50,6 +51,7 @@ class OpenBatch:
         self._job = job
         self._lines: LinesInOrder | None = None
         self.has_requests = job.has_requests
+        self.code_of_unsent = OutcomeCode.WITHHELD if job.has_first_batch else OutcomeCode.IN_NO_BATCH
         self.answers: Answers | None = None
         if batch.state is State.FETCHED:
             self.answers = Answers(session.workspace.raw(job, batch), session.workspace.index(job, batch), batch)
@@ -88,7 +90,7 @@ class LatestOutcomes:
         self.count = first.batch.count
         self.origin = first.batch.cut.first
         self.has_requests = first.has_requests
-        nothing = OutcomeCode.IN_NO_BATCH if first.batch.is_unattached else OutcomeCode.UNANSWERED
+        nothing = first.code_of_unsent if first.batch.is_unattached else OutcomeCode.UNANSWERED
         self.codes = bytearray(first.answers.codes) if first.answers else bytearray([nothing]) * self.count
         self._answered_by: dict[int, Source] = {}
         self._sent_by: dict[int, Source] = {}
@@ -97,7 +99,7 @@ class LatestOutcomes:
         """Take the outcome in a later round of the request at `origin` of round 1, where it replaces the one so far."""
         position = origin - self.origin
         self._sent_by[position] = source
-        if self.codes[position] == OutcomeCode.IN_NO_BATCH:
+        if self.codes[position] in NEVER_SENT:
             self.codes[position] = OutcomeCode.UNANSWERED
         code = source.code
         if replaces(code, OutcomeCode(self.codes[position])):

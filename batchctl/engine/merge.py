@@ -15,6 +15,7 @@ from batchctl.engine.job_cost import total
 from batchctl.engine.latest_outcomes import LatestOutcomes, latest_outcomes
 from batchctl.engine.session import Session
 from batchctl.requests.request_file import custom_id_of
+from batchctl.requests.shapes import ShapeReader
 from batchctl.results.errors_file import ErrorLine, encode_error_line, in_line_order, left_out_lines
 from batchctl.results.outputs import STDOUT, WrittenFiles, output_file, refuse_to_replace, results_file
 
@@ -22,6 +23,7 @@ NO_RESULT = "no result yet"
 REMOVED = "the API removed its result before it was downloaded"
 NOT_KNOWN = "no result yet; the job was attached without its input, so that the request is not known"
 IN_NO_BATCH = "it is in none of the attached batches and was not sent"
+WAITS = "not sent yet; it waits for the first batch of the job"
 CHANGED = "no result yet; the input changed since it was planned, so that the request is not known"
 
 
@@ -76,7 +78,7 @@ class _Merge:
 
     def write(self, write: Callable[[bytes], object]) -> Iterator[ErrorLine]:
         """Write the answers with `write`, and yield a line for each request that did not succeed."""
-        done, scrubbed = 0, scrubber()
+        done, scrubbed, whys_withheld = 0, scrubber(), _WhysWithheld(self._job)
         # Answers of later rounds take the place of others: about as many bytes.
         total_bytes = sum(batch.results_bytes or 0 for batch in self._batches if batch.round == 1)
         removed = {b.cut.first for b in self._batches if b.round == 1 and b.is_removed}
@@ -84,7 +86,7 @@ class _Merge:
             self._codes.update({OutcomeCode(code): n for code, n in Counter(outcomes.codes).items()})
             done += write_answers(outcomes, write)
             why = REMOVED if outcomes.origin in removed else NO_RESULT if outcomes.has_requests else NOT_KNOWN
-            for failed in _unsuccessful(outcomes, why, scrubbed):
+            for failed in _unsuccessful(outcomes, why, scrubbed, whys_withheld):
                 self._note(failed)
                 yield failed
             self._session.emit(Merging(min(done, total_bytes), total_bytes))
@@ -127,22 +129,54 @@ def write_answers(outcomes: LatestOutcomes, write: Callable[[bytes], object]) ->
     return written
 
 
-def _unsuccessful(outcomes: LatestOutcomes, why: str, scrubbed: Callable[[str], str]) -> Iterator[ErrorLine]:
+def _unsuccessful(
+    outcomes: LatestOutcomes, why: str, scrubbed: Callable[[str], str], whys_withheld: "_WhysWithheld"
+) -> Iterator[ErrorLine]:
     for position in without_plain_success(outcomes.codes):
         code = OutcomeCode(outcomes.codes[position])
         if code.is_success:
             continue
-        if code is OutcomeCode.IN_NO_BATCH:
-            yield _unanswered(outcomes, position, IN_NO_BATCH, error_type="in_no_batch")
-        else:
-            yield (
-                _unanswered(outcomes, position, why)
-                if code is OutcomeCode.UNANSWERED
-                else _failed(outcomes, position, scrubbed)
-            )
+        match code:
+            case OutcomeCode.IN_NO_BATCH:
+                yield _unanswered(outcomes, position, IN_NO_BATCH, error_type="in_no_batch")
+            case OutcomeCode.WITHHELD:
+                message = whys_withheld.of(outcomes.request_line(position))
+                yield _unanswered(outcomes, position, message, error_type="withheld", failure_class=FailureClass.FIX)
+            case OutcomeCode.UNANSWERED:
+                yield _unanswered(outcomes, position, why)
+            case _:
+                yield _failed(outcomes, position, scrubbed)
 
 
-def _unanswered(outcomes: LatestOutcomes, position: int, why: str, *, error_type: str = "unanswered") -> ErrorLine:
+class _WhysWithheld:
+    """Says of a request why it is withheld."""
+
+    def __init__(self, job: Job) -> None:
+        self._awaits = job.awaits_first_batch
+        self._shapes = {(shape.digest, shape.model): shape for shape in job.withheld or ()}
+        self._reader = ShapeReader()
+
+    def of(self, line: bytes) -> str:
+        """Return the reason for a request line."""
+        if self._awaits:
+            return WAITS
+        digest, model = self._reader.shape(line)
+        shape = self._shapes.get((digest, model)) or self._shapes.get(("", model))
+        return (
+            ""
+            if shape is None
+            else f"not sent, as line {shape.line:,} has the same shape and was refused: {shape.message}"
+        )
+
+
+def _unanswered(
+    outcomes: LatestOutcomes,
+    position: int,
+    why: str,
+    *,
+    error_type: str = "unanswered",
+    failure_class: FailureClass = FailureClass.RETRY,
+) -> ErrorLine:
     """Return the line of a request without an answer. Its id is empty where the job does not have its requests."""
     custom_id = _custom_id(outcomes, position)
     return ErrorLine(
@@ -150,7 +184,7 @@ def _unanswered(outcomes: LatestOutcomes, position: int, why: str, *, error_type
         custom_id=custom_id,
         round=0,
         outcome="unanswered",
-        failure_class=FailureClass.RETRY.value,
+        failure_class=failure_class.value,
         error_type=error_type,
         message=CHANGED if why == NO_RESULT and not custom_id else why,
     )

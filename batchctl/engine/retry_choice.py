@@ -16,6 +16,7 @@ CODE_WORDS = {
     "refusal": OutcomeCode.REFUSAL,
     "pause_turn": OutcomeCode.PAUSED,
     "in_no_batch": OutcomeCode.IN_NO_BATCH,
+    "withheld": OutcomeCode.WITHHELD,
 }
 
 
@@ -25,7 +26,8 @@ class Choice:
 
     Attributes:
         only: Failure classes, error types of the API, or words of `CODE_WORDS`; empty for the class `retry`.
-        include_invalid: Whether requests that were refused as invalid are sent again.
+        include_invalid: Whether requests that were refused as invalid are sent again, and those that are withheld because of
+            one.
         include_canceled: Whether canceled requests are sent again.
         in_no_batch: Whether requests of an attached job that are in no batch are sent. False where nobody is asked to agree to
             their price.
@@ -69,7 +71,7 @@ def is_chosen(code: OutcomeCode, error_type: str, choice: Choice) -> bool:
         return choice.in_no_batch
     if code is OutcomeCode.CANCELED:
         return choice.include_canceled
-    if code is OutcomeCode.ERRORED_FIX:
+    if code in {OutcomeCode.ERRORED_FIX, OutcomeCode.WITHHELD}:
         return choice.include_invalid
     return failure_class is FailureClass.RETRY
 
@@ -78,6 +80,7 @@ def why_left(code: OutcomeCode) -> str:
     """Return why a request that did not succeed is not sent again, and the option that would send it."""
     return {
         OutcomeCode.ERRORED_FIX: "the request is invalid and would fail again (--edit or --include-invalid)",
+        OutcomeCode.WITHHELD: "a request of the same shape is invalid (--edit or --include-invalid)",
         OutcomeCode.ERRORED_ACCOUNT: "an account problem (--only account once it is fixed)",
         OutcomeCode.CANCELED: "canceled (--include-canceled)",
         OutcomeCode.UNKNOWN: "a result of an unknown type (--only unknown)",

@@ -1,6 +1,7 @@
 """Records of jobs: what a job consists of, and what is decided of it as a whole."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchctl.domain.attaching import may_be
-from batchctl.domain.model import Cut, Headers, Job, Merged, MessageBatch, Round, State
+from batchctl.domain.model import Cut, Headers, Job, Merged, MessageBatch, Round, State, WithheldShape
 from batchctl.domain.states import STATE_OF_STATUS
 from batchctl.ledger.reading import UNCONFIRMED
 from batchctl.ledger.rows import batch_of, cut_values, forecast_values, headers_values, merged_values, seen_values
@@ -44,7 +45,7 @@ class Jobs(Writer):
             values = {**_job_values(new), "may_be_copied": is_copy or new.may_be_copied}
             key = db.execute(sa.insert(job_table).values(values)).inserted_primary_key
             assert key is not None
-            _insert_round(db, key[0], new.rounds[0], cuts)
+            _insert_round(db, key[0], new.rounds[0], cuts, is_plan=new.has_first_batch)
         return self.job(new.name)
 
     def record_attached(
@@ -109,13 +110,24 @@ class Jobs(Writer):
             db.execute(sa.delete(job_table).where(job_table.c.id == job.id))
         return True
 
-    def record_round(self, job: Job, new: Round, cuts: Sequence[Cut]) -> bool:
+    def record_round(
+        self, job: Job, new: Round, cuts: Sequence[Cut], withheld: Sequence[WithheldShape] | None = None
+    ) -> bool:
         """See `Ledger.record_round`."""
         with self._write() as db:
-            newest = db.scalar(sa.select(sa.func.max(round_table.c.number)).where(round_table.c.job_id == job.id))
-            if newest is None or newest + 1 != new.number:
+            if not _is_next_round(db, job, new.number):
                 return False
             _insert_round(db, job.id, new, cuts)
+            if withheld is not None:
+                _set_withheld(db, job, withheld)
+        return True
+
+    def record_judged(self, job: Job, withheld: Sequence[WithheldShape]) -> bool:
+        """See `Ledger.record_judged`."""
+        with self._write() as db:
+            if not _is_next_round(db, job, len(job.rounds) + 1):
+                return False
+            _set_withheld(db, job, withheld)
         return True
 
     def record_pause(self, job: Job, reason: str) -> None:
@@ -178,17 +190,32 @@ def _job_values(new: Job) -> dict[str, Any]:
         "cache_system": settings.cache_system,
         "size_start": settings.size_start,
         "depth": settings.depth,
+        "canary": settings.canary,
         "may_be_copied": new.may_be_copied,
+        "prime_min_hit": new.prime_min_hit,
         "max_cost": None if new.max_cost is None else str(new.max_cost),
     }
 
 
-def _insert_round(db: sa.Connection, job_id: int, new: Round, cuts: Sequence[Cut]) -> None:
-    names = ("number", "request_file", "size", "mtime_ns", "count", "created_at", "shape")
+def _insert_round(db: sa.Connection, job_id: int, new: Round, cuts: Sequence[Cut], *, is_plan: bool = False) -> None:
+    """Insert a round and its batches. `is_plan`: later rounds send its requests."""
+    names = ("number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "purpose")
     plain = {name: getattr(new, name) for name in names}
     db.execute(
         sa.insert(round_table).values(
             job_id=job_id, **plain, forecast=forecast_values(new.forecast), changes=list(new.changes) or None
         )
     )
-    db.execute(sa.insert(batch_table), [{"job_id": job_id, "round": new.number, **cut_values(cut)} for cut in cuts])
+    state = State.IN_NO_BATCH if is_plan else State.PLANNED
+    plain = {"job_id": job_id, "round": new.number, "state": state.value}
+    db.execute(sa.insert(batch_table), [{**cut_values(cut), **plain} for cut in cuts])
+
+
+def _is_next_round(db: sa.Connection, job: Job, number: int) -> bool:
+    newest = db.scalar(sa.select(sa.func.max(round_table.c.number)).where(round_table.c.job_id == job.id))
+    return newest is not None and newest + 1 == number
+
+
+def _set_withheld(db: sa.Connection, job: Job, withheld: Sequence[WithheldShape]) -> None:
+    shapes = [asdict(shape) for shape in withheld]
+    db.execute(sa.update(job_table).where(job_table.c.id == job.id).values(withheld=shapes))

@@ -27,6 +27,7 @@ from batchctl.domain.model import (
     State,
     Unconfirmed,
     Verified,
+    WithheldShape,
 )
 from batchctl.domain.notifications import Delivery, Notification, NotifyEvent, NotifyTarget, TargetKind
 from batchctl.domain.places import Place
@@ -215,7 +216,10 @@ class Ledger(ReadLedger, Protocol):
     # ---------------------------------------------------------------- records of jobs
 
     def record_job(self, new: Job, cuts: Sequence[Cut]) -> Job:
-        """Record a job, its first round and its batches; return it with its id. The ids in `new` are not used."""
+        """Record a job, its first round and its batches; return it with its id. The ids in `new` are not used.
+
+        The batches of a job with a first batch are only the plan of the input, in no state in which they could be sent.
+        """
         ...
 
     def record_attached(
@@ -250,8 +254,20 @@ class Ledger(ReadLedger, Protocol):
         """
         ...
 
-    def record_round(self, job: Job, new: Round, cuts: Sequence[Cut]) -> bool:
-        """Record the round of a retry and its batches; return False where another process was first with its number."""
+    def record_round(
+        self, job: Job, new: Round, cuts: Sequence[Cut], withheld: Sequence[WithheldShape] | None = None
+    ) -> bool:
+        """Record a later round and its batches; return False where another process was first with its number.
+
+        `withheld`: the shapes that are not sent, with the round that judges the first batch.
+        """
+        ...
+
+    def record_judged(self, job: Job, withheld: Sequence[WithheldShape]) -> bool:
+        """Record that the first batch is judged, and that nothing else of the input can be sent.
+
+        `job` is the job as it was judged; return False where another process has planned a round since.
+        """
         ...
 
     def record_pause(self, job: Job, reason: str) -> None:

@@ -23,11 +23,13 @@ from batchctl.domain.model import (
     MessageBatch,
     Outcome,
     PresumedNotCreated,
+    Purpose,
     RequestCounts,
     Round,
     Settings,
     State,
     Unconfirmed,
+    WithheldShape,
 )
 from batchctl.domain.notifications import Notification, NotifyEvent, NotifyTarget, TargetKind
 from batchctl.domain.prices import CacheUse, Forecast, ModelPrices, Prices, PriceTier, TotalCost, Usage, UsageTotals
@@ -50,11 +52,24 @@ _REST = (
 FORGOTTEN = "no longer known to the API"
 PRESUMED = ("batch_id", *_CUT, "created_after")
 BATCH = ("state", "unconfirmed", "if_absent", "owner", "lease_until", "headers", *_CUT, *COUNTERS, *_REST)
-ROUND = ("job_id", "number", "request_file", "size", "mtime_ns", "count", "created_at", "shape", "forecast", "changes")
+ROUND = (
+    "job_id",
+    "number",
+    "request_file",
+    "size",
+    "mtime_ns",
+    "count",
+    "created_at",
+    "shape",
+    "forecast",
+    "changes",
+    "purpose",
+)
 JOB = (
     "id", "name", "input_path", "input_sha256", "input_size", "input_mtime_ns", "line_count", "left_out", "api_version",
     "betas", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth", "created_at", "paused",
     "hold_until", "hold_at", "hold_reason", "canceled_at", "may_be_copied", "window", "window_at", "max_cost", "merged",
+    "canary", "prime_min_hit", "withheld",
 )  # fmt: skip
 USED = {
     "input_tokens": "input",
@@ -67,7 +82,7 @@ USED = {
 NOTIFY_TARGET = ("id", "kind", "label")
 NOTIFICATION = ("id", "message_id", "event", "body", "attempts", "created_at", "attempted_at", "not_before")
 _AMOUNTS = ("low", "expected", "high")
-_SETTINGS = ("api_version", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth")
+_SETTINGS = ("api_version", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth", "canary")
 USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", "prices", *USED.values())
 FAILURE = ("batch_id", "outcome", "error_type", "failure_class", "count", "sample_ids", "sample_message")
 
@@ -94,6 +109,8 @@ def job_of(row: Row, rounds: Sequence[Round], duplicates: Sequence[tuple[str, bo
         **{name: values.pop(name) for name in _SETTINGS},
     )
     values["merged"] = _merged_of(values["merged"])
+    if values["withheld"] is not None:
+        values["withheld"] = tuple(WithheldShape(**shape) for shape in values["withheld"])
     values["max_cost"] = None if values["max_cost"] is None else Decimal(values["max_cost"])
     values["duplicate_batches"], values["paid_twice"] = (
         tuple(name for name, is_over in duplicates if is_over is which) for which in (False, True)
@@ -112,7 +129,14 @@ def round_of(row: Row) -> Round:
     del values["job_id"]
     stored = values.pop("forecast")
     forecast = Forecast(**{**stored, **{name: Decimal(stored[name]) for name in _AMOUNTS}}) if stored else None
-    return Round(**{**values, "forecast": forecast, "changes": tuple(values["changes"] or ())})
+    return Round(
+        **{
+            **values,
+            "forecast": forecast,
+            "changes": tuple(values["changes"] or ()),
+            "purpose": Purpose(values["purpose"]),
+        }
+    )
 
 
 def forecast_values(forecast: Forecast | None) -> dict[str, Any] | None:

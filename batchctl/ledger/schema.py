@@ -26,7 +26,7 @@ class Instant(sa.types.TypeDecorator[datetime]):
 
 
 # The migrations in their order; the last one makes the tables below.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 HEAD = REVISIONS[-1]
 
 metadata = sa.MetaData()
@@ -84,6 +84,14 @@ job_table = sa.Table(
     _column("window_at", Instant, "when window was learned or last tried", nullable=True),
     _column("max_cost", sa.Text, "limit for all rounds together in US dollars, as a person set it last", nullable=True),
     _column("merged", sa.JSON, "counts of the last merge over all rounds", nullable=True),
+    _column("canary", sa.Boolean, "whether one request of each shape is sent first"),
+    _column(
+        "prime_min_hit",
+        sa.Integer,
+        "with --prime, the percentage of the shared prompt that is to be read from a cache; null: not primed",
+        nullable=True,
+    ),
+    _column("withheld", sa.JSON, "shapes that are not sent; null until its first batch is judged", nullable=True),
 )
 
 round_table = sa.Table(
@@ -103,6 +111,7 @@ round_table = sa.Table(
     _column("shape", sa.String(64), "digest of what its requests have in common; empty where it was not taken"),
     _column("forecast", sa.JSON, "estimated cost of sending it, in US dollars as text", nullable=True),
     _column("changes", sa.JSON, "changes that --set made to the params of its requests; null for none", nullable=True),
+    _column("purpose", sa.String(8), "empty: the input or a retry; else first, measure or rest"),
 )
 
 batch_table = sa.Table(

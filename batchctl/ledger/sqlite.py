@@ -276,16 +276,17 @@ TABLES = {
     "failure": ("f6ecc1e817b2e268",),
     "foreign_batch": ("90b3e07a45de98bd",),
     "job": (
-        "120b1ee3d97716c0",
-        "985a96115102e87d",
-        "8a1d5d1201fb6f4c",
+        "2471747a8be1b401",
+        "50cf56b5521bdeba",
+        "73bed6ec4305fe9c",
+        "ef6ca29c4468be17",
     ),
     "move": ("2b8bcfd29d0e6c7d",),
     "notification": ("c7e80ad075874f67",),
     "notify_target": ("36b4acdd77754dfe",),
     "place": ("4dd8011e7db95baf",),
     "presumed_not_created": ("498b7e2c12fcd79d",),
-    "round": ("62dae56709360de9",),
+    "round": ("b546b6c2b7841f46",),
     "usage": ("e3600d0dbd151f8c",),
 }
 # The names of tables before revision 0008.

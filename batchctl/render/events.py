@@ -12,10 +12,10 @@ from rich.text import Text
 from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.check_report import ProblemKind, Scan
-from batchctl.domain.model import Batch, Job
+from batchctl.domain.model import Batch, Job, Purpose, WithheldShape
 from batchctl.domain.notifications import NotifyEvent
 from batchctl.domain.prices import dollars
-from batchctl.domain.wording import plural
+from batchctl.domain.wording import of_total, plural
 from batchctl.render import styles
 from batchctl.render.text import clean, duration, number, size
 
@@ -64,8 +64,8 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
     match event:
         case events.Checked() | events.CacheControlAdded() | events.ModelDeprecated():
             return _of_checking(event)
-        case events.Planned():
-            return _planned(event)
+        case events.Planned() | events.ShapesSampled() | events.FirstBatchJudged():
+            return _of_planning(event)
         case events.Attached() | events.InputMatched() | events.Continued() | events.HeadersChanged():
             return _of_a_job(event)
         case (
@@ -216,10 +216,41 @@ def draw_problems(kinds: Iterable[ProblemKind]) -> RenderableType:
     return table
 
 
+# The words for the rounds that send the input of a job with a first batch.
+_ROUNDS = {Purpose.FIRST: " first batch", Purpose.MEASURE: " measured batch", Purpose.REST: " rest"}
+# Shapes that are named in one line.
+_NAMED_SHAPES = 3
+
+
+def _of_planning(event: events.Planned | events.ShapesSampled | events.FirstBatchJudged) -> Line:
+    match event:
+        case events.Planned():
+            return _planned(event)
+        case events.ShapesSampled(job, tried, shapes):
+            requests = plural(tried, "request")
+            return Line(
+                f"sampled    {job.name}: {requests} of more than {plural(shapes, 'shape')} are tried first", WARN
+            )
+        case events.FirstBatchJudged(job, tried, accepted, withheld):
+            text = f"{of_total(accepted, tried, 'shape')} accepted"
+            if not withheld:
+                return Line(f"judged     {job.name}: {text}", GOOD)
+            shown = [_withheld(shape) for shape in withheld[:_NAMED_SHAPES]]
+            if more := withheld[_NAMED_SHAPES:]:
+                shown.append(f"and of {plural(len(more), 'more shape')}")
+            return Line(f"judged     {job.name}: {text}; withheld: {'; '.join(shown)}", WARN)
+
+
+def _withheld(shape: WithheldShape) -> str:
+    requests = plural(shape.requests, "request")
+    return f"{requests} like line {shape.line:,} ({clean(shape.custom_id, 64)}): {clean(shape.message, 300)}"
+
+
 def _planned(event: events.Planned) -> Line:
-    name = f"{event.job.name} round {event.round}" if event.round > 1 else event.job.name
-    text = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
     planned = next((r for r in event.job.rounds if r.number == event.round), None)
+    purpose = planned.purpose if planned else Purpose.ORDINARY
+    name = event.job.name + _ROUNDS.get(purpose, f" round {event.round}" if event.round > 1 else "")
+    text = f"{plural(event.requests, 'request')} in {plural(event.batches, 'batch')}, {size(event.bytes)}"
     if planned and planned.changes:
         text += f", with {clean(', '.join(planned.changes), 200)}"
     if planned and (forecast := planned.forecast):

@@ -277,9 +277,11 @@ BATCH_COLUMNS = (
 
 def _rounds(rounds: Sequence[RoundReport]) -> Columns:
     rows = []
-    for r in rounds:
+    # Round 1 of a job with a first batch only plans what the later rounds send.
+    for r in [r for r in rounds if r.batches] or rounds:
         counts = (r.counts.processing, r.counts.succeeded, r.counts.errored, r.counts.expired, r.counts.canceled)
-        rows.append((str(r.number), *map(number, (r.requests, r.batches, *counts))))
+        name = f"{r.number} {r.purpose}" if r.purpose else str(r.number)
+        rows.append((name, *map(number, (r.requests, r.batches, *counts))))
     has_long_numbers = any(r.requests >= 10_000_000 for r in rounds)
     return Columns(ROUND_COLUMNS, rows, gap=1 if has_long_numbers else 2)
 
@@ -337,6 +339,7 @@ def to_json(report: JobReport, *, with_batches: bool = False) -> dict[str, Any]:
                 "request_counts": asdict(r.counts),
                 "headers": [{**_headers_to_json(headers), "batches": n} for headers, n in r.headers],
                 "changes": list(r.changes),
+                "purpose": r.purpose.value or None,
             }
             for r in report.rounds
         ],

@@ -21,7 +21,7 @@ def draw(chosen: Chosen) -> Table:
     for justify in ("left", "left", "right", "left"):
         table.add_column(justify=justify, overflow="fold")
     for (kind, cls), n in chosen.sent.items():
-        word = "new" if kind == "in_no_batch" else "again"
+        word = "new" if kind in {"in_no_batch", "withheld"} else "again"
         table.add_row(
             Text(word, style=styles.GOOD), Text(clean(kind, 40)), Text(cls, style=styles.QUIET), number(n), ""
         )

@@ -124,7 +124,7 @@ class RequestGrouper:
             return self._other(params, line)
         if group := next((group for known, group in self._recent if known == params), None):
             return group
-        digest = _digest(params)
+        digest = digest_of(params)
         if digest not in self.groups and (is_full or not digest):
             return self._other(params, line)
         self._sketches.add(sketch)
@@ -156,7 +156,7 @@ def group_requests(path: Path, without: Collection[int] = ()) -> tuple[RequestGr
             numbers = range(first, first + len(lines))
             left_out = {number - first for number in without if number in numbers} if without else set()
             block = LineBlock([line.removesuffix(b"\n") for line in lines], offset, first)
-            grouper.add(_requests_of(reader, block.lines, left_out), block)
+            grouper.add(requests_of(reader, block.lines, left_out), block)
             offset, first = offset + size, numbers.stop
     return grouper.finish()
 
@@ -167,13 +167,14 @@ def group_ranges(path: Path, batches: Sequence[Batch | PresumedNotCreated]) -> t
     for batch in batches:
         offset, first = batch.cut.start, batch.cut.first + 1
         for lines in blocks_of_range(path, batch):
-            grouper.add(_requests_of(reader, lines), LineBlock(lines, offset, first))
+            grouper.add(requests_of(reader, lines), LineBlock(lines, offset, first))
             offset += sum(map(len, lines)) + len(lines)
             first += len(lines)
     return grouper.finish()
 
 
-def _requests_of(reader: RequestReader, lines: Sequence[bytes], left_out: Collection[int] = ()) -> RequestBlock:
+def requests_of(reader: RequestReader, lines: Sequence[bytes], left_out: Collection[int] = ()) -> RequestBlock:
+    """Return what checked lines hold, without those at the indexes in `left_out`."""
     requests = None if left_out else reader.read(lines)
     if requests is None:
         at = [n for n, line in enumerate(lines) if n not in left_out and line and not line.isspace()]
@@ -188,8 +189,8 @@ def _sketch(params: Params) -> tuple[Any, ...]:
     return params["model"], hash(system) if isinstance(system, str) else None
 
 
-def _digest(rest: Params) -> str:
-    """Return the digest of a group; empty for what is nested too deep to be encoded."""
+def digest_of(rest: Params) -> str:
+    """Return the digest of a group, from the params without APART; empty for what is nested too deep to be encoded."""
     try:
         return hashlib.blake2b(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
     except orjson.JSONEncodeError:

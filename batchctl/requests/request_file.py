@@ -268,15 +268,20 @@ def read_sampled(path: Path, sampled: SampledLine) -> SampledRequest | None:
     """
     if sampled.size > MAX_BYTES:
         return None
-    with opened(path) as file:
-        file.seek(sampled.offset)
-        line = file.read(sampled.size)
+    line = line_at(path, sampled)
     try:
         params = orjson.loads(line)["params"]
         body = body_to_count(params)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return SampledRequest(params=params, body=body, size=sampled.size, encoded=sum(map(len, _ENCODED.findall(line))))
+
+
+def line_at(path: Path, sampled: SampledLine) -> bytes:
+    """Return the line at the place of a sampled line. Whether it is still the same is checked where it is sent."""
+    with opened(path) as file:
+        file.seek(sampled.offset)
+        return file.read(sampled.size)
 
 
 def body_to_count(params: dict[str, Any], *more: str) -> bytes:

@@ -38,7 +38,9 @@ def check_rest(session: Session, job: Job, headers: Headers, depth: Depth | None
     if not is_stricter(headers, than=job.settings.headers):
         return
     open_batches = [
-        batch for batch in session.ledger.batches(job) if batch.state in OPEN_STATES and batch.cut.has_requests
+        batch
+        for batch in session.ledger.batches(job)
+        if batch.cut.has_requests and (batch.state in OPEN_STATES or (batch.is_unattached and job.awaits_first_batch))
     ]
     if not open_batches:
         return

@@ -73,6 +73,10 @@ def _cache_system(job: Job, asked: Settings, _: str) -> str:
     return f"with --cache-system {planned}" if planned else "without --cache-system"
 
 
+def _canary(job: Job, asked: Settings, _: str) -> str:
+    return "without --canary" if asked.canary and not job.settings.canary else ""
+
+
 _DIFFERS: dict[str, Callable[[Job, Settings, str], str]] = {
     "name": _name,
     "label": _labels,
@@ -81,4 +85,5 @@ _DIFFERS: dict[str, Callable[[Job, Settings, str], str]] = {
     "equal_sizes": _equal_sizes,
     "check": _depth,
     "cache_system": _cache_system,
+    "canary": _canary,
 }

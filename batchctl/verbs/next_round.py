@@ -24,7 +24,7 @@ from batchctl.domain.errors import AccountProblem, InputProblem, Refused, UsageP
 from batchctl.domain.events import Planned
 from batchctl.domain.faults import is_stricter
 from batchctl.domain.groups import RequestGroup, shape_digest
-from batchctl.domain.model import Cut, FailureClass, Job, Outcome, OutcomeCode, Round
+from batchctl.domain.model import Cut, FailureClass, Job, Outcome, OutcomeCode, Purpose, Round, WithheldShape
 from batchctl.domain.names import request_file_name
 from batchctl.domain.outcomes import CLASS_OF_CODE, CountedTypes, without_plain_success
 from batchctl.domain.prices import Forecast
@@ -64,7 +64,9 @@ class Rebuilt:
         forecast: What it may cost; None until the price was agreed to.
         changes: What `--set` changes in its params, as it may be shown.
         warnings: The number of warnings of requests that were checked anew.
-        unsent: How many of its requests were in no batch before.
+        unsent: How many of its requests were in no batch before, and were never checked.
+        purpose: What it is for.
+        withheld: The shapes that are not sent, where it is the rest after a first batch; None for any other.
     """
 
     number: int
@@ -76,6 +78,8 @@ class Rebuilt:
     changes: tuple[str, ...] = ()
     warnings: int = 0
     unsent: int = 0
+    purpose: Purpose = Purpose.ORDINARY
+    withheld: tuple[WithheldShape, ...] | None = None
 
 
 # ---------------------------------------------------------------- 1 to 3. choose, rebuild, check
@@ -105,7 +109,7 @@ def rebuild(
             take less. No file is left then.
     """
     number = job.rounds[-1].number + 1
-    _remove_leftovers(session, job, number)
+    remove_leftovers(session, job, number)
     path = target or session.workspace.requests(job.name, number, session.owner)
     origins = session.workspace.origins(session.workspace.requests(job.name, number, session.owner))
     chooser, cut_or_paused = _Chooser(choice), 0
@@ -205,7 +209,7 @@ def _origins_without_success(session: Session, job: Job) -> tuple[dict[bytes, in
     return origins, never_sent
 
 
-def _remove_leftovers(session: Session, job: Job, number: int) -> None:
+def remove_leftovers(session: Session, job: Job, number: int) -> None:
     """Remove the files of a process that was stopped before it recorded the round: nothing names them."""
     for path, owner in session.workspace.rebuilt(job.name, number):
         if FileLockLiveness(session.workspace.owners).is_alive(owner) is False:
@@ -356,8 +360,9 @@ def record(session: Session, job: Job, rebuilt: Rebuilt) -> Job:
         shape=rebuilt.shape,
         forecast=rebuilt.forecast,
         changes=rebuilt.changes,
+        purpose=rebuilt.purpose,
     )
-    if not session.ledger.record_round(job, new, rebuilt.cuts):
+    if not session.ledger.record_round(job, new, rebuilt.cuts, rebuilt.withheld):
         discard(session, job, rebuilt)
         raise Refused(f"round {new.number} of {job.name} was planned by another process", hint="batchctl status")
     recorded = session.ledger.job(job.name)

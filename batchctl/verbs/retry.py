@@ -220,6 +220,11 @@ def open_round(session: Session, job: Job) -> bool:
             f"{job.name} was attached without its input: its requests are not known",
             hint=f"batchctl attach {job.name} --input FILE",
         )
+    if job.awaits_first_batch:
+        raise Refused(
+            f"the first batch of {job.name} is not judged yet, so that most of its requests were not sent",
+            hint=f"batchctl submit {job.name}",
+        )
     batches = [b for b in session.ledger.batches(job) if not b.is_unattached]
     if any(b.state in OPEN_STATES for b in batches):
         return True
@@ -245,7 +250,11 @@ def _rebuilt(session: Session, job: Job, wanted: Retry) -> Rebuilt:
             )
         written = WrittenFiles(session.workspace.outputs(job.name))
         refuse_to_replace(path, written, elsewhere="use another folder: --output-dir DIR", forcing="")
-    return rebuild(session, job, wanted.choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing)
+    choice = wanted.choice
+    if job.withheld and wanted.param_changes and not choice.only:
+        # What is withheld, and what was refused before it, is fixed by a change.
+        choice = replace(choice, include_invalid=True)
+    return rebuild(session, job, choice, wanted.param_changes, path, is_for_editing=wanted.is_for_editing)
 
 
 def _shown(

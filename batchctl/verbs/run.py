@@ -30,6 +30,7 @@ from batchctl.verbs.check_input import Submission
 from batchctl.verbs.confirmation import Confirm
 from batchctl.verbs.fetch import Fetched, finish_fetch, forget_what_is_gone, poll_once, take_steps
 from batchctl.verbs.find_job import find_job
+from batchctl.verbs.first_batch import send_first_batch
 from batchctl.verbs.next_round import discard, pause_for_account, plan_round, rebuild
 from batchctl.verbs.outputs import OutputOptions, checked_output
 from batchctl.verbs.submit import continued_by, emit_rest, job_to_send, resume
@@ -77,6 +78,7 @@ def run(
             emit_rest(session, job)
         output = checked_output(session, job, files)
         watch(read_report(session, job), output.results)
+        job = send_first_batch(session, job, waits=True, yes=wanted.budget.yes)
         return run_job(session, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
 
 
@@ -138,7 +140,7 @@ def _next_round(session: Session, job: Job, max_rounds: int, budget: Budget) -> 
             # Another process planned it meanwhile, or has sent it already.
             budget.enforce_rest(session, job)
             return job
-        if len(job.rounds) >= max_rounds or any(not b.is_settled for b in batches):
+        if job.sendings >= max_rounds or any(not b.is_settled for b in batches):
             return None
         if any(b.is_removed for b in batches):
             # Their requests were paid for, and stand among those without an answer: to pay for them again takes a person's word.

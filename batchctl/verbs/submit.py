@@ -5,7 +5,7 @@
 3. price     what a new job may cost, agreed to by a limit, a yes or a person
 4. record    job, round and batches, all or nothing: two processes with one input make one job
 5. resume    a job that is there already: with the headers and the limit that are named now
-6. send      what is not sent yet
+6. send      what is not sent yet; of a job with a first batch that one first (see `verbs.first_batch`)
 A stop before 4 leaves nothing; one after it is continued by the same command.
 """
 
@@ -36,6 +36,7 @@ from batchctl.verbs.check_again import check_rest
 from batchctl.verbs.check_input import Submission, check, estimated, is_input, nothing_left, refuse_contradiction
 from batchctl.verbs.confirmation import Confirm, Question, confirm_price
 from batchctl.verbs.find_job import find_named_job
+from batchctl.verbs.first_batch import send_first_batch
 from batchctl.verbs.headers import record_headers, use_api_version, wanted_headers
 
 ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE})
@@ -65,6 +66,7 @@ def submit(
     with continued_by(f"batchctl submit {job.name}" if wanted.again else ""):
         begin(job)
         job = resume(session, job, wanted, confirm, is_new=is_new)
+        job = send_first_batch(session, job, waits=wanted.waits, yes=wanted.budget.yes)
         return send_rest(session, job, is_new=is_new, waits=wanted.waits)
 
 
@@ -131,7 +133,7 @@ def _same_input(session: Session, wanted: Submission, scan: Scan) -> Job | None:
 
 
 def _is_open(session: Session, job: Job) -> bool:
-    return any(b.state in OPEN_STATES for b in session.ledger.batches(job))
+    return job.awaits_first_batch or any(b.state in OPEN_STATES for b in session.ledger.batches(job))
 
 
 def _record(session: Session, planner: Planner, wanted: Submission, given: Input, forecast: Forecast | None) -> Job:

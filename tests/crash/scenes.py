@@ -159,6 +159,26 @@ DELETE = Scene(
     lines=SIX,
 )
 
+# Two shapes, one of which the API refuses: only a first batch tells.
+SHAPES = [wrong_request(f"w-{n}") if n % 3 else request(f"r-{n}") for n in range(9)]
+SUBMIT_CANARY = Scene(
+    name="submit-canary",
+    words=("submit", "in.jsonl", "--canary", *CUT, "--poll", "50ms"),
+    least=90,
+    after=(FETCH,),
+    again=frozenset({3, 6}),
+    lines=SHAPES,
+)
+RUN_CANARY = Scene(
+    name="run-canary",
+    words=("run", "in.jsonl", "--canary", *CUT, "--poll", "50ms"),
+    least=120,
+    after=(),
+    again=frozenset({0, 3}),
+    lines=[*SHAPES, *requests(4, "o")],
+    outcomes=MIXED,
+)
+
 SCENES = (
     SUBMIT,
     SUBMIT_PACKED,
@@ -169,6 +189,8 @@ SCENES = (
     FETCHED_AGAIN,
     RETRIED,
     RUN,
+    SUBMIT_CANARY,
+    RUN_CANARY,
     CANCEL,
     DELETE,
 )

@@ -95,6 +95,10 @@ TYPE_OF = {
 }
 
 
+# What the API refused, and what was not sent because of that.
+INVALID = {OutcomeCode.ERRORED_FIX, OutcomeCode.WITHHELD}
+
+
 def chosen(**choice: object) -> set[OutcomeCode]:
     given = Choice(**choice)  # type: ignore[arg-type]  # a table's words
     return {mark for mark in OutcomeCode if is_chosen(mark, TYPE_OF.get(mark, ""), given)}
@@ -111,9 +115,9 @@ def test_what_was_never_sent_does_not_go_where_nobody_agrees_to_its_price() -> N
 @pytest.mark.parametrize(
     ("choice", "more"),
     [
-        ({"include_invalid": True}, {OutcomeCode.ERRORED_FIX}),
+        ({"include_invalid": True}, INVALID),
         ({"include_canceled": True}, {OutcomeCode.CANCELED}),
-        ({"include_invalid": True, "include_canceled": True}, {OutcomeCode.ERRORED_FIX, OutcomeCode.CANCELED}),
+        ({"include_invalid": True, "include_canceled": True}, {*INVALID, OutcomeCode.CANCELED}),
     ],
 )
 def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set[OutcomeCode]) -> None:
@@ -125,7 +129,8 @@ def test_flags_add_what_is_left_out_otherwise(choice: dict[str, bool], more: set
     [
         ("retry", {OutcomeCode.UNANSWERED, OutcomeCode.ERRORED_RETRY, OutcomeCode.EXPIRED, OutcomeCode.IN_NO_BATCH}),
         ("in_no_batch", {OutcomeCode.IN_NO_BATCH}),
-        ("fix", {OutcomeCode.ERRORED_FIX}),
+        ("fix", INVALID),
+        ("withheld", {OutcomeCode.WITHHELD}),
         ("account", {OutcomeCode.ERRORED_ACCOUNT}),
         ("policy", {OutcomeCode.REFUSAL}),
         ("expired", {OutcomeCode.EXPIRED}),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from builders import API, HOUR, MINUTE, NOW, a_cut, a_job, a_message_batch, a_round
+from builders import API, HOUR, MINUTE, NOW, WITHHELD, a_cut, a_job, a_message_batch, a_round
 
 from batchctl.domain.attaching import cuts_without_requests
 from batchctl.domain.model import (
@@ -254,6 +254,7 @@ WRITES: dict[str, Write] = {
     "record_requests": _write(attached, _record_requests, "owner takeover"),
     "record_detached": _write(attached_for_nothing, lambda ledger, b, _: ledger.record_detached(ledger.job_of(b))),
     "record_round": _of_job(lambda ledger, job: ledger.record_round(job, a_round(2, 3), [a_cut(3)])),
+    "record_judged": _of_job(lambda ledger, job: ledger.record_judged(job, [WITHHELD])),
     "record_pause": _of_job(lambda ledger, job: ledger.record_pause(job, "no credit")),
     "record_hold": _of_job(lambda ledger, job: ledger.record_hold(job, LATER, "queue", NOW)),
     "record_canceled": _of_job(lambda ledger, job: ledger.record_canceled(job, NOW)),

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from builders import MINUTE, NOW, a_cut, a_job, a_round
+from builders import MINUTE, NOW, WITHHELD, a_cut, a_job, a_round
 from ledger.making import upgraded
 
 from batchctl.domain.errors import LedgerProblem
@@ -105,6 +105,7 @@ def _fill(ledger: SqlLedger, table: sa.Table) -> list[dict[str, Any]]:
 
 
 WORDS = {
+    "purpose": "first",
     "state": State.CANCELING.value,
     "unconfirmed": Unconfirmed.COPIED.value,
     "if_absent": IfAbsent.REFUSE.value,
@@ -160,7 +161,8 @@ def test_every_column_of_a_job_and_its_rounds_stands_where_it_belongs(
         db.execute(sa.update(schema.round_table).values(changes=["max_tokens=9", "top_k="]))
     rounds = _fill(ledger, schema.round_table)
     with ledger._database.write() as db:
-        db.execute(sa.update(schema.job_table).values(betas=["b-1", "b-2"], labels={"team": "ünï"}))
+        values = {"betas": ["b-1", "b-2"], "labels": {"team": "ünï"}, "withheld": [asdict(WITHHELD)]}
+        db.execute(sa.update(schema.job_table).values(values))
     (stored,) = _fill(ledger, schema.job_table)
     with ledger._database.write() as db:
         db.execute(sa.update(schema.job_table).values(max_cost="12.50"))
@@ -171,6 +173,7 @@ def test_every_column_of_a_job_and_its_rounds_stands_where_it_belongs(
     expected = [{**one, "changes": tuple(one["changes"])} for one in rounds]
     assert [{"job_id": filled.id, **one} for one in of.pop("rounds")] == expected
     assert (of.pop("duplicate_batches"), of.pop("paid_twice")) == (("msgbatch_early", "msgbatch_late"), ())
+    of["withheld"] = [*of["withheld"]]
     flat = {**of, **settings, "betas": list(settings["betas"])}
     assert flat == {name: value for name, value in stored.items() if name != "merged"}
     assert merged == asdict(Merged(at=NOW, batches=1, errored=3, failures=(FAILED,)))

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
-from builders import HOUR, NOW, a_batch, a_job
+from builders import HOUR, NOW, WITHHELD, a_batch, a_job, a_round
 from render.drawing import drawn
 
 from batchctl.domain import events
@@ -13,7 +13,7 @@ from batchctl.domain.caching import Caching, ShortPrefixes, SkipReason
 from batchctl.domain.check_report import Problem, ProblemKind, Scan
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.job_report import report
-from batchctl.domain.model import RequestCounts, Settings, State
+from batchctl.domain.model import Purpose, RequestCounts, Settings, State
 from batchctl.domain.notifications import NotifyEvent
 from batchctl.render.events import draw_problems, line_of, problem_line
 
@@ -106,6 +106,23 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "deprecated claude-mythos-preview: no day is set for its end",
     ),
     (events.Planned(JOB, 1, 1, 530, 2), "good", "planned    reviews-7f3a round 2: 1 request in 1 batch, 530 B"),
+    (
+        events.Planned(a_job(rounds=(a_round(), a_round(2, 3, purpose=Purpose.FIRST))), 1, 3, 530, 2),
+        "good",
+        "planned    reviews-7f3a first batch: 3 requests in 1 batch, 530 B",
+    ),
+    (
+        events.ShapesSampled(JOB, 50, 64),
+        "warn",
+        "sampled    reviews-7f3a: 50 requests of more than 64 shapes are tried first",
+    ),
+    (events.FirstBatchJudged(JOB, 3, 3, ()), "good", "judged     reviews-7f3a: 3 of 3 shapes accepted"),
+    (
+        events.FirstBatchJudged(JOB, 6, 2, (WITHHELD,) * 4),
+        "warn",
+        "judged     reviews-7f3a: 2 of 6 shapes accepted; withheld: 7 requests like line 3 (r-2): not allowed; 7 requests like"
+        " line 3 (r-2): not allowed; 7 requests like line 3 (r-2): not allowed; and of 1 more shape",
+    ),
     (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches to send"),
     (
         events.HeadersChanged(a_job(settings=Settings(betas=("a-1", "b-2"))), 2),

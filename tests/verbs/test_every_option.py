@@ -156,6 +156,7 @@ PLAN: dict[str, Refusal | Effect] = {
     "--max-bytes": Refusal(("--max-bytes", "60KB"), "planned with --max-bytes 50000", ("--max-bytes", "50KB")),
     "--equal-sizes": Refusal(("--equal-sizes",), "was planned without --equal-sizes"),
     "--check": Refusal(("--check", "full"), "was planned with --check envelope", ("--check", "envelope")),
+    "--canary": Refusal(("--canary",), "was planned without --canary"),
     "--cache-system": Refusal(("--cache-system", "1h"), "was planned without --cache-system"),
     # What was planned has no bad line left in it.
     "--skip-bad": Effect(
@@ -211,6 +212,12 @@ TABLE: dict[str, dict[str, Refusal | Effect]] = {
         **HEADERS,
         **COMMON,
         "--no-wait": NO_WAIT,
+        # Where the queue is full, the next batch is sent once another has ended.
+        "--poll": Effect(
+            ("--poll", "50ms", "--timeout", "8s"),
+            lambda _, ran: ran.status == 0,
+            lambda here: here.scenario(batch_seconds=0.5, limits={"queue": 3}),
+        ),
         # What is left to send was checked before.
         "--engine": Effect(
             ("--engine", "processes"), lambda here, ran: ran.status == 0 and len(here.sent()) == len(here.lines)
