@@ -139,6 +139,8 @@ def settings_of(
     equal_sizes: bool,
     check: str,
     canary: bool = False,
+    prime: bool = False,
+    prime_min_hit: str = "",
 ) -> "Settings":
     """Return the settings that the options of `submit` and `run` give a new job."""
     import secrets
@@ -156,7 +158,16 @@ def settings_of(
         size_start=None if equal_sizes else secrets.randbelow(MAX_SIZES),
         depth=depth_of(check),
         canary=canary,
+        prime_min_hit=percent_of(prime_min_hit or DEFAULT_MIN_HIT) if prime or prime_min_hit else None,
     )
+
+
+def percent_of(word: str) -> int:
+    """Return the value of `--prime-min-hit`."""
+    number = word.removesuffix("%").strip()
+    if not number.isascii() or not number.isdigit() or int(number) > 100:
+        raise typer.BadParameter(f"--prime-min-hit {word}: use a whole number from 0% to 100%")
+    return int(number)
 
 
 def change_of(betas: list[str] | None, no_betas: list[str] | None, api_version: str | None) -> "HeaderChange":
@@ -517,6 +528,25 @@ Canary = Annotated[
         "--canary",
         help="Send one request of each shape first, and withhold the shapes that the API refuses",
         rich_help_panel=INPUT,
+    ),
+]
+
+Prime = Annotated[
+    bool,
+    typer.Option(
+        "--prime",
+        help="Cache long shared prompts for 1 hour with a first batch, and send the rest once it has ended",
+        rich_help_panel=API,
+    ),
+]
+DEFAULT_MIN_HIT = "50%"
+PrimeMinHit = Annotated[
+    str,
+    typer.Option(
+        "--prime-min-hit",
+        metavar="PERCENT",
+        help=f"Hold the rest if less is read from the cache; default: {DEFAULT_MIN_HIT}",
+        rich_help_panel=API,
     ),
 ]
 

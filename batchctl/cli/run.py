@@ -33,6 +33,8 @@ def run(
     api_version: o.ApiVersion = API_VERSION,
     cache_system: o.CacheSystem = "",
     canary: o.Canary = False,
+    prime: o.Prime = False,
+    prime_min_hit: o.PrimeMinHit = "",
     again: o.Again = False,
     max_rounds: o.MaxRounds = 3,
     output: o.Output = "",
@@ -79,6 +81,8 @@ def run(
         equal_sizes=equal_sizes,
         check=check,
         canary=canary,
+        prime=prime,
+        prime_min_hit=prime_min_hit,
     )
     wanted = o.submission_of(
         context,

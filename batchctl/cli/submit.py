@@ -39,6 +39,8 @@ def submit(
     api_version: o.ApiVersion = API_VERSION,
     cache_system: o.CacheSystem = "",
     canary: o.Canary = False,
+    prime: o.Prime = False,
+    prime_min_hit: o.PrimeMinHit = "",
     again: o.Again = False,
     input_now: o.MovedInput = None,
     poll_seconds: o.Poll = None,
@@ -76,6 +78,8 @@ def submit(
         equal_sizes=equal_sizes,
         check=check,
         canary=canary,
+        prime=prime,
+        prime_min_hit=prime_min_hit,
     )
     wanted = o.submission_of(
         context,

@@ -6,7 +6,8 @@ know which. Every event of a batch names the batch, its number in its round from
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from batchctl.domain.caching import Caching
 from batchctl.domain.check_report import Scan
@@ -79,6 +80,28 @@ class ShapesSampled:
     job: Job
     tried: int
     shapes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrimePlanned:
+    """The first batch writes `prompts` shared prompts to a cache, for so many requests; `others` have no prompt worth it.
+
+    `left`: how long what it wrote before lives, where it is written once more.
+    """
+
+    job: Job
+    prompts: int
+    requests: int
+    others: int
+    left: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMeasured:
+    """So many percent of the shared prompts were read from the cache; None where nothing was cached."""
+
+    job: Job
+    hit: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +425,8 @@ Event = (
     | CacheControlAdded
     | ModelDeprecated
     | ShapesSampled
+    | PrimePlanned
+    | CacheMeasured
     | FirstBatchJudged
     | Planned
     | Continued

@@ -399,7 +399,7 @@ class WithheldShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a job was submitted with. It stays as it is; only the headers of what is still to be sent can change.
+    """What a job was submitted with. It stays as it is, but for the headers of what is still to be sent and `prime_min_hit`.
 
     Attributes:
         max_requests: The most requests in a batch.
@@ -409,6 +409,8 @@ class Settings:
         size_start: Where the sizes of its batches begin (`cutting.size_of`), None where all have `max_requests`.
         depth: How thoroughly its requests were checked (auto, full, envelope).
         canary: Whether one request of each shape is sent first.
+        prime_min_hit: The percentage of the shared prompts that the requests after the first batch are to read from a cache;
+            None where no cache is primed. A person may change it.
     """
 
     api_version: str = API_VERSION
@@ -420,6 +422,7 @@ class Settings:
     size_start: int | None = None
     depth: str = "auto"
     canary: bool = False
+    prime_min_hit: int | None = None
 
     @property
     def headers(self) -> Headers:
@@ -495,8 +498,6 @@ class Job:
             while it never refused any.
         max_cost: The limit in US dollars for all rounds together that a person named last, None without one.
         merged: What the last merge wrote.
-        prime_min_hit: The percentage of the shared prompts that the first requests after the first batch must read from a
-            cache, so that the others are sent; None where no cache is primed.
         withheld: The shapes that are not sent; None until its first batch is judged, and for a job without one.
         duplicate_batches: Duplicate batches at the API: they hold requests that another batch of the job holds, too.
         paid_twice: Duplicate batches that have ended with results, as far as is known.
@@ -523,7 +524,6 @@ class Job:
     window_at: datetime | None = None
     max_cost: Decimal | None = None
     merged: Merged | None = None
-    prime_min_hit: int | None = None
     withheld: tuple[WithheldShape, ...] | None = None
     duplicate_batches: tuple[str, ...] = ()
     paid_twice: tuple[str, ...] = ()
@@ -536,7 +536,7 @@ class Job:
     @property
     def has_first_batch(self) -> bool:
         """Whether some of its requests are sent in a first batch, before the others are planned."""
-        return self.settings.canary or self.prime_min_hit is not None
+        return self.settings.canary or self.settings.prime_min_hit is not None
 
     @property
     def awaits_first_batch(self) -> bool:

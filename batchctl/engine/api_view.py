@@ -80,6 +80,10 @@ class Server:
             self.note(batch)
         return page
 
+    def now(self) -> datetime | None:
+        """Return the time by the API's clock; None where its answer has none. Raises as `page` does."""
+        return self.page(limit=1).server_time
+
     def is_clock_within(self, limit: timedelta) -> bool:
         """Return whether our clock and the API's differ by less than `limit`; False where the last page had no time."""
         return self._ahead is not None and self._ahead < limit

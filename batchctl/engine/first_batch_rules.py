@@ -49,6 +49,7 @@ class Tried:
         position: In round 1.
         digest: Of its shape.
         line: Its line in the input.
+        is_primed: Whether it wrote its prompt to a cache, as far as its breakpoint says so.
         message: What the API said of it, empty where it said nothing.
     """
 
@@ -58,6 +59,7 @@ class Tried:
     line: int
     custom_id: str
     code: OutcomeCode
+    is_primed: bool = False
     message: str = ""
 
     @property

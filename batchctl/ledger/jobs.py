@@ -159,6 +159,10 @@ class Jobs(Writer):
         """See `Ledger.record_window`."""
         self._update_job(job, window=requests, window_at=at)
 
+    def record_prime_min_hit(self, job: Job, percent: int) -> None:
+        """See `Ledger.record_prime_min_hit`."""
+        self._update_job(job, prime_min_hit=percent)
+
     def record_merged(self, job: Job, merged: Merged) -> None:
         """See `Ledger.record_merged`."""
         self._update_job(job, merged=merged_values(merged))
@@ -191,8 +195,8 @@ def _job_values(new: Job) -> dict[str, Any]:
         "size_start": settings.size_start,
         "depth": settings.depth,
         "canary": settings.canary,
+        "prime_min_hit": settings.prime_min_hit,
         "may_be_copied": new.may_be_copied,
-        "prime_min_hit": new.prime_min_hit,
         "max_cost": None if new.max_cost is None else str(new.max_cost),
     }
 

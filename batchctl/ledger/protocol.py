@@ -286,6 +286,10 @@ class Ledger(ReadLedger, Protocol):
         """Record the limit for all rounds together, in US dollars."""
         ...
 
+    def record_prime_min_hit(self, job: Job, percent: int) -> None:
+        """Record how much of the shared prompts is to be read from a cache, for a job whose cache is primed."""
+        ...
+
     def record_headers(self, job: Job, headers: Headers) -> bool:
         """Record the headers for all creates from now on. What was sent keeps the headers of its create.
 

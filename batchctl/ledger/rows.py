@@ -82,7 +82,17 @@ USED = {
 NOTIFY_TARGET = ("id", "kind", "label")
 NOTIFICATION = ("id", "message_id", "event", "body", "attempts", "created_at", "attempted_at", "not_before")
 _AMOUNTS = ("low", "expected", "high")
-_SETTINGS = ("api_version", "max_requests", "max_bytes", "labels", "cache_system", "size_start", "depth", "canary")
+_SETTINGS = (
+    "api_version",
+    "max_requests",
+    "max_bytes",
+    "labels",
+    "cache_system",
+    "size_start",
+    "depth",
+    "canary",
+    "prime_min_hit",
+)
 USAGE = ("batch_id", "model", "prompt_over", "inference_geo", "requests", "prices", *USED.values())
 FAILURE = ("batch_id", "outcome", "error_type", "failure_class", "count", "sample_ids", "sample_message")
 

@@ -64,7 +64,13 @@ def line_of(event: events.Event, now: datetime) -> Line | None:
     match event:
         case events.Checked() | events.CacheControlAdded() | events.ModelDeprecated():
             return _of_checking(event)
-        case events.Planned() | events.ShapesSampled() | events.FirstBatchJudged():
+        case (
+            events.Planned()
+            | events.ShapesSampled()
+            | events.PrimePlanned()
+            | events.CacheMeasured()
+            | events.FirstBatchJudged()
+        ):
             return _of_planning(event)
         case events.Attached() | events.InputMatched() | events.Continued() | events.HeadersChanged():
             return _of_a_job(event)
@@ -222,7 +228,9 @@ _ROUNDS = {Purpose.FIRST: " first batch", Purpose.MEASURE: " measured batch", Pu
 _NAMED_SHAPES = 3
 
 
-def _of_planning(event: events.Planned | events.ShapesSampled | events.FirstBatchJudged) -> Line:
+def _of_planning(
+    event: events.Planned | events.ShapesSampled | events.PrimePlanned | events.CacheMeasured | events.FirstBatchJudged,
+) -> Line:
     match event:
         case events.Planned():
             return _planned(event)
@@ -231,6 +239,12 @@ def _of_planning(event: events.Planned | events.ShapesSampled | events.FirstBatc
             return Line(
                 f"sampled    {job.name}: {requests} of more than {plural(shapes, 'shape')} are tried first", WARN
             )
+        case events.PrimePlanned():
+            return _primed(event)
+        case events.CacheMeasured(job, hit):
+            if hit is None:
+                return Line(f"measured   {job.name}: the API cached none of the shared prompts", WARN)
+            return Line(f"measured   {job.name}: {hit:.0f} % of the shared prompts were read from the cache", GOOD)
         case events.FirstBatchJudged(job, tried, accepted, withheld):
             text = f"{of_total(accepted, tried, 'shape')} accepted"
             if not withheld:
@@ -239,6 +253,21 @@ def _of_planning(event: events.Planned | events.ShapesSampled | events.FirstBatc
             if more := withheld[_NAMED_SHAPES:]:
                 shown.append(f"and of {plural(len(more), 'more shape')}")
             return Line(f"judged     {job.name}: {text}; withheld: {'; '.join(shown)}", WARN)
+
+
+def _primed(event: events.PrimePlanned) -> Line:
+    name = event.job.name
+    if not event.prompts:
+        return Line(f"primed     {name}: no prompt is long enough and shared by 3 requests; nothing is cached", WARN)
+    prompts = f"{plural(event.prompts, 'prompt')}, shared by {plural(event.requests, 'request')}, are cached first"
+    if event.prompts == 1:
+        prompts = f"a prompt, shared by {plural(event.requests, 'request')}, is cached first"
+    if event.left is not None:
+        return Line(f"primed     {name}: {prompts}, again: what was cached expires in {duration(event.left)}", WARN)
+    others = (
+        f"; {plural(event.others, 'other request is', 'other requests are')} sent unchanged" if event.others else ""
+    )
+    return Line(f"primed     {name}: {prompts}{others}", GOOD)
 
 
 def _withheld(shape: WithheldShape) -> str:

@@ -24,6 +24,7 @@ from batchctl.domain.caching import (
     least_tokens,
     skip_reason,
     too_short,
+    ttls_before,
 )
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.requests.decoding import BYTE_ORDER_MARK
@@ -80,6 +81,11 @@ def with_cache_control(line: bytes, ttl: str) -> CachedLine | None:
         model=model if isinstance(model, str) else "",
         prefix=prefix,
     )
+
+
+def caches_prefix(line: bytes, ttl: str) -> bool:
+    """Return whether a checked request keeps its tools and system prompt in a cache for `ttl`."""
+    return ttl in ttls_before(orjson.loads(line)["params"])
 
 
 def _plain_place(line: bytes, params: dict[str, Any]) -> dict[str, tuple[int, int]] | None:

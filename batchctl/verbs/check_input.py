@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from batchctl.domain.caching import SHORT
 from batchctl.domain.check_report import Depth
 from batchctl.domain.errors import Refused, UsageProblem
 from batchctl.domain.headers import NO_CHANGE, HeaderChange, beta_problem
@@ -16,6 +17,7 @@ from batchctl.engine.account_models import AccountModels
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.job_report import in_no_batch
 from batchctl.engine.planning import Input, Planner
+from batchctl.engine.prime_rules import as_primed
 from batchctl.engine.session import ReadSession
 from batchctl.engine.spending_limit import NO_LIMIT, Budget
 from batchctl.money.estimate import Estimate
@@ -76,6 +78,10 @@ def check(session: ReadSession, wanted: Submission, stdin: BinaryIO | None) -> t
     problem = problem or wanted.change.problem() or beta_problem(settings.betas)
     if problem:
         raise UsageProblem(problem)
+    if settings.prime_min_hit is not None and settings.cache_system == SHORT:
+        raise UsageProblem(
+            "--prime caches for 1 hour, and --cache-system 5m for 5 minutes", hint="remove one of the two"
+        )
     depth = Depth(settings.depth)
     models = AccountModels(session, settings, depth)
     planner = Planner(session, settings, skip_bad=wanted.skip_bad, depth=depth, strict=wanted.strict, models=models)
@@ -115,6 +121,8 @@ def estimated(
     sample: int = DEFAULT_SAMPLE,
 ) -> Estimate:
     """Return what sending it may cost; `message_batches`, `sample` and what is raised are those of `engine.estimate_requests.estimate`."""
-    return estimate(
-        session, given.scan.request_groups, given.plain, wanted.settings, message_batches=message_batches, sample=sample
-    )
+    groups = given.scan.request_groups
+    if wanted.settings.prime_min_hit is not None:
+        # A bound has to hold where nothing is read from the cache.
+        groups = tuple(map(as_primed, groups))
+    return estimate(session, groups, given.plain, wanted.settings, message_batches=message_batches, sample=sample)

@@ -77,6 +77,10 @@ def _canary(job: Job, asked: Settings, _: str) -> str:
     return "without --canary" if asked.canary and not job.settings.canary else ""
 
 
+def _prime(job: Job, asked: Settings, _: str) -> str:
+    return "without --prime" if asked.prime_min_hit is not None and job.settings.prime_min_hit is None else ""
+
+
 _DIFFERS: dict[str, Callable[[Job, Settings, str], str]] = {
     "name": _name,
     "label": _labels,
@@ -86,4 +90,6 @@ _DIFFERS: dict[str, Callable[[Job, Settings, str], str]] = {
     "check": _depth,
     "cache_system": _cache_system,
     "canary": _canary,
+    "prime": _prime,
+    "prime_min_hit": _prime,
 }

@@ -166,6 +166,8 @@ def resume(session: Session, job: Job, wanted: Submission, confirm: Confirm, *, 
     check_rest(session, job, headers, Depth(wanted.settings.depth) if "check" in wanted.named else None)
     record_headers(session, seen, headers)
     wanted.budget.record(session, job)
+    if "prime_min_hit" in wanted.named and wanted.settings.prime_min_hit is not None:
+        session.ledger.record_prime_min_hit(job, wanted.settings.prime_min_hit)
     if job.canceled_at is not None:
         session.ledger.record_canceled(job, None)
     return use_api_version(session, session.ledger.job(job.name))

@@ -259,6 +259,7 @@ WRITES: dict[str, Write] = {
     "record_hold": _of_job(lambda ledger, job: ledger.record_hold(job, LATER, "queue", NOW)),
     "record_canceled": _of_job(lambda ledger, job: ledger.record_canceled(job, NOW)),
     "record_limit": _of_job(lambda ledger, job: ledger.record_limit(job, Decimal(7))),
+    "record_prime_min_hit": _of_job(lambda ledger, job: ledger.record_prime_min_hit(job, 30)),
     "record_headers": _of_job(lambda ledger, job: ledger.record_headers(job, Headers(betas=("b-1",)))),
     "record_window": _of_job(lambda ledger, job: ledger.record_window(job, 20, NOW)),
     "record_merged": _of_job(lambda ledger, job: ledger.record_merged(job, Merged(at=NOW, batches=1, succeeded=3))),

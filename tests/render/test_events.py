@@ -2,6 +2,7 @@
 
 import pickle
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
@@ -21,6 +22,7 @@ SOON = NOW + timedelta(seconds=90)
 BATCH = a_batch(State.ENDED, 10_000)
 PLACE = (BATCH, 2, 12)
 JOB = a_job()
+LIKE = "7 requests like line 3 (r-2): not allowed"
 
 
 def a_scan(**more: Any) -> Scan:
@@ -116,12 +118,32 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "warn",
         "sampled    reviews-7f3a: 50 requests of more than 64 shapes are tried first",
     ),
+    (
+        events.PrimePlanned(JOB, 2, 17_000, 3),
+        "good",
+        "primed     reviews-7f3a: 2 prompts, shared by 17,000 requests, are cached first; 3 other requests are sent unchanged",
+    ),
+    (
+        events.PrimePlanned(JOB, 1, 9, 0, timedelta(minutes=4)),
+        "warn",
+        "primed     reviews-7f3a: a prompt, shared by 9 requests, is cached first, again: what was cached expires in 4 m 0 s",
+    ),
+    (
+        events.PrimePlanned(JOB, 0, 0, 9),
+        "warn",
+        "primed     reviews-7f3a: no prompt is long enough and shared by 3 requests; nothing is cached",
+    ),
+    (
+        events.CacheMeasured(JOB, Decimal("97.4")),
+        "good",
+        "measured   reviews-7f3a: 97 % of the shared prompts were read from the cache",
+    ),
+    (events.CacheMeasured(JOB, None), "warn", "measured   reviews-7f3a: the API cached none of the shared prompts"),
     (events.FirstBatchJudged(JOB, 3, 3, ()), "good", "judged     reviews-7f3a: 3 of 3 shapes accepted"),
     (
         events.FirstBatchJudged(JOB, 6, 2, (WITHHELD,) * 4),
         "warn",
-        "judged     reviews-7f3a: 2 of 6 shapes accepted; withheld: 7 requests like line 3 (r-2): not allowed; 7 requests like"
-        " line 3 (r-2): not allowed; 7 requests like line 3 (r-2): not allowed; and of 1 more shape",
+        f"judged     reviews-7f3a: 2 of 6 shapes accepted; withheld: {LIKE}; {LIKE}; {LIKE}; and of 1 more shape",
     ),
     (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches to send"),
     (
