@@ -298,6 +298,8 @@ def _of_a_job(event: events.Attached | events.InputMatched | events.Continued | 
             return Line(f"attached   {job.name}: {text}", GOOD)
         case events.InputMatched(job, batches, rest):
             return _paired(job, batches, rest)
+        case events.Continued(job) if job.awaits_first_batch:
+            return Line(f"continued  {job.name}: the rest is planned once its first batch is judged")
         case events.Continued(job, left):
             what = f"{plural(left, 'batch')} to send" if left else "all batches are sent"
             return Line(f"continued  {job.name}: {what}")

@@ -78,7 +78,13 @@ def run(
             emit_rest(session, job)
         output = checked_output(session, job, files)
         watch(read_report(session, job), output.results)
-        job = send_first_batch(session, job, waits=True, yes=wanted.budget.yes)
+        try:
+            job = send_first_batch(session, job, waits=True, yes=wanted.budget.yes)
+        except (AccountProblem, Refused) as stopping:
+            if not any(b.state is State.FETCHED for b in session.ledger.batches(job)):
+                raise
+            # What was answered so far is written all the same.
+            return finish_fetch(session, job, output, stopping)
         return run_job(session, job, output, max_rounds=max_rounds, yes=wanted.budget.yes)
 
 

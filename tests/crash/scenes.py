@@ -179,6 +179,17 @@ RUN_CANARY = Scene(
     outcomes=MIXED,
 )
 
+PROMPT = "Sort the text into one of the labels that follow. " + "label " * 500
+RUN_PRIMED = Scene(
+    name="run-primed",
+    words=("run", "in.jsonl", "--prime", "--prime-min-hit", "0", *CUT, "--poll", "50ms"),
+    least=120,
+    after=(),
+    again=frozenset({0, 3}),
+    lines=[request(f"r-{n}", f"Text {n}", model="claude-haiku-5-5", system=PROMPT) for n in range(7)],
+    outcomes=MIXED,
+)
+
 SCENES = (
     SUBMIT,
     SUBMIT_PACKED,
@@ -191,6 +202,7 @@ SCENES = (
     RUN,
     SUBMIT_CANARY,
     RUN_CANARY,
+    RUN_PRIMED,
     CANCEL,
     DELETE,
 )

@@ -145,6 +145,11 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "warn",
         f"judged     reviews-7f3a: 2 of 6 shapes accepted; withheld: {LIKE}; {LIKE}; {LIKE}; and of 1 more shape",
     ),
+    (
+        events.Continued(a_job(settings=Settings(canary=True)), 0),
+        "plain",
+        "continued  reviews-7f3a: the rest is planned once its first batch is judged",
+    ),
     (events.Continued(JOB, 3), "plain", "continued  reviews-7f3a: 3 batches to send"),
     (
         events.HeadersChanged(a_job(settings=Settings(betas=("a-1", "b-2"))), 2),

@@ -157,6 +157,8 @@ PLAN: dict[str, Refusal | Effect] = {
     "--equal-sizes": Refusal(("--equal-sizes",), "was planned without --equal-sizes"),
     "--check": Refusal(("--check", "full"), "was planned with --check envelope", ("--check", "envelope")),
     "--canary": Refusal(("--canary",), "was planned without --canary"),
+    "--prime": Refusal(("--prime",), "was planned without --prime"),
+    "--prime-min-hit": Refusal(("--prime-min-hit", "9%"), "was planned without --prime"),
     "--cache-system": Refusal(("--cache-system", "1h"), "was planned without --cache-system"),
     # What was planned has no bad line left in it.
     "--skip-bad": Effect(
