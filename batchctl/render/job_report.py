@@ -280,8 +280,7 @@ def _rounds(rounds: Sequence[RoundReport]) -> Columns:
     for r in rounds:
         counts = (r.counts.processing, r.counts.succeeded, r.counts.errored, r.counts.expired, r.counts.canceled)
         rows.append((str(r.number), *map(number, (r.requests, r.batches, *counts))))
-    has_long_numbers = any(r.requests >= 10_000_000 for r in rounds)
-    return Columns(ROUND_COLUMNS, rows, gap=1 if has_long_numbers else 2)
+    return Columns(ROUND_COLUMNS, rows)
 
 
 def _batches(batches: Sequence[Batch], now: datetime) -> Columns:
@@ -292,8 +291,8 @@ def _batches(batches: Sequence[Batch], now: datetime) -> Columns:
         body = size(batch.cut.body_bytes) if batch.cut.has_requests else ""
         state = batch.state.value.replace("_", " ")
         counts = (str(batch.round), number(batch.cut.first + 1), number(batch.count))
-        rows.append((*counts, body, state, Text(clean(name, 80)), age))
-    return Columns(BATCH_COLUMNS, rows, gap=1)
+        rows.append((*counts, body, state, Text(clean(name, 200)), age))
+    return Columns(BATCH_COLUMNS, rows)
 
 
 # ---------------------------------------------------------------- for programs
