@@ -264,7 +264,7 @@ def _paired(job: Job, batches: int, rest: int) -> Line:
 
 
 def _place(batch: Batch, number_: int, total: int) -> str:
-    return f"batch {number_} of {total} ({plural(batch.count, 'request')})"
+    return f"batch {number_:,} of {total:,} ({plural(batch.count, 'request')})"
 
 
 def _again(until: datetime | None, now: datetime) -> str:

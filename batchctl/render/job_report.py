@@ -211,10 +211,10 @@ def _facts(report: JobReport) -> Iterable[tuple[str, RenderableType]]:
 
 
 def _batches_line(report: JobReport) -> Text:
-    matched = f", {report.matched} matched provisionally" if report.matched else ""
+    matched = f", {report.matched:,} matched provisionally" if report.matched else ""
     removed = sum(batch.is_removed for batch in report.batches)
-    gone = f", {removed} removed by the API" if removed else ""
-    return Text(f"{report.ended} of {len(report.batches)} ended, {report.fetched} fetched{gone}{matched}")
+    gone = f", {removed:,} removed by the API" if removed else ""
+    return Text(f"{report.ended:,} of {len(report.batches):,} ended, {report.fetched:,} fetched{gone}{matched}")
 
 
 class _Strip:

@@ -1,7 +1,7 @@
 """The view that moves on a terminal: one bar for what is going on, or the whole job while it is watched."""
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -102,7 +102,7 @@ class LiveView:
         if self._watched is not None:
             self._watched.next_poll, self._watched.activity = until, why
         else:
-            self._bar("waiting", 0, None, f"{duration(until - self._clock.now())}: {clean(why, REASON)}")
+            self._bar("waiting", 0, None, _Countdown(until, clean(why, REASON), self._clock))
 
     def watch(self, report: JobReport) -> None:
         """Show the whole job from here on, as this report has it."""
@@ -117,7 +117,7 @@ class LiveView:
         self._view = _View(content, console=self._console, refresh_per_second=per_second, transient=True)
         self._view.start()
 
-    def _bar(self, what: str, done: float, total: float | None, detail: str) -> None:
+    def _bar(self, what: str, done: float, total: float | None, detail: "str | _Countdown") -> None:
         if self._progress is None:
             self._progress = Progress(
                 TextColumn("{task.description:<9}"),
@@ -159,6 +159,18 @@ def pace(done: int, total: int, seconds: float) -> str:
         if total > done:
             parts.append(f"{duration(timedelta(seconds=seconds * (total - done) / done))} left")
     return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Countdown:
+    """A wait and why, as text that is true whenever it is drawn."""
+
+    until: datetime
+    why: str
+    clock: Clock
+
+    def __str__(self) -> str:
+        return f"{duration(self.until - self.clock.now())}: {self.why}"
 
 
 class _Transfers:
@@ -212,8 +224,8 @@ class _Transfers:
             return f"{of_total(self._finished, self._awaited, 'upload')} finished"
         done = sum(self._bytes.values())
         if self._is_upload:
-            return f"{self._finished}/{self._planned.uploads}, {pace(done, self._planned.upload_bytes, seconds)}"
-        text = f"{self._finished}/{self._planned.downloads}, {pace(done, 0, seconds)}"
+            return f"{self._finished:,}/{self._planned.uploads:,}, {pace(done, self._planned.upload_bytes, seconds)}"
+        text = f"{self._finished:,}/{self._planned.downloads:,}, {pace(done, 0, seconds)}"
         left = self._planned.downloads - self._finished
         # The API does not say how long results are: those that are left take as long as the others did.
         if not self._finished or left <= 0 or seconds < 1:

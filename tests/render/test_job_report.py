@@ -423,3 +423,5 @@ def test_a_screen_of_many_batches_and_jobs_is_drawn_at_once() -> None:
     console.print(job_report.draw(found, wide=True))
     console.print(job_report.draw_all([found] * 500))
     assert time.process_time() - began < 1
+    assert isinstance(console.file, io.StringIO)
+    assert "0 of 10,000 ended" in console.file.getvalue()

@@ -76,6 +76,17 @@ def test_a_long_reason_to_wait_is_broken_and_not_cut(console: Console, *, is_wat
     assert max(map(len, drawn.splitlines())) <= 80
 
 
+def test_a_wait_counts_down_without_an_event(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "now", lambda _: NOW)
+    live = LiveView(console, Clock())
+    live.move(events.Waiting(NOW + HOUR, "overloaded"))
+    monkeypatch.setattr(Clock, "now", lambda _: NOW + HOUR - MINUTE)
+    assert live._view is not None
+    live._view.refresh()
+    live.stop()
+    assert "1 m 0 s: overloaded" in shown(console)
+
+
 def test_nothing_is_printed_while_the_view_is_drawn(console: Console) -> None:
     live = LiveView(console, Clock())
     live.watch(report(a_job(), [a_batch(State.IN_PROGRESS)], (), NOW))
