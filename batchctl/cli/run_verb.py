@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from batchctl.domain.events import Emit
     from batchctl.verbs.confirmation import Question
 
+STDERR = 2
+SHOW_CURSOR = b"\x1b[?25h\n"
 SAME_CONTINUES = "run the same command again to continue"
 
 
@@ -166,6 +168,9 @@ def _stopping(stop: StopSignal) -> Iterator[None]:
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         if stop.is_signaled():
+            # The moving view hides the cursor. It cannot be ended here: a lock that it needs may be held.
+            if os.isatty(STDERR) and os.environ.get("TERM") != "dumb":
+                os.write(STDERR, SHOW_CURSOR)
             os._exit(INTERRUPTED)
         stop.set()
         if not stop.is_gentle:

@@ -64,8 +64,8 @@ def _amounts(cost: Cost) -> tuple[str, str]:
 
 def _models(bill: Bill) -> Columns:
     columns = (
-        *(Column("model", is_text=True), Column("requests", rank=3), Column("tokens", rank=2), Column("in batch")),
-        Column("in real time", rank=1),
+        *(Column("model", is_text=True), Column("requests", rank=3), Column("tokens", rank=1), Column("in batch")),
+        Column("in real time", rank=2),
     )
     rows: list[Row] = []
     for model, part in list(bill.models.items())[:SHOWN_MODELS]:
@@ -99,7 +99,7 @@ def _rounds(rounds: Sequence[RoundBill]) -> Columns:
         estimated = ""
         if r.forecast:
             most = f"to {dollars(r.forecast.high)}" if r.forecast.is_bound else "or more"
-            estimated = f"{dollars(r.forecast.low)} {most}, expected {dollars(r.forecast.expected)}"
+            estimated = f"{dollars(r.forecast.expected)} ({dollars(r.forecast.low)} {most})"
         rows.append((str(r.number), number(r.batches), number(cost.requests), *amounts, Text(estimated)))
     return Columns(columns, rows)
 
@@ -124,7 +124,7 @@ def _batches(bills: Sequence[BatchBill]) -> Columns:
             used = (cost.requests, cost.usage.prompt_tokens, cost.usage.output_tokens)
             cells = [*map(number, used), _amounts(cost)[0]]
         rows.append((str(bill.batch.round), str(bill.number), *cells, name))
-    return Columns(columns, rows, gap=1)
+    return Columns(columns, rows)
 
 
 def _facts(bill: Bill) -> Iterable[tuple[str, str]]:

@@ -26,7 +26,9 @@ def draw(checkup: Checkup, *, all_of_it: bool = False) -> RenderableType:
             table.add_row("", "", Text.assemble(("try: ", styles.QUIET), clean(finding.advice, 1000)))
     if all_of_it or not well:
         return table
-    summary = hanging(Text("ok  ", style=styles.GOOD), Text(f"{', '.join(well)} (--verbose: in detail)"))
+    # In line with the verdicts above it.
+    head = "ok    " if table.row_count else "ok  "
+    summary = hanging(Text(head, style=styles.GOOD), Text(f"{', '.join(well)} (--verbose: in detail)"))
     return Group(table, summary) if table.row_count else summary
 
 

@@ -14,7 +14,7 @@ from batchctl.render import estimate
 def lines(batches: Iterable[tuple[int, int, int, int]]) -> str:
     """Return a line for each batch: its number, how many there are, its requests, and the bytes of its body."""
     return "".join(
-        f"batch {number} of {total}: {plural(count, 'request')}, {body_bytes:,} bytes\n"
+        f"batch {number:,} of {total:,}: {plural(count, 'request')}, {body_bytes:,} bytes\n"
         for number, total, count, body_bytes in batches
     )
 

@@ -29,7 +29,7 @@ def draw(estimate: Estimate) -> RenderableType:
     if estimate.caches:
         first = estimate.caches[0]
         shared = f"the {number(round(first.prefix_tokens / first.requests))} tokens that {plural(first.requests, 'request')} share"
-        parts.append(Text(f"  the input in batches, with {shared} cached", style=styles.QUIET))
+        parts.append(indent(Text(f"the input in batches, if {shared} are cached", style=styles.QUIET)))
         parts += [indent(ByWidth(partial(_caches, estimate.caches))), Text("")]
     parts.append(indent(_basis(estimate)))
     if estimate.advice:
@@ -37,7 +37,8 @@ def draw(estimate: Estimate) -> RenderableType:
         table.add_column(no_wrap=True, style=styles.ACTIVE)
         table.add_column(overflow="fold")
         for advice in estimate.advice:
-            table.add_row("to save" if advice.saves else "to know", clean(advice.text, 1000))
+            of_model = f"{advice.model}: " if len(estimate.models) > 1 else ""
+            table.add_row("to save" if advice.saves else "to know", clean(of_model + advice.text, 1000))
         parts += [Text(""), indent(table)]
     if estimate.unpriced:
         names = ", ".join(estimate.unpriced)

@@ -202,12 +202,15 @@ def _depth(scan: Scan) -> str:
 
 def problem_line(kind: ProblemKind) -> Line:
     """Return where a fault is and what it is: `line 12 (row-12) params.messages.0.role: ...`, or `500 lines, first 12 ...`."""
-    problem = kind.first
-    place = number(problem.line)
-    place = f"line {place}" if kind.lines == 1 else f"{number(kind.lines)} lines, first {place}"
+    problem, place = kind.first, _lines(kind)
     who = f" ({clean(problem.custom_id, 64)})" if problem.custom_id else ""
     where = f" {clean(problem.fault.path, 120)}:" if problem.fault.path else ":"
     return Line(f"{place}{who}{where} {clean(problem.fault.message)}", problem.fault.severity.value)
+
+
+def _lines(kind: ProblemKind) -> str:
+    first = number(kind.first.line)
+    return f"line {first}" if kind.lines == 1 else f"{number(kind.lines)} lines, first {first}"
 
 
 def draw_problems(kinds: Iterable[ProblemKind]) -> RenderableType:
@@ -216,8 +219,7 @@ def draw_problems(kinds: Iterable[ProblemKind]) -> RenderableType:
     table.add_column(width=4)
     table.add_column(overflow="fold")
     for kind in kinds:
-        line = problem_line(kind)
-        place = line.text.partition(" (" if kind.first.custom_id else ":")[0]
+        line, place = problem_line(kind), _lines(kind)
         table.add_row("", Text.assemble((place, STYLES[line.tone]), line.text[len(place) :]))
     return table
 
@@ -324,7 +326,7 @@ def _paired(job: Job, batches: int, rest: int) -> Line:
 
 
 def _place(batch: Batch, number_: int, total: int) -> str:
-    return f"batch {number_} of {total} ({plural(batch.count, 'request')})"
+    return f"batch {number_:,} of {total:,} ({plural(batch.count, 'request')})"
 
 
 def _again(until: datetime | None, now: datetime) -> str:

@@ -211,10 +211,10 @@ def _facts(report: JobReport) -> Iterable[tuple[str, RenderableType]]:
 
 
 def _batches_line(report: JobReport) -> Text:
-    matched = f", {report.matched} matched provisionally" if report.matched else ""
+    matched = f", {report.matched:,} matched provisionally" if report.matched else ""
     removed = sum(batch.is_removed for batch in report.batches)
-    gone = f", {removed} removed by the API" if removed else ""
-    return Text(f"{report.ended} of {len(report.batches)} ended, {report.fetched} fetched{gone}{matched}")
+    gone = f", {removed:,} removed by the API" if removed else ""
+    return Text(f"{report.ended:,} of {len(report.batches):,} ended, {report.fetched:,} fetched{gone}{matched}")
 
 
 class _Strip:
@@ -282,8 +282,7 @@ def _rounds(rounds: Sequence[RoundReport]) -> Columns:
         counts = (r.counts.processing, r.counts.succeeded, r.counts.errored, r.counts.expired, r.counts.canceled)
         name = f"{r.number} {r.purpose}" if r.purpose else str(r.number)
         rows.append((name, *map(number, (r.requests, r.batches, *counts))))
-    has_long_numbers = any(r.requests >= 10_000_000 for r in rounds)
-    return Columns(ROUND_COLUMNS, rows, gap=1 if has_long_numbers else 2)
+    return Columns(ROUND_COLUMNS, rows)
 
 
 def _batches(batches: Sequence[Batch], now: datetime) -> Columns:
@@ -294,8 +293,8 @@ def _batches(batches: Sequence[Batch], now: datetime) -> Columns:
         body = size(batch.cut.body_bytes) if batch.cut.has_requests else ""
         state = batch.state.value.replace("_", " ")
         counts = (str(batch.round), number(batch.cut.first + 1), number(batch.count))
-        rows.append((*counts, body, state, Text(clean(name, 80)), age))
-    return Columns(BATCH_COLUMNS, rows, gap=1)
+        rows.append((*counts, body, state, Text(clean(name, 200)), age))
+    return Columns(BATCH_COLUMNS, rows)
 
 
 # ---------------------------------------------------------------- for programs

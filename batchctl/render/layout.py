@@ -75,13 +75,15 @@ Row = Sequence[Text | str]
 
 
 class Columns:
-    """A table that leaves out columns where the terminal is too narrow for all. A text may be broken, a number never is."""
+    """A table that leaves out columns where the terminal is too narrow for all. A text may be broken, a number never is.
 
-    def __init__(self, columns: Sequence[Column], rows: Sequence[Row], gap: int = 2) -> None:
-        """`rows`: a cell for each column. `gap`: the blanks between two columns."""
+    Where all do not fit two blanks apart, they stand one apart.
+    """
+
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        """`rows`: a cell for each column."""
         self._columns = columns
         self._rows = rows
-        self._gap = gap
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         rows: list[Row] = [tuple(Text(column.head, style=styles.QUIET) for column in self._columns), *self._rows]
@@ -94,11 +96,12 @@ class Columns:
             else whole[place]
             for place, column in enumerate(self._columns)
         ]
-        shown = fitting(least, [column.rank for column in self._columns], options.max_width, self._gap)
-        if sum(whole[place] + self._gap for place in shown) - self._gap <= options.max_width:
-            yield from self._lines(console, rows, texts, shown, whole)
+        gap = 2 if sum(whole) + 2 * (len(whole) - 1) <= options.max_width else 1
+        shown = fitting(least, [column.rank for column in self._columns], options.max_width, gap)
+        if sum(whole[place] + gap for place in shown) - gap <= options.max_width:
+            yield from self._lines(console, rows, texts, shown, whole, gap)
         else:
-            yield self._folded(rows, shown)
+            yield self._folded(rows, shown, gap)
 
     def _lines(
         self,
@@ -107,6 +110,7 @@ class Columns:
         texts: Sequence[Sequence[str]],
         shown: Sequence[int],
         widths: Sequence[int],
+        gap: int,
     ) -> Iterator[Segment]:
         """Yield rows that fit, one line each: a job may have ten thousand batches, and a table of Rich takes seconds for them."""
         get_style = lru_cache(console.get_style)
@@ -125,12 +129,12 @@ class Columns:
                 else:
                     plain += text
                 if place != shown[-1]:
-                    plain += (blanks if is_text else "") + " " * self._gap
+                    plain += (blanks if is_text else "") + " " * gap
             yield Segment(plain)
             yield Segment.line()
 
-    def _folded(self, rows: Sequence[Row], shown: Sequence[int]) -> Table:
-        table = Table.grid(padding=(0, self._gap))
+    def _folded(self, rows: Sequence[Row], shown: Sequence[int], gap: int) -> Table:
+        table = Table.grid(padding=(0, gap))
         for place in shown:
             is_text = self._columns[place].is_text
             table.add_column(justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")

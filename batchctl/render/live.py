@@ -1,12 +1,13 @@
 """The view that moves on a terminal: one bar for what is going on, or the whole job while it is watched."""
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from batchctl.clock import Clock
@@ -14,6 +15,7 @@ from batchctl.domain import events
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.wording import of_total, plural
 from batchctl.render import job_report, styles
+from batchctl.render.layout import indent
 from batchctl.render.text import clean, duration, size
 
 LINES_UP_TO_BATCHES = 12
@@ -21,6 +23,17 @@ LINES_UP_TO_BATCHES = 12
 ROUTINE = "batches are in progress"
 # Clocks and rates: more often, a person would see no more.
 REFRESHES_PER_SECOND = 4
+# The most characters of a reason to wait.
+REASON = 200
+
+
+class _View(Live):
+    """What moves. Lines above it are printed while it is not drawn: else each would erase lines of the other."""
+
+    def print(self, content: RenderableType) -> None:
+        """Print above it."""
+        with self._lock:
+            self.console.print(content)
 
 
 class LiveView:
@@ -35,7 +48,7 @@ class LiveView:
         self._what = ""
         self._since = 0.0
         self._transfers = _Transfers()
-        self._view: Live | None = None
+        self._view: _View | None = None
         self._watched: _Watched | None = None
         # Events come from several threads.
         self._lock = threading.RLock()
@@ -50,7 +63,7 @@ class LiveView:
 
     def print(self, content: RenderableType) -> None:
         """Print above what moves."""
-        self._console.print(content)
+        (self._view or self._console).print(content)
 
     def move(self, event: events.Event) -> None:
         """Move the bar, or the line under the watched job, on to an event."""
@@ -89,7 +102,7 @@ class LiveView:
         if self._watched is not None:
             self._watched.next_poll, self._watched.activity = until, why
         else:
-            self._bar("waiting", 0, None, f"{duration(until - self._clock.now())}: {clean(why, 60)}")
+            self._bar("waiting", 0, None, _Countdown(until, clean(why, REASON), self._clock))
 
     def watch(self, report: JobReport) -> None:
         """Show the whole job from here on, as this report has it."""
@@ -97,44 +110,44 @@ class LiveView:
             self._stop_bar()
             if self._watched is None:
                 self._watched = _Watched(report, self._clock)
-                self._view = Live(
-                    self._watched,
-                    console=self._console,
-                    refresh_per_second=REFRESHES_PER_SECOND / 2,
-                    transient=True,
-                )
-                self._view.start()
+                self._show(self._watched, REFRESHES_PER_SECOND / 2)
             self._watched.report = report
 
-    def _bar(self, what: str, done: float, total: float | None, detail: str) -> None:
+    def _show(self, content: RenderableType, per_second: float) -> None:
+        self._view = _View(content, console=self._console, refresh_per_second=per_second, transient=True)
+        self._view.start()
+
+    def _bar(self, what: str, done: float, total: float | None, detail: "str | _Countdown") -> None:
         if self._progress is None:
             self._progress = Progress(
                 TextColumn("{task.description:<9}"),
-                BarColumn(bar_width=20, complete_style=styles.GOOD, finished_style=styles.GOOD),
+                BarColumn(
+                    bar_width=min(20, self._console.width // 4),
+                    complete_style=styles.GOOD,
+                    finished_style=styles.GOOD,
+                    table_column=Column(no_wrap=True),
+                ),
                 # The API's own words may stand here: a bracket in them is a bracket.
-                TextColumn("{task.fields[detail]}", style=styles.QUIET, markup=False),
+                TextColumn(
+                    "{task.fields[detail]}", style=styles.QUIET, markup=False, table_column=Column(overflow="fold")
+                ),
                 console=self._console,
-                refresh_per_second=REFRESHES_PER_SECOND,
-                transient=True,
             )
-            self._progress.start()
+            self._show(self._progress, REFRESHES_PER_SECOND)
         if self._task is None:
             self._task = self._progress.add_task(what, detail=detail)
         self._progress.update(self._task, description=what, completed=done, total=total, detail=detail)
 
     def _stop_bar(self) -> None:
         if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-            self._task = None
+            self.stop()
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
         with self._lock:
-            self._stop_bar()
             if self._view is not None:
                 self._view.stop()
-                self._view = self._watched = None
+            self._view = self._progress = self._task = self._watched = None
 
 
 def pace(done: int, total: int, seconds: float) -> str:
@@ -146,6 +159,18 @@ def pace(done: int, total: int, seconds: float) -> str:
         if total > done:
             parts.append(f"{duration(timedelta(seconds=seconds * (total - done) / done))} left")
     return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Countdown:
+    """A wait and why, as text that is true whenever it is drawn."""
+
+    until: datetime
+    why: str
+    clock: Clock
+
+    def __str__(self) -> str:
+        return f"{duration(self.until - self.clock.now())}: {self.why}"
 
 
 class _Transfers:
@@ -199,8 +224,8 @@ class _Transfers:
             return f"{of_total(self._finished, self._awaited, 'upload')} finished"
         done = sum(self._bytes.values())
         if self._is_upload:
-            return f"{self._finished}/{self._planned.uploads}, {pace(done, self._planned.upload_bytes, seconds)}"
-        text = f"{self._finished}/{self._planned.downloads}, {pace(done, 0, seconds)}"
+            return f"{self._finished:,}/{self._planned.uploads:,}, {pace(done, self._planned.upload_bytes, seconds)}"
+        text = f"{self._finished:,}/{self._planned.downloads:,}, {pace(done, 0, seconds)}"
         left = self._planned.downloads - self._finished
         # The API does not say how long results are: those that are left take as long as the others did.
         if not self._finished or left <= 0 or seconds < 1:
@@ -223,8 +248,6 @@ class _Watched:
         if self.next_poll is None:
             yield Text(f"  {self.activity}" if self.activity else "", style=styles.QUIET)
         elif self.next_poll - now >= timedelta(seconds=1):
-            why = "" if self.activity == ROUTINE else f" ({clean(self.activity, 60)})"
-            yield Text(
-                f"  next poll in {duration(self.next_poll - now)}{why}; Ctrl-C leaves, the job goes on",
-                style=styles.QUIET,
-            )
+            why = "" if self.activity == ROUTINE else f" ({clean(self.activity, REASON)})"
+            text = f"next poll in {duration(self.next_poll - now)}{why}; Ctrl-C leaves, the job goes on"
+            yield indent(Text(text, style=styles.QUIET))

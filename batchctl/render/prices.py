@@ -62,8 +62,9 @@ def _refused(rules: Sequence[Rule], today: date) -> list[RenderableType]:
         values = ", ".join(map(shown, rule.values))
         version = f" (API version {', '.join(rule.api_versions)})" if rule.api_versions else ""
         past = f" ! read on {rule.seen}, and may have changed" if rule.is_past(today) else ""
-        what = values or rule.message.replace("{value}: ", "")
-        text = Text.assemble(f"{rule.path} {what}{version}", (f": {rule.cure}", styles.QUIET), (past, styles.WARN))
+        what = f" {values}" if values else f": {rule.message.replace('{value}: ', '')}"
+        cure = (f": {rule.cure}", styles.QUIET)
+        text = Text.assemble((rule.path, "bold"), f"{what}{version}", cure, (past, styles.WARN))
         lines.append(hanging(Text("  "), text))
     return lines
 

@@ -98,8 +98,8 @@ class ProgressWriter:
             self._live.watch(report)
         else:
             rest = Counter(batch.state.value for batch in report.batches if batch.state not in ENDED)
-            others = "".join(f", {n} {state}" for state, n in rest.items())
-            text = f"{report.ended} of {plural(len(report.batches), 'batch')} ended{others}"
+            others = "".join(f", {n:,} {state}" for state, n in rest.items())
+            text = f"{report.ended:,} of {plural(len(report.batches), 'batch')} ended{others}"
             if text != self._last_watched and not self._quiet:
                 self._last_watched = text
                 self._print(Line(f"polled     {report.job.name}: {text}"))

@@ -12,7 +12,7 @@ from batchctl.domain.model import MessageBatch
 from batchctl.domain.wording import plural
 from batchctl.engine.unconfirmed import UnconfirmedBatch
 from batchctl.render import styles
-from batchctl.render.layout import Column, Columns, indent
+from batchctl.render.layout import Column, Columns, hanging, indent
 from batchctl.render.text import clean, duration, number
 
 
@@ -52,19 +52,19 @@ def _choice(command: str, meaning: str) -> Text:
     return Text.assemble("  ", (clean(command, 1000), "bold"), (f"   {meaning}", styles.QUIET))
 
 
-def _batch(undecided: UnconfirmedBatch, now: datetime) -> Text:
+def _batch(undecided: UnconfirmedBatch, now: datetime) -> Table:
     batch = undecided.batch
     place = f"batch {undecided.number} of {undecided.total}, round {batch.round}: {plural(batch.count, 'request')}"
     if undecided.is_lost:
         since = duration(now - batch.missing_since) if batch.missing_since else "a while"
         name = clean(batch.message_batch_id or "")
-        return Text.assemble(
-            ("not known  ", styles.strong(styles.BAD)), f"{place}; the API answers 404 for {name} since {since}"
-        )
+        head = Text("not known  ", style=styles.strong(styles.BAD))
+        return hanging(head, Text(f"{place}; the API answers 404 for {name} since {since}"))
     asked = f"; its create began at {batch.intent_at:%Y-%m-%d %H:%M:%S} UTC" if batch.intent_at else ""
     asked += ", with another key" if undecided.is_other_key else ""
-    why = f"; {clean(batch.held or batch.note, 200)}" if batch.held or batch.note else ""
-    return Text.assemble(("unconfirmed  ", styles.strong(styles.WARN)), f"{place}{asked}{why}")
+    note = (batch.held or batch.note).removeprefix("unconfirmed: ")
+    why = f"; {clean(note, 200)}" if note else ""
+    return hanging(Text("unconfirmed  ", style=styles.strong(styles.WARN)), Text(f"{place}{asked}{why}"))
 
 
 def _candidates(undecided: UnconfirmedBatch, now: datetime) -> RenderableType:

@@ -64,14 +64,18 @@ def test_a_bill_fits_eighty_columns_and_no_number_is_cut() -> None:
         "246,913,578",
         "$2,200,444.44",
         "$4,400,888.89",
-        "$12.30 to $1,234.00",
-        "expected $45.00",
+        "$45.00 ($12.30 to",
+        "$1,234.00)",
     ):
         assert said in shown
     assert "90.9 % hit" in shown
     assert "free    4 errored, 2 expired" in shown
     assert "prices  a list 1.0, prices of 2026-11-21" in shown
     assert shown.rstrip().endswith("next: batchctl retry x")
+
+
+def test_no_class_of_tokens_stands_without_its_number() -> None:
+    assert "246,913,578" in drawn(bill.draw(a_bill(), "", wide=False), 50)
 
 
 def test_classes_that_nothing_was_used_of_are_not_shown() -> None:

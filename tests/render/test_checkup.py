@@ -19,7 +19,7 @@ CHECKUP = Checkup(
 def test_what_is_wrong_has_a_line_each_and_what_is_well_one_for_all() -> None:
     lines = [line.rstrip() for line in drawn(checkup.draw(CHECKUP), 200).splitlines()]
     assert lines[:2] == ["warn  room  60 MB free", "            try: free some disk space"]
-    assert lines[-1] == "ok  clock (--verbose: in detail)"
+    assert lines[-1] == "ok    clock (--verbose: in detail)"
     assert "".join(lines).isprintable()
 
 

@@ -1,5 +1,6 @@
 """Every event as one plain line."""
 
+import io
 import pickle
 from datetime import timedelta
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import Any, get_args
 import pytest
 from builders import HOUR, NOW, WITHHELD, a_batch, a_job, a_round
 from render.drawing import drawn
+from rich.console import Console
 
 from batchctl.domain import events
 from batchctl.domain.caching import Caching, ShortPrefixes, SkipReason
@@ -399,6 +401,7 @@ def test_no_text_from_outside_leaves_its_line(event: events.Event) -> None:
             5_000,
             "5,000 lines, first 1 (row-1) params.model: not available",
         ),
+        (Problem(5, "", Fault("id", "must be text", path="custom_id")), 1, "line 5 custom_id: must be text"),
         (Problem(3, "", Fault("not_json", "not JSON at byte 1")), 1, "line 3: not JSON at byte 1"),
         (Problem(3, "a\x1b", Fault("x", "bad\n", Severity.WARNING)), 1, r"line 3 (a\x1b): bad\n"),
     ],
@@ -407,3 +410,11 @@ def test_a_problem_says_where_it_is(given: Problem, lines: int, text: str) -> No
     line = problem_line(ProblemKind(given, lines))
     assert line.text == text
     assert drawn(draw_problems([ProblemKind(given, lines)]), 200).strip() == text
+
+
+@pytest.mark.parametrize("custom_id", ["row-5", ""])
+def test_only_the_line_number_of_a_problem_stands_out(custom_id: str) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="256")
+    with console.capture() as capture:
+        console.print(draw_problems([ProblemKind(Problem(5, custom_id, Fault("id", "wrong", path="params.model")), 1)]))
+    assert "mline 5\x1b[0m" in capture.get()

@@ -399,6 +399,21 @@ def test_where_only_ascii_can_be_shown_the_strip_is_ascii() -> None:
     assert "############============  2 of 2 ended, 1 fetched" in capture.get()
 
 
+def test_the_note_of_an_unconfirmed_batch_is_not_cut() -> None:
+    note = "unconfirmed: the API accepted it without naming a batch, and its list shows no batch of this size"
+    job, batches = a_job(), [a_batch(State.SUBMITTING, message_batch_id=None, note=note)]
+    text = drawn(job_report.draw(report(job, batches, (), NOW), wide=True))
+    assert set(note.split()) <= set(text.split())
+
+
+@pytest.mark.parametrize(("width", "blanks"), [(80, 1), (120, 2)])
+def test_columns_stand_as_far_apart_as_there_is_room(width: int, blanks: int) -> None:
+    job, batch = a_job(), a_batch(State.IN_PROGRESS, message_batch_id="msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d")
+    text = drawn(job_report.draw(report(job, [batch], (), NOW + HOUR), wide=True), width)
+    assert f"message batch{' ' * (len(batch.message_batch_id or '') - 13 + blanks)}" in text
+    assert f"round{' ' * blanks}from" in text
+
+
 def test_a_screen_of_many_batches_and_jobs_is_drawn_at_once() -> None:
     job, many = a_job(), [a_batch(State.IN_PROGRESS) for _ in range(10_000)]
     found = report(job, many, (), NOW)
@@ -408,3 +423,5 @@ def test_a_screen_of_many_batches_and_jobs_is_drawn_at_once() -> None:
     console.print(job_report.draw(found, wide=True))
     console.print(job_report.draw_all([found] * 500))
     assert time.process_time() - began < 1
+    assert isinstance(console.file, io.StringIO)
+    assert "0 of 10,000 ended" in console.file.getvalue()

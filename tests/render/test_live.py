@@ -1,6 +1,8 @@
 """A terminal that moves shows foreign text as text, and leaves nothing behind."""
 
 import io
+import re
+import threading
 
 import pytest
 from builders import HOUR, MINUTE, NOW, a_batch, a_job
@@ -51,10 +53,52 @@ def test_every_movement_can_be_drawn(console: Console, event: events.Event) -> N
 def test_a_reason_from_outside_stands_on_the_bar_as_it_is(console: Console) -> None:
     live = LiveView(console, Clock())
     live.move(events.Waiting(NOW + HOUR, EVIL))
-    assert live._progress is not None
-    live._progress.refresh()
+    assert live._view is not None
+    live._view.refresh()
     live.stop()
     assert "[/red] [bold]x[/bold]" in shown(console)
+
+
+LONG = "unconfirmed, and the API cannot be reached: cannot connect: [Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+def test_a_long_reason_to_wait_is_broken_and_not_cut(console: Console, *, is_watched: bool) -> None:
+    live = LiveView(console, Clock())
+    if is_watched:
+        live.watch(report(a_job(), [a_batch(State.IN_PROGRESS)], (), NOW))
+    live.move(events.Waiting(Clock().now() + MINUTE, LONG))
+    assert live._view is not None
+    live._view.refresh()
+    live.stop()
+    drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown(console))
+    assert LONG in " ".join(drawn.split())
+    assert max(map(len, drawn.splitlines())) <= 80
+
+
+def test_a_wait_counts_down_without_an_event(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "now", lambda _: NOW)
+    live = LiveView(console, Clock())
+    live.move(events.Waiting(NOW + HOUR, "overloaded"))
+    monkeypatch.setattr(Clock, "now", lambda _: NOW + HOUR - MINUTE)
+    assert live._view is not None
+    live._view.refresh()
+    live.stop()
+    assert "1 m 0 s: overloaded" in shown(console)
+
+
+def test_nothing_is_printed_while_the_view_is_drawn(console: Console) -> None:
+    live = LiveView(console, Clock())
+    live.watch(report(a_job(), [a_batch(State.IN_PROGRESS)], (), NOW))
+    assert live._view is not None
+    printing = threading.Thread(target=live.print, args=("a line",))
+    with live._view._lock:
+        printing.start()
+        printing.join(0.1)
+        assert "a line" not in shown(console)
+    printing.join()
+    live.stop()
+    assert "a line" in shown(console)
 
 
 def test_one_bar_after_another_and_nothing_left(console: Console) -> None:

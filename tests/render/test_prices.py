@@ -8,6 +8,7 @@ from rich.console import Console
 from batchctl.domain.prices import ModelPrices, Prices, PriceTier
 from batchctl.money.catalog import PriceTable
 from batchctl.render import json_output, prices
+from batchctl.requests.rules import Rule
 
 DAY = dt.date(2026, 11, 21)
 EVIL = "\x1b[31mred\u202e"
@@ -55,6 +56,17 @@ def test_a_source_that_is_not_everybodys_names_its_models() -> None:
 def test_no_model_at_all_is_still_a_table() -> None:
     out = drawn(PriceTable(day=DAY, model_prices_list=(), unpriced=("one",)))
     assert "! no price that can be used: one" in out
+
+
+def test_a_rule_is_told_from_the_place_that_it_is_about() -> None:
+    rules = [
+        Rule(code="x", path="top_p", cure="remove it", evidence="docs", sources=(), seen=DAY, **more)
+        for more in ({"message": "not with temperature"}, {"message": "{value}: no", "values": ("a", "b")})
+    ]
+    out = io.StringIO()
+    Console(file=out, width=80).print(prices.draw(PriceTable(day=DAY, model_prices_list=(some_prices(),)), rules))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert lines[-2:] == ["  top_p: not with temperature: remove it", '  top_p "a", "b": remove it']
 
 
 def test_text_from_outside_cannot_move_the_terminal() -> None:

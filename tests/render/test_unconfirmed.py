@@ -16,7 +16,7 @@ def an_open(batch: Batch, *candidates: Candidate, is_lost: bool = False, is_earl
 
 SEEN = a_message_batch("msgbatch_7", created_at=NOW)
 OPENED = [
-    an_open(a_batch(State.SUBMITTING, note="HTTP 504 gateway\ntimeout"), Candidate(seen=SEEN, share=None)),
+    an_open(a_batch(State.SUBMITTING, note="unconfirmed: HTTP 504 gateway\ntimeout"), Candidate(seen=SEEN, share=None)),
     an_open(a_batch(State.SUBMITTING), Candidate(seen=replace(SEEN, counts=None, created_at=None), share=1.0)),
     an_open(a_batch(State.ENDED, held="msgbatch_1: its model differs"), Candidate(seen=SEEN, share=0.5)),
     an_open(a_batch(State.SUBMITTING), is_early=True),
@@ -41,6 +41,14 @@ def test_what_is_unconfirmed_is_drawn_with_what_is_known_of_it() -> None:
         "msgbatch_7 in_progress unknown unknown are this batch's",
         "msgbatch_7 in_progress 10 1 h 0 m ago are partly others'",
     ]
+
+
+def test_what_does_not_fit_goes_on_under_the_text() -> None:
+    text = drawn(unconfirmed.draw("reviews-7f3a", OPENED[:1], (), (), NOW), 60)
+    begin, more = text.splitlines()[:2]
+    assert begin.startswith("unconfirmed  batch 2 of 3")
+    assert more.startswith(" " * len("unconfirmed  "))
+    assert more.strip()
 
 
 def test_a_candidate_that_cannot_be_read_is_null_and_never_zero() -> None:
