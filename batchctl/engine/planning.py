@@ -11,6 +11,7 @@ A stop before step 5 leaves only files that the next run writes anew.
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -137,7 +138,8 @@ class Planner:
             for left in (problems.path, copied, cached):
                 left.unlink(missing_ok=True)
             if isinstance(stopped, InputProblem):
-                raise InputProblem(stopped.message.replace(str(plain), called), hint=stopped.hint) from stopped
+                hint = stopped.hint.replace(shlex.quote(str(plain)), shlex.quote(called))
+                raise InputProblem(stopped.message.replace(str(plain), called), hint=hint) from stopped
             raise
         return Input(
             path=path,

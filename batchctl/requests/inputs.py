@@ -5,6 +5,7 @@ import fcntl
 import gzip
 import hashlib
 import os
+import shlex
 import stat as stat_module
 import sys
 import zlib
@@ -80,7 +81,8 @@ def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
             f"{path}: the file holds no request", hint="write one JSON object per line, with custom_id and params"
         )
     if fault := describe_opening(head):
-        raise InputProblem(f"{path}: {fault.message}")
+        command = fault.command.replace("INPUT", shlex.quote(str(path)))
+        raise InputProblem(f"{path}: {fault.message}", hint=command)
 
 
 def spool(path: str, target: Path, stdin: BinaryIO | None, emit: Callable[[int], None]) -> None:
