@@ -40,7 +40,7 @@ from batchctl.requests.inputs import STDIN, absolute, input_name, keep_input, st
 from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.requests.scanner import CheckOptions
-from batchctl.store.local import link_or_copy, place, replacing
+from batchctl.store.local import place, replacing
 
 # Processes that check an input. More of them would wait for the one that hashes it and puts their reports together.
 MAX_PROCESSES = 8
@@ -127,10 +127,7 @@ class Planner:
             if changed is not None:
                 caching, original = changed
                 checked = replace(checked, caching=caching, size=original.size, sha256=original.sha256)
-            problems.close()
-            listed.unlink(missing_ok=True)
-            if problems.path.exists():
-                link_or_copy(problems.path, listed)
+            problems.publish(listed)
             self._session.emit(Checked(called, checked, str(listed)))
             self._refuse(called, checked, listed)
         except BaseException as stopped:
