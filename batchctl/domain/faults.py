@@ -50,7 +50,9 @@ CLIENT_PARAMS: Mapping[str, str] = {
     "extra_query": "remove it",
     "betas": "betas apply to a whole batch: remove it and pass --beta NAME",
     "anthropic_beta": "betas apply to a whole batch: remove it and pass --beta NAME",
+    "anthropic-beta": "betas apply to a whole batch: remove it and pass --beta NAME",
     "anthropic_version": "the version applies to a whole batch: remove it and pass --api-version VERSION",
+    "anthropic-version": "the version applies to a whole batch: remove it and pass --api-version VERSION",
     "timeout": "remove it: batchctl has its own timeouts",
     "max_retries": "remove it: batchctl retries by itself",
     "idempotency_key": "remove it: the API has no such key for batches",
@@ -96,7 +98,8 @@ _SUSPECT = REFUSED_PARAMS | CLIENT_PARAMS.keys()
 def is_stricter(headers: Headers, than: Headers) -> bool:
     """Return whether requests that passed the check with other headers may fail it with these."""
     forbids_sampling = than.api_version < NO_SAMPLING_SINCE <= headers.api_version
-    return forbids_sampling or (MAX_TOKENS_BETA in than.betas and MAX_TOKENS_BETA not in headers.betas)
+    # A beta raises a limit, or allows a tool or a param.
+    return forbids_sampling or not set(than.betas) <= set(headers.betas)
 
 
 def envelope_faults(request: object) -> list[Fault]:

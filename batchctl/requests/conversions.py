@@ -157,7 +157,9 @@ class _Body:
 
     def take(self, key: str, *kinds: type[Kind]) -> Kind | None:
         """Return the value of a key, which counts as converted then; None where it is absent or of another type."""
-        return self.typed(self.left.pop(key, None), f"{self.name}.{key}", *kinds)
+        value = self.left.pop(key, None)
+        # Most keys are absent, and a path takes time to write.
+        return None if value is None else self.typed(value, f"{self.name}.{key}", *kinds)
 
     def typed(self, value: object, path: str, *kinds: type[Kind]) -> Kind | None:
         """Return a value that has one of the types; None, with a fault unless it is null, where it has not."""

@@ -65,6 +65,12 @@ def structure_faults(params: object) -> list[Fault]:
     return list(islice((*errors, *warnings), MAX_FAULTS))
 
 
+@cache
+def beta_places() -> frozenset[str]:
+    """Return the places of the params that only the SDK's types of betas have."""
+    return frozenset(f"params.{name}" for name in _schema()["betaProperties"])
+
+
 def is_known_model(model: str) -> bool:
     """Return whether the SDK's types name a model."""
     return model in _schema()["models"]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchctl.domain.faults import Severity
+from batchctl.domain.model import Headers
 from batchctl.requests.conversions import ConvertOptions, convert_line
 from batchctl.requests.rules import Rules
 from batchctl.requests.structure import structure_faults
@@ -103,7 +104,7 @@ def test_a_line_becomes_a_request(line: Mapping[str, Any], params: Mapping[str, 
 def test_what_is_converted_has_the_structure_of_a_request(line: Mapping[str, Any], params: Mapping[str, Any]) -> None:
     converted = convert_line(line, OPTIONS)
     assert structure_faults(converted.params) == []
-    refused = {fault.code for fault in Rules("2023-06-01").faults(converted.params, [64])}
+    refused = {fault.code for fault in Rules(Headers(api_version="2023-06-01")).faults(converted.params, [64])}
     # What this model does not take is for the check to say.
     assert refused <= {"sampling_not_supported", "sampling_both"}, params
 
