@@ -282,10 +282,13 @@ def _of_responses(body: _Body) -> Params:
         for at, item in enumerate(body.typed(given, path, list, str) or ()):
             conversation.add_item(item, f"{path}.{at}")
     text, reasoning = body.take("text", dict) or {}, body.take("reasoning", dict) or {}
-    if text.get("verbosity") not in (None, "medium"):
-        body.refuse(
-            "text", f"{shown(text['verbosity'])}: {_NO_COUNTERPART['verbosity']}", f"{body.name}.text.verbosity"
-        )
+    for key, value in text.items():
+        if key != "format" and value not in (None, *_NEUTRAL.get(key, ())):
+            why = _NO_COUNTERPART.get(key, "unknown key")
+            body.refuse("text", why, f"{body.name}.text.{shown_key(key)}")
+    for key, value in reasoning.items():
+        if key != "effort" and value is not None:
+            body.warn(f"{body.name}.reasoning.{shown_key(key)}", "left out: it does not change the answer")
     output_config = _output_format(body, "text", body.typed(text.get("format"), f"{body.name}.text.format", dict))
     effort = body.typed(reasoning.get("effort"), f"{body.name}.reasoning.effort", str)
     return _params(body, model, limit, conversation, output_config | _effort(body, "reasoning", effort), None)
@@ -301,8 +304,7 @@ def _params(
 ) -> Params:
     """Return the params with what both kinds of requests have; absent parts are left out."""
     tools = _tools(body)
-    user = body.take("user", str)
-    identifier = body.take("safety_identifier", str)
+    user, identifier = body.take("user", str), body.take("safety_identifier", str)
     user_id = user or identifier
     params = {
         "model": model,
@@ -345,7 +347,9 @@ def _output_format(body: _Body, key: str, wanted: Mapping[str, Any] | None) -> P
         inner = body.typed(wanted.get("json_schema", wanted), path, dict) or {}
         schema = body.typed(inner.get("schema"), f"{path}.schema", dict)
         if schema is not None:
-            return {"format": {"type": "json_schema", "schema": schema}}
+            # OpenAI has the description beside the schema, where the Messages API takes none.
+            described = {"description": inner["description"]} if isinstance(inner.get("description"), str) else {}
+            return {"format": {"type": "json_schema", "schema": described | schema}}
         if inner.get("schema") is None:
             body.error(path, "needs a schema", "key_missing")
     else:

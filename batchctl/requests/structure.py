@@ -26,6 +26,7 @@ from batchctl.domain.faults import (
     shown,
     shown_key,
 )
+from batchctl.domain.model_catalog import is_form_of
 
 MAX_FAULTS = 5
 
@@ -72,8 +73,8 @@ def beta_places() -> frozenset[str]:
 
 
 def is_known_model(model: str) -> bool:
-    """Return whether the SDK's types name a model."""
-    return model in _schema()["models"]
+    """Return whether the SDK's types name a model, or one of which it is a dated form."""
+    return any(is_form_of(model, known) for known in _schema()["models"])
 
 
 def _is_valid(params: object) -> bool:

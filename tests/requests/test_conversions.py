@@ -79,6 +79,7 @@ CONVERTED: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
     (chat(safety_identifier="s-1"), becomes(metadata={"user_id": "s-1"})),
     (chat(response_format={"type": "text"}), becomes()),
     (chat(response_format={"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}}, reasoning_effort="low"), becomes(output_config={"format": {"type": "json_schema", "schema": SCHEMA}, "effort": "low"})),
+    (chat(response_format={"type": "json_schema", "json_schema": {"description": "An answer", "schema": SCHEMA}}), becomes(output_config={"format": {"type": "json_schema", "schema": {"description": "An answer", **SCHEMA}}})),
     (chat(n=1, presence_penalty=0, frequency_penalty=0.0, logprobs=False, stream=False, store=False, seed=None, service_tier="auto", logit_bias={}), becomes()),
     (responses(), becomes()),
     (responses(instructions="Be brief.", input=[USER]), becomes(system="Be brief.")),
@@ -172,6 +173,7 @@ def test_what_has_no_counterpart_is_named_with_its_place(
     [
         (chat(store=True), "body.store"),
         (chat(metadata={"a": "b"}), "body.metadata"),
+        (responses(reasoning={"summary": "auto"}), "body.reasoning.summary"),
         (chat(prompt_cache_key="x"), "body.prompt_cache_key"),
         (said({**USER, "name": "ann"}), "body.messages.0.name"),
         (
