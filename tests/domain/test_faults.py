@@ -75,6 +75,7 @@ PARAM_CASES = [
     ({"extra_query": {}}, "client_param", "extra_query", "remove it"),
     ({"timeout": 60}, "client_param", "timeout", "its own timeouts"),
     ({"max_retries": 5}, "client_param", "max_retries", "retries by itself"),
+    ({"anthropic-beta": "files-api-2025-04-14"}, "client_param", "anthropic-beta", "--beta NAME"),
     ({"anthropic_version": "bedrock-2023-05-31"}, "client_param", "anthropic_version", "--api-version"),
 ]
 
