@@ -139,6 +139,64 @@ def _openai_image() -> Request:
     return {"type": "image_url", "image_url": {"url": "https://example.com/abacus.png"}}
 
 
+# ---------------------------------------------------------------- a batch file of another vendor
+
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+_CALCULATOR: Request = {
+    "name": "calculate",
+    "description": "Calculates an expression",
+    "parameters": {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]},
+}
+_ANSWER: Request = {
+    "type": "object",
+    "properties": {"answer": {"type": "integer"}},
+    "required": ["answer"],
+    "additionalProperties": False,
+}
+
+
+def openai_batch() -> Iterator[bytes]:
+    """A line for each thing that `batchctl convert` converts, then two with keys that have no counterpart."""
+    call = {"name": "calculate", "arguments": '{"expression": "16 - 3 - 4"}'}
+    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_PIXEL}"}}
+    answer = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": _ANSWER}}
+    yield _chat(1, [_asked(1)], temperature=0, n=1, stream=False, user="pupil-1")
+    yield _chat(2, [{"role": "system", "content": "Answer with the number alone."}, _asked(2)], stop=["END"])
+    yield _chat(3, [{"role": "user", "content": [{"type": "text", "text": "Which color is this?"}, picture]}])
+    yield _chat(4, [_asked(4)], tools=[{"type": "function", "function": _CALCULATOR}], parallel_tool_calls=False)
+    yield _chat(
+        5,
+        [
+            _asked(1),
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "call_1", "type": "function", "function": call}],
+            },
+            {"role": "tool", "tool_call_id": "call_1", "content": "9"},
+        ],
+        tools=[{"type": "function", "function": _CALCULATOR}],
+    )
+    yield _chat(6, [_asked(6)], response_format=answer, reasoning_effort="low", store=True)
+    yield _openai(7, "/v1/responses", model="gpt-5", input=_asked(7)["content"], max_output_tokens=256)
+    yield _chat(8, [_asked(8)], seed=8)
+    yield _chat(9, [_asked(9)], temperature=1.3)
+
+
+def _asked(number: int) -> Request:
+    return {"role": "user", "content": _problems()[number - 1]["question"]}
+
+
+def _chat(number: int, messages: list[Request], **body: Any) -> bytes:
+    return _openai(
+        number, "/v1/chat/completions", model="gpt-4o-mini", messages=messages, max_completion_tokens=256, **body
+    )
+
+
+def _openai(number: int, url: str, **body: Any) -> bytes:
+    return _line({"custom_id": f"gsm8k-{number:03d}", "method": "POST", "url": url, "body": body})
+
+
 # ---------------------------------------------------------------- writing
 
 
@@ -149,6 +207,7 @@ def _line(request: Request) -> bytes:
 def write(folder: Path) -> None:
     (folder / "banking77.jsonl").write_bytes(b"".join(banking77()))
     (folder / "gsm8k.jsonl").write_bytes(b"".join(gsm8k()))
+    (folder / "openai-batch.jsonl").write_bytes(b"".join(openai_batch()))
     (folder / "planted-faults.jsonl").write_bytes(b"".join(planted.line for planted in planted_faults()))
 
 

@@ -22,6 +22,7 @@ VERBS = (
     Verb("doctor", WRONG, "Check your setup: versions, key, API, workspace"),
     Verb("verify", WRONG, "Prove that every line of the input has its answer"),
     Verb("resolve", WRONG, "Review batches whose creation is unconfirmed"),
+    Verb("convert", TOOLS, "Convert a batch file of another vendor"),
     Verb("attach", TOOLS, "Make a job of batches that another program created"),
     Verb("delete", TOOLS, "Delete a job's batches at the API"),
     Verb("emulator", TOOLS, "Serve an emulator of the API on this machine"),

@@ -48,13 +48,16 @@ def complete_job(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in (*job_names(_workspace(context)), LAST) if name.startswith(incomplete)]
 
 
-def complete_input_or_job(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the inputs in this folder and the jobs that begin so; none for a path, which the shell completes itself."""
+def complete_input(incomplete: str) -> list[str]:
+    """Return the inputs in this folder that begin so; none for a path, which the shell completes itself."""
     from batchctl.verbs.known_names import input_names
 
-    if "/" in incomplete:
-        return []
-    return [*(name for name in input_names() if name.startswith(incomplete)), *complete_job(context, incomplete)]
+    return [] if "/" in incomplete else [name for name in input_names() if name.startswith(incomplete)]
+
+
+def complete_input_or_job(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the inputs in this folder and the jobs that begin so; none for a path, which the shell completes itself."""
+    return [] if "/" in incomplete else [*complete_input(incomplete), *complete_job(context, incomplete)]
 
 
 def complete_model(context: typer.Context, incomplete: str) -> list[str]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from batchctl.cli.completion import check_choice, choices, complete_input_or_job, complete_job, complete_model
+from batchctl.cli.completion import (
+    check_choice,
+    choices,
+    complete_input,
+    complete_input_or_job,
+    complete_job,
+    complete_model,
+)
 from batchctl.cli.help_pages import OPTION_GROUPS
 from batchctl.domain.limits import API_VERSION, API_VERSIONS, CACHE_TTLS
 
@@ -89,6 +96,17 @@ def labels_of(pairs: list[str]) -> dict[str, str]:
             raise typer.BadParameter(f"--label {pair!r}: use KEY=VALUE, like team=evals")
         labels[key] = value
     return labels
+
+
+def models_of(words: list[str]) -> tuple[str, dict[str, str]]:
+    """Return the model for all requests, empty for none, and the models by the name they replace, of texts like `gpt-4o=MODEL`."""
+    pairs = [word.rpartition("=") for word in words]
+    for_all = [model for _, equals, model in pairs if not equals]
+    if not all(model and (name or not equals) for name, equals, model in pairs) or len(for_all) > 1:
+        raise typer.BadParameter(
+            "--model: use MODEL once for all requests, or NAME=MODEL for each that another model names"
+        )
+    return next(iter(for_all), ""), {name: model for name, equals, model in pairs if equals}
 
 
 def param_changes_of(texts: list[str]) -> "tuple[ParamChange, ...]":
@@ -281,6 +299,14 @@ InputFile = Annotated[
         autocompletion=complete_input_or_job,
     ),
 ]
+FileToConvert = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="Batch file of another vendor (.gz, .zst, - for stdin)",
+        autocompletion=complete_input,
+    ),
+]
 InputToEstimate = Annotated[
     str, typer.Argument(metavar="INPUT", help="JSONL file of requests (.gz, .zst, - for stdin)")
 ]
@@ -330,6 +356,28 @@ Check = Annotated[
 Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors", rich_help_panel=INPUT)]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Skip invalid lines; they stay unanswered", rich_help_panel=INPUT)
+]
+ModelOfRequests = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="[NAME=]MODEL",
+        help="Model for all requests, or for those that name NAME; repeatable",
+        autocompletion=complete_model,
+        rich_help_panel=INPUT,
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens", min=1, metavar="N", help="max_tokens of requests that have none", rich_help_panel=INPUT
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop", metavar="KEY", help="Leave out a key that has no counterpart; repeatable", rich_help_panel=INPUT
+    ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Send (and pay for) the same input again", rich_help_panel=INPUT)]
 MovedInput = Annotated[
@@ -666,6 +714,18 @@ ResultsFile = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+RequestsFile = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Request file, or -",
+        show_default="NAME.requests.jsonl",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ForceRequests = Annotated[bool, typer.Option("--force", help="Replace a file that is there", rich_help_panel=OUTPUT)]
 OutputDir = Annotated[
     Path | None,
     typer.Option(

@@ -56,6 +56,32 @@ class ProblemKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What converting a batch file of another vendor brought to light.
+
+    Attributes:
+        requests: Requests that were converted.
+        lines: Lines that hold something.
+        blank: Lines that hold nothing.
+        left_out: Lines that hold something and have an error.
+        size: Bytes of the file, unpacked.
+        errors: Number of errors; `warnings` counts those that keep no line from being converted.
+        by_code: How often each code of a fault occurs.
+        problem_kinds: The first kinds of faults, errors before warnings, to be shown.
+    """
+
+    requests: int
+    lines: int
+    blank: int
+    left_out: int
+    size: int
+    errors: int
+    warnings: int
+    by_code: dict[str, int] = field(default_factory=dict)
+    problem_kinds: tuple[ProblemKind, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
     """An input, read whole.
 

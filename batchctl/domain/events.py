@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from batchctl.domain.caching import Caching
-from batchctl.domain.check_report import Scan
+from batchctl.domain.check_report import Conversion, Scan
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Batch, Job, RequestCounts, WithheldShape
 from batchctl.domain.notifications import NotifyEvent
@@ -43,6 +43,21 @@ class Checked:
 
     input: str
     scan: Scan
+    problems: str
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A batch file of another vendor was read as a whole; what it gave is not yet in its place.
+
+    Attributes:
+        input: Its path.
+        conversion: What was converted, and what could not be.
+        problems: Path of the file that lists every fault, empty where there is none.
+    """
+
+    input: str
+    conversion: Conversion
     problems: str
 
 
@@ -422,6 +437,7 @@ class Stopping:
 Event = (
     Reading
     | Checked
+    | Converted
     | CacheControlAdded
     | ModelDeprecated
     | ShapesSampled

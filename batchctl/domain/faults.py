@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from batchctl.domain.foreign_formats import CONVERT, foreign_format
 from batchctl.domain.model import Headers
 
 CUSTOM_ID_PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
@@ -49,7 +50,9 @@ CLIENT_PARAMS: Mapping[str, str] = {
     "extra_query": "remove it",
     "betas": "betas apply to a whole batch: remove it and pass --beta NAME",
     "anthropic_beta": "betas apply to a whole batch: remove it and pass --beta NAME",
+    "anthropic-beta": "betas apply to a whole batch: remove it and pass --beta NAME",
     "anthropic_version": "the version applies to a whole batch: remove it and pass --api-version VERSION",
+    "anthropic-version": "the version applies to a whole batch: remove it and pass --api-version VERSION",
     "timeout": "remove it: batchctl has its own timeouts",
     "max_retries": "remove it: batchctl retries by itself",
     "idempotency_key": "remove it: the API has no such key for batches",
@@ -74,12 +77,14 @@ class Fault:
         code: The kind of fault, as `--json` names it.
         message: What is wrong, to be read after `path`.
         path: Where in the line it is, like `params.model`; empty for the whole line.
+        command: For a whole file: the command that takes it further, with INPUT for the file; empty where there is none.
     """
 
     code: str
     message: str
     severity: Severity = Severity.ERROR
     path: str = ""
+    command: str = ""
 
     def __str__(self) -> str:
         """Return the path and the message on one line."""
@@ -93,7 +98,8 @@ _SUSPECT = REFUSED_PARAMS | CLIENT_PARAMS.keys()
 def is_stricter(headers: Headers, than: Headers) -> bool:
     """Return whether requests that passed the check with other headers may fail it with these."""
     forbids_sampling = than.api_version < NO_SAMPLING_SINCE <= headers.api_version
-    return forbids_sampling or (MAX_TOKENS_BETA in than.betas and MAX_TOKENS_BETA not in headers.betas)
+    # A beta raises a limit, or allows a tool or a param.
+    return forbids_sampling or not set(than.betas) <= set(headers.betas)
 
 
 def envelope_faults(request: object) -> list[Fault]:
@@ -130,7 +136,11 @@ def _request_faults(request: object) -> Iterator[Fault]:
     if not isinstance(request, dict):
         yield Fault("not_an_object", f"a line must be one JSON object, not {shown(request)}")
         return
-    yield from _custom_id_faults(request)
+    if foreign := foreign_format(request):
+        advice = foreign.advice or f"convert the file first: {CONVERT}"
+        yield Fault("foreign_format", f"a line in {foreign.name}: {advice}")
+        return
+    yield from custom_id_faults(request)
     yield from _envelope_key_faults(request)
     if "params" not in request:
         yield Fault("params_missing", 'a request needs "params": the body of a Messages request', path="params")
@@ -140,7 +150,8 @@ def _request_faults(request: object) -> Iterator[Fault]:
         yield from _params_faults(params)
 
 
-def _custom_id_faults(request: dict[str, object]) -> Iterator[Fault]:
+def custom_id_faults(request: Mapping[str, object]) -> Iterator[Fault]:
+    """Yield what is wrong with the `custom_id` of a request."""
     if "custom_id" not in request:
         message = 'a request needs "custom_id": your name for it, unique in the input'
         yield Fault("custom_id_missing", message, path="custom_id")

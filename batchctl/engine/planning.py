@@ -11,6 +11,7 @@ A stop before step 5 leaves only files that the next run writes anew.
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -39,7 +40,7 @@ from batchctl.requests.inputs import STDIN, absolute, input_name, keep_input, st
 from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.repeated_ids import repeated_lines
 from batchctl.requests.scanner import CheckOptions
-from batchctl.store.local import link_or_copy, place, replacing
+from batchctl.store.local import place, replacing
 
 # Processes that check an input. More of them would wait for the one that hashes it and puts their reports together.
 MAX_PROCESSES = 8
@@ -126,10 +127,7 @@ class Planner:
             if changed is not None:
                 caching, original = changed
                 checked = replace(checked, caching=caching, size=original.size, sha256=original.sha256)
-            problems.close()
-            listed.unlink(missing_ok=True)
-            if problems.path.exists():
-                link_or_copy(problems.path, listed)
+            problems.publish(listed)
             self._session.emit(Checked(called, checked, str(listed)))
             self._refuse(called, checked, listed)
         except BaseException as stopped:
@@ -137,7 +135,8 @@ class Planner:
             for left in (problems.path, copied, cached):
                 left.unlink(missing_ok=True)
             if isinstance(stopped, InputProblem):
-                raise InputProblem(stopped.message.replace(str(plain), called), hint=stopped.hint) from stopped
+                hint = stopped.hint.replace(shlex.quote(str(plain)), shlex.quote(called))
+                raise InputProblem(stopped.message.replace(str(plain), called), hint=hint) from stopped
             raise
         return Input(
             path=path,

@@ -37,15 +37,16 @@ def to_json(scan: Scan, price: Estimate) -> dict[str, Any]:
         "batches": [
             {"first": c.first, "requests": c.count, "bytes": c.body_bytes, "sha256": c.sha256} for c in scan.cuts
         ],
-        "first_problems": [_problem_to_json(problem) for problem in scan.first_problems],
-        "problem_kinds": [{**_problem_to_json(kind.first), "lines": kind.lines} for kind in scan.problem_kinds],
+        "first_problems": [problem_to_json(problem) for problem in scan.first_problems],
+        "problem_kinds": [{**problem_to_json(kind.first), "lines": kind.lines} for kind in scan.problem_kinds],
         # Nothing is kept of a dry run.
         "problems_file": None,
         "estimate": estimate.to_json(price),
     }
 
 
-def _problem_to_json(problem: Problem) -> dict[str, Any]:
+def problem_to_json(problem: Problem) -> dict[str, Any]:
+    """Return where a fault is and what it is."""
     return {
         "line": problem.line,
         "custom_id": problem.custom_id or None,

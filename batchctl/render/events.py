@@ -62,7 +62,7 @@ class Line:
 def line_of(event: events.Event, now: datetime) -> Line | None:
     """Return the line of an event; None where it is only movement."""
     match event:
-        case events.Checked() | events.CacheControlAdded() | events.ModelDeprecated():
+        case events.Checked() | events.Converted() | events.CacheControlAdded() | events.ModelDeprecated():
             return _of_checking(event)
         case (
             events.Planned()
@@ -153,12 +153,16 @@ def _of_notifying(event: events.Notified | events.NotifyFailed, now: datetime) -
             return Line(f"warning    notification{whose}{where} failed: {clean(why, 300)}{again}{wrote}", WARN)
 
 
-def _of_checking(event: events.Checked | events.CacheControlAdded | events.ModelDeprecated) -> Line:
+def _of_checking(
+    event: events.Checked | events.Converted | events.CacheControlAdded | events.ModelDeprecated,
+) -> Line:
     match event:
         case events.CacheControlAdded(_, caching):
             return _cached(caching)
         case events.Checked():
             return _checked(event)
+        case events.Converted():
+            return _converted(event)
         case events.ModelDeprecated(model, retires_at):
             when = f"retires on {retires_at:%Y-%m-%d}" if retires_at else "no day is set for its end"
             return Line(f"deprecated {clean(model, 64)}: {when}", WARN)
@@ -173,6 +177,19 @@ def _cached(caching: Caching) -> Line:
         for model, short in caching.short.items()
     ]
     return Line(f"cached     {'; '.join(parts)}", WARN if caching.short or not caching.requests else GOOD)
+
+
+def _converted(event: events.Converted) -> Line:
+    conversion = event.conversion
+    parts = [plural(conversion.requests, "request"), size(conversion.size)]
+    if conversion.blank:
+        parts.append(f"{plural(conversion.blank, 'blank line')} skipped")
+    if conversion.left_out:
+        parts.append(f"{plural(conversion.left_out, 'line')} with errors")
+    if conversion.warnings:
+        parts.append(plural(conversion.warnings, "warning"))
+    tone = BAD if conversion.left_out else WARN if conversion.warnings else GOOD
+    return Line(f"converted  {clean(event.input)}: {', '.join(parts)}", tone)
 
 
 def _checked(event: events.Checked) -> Line:

@@ -77,7 +77,9 @@ class LiveView:
                     self._move_on("verifying", done, total, f"{plural(done, 'request')} read")
                 case events.Waiting(until, why):
                     self._wait(until, why)
-                case events.Checked() | events.Planned() | events.Attached() | events.InputMatched():
+                case (
+                    events.Checked() | events.Converted() | events.Planned() | events.Attached() | events.InputMatched()
+                ):
                     self._stop_bar()
                 case _ if self._transfers.take(event):
                     kind, amount, whole = self._transfers.amount

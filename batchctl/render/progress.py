@@ -10,7 +10,7 @@ from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain import events
-from batchctl.domain.check_report import Scan
+from batchctl.domain.check_report import Conversion, Scan
 from batchctl.domain.job_report import ENDED, JobReport
 from batchctl.domain.wording import plural
 from batchctl.render import job_report
@@ -61,6 +61,8 @@ class ProgressWriter:
             self._print(line)
         if isinstance(event, events.Checked):
             self._show_problems(event.scan, event.problems)
+        if isinstance(event, events.Converted):
+            self._show_problems(event.conversion, event.problems)
 
     def _is_news(self, event: events.Event) -> bool:
         """Return whether an event may have a line. A reason to wait has one: the loop wakes up more often than a person reads."""
@@ -111,14 +113,14 @@ class ProgressWriter:
         else:
             self._err.print(line.draw(), soft_wrap=True)
 
-    def _show_problems(self, scan: Scan, problems_file: str) -> None:
-        kinds = scan.problem_kinds
+    def _show_problems(self, found: Scan | Conversion, problems_file: str) -> None:
+        kinds = found.problem_kinds
         if self._live is not None and kinds:
             self._live.print(draw_problems(kinds))
         else:
             for line in map(problem_line, kinds):
                 self._err.print(Text(f"  {line.text}", style=STYLES[line.tone]), soft_wrap=True)
-        left = scan.errors + scan.warnings - sum(kind.lines for kind in kinds)
+        left = found.errors + found.warnings - sum(kind.lines for kind in kinds)
         if left > 0:
             self._print(Line(f"  and {number(left)} more: {problems_file}", DIM))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # The verbs that ask the API, and those that only read what is here.
 ASKING = ("submit", "estimate", "status", "fetch", "retry", "run", "cancel", "delete", "resolve", "doctor", "attach")
-READING = ("verify", "cost", "prices")
+READING = ("verify", "cost", "prices", "convert")
 _COMMAND = re.compile(
     rf"(?<![\w./-])batchctl ({'|'.join((*ASKING, *READING))})\b(?! --(?:workspace|base-url|insecure-http)\b)"
 )

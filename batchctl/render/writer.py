@@ -23,7 +23,7 @@ from batchctl.render.repeated_options import RepeatedOptions
 from batchctl.render.text import clean, size
 
 if TYPE_CHECKING:
-    from batchctl.domain.check_report import Scan
+    from batchctl.domain.check_report import Conversion, Scan
     from batchctl.domain.events import Event
     from batchctl.domain.health import Checkup
     from batchctl.engine.retry_choice import Chosen
@@ -288,6 +288,19 @@ class ReportWriter:
             self.note(f"{plural(unconfirmed, 'batch')} unconfirmed: sent again only where the API does not have it")
         self.note("nothing was sent")
         self.write_next_command(f"batchctl submit {job.name}{' --yes' if job.canceled_at else ''}")
+
+    def write_converted(self, conversion: "Conversion", path: str, output: str, problems: Path) -> None:
+        """Write where the converted requests are, on stderr; as JSON on stdout, unless the requests are there."""
+        from batchctl.render.convert import line, to_json  # noqa: PLC0415 - one verb needs it
+
+        is_file = output != "-"
+        next_command = self.options.in_full(f"batchctl estimate {clean(self.options.path(output))}") if is_file else ""
+        if self._json:
+            stream = sys.stdout if is_file else sys.stderr
+            write(stream, to_json(conversion, path, output, problems, next_command))
+        elif is_file:
+            self.note(line(conversion, output))
+            self._next(next_command)
 
     def write_estimate(self, price: "Estimate", path: str) -> None:
         """Write what an input will cost."""

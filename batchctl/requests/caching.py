@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -28,7 +28,7 @@ from batchctl.domain.caching import (
 )
 from batchctl.domain.errors import DiskProblem, InputProblem
 from batchctl.requests.decoding import BYTE_ORDER_MARK
-from batchctl.requests.inputs import decompressed, opened, refuse_wrong_file, sha256_of
+from batchctl.requests.inputs import decompressed, numbered_lines, opened, refuse_wrong_file, sha256_of
 from batchctl.store.line_maps import read_line_map
 from batchctl.store.local import replacing
 
@@ -152,7 +152,7 @@ def write_with_cache_control(
     with opened(plain) as file, replacing(target) as out:
         refuse_wrong_file(plain, file)
         began = plain.stat()
-        for number, line, is_whole in _lines(file, longest):
+        for number, line, is_whole in numbered_lines(file, longest):
             digest.update(line)
             size += len(line)
             out.write(writer.changed(line, number) if is_whole else line)
@@ -164,16 +164,6 @@ def write_with_cache_control(
                 hint="run the same command again when nothing writes to the file",
             )
     return writer.caching(), OriginalInput(size=size, sha256=digest.hexdigest())
-
-
-def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield each line with its number and whether it is whole; one that is longer than `longest` comes in pieces."""
-    number, is_begun = 0, False
-    while line := file.readline(longest + 1):
-        number += not is_begun
-        is_over = line.endswith(b"\n") or len(line) <= longest
-        yield number, line, is_over and not is_begun
-        is_begun = not is_over
 
 
 class _Writer:
@@ -265,13 +255,13 @@ def line_that_differs(original: Path, requests: Path, numbers: Path, planned: Ca
     """
     longest = planned.longest
     with decompressed(str(original)) as inputs, opened(requests) as sent:
-        written = _lines(inputs, longest)
+        written = numbered_lines(inputs, longest)
         lines = (
             chain.from_iterable(read_line_map(numbers, planned.count))
             if numbers.exists()
             else range(1, planned.count + 1)
         )
-        for number, (_, line, _) in zip(lines, _lines(sent, longest), strict=False):
+        for number, (_, line, _) in zip(lines, numbered_lines(sent, longest), strict=False):
             original_line = next((each for at, each, _ in written if at == number), b"")
             cached = with_cache_control(_parts(original_line, number)[1], planned.ttl)
             if cached is None or cached.line != line.removesuffix(b"\n"):

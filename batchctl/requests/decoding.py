@@ -11,6 +11,7 @@ import re
 import orjson
 
 from batchctl.domain.faults import Fault, shown
+from batchctl.domain.foreign_formats import CONVERT, foreign_format
 from batchctl.requests.request_lines import has_each_key_once
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -236,7 +237,7 @@ def _objects(text: str) -> Fault | None:
             "file_has_cr_line_ends", r"line ends are CR only; convert it: tr '\r' '\n' < INPUT > OUTPUT.jsonl"
         )
     value, end = _first_value(text)
-    if fault := _other_shape(value, text):
+    if fault := _foreign_file(value, text[end:].lstrip(" \t\r\n")) or _other_shape(value, text):
         return fault
     opens_a_block = first.rstrip().endswith(("{", "[", ",")) and rest.lstrip().startswith('"')
     if end > len(first) or (end == 0 and opens_a_block):
@@ -252,13 +253,19 @@ def _first_value(text: str) -> tuple[object, int]:
         return None, 0
 
 
+def _foreign_file(value: object, rest: str) -> Fault | None:
+    """Return that a file is another vendor's, by its first two lines: a single line of that kind is a fault of that line."""
+    foreign = foreign_format(value) if isinstance(value, dict) else None
+    second, _ = _first_value(rest)
+    if foreign is None or (isinstance(second, dict) and "params" in second):
+        return None
+    advice = f"; {foreign.advice}" if foreign.advice else ""
+    command = CONVERT if foreign.is_convertible else ""
+    return Fault(foreign.code, f"this file is in {foreign.name}{advice}", command=command)
+
+
 # The keys an object has at least, where it has no `params`.
 OTHER_SHAPES = (
-    (
-        {"custom_id", "body"},
-        "file_is_openai_batch",
-        "an input for OpenAI batches; rename `body` to `params` and convert it to a Messages body",
-    ),
     ({"custom_id", "response"}, "file_is_results", "the results of an OpenAI batch, not requests"),
     (
         {"custom_id", "result"},

@@ -5,6 +5,7 @@ import fcntl
 import gzip
 import hashlib
 import os
+import shlex
 import stat as stat_module
 import sys
 import zlib
@@ -71,16 +72,31 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def refuse_wrong_file(path: str | Path, file: BinaryIO) -> None:
-    """Raise InputProblem where a file is no JSONL at all. It is left at its beginning; `path` is named as given."""
+def refuse_wrong_file(path: str | Path, file: BinaryIO, *, converts: bool = False) -> None:
+    """Raise InputProblem where a file is no JSONL at all. It is left at its beginning; `path` is named as given.
+
+    `converts`: whether the file is about to be converted, so that those which can be are not refused.
+    """
     head = file.read(OPENING_BYTES)
     file.seek(0)
     if not head.strip():
         raise InputProblem(
             f"{path}: the file holds no request", hint="write one JSON object per line, with custom_id and params"
         )
-    if fault := describe_opening(head):
-        raise InputProblem(f"{path}: {fault.message}")
+    fault = describe_opening(head)
+    if fault and not (converts and fault.command):
+        command = fault.command.replace("INPUT", shlex.quote(str(path)))
+        raise InputProblem(f"{path}: {fault.message}", hint=command)
+
+
+def numbered_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes, bool]]:
+    """Yield each line with its number and whether it is whole; one that is longer than `longest` comes in pieces."""
+    number, is_begun = 0, False
+    while line := file.readline(longest + 1):
+        number += not is_begun
+        is_over = line.endswith(b"\n") or len(line) <= longest
+        yield number, line, is_over and not is_begun
+        is_begun = not is_over
 
 
 def spool(path: str, target: Path, stdin: BinaryIO | None, emit: Callable[[int], None]) -> None:

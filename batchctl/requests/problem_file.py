@@ -10,7 +10,7 @@ import orjson
 
 from batchctl.domain.check_report import Problem, ProblemKind
 from batchctl.domain.faults import Fault, Severity
-from batchctl.store.local import PRIVATE, disk
+from batchctl.store.local import PRIVATE, disk, link_or_copy
 
 SHOWN = 20
 # Kinds of faults that are told apart: each line of an input may have one of its own.
@@ -81,6 +81,13 @@ class ProblemFile:
             self._file.flush()
             written = map(orjson.loads, self.path.read_bytes().splitlines())
             return {problem["line"] for problem in written if problem["severity"] == Severity.ERROR}
+
+    def publish(self, listed: Path) -> None:
+        """Close the file and give it a second name, under which a person finds it; what stood there is gone. Raises DiskProblem."""
+        self.close()
+        listed.unlink(missing_ok=True)
+        if self.path.exists():
+            link_or_copy(self.path, listed)
 
     def close(self) -> None:
         """Force the file to the disk: it may become the only record of the lines that are not sent. Raises DiskProblem."""

@@ -11,6 +11,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 from batchctl.domain.caching import LONG, MAX_BREAKPOINTS, SHORT
+from batchctl.requests.image_size import image_size
 
 Params = Mapping[str, Any]
 # A place in `params`, and what is there as the message of the rule shows it.
@@ -37,6 +38,8 @@ _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 # Characters of base64, as the API counts an image.
 MAX_IMAGE_CHARACTERS = 10_485_760
 MAX_IMAGES = 600
+# Pixels on a side, of any image and of one among more than a few.
+MAX_PIXELS, FEW_IMAGES, MAX_PIXELS_OF_MANY = 8_000, 20, 2_000
 
 
 # ---------------------------------------------------------------- what is read of params
@@ -424,10 +427,31 @@ def large_image(params: Params, _max_tokens: Collection[int]) -> Iterator[Found]
             yield f"{path}.data", len(source["data"])
 
 
+def wide_image(params: Params, _max_tokens: Collection[int]) -> Iterator[Found]:
+    """Find images with more pixels on a side than any image may have."""
+    yield from _images_above(params, MAX_PIXELS)
+
+
+def wide_image_of_many(params: Params, _max_tokens: Collection[int]) -> Iterator[Found]:
+    """Find images with more pixels on a side than one of many images may have."""
+    if _image_count(params) > FEW_IMAGES:
+        yield from ((path, size) for path, size in _images_above(params, MAX_PIXELS_OF_MANY))
+
+
+def _images_above(params: Params, most: int) -> Iterator[Found]:
+    for path, source in _sources(params):
+        size = image_size(source["data"]) if source.get("media_type") in IMAGE_TYPES else None
+        if size is not None and max(size) > most:
+            yield f"{path}.data", f"{size[0]}x{size[1]}"
+
+
+def _image_count(params: Params) -> int:
+    return sum(block.get("type") == "image" for _, block in _message_blocks(params))
+
+
 def many_images(params: Params, _max_tokens: Collection[int]) -> Iterator[Found]:
     """Find more images than a request may have."""
-    images = sum(block.get("type") == "image" for _, block in _message_blocks(params))
-    if images > MAX_IMAGES:
+    if (images := _image_count(params)) > MAX_IMAGES:
         yield "messages", images
 
 
@@ -604,7 +628,7 @@ REQUEST_CHECKS: Mapping[str, Check] = {
     for check in (
         too_many_breakpoints, long_after_short, cached_thinking, cached_empty_text, empty_content, empty_text, blank_text,
         ends_with_assistant, ends_with_assistant_and_thinks, blank_end, tool_use_without_result, result_without_tool_use,
-        result_not_first, repeated_tool_use_id, document_of_assistant, unknown_media_type, large_image, many_images, data_url,
+        result_not_first, repeated_tool_use_id, document_of_assistant, unknown_media_type, large_image, wide_image, wide_image_of_many, many_images, data_url,
         wrong_media_type, format_with_citations, user_id_with_email,
     )
 }  # fmt: skip

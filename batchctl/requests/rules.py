@@ -10,11 +10,12 @@ from dataclasses import MISSING, dataclass, fields
 from datetime import date
 from functools import cache, lru_cache
 from importlib import resources
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 from batchctl.domain.faults import Fault, Severity, did_you_mean, shown
 from batchctl.domain.groups import APART
+from batchctl.domain.model import Headers
 from batchctl.domain.model_catalog import is_form_of
 from batchctl.requests.rule_checks import REQUEST_CHECKS, SHAPE_CHECKS
 
@@ -51,6 +52,7 @@ class Rule:
         models: The models that it holds for, by id; empty for all models, those not known here included.
         not_models: Where it names no models: those that it does not hold for.
         api_versions: The API versions that it holds for; empty for all.
+        unless_betas: How the betas begin that make it pass; empty where none does.
         values: The values that are refused; empty where every value but null is.
         check: The function of `requests.rule_checks` that finds its faults, in place of `values`; empty for none.
         about: The params that it looks at; it is passed over where none of them is there. Empty for the first key of `path`.
@@ -67,6 +69,7 @@ class Rule:
     models: tuple[str, ...] = ()
     not_models: tuple[str, ...] = ()
     api_versions: tuple[str, ...] = ()
+    unless_betas: tuple[str, ...] = ()
     values: tuple[object, ...] = ()
     check: str = ""
     about: tuple[str, ...] = ()
@@ -99,6 +102,11 @@ class Rule:
         named = any(is_form_of(model, name) for name in self.models or self.not_models)
         return named if self.models else not named
 
+    def holds_with(self, headers: Headers) -> bool:
+        """Return whether it holds for requests that are sent with these headers."""
+        is_lifted = any(beta.startswith(self.unless_betas) for beta in headers.betas)
+        return not is_lifted and (not self.api_versions or headers.api_version in self.api_versions)
+
     def is_past(self, today: date) -> bool:
         """Return whether its sources have to be read anew."""
         return self.until is not None and today >= self.until
@@ -123,12 +131,12 @@ def _places(value: object, keys: Sequence[str], before: tuple[str, ...]) -> Iter
 
 
 class Rules:
-    """The rules that hold for one API version."""
+    """The rules that hold for requests with the same headers."""
 
-    def __init__(self, api_version: str, table: Sequence[Rule] | None = None) -> None:
+    def __init__(self, headers: Headers, table: Sequence[Rule] | None = None) -> None:
         """`table`: None for the one that is shipped."""
         rules = rule_table() if table is None else table
-        self._rules = [rule for rule in rules if not rule.api_versions or api_version in rule.api_versions]
+        self._rules = [rule for rule in rules if rule.holds_with(headers)]
         self._of_names = lru_cache(4096)(self._chosen)
 
     def faults(self, params: Params, max_tokens: Collection[int]) -> list[Fault]:
@@ -218,4 +226,7 @@ def contradictions(rules: Sequence[Rule]) -> list[str]:
 def _meet(first: Rule, second: Rule) -> bool:
     """Return whether a model, a version and a value exist that both rules are about. An empty list stands for all."""
     sides = ((first.models, second.models), (first.api_versions, second.api_versions), (first.values, second.values))
-    return all(not one or not other or not set(one).isdisjoint(other) for one, other in sides)
+    is_excluded = any(
+        one.models and set(one.models) <= set(other.not_models) for one, other in permutations((first, second))
+    )
+    return not is_excluded and all(not one or not other or not set(one).isdisjoint(other) for one, other in sides)

@@ -18,7 +18,7 @@ from batchctl.requests.inputs import PIECE_BYTES
 from batchctl.requests.problem_file import ProblemFile
 from batchctl.requests.request_lines import LONG_BYTES, RequestBlock, RequestReader, block_of
 from batchctl.requests.rules import Rules
-from batchctl.requests.structure import are_structures_good, structure_faults
+from batchctl.requests.structure import are_structures_good, beta_places, structure_faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ class BlockChecker:
         self.deep = 0
         self.grouper = RequestGrouper(lines_before)
         self._reader = RequestReader()
-        self._rules = Rules(options.settings.api_version)
+        self._rules = Rules(options.settings.headers)
         self._options = options
         self._seen = seen
         self._runs = runs
@@ -267,8 +267,10 @@ class Scanner(BlockChecker):
         refused = self._rule_faults(params) if isinstance(params, dict) else []
         if deep_checked(self.number, 1, self._options.depth):
             self.deep += 1
-            # What a rule refuses may be an unknown key, too.
-            places = {fault.path for fault in refused}
+            # What a rule refuses may be an unknown key, too. What is of a beta is none where betas are sent.
+            places = {fault.path for fault in refused} | (
+                beta_places() if self._options.settings.betas else frozenset()
+            )
             faults = [*faults, *(fault for fault in structure_faults(params) if fault.path not in places)]
         return request, self._with_model_faults(params, [*faults, *refused])
 

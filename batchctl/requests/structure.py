@@ -26,6 +26,7 @@ from batchctl.domain.faults import (
     shown,
     shown_key,
 )
+from batchctl.domain.model_catalog import is_form_of
 
 MAX_FAULTS = 5
 
@@ -46,14 +47,16 @@ Schema = dict[str, Any]
 
 def are_structures_good(many: Sequence[Any]) -> bool:
     """Return whether `structure_faults` finds nothing in many params, each an object with a model that is text."""
-    return all(map(_validator().is_valid, many)) and not any(map(_model_faults, {params["model"] for params in many}))
+    return all(map(_validator().is_valid, many)) and not any(
+        map(model_name_faults, {params["model"] for params in many})
+    )
 
 
 def structure_faults(params: object) -> list[Fault]:
     """Return at most MAX_FAULTS faults, errors first, without what `envelope_faults` finds: params that are no object, too."""
     if not isinstance(params, dict):
         return []
-    odd_model = _model_faults(str(params.get("model", "")))
+    odd_model = model_name_faults(str(params.get("model", "")))
     if _is_valid(params):
         return odd_model
     # No warning may push an error out, so the errors come first.
@@ -61,6 +64,17 @@ def structure_faults(params: object) -> list[Fault]:
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]
     warnings = odd_model + [fault for fault in faults if fault.severity is Severity.WARNING]
     return list(islice((*errors, *warnings), MAX_FAULTS))
+
+
+@cache
+def beta_places() -> frozenset[str]:
+    """Return the places of the params that only the SDK's types of betas have."""
+    return frozenset(f"params.{name}" for name in _schema()["betaProperties"])
+
+
+def is_known_model(model: str) -> bool:
+    """Return whether the SDK's types name a model, or one of which it is a dated form."""
+    return any(is_form_of(model, known) for known in _schema()["models"])
 
 
 def _is_valid(params: object) -> bool:
@@ -281,8 +295,8 @@ def _fewest(branches: list[Schema], value: Any, path: str) -> list[Fault]:
 
 
 @lru_cache(maxsize=256)
-def _model_faults(model: str) -> list[Fault]:
-    """Return a warning for a name that is surely a slip. An unknown name is none: models come and go faster than this list."""
+def model_name_faults(model: str) -> list[Fault]:
+    """Return a warning for the name of a model that is surely a slip. An unknown name is none: models come and go faster than this list."""
     known = _schema()["models"]
     if not model or model in known:
         return []

@@ -33,6 +33,7 @@ class OutputPlace:
         is_empty: Whether it holds nothing.
         is_own: Whether the job wrote it as it stands there.
         is_requests: Whether it is a request file of the job, whatever its name.
+        is_of_job: Whether a job writes there, and may replace what it wrote itself.
     """
 
     path: str
@@ -42,6 +43,7 @@ class OutputPlace:
     is_empty: bool = False
     is_own: bool = False
     is_requests: bool = False
+    is_of_job: bool = True
 
 
 def objection(
@@ -65,8 +67,9 @@ def objection(
         return Refused(f"{place.path} is a request file of this job; refusing to overwrite it", hint=elsewhere)
     if place.is_own or place.is_empty or force:
         return None
+    whose = " and was not written by this job" if place.is_of_job else ""
     return Refused(
-        f"{place.path} exists and was not written by this job; refusing to overwrite it",
+        f"{place.path} exists{whose}; refusing to overwrite it",
         hint="; ".join(filter(None, ("move it away", elsewhere, forcing))),
     )
 
@@ -112,17 +115,17 @@ class WrittenFiles:
 
 
 def refuse_to_replace(
-    output: Path, written: WrittenFiles, precious: Iterable[Path] = (), *, force: bool = False, **hints: str
+    output: Path, written: WrittenFiles | None, precious: Iterable[Path] = (), *, force: bool = False, **hints: str
 ) -> None:
     """Raise Refused where the job may not write to `output`.
 
-    `precious` are its request files, whatever their names; `hints` as `objection` takes them.
+    `written` are the files that the job wrote, None where it is no job that writes; `precious` are its request files, whatever their names; `hints` as `objection` takes them.
     """
     if refused := objection(_place(output, written, precious), force=force, **hints):
         raise refused
 
 
-def _place(output: Path, written: WrittenFiles, precious: Iterable[Path]) -> OutputPlace:
+def _place(output: Path, written: WrittenFiles | None, precious: Iterable[Path]) -> OutputPlace:
     with disk(output):
         workspace = str(_workspace_around(output) or "")
         try:
@@ -135,8 +138,9 @@ def _place(output: Path, written: WrittenFiles, precious: Iterable[Path]) -> Out
             is_there=True,
             is_regular=output.is_file(),
             is_empty=not facts.st_size,
-            is_own=written.has(facts),
+            is_own=written is not None and written.has(facts),
             is_requests=any(_is_same(output, path) for path in precious),
+            is_of_job=written is not None,
         )
 
 
@@ -172,10 +176,10 @@ def results_file(path: str, written: WrittenFiles) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def output_file(path: Path, written: WrittenFiles, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+def output_file(path: Path, written: WrittenFiles | None, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Give a file for a person, which is put in place whole. One that is there keeps its mode and, where it can, its owner.
 
-    `mode` is that of a new file, less what the umask takes away. Raises DiskProblem.
+    `written` remembers it, unless it is None; `mode` is that of a new file, less what the umask takes away. Raises DiskProblem.
     """
     # A link stays a link: the file it leads to is replaced.
     target = _followed(path)
@@ -186,7 +190,7 @@ def output_file(path: Path, written: WrittenFiles, *, mode: int = 0o666) -> Iter
     # A person may have a file of the usual name for a part.
     part = target.with_name(f"{target.name}.batchctl.part")
     # Two commands on one job write the same answers: the later one has the newest.
-    with replacing(target, mode=mode, part=part, before_rename=written.add, waits=True) as file:
+    with replacing(target, mode=mode, part=part, before_rename=written.add if written else None, waits=True) as file:
         if before is not None:
             with contextlib.suppress(OSError):
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)

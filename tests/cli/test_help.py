@@ -1,5 +1,6 @@
 """Help pages: what they hold, at every width, with colors only where these belong; and the examples on them, which work."""
 
+import json
 import os
 import pty
 import re
@@ -144,6 +145,8 @@ def cli(emulator: Running, tmp_path: Path) -> Cli:
     cli = Cli(tmp_path, emulator.base_url)
     emulator.reset()
     cli.write("requests.jsonl", requests(6))
+    of_openai = {"custom_id": "a", "body": {"model": "gpt-4o", "max_tokens": 5, "messages": []}}
+    cli.write("openai.jsonl", [json.dumps(of_openai).encode()])
     (tmp_path / "results").mkdir()
     emulator.set_scenario({"batch_seconds": 0, "outcomes": {"overloaded_error": 0.5}})
     cli.submitted("first.jsonl", requests(20, "f"))

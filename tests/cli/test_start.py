@@ -74,6 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         emulator.set_scenario({"batch_seconds": 600})
         cli.submitted("two.jsonl", requests(4), "--max-requests", "2")
     cli.write("three.jsonl", requests(3, "other"))
+    cli.write("openai.jsonl", [b'{"custom_id": "a", "body": {"max_tokens": 5, "messages": []}}'])
     return made
 
 
@@ -91,6 +92,7 @@ LOADED = [
     ("submit three.jsonl --dry-run", REHEARSAL),
     ("estimate three.jsonl --offline", REHEARSAL),
     ("status @last --offline --batches", PICTURE),
+    ("convert openai.jsonl --model claude-haiku-5-5 --force", {*CHECK, "pydantic"}),
     ("verify one", CHECK - {"jsonschema_rs"}),
     ("prices", PRICES),
     # The prices of its answers were recorded with them.

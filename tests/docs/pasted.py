@@ -79,6 +79,8 @@ def _api_rules() -> str:
         versions = f" ({', '.join(rule.api_versions)})" if rule.api_versions else ""
         values = " ".join(f"`{value}`" for value in rule.values)
         what = values or rule.message.removeprefix("{value}: ").replace("{value}", "...")
+        if rule.unless_betas:
+            what = f"{values or 'any'} without `--beta {rule.cure.rpartition(' ')[2]}`"
         mark = "*warning*: " if rule.severity is Severity.WARNING else ""
         rows.append(f"| `{rule.code}` | `{rule.path}` | {mark}{what} | {models}{versions} |\n")
     return "".join(("| code | place in `params` | refused | models |\n", "|---|---|---|---|\n", *rows))

@@ -9,7 +9,7 @@ from program import Cli, ids
 from batchctl.emulator.running import running
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-BUILT = ("banking77.jsonl", "gsm8k.jsonl", "planted-faults.jsonl")
+BUILT = ("banking77.jsonl", "gsm8k.jsonl", "openai-batch.jsonl", "planted-faults.jsonl")
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -39,6 +39,19 @@ def test_every_planted_fault_is_named_and_nothing_else(build: ModuleType, tmp_pa
     planted = enumerate(build.planted_faults(), 1)
     assert found == sorted((number, code) for number, line in planted for code in line.codes)
     assert all(f"line {number} " in ran.err or f"line {number}:" in ran.err for number, _ in found)
+
+
+def test_the_sample_of_another_vendor_is_converted_and_then_found_clean(tmp_path: Path) -> None:
+    cli = Cli(tmp_path, NOWHERE)
+    sample = SAMPLES / "openai-batch.jsonl"
+    ran = cli.run("convert", sample, "--model", "claude-haiku-4-5", "--drop", "reasoning_effort")
+    assert ran.status == 5
+    assert ("--drop seed" in ran.err, "--drop temperature" in ran.err) == (True, True)
+    drop = ("--drop", "reasoning_effort", "--drop", "seed", "--drop", "temperature")
+    ran = cli.run("convert", sample, "--model", "claude-haiku-4-5", *drop, "-o", "requests.jsonl")
+    assert ran.status == 0, ran.err
+    ran = cli.run("submit", "requests.jsonl", "--dry-run", "--check", "full", "--json")
+    assert (ran.status, ran.json["requests"], ran.json["by_code"]) == (0, 9, {}), ran.err
 
 
 @pytest.mark.parametrize("name", few(["banking77.jsonl", "gsm8k.jsonl"], 1))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchctl.domain import faults as checking
+from batchctl.domain import foreign_formats
 from batchctl.domain.faults import Fault, Severity, envelope_faults, shown, shown_key
 from batchctl.requests import decoding
 
@@ -30,6 +31,8 @@ ENVELOPES = [
     ({"custom_id": "a b", "params": PARAMS}, "custom_id_pattern", "custom_id", '" " at character 2'),
     ({"custom_id": "abc\n", "params": PARAMS}, "custom_id_pattern", "custom_id", r'"\n" at character 4'),
     ({"custom_id": "naïve", "params": PARAMS}, "custom_id_pattern", "custom_id", "only letters a-z"),
+    ({"custom_id": "a", "body": {"messages": []}}, "foreign_format", "", "batchctl convert INPUT"),
+    ({"key": "a", "request": {"contents": []}}, "foreign_format", "", "Gemini's batch format: write each as"),
     ({"custom_id": "a"}, "params_missing", "params", "the body of a Messages request"),
     ({"custom_id": "a", "params": "x"}, "params_not_an_object", "params", 'not "x"'),
     ({**GOOD, "custom-id": "a"}, "unknown_envelope_key", "custom-id", 'did you mean "custom_id"?'),
@@ -72,6 +75,7 @@ PARAM_CASES = [
     ({"extra_query": {}}, "client_param", "extra_query", "remove it"),
     ({"timeout": 60}, "client_param", "timeout", "its own timeouts"),
     ({"max_retries": 5}, "client_param", "max_retries", "retries by itself"),
+    ({"anthropic-beta": "files-api-2025-04-14"}, "client_param", "anthropic-beta", "--beta NAME"),
     ({"anthropic_version": "bedrock-2023-05-31"}, "client_param", "anthropic_version", "--api-version"),
 ]
 
@@ -169,7 +173,9 @@ def all_codes():
     called = re.findall(
         r'ault\(\s*"([a-z0-9_]+)"', "".join((ROOT / path).read_text(encoding="utf-8") for path in CHECKS)
     )
-    return {*called, *(code for _, code, _ in (*decoding.KNOWN_CAUSES, *decoding.MAGIC, *decoding.OTHER_SHAPES))}
+    foreign = {each.code for each in vars(foreign_formats).values() if isinstance(each, foreign_formats.ForeignFormat)}
+    listed = (*decoding.KNOWN_CAUSES, *decoding.MAGIC, *decoding.OTHER_SHAPES)
+    return {*called, *foreign, *(code for _, code, _ in listed)}
 
 
 def test_every_fault_code_stands_in_the_users_document():

@@ -49,3 +49,18 @@ def test_the_peak_is_the_same_for_ten_times_the_requests(server: Server, shell: 
         status, peaks[words] = _peak_mb(shell, *words.split())
         assert status == expected, words
     assert max(peaks.values()) < CEILING_MB, peaks
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("count", [10_000, 100_000])
+def test_the_peak_of_a_conversion_is_the_same_for_ten_times_the_lines(shell: Shell, count: int) -> None:
+    text = "x" * 380
+    with (shell.folder / "openai.jsonl").open("w") as file:
+        for n in range(count):
+            file.write(
+                f'{{"custom_id":"doc-{n:08d}","url":"/v1/chat/completions","body":{{"model":"gpt-4o","max_tokens":64,'
+                f'"seed":{n % 2 or "null"},"messages":[{{"role":"user","content":"Summarise {n}: {text}"}}]}}}}\n'
+            )
+    status, peak = _peak_mb(shell, "convert", "openai.jsonl", "--model", "claude-haiku-4-5", "--skip-bad")
+    assert (status, peak < CEILING_MB) == (0, True), peak

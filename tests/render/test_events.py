@@ -13,7 +13,7 @@ from rich.console import Console
 
 from batchctl.domain import events
 from batchctl.domain.caching import Caching, ShortPrefixes, SkipReason
-from batchctl.domain.check_report import Problem, ProblemKind, Scan
+from batchctl.domain.check_report import Conversion, Problem, ProblemKind, Scan
 from batchctl.domain.faults import Fault, Severity
 from batchctl.domain.job_report import report
 from batchctl.domain.model import Purpose, RequestCounts, Settings, State
@@ -45,6 +45,19 @@ def a_scan(**more: Any) -> Scan:
     return Scan(**{**given, **more})
 
 
+def a_conversion(**more: int) -> Conversion:
+    given: dict[str, Any] = {
+        "requests": 1_000,
+        "lines": 1_000,
+        "blank": 0,
+        "left_out": 0,
+        "size": 530_000,
+        "errors": 0,
+        "warnings": 0,
+    }
+    return Conversion(**{**given, **more})
+
+
 GOLDEN: list[tuple[events.Event, str, str]] = [
     (
         events.Checked("in.jsonl", a_scan(), ""),
@@ -63,6 +76,21 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         events.Checked("-", a_scan(deep_checked=50, warnings=1), "p"),
         "warn",
         "checked    -: 1,000 requests, 530 KB, 50 in depth (--check full does all), 1 warning",
+    ),
+    (
+        events.Converted("in.jsonl", a_conversion(), ""),
+        "good",
+        "converted  in.jsonl: 1,000 requests, 530 KB",
+    ),
+    (
+        events.Converted("in.jsonl", a_conversion(blank=1, left_out=2, errors=2, warnings=3), "p"),
+        "bad",
+        "converted  in.jsonl: 1,000 requests, 530 KB, 1 blank line skipped, 2 lines with errors, 3 warnings",
+    ),
+    (
+        events.Converted("-", a_conversion(warnings=1), "p"),
+        "warn",
+        "converted  -: 1,000 requests, 530 KB, 1 warning",
     ),
     (
         events.Planned(JOB, 2, 15_000, 12_300_000, 1),

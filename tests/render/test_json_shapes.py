@@ -46,6 +46,14 @@ def shape_digest(values: list[Any], name: str = "") -> Any:
     return " or ".join(sorted({"null" if value is None else type(value).__name__ for value in values}))
 
 
+def converting(cli: Cli) -> Objects:
+    """`convert`: a file with a line that cannot be converted, and one without."""
+    good, bad = ({"custom_id": "c", "body": {"max_tokens": 5, "messages": [], "n": n}} for n in (1, 2))
+    for lines in ([good, bad], [good]):
+        path = cli.write("openai.jsonl", [json.dumps(line).encode() for line in lines])
+        yield "convert", cli.run("convert", path, "--model", MODEL, "--skip-bad", "--force", "--json").json
+
+
 def submitting(cli: Cli) -> Objects:
     """`submit`: what was checked, and the job."""
     system = [{"type": "text", "text": "word " * 9000, "cache_control": {"type": "ephemeral"}}]
@@ -115,6 +123,7 @@ def written(folder: Path, emulator: Running) -> Objects:
     for name in names:
         (folder / name).mkdir()
     cli, other, stopped, lost = (Cli(folder / name, emulator.base_url) for name in names)
+    yield from converting(cli)
     yield from submitting(cli)
     yield "fetch", cli.run("fetch", "--json").json
     yield from reading(cli)

@@ -1,5 +1,7 @@
 """The API's own rules: each refuses what it is about, and passes what only looks like it."""
 
+import base64
+import struct
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from batchctl.domain.faults import Severity
+from batchctl.domain.model import Headers
 from batchctl.emulator.models import MODELS
 from batchctl.emulator.validation import Rules as EmulatedRules
 from batchctl.emulator.validation import flaw_in
@@ -14,6 +17,7 @@ from batchctl.requests import rules
 from batchctl.requests.rules import CHECKS, Rules, RuleTableProblem, contradictions, read_table, rule_table
 
 OLD, NEW = "2023-06-01", "2026-10-21"
+NOW = Headers(api_version=NEW)
 PLAIN: dict[str, Any] = {
     "model": "claude-opus-5-5",
     "max_tokens": 4_096,
@@ -41,6 +45,10 @@ def said(*contents: Any) -> dict[str, Any]:
 
 def image(data: str, media_type: str = "image/png") -> dict[str, Any]:
     return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def png(width: int, height: int) -> str:
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height)).decode()
 
 
 def answer(**schema: Any) -> dict[str, Any]:
@@ -112,6 +120,13 @@ PAIRS: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]] = [
     ("inference_geo_not_supported", "inference_geo", {**HAIKU, "inference_geo": "us"}, {"inference_geo": "us"}),
     ("stop_sequence_blank", "stop_sequences.0", {"stop_sequences": ["\n\n"]}, {"stop_sequences": ["\n\nHuman:"]}),
     ("user_id_personal", "metadata.user_id", {"metadata": {"user_id": "ann@example.org"}}, {"metadata": {"user_id": "ann@home"}}),
+    ("beta_missing", "mcp_servers", {"mcp_servers": [{"type": "url", "name": "a", "url": "https://x"}]}, {"mcp_servers": None}),
+    ("beta_missing", "context_management.edits.0.type", {"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, {"context_management": {"edits": []}}),
+    ("beta_missing", "context_management.edits.1.type", {"context_management": {"edits": [{"type": "other"}, {"type": "compact_20260112"}]}}, {"context_management": {"edits": [{"type": "other"}]}}),
+    ("beta_missing", "tools.0.type", {**HAIKU, "tools": [{"type": "computer_20250124", "name": "computer"}]}, {"tools": [{"type": "computer_20250124", "name": "computer"}]}),
+    ("beta_missing", "tools.0.type", {"model": "claude-opus-4-8", "tools": [{"type": "computer_20251124", "name": "computer"}]}, {"model": "claude-opus-4-8", "tools": [{"type": "computer_toolset_20260801"}]}),
+    ("image_pixels", "messages.0.content.0.source.data", said([image(png(8_001, 1))]), said([image(png(8_000, 8_000))])),
+    ("image_pixels_of_many", "messages.0.content.20.source.data", said([*[image(PNG)] * 20, image(png(1, 2_001))]), said([*[image(PNG)] * 19, image(png(1, 2_001))])),
     ("key_of_openai", "response_format", {"response_format": {"type": "json_object"}}, {"output_config": {"effort": "low"}}),
     ("key_of_openai", "seed", {"seed": 7}, {"metadata": {"user_id": "seed"}}),
 ]  # fmt: skip
@@ -119,7 +134,7 @@ PAIRS: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]] = [
 
 def found(change: Mapping[str, Any], api_version: str = NEW) -> list[tuple[str, str]]:
     params = {**PLAIN, **change}
-    faults = Rules(api_version).faults(params, [params["max_tokens"]])
+    faults = Rules(Headers(api_version=api_version)).faults(params, [params["max_tokens"]])
     return [(fault.code, fault.path.removeprefix("params").removeprefix(".")) for fault in faults]
 
 
@@ -151,9 +166,43 @@ def test_the_older_version_samples_as_far_as_the_model_does(change: Mapping[str,
     assert [code for code, _ in found(change, OLD)] == codes
 
 
+@pytest.mark.parametrize(
+    ("change", "beta", "other"),
+    [
+        ({"mcp_servers": [{}]}, "mcp-client-2025-11-20", "context-management-2025-06-27"),
+        ({"mcp_servers": [{}]}, "mcp-client-2025-04-04", "mcp"),
+        (
+            {"context_management": {"edits": [{"type": "clear_thinking_20251015"}]}},
+            "context-management-2025-06-27",
+            "compact-2026-01-12",
+        ),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "compact-2026-01-12", "context-management"),
+        (
+            {**HAIKU, "tools": [{"type": "computer_20250124", "name": "computer"}]},
+            "computer-use-2025-01-24",
+            "computer-use-2025-11-24",
+        ),
+    ],
+)
+def test_what_needs_a_beta_passes_with_it_and_with_no_other(change: Mapping[str, Any], beta: str, other: str) -> None:
+    def codes(*betas: str) -> list[str]:
+        rules = Rules(Headers(api_version=NEW, betas=betas))
+        return [fault.code for fault in rules.faults({**PLAIN, **change}, [5])]
+
+    assert (codes(), codes(other)) == (["beta_missing"], ["beta_missing"])
+    assert codes(beta) == codes(other, beta) == []
+
+
+def test_the_cure_of_a_missing_beta_is_what_makes_it_pass() -> None:
+    for rule in rule_table():
+        if rule.unless_betas:
+            assert rule.cure.startswith("pass --beta ")
+            assert not rule.holds_with(Headers(api_version=NEW, betas=(rule.cure.removeprefix("pass --beta "),)))
+
+
 def test_the_cure_for_sampling_does_not_lead_into_the_next_refusal() -> None:
     for model, has_way_out in (("claude-opus-5-5", False), ("claude-haiku-4-5", True)):
-        (fault,) = Rules(NEW).faults({**PLAIN, "model": model, "temperature": 0.5}, [5])
+        (fault,) = Rules(NOW).faults({**PLAIN, "model": model, "temperature": 0.5}, [5])
         assert ("--api-version" in fault.message) is has_way_out
 
 
@@ -198,7 +247,7 @@ def test_nothing_odd_in_params_stops_a_check() -> None:
     for name in sorted(names):
         for value in odd:
             for version in (OLD, NEW):
-                Rules(version).faults({"model": "claude-haiku-4-5", name: value}, [])
+                Rules(Headers(api_version=version)).faults({"model": "claude-haiku-4-5", name: value}, [])
 
 
 RULE = """
@@ -238,6 +287,8 @@ def test_a_slip_in_the_table_is_refused_by_its_key(text: str, words: str) -> Non
         ("values = [1]", "values = [2]", False),
         ('models = ["m"]\nvalues = [1]', "", True),
         ('models = ["m"]', 'models = ["n"]', False),
+        ('models = ["m"]', 'not_models = ["m", "n"]', False),
+        ('models = ["m", "o"]', 'not_models = ["m", "n"]', True),
         ('api_versions = ["2023-06-01"]', 'api_versions = ["2026-10-21"]', False),
     ],
 )
@@ -260,7 +311,7 @@ def test_a_rule_is_past_on_its_day() -> None:
 
 # What it does not look at, or leaves as a guess.
 NOT_JUDGED = {
-    "cache_on_empty_text", "document_of_assistant", "format_with_citations", "image_too_large", "prefill_with_thinking",
+    "beta_missing", "image_pixels", "image_pixels_of_many", "cache_on_empty_text", "document_of_assistant", "format_with_citations", "image_too_large", "prefill_with_thinking",
     "role_system", "schema_one_of", "schema_recursive", "schema_unions", "strict_tools", "text_blank", "too_many_images",
     "tool_choice_without_tools", "tool_computer_too_old", "tool_of_openai", "tool_choice_forced",
 }  # fmt: skip
@@ -282,7 +333,7 @@ def test_the_emulator_refuses_the_same(code: str, refused: Mapping[str, Any], pa
 def test_both_know_the_same_models_that_cannot_be_forced(model: str, kind: str) -> None:
     change = {"model": model, "tools": [TOOL], "tool_choice": {"type": kind, "name": "look"}}
     is_error = "tool_choice_forced" in {
-        fault.code for fault in Rules(NEW).faults({**PLAIN, **change}, [5]) if fault.severity is Severity.ERROR
+        fault.code for fault in Rules(NOW).faults({**PLAIN, **change}, [5]) if fault.severity is Severity.ERROR
     }
     flaw = flaw_in({**PLAIN, **change}, EmulatedRules(NEW))
     assert (flaw is not None and "not supported for this model" in flaw.message) is is_error

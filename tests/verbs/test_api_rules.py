@@ -67,6 +67,17 @@ def test_a_rule_holds_on_every_line_however_few_are_checked_in_depth(cli: Cli) -
         assert "line 4 (last) params.messages.1.role" in ran.err
 
 
+def test_what_needs_a_beta_is_refused_without_it_by_its_name(cli: Cli) -> None:
+    servers = [{"type": "url", "name": "a", "url": "https://example.com/mcp"}]
+    path = cli.write("in.jsonl", [*GOOD, line("mcp", mcp_servers=servers)])
+    ran = cli.run("submit", path, "--dry-run")
+    assert ran.status == 5
+    assert "line 4 (mcp) params.mcp_servers: servers of MCP need a beta: pass --beta mcp-client-2025-11-20" in ran.err
+    ran = cli.run("submit", path, "--dry-run", "--beta", "mcp-client-2025-11-20", "--strict")
+    assert ran.status == 0, ran.err
+    assert "warning" not in ran.err
+
+
 def _only(cli: Cli, pattern: str) -> Path:
     (path,) = cli.folder.glob(pattern)
     return path
