@@ -74,15 +74,16 @@ async def _batch(call: Call, batch_id: str, body: Received) -> Batch:
     except BaseException:
         lines.remove()
         raise
-    fates.keep()
-    number = len(state.shelf.all) + 1
+    number, created_at = len(state.shelf.all) + 1, state.now()
+    duration = _duration(state, number)
+    fates.keep(created_at + duration)
     return Batch(
         id=batch_id,
         number=number,
         workspace=call.workspace,
-        created_at=state.now(),
+        created_at=created_at,
         total=gate.count,
-        duration=_duration(state, number),
+        duration=duration,
         body=body,
         lines=lines,
         api_version=call.rules.version,

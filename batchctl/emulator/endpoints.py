@@ -138,7 +138,7 @@ def _message(call: Call, params: dict[str, Any]) -> dict[str, Any]:
     content, stop, output = state.author.content(params, drawn)
     weight = weigh(params)
     memory = state.memories.setdefault(call.workspace, Memory())
-    cached = ("read" if weight.prefix in memory.prefixes else "written") if weight.prefix else ""
-    memory.prefixes.add(weight.prefix)
+    cached = ("read" if weight.prefix in memory.live else "written") if weight.prefix else ""
+    memory.live.add(weight.prefix)
     used = answers.usage(weight, output, tier="standard", cached=cached)
     return answers.message(params, drawn, {"content": content, "stop_reason": stop, "usage": used})

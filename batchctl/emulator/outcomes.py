@@ -40,11 +40,21 @@ _STOPS = ("refusal", "max_tokens", "pause_turn", "model_context_window_exceeded"
 
 @dataclass
 class Memory:
-    """What earlier sendings left behind, by workspace: unlucky requests by number of sendings, and cached prefixes."""
+    """What earlier sendings left behind, by workspace: unlucky requests by number of sendings, and cached prefixes.
+
+    Attributes:
+        live: Prefixes that Messages calls cached. No batch reads them, and no call reads what a batch wrote.
+        cached: Prefixes that batches cached, with the times from which and until which later batches read them.
+    """
 
     sent: dict[bytes, int] = field(default_factory=dict)
     cut_at: dict[bytes, int] = field(default_factory=dict)
-    prefixes: set[bytes] = field(default_factory=set)
+    live: set[bytes] = field(default_factory=set)
+    cached: dict[bytes, tuple[float, float]] = field(default_factory=dict)
+
+
+# How long a prefix lives, by its ttl, from the start of the request that writes or reads it.
+_LIFETIMES = {"5m": 300.0, "1h": 3600.0}
 
 
 class Dice:
@@ -73,9 +83,12 @@ class Dice:
 class Fates:
     """Turns the requests of one batch into result lines; remembers in `memory` only when `keep` is called."""
 
-    def __init__(self, dice: Dice, author: Author, rules: Rules, memory: Memory, hit_rate: float) -> None:
+    def __init__(
+        self, dice: Dice, author: Author, rules: Rules, memory: Memory, cache: Mapping[str, Any], begins_at: float
+    ) -> None:
+        """`cache`: the scenario's shares. `begins_at`: when the batch is created; its requests run from then on."""
         self._dice, self._author, self._rules = dice, author, rules
-        self._memory, self._hit_rate = memory, hit_rate
+        self._memory, self._cache, self._begins_at = memory, cache, begins_at
         self._new = Memory()
 
     def line(self, custom_id: str, params: dict[str, Any]) -> tuple[bytes, int]:
@@ -88,11 +101,13 @@ class Fates:
         text = f'{{"custom_id":"{custom_id}","result":{encode(result)}}}\n'
         return text.encode("utf-8", "replace"), counter
 
-    def keep(self) -> None:
-        """The batch was accepted: what was sent counts as sent."""
+    def keep(self, ends_at: float) -> None:
+        """The batch was accepted: what was sent counts as sent. What it caches is read by batches created after its end."""
         self._memory.sent.update(self._new.sent)
         self._memory.cut_at.update(self._new.cut_at)
-        self._memory.prefixes |= self._new.prefixes
+        for prefix, (_, until) in self._new.cached.items():
+            begin, end = self._memory.cached.get(prefix, (ends_at, until))
+            self._memory.cached[prefix] = (begin if self._begins_at < end else ends_at), max(end, until)
 
     def _result(self, custom_id: str, params: dict[str, Any]) -> tuple[dict[str, Any], int]:
         drawn = self._dice.drawn(custom_id)
@@ -137,9 +152,14 @@ class Fates:
         model = callable_model(params["model"])
         if not weight.prefix or model is None or weight.prefix_tokens < model.cacheable:
             return ""
-        known = weight.prefix in self._memory.prefixes or weight.prefix in self._new.prefixes
-        self._new.prefixes.add(weight.prefix)
-        return "read" if known and share(drawn[26:]) < self._hit_rate else "written"
+        begin, end = self._memory.cached.get(weight.prefix, (0.0, 0.0))
+        rate = 0.0
+        if begin <= self._begins_at < end:
+            rate = self._cache["warm_hit_rate"]
+        elif weight.prefix in self._new.cached:
+            rate = self._cache["cold_hit_rate"]
+        self._new.cached[weight.prefix] = self._begins_at, self._begins_at + _LIFETIMES[weight.ttl]
+        return "read" if share(drawn[26:]) < rate else "written"
 
 
 def _errored(flaw: Flaw, request_id: str | None = None) -> tuple[dict[str, Any], int]:

@@ -105,7 +105,8 @@ TABLES: Mapping[str, Mapping[str, Key]] = {
         "words": _count(0, 100_000, "pad the derived answer with this many words"),
     },
     "cache": {
-        "hit_rate": _share(0.9, "share of later requests with the same cached prefix that read it"),
+        "cold_hit_rate": _share(0.0, "share of later requests of a batch that read what the batch itself caches"),
+        "warm_hit_rate": _share(1.0, "share of requests that read what a batch cached that has ended"),
     },
     "limits": {
         "requests": _count(100_000, 100_000, "requests per batch"),

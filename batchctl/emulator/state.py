@@ -61,7 +61,7 @@ class State:
     def fates(self, workspace: str, rules: Rules) -> Fates:
         """Return what decides how the requests of a workspace turn out."""
         memory = self.memories.setdefault(workspace, Memory())
-        return Fates(self.dice, self.author, rules, memory, float(self.scenario.cache["hit_rate"]))
+        return Fates(self.dice, self.author, rules, memory, self.scenario.cache, self.now())
 
     def in_virtual(self, real_seconds: float) -> float:
         """Return how many virtual seconds pass in so many real ones."""

@@ -71,7 +71,11 @@ def weigh(params: dict[str, Any]) -> Weight:
 
 
 def _digest(params: dict[str, Any], last: int) -> bytes:
-    digest = hashlib.blake2b(str(params["model"]).encode(), digest_size=16)
+    config = params.get("output_config")
+    effort = config.get("effort") if isinstance(config, dict) else None
+    # Thinking and effort change the prompt before its first block.
+    before = json.dumps([params["model"], params.get("thinking"), effort])
+    digest = hashlib.blake2b(before.encode(), digest_size=16)
     for _, block in zip(range(last), _blocks(params), strict=False):
         digest.update(json.dumps(block).encode())
     return digest.digest()

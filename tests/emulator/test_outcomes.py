@@ -94,7 +94,7 @@ def _usages(ask, batch):
 
 
 def test_the_first_line_writes_a_cached_prefix_and_later_ones_read_it(emulate, asking, batch_of):
-    ask = asking(emulate({"cache": {"hit_rate": 1.0}}))
+    ask = asking(emulate({"cache": {"cold_hit_rate": 1.0}}))
     system = [{"type": "text", "text": "x" * 40_000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
     usages = _usages(ask, batch_of(5, system=system))
     assert sorted(usage["cache_creation_input_tokens"] for usage in usages) == [0, 0, 0, 0, 10_000]
@@ -102,6 +102,50 @@ def test_the_first_line_writes_a_cached_prefix_and_later_ones_read_it(emulate, a
     assert sum(usage["cache_creation"]["ephemeral_1h_input_tokens"] for usage in usages) == 10_000
     assert {usage["service_tier"] for usage in usages} == {"batch"}
     assert all(usage["cache_read_input_tokens"] for usage in _usages(ask, batch_of(2, system=system)))
+
+
+SYSTEM = [{"type": "text", "text": "x" * 40_000, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
+
+
+def _reads(usages):
+    return [usage["cache_read_input_tokens"] > 0 for usage in usages]
+
+
+def test_requests_of_one_batch_do_not_read_what_it_writes(ask, batch_of):
+    assert _reads(_usages(ask, batch_of(4, system=SYSTEM))) == [False] * 4
+
+
+def test_a_later_batch_reads_what_one_that_has_ended_wrote_for_an_hour_from_its_start(emulate, asking, batch_of):
+    emulator = emulate({"batch_seconds": 60})
+    ask = asking(emulator)
+
+    def usages(created):
+        emulator.advance(60)
+        return [line["result"]["message"]["usage"] for line in ask.results(created.json()["id"])]
+
+    first = ask.create(batch_of(1, system=SYSTEM))
+    beside = ask.create(batch_of(1, system=SYSTEM))
+    assert _reads(usages(first)) == _reads(usages(beside)) == [False]
+    assert _reads(usages(ask.create(batch_of(2, system=SYSTEM)))) == [True, True]
+    # A read lengthens its life; an hour later it is gone.
+    emulator.advance(3500)
+    assert _reads(usages(ask.create(batch_of(1, system=SYSTEM)))) == [True]
+    emulator.advance(3600)
+    assert _reads(usages(ask.create(batch_of(1, system=SYSTEM)))) == [False]
+
+
+def test_a_messages_call_warms_no_batch(ask, batch_of):
+    message = {"model": "claude-haiku-4-5", "max_tokens": 1, "messages": [{"role": "user", "content": "?"}]}
+    for _ in range(2):
+        assert ask("POST", "/v1/messages", {**message, "system": SYSTEM}).status == 200
+    assert _reads(_usages(ask, batch_of(1, system=SYSTEM))) == [False]
+
+
+def test_thinking_and_effort_are_part_of_a_prefix(ask, batch_of):
+    _usages(ask, batch_of(1, system=SYSTEM, model="claude-opus-4-6"))
+    assert _reads(_usages(ask, batch_of(1, system=SYSTEM, model="claude-opus-4-6"))) == [True]
+    for more in ({"output_config": {"effort": "low"}}, {"thinking": {"type": "adaptive"}}):
+        assert _reads(_usages(ask, batch_of(1, system=SYSTEM, model="claude-opus-4-6", **more))) == [False]
 
 
 def test_a_prefix_that_is_too_short_is_silently_not_cached(ask, batch_of):

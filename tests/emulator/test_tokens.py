@@ -57,7 +57,7 @@ def _billed(usage):
 @pytest.mark.slow
 @pytest.mark.parametrize("outcomes", few(OUTCOMES, 0), ids=lambda shares: next(iter(shares), "succeeded"))
 def test_every_answer_is_billed_for_what_its_prompt_counts(emulate, asking, request_of, outcomes):
-    ask = asking(emulate({"outcomes": outcomes, "cache": {"hit_rate": 0.5}}))
+    ask = asking(emulate({"outcomes": outcomes, "cache": {"cold_hit_rate": 0.5}}))
     models = ("claude-haiku-4-5", "claude-opus-4-6")
     sent = {
         f"r-{number}": request_of(f"r-{number}", **params, model=model)

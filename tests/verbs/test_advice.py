@@ -141,7 +141,7 @@ def by_hand(results: Sequence[Any]) -> tuple[Decimal, Decimal]:
 def test_the_bank_before_and_after(
     cli: Cli, emulator: Running, hit_rate: float, options: tuple[str, ...], word: str
 ) -> None:
-    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": hit_rate}})
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"cold_hit_rate": hit_rate}})
     path = cli.write("in.jsonl", bank())
     before = told(cli, "submit", path, "--dry-run", *options)["estimate"]["batch_usd"]
     job = cli.submitted("in.jsonl", bank(), *options)

@@ -40,7 +40,7 @@ def used(cli: Cli, job: str) -> dict[str, int]:
 def test_without_the_option_nothing_is_cached_and_with_it_prompts_are_written_and_read(
     cli: Cli, emulator: Running
 ) -> None:
-    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": 0.8}})
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"cold_hit_rate": 0.8}})
     plain = cli.submitted("in.jsonl", lines())
     assert cli.run("fetch").status == 0
     assert used(cli, plain) == {"1h": 0, "5m": 0, "read": 0}

@@ -33,7 +33,7 @@ PRICES = {
 }
 MIXED = {
     "batch_seconds": 0,
-    "cache": {"hit_rate": 0.7},
+    "cache": {"cold_hit_rate": 0.7},
     "outcomes": {"overloaded_error": 0.1, "expired": 0.1, "canceled": 0.05, "refusal": 0.1, "max_tokens": 0.1},
 }
 

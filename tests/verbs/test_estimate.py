@@ -139,7 +139,7 @@ def test_the_forecast_contains_what_it_came_to(cli: Cli, lines: list[bytes], wor
 def test_two_marks_of_a_cache_come_to_no_less_than_low_and_no_more_than_high(
     cli: Cli, emulator: Running, ttls: str, hit_rate: float
 ) -> None:
-    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": hit_rate}})
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"cold_hit_rate": hit_rate}})
     system, asked = (
         [{"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": ttl}}]
         for text, ttl in zip(("Sort this. " * 2000, "What is it? " * 3000), ttls.split(), strict=True)

@@ -16,7 +16,7 @@ LONG_PROMPT = "Sort the text into one of the labels that follow. " + "label " * 
 
 @pytest.fixture(autouse=True)
 def _at_once(emulator: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": 1.0}})
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"warm_hit_rate": 1.0}})
     _measure(monkeypatch, 4)
 
 
@@ -70,7 +70,7 @@ def test_the_others_read_what_the_first_batch_wrote(cli: Cli, emulator: Running)
 
 
 def test_too_few_hits_hold_the_rest_and_say_what_it_costs_to_go_on(cli: Cli, emulator: Running) -> None:
-    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": 0.0}})
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"warm_hit_rate": 0.0}})
     path = cli.write("in.jsonl", lines(30))
     assert cli.run("run", path, "--prime", *POLL).status == 6
     ran = cli.run("run", path, *POLL)
@@ -90,7 +90,7 @@ def test_too_few_hits_hold_the_rest_and_say_what_it_costs_to_go_on(cli: Cli, emu
 
 def test_the_limit_of_hits_may_be_lowered(cli: Cli, emulator: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     _measure(monkeypatch, 20)
-    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": 0.5}})
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"warm_hit_rate": 0.5}})
     path = cli.write("in.jsonl", lines(60))
     first = cli.run("run", path, "--prime", "--prime-min-hit", "99%", *POLL)
     assert first.status == 6, first.err
@@ -99,11 +99,11 @@ def test_the_limit_of_hits_may_be_lowered(cli: Cli, emulator: Running, monkeypat
 
 
 def test_a_cache_of_which_too_little_is_left_is_written_once_more(cli: Cli, emulator: Running) -> None:
-    emulator.set_scenario({"batch_seconds": 3300, "cache": {"hit_rate": 1.0}})
+    emulator.set_scenario({"batch_seconds": 3300, "cache": {"warm_hit_rate": 1.0}})
     path = cli.write("in.jsonl", lines(30))
     assert cli.run("submit", path, "--prime", "--no-wait").status == 8
     emulator.advance(3300)
-    emulator.set_scenario({"batch_seconds": 0, "cache": {"hit_rate": 1.0}})
+    emulator.set_scenario({"batch_seconds": 0, "cache": {"warm_hit_rate": 1.0}})
     ran = cli.run("run", path, *POLL)
     assert ran.status == 0, ran.err
     assert "is cached first, again: what was cached expires in" in ran.err
