@@ -55,6 +55,7 @@ class RequestGroup:
         adds_prompt: There are tools or a format for answers, to which the API adds a prompt of its own.
         calls_servers: There are tools that the API runs, sources that it reads, or params that are not known here. Nobody can
             foresee how many tokens these add.
+        is_primed: A first batch caches what they share, so that the others read it.
         strata: The requests by the length of their lines.
     """
 
@@ -74,6 +75,7 @@ class RequestGroup:
     beyond_text: bool = False
     adds_prompt: bool = False
     calls_servers: bool = False
+    is_primed: bool = False
     strata: tuple[Stratum, ...] = ()
 
     @property

@@ -68,7 +68,15 @@ def estimate(
     model_prices_list = {model: session.price_catalog.model_prices(model, day) for model in models}
     limits = {model: session.price_catalog.prices_for_limit(model, day) for model in models}
     answers = list(_earlier_answers(session, shape_digest(request_groups), job))
-    return estimated(groups, model_prices_list, answers, day=day, why=counter.why if counter else "", limits=limits)
+    return estimated(
+        groups,
+        model_prices_list,
+        answers,
+        day=day,
+        why=counter.why if counter else "",
+        limits=limits,
+        offers_canary=job is None and not settings.canary,
+    )
 
 
 def _sampled_groups(

@@ -46,10 +46,10 @@ def is_worth_priming(group: RequestGroup) -> bool:
 
 
 def as_primed(group: RequestGroup) -> RequestGroup:
-    """Return a group as it is sent: with a breakpoint for 1 hour, where it is worth it."""
-    if not is_worth_priming(group) or group.ttl:
+    """Return a group as it is sent: with a breakpoint for 1 hour that is read, where it is worth it."""
+    if not is_worth_priming(group):
         return group
-    return replace(group, ttl=LONG, breakpoints=1)
+    return replace(group, ttl=LONG, breakpoints=max(1, group.breakpoints), is_primed=True)
 
 
 def time_left(written_from: datetime | None, now: datetime | None) -> timedelta | None:

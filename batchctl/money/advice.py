@@ -12,8 +12,7 @@ from itertools import takewhile
 from typing import Any
 
 from batchctl.domain.caching import (
-    EXPECTED_HIT_RATE,
-    HIT_RATES,
+    COLD_HIT_RATE,
     LONG,
     MAX_BREAKPOINTS,
     MIN_CACHED_TOKENS,
@@ -33,6 +32,9 @@ from batchctl.domain.wording import plural
 # Advice that saves less than this share of the input's cost is left out, and so is what comes after MAX_SAID lines.
 MIN_SHARE = Decimal("0.01")
 MAX_SAID = 4
+# A first batch is waited for: a cache is primed for a saving above this share of the job, and a canary sent for so many requests.
+MIN_PRIMED_SHARE = Decimal("0.1")
+MIN_TRIED_REQUESTS = 1_000
 # For shorter texts no advice on caching is given.
 MIN_SAID_TOKENS = 256
 # A sample of fewer lines says nothing about the other requests.
@@ -49,8 +51,10 @@ class Code(StrEnum):
     PROMPT_NOT_CACHED = "prompt_not_cached"
     PROMPT_TOO_SHORT = "prompt_too_short"
     CACHE_TOO_BRIEF = "cache_too_brief"
+    CACHE_COLD = "cache_cold"
     TEXT_REPEATED = "text_repeated"
     MAX_TOKENS_HIGH = "max_tokens_far_above_use"
+    NOT_TRIED = "not_tried_first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +126,23 @@ class AdvisedGroup:
         return bool(self.facts.before if self.facts else self.group.ttl and not self.group.marks_messages)
 
 
-def advised(groups: Sequence[AdvisedGroup]) -> tuple[Advice, ...]:
-    """Return a few pieces of advice: those that save most come first, those that change no bill last."""
+def advised(
+    groups: Sequence[AdvisedGroup], total: Decimal | None = None, *, offers_canary: bool = False
+) -> tuple[Advice, ...]:
+    """Return a few pieces of advice: those that save most come first, those that change no bill last.
+
+    `total`: the expected cost of the job, None where that is not known. `offers_canary`: whether a canary may be advised.
+    """
     shared = [one for one in groups if one.group.digest]
-    advice = [*_not_cached(shared), *_too_brief(shared), *_repeated(shared), *_too_short(shared), *_long(groups)]
+    advice = [
+        *_not_cached(shared, total),
+        *_cold(shared, total),
+        *_too_brief(shared),
+        *_repeated(shared),
+        *_too_short(shared),
+        *_long(groups),
+        *(_not_tried(groups) if offers_canary else ()),
+    ]
     input_cost = sum((one.tokens * one.prices.input for one in groups if one.prices), Decimal(0)) / MILLION
     worth = [one for one in advice if one.saves is None or one.saves[1] >= input_cost * MIN_SHARE]
     return tuple(sorted(worth, key=lambda one: -(one.saves[1] if one.saves else 0))[:MAX_SAID])
@@ -210,8 +227,8 @@ class _Cacheable:
 
     @property
     def best(self) -> Decimal:
-        """The greatest hit rate that is possible: at least one request of each group has to write."""
-        return min(HIT_RATES[-1], 1 - Decimal(len(self.groups)) / self.requests)
+        """The greatest hit rate that is possible: one request of each group has to write."""
+        return 1 - Decimal(len(self.groups)) / self.requests
 
     @property
     def pays_from(self) -> Decimal:
@@ -221,14 +238,13 @@ class _Cacheable:
 
     @property
     def range(self) -> tuple[Decimal, Decimal] | None:
-        """What a cache for 1 hour saves at the lowest and the highest hit rate that are reported; None without prices."""
+        """What a cache for 1 hour saves if none of it is read, and if all but one request of each group read it; None without prices."""
         if any(one.prices is None for one in self.groups):
             return None
-        return self.saved(HIT_RATES[0]), self.saved(HIT_RATES[-1])
+        return self.saved(COLD_HIT_RATE), self.saved(self.best)
 
     def saved(self, rate: Decimal) -> Decimal:
-        """What a cache for 1 hour saves at a hit rate, or at the greatest possible one."""
-        rate = min(rate, self.best)
+        """What a cache for 1 hour saves at a hit rate."""
         return self.sum(lambda prices: prices.input - rate * prices.read - (1 - rate) * prices.write_1h)
 
     def sum(self, each: Callable[[Prices], Decimal]) -> Decimal:
@@ -243,12 +259,13 @@ class _Cacheable:
         )
 
 
-def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
+def _not_cached(groups: Iterable[AdvisedGroup], total: Decimal | None) -> Iterator[Advice]:
     """Prompts that requests share, that are long enough to be cached, and that are not marked."""
-    open_ = [one for one in groups if one.group.is_shared and not one.is_marked and one.prefix[1] >= one.least]
+    unmarked = [one for one in groups if one.group.is_shared and not one.is_marked and not one.group.is_primed]
+    open_ = [one for one in unmarked if one.prefix[1] >= one.least]
     for alike in _alike(open_, lambda one: one.facts and one.facts.left):
         cacheable = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
-        if cacheable.range and cacheable.range[1] <= 0:
+        if not _is_worth_waiting(cacheable, total):
             continue
         begin = (
             f"{plural(cacheable.requests, 'request')} begin with the same {_amount(cacheable)}, paid in full each time"
@@ -269,6 +286,31 @@ def _not_cached(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
         )
 
 
+def _cold(groups: Iterable[AdvisedGroup], total: Decimal | None) -> Iterator[Advice]:
+    """Prompts marked for 1 hour that no earlier batch has cached: each request may write what it shares."""
+    marked = [one for one in groups if one.group.is_shared and one.is_marked and not one.group.is_primed]
+    cold = [one for one in marked if SHORT not in _ttls(one) and one.prefix[1] >= one.least]
+    for alike in _alike(cold):
+        cacheable = _Cacheable(groups=alike, tokens=[one.prefix[1] for one in alike])
+        if not _is_worth_waiting(cacheable, total):
+            continue
+        yield Advice(
+            code=Code.CACHE_COLD,
+            model=cacheable.model,
+            requests=cacheable.requests,
+            text=f"{plural(cacheable.requests, 'request')} cache the same {_amount(cacheable)} for 1 hour: --prime {_outcome(cacheable)}",
+            saves=cacheable.range,
+        )
+
+
+def _is_worth_waiting(cacheable: _Cacheable, total: Decimal | None) -> bool:
+    """Whether a cache that a first batch has written saves enough; also where no price is known."""
+    if cacheable.range is None:
+        return True
+    least = (total or Decimal(0)) * MIN_PRIMED_SHARE
+    return cacheable.range[1] > 0 and cacheable.range[1] >= least
+
+
 def _if_long_enough(model: str, tokens: int) -> list[str]:
     """A note where no minimum is documented, and `tokens` do not reach the greatest one of any model."""
     is_open = least_tokens(model) is None and tokens < max(MIN_TOKENS.values())
@@ -278,23 +320,23 @@ def _if_long_enough(model: str, tokens: int) -> list[str]:
 def _how(candidate: AdvisedGroup) -> str:
     left = candidate.facts.left if candidate.facts else None
     if left is None:
-        return "--cache-system 1h"
+        return "--prime"
     if left is SkipReason.NO_SYSTEM:
-        return "cache_control for 1h on the last tool, by hand,"
+        return "cache_control for 1h on the last tool, by hand, with --prime,"
     if left is SkipReason.FULL:
-        return "one of the 4 breakpoints, all used in the messages, moved to the end of it"
-    return "cache_control for 1h at the end of it, by hand,"
+        return "one of the 4 breakpoints, all used in the messages, moved to the end of it, with --prime,"
+    return "cache_control for 1h at the end of it, by hand, with --prime,"
 
 
 def _outcome(cacheable: _Cacheable) -> str:
-    """What a cache costs or saves, by the hit rate."""
+    """What a cache saves where a first batch has written it, and what it may cost where none has."""
     if cacheable.range is None:
         return f"has an unknown effect on the cost: {cacheable.model} has no price"
-    least, most = f"{min(HIT_RATES[0], cacheable.best):.0%}", f"{cacheable.best:.0%}"
-    low, high = cacheable.range
-    lost = f"costs {dollars(-low)} more at {least} reads" if low < 0 else f"saves {dollars(low)} at {least} reads"
-    line = f"pays off from {cacheable.pays_from:.0%} on; {HIT_RATES[0]:.0%} to {HIT_RATES[-1]:.0%} are reported, none is guaranteed"
-    return f"{lost}, saves {dollars(high)} at {most}, and {line}"
+    cold, primed = cacheable.range
+    return (
+        f"saves {dollars(primed)} if all others read what a first batch caches, and pays off from {cacheable.pays_from:.0%}"
+        f" reads on; without --prime, a batch may read nothing, which costs {dollars(-cold)} more than no cache"
+    )
 
 
 def _amount(cacheable: _Cacheable) -> str:
@@ -370,11 +412,11 @@ def _repeated(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
         seen = f"in all {plural(sum(one.lines for one in samples), 'sampled line')} of {plural(cacheable.requests, 'request')}"
         paid = f", {dollars(cacheable.sum(lambda prices: prices.input))} in all" if cacheable.range else ""
         in_place = "cache_control for 1h on the last block of it"
-        where = in_place if samples[0].is_blocks else "moved into system, with --cache-system 1h, it"
+        where = in_place if samples[0].is_blocks else "moved into system, with --prime, it"
         text = (
             f"the first message begins with the same text, {_amount(cacheable)}, {seen}, paid in full each time{paid}"
         )
-        parts = [f"{text}: {where} {_middle(cacheable)}", *_if_long_enough(cacheable.model, min(cacheable.tokens))]
+        parts = [f"{text}: {where} {_if_cached(cacheable)}", *_if_long_enough(cacheable.model, min(cacheable.tokens))]
         yield Advice(
             code=Code.TEXT_REPEATED,
             model=cacheable.model,
@@ -393,13 +435,30 @@ def _opening_tokens(candidate: AdvisedGroup) -> int:
     return tokens if tokens >= MIN_SAID_TOKENS and candidate.prefix[1] + tokens >= candidate.least else 0
 
 
-def _middle(cacheable: _Cacheable) -> str:
+def _if_cached(cacheable: _Cacheable) -> str:
     if cacheable.range is None:
         return "could be read from a cache"
-    rate = min(EXPECTED_HIT_RATE, cacheable.best)
-    middle = cacheable.saved(rate)
-    effect = f"saves {dollars(middle)}" if middle >= 0 else f"costs {dollars(-middle)} more"
-    return f"{effect} at {rate:.0%} reads, and pays off from {cacheable.pays_from:.0%} on"
+    cold, primed = cacheable.range
+    return (
+        f"saves {dollars(primed)} if all others read it, costs {dollars(-cold)} more if none does, and pays off from"
+        f" {cacheable.pays_from:.0%} reads on"
+    )
+
+
+# ---------------------------------------------------------------- a first batch
+
+
+def _not_tried(groups: Sequence[AdvisedGroup]) -> Iterator[Advice]:
+    """So many requests that it pays to try some of them first."""
+    requests = sum(one.group.requests for one in groups)
+    if requests < MIN_TRIED_REQUESTS:
+        return
+    yield Advice(
+        code=Code.NOT_TRIED,
+        model="",
+        requests=requests,
+        text=f"the API checks params only when a request runs: --canary sends one of each shape before all {requests:,}",
+    )
 
 
 # ---------------------------------------------------------------- max_tokens

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Generic, TypeVar
 
 from batchctl.domain.caching import (
-    EXPECTED_HIT_RATE,
+    COLD_HIT_RATE,
     HIT_RATES,
     LONG,
     MIN_CACHED_TOKENS,
@@ -148,6 +148,8 @@ class CacheEstimate:
         requests: Requests that share a beginning; together that has `prefix_tokens`.
         without: The cost without a cache.
         rows: The cost by hit rate.
+        primed: The cost if a first batch caches what is shared, so that all others read it; None where that would be gone by
+            then.
         break_even: The hit rate from which on the cache costs less than none.
     """
 
@@ -157,6 +159,7 @@ class CacheEstimate:
     prefix_tokens: int
     without: Decimal
     rows: tuple[tuple[Decimal, Decimal], ...]
+    primed: Decimal | None
     break_even: Decimal
 
 
@@ -195,6 +198,7 @@ def estimated(
     day: date,
     why: str,
     limits: Mapping[str, ModelPrices | None] | None = None,
+    offers_canary: bool = False,
 ) -> Estimate:
     """Return the estimate of an input.
 
@@ -205,6 +209,7 @@ def estimated(
         day: The day whose prices these are.
         why: What kept the API from counting all that was wanted, empty for nothing.
         limits: The prices that a limit rests on, where they are others; None for a model for which there are none.
+        offers_canary: Whether the advice may be to try a few requests first.
     """
     limits = prices_by_model if limits is None else limits
     weighed_groups = [
@@ -259,7 +264,9 @@ def estimated(
             [
                 _to_advise(one, sampled, prices_by_model, answers)
                 for one, sampled in zip(weighed_groups, groups, strict=True)
-            ]
+            ],
+            total=batch.expected if batch else None,
+            offers_canary=offers_canary,
         ),
     )
 
@@ -560,7 +567,7 @@ def _costs(weighed: _WeighedGroup, model_prices: ModelPrices, limit: ModelPrices
         _input_cost(weighed, model_prices, lane, "low", None),
         *(_input_cost(weighed, model_prices, lane, "low", rate, is_all=_may_cache_all(weighed)) for rate in rates),
     ]
-    expected = _input_cost(weighed, model_prices, lane, "expected", EXPECTED_HIT_RATE if _is_cached(weighed) else None)
+    expected = _input_cost(weighed, model_prices, lane, "expected", _expected_hit_rate(weighed))
     return Range(
         min(low) + _output_cost(weighed, model_prices, lane, weighed.output.low, weighed.input.low),
         expected + _output_cost(weighed, model_prices, lane, weighed.output.expected, weighed.input.expected),
@@ -597,6 +604,18 @@ def _may_cache_all(weighed: _WeighedGroup) -> bool:
 def _is_cached(weighed: _WeighedGroup) -> bool:
     """Whether a cache is expected: not where the beginning is too short for the model."""
     return bool(weighed.group.ttl) and (weighed.prefix.expected >= weighed.least or weighed.group.marks_messages)
+
+
+def _expected_hit_rate(weighed: _WeighedGroup) -> Decimal | None:
+    """The share of what is cached that is expected to be read; None where nothing is cached."""
+    if not _is_cached(weighed):
+        return None
+    return _primed_hit_rate(weighed) if weighed.group.is_primed else COLD_HIT_RATE
+
+
+def _primed_hit_rate(weighed: _WeighedGroup) -> Decimal:
+    """The share that is read where one request writes and all others read."""
+    return 1 - 1 / Decimal(weighed.group.requests)
 
 
 def _input_cost(
@@ -658,10 +677,10 @@ def _caches(
 def _cache(
     ttl: str, shared: Sequence[_WeighedGroup], priced: Sequence[tuple[_WeighedGroup, ModelPrices]]
 ) -> CacheEstimate:
-    def whole(rate: Decimal | None) -> Decimal:
+    def whole(rate_of: Callable[[_WeighedGroup], Decimal | None]) -> Decimal:
         return sum(
             (
-                _input_cost(one, model_prices, Lane.BATCH, "expected", rate if one in shared else None, ttl)
+                _input_cost(one, model_prices, Lane.BATCH, "expected", rate_of(one) if one in shared else None, ttl)
                 for one, model_prices in priced
             ),
             Decimal(0),
@@ -672,8 +691,9 @@ def _cache(
         is_there=any(one.group.ttl == ttl for one in shared),
         requests=sum(one.group.requests for one in shared),
         prefix_tokens=sum(one.group.requests * one.prefix.expected for one in shared),
-        without=whole(None),
-        rows=tuple((rate, whole(rate)) for rate in HIT_RATES),
+        without=whole(lambda _: None),
+        rows=tuple((rate, whole(partial(_same, rate))) for rate in HIT_RATES),
+        primed=whole(_primed_hit_rate) if ttl == LONG else None,
         break_even=pays_from(
             ttl,
             [
@@ -683,6 +703,10 @@ def _cache(
             ],
         ),
     )
+
+
+def _same(rate: Decimal, _: _WeighedGroup) -> Decimal:
+    return rate
 
 
 def _mean_prices(weighed: _WeighedGroup, model_prices: ModelPrices) -> Prices:
@@ -736,8 +760,11 @@ def _how_limits(
 
 
 def _what_to_know(weighed_groups: Sequence[_WeighedGroup], groups: Sequence[SampledGroup]) -> Iterable[str]:
-    if any(map(_is_cached, weighed_groups)):
-        yield f"cache_control: {EXPECTED_HIT_RATE:.0%} of the shared prompts are assumed to be read from the cache; high assumes none"
+    cached = [one for one in weighed_groups if _is_cached(one)]
+    if any(one.group.is_primed for one in cached):
+        yield "cache_control: all but the first request are assumed to read the primed cache; high assumes none"
+    if not all(one.group.is_primed for one in cached):
+        yield "cache_control: none of the shared prompts are assumed to be read from the cache; the hit rate in a batch is not known"
     if any(one.group.calls_servers for one in groups):
         yield f"tools: web searches, fetched pages and context management of the API are not included: {NO_BOUND}"
     if any(map(_hides, groups)):

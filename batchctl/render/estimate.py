@@ -37,7 +37,7 @@ def draw(estimate: Estimate) -> RenderableType:
         table.add_column(no_wrap=True, style=styles.ACTIVE)
         table.add_column(overflow="fold")
         for advice in estimate.advice:
-            of_model = f"{advice.model}: " if len(estimate.models) > 1 else ""
+            of_model = f"{advice.model}: " if advice.model and len(estimate.models) > 1 else ""
             table.add_row("to save" if advice.saves else "to know", clean(of_model + advice.text, 1000))
         parts += [Text(""), indent(table)]
     if estimate.unpriced:
@@ -100,7 +100,9 @@ def _caches(caches: Sequence[CacheEstimate], width: int) -> Table:
     for at, (rate, _) in enumerate(caches[0].rows):
         amounts = [(one.rows[at][1], one.without) for one in caches]
         cells = [Text(dollars(cost), style=styles.GOOD if cost < without else styles.WARN) for cost, without in amounts]
-        table.add_row(f"  {rate:.0%} read from it", *cells)
+        table.add_row(f"  {rate:.0%} read from it" if rate else "  cold: none read", *cells)
+    primed = [Text("" if one.primed is None else dollars(one.primed), style=styles.GOOD) for one in caches]
+    table.add_row("  primed (--prime)", *primed)
     table.add_row("  pays from", *(Text(f"{one.break_even:.0%}", style="bold") for one in caches))
     return table
 
@@ -154,6 +156,7 @@ def to_json(estimate: Estimate) -> dict[str, Any]:
                 "requests": cache.requests,
                 "prefix_tokens": cache.prefix_tokens,
                 "input_without_cache_usd": cache.without,
+                "input_primed_usd": cache.primed,
                 "input_usd_by_hit_rate": {str(rate): amount for rate, amount in cache.rows},
                 "break_even_hit_rate": round(cache.break_even, 4),
             }

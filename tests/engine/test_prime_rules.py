@@ -54,8 +54,10 @@ def test_a_prompt_is_cached_first_where_it_is_long_and_shared(group: dict[str, A
 
 def test_an_estimate_knows_the_breakpoint_that_is_added() -> None:
     assert as_primed(a_group()).ttl == "1h"
-    for same in (a_group(requests=2), a_group(ttl="1h", breakpoints=3)):
-        assert as_primed(same) is same
+    assert as_primed(a_group()).is_primed
+    assert as_primed(a_group(ttl="1h", breakpoints=3)) == a_group(ttl="1h", breakpoints=3, is_primed=True)
+    few = a_group(requests=2)
+    assert as_primed(few) is few
 
 
 def test_a_cache_lives_an_hour_from_when_its_batch_was_created() -> None:

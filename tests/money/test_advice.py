@@ -63,12 +63,13 @@ def the_one(*groups: AdvisedGroup) -> Advice:
 
 def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
     said = the_one(group())
-    # 600,000 tokens: 7 of 10 written for two dollars, 3 read for a tenth of one; or 2 and 98 of 100.
-    assert said.saves == (Decimal(600_000) - 840_000 - 18_000, Decimal(600_000) - 24_000 - 58_800)
+    # 600,000 tokens: all written for two dollars; or 1 of 1,000, and the others read for a tenth of one.
+    assert said.saves == (Decimal(600_000) - 1_200_000, Decimal(600_000) - 1_200 - 59_940)
     assert (said.code, said.model, said.requests) == (Code.PROMPT_NOT_CACHED, MODEL, 1000)
     assert said.text == (
-        "1,000 requests begin with the same 600 tokens, paid in full each time: --cache-system 1h costs $258,000.00"
-        " more at 30% reads, saves $517,200.00 at 98%, and pays off from 53% on; 30% to 98% are reported, none is guaranteed"
+        "1,000 requests begin with the same 600 tokens, paid in full each time: --prime saves $538,860.00 if all"
+        " others read what a first batch caches, and pays off from 53% reads on; without --prime, a batch may read nothing,"
+        " which costs $600,000.00 more than no cache"
     )
 
 
@@ -80,12 +81,15 @@ def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
         ({"model": NEWEST}, "the minimum of claude-opus-5-5 for caching is not documented"),
         (
             {"look": SampleFacts(lines=40, left=SkipReason.NO_SYSTEM)},
-            "cache_control for 1h on the last tool, by hand, costs",
+            "cache_control for 1h on the last tool, by hand, with --prime, saves",
         ),
-        ({"look": SampleFacts(lines=40, left=SkipReason.ODD)}, "cache_control for 1h at the end of it, by hand, costs"),
+        (
+            {"look": SampleFacts(lines=40, left=SkipReason.ODD)},
+            "cache_control for 1h at the end of it, by hand, with --prime, saves",
+        ),
         (
             {"look": SampleFacts(lines=40, left=SkipReason.FULL, behind=("1h",) * 4)},
-            "one of the 4 breakpoints, all used in the messages, moved to the end of it costs",
+            "one of the 4 breakpoints, all used in the messages, moved to the end of it, with --prime, saves",
         ),
         (
             {"look": SampleFacts(lines=40, behind=("1h", "1h")), "ttl": "1h", "marks_messages": True},
@@ -93,17 +97,17 @@ def test_a_shared_prompt_has_what_a_cache_would_save_and_lose() -> None:
         ),
         (
             {"prices": None},
-            "--cache-system 1h has an unknown effect on the cost: claude-haiku-5-5 has no price",
+            "--prime has an unknown effect on the cost: claude-haiku-5-5 has no price",
         ),
         (
             {"prices": replace(DOLLAR, write_1h=MILLION, read=MILLION / 2)},
-            "saves $90,000.00 at 30% reads, saves $294,000",
+            "saves $299,700.00 if all others read what a first batch caches, and pays off from 0% reads on",
         ),
-        ({"prices": replace(DOLLAR, read=MILLION / 40)}, "pays off from 51% on"),
+        ({"prices": replace(DOLLAR, read=MILLION / 40)}, "pays off from 51% reads on"),
         # Of ten requests one has to write.
-        ({"requests": 10, "tokens": 10_000}, "saves $4,260.00 at 90%"),
+        ({"requests": 10, "tokens": 10_000}, "saves $4,260.00 if all others"),
         # Nobody looked at its lines.
-        ({"look": None}, "--cache-system 1h costs"),
+        ({"look": None}, "--prime saves"),
     ],
 )
 def test_a_shared_prompt_in_other_words(change: dict[str, Any], part: str) -> None:
@@ -122,7 +126,9 @@ def test_a_shared_prompt_in_other_words(change: dict[str, Any], part: str) -> No
         group(requests=2),
         # At no share of reads.
         group(prices=replace(DOLLAR, read=MILLION)),
-        group(look=SampleFacts(lines=40, before=("1h",), left=SkipReason.HAS_ONE), ttl="1h", breakpoints=1),
+        # A first batch caches it already.
+        group(is_primed=True),
+        group(look=SampleFacts(lines=40, before=("1h",), left=SkipReason.HAS_ONE), ttl="1h", is_primed=True),
         # Less than a hundredth of what the input costs.
         group(tokens=100_000_000),
         group(255),
@@ -155,13 +161,34 @@ def marked(ttl: str, prefix: int | tuple[int, int, int] = 600, **more: Any) -> A
 def test_what_is_cached_for_5_minutes_may_be_gone_before_it_is_read() -> None:
     said = the_one(marked("5m"))
     # Written and never read it costs 150,000 dollars more than no cache; for 1 hour see above.
-    assert said.saves == (Decimal(-258_000 + 150_000), Decimal(517_200 + 150_000))
+    assert said.saves == (Decimal(-600_000 + 150_000), Decimal(538_860 + 150_000))
     assert said.text == (
         "1,000 requests are cached for 5 minutes, but most batches take longer: entries that expire before a read cost more"
         ' than no cache: $150,000.00 if none is read; use "ttl": "1h", which pays off from 53% reads on'
     )
     assert "$" not in the_one(marked("5m", prices=None)).text
-    assert advised([marked("1h")]) == ()
+
+
+def test_what_is_cached_for_an_hour_may_be_read_by_nobody_in_a_cold_batch() -> None:
+    said = the_one(marked("1h"))
+    assert (said.code, said.saves) == (Code.CACHE_COLD, (Decimal(-600_000), Decimal(538_860)))
+    assert said.text.startswith("1,000 requests cache the same 600 tokens for 1 hour: --prime saves $538,860.00 if all")
+
+
+@pytest.mark.parametrize(("total", "is_said"), [(None, True), (5_388_600, True), (5_388_601, False)])
+@pytest.mark.parametrize("of", [group(), marked("1h")])
+def test_a_first_batch_is_worth_the_wait_above_a_tenth_of_the_job(
+    of: AdvisedGroup, total: int | None, *, is_said: bool
+) -> None:
+    assert bool(advised([of], None if total is None else Decimal(total))) is is_said
+
+
+@pytest.mark.parametrize(
+    ("requests", "offers", "is_said"), [(999, True, False), (1000, True, True), (1000, False, False)]
+)
+def test_of_many_requests_a_few_should_go_first(requests: int, *, offers: bool, is_said: bool) -> None:
+    said = advised([group(prefix_bytes=0, prefix=0, requests=requests)], offers_canary=offers)
+    assert [one.code for one in said] == [Code.NOT_TRIED] * is_said
 
 
 @pytest.mark.parametrize(
@@ -207,12 +234,11 @@ def opening(lines: int = 40, size: int = 2000, *, is_blocks: bool = False, **mor
 def test_a_text_that_all_messages_begin_with_is_paid_each_time() -> None:
     said = the_one(opening(size=2400))
     assert said.code is Code.TEXT_REPEATED
-    assert said.saves == (Decimal(-258_000), Decimal(517_200))
-    # At 70 %: 600,000, less 360,000 and 42,000.
+    assert said.saves == (Decimal(-600_000), Decimal(538_860))
     assert said.text == (
         "the first message begins with the same text, about 600 tokens, in all 40 sampled lines of 1,000 requests, paid in"
-        " full each time, $600,000.00 in all: moved into system, with --cache-system 1h, it saves $198,000.00 at 70% reads,"
-        " and pays off from 53% on"
+        " full each time, $600,000.00 in all: moved into system, with --prime, it saves $538,860.00 if all others read it,"
+        " costs $600,000.00 more if none does, and pays off from 53% reads on"
     )
     assert "cache_control for 1h on the last block of it saves" in the_one(opening(size=2400, is_blocks=True)).text
     assert "it could be read from a cache" in the_one(opening(prices=None, size=2400)).text

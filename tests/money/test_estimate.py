@@ -329,6 +329,9 @@ def test_what_is_shared_is_priced_at_each_share_of_reads_and_the_line_is_drawn_e
     assert (long.ttl, long.prefix_tokens, long.without) == ("1h", 6000, Decimal(5000))
     # In batches, a token is half a dollar: 4,000 that are not shared, and of 6,000 shared 7 tenths read.
     assert dict(long.rows)[Decimal("0.7")] == Decimal(2000) + 1800 * 1 + 4200 * Decimal("0.05")
+    assert dict(long.rows)[Decimal(0)] == Decimal(2000) + 6000 * 1
+    # One of ten writes, the others read.
+    assert (long.primed, short.primed) == (Decimal(2000) + 600 * 1 + 5400 * Decimal("0.05"), None)
     assert dict(short.rows)[Decimal("0.7")] == Decimal(2000) + 1800 * Decimal("0.625") + 4200 * Decimal("0.05")
     assert Fraction(long.break_even).limit_denominator(100) == Fraction(10, 19)
     assert Fraction(short.break_even).limit_denominator(100) == Fraction(5, 23)
@@ -356,12 +359,22 @@ def test_what_is_not_shared_or_too_short_has_no_cache_to_speak_of(more: dict[str
 def test_a_cache_that_is_asked_for_counts_from_its_best_to_its_worst() -> None:
     found = estimate(all_counted(request_group(10, **SHARED, ttl="1h", breakpoints=1), 1000, prefix_tokens=600))
     low, expected, high = amounts(found.forecast)
-    # All read of 9,800 tokens that are 6,000 shared; 70 in a hundred read; and all 6,120 written, of 10,200.
+    # All read of 9,800 tokens that are 6,000 shared; none read; and all 6,120 written, of 10,200.
     assert low == (3800 + 6000 * Decimal("0.1")) / 2 + 25
-    assert expected == (4000 + 1800 * 2 + 4200 * Decimal("0.1")) / 2 + 25
+    assert expected == (4000 + 6000 * 2) / Decimal(2) + 25
     assert high == (4080 + 6120 * 2) / Decimal(2) + 25
     assert found.caches[0].is_there
-    assert any(said.startswith("cache_control: 70%") for said in found.how)
+    assert any(said.startswith("cache_control: none of the shared prompts") for said in found.how)
+
+
+def test_a_cache_that_is_primed_is_read_by_all_but_one() -> None:
+    primed = request_group(10, **SHARED, ttl="1h", breakpoints=1, is_primed=True)
+    found = estimate(all_counted(primed, 1000, prefix_tokens=600))
+    _, expected, high = amounts(found.forecast)
+    assert expected == (4000 + 600 * 2 + 5400 * Decimal("0.1")) / 2 + 25
+    # A bound holds where nobody reads it, too.
+    assert high == (4080 + 6120 * 2) / Decimal(2) + 25
+    assert any(said.startswith("cache_control: all but the first request") for said in found.how)
 
 
 def test_a_mark_in_the_messages_may_write_all_of_a_prompt() -> None:

@@ -18,7 +18,7 @@ from batchctl.emulator.tokens import in_tokens
 SAMPLE = Path(__file__).parents[2] / "samples" / "banking77.jsonl"
 LETTER = "A letter with many words in it. " * 300
 MILLION = Decimal(1_000_000)
-RATES = (Decimal("0.3"), Decimal("0.98"))
+RATES = (Decimal(0), 1 - 1 / Decimal(500))
 # Of claude-haiku-5-5 in batches, and the same for every prompt up to 100,000 tokens.
 INPUT, WRITE_1H, READ, OUTPUT = map(Decimal, ("0.05", "0.1", "0.005", "0.25"))
 
@@ -51,16 +51,16 @@ def test_the_bank_is_told_what_a_cache_may_save_and_lose(cli: Cli) -> None:
     }
     assert (one["code"], one["model"], one["requests"]) == ("prompt_not_cached", "claude-haiku-5-5", 500)
     assert "500 requests begin with the same 643 tokens" in one["text"]
-    assert (
-        "--cache-system 1h costs $0.0069 more at 30% reads, saves $0.014 at 98%, and pays off from 53% on"
-        in one["text"]
-    )
+    assert "--prime saves $0.014 if all others read what a first batch caches" in one["text"]
+    assert "without --prime, a batch may read nothing, which costs $0.016 more than no cache" in one["text"]
 
 
-def test_who_asked_for_a_cache_is_not_told_to(cli: Cli) -> None:
+def test_who_asked_for_a_cache_is_told_what_it_may_cost_unless_it_is_primed(cli: Cli) -> None:
     path = cli.write("in.jsonl", bank())
-    found = told(cli, "submit", path, "--dry-run", "--cache-system", "1h")
-    assert found["estimate"]["advice"] == []
+    (cold,) = told(cli, "submit", path, "--dry-run", "--cache-system", "1h")["estimate"]["advice"]
+    assert cold["code"] == "cache_cold"
+    assert "500 requests cache the same" in cold["text"]
+    assert told(cli, "submit", path, "--dry-run", "--prime")["estimate"]["advice"] == []
     (brief,) = told(cli, "submit", path, "--dry-run", "--cache-system", "5m")["estimate"]["advice"]
     assert brief["code"] == "cache_too_brief"
 
@@ -69,7 +69,7 @@ def test_a_letter_in_every_message_is_told_to_stand_in_system(cli: Cli) -> None:
     (one,) = told(cli, "estimate", cli.write("in.jsonl", lines()), "--offline")["advice"]
     assert (one["code"], one["requests"]) == ("text_repeated", 40)
     assert re.search(r"in all \d\d sampled lines of 40 requests", one["text"])
-    assert "moved into system, with --cache-system 1h, it saves $" in one["text"]
+    assert "moved into system, with --prime, it saves $" in one["text"]
     moved = [request_line(request_id(n), f"letter {n}", model="claude-sonnet-5", system=LETTER) for n in range(40)]
     (other,) = told(cli, "estimate", cli.write("moved.jsonl", moved), "--offline")["advice"]
     assert other["code"] == "prompt_not_cached"
@@ -92,7 +92,7 @@ def test_a_mark_on_tools_alone_is_told_by_hand(cli: Cli) -> None:
     tools = [{"name": "sort", "description": LETTER, "input_schema": {"type": "object"}}]
     asked = [request_line(request_id(n), f"letter {n}", model="claude-sonnet-5", tools=tools) for n in range(40)]
     (one,) = told(cli, "estimate", cli.write("in.jsonl", asked))["advice"]
-    assert "cache_control for 1h on the last tool, by hand, costs" in one["text"]
+    assert "cache_control for 1h on the last tool, by hand, with --prime, saves" in one["text"]
 
 
 def test_a_ceiling_far_above_earlier_answers_is_told(cli: Cli) -> None:
