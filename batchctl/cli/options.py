@@ -564,7 +564,7 @@ CacheSystem = Annotated[
     typer.Option(
         "--cache-system",
         metavar="|".join(CACHE_TTLS),
-        help="Add cache_control to the system prompts",
+        help="Add cache_control to the system prompts; whether it is read is not known",
         autocompletion=choices(*CACHE_TTLS),
         rich_help_panel=API,
     ),

@@ -31,6 +31,7 @@ from batchctl.domain.prices import Forecast
 from batchctl.domain.wording import plural
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.latest_outcomes import LatestOutcomes, Source, latest_outcomes
+from batchctl.engine.prime_rules import as_primed
 from batchctl.engine.retry_choice import Choice, Chosen, is_chosen, why_left
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget, Estimator
@@ -285,6 +286,8 @@ def plan_round(
         if confirm is not None and danger and budget.yes:
             confirm.note(f"! {action}")
         request_groups = group_requests(rebuilt.path)
+        if job.settings.prime_min_hit is not None and rebuilt.purpose in {Purpose.MEASURE, Purpose.REST}:
+            request_groups = tuple(map(as_primed, request_groups))
         estimating = estimating_of(session, job, rebuilt, request_groups)
         needs_yes = bool(rebuilt.chosen.cut_or_paused or rebuilt.warnings or danger)
         agreed = confirm_price(session, budget, estimating, action, confirm, job, needs_yes=needs_yes)
