@@ -426,10 +426,10 @@ Only = Annotated[
         "--only",
         metavar="KIND",
         help="Error type (overloaded_error), class (retry, fix, account, policy), or expired, canceled, truncated,"
-        " refusal, pause_turn, unknown, in_no_batch; repeatable",
+        " refusal, pause_turn, unknown, in_no_batch, withheld; repeatable",
         autocompletion=choices(
             "retry", "fix", "account", "policy", "expired", "canceled", "truncated", "refusal", "pause_turn", "unknown",
-            "in_no_batch",
+            "in_no_batch", "withheld",
         ),
         rich_help_panel=WHICH,
     ),
@@ -666,7 +666,7 @@ Timeout = Annotated[
     ),
 ]
 NoWait = Annotated[
-    bool, typer.Option("--no-wait", help="Stop if the API's queue is full; do not wait", rich_help_panel=WAITING)
+    bool, typer.Option("--no-wait", help="Do not wait for a full queue of the API, or for a first batch", rich_help_panel=WAITING)
 ]
 OnDone = Annotated[
     str | None,
