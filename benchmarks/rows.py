@@ -32,6 +32,10 @@ def wall(label: str) -> Series:
     return lambda found: found.walls(label)
 
 
+def cpu(label: str) -> Series:
+    return lambda found: [run.cpu for run in found.runs[label]]
+
+
 def net(label: str, of: str = "") -> Series:
     """Without what the same command, or `of`, takes for one request: the median, for start-up varies."""
 
@@ -153,6 +157,14 @@ AIMS = (
         theirs=wall("check"),
         must=1.3,
         moonshot=1.1,
+    ),
+    Aim(
+        work="CPU of a check by one process with the rules of the API",
+        ours=cpu("check, threads"),
+        against="none of them",
+        theirs=cpu("check, no rules"),
+        must=1.15,
+        moonshot=1.05,
     ),
     Aim(work="fetch, net", ours=fetch(), against="`curl -o`", theirs=wall("curl -o"), must=5.5, moonshot=3.8),
     Aim(

@@ -116,6 +116,7 @@ def check(bench: Bench) -> None:
         dry_run(bench, "check", bench.small)
         for engine in ENGINES:
             dry_run(bench, f"check, {engine}", bench.small, "--engine", engine)
+        without_rules(bench)
         _floor(bench, "parse", documents, ", 6 KB")
         dry_run(bench, "check, 6 KB", documents)
         dry_run(bench, "check, custom_id last", id_last)
@@ -129,6 +130,12 @@ def _floor(bench: Bench, what: str, source: Path, suffix: str = "") -> None:
 def dry_run(bench: Bench, label: str, source: Path, *options: str) -> None:
     home = emptied(bench.place("planning"))
     bench.program(label, "submit", source, "--dry-run", *options, cwd=home, reads=(source,))
+
+
+def without_rules(bench: Bench) -> None:
+    words = ("submit", bench.small, "--dry-run", "--engine", "threads", "-q")
+    home = emptied(bench.place("planning"))
+    bench.run("check, no rules", PYTHON, "-m", "benchmarks.without_rules", *words, cwd=home, reads=(home, bench.small))
 
 
 # ---------------------------------------------------------------- send; fetch, merge, retry

@@ -20,6 +20,8 @@ from batchctl.results.downloaded import Answers
 from batchctl.store.line_maps import LineMap
 
 BYTES_AT_A_TIME = 1 << 18
+# A lookup takes a fraction of what a call of the enumeration does, and there is one for each request of a later round.
+CODES = {code.value: code for code in OutcomeCode}
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Source:
     @property
     def code(self) -> OutcomeCode:
         """The outcome and what can be done about it."""
-        return OutcomeCode(self.batch.code(self.position))
+        return CODES[self.batch.code(self.position)]
 
 
 class OpenBatch:
@@ -102,7 +104,7 @@ class LatestOutcomes:
         if self.codes[position] in NEVER_SENT:
             self.codes[position] = OutcomeCode.UNANSWERED
         code = source.code
-        if replaces(code, OutcomeCode(self.codes[position])):
+        if replaces(code, CODES[self.codes[position]]):
             self.codes[position] = code
             self._answered_by[position] = source
 

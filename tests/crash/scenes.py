@@ -169,16 +169,6 @@ SUBMIT_CANARY = Scene(
     again=frozenset({3, 6}),
     lines=SHAPES,
 )
-RUN_CANARY = Scene(
-    name="run-canary",
-    words=("run", "in.jsonl", "--canary", *CUT, "--poll", "50ms"),
-    least=120,
-    after=(),
-    again=frozenset({0, 3}),
-    lines=[*SHAPES, *requests(4, "o")],
-    outcomes=MIXED,
-)
-
 PROMPT = "Sort the text into one of the labels that follow. " + "label " * 500
 RUN_PRIMED = Scene(
     name="run-primed",
@@ -201,7 +191,6 @@ SCENES = (
     RETRIED,
     RUN,
     SUBMIT_CANARY,
-    RUN_CANARY,
     RUN_PRIMED,
     CANCEL,
     DELETE,

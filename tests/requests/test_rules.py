@@ -1,12 +1,15 @@
 """The API's own rules: each refuses what it is about, and passes what only looks like it."""
 
 import base64
+import json
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+from program import Cli
 
 from batchctl.domain.faults import Severity
 from batchctl.domain.model import Headers
@@ -130,6 +133,44 @@ PAIRS: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]] = [
     ("key_of_openai", "response_format", {"response_format": {"type": "json_object"}}, {"output_config": {"effort": "low"}}),
     ("key_of_openai", "seed", {"seed": 7}, {"metadata": {"user_id": "seed"}}),
 ]  # fmt: skip
+
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "api-rules.jsonl"
+# Of longer lines nobody reads anything.
+LONGEST_SAMPLE = 2_000
+
+
+def sample() -> bytes:
+    """The pairs as request lines: one that its rule refuses, and beside it the one that passes."""
+    lines = []
+    for number, (code, _, *pair) in enumerate(PAIRS, 1):
+        requests = [
+            {"custom_id": f"{number:02}-{word}-{code}", "params": {**PLAIN, **change}}
+            for word, change in zip(("refused", "passes"), pair, strict=True)
+        ]
+        if max(len(json.dumps(request)) for request in requests) <= LONGEST_SAMPLE:
+            lines += [json.dumps(request, ensure_ascii=False) + "\n" for request in requests]
+    return "".join(lines).encode()
+
+
+def test_the_sample_has_every_pair_of_short_lines() -> None:
+    assert SAMPLE.read_bytes() == sample(), "write it anew: PYTHONPATH=tests python -m requests.test_rules"
+
+
+def test_each_line_of_the_sample_is_refused_by_its_own_rule_or_passes(tmp_path: Path) -> None:
+    ran = Cli(tmp_path, "http://127.0.0.1:9").run("submit", SAMPLE, "--dry-run", "--check", "envelope", "--strict")
+    assert ran.status == 5
+    problems = tmp_path / ".batchctl" / "problems" / SAMPLE.name
+    faults: dict[str, set[str]] = {}
+    for problem in map(json.loads, problems.read_bytes().splitlines()):
+        assert problem["line"]
+        faults.setdefault(problem["custom_id"], set()).add(problem["code"])
+        assert problem["message"]
+    lines = [json.loads(line)["custom_id"] for line in SAMPLE.read_bytes().splitlines()]
+    assert len(lines) >= 2 * 38
+    for custom_id in lines:
+        _, word, code = custom_id.split("-", 2)
+        assert (code in faults.get(custom_id, set())) is (word == "refused"), (custom_id, faults.get(custom_id))
 
 
 def found(change: Mapping[str, Any], api_version: str = NEW) -> list[tuple[str, str]]:
@@ -337,3 +378,7 @@ def test_both_know_the_same_models_that_cannot_be_forced(model: str, kind: str) 
     }
     flaw = flaw_in({**PLAIN, **change}, EmulatedRules(NEW))
     assert (flaw is not None and "not supported for this model" in flaw.message) is is_error
+
+
+if __name__ == "__main__":
+    SAMPLE.write_bytes(sample())
