@@ -154,7 +154,7 @@ def _refused(path: str, first: ProblemKind, *more: ProblemKind) -> InputProblem:
     text = (
         f"{line} is refused by the API"
         if first.lines == 1
-        else f"{first.lines:,} lines are like {line}, which the API refuses"
+        else f"{plural(first.lines, 'line is', 'lines are')} like {line}, which the API refuses"
     )
     others = f"; it also refuses {plural(sum(kind.lines for kind in more), 'other line')}" if more else ""
     return InputProblem(
