@@ -24,6 +24,7 @@ REMOVED = "the API removed its result before it was downloaded"
 NOT_KNOWN = "no result yet; the job was attached without its input, so that the request is not known"
 IN_NO_BATCH = "it is in none of the attached batches and was not sent"
 WAITS = "not sent yet; it waits for the first batch of the job"
+WITHHELD = "not sent, because the API refused a request of its shape"
 CHANGED = "no result yet; the input changed since it was planned, so that the request is not known"
 
 
@@ -140,8 +141,8 @@ def _unsuccessful(
             case OutcomeCode.IN_NO_BATCH:
                 yield _unanswered(outcomes, position, IN_NO_BATCH, error_type="in_no_batch")
             case OutcomeCode.WITHHELD:
-                message = whys_withheld.of(outcomes.request_line(position))
-                yield _unanswered(outcomes, position, message, error_type="withheld", failure_class=FailureClass.FIX)
+                message, failure_class = whys_withheld.of(outcomes.request_line(position))
+                yield _unanswered(outcomes, position, message, error_type="withheld", failure_class=failure_class)
             case OutcomeCode.UNANSWERED:
                 yield _unanswered(outcomes, position, why)
             case _:
@@ -156,17 +157,16 @@ class _WhysWithheld:
         self._shapes = {(shape.digest, shape.model): shape for shape in job.withheld or ()}
         self._reader = ShapeReader()
 
-    def of(self, line: bytes) -> str:
-        """Return the reason for a request line."""
+    def of(self, line: bytes) -> tuple[str, FailureClass]:
+        """Return the reason for a request line, and what can be done about it."""
         if self._awaits:
-            return WAITS
+            return WAITS, FailureClass.RETRY
         digest, model = self._reader.shape(line)
         shape = self._shapes.get((digest, model)) or self._shapes.get(("", model))
-        return (
-            ""
-            if shape is None
-            else f"not sent, as line {shape.line:,} has the same shape and was refused: {shape.message}"
-        )
+        if shape is None:
+            return WITHHELD, FailureClass.FIX
+        why = f"not sent, as line {shape.line:,} has the same shape and was refused: {shape.message}"
+        return why, FailureClass.FIX
 
 
 def _unanswered(

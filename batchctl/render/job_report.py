@@ -118,7 +118,7 @@ def draw_fetched(report: JobReport, merged: Merged, results: str, errors: str) -
 
 def answers(merged: Merged, left_out: int) -> Text:
     """Return the requests by what became of them over all rounds."""
-    text = Text(f"{merged.succeeded:,} succeeded", style=styles.GOOD)
+    text = Text(f"{merged.succeeded:,} succeeded", style=styles.GOOD if merged.succeeded else "")
     counts = (
         ("errored", merged.errored),
         ("expired", merged.expired),
@@ -240,6 +240,9 @@ def strip_cells(counts: Sequence[int], total: int, width: int) -> list[int]:
 
     The strip never shows more as done than is: what follows takes the broken cell. What there is has a cell, where one is left.
     """
+    if not total:
+        # A job whose first batch is not planned yet.
+        return [0] * len(counts) + [width]
     ends, done = [], 0
     for count in counts:
         done += count

@@ -350,6 +350,7 @@ def test_what_was_fetched_is_json_with_its_files() -> None:
         ((999, 0, 1), 1_000, 24, [23, 0, 1, 0]),
         ((1, 1, 1), 1_000, 24, [1, 1, 1, 21]),
         ((1, 0, 0), 3, 4, [1, 0, 0, 3]),
+        ((0, 0, 0), 0, 24, [0, 0, 0, 24]),
     ],
 )
 def test_a_strip_never_shows_more_as_done_than_is(
@@ -380,6 +381,13 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(stage: Stage, w
 def test_wide_letters_take_two_columns_each() -> None:
     kinds = failures("过载".ljust(60, "过"))
     assert all(cell_len(line) <= 80 for line in drawn(job_report.failures(kinds), 80).splitlines())
+
+
+def test_a_job_whose_first_batch_is_not_planned_yet_has_a_report() -> None:
+    job = a_job(settings=Settings(canary=True))
+    text = drawn(job_report.draw(report(job, [a_batch(State.IN_NO_BATCH)], [], NOW, 10)), 80)
+    assert "reviews-7f3a  sending" in text
+    assert "10 requests wait for the first batch" in text
 
 
 def test_failures_keep_type_class_and_count_where_there_is_no_room_beside_them() -> None:
