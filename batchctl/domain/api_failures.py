@@ -47,6 +47,13 @@ _FIELD = re.compile(r"^`?[a-z_][\w-]*(?:[.\[][\w-]+\]?)*`?: ")
 _QUOTED = re.compile(r"'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 # The API's validator begins with the place of the fault in the body: `requests.3.custom_id: ...`, `requests: ...`.
 _ABOUT_REQUESTS = re.compile(r"`?requests`?(?:[.\[]\d|:)")
+# What `count_tokens` itself does not take. A batch may take it: "... not supported for this model" is about the request.
+_ABOUT_COUNTING = re.compile(
+    r"count_tokens|\b(?:token count|count(?:ing)? tokens|endpoint)"
+    r"|\bnot (?:yet |currently )?supported\b(?! (?:for|by|with|on) (?:this|the) model)"
+    r"|^`?\w+`?: extra inputs are not permitted",
+    re.IGNORECASE,
+)
 # Values of `error.details.error_code`.
 ACCOUNT_CODES = {
     "organization_on_hold",
@@ -99,6 +106,18 @@ def _text_is_about_money(lowered: str) -> bool:
 def is_about_requests(failure: ApiFailure) -> bool:
     """Return whether the API names a request of the batch as the cause. A sentence with the word "requests" does not."""
     return failure.error_code in REQUEST_CODES or _ABOUT_REQUESTS.match(failure.message.strip()) is not None
+
+
+def is_about_counted_request(failure: ApiFailure) -> bool:
+    """Return whether the API refuses to count the tokens of a request because of that request, which would not run either.
+
+    A gateway, an account, a header and what `count_tokens` alone does not take say nothing about the request.
+    """
+    is_refusal = (failure.status, failure.error_type) in {(400, "invalid_request_error"), (413, "request_too_large")}
+    if not (failure.is_from_api and is_refusal):
+        return False
+    is_about_call = is_about_account(failure) or is_about_header(failure.message) or is_truncated_upload(failure)
+    return not is_about_call and _ABOUT_COUNTING.search(failure.message) is None
 
 
 def is_truncated_upload(failure: ApiFailure) -> bool:

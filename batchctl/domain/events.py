@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from batchctl.domain.caching import Caching
-from batchctl.domain.check_report import Conversion, Scan
+from batchctl.domain.check_report import Conversion, ProblemKind, Scan
 from batchctl.domain.job_report import JobReport
 from batchctl.domain.model import Batch, Job, RequestCounts, WithheldShape
 from batchctl.domain.notifications import NotifyEvent
@@ -44,6 +44,14 @@ class Checked:
     input: str
     scan: Scan
     problems: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountRefused:
+    """The API refused to count the tokens of requests of an input, because of what is in them."""
+
+    input: str
+    problem_kinds: tuple[ProblemKind, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,6 +445,7 @@ class Stopping:
 Event = (
     Reading
     | Checked
+    | CountRefused
     | Converted
     | CacheControlAdded
     | ModelDeprecated

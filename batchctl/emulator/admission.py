@@ -56,7 +56,7 @@ class Call:
 def admit(call: Call) -> None:
     """Fills in workspace, version and betas; raises `Refused`."""
     call.workspace = _workspace(call)
-    call.rules = Rules(_version(call.request), _betas(call))
+    call.rules = Rules(_version(call.request), _betas(call), refuse=call.state.scenario.refuse)
 
 
 def _workspace(call: Call) -> str:

@@ -1,6 +1,7 @@
 """The endpoints under `/v1` but for create and results: what each answers when nothing is scripted to go wrong."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -9,10 +10,10 @@ from batchctl.emulator import answers
 from batchctl.emulator.admission import Call
 from batchctl.emulator.batches import AN_INSTANT, Batch, page
 from batchctl.emulator.models import BY_NAME, MODELS, listed
-from batchctl.emulator.outcomes import MISSHAPEN, SHAPELESS, Memory
+from batchctl.emulator.outcomes import MISSHAPEN, SHAPELESS, Memory, is_cacheable
 from batchctl.emulator.refusal import TOO_LARGE, Refused, invalid
 from batchctl.emulator.tokens import weigh
-from batchctl.emulator.validation import Rules, flaw_in
+from batchctl.emulator.validation import flaw_in
 from batchctl.emulator.wire import Streamed
 
 # Messages and count_tokens take less than a batch does.
@@ -101,7 +102,7 @@ async def _params(call: Call, *, counting: bool) -> dict[str, Any]:
         raise invalid(f"The request body is not valid JSON: {problem}") from None
     if not isinstance(params, dict):
         raise invalid("Input should be a valid dictionary or object to extract fields from")
-    rules = Rules(call.rules.version, call.rules.betas, batch=False, counting=counting)
+    rules = replace(call.rules, batch=False, counting=counting)
     try:
         flaw = flaw_in(params, rules)
     except SHAPELESS:
@@ -138,7 +139,7 @@ def _message(call: Call, params: dict[str, Any]) -> dict[str, Any]:
     content, stop, output = state.author.content(params, drawn)
     weight = weigh(params)
     memory = state.memories.setdefault(call.workspace, Memory())
-    cached = ("read" if weight.prefix in memory.live else "written") if weight.prefix else ""
+    cached = ("read" if weight.prefix in memory.live else "written") if is_cacheable(params, weight) else ""
     memory.live.add(weight.prefix)
     used = answers.usage(weight, output, tier="standard", cached=cached)
     return answers.message(params, drawn, {"content": content, "stop_reason": stop, "usage": used})

@@ -105,9 +105,12 @@ class Fates:
         """The batch was accepted: what was sent counts as sent. What it caches is read by batches created after its end."""
         self._memory.sent.update(self._new.sent)
         self._memory.cut_at.update(self._new.cut_at)
+        # What has expired is forgotten: an input may have a prefix of its own on every line.
+        cached = {prefix: times for prefix, times in self._memory.cached.items() if times[1] > self._begins_at}
         for prefix, (_, until) in self._new.cached.items():
-            begin, end = self._memory.cached.get(prefix, (ends_at, until))
-            self._memory.cached[prefix] = (begin if self._begins_at < end else ends_at), max(end, until)
+            begin, end = cached.get(prefix, (ends_at, until))
+            cached[prefix] = min(begin, ends_at), max(end, until)
+        self._memory.cached = cached
 
     def _result(self, custom_id: str, params: dict[str, Any]) -> tuple[dict[str, Any], int]:
         drawn = self._dice.drawn(custom_id)
@@ -149,8 +152,7 @@ class Fates:
         return message(params, drawn, parts)
 
     def _cached(self, params: dict[str, Any], weight: Weight, drawn: bytes) -> str:
-        model = callable_model(params["model"])
-        if not weight.prefix or model is None or weight.prefix_tokens < model.cacheable:
+        if not is_cacheable(params, weight):
             return ""
         begin, end = self._memory.cached.get(weight.prefix, (0.0, 0.0))
         rate = 0.0
@@ -160,6 +162,12 @@ class Fates:
             rate = self._cache["cold_hit_rate"]
         self._new.cached[weight.prefix] = self._begins_at, self._begins_at + _LIFETIMES[weight.ttl]
         return "read" if share(drawn[26:]) < rate else "written"
+
+
+def is_cacheable(params: dict[str, Any], weight: Weight) -> bool:
+    """Return whether a request has a breakpoint, and before it as much as its model caches."""
+    model = callable_model(params["model"])
+    return bool(weight.prefix) and model is not None and weight.prefix_tokens >= model.cacheable
 
 
 def _errored(flaw: Flaw, request_id: str | None = None) -> tuple[dict[str, Any], int]:

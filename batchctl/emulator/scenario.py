@@ -8,9 +8,12 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from batchctl.emulator.faults import Fault, fault_from
+from batchctl.emulator.refuse_rules import RefuseRule, refuse_rule_from
+
+Made = TypeVar("Made")
 
 
 class ScenarioError(ValueError):
@@ -138,6 +141,7 @@ class Scenario:
     clock: Mapping[str, Any]
     keys: Mapping[str, str] | None = None
     faults: tuple[Fault, ...] = ()
+    refuse: tuple[RefuseRule, ...] = ()
 
 
 def _table(name: str, keys: Mapping[str, Key], given: Any) -> dict[str, Any]:
@@ -168,22 +172,23 @@ def _keys(given: Any) -> dict[str, str] | None:
     return given
 
 
-def _faults(given: Any) -> tuple[Fault, ...]:
+def _each(name: str, given: Any, made_from: Callable[[Any], Made]) -> tuple[Made, ...]:
+    """What the tables of a list make."""
     if not isinstance(given, list):
-        raise ScenarioError("[[faults]]: must be a list of tables")
+        raise ScenarioError(f"[[{name}]]: must be a list of tables")
     made = []
     for number, each in enumerate(given, 1):
         try:
-            made.append(fault_from(each))
+            made.append(made_from(each))
         except ValueError as problem:
-            raise ScenarioError(f"[[faults]] number {number}: {problem}") from None
+            raise ScenarioError(f"[[{name}]] number {number}: {problem}") from None
     return tuple(made)
 
 
 def scenario_from(given: Mapping[str, Any]) -> Scenario:
     """A scenario from a dict shaped as the file; raises `ScenarioError`."""
     tables = {name: given.get(name, {}) for name in TABLES}
-    names = (*TABLES, "keys", "faults")
+    names = (*TABLES, "keys", "faults", "refuse")
     top = {key: value for key, value in given.items() if key not in names}
     for key in top:
         if key not in TOP:
@@ -193,7 +198,8 @@ def scenario_from(given: Mapping[str, Any]) -> Scenario:
         outcomes=_outcomes(tables.pop("outcomes")),
         **{name: _table(name, TABLES[name], table) for name, table in tables.items()},
         keys=_keys(given.get("keys")),
-        faults=_faults(given.get("faults", [])),
+        faults=_each("faults", given.get("faults", []), fault_from),
+        refuse=_each("refuse", given.get("refuse", []), refuse_rule_from),
     )
 
 

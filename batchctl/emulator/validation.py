@@ -9,6 +9,7 @@ from typing import Any
 
 from batchctl.emulator.model_rules import refused
 from batchctl.emulator.models import Model, callable_model, ceiling
+from batchctl.emulator.refuse_rules import RefuseRule
 
 VERSION_A, VERSION_B = "2023-06-01", "2026-10-21"
 EXTRA = "Extra inputs are not permitted"
@@ -101,12 +102,18 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for the `params` of one call: the version header, its betas, and whether it is a batch."""
+    """What holds for the `params` of one call: the version header, its betas, whether it is a batch, the scenario's rules."""
 
     version: str = VERSION_B
     betas: tuple[str, ...] = ()
     batch: bool = True
     counting: bool = False
+    refuse: tuple[RefuseRule, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The place of the call, as `[[refuse]]` names it."""
+        return "batch" if self.batch else "count_tokens" if self.counting else "messages"
 
 
 def flaw_in(params: dict[str, Any], rules: Rules) -> Flaw | None:
@@ -124,8 +131,12 @@ def flaw_in(params: dict[str, Any], rules: Rules) -> Flaw | None:
     if model is None:
         return Flaw(f"model: {params['model']}", "not_found_error")
     flaw = _length_flaw(params, model, rules) or _messages_flaw(params["messages"]) or _tool_flaw(params, model)
-    message = None if flaw else refused(params, model, rules.version)
+    message = None if flaw else refused(params, model, rules.version) or _refused_by_scenario(params, rules)
     return Flaw(message) if message else flaw
+
+
+def _refused_by_scenario(params: dict[str, Any], rules: Rules) -> str | None:
+    return next((rule.message for rule in rules.refuse if rules.place in rule.on and rule.refuses(params)), None)
 
 
 def _allowed(key: str, rules: Rules) -> bool:

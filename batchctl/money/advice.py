@@ -362,8 +362,13 @@ def _too_brief(groups: Iterable[AdvisedGroup]) -> Iterator[Advice]:
             requests=cacheable.requests,
             text=(
                 f"{plural(cacheable.requests, 'request')} are cached for 5 minutes, but most batches take longer: entries that expire"
-                f' before a read cost more{worst} if none is read; use "ttl": "1h"'
-                + (f", which pays off from {cacheable.pays_from:.0%} reads on" if priced else "")
+                f' before a read cost more{worst} if none is read; use "ttl": "1h" with --prime'
+                + (
+                    f"; that pays off from {cacheable.pays_from:.0%} reads on, and costs {dollars(-priced[0])} more than no cache"
+                    " if none is read"
+                    if priced
+                    else ""
+                )
             ),
             saves=(priced[0] + lost, priced[1] + lost) if priced else None,
         )

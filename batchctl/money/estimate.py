@@ -26,6 +26,7 @@ from batchctl.domain.caching import (
     least_tokens,
     pays_from,
 )
+from batchctl.domain.check_report import ProblemKind
 from batchctl.domain.groups import RequestGroup, SampledLine, Stratum, stratum_floor
 from batchctl.domain.model_catalog import is_form_of, model_version
 from batchctl.domain.prices import (
@@ -175,6 +176,7 @@ class Estimate:
         caches: What caching shared beginnings would cost.
         how: What the figures rest on, for a person.
         sources: Whose prices they are.
+        refusals: What the API said of requests that it refused to count because of these themselves.
     """
 
     day: date
@@ -188,6 +190,7 @@ class Estimate:
     how: tuple[str, ...]
     sources: tuple[str, ...]
     advice: tuple[Advice, ...] = ()
+    refusals: tuple[ProblemKind, ...] = ()
 
 
 def estimated(

@@ -164,6 +164,16 @@ def to_json(estimate: Estimate) -> dict[str, Any]:
         ],
         "how": list(estimate.how),
         "advice": [_advice_to_json(advice) for advice in estimate.advice],
+        "refused": [
+            {
+                "line": kind.first.line,
+                "custom_id": kind.first.custom_id or None,
+                "requests": kind.lines,
+                "code": kind.first.fault.code,
+                "message": kind.first.fault.message,
+            }
+            for kind in estimate.refusals
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from batchctl.domain import events
 from batchctl.domain.caching import BYTES_PER_TOKEN, Caching
 from batchctl.domain.check_report import ProblemKind, Scan
+from batchctl.domain.faults import Severity
 from batchctl.domain.model import Batch, Job, Purpose, WithheldShape
 from batchctl.domain.notifications import NotifyEvent
 from batchctl.domain.prices import dollars
@@ -62,7 +63,13 @@ class Line:
 def line_of(event: events.Event, now: datetime) -> Line | None:
     """Return the line of an event; None where it is only movement."""
     match event:
-        case events.Checked() | events.Converted() | events.CacheControlAdded() | events.ModelDeprecated():
+        case (
+            events.Checked()
+            | events.CountRefused()
+            | events.Converted()
+            | events.CacheControlAdded()
+            | events.ModelDeprecated()
+        ):
             return _of_checking(event)
         case (
             events.Planned()
@@ -154,13 +161,17 @@ def _of_notifying(event: events.Notified | events.NotifyFailed, now: datetime) -
 
 
 def _of_checking(
-    event: events.Checked | events.Converted | events.CacheControlAdded | events.ModelDeprecated,
+    event: events.Checked | events.CountRefused | events.Converted | events.CacheControlAdded | events.ModelDeprecated,
 ) -> Line:
     match event:
         case events.CacheControlAdded(_, caching):
             return _cached(caching)
         case events.Checked():
             return _checked(event)
+        case events.CountRefused(path, kinds):
+            is_bad = any(kind.first.fault.severity is Severity.ERROR for kind in kinds)
+            requests = plural(sum(kind.lines for kind in kinds), "request")
+            return Line(f"counted    {clean(path)}: the API refuses {requests}", BAD if is_bad else WARN)
         case events.Converted():
             return _converted(event)
         case events.ModelDeprecated(model, retires_at):

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from batchctl.clock import Clock
 from batchctl.domain import events
-from batchctl.domain.check_report import Conversion, Scan
+from batchctl.domain.check_report import Conversion, ProblemKind, Scan
 from batchctl.domain.job_report import ENDED, JobReport
 from batchctl.domain.wording import plural
 from batchctl.render import job_report
@@ -21,6 +22,9 @@ from batchctl.render.text import number
 
 if TYPE_CHECKING:
     from batchctl.render.live import LiveView
+
+# Kinds of requests that the API refuses to count: each line of a sample may have its own.
+MAX_REFUSED_KINDS = 20
 
 
 class ProgressWriter:
@@ -60,9 +64,12 @@ class ProgressWriter:
         if line:
             self._print(line)
         if isinstance(event, events.Checked):
-            self._show_problems(event.scan, event.problems)
+            self._show_problems(event.scan.problem_kinds, _left_of(event.scan), event.problems)
         if isinstance(event, events.Converted):
-            self._show_problems(event.conversion, event.problems)
+            self._show_problems(event.conversion.problem_kinds, _left_of(event.conversion), event.problems)
+        if isinstance(event, events.CountRefused):
+            shown, left = event.problem_kinds[:MAX_REFUSED_KINDS], event.problem_kinds[MAX_REFUSED_KINDS:]
+            self._show_problems(shown, sum(kind.lines for kind in left))
 
     def _is_news(self, event: events.Event) -> bool:
         """Return whether an event may have a line. A reason to wait has one: the loop wakes up more often than a person reads."""
@@ -113,18 +120,22 @@ class ProgressWriter:
         else:
             self._err.print(line.draw(), soft_wrap=True)
 
-    def _show_problems(self, found: Scan | Conversion, problems_file: str) -> None:
-        kinds = found.problem_kinds
+    def _show_problems(self, kinds: Sequence[ProblemKind], left: int, problems_file: str = "") -> None:
+        """Show kinds of faults, and that there are `left` more faults than these; the file lists all."""
         if self._live is not None and kinds:
             self._live.print(draw_problems(kinds))
         else:
             for line in map(problem_line, kinds):
                 self._err.print(Text(f"  {line.text}", style=STYLES[line.tone]), soft_wrap=True)
-        left = found.errors + found.warnings - sum(kind.lines for kind in kinds)
         if left > 0:
-            self._print(Line(f"  and {number(left)} more: {problems_file}", DIM))
+            where = f": {problems_file}" if problems_file else ""
+            self._print(Line(f"  and {number(left)} more{where}", DIM))
 
     def stop_live(self) -> None:
         """End the moving view, before anything else is written."""
         if self._live is not None:
             self._live.stop()
+
+
+def _left_of(found: Scan | Conversion) -> int:
+    return found.errors + found.warnings - sum(kind.lines for kind in found.problem_kinds)

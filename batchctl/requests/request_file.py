@@ -253,8 +253,9 @@ _SHORTEST = [{"role": "user", "content": "?"}]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledRequest:
-    """A request of the sample: its params, the body that the API counts, its size, and the bytes of it that are base64."""
+    """A request of the sample: its id, its params, the body that the API counts, its size, and the bytes of it that are base64."""
 
+    custom_id: str
     params: dict[str, Any]
     body: bytes
     size: int
@@ -270,11 +271,13 @@ def read_sampled(path: Path, sampled: SampledLine) -> SampledRequest | None:
         return None
     line = line_at(path, sampled)
     try:
-        params = orjson.loads(line)["params"]
+        request = orjson.loads(line)
+        custom_id, params = str(request["custom_id"]), request["params"]
         body = body_to_count(params)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    return SampledRequest(params=params, body=body, size=sampled.size, encoded=sum(map(len, _ENCODED.findall(line))))
+    encoded = sum(map(len, _ENCODED.findall(line)))
+    return SampledRequest(custom_id=custom_id, params=params, body=body, size=sampled.size, encoded=encoded)
 
 
 def line_at(path: Path, sampled: SampledLine) -> bytes:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from batchctl.domain.caching import SHORT
-from batchctl.domain.check_report import Depth
-from batchctl.domain.errors import Refused, UsageProblem
+from batchctl.domain.check_report import Depth, ProblemKind
+from batchctl.domain.errors import InputProblem, Refused, UsageProblem
+from batchctl.domain.events import CountRefused
+from batchctl.domain.faults import Severity
 from batchctl.domain.headers import NO_CHANGE, HeaderChange, beta_problem
 from batchctl.domain.limits import DEFAULT_SAMPLE
 from batchctl.domain.model import Job, Settings
@@ -120,9 +122,42 @@ def estimated(
     *,
     sample: int = DEFAULT_SAMPLE,
 ) -> Estimate:
-    """Return what sending it may cost; `message_batches`, `sample` and what is raised are those of `engine.estimate_requests.estimate`."""
+    """Return what sending it may cost. Arguments are those of `engine.estimate_requests.estimate`.
+
+    Raises:
+        InputProblem: The API refuses requests when it counts their tokens. `CountRefused`, which names them, was emitted.
+        Stopped: The stop signal was set.
+        UsageProblem: The file of private prices is wrong.
+    """
     groups = given.scan.request_groups
     if wanted.settings.prime_min_hit is not None:
         # A bound has to hold where nothing is read from the cache.
         groups = tuple(map(as_primed, groups))
-    return estimate(session, groups, given.plain, wanted.settings, message_batches=message_batches, sample=sample)
+    found = estimate(
+        session,
+        groups,
+        given.plain,
+        wanted.settings,
+        message_batches=message_batches,
+        sample=sample,
+        strict=wanted.strict,
+    )
+    if found.refusals:
+        session.emit(CountRefused(wanted.path, found.refusals))
+    if errors := [kind for kind in found.refusals if kind.first.fault.severity is Severity.ERROR]:
+        raise _refused(wanted.path, *errors)
+    return found
+
+
+def _refused(path: str, first: ProblemKind, *more: ProblemKind) -> InputProblem:
+    line, message = f"line {first.first.line:,}", first.first.fault.message
+    text = (
+        f"{line} is refused by the API"
+        if first.lines == 1
+        else f"{plural(first.lines, 'line is', 'lines are')} like {line}, which the API refuses"
+    )
+    others = f"; it also refuses {plural(sum(kind.lines for kind in more), 'other line')}" if more else ""
+    return InputProblem(
+        f"{path}: {text}: {message}{others}; nothing was sent",
+        hint="fix them; or send the others with submit --canary; or, if they are right, skip this check with --check envelope",
+    )

@@ -62,20 +62,26 @@ def confirm_price(
         action: What is to be done at that price, as it stands in the question.
         confirm: Asks a person; None for what goes by itself, which the limit alone decides.
         job: The job whose next round this is; None for a new job. A limit holds what it comes to so far, too.
-        needs_yes: Whether more than the price is to be agreed to: a limit says yes to the price alone.
+        needs_yes: Whether more than the price is to be agreed to: a limit says yes to the price alone. So it is where the API
+            refuses to count a request.
 
     Raises:
         Refused: Nobody agrees to it, or it may cost more than the limit.
     """
     if confirm is None or budget.limit is not None or budget.yes:
         estimate = budget.estimate_within(session, estimating, job)
-        if confirm is not None and needs_yes and not budget.yes:
-            confirm(Question(text=f"{action}?"))
+        if confirm is not None and (needs_yes or estimate.refusals) and not budget.yes:
+            confirm(Question(text=f"{action}{_refused(estimate)}?"))
         return estimate
     estimate = estimating(session.message_batches if confirm.is_interactive else None)
-    text = f"{action} {_price(estimate.forecast)}?"
+    text = f"{action}{_refused(estimate)} {_price(estimate.forecast)}?"
     confirm(Question(text=text, flags="--yes or --max-cost USD", estimate=estimate))
     return estimate
+
+
+def _refused(estimate: Estimate) -> str:
+    requests = sum(kind.lines for kind in estimate.refusals)
+    return f" (the API refuses {requests:,} of them)" if requests else ""
 
 
 def _price(forecast: Forecast | None) -> str:

@@ -1,5 +1,7 @@
 """What follows from every answer a create or a read can get."""
 
+from typing import Any
+
 import pytest
 
 from batchctl.domain.api_failures import (
@@ -9,6 +11,7 @@ from batchctl.domain.api_failures import (
     after_create,
     after_read,
     is_about_account,
+    is_about_counted_request,
     is_proven,
     is_truncated_upload,
     why_paused,
@@ -268,3 +271,59 @@ def test_a_failure_reads_as_one_line_with_status_type_and_request_id() -> None:
     failure = ApiFailure("two\nlines", status=529, error_type="overloaded_error", request_id="req_1")
     assert str(failure) == "HTTP 529 overloaded_error two lines (req_1)"
     assert str(ApiFailure("cannot connect")) == "cannot connect"
+
+
+# ---------------------------------------------------------------- a count of tokens that is refused
+
+FAULTY = "tools.0.input_schema: JSON schema is invalid"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (FAULTY, True),
+        ("messages.0.content: Input should be a valid list", True),
+        ("prompt is too long: 250000 tokens > 200000 maximum", True),
+        ('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" instead.', True),
+        ("tools.0.custom.strict: Extra inputs are not permitted", True),
+        # The endpoint takes less than a batch, or is not there.
+        ("output_config: Extra inputs are not permitted", False),
+        ("`cache_control`: Extra inputs are not permitted", False),
+        ("tools.0: server tools are not supported", False),
+        ("tools.0: not yet supported by this endpoint", False),
+        ("count_tokens: unknown model", False),
+        ("Token counting is disabled", False),
+        ("Counting tokens needs another plan", False),
+        # The account, a header, an upload that was cut.
+        (SPEND_400, False),
+        (CREDIT_400, False),
+        ("This organization has been disabled.", False),
+        (BETA, False),
+        ("anthropic-version: header is required", False),
+        (EARLY_END, False),
+    ],
+)
+def test_a_refused_count_is_about_the_request_where_nothing_else_is_named(message: str, *, expected: bool) -> None:
+    failure = ApiFailure(message, status=400, error_type="invalid_request_error", has_envelope=True, is_from_api=True)
+    assert is_about_counted_request(failure) is expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, True),
+        ({"status": 413, "error_type": "request_too_large"}, True),
+        ({"status": 413, "error_type": ""}, False),
+        ({"is_from_api": False}, False),
+        ({"has_envelope": False, "is_from_api": False}, False),
+        ({"error_type": "billing_error"}, False),
+        ({"error_type": ""}, False),
+        ({"error_code": "organization_on_hold"}, False),
+        *(({"status": status}, False) for status in (None, 200, 401, 402, 403, 404, 405, 408, 422, 429, 500, 529)),
+    ],
+)
+def test_a_refused_count_is_about_the_request_where_the_api_itself_says_so(
+    facts: dict[str, Any], *, expected: bool
+) -> None:
+    given = {"status": 400, "error_type": "invalid_request_error", "has_envelope": True, "is_from_api": True}
+    assert is_about_counted_request(ApiFailure(FAULTY, **{**given, **facts})) is expected

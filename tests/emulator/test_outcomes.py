@@ -4,6 +4,11 @@ from collections import Counter
 
 import pytest
 
+from batchctl.emulator.answers import Author
+from batchctl.emulator.outcomes import Dice, Fates, Memory
+from batchctl.emulator.scenario import scenario_from
+from batchctl.emulator.validation import Rules
+
 BATCHES = "/v1/messages/batches"
 OVERLOADED = {"outcomes": {"overloaded_error": 0.4}}
 
@@ -148,10 +153,28 @@ def test_thinking_and_effort_are_part_of_a_prefix(ask, batch_of):
         assert _reads(_usages(ask, batch_of(1, system=SYSTEM, model="claude-opus-4-6", **more))) == [False]
 
 
+def test_what_has_expired_is_forgotten():
+    memory = Memory()
+
+    def sent(at, *prefixes):
+        fates = Fates(Dice(scenario_from({}).outcomes, 0), Author({}), Rules(), memory, {}, at)
+        fates._new.cached = dict.fromkeys(prefixes, (at, at + 300))
+        fates.keep(at + 60)
+
+    sent(0.0, b"a", b"b")
+    sent(200.0, b"b")
+    assert memory.cached == {b"a": (60, 300), b"b": (60, 500)}
+    sent(400.0, b"c")
+    assert memory.cached == {b"b": (60, 500), b"c": (460, 700)}
+
+
 def test_a_prefix_that_is_too_short_is_silently_not_cached(ask, batch_of):
     system = [{"type": "text", "text": "short", "cache_control": {"type": "ephemeral"}}]
     (usage, *_) = _usages(ask, batch_of(2, system=system))
-    assert usage["cache_creation_input_tokens"] == usage["cache_read_input_tokens"] == 0
+    message = {"model": "claude-haiku-4-5", "max_tokens": 1, "messages": [{"role": "user", "content": "?"}]}
+    live = ask("POST", "/v1/messages", {**message, "system": system}).json()["usage"]
+    for each in (usage, live):
+        assert each["cache_creation_input_tokens"] == each["cache_read_input_tokens"] == 0
 
 
 def test_answers_follow_the_scenario(emulate, asking, batch_of):

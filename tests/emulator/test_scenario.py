@@ -2,15 +2,19 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from batchctl.emulator.faults import ENDPOINTS, KINDS, SCRIPT
+from batchctl.emulator.refuse_rules import KEYS
 from batchctl.emulator.scenario import TABLES, TOP, ScenarioError, read_scenario, scenario_from
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "reference" / "emulator.md").read_text("utf-8")
+
+REFUSE = {"path": "tools.0.name", "equals": "lookup", "message": "reserved"}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,16 @@ GUIDE = (ROOT / "docs" / "reference" / "emulator.md").read_text("utf-8")
         ),
         ({"faults": [{"fault": "status", "on": "list", "batch": 1.5}]}, "batch = 1.5: must be an id or a number"),
         ({"faults": ["x"]}, "must be a table"),
+        ({"refuse": {}}, "[[refuse]]: must be a list of tables"),
+        ({"refuse": [1]}, "[[refuse]] number 1: must be a table"),
+        ({"refuse": [{**REFUSE, "where": 1}]}, "where: unknown key; allowed are path, equals, contains, message, on"),
+        ({"refuse": [{**REFUSE, "path": ""}]}, "path = '': must be a text that is not empty"),
+        ({"refuse": [{**REFUSE, "message": 1}]}, "message = 1: must be a text that is not empty"),
+        ({"refuse": [{**REFUSE, "contains": "b"}]}, "must have either equals or contains"),
+        ({"refuse": [{"path": "a", "message": "b"}]}, "must have either equals or contains"),
+        ({"refuse": [{"path": "a", "message": "b", "contains": 1}]}, "contains = 1: must be a text"),
+        ({"refuse": [{**REFUSE, "on": []}]}, "on = []: must be a list of some of count_tokens, batch, messages"),
+        ({"refuse": [{**REFUSE, "on": ["create"]}]}, "on = ['create']: must be a list of some of count_tokens"),
     ],
 )
 def test_a_wrong_scenario_is_refused_by_name_with_what_is_allowed(given, told):
@@ -94,3 +108,9 @@ def test_the_guide_names_every_fault_where_it_strikes_and_its_keys():
         assert kind.meaning in told[name]
         assert all(f"`{key}` ({json.dumps(default)})" in told[name] for key, default in kind.keys.items())
         assert " any |" in told[name] if kind.on == ENDPOINTS else all(f"`{on}`" in told[name] for on in kind.on)
+
+
+def test_the_guide_names_every_key_of_a_refusal():
+    assert set(_table_in_guide("`[[refuse]]`")) == set(KEYS)
+    (sample,) = re.findall(r"```toml\n(\[\[refuse\]\].*?)```", GUIDE, re.DOTALL)
+    scenario_from(tomllib.loads(sample))

@@ -224,3 +224,51 @@ def test_messages_refuses_at_once_what_a_batch_refuses_per_line(ask, request_of)
     assert ask("POST", "/v1/messages", request_of(model="nope")["params"]).status == 404
     assert ask("POST", "/v1/messages", request_of(temperature=1)["params"]).status == 400
     assert ask("POST", "/v1/messages", b"{").status == 400
+
+
+# ---------------------------------------------------------------- what a scenario refuses
+
+TOOL = {"name": "lookup", "input_schema": {"type": "object"}}
+COUNT = "/v1/messages/count_tokens"
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_refused"),
+    [
+        ({"path": "tools.0.name", "equals": "lookup"}, True),
+        ({"path": "tools.0.name", "equals": "look"}, False),
+        ({"path": "tools.0.name", "contains": "look"}, True),
+        ({"path": "tools.1.name", "equals": "lookup"}, False),
+        ({"path": "tools.name", "equals": "lookup"}, False),
+        ({"path": "tools.0.name.0", "equals": "l"}, False),
+        ({"path": "max_tokens", "equals": 64}, True),
+        ({"path": "max_tokens", "equals": 64.0}, False),
+        ({"path": "max_tokens", "contains": "64"}, False),
+        ({"path": "messages.0.content", "contains": "Say r-"}, True),
+    ],
+)
+def test_a_scenario_refuses_requests_by_a_value(emulate, asking, request_of, rule, is_refused):
+    ask = asking(emulate({"refuse": [{**rule, "message": "tools.0: no"}]}))
+    request = request_of(tools=[TOOL])
+    (line,) = ask.results(ask.create({"requests": [request]}).json()["id"])
+    counted = ask("POST", COUNT, request["params"])
+    if not is_refused:
+        assert (line["result"]["type"], counted.status) == ("succeeded", 200)
+        return
+    error = line["result"]["error"]["error"]
+    assert (error["type"], error["message"]) == ("invalid_request_error", "tools.0: no")
+    assert (counted.status, counted.message) == (400, "tools.0: no")
+    assert ask("POST", "/v1/messages", request["params"]).status == 200
+
+
+@pytest.mark.parametrize("place", ["count_tokens", "batch", "messages"])
+def test_a_scenario_refuses_requests_where_it_says_so(emulate, asking, request_of, place):
+    ask = asking(emulate({"refuse": [{"path": "max_tokens", "equals": 64, "message": "no", "on": [place]}]}))
+    request = request_of()
+    (line,) = ask.results(ask.create({"requests": [request]}).json()["id"])
+    refused = {
+        "count_tokens": ask("POST", COUNT, request["params"]).status == 400,
+        "batch": line["result"]["type"] == "errored",
+        "messages": ask("POST", "/v1/messages", request["params"]).status == 400,
+    }
+    assert refused == {each: each == place for each in refused}

@@ -164,7 +164,8 @@ def test_what_is_cached_for_5_minutes_may_be_gone_before_it_is_read() -> None:
     assert said.saves == (Decimal(-600_000 + 150_000), Decimal(538_860 + 150_000))
     assert said.text == (
         "1,000 requests are cached for 5 minutes, but most batches take longer: entries that expire before a read cost more"
-        ' than no cache: $150,000.00 if none is read; use "ttl": "1h", which pays off from 53% reads on'
+        ' than no cache: $150,000.00 if none is read; use "ttl": "1h" with --prime; that pays off from 53% reads on,'
+        " and costs $600,000.00 more than no cache if none is read"
     )
     assert "$" not in the_one(marked("5m", prices=None)).text
 

@@ -58,6 +58,9 @@ def a_conversion(**more: int) -> Conversion:
     return Conversion(**{**given, **more})
 
 
+REFUSED_SHAPE = ProblemKind(Problem(3, "r-3", Fault("shape_refused", "tools.0: no")), 17_000)
+REFUSED_LINE = ProblemKind(Problem(9, "r-9", Fault("count_refused", "messages.0: no", Severity.WARNING)), 1)
+
 GOLDEN: list[tuple[events.Event, str, str]] = [
     (
         events.Checked("in.jsonl", a_scan(), ""),
@@ -77,6 +80,12 @@ GOLDEN: list[tuple[events.Event, str, str]] = [
         "warn",
         "checked    -: 1,000 requests, 530 KB, 50 in depth (--check full does all), 1 warning",
     ),
+    (
+        events.CountRefused("in.jsonl", (REFUSED_SHAPE, REFUSED_LINE)),
+        "bad",
+        "counted    in.jsonl: the API refuses 17,001 requests",
+    ),
+    (events.CountRefused("-", (REFUSED_LINE,)), "warn", "counted    -: the API refuses 1 request"),
     (
         events.Converted("in.jsonl", a_conversion(), ""),
         "good",

@@ -59,6 +59,7 @@ def submitting(cli: Cli) -> Objects:
     system = [{"type": "text", "text": "word " * 9000, "cache_control": {"type": "ephemeral"}}]
     cli.write("cached.jsonl", [request(f"c-{n}", system=system) for n in range(4)])
     cli.write("many.jsonl", [request(f"m-{n}", "word " * 99, model="claude-unheard-of") for n in range(4)])
+    cli.write("refused.jsonl", [request("u-0", system="Refuse me."), request("u-1")])
     same = request("same")
     path = cli.write("in.jsonl", [*requests(8), request("s", system="Hi"), wrong_request("wrong"), same, same])
     options = ("--skip-bad", "--max-requests", "3", "--json")
@@ -80,6 +81,7 @@ def reading(cli: Cli) -> Objects:
     raw.write_bytes(kept)
     for name in ("cached.jsonl", "many.jsonl"):
         yield "estimate", cli.run("estimate", name, "--offline", "--json").json
+    yield "estimate", cli.run("estimate", "refused.jsonl", "--json").json
     yield "prices", cli.run("prices", MODEL, "--json").json
     yield "doctor", cli.run("doctor", "--json").json
 
@@ -145,7 +147,8 @@ def written(folder: Path, emulator: Running) -> Objects:
 def shapes(folder: Path) -> dict[str, Any]:
     """Run the program in a folder, and return the shape of what each verb wrote, by verb and `type`."""
     values: dict[str, list[Any]] = {}
-    scenario = {"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}}
+    refused = {"path": "system", "equals": "Refuse me.", "message": "system: refused"}
+    scenario = {"batch_seconds": 0, "outcomes": {"overloaded_error": 0.3}, "refuse": [refused]}
     with running(scenario) as emulator, pytest.MonkeyPatch.context() as waits:
         waits.setattr("batchctl.engine.reconciler.WAIT_FOR_END", timedelta(seconds=0.1))
         for name, value in written(folder, emulator):

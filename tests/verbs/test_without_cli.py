@@ -8,6 +8,7 @@ from program import KEY, Cli, requests
 
 from batchctl.clock import Clock, StopSignal
 from batchctl.domain.errors import Refused
+from batchctl.domain.events import CountRefused, Event
 from batchctl.domain.job_report import Stage
 from batchctl.domain.model import Settings
 from batchctl.emulator.running import Running
@@ -53,6 +54,20 @@ def test_a_job_is_sent_and_fetched_without_the_command_line(cli: Cli, options: S
     assert [question.text.startswith("send 3 requests for $") for question in confirm.asked] == [True]
     assert (fetched.report.stage, fetched.problem) == (Stage.DONE, None)
     assert len(cli.results(job.name)) == 3
+
+
+def test_a_person_is_asked_about_a_request_that_the_api_refuses(
+    cli: Cli, emulator: Running, options: SessionOptions
+) -> None:
+    emulator.set_scenario({"refuse": [{"path": "messages.0.content", "contains": "What is 2 ", "message": "no"}]})
+    wanted = Submission(path=str(cli.write("in.jsonl", requests(3))), settings=Settings())
+    confirm, events = Answering(says_yes=False, is_interactive=True), list[Event]()
+    with open_session(options, Clock(), events.append, StopSignal()) as session, pytest.raises(Refused):
+        submit(session, wanted, None, confirm)
+    (question,) = confirm.asked
+    assert question.text.startswith("send 3 requests (the API refuses 1 of them) for $")
+    (refused,) = (event for event in events if isinstance(event, CountRefused))
+    assert [(kind.first.line, kind.lines) for kind in refused.problem_kinds] == [(3, 1)]
 
 
 def test_what_nobody_agrees_to_is_not_sent(cli: Cli, emulator: Running, options: SessionOptions) -> None:
