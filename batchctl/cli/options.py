@@ -666,7 +666,10 @@ Timeout = Annotated[
     ),
 ]
 NoWait = Annotated[
-    bool, typer.Option("--no-wait", help="Do not wait for a full queue of the API, or for a first batch", rich_help_panel=WAITING)
+    bool,
+    typer.Option(
+        "--no-wait", help="Do not wait for a full queue of the API, or for a first batch", rich_help_panel=WAITING
+    ),
 ]
 OnDone = Annotated[
     str | None,
