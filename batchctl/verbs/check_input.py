@@ -103,7 +103,19 @@ def nothing_left(session: ReadSession, job: Job) -> Refused:
     """Return the refusal to send a job of which `submit` has nothing left to send."""
     if not job.has_requests:
         return Refused(f"{job.name} was attached: there is nothing to send", hint=f"batchctl status {job.name}")
-    if unsent := in_no_batch(session, job, session.ledger.batches(job)):
+    unsent = in_no_batch(session, job, session.ledger.batches(job))
+    if job.awaits_first_batch:
+        return Refused(
+            f"{plural(unsent, 'request')} of {job.name} cannot be planned before its first batch is judged",
+            hint=f"batchctl submit {job.name}",
+        )
+    if unsent and job.has_first_batch:
+        withheld = plural(unsent, "request is", "requests are")
+        return Refused(
+            f"this input is already job {job.name}; {withheld} withheld, because the API refused a request of the same shape",
+            hint=f"fix them: batchctl retry {job.name} --include-invalid --edit; to send (and pay for) all of it again, use --again",
+        )
+    if unsent:
         return Refused(
             f"this input is already job {job.name}; {plural(unsent, 'request is', 'requests are')} in none of the attached batches",
             hint=f"to send only those: batchctl retry {job.name}; to send (and pay for) all of it again, use --again",

@@ -10,10 +10,13 @@ from typing import BinaryIO
 
 from batchctl.domain.check_report import Scan
 from batchctl.domain.errors import UsageProblem
-from batchctl.domain.model import Batch, Job, State
+from batchctl.domain.model import ENVELOPE_CLOSE, ENVELOPE_OPEN, Batch, Job, State
 from batchctl.domain.states import OPEN_STATES
 from batchctl.domain.wording import plural
 from batchctl.engine.estimate_requests import estimate
+from batchctl.engine.planning import Input
+from batchctl.engine.prime_rules import is_worth_priming
+from batchctl.engine.rest_of_input import PrimedLines
 from batchctl.engine.session import ReadSession
 from batchctl.money.estimate import Estimate
 from batchctl.requests.grouping import group_ranges
@@ -71,7 +74,7 @@ def dry_run(session: ReadSession, wanted: Submission, stdin: BinaryIO | None, nu
             raise UsageProblem(f"--show {number:,}: the input has {plural(given.scan.count, 'request')}")
         with planner.rehearsed(given) as (plain, cuts):
             if number is not None:
-                show(single_request_body(plain, cuts, number - 1))
+                show(_with_breakpoint(single_request_body(plain, cuts, number - 1), wanted, given))
                 return
             estimate = estimated(session, wanted, given)
             batches = tuple((cut.count, cut.body_bytes) for cut in cuts)
@@ -79,6 +82,15 @@ def dry_run(session: ReadSession, wanted: Submission, stdin: BinaryIO | None, nu
             wanted.budget.rehearse(session, estimate)
     finally:
         planner.discard(given)
+
+
+def _with_breakpoint(body: bytes, wanted: Submission, given: Input) -> bytes:
+    """Return the body of one request as it is sent where its prompt is cached by a first batch."""
+    if wanted.settings.prime_min_hit is None:
+        return body
+    primed = frozenset(group.digest for group in given.scan.request_groups if is_worth_priming(group))
+    line = body.removeprefix(ENVELOPE_OPEN).removesuffix(ENVELOPE_CLOSE)
+    return ENVELOPE_OPEN + PrimedLines(primed, wanted.settings.max_bytes).cached_if_primed(line) + ENVELOPE_CLOSE
 
 
 def _rehearse_job(session: ReadSession, job: Job, wanted: Submission, number: int | None, show: Show) -> None:

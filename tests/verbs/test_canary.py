@@ -101,7 +101,9 @@ def test_where_every_shape_is_refused_nothing_else_is_sent(cli: Cli, emulator: R
     for _ in range(2):
         assert cli.run("run", path, "--canary", *POLL).status == 3
         assert emulator.requests()[CREATE] == 1
-    assert cli.run("submit", path).status == 6
+    again = cli.run("submit", path)
+    assert again.status == 6
+    assert "8 requests are withheld" in again.err
     assert cli.run("retry", "--set", "inference_geo=global").status == 0
     assert cli.run("run", path, *POLL).status == 0
     assert ids(cli.results(job_of(cli))) == [f"r-{n}" for n in range(9)]
@@ -212,6 +214,10 @@ def test_without_waiting_the_first_batch_is_sent_and_the_same_command_goes_on(cl
     fetched = cli.run("fetch", job)
     assert fetched.status == 8
     assert {e["type"] for e in cli.errors(job)} == {"withheld", "unanswered"}
+    rehearsed = cli.run("submit", job, "--dry-run")
+    assert rehearsed.status == 6
+    assert "9 requests of in-" in rehearsed.err
+    assert "cannot be planned before its first batch is judged" in rehearsed.err
     assert cli.run("submit", job, "--no-wait").status == 8
     assert emulator.requests()[CREATE] == 1
     emulator.advance(600)

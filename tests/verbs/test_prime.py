@@ -174,3 +174,10 @@ def test_the_options_that_contradict_it_are_refused(cli: Cli, emulator: Running)
     ran = cli.run("run", path, "--prime-min-hit", "10%")
     assert ran.status == 6
     assert "was planned without --prime" in ran.err
+
+
+def test_the_payload_that_is_shown_is_the_one_that_is_sent(cli: Cli, emulator: Running) -> None:
+    path = cli.write("in.jsonl", lines(6))
+    shown = [json.loads(cli.run("submit", path, "--prime", "--show", str(n)).out)["requests"][0] for n in range(1, 7)]
+    assert cli.run("run", path, "--prime", *POLL).status == 0
+    assert sorted((line for batch in sent(emulator) for line in batch), key=lambda line: line["custom_id"]) == shown
