@@ -141,7 +141,7 @@ def _unsuccessful(
             case OutcomeCode.IN_NO_BATCH:
                 yield _unanswered(outcomes, position, IN_NO_BATCH, error_type="in_no_batch")
             case OutcomeCode.WITHHELD:
-                message, failure_class = whys_withheld.of(outcomes.request_line(position))
+                message, failure_class = whys_withheld.of(outcomes, position)
                 yield _unanswered(outcomes, position, message, error_type="withheld", failure_class=failure_class)
             case OutcomeCode.UNANSWERED:
                 yield _unanswered(outcomes, position, why)
@@ -157,11 +157,15 @@ class _WhysWithheld:
         self._shapes = {(shape.digest, shape.model): shape for shape in job.withheld or ()}
         self._reader = ShapeReader()
 
-    def of(self, line: bytes) -> tuple[str, FailureClass]:
-        """Return the reason for a request line, and what can be done about it."""
+    def of(self, outcomes: LatestOutcomes, position: int) -> tuple[str, FailureClass]:
+        """Return the reason for a request, and what can be done about it."""
         if self._awaits:
             return WAITS, FailureClass.RETRY
-        digest, model = self._reader.shape(line)
+        try:
+            digest, model = self._reader.shape(outcomes.request_line(position))
+        except InputProblem:
+            # The answers to other requests are written all the same.
+            return WITHHELD, FailureClass.FIX
         shape = self._shapes.get((digest, model)) or self._shapes.get(("", model))
         if shape is None:
             return WITHHELD, FailureClass.FIX

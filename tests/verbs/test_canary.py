@@ -272,3 +272,20 @@ def test_an_input_that_changes_before_the_rest_is_planned_is_refused_and_nothing
     emulator.set_scenario({"batch_seconds": 0})
     assert cli.run("run", job, *POLL).status == 0
     assert_sent_once(emulator, 9)
+
+
+def test_answers_are_written_although_the_input_of_what_is_withheld_changed(cli: Cli) -> None:
+    path = cli.write("in.jsonl", three_shapes(12))
+    assert cli.run("submit", path, "--canary", *POLL).status == 3
+    job = job_of(cli)
+    (kept,) = (cli.folder / ".batchctl" / "jobs" / job).glob("round-1.requests.jsonl")
+    kept.chmod(0o600)
+    kept.write_bytes(kept.read_bytes().replace(b"Text", b"Tent"))
+    ran = cli.run("fetch", job)
+    assert ran.status == 3, ran.err
+    # The refusal of the third shape is a result, too.
+    assert len(cli.results(job)) == 9
+    withheld = [error for error in cli.errors(job) if error["type"] == "withheld"]
+    assert {(e["message"], e["class"]) for e in withheld} == {
+        ("not sent, because the API refused a request of its shape", "fix")
+    }
