@@ -78,6 +78,11 @@ def first_step(job: Job, batches: Iterable[Batch], now: datetime) -> FirstStep:
     return FirstStep.WAIT if waits else FirstStep.PLAN
 
 
+def first_batches(job: Job) -> int:
+    """Return how many first batches a job has had."""
+    return sum(r.purpose is Purpose.FIRST for r in job.rounds)
+
+
 def verdicts(tried: Iterable[Tried]) -> dict[str, Tried]:
     """Return, by the digest of a shape, the request that decides about it: the last one that says something, else the last."""
     deciding: dict[str, Tried] = {}
@@ -90,7 +95,7 @@ def verdicts(tried: Iterable[Tried]) -> dict[str, Tried]:
 
 def to_try_again(job: Job, tried: Sequence[Tried]) -> frozenset[str]:
     """Return the digests of the shapes of which another request is to be tried; empty where the rest is to be planned."""
-    if sum(r.purpose is Purpose.FIRST for r in job.rounds) >= MAX_FIRST_BATCHES:
+    if first_batches(job) >= MAX_FIRST_BATCHES:
         return frozenset()
     return frozenset(digest for digest, one in verdicts(tried).items() if one.verdict is Verdict.NONE)
 

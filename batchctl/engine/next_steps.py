@@ -28,6 +28,10 @@ class Arrow(StrEnum):
     CANCEL = "cancel"
 
 
+# Those that bring the answers of what is planned to the disk.
+TO_ANSWERS = frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A job as the ledger has it now, without the claims of dead owners.

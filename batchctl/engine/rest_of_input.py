@@ -14,23 +14,15 @@ from batchctl.requests.shapes import ShapeReader
 Run = tuple[int, Sequence[bytes]]
 
 
-class PrimedLines:
-    """Adds a breakpoint to the requests that share a prompt which is cached first."""
+def with_breakpoint(line: bytes, longest: int) -> bytes:
+    """Return a line with a breakpoint for 1 hour; as it is where it has one, or would be longer than `longest` with it."""
+    cached = with_cache_control(line, LONG)
+    return line if cached is None or len(cached.line) > longest else cached.line
 
-    def __init__(self, primed: Collection[str], longest: int) -> None:
-        """`primed`: the digests of their shapes. `longest`: the longest that a line may be."""
-        self._primed = primed
-        self._longest = longest
-        self._shapes = ShapeReader()
 
-    def cached_if_primed(self, line: bytes) -> bytes:
-        """Return a line with its breakpoint, where its shape has one."""
-        return self.cached(line) if self._shapes.shape(line)[0] in self._primed else line
-
-    def cached(self, line: bytes) -> bytes:
-        """Return a line with a breakpoint; as it is where it has one, or has no room for one."""
-        cached = with_cache_control(line, LONG)
-        return line if cached is None or len(cached.line) > self._longest else cached.line
+def as_first_sent(line: bytes, primed: Collection[str], longest: int) -> bytes:
+    """Return a line as a first batch sends it: with a breakpoint where the digest of its shape is in `primed`."""
+    return with_breakpoint(line, longest) if ShapeReader().shape(line)[0] in primed else line
 
 
 class RestOfInput:
@@ -49,8 +41,8 @@ class RestOfInput:
         self._sent = sent
         self._only_primed = only_primed
         self._withholding = Withholding(tried)
-        self._digests = frozenset(one.digest for one in tried if one.is_primed and one.verdict is Verdict.GOES)
-        self._lines = PrimedLines(self._digests, job.settings.max_bytes)
+        self._primed = frozenset(one.digest for one in tried if one.is_primed and one.verdict is Verdict.GOES)
+        self._longest = job.settings.max_bytes
         self._shapes = ShapeReader()
         self.withheld: dict[tuple[str, str], WithheldShape] = {}
         self.primed = 0
@@ -66,17 +58,17 @@ class RestOfInput:
     def _runs_of(self, block: Sequence[bytes], first: int) -> Iterator[Run]:
         left_out = {n for n in range(len(block)) if first + n in self._sent}
         lines = [*block]
-        if self._digests or not self._withholding.refuses_nothing:
+        if self._primed or not self._withholding.refuses_nothing:
             for digest, model, at in self._shapes.read(block):
                 unsent = [n for n in at if n not in left_out]
                 refused = self._withholding.refused(digest, model)
                 if refused is not None:
                     self._withhold(digest, model, len(unsent), refused)
                     left_out.update(unsent)
-                elif digest in self._digests:
+                elif digest in self._primed:
                     self.primed += len(unsent)
                     for n in unsent:
-                        lines[n] = self._lines.cached(block[n])
+                        lines[n] = with_breakpoint(block[n], self._longest)
                 elif self._only_primed:
                     left_out.update(unsent)
         begin = 0

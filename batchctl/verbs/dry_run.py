@@ -16,7 +16,7 @@ from batchctl.domain.wording import plural
 from batchctl.engine.estimate_requests import estimate
 from batchctl.engine.planning import Input
 from batchctl.engine.prime_rules import is_worth_priming
-from batchctl.engine.rest_of_input import PrimedLines
+from batchctl.engine.rest_of_input import as_first_sent
 from batchctl.engine.session import ReadSession
 from batchctl.money.estimate import Estimate
 from batchctl.requests.grouping import group_ranges
@@ -90,7 +90,7 @@ def _with_breakpoint(body: bytes, wanted: Submission, given: Input) -> bytes:
         return body
     primed = frozenset(group.digest for group in given.scan.request_groups if is_worth_priming(group))
     line = body.removeprefix(ENVELOPE_OPEN).removesuffix(ENVELOPE_CLOSE)
-    return ENVELOPE_OPEN + PrimedLines(primed, wanted.settings.max_bytes).cached_if_primed(line) + ENVELOPE_CLOSE
+    return ENVELOPE_OPEN + as_first_sent(line, primed, wanted.settings.max_bytes) + ENVELOPE_CLOSE
 
 
 def _rehearse_job(session: ReadSession, job: Job, wanted: Submission, number: int | None, show: Show) -> None:

@@ -34,9 +34,9 @@ from batchctl.engine.first_batch_rules import (
     verdicts,
 )
 from batchctl.engine.loop import Loop, LoopOptions
-from batchctl.engine.next_steps import Arrow
+from batchctl.engine.next_steps import TO_ANSWERS
 from batchctl.engine.prime_rules import MEASURED, PrimeStep
-from batchctl.engine.rest_of_input import PrimedLines, RestOfInput, Run, first_of
+from batchctl.engine.rest_of_input import RestOfInput, Run, as_first_sent, first_of
 from batchctl.engine.retry_choice import Chosen
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget
@@ -47,8 +47,6 @@ from batchctl.requests.request_file import line_at, request_file
 from batchctl.store.local import replacing
 from batchctl.verbs.next_round import Rebuilt, discard, plan_round, remove_leftovers
 from batchctl.verbs.primed_cache import cache_left, held_late, held_unread, is_primed, step_of_primed
-
-ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD})
 
 
 def send_first_batch(session: Session, job: Job, *, waits: bool, yes: bool) -> Job:
@@ -83,7 +81,7 @@ def send_first_batch(session: Session, job: Job, *, waits: bool, yes: bool) -> J
             case FirstStep.WAIT:
                 # Whoever runs it again says that the cause of a pause is gone; the API has the last word.
                 session.ledger.record_pause(job, "")
-                Loop(session, job, LoopOptions(arrows=ARROWS, waits=waits)).run()
+                Loop(session, job, LoopOptions(arrows=TO_ANSWERS, waits=waits)).run()
                 was_awaited = True
 
 
@@ -156,8 +154,8 @@ def _plan_first(
     if not chosen:
         return False
     digests = frozenset(g.digest for g in primed)
-    lines = PrimedLines(digests, job.settings.max_bytes)
-    runs = [(position, [lines.cached_if_primed(line)]) for position, line in sorted(chosen.items())]
+    longest = job.settings.max_bytes
+    runs = [(position, [as_first_sent(line, digests, longest)]) for position, line in sorted(chosen.items())]
     plan_round(session, job, _rebuild(session, job, Purpose.FIRST, runs), budget)
     return True
 

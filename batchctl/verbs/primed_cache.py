@@ -10,6 +10,7 @@ from batchctl.domain.groups import RequestGroup
 from batchctl.domain.model import Batch, Job, Purpose, State
 from batchctl.domain.prices import dollars
 from batchctl.domain.wording import plural
+from batchctl.engine.first_batch_rules import first_batches
 from batchctl.engine.job_cost import cost
 from batchctl.engine.poll import ask_until_answered
 from batchctl.engine.prime_rules import PrimeStep, hit_rate, is_worth_priming, prime_step, time_left
@@ -34,7 +35,7 @@ def step_of_primed(
         session.emit(CacheMeasured(job, hit))
     return prime_step(
         min_hit=job.settings.prime_min_hit,
-        first_batches=sum(r.purpose is Purpose.FIRST for r in job.rounds),
+        first_batches=first_batches(job),
         is_measured=bool(measured),
         hit=hit,
         left=left,
@@ -45,7 +46,8 @@ def step_of_primed(
 def cache_left(session: Session, job: Job, batches: Sequence[Batch]) -> timedelta | None:
     """Return how long the cache lives that the newest batch wrote or read, by the API's clock; None where that is not known."""
     created = [b.created_at for b in batches if b.state is State.FETCHED and b.created_at is not None]
-    if job.settings.prime_min_hit is None or not created:
+    if not job.settings.prime_min_hit or not created:
+        # Nobody asks for it where the rest is sent whatever is read.
         return None
     return time_left(max(created), ask_until_answered(session, session.server.now))
 
@@ -54,9 +56,9 @@ def held_late(job: Job, rest: int, left: timedelta | None) -> Refused:
     """Return the refusal to send requests that would come too late for what was cached."""
     minutes = max(0, int((left or timedelta()).total_seconds()) // 60)
     requests = plural(rest, "request")
-    return Refused(
+    return _held(
+        job,
         f"what {job.name} cached expires in {plural(minutes, 'minute')}; {requests} might not read it in time, and are held",
-        hint=f"send them all the same: batchctl submit {job.name} --prime-min-hit 0",
     )
 
 
@@ -71,11 +73,15 @@ def held_unread(session: Session, job: Job, batches: Sequence[Batch], rest: int)
     if answered and len(known) == len(amounts):
         price = f"; at the cost of those they would cost about {dollars(sum(known, Decimal(0)) / answered * rest)}"
     read = "nothing was cached" if hit is None else f"{hit:.0f} % of the shared prompts were read from the cache"
-    return Refused(
+    return _held(
+        job,
         f"of the first {plural(answered, 'request')} of {job.name} {read}, less than the {job.settings.prime_min_hit} % of"
         f" --prime-min-hit; {plural(rest, 'request is', 'requests are')} held{price}",
-        hint=f"send them all the same: batchctl submit {job.name} --prime-min-hit 0",
     )
+
+
+def _held(job: Job, why: str) -> Refused:
+    return Refused(why, hint=f"send them all the same: batchctl submit {job.name} --prime-min-hit 0")
 
 
 def _hit_rate(session: Session, job: Job, measured: Sequence[Batch]) -> Decimal | None:

@@ -20,7 +20,7 @@ from batchctl.domain.model import Job, State
 from batchctl.engine.job_report import read_report
 from batchctl.engine.loop import LoopOptions
 from batchctl.engine.merge import Output
-from batchctl.engine.next_steps import Arrow
+from batchctl.engine.next_steps import TO_ANSWERS, Arrow
 from batchctl.engine.retry_choice import Choice
 from batchctl.engine.session import Session
 from batchctl.engine.spending_limit import Budget
@@ -35,7 +35,6 @@ from batchctl.verbs.next_round import discard, pause_for_account, plan_round, re
 from batchctl.verbs.outputs import OutputOptions, checked_output
 from batchctl.verbs.submit import continued_by, emit_rest, job_to_send, resume
 
-ARROWS = frozenset({Arrow.SEND, Arrow.RECONCILE, Arrow.POLL, Arrow.DOWNLOAD})
 # What was in no batch so far goes only after a person's word to its price, and to what may be paid for twice: by a retry.
 BY_ITSELF = Choice(in_no_batch=False)
 
@@ -112,14 +111,14 @@ def run_job(session: Session, job: Job, output: Output, *, max_rounds: int, yes:
 def _take_all_steps(session: Session, job: Job) -> BatchctlError | None:
     """Take every step there is. What the API refuses ends the sending; what was sent is fetched all the same."""
     try:
-        problem = take_steps(session, job, LoopOptions(arrows=ARROWS))
+        problem = take_steps(session, job, LoopOptions(arrows=TO_ANSWERS))
     except (AccountProblem, Refused) as stopping:
         # A person is waited for, and is told at once: what runs is left to run.
         if not _downloaded_what_has_ended(session, job):
             raise
         return stopping
     if isinstance(problem, ServiceProblem | InputProblem):
-        take_steps(session, job, LoopOptions(arrows=ARROWS - {Arrow.SEND}))
+        take_steps(session, job, LoopOptions(arrows=TO_ANSWERS - {Arrow.SEND}))
     return problem
 
 
